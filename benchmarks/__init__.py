@@ -1,0 +1,4 @@
+"""The benchmarks: their datasets, splits, protocols and the published numbers."""
+
+if __name__ != "vggfeat.benchmarks":  # one file must not be loaded under two names
+    raise ImportError("import vggfeat.benchmarks instead; run `pip install -e .` first")

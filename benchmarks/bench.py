@@ -1,0 +1,129 @@
+"""What `vggfeat bench` does: every benchmark with every net, a record for each at once."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from vggfeat import records
+from vggfeat.backbones import Network, load_network, split_fusion
+from vggfeat.benchmarks import caltech, embedded
+from vggfeat.benchmarks.class_folders import SplitOptions
+from vggfeat.benchmarks.protocol import Benchmark, choose_settings
+from vggfeat.descriptors import Extracted, Progress, extract
+from vggfeat.errors import UnknownNameError
+from vggfeat.folders import Folders
+from vggfeat.records import Record
+
+log = logging.getLogger(__name__)
+
+PUBLISHED = Path(__file__).with_name("published.csv")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A benchmark by name: how to load it, where its data is, whether the paper has numbers."""
+
+    title: str
+    about: str
+    load: Callable[..., Benchmark]
+    locate: Callable[[Folders], Path | None]
+    in_paper: bool
+
+
+BENCHMARKS: Mapping[str, Entry] = {
+    "caltech101": Entry(
+        title=caltech.CALTECH101.title,
+        about="9,144 pictures, 102 classes with the background",
+        load=caltech.caltech101,
+        locate=caltech.locate_caltech101,
+        in_paper=True,
+    ),
+    "digits": Entry(
+        title=embedded.DIGITS.title,
+        about="1,797 scans, 10 classes; embedded, for trying things out",
+        load=embedded.digits,
+        locate=embedded.locate_digits,
+        in_paper=False,
+    ),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the user asked for. None means the benchmark's published setting."""
+
+    benchmarks: Sequence[str]
+    nets: Sequence[str]  # specifications, `+` fuses
+    folders: Folders
+    splits: SplitOptions = field(default_factory=SplitOptions)
+    offline: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)  # for choose_settings
+    command: str = ""
+
+
+def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
+    """Measure every net on every benchmark, yielding each record once it is on disk.
+
+    A measurement whose record is in `out` already is not repeated.
+    """
+    networks = _load_networks(job)
+    for benchmark in _load_benchmarks(job):
+        settings = choose_settings(benchmark, **job.settings)
+        for note in benchmark.notes:
+            log.warning("%s: %s", benchmark.name, note)
+        for fused in networks:
+            key = benchmark.key(fused, settings)
+            net = "+".join(network.name for network in fused)
+            path = records.path_of(out, benchmark.name, net, key)
+            if path.is_file():
+                log.info("measured already: %s (move it away to measure again)", path)
+                yield records.read(path)
+                continue
+            record = benchmark.run(
+                fused,
+                settings,
+                features_dir=job.folders.features,
+                command=job.command,
+                progress=progress,
+            )
+            log.info("wrote %s", records.write(record, out))
+            yield record
+
+
+def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, Extracted]]:
+    """The descriptors of every picture of each benchmark, used in a split or not."""
+    networks = {network.label: network for fused in _load_networks(job) for network in fused}
+    for benchmark in _load_benchmarks(job):
+        settings = choose_settings(benchmark, **job.settings)
+        for network in networks.values():
+            yield (
+                network.label,
+                extract(
+                    benchmark.name,
+                    benchmark.pictures,
+                    network,
+                    settings.extraction,
+                    folder=job.folders.features,
+                    progress=progress,
+                ),
+            )
+
+
+def _load_networks(job: Job) -> list[list[Network]]:
+    """The nets of each specification; a mistyped one is found before any work."""
+    parts = [split_fusion(specification) for specification in job.nets]
+    loaded = {
+        part: load_network(part, weights_dir=job.folders.weights, offline=job.offline)
+        for part in dict.fromkeys(part for fused in parts for part in fused)
+    }
+    return [[loaded[part] for part in fused] for fused in parts]
+
+
+def _load_benchmarks(job: Job) -> Iterator[Benchmark]:
+    for name in job.benchmarks:
+        if name not in BENCHMARKS:
+            raise UnknownNameError("benchmark", name, BENCHMARKS)
+    for name in job.benchmarks:
+        yield BENCHMARKS[name].load(job.folders, job.splits, offline=job.offline)

@@ -1,0 +1,32 @@
+"""vggfeat: how good are a network's frozen features?
+
+    from vggfeat import load_network, extract, Benchmark
+
+The names are imported on first use, so that `import vggfeat` stays light.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+
+__version__ = version("vggfeat")
+
+_HOMES = {
+    "Benchmark": "vggfeat.benchmarks.protocol",
+    "Extraction": "vggfeat.descriptors",
+    "OneVsRestSVM": "vggfeat.svm",
+    "VggfeatError": "vggfeat.errors",
+    "caltech101": "vggfeat.benchmarks.caltech",
+    "extract": "vggfeat.descriptors",
+    "load_network": "vggfeat.backbones",
+}
+__all__ = [*_HOMES]
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'vggfeat' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

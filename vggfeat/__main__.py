@@ -1,0 +1,5 @@
+"""`python -m vggfeat`."""
+
+from vggfeat.cli import main
+
+main()

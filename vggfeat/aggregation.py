@@ -1,0 +1,33 @@
+"""Stored descriptors -> the vector an SVM takes: combine scales, L2, combine nets.
+
+Shapes: N pictures, S scales, D channels of one net.
+"""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+
+Aggregate = Literal["average", "stack"]
+
+
+def aggregate(descriptors: np.ndarray, how: Aggregate) -> np.ndarray:
+    """Combine scales, then L2: [N, S, D] -> [N, D] for "average", [N, S * D] for "stack".
+
+    The paper averages on VOC and stacks on Caltech (appendix B). It does not say whether scales
+    are normalised one by one before stacking; here they are not, so a scale keeps its weight.
+    """
+    if how == "average":
+        return l2_normalised(descriptors.mean(axis=1))
+    return l2_normalised(descriptors.reshape(len(descriptors), -1))
+
+
+def fuse(vectors: Sequence[np.ndarray]) -> np.ndarray:
+    """Stack the normalised vectors of several nets and normalise again, so that C means the same."""
+    return vectors[0] if len(vectors) == 1 else l2_normalised(np.concatenate(vectors, axis=1))
+
+
+def l2_normalised(vectors: np.ndarray) -> np.ndarray:
+    """Rows of length one; a row of zeros stays as it is."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms == 0, 1, norms)

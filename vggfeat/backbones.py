@@ -1,0 +1,207 @@
+"""Net specifications -> networks behind one face: pictures in, a map of descriptors out.
+
+A specification is `NAME[:KEY=VALUE,...][@WEIGHTS]`, several joined by `+` are used together:
+
+    vgg16                                  the 16-layer net with torchvision's weights
+    squeezenet1_0@weights.safetensors      weights from a file
+    vgg19:width=0.25,input_size=64@random:0   a narrow net with random weights of seed 0
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vggfeat import networks
+from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
+from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
+from vggfeat.weights import checkpoint
+from vggfeat.weights.released import torchvision_file
+
+RANDOM = "random:"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backbone:
+    """What has to be known of a net before it is built."""
+
+    layer: str  # whose activations, after the ReLU, are the descriptor
+    dim: int  # D, channels of that layer
+    min_size: int  # smallest side of a picture, pixels
+    classifier: str  # the key whose first axis counts the classes
+    build: Callable[[int], nn.Module]  # number of classes -> net as it was trained
+    to_map: Callable[[nn.Module], nn.Module]  # -> images [N, 3, H, W] to map [N, D, h, w]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A net and its weights, as a specification names them. The net is built on first use.
+
+    weights is a file's name, "torchvision" or "random:SEED"; weights_sha256 is the file's digest,
+    empty for random weights, which are determined by their name.
+    """
+
+    name: str
+    weights: str
+    weights_sha256: str
+    statistics: InputStatistics
+    backbone: Backbone
+    weights_path: Path | None  # None: random
+
+    @property
+    def label(self) -> str:
+        return f"{self.name}@{self.weights}"
+
+    @property
+    def weights_identity(self) -> str:
+        """What decides the weights: "random:SEED", or "sha256:" and the file's digest."""
+        return f"sha256:{self.weights_sha256}" if self.weights_sha256 else self.weights
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file name."""
+        return re.sub(r"[^A-Za-z0-9.]+", "_", self.name)
+
+    @cached_property
+    def module(self) -> nn.Module:
+        """In eval mode on the CPU: normalised images [N, 3, H, W] -> descriptor map [N, D, h, w].
+
+        Raises WeightsError if the file does not fit the net.
+        """
+        if self.weights_path is None:
+            net = self.backbone.build(1000)
+            networks.initialise(net, "glorot", seed=int(self.weights.removeprefix(RANDOM)))
+        else:
+            tensors = checkpoint.read(self.weights_path)
+            classifier = tensors.get(self.backbone.classifier)
+            num_classes = len(classifier) if classifier is not None and classifier.ndim else 1000
+            with torch.device("meta"):  # no memory, no random numbers: the tensors replace it all
+                net = self.backbone.build(num_classes)
+            checkpoint.load(net, tensors, self.weights_path)
+        return self.backbone.to_map(net.eval())
+
+
+def load_network(
+    specification: str, *, weights_dir: Path | None = None, offline: bool = False
+) -> Network:
+    """The network that a specification without `+` names.
+
+    weights_dir receives torchvision's files (needed only for those). A file is hashed now and
+    read when the net is first used. Raises UnknownNameError, OptionError, WeightsError or
+    DownloadError.
+    """
+    net, _, weights = specification.partition("@")
+    name, _, options = net.partition(":")
+    if name not in BACKBONES:
+        raise UnknownNameError("network", name, BACKBONES)
+    backbone = BACKBONES[name](**_parse_options(specification, options))
+    common = {"name": net, "backbone": backbone}
+    if weights.startswith(RANDOM):
+        if not re.fullmatch(r"\d{1,18}", weights.removeprefix(RANDOM)):
+            raise OptionError(f"{specification}: random weights need a seed, such as random:0.")
+        statistics = PAPER_STATISTICS if name in networks.CONFIGURATIONS else TORCHVISION_STATISTICS
+        return Network(
+            **common, weights=weights, weights_sha256="", statistics=statistics, weights_path=None
+        )
+    if weights in ("", "torchvision"):
+        weights = "torchvision"
+        if options:
+            raise WeightsError(
+                f"{specification}: torchvision has no weights for a changed net. Give a file"
+                f" ({net}@FILE) or random weights ({net}@random:0)."
+            )
+        if weights_dir is None:
+            raise WeightsError(f"{specification}: torchvision's weights need a weights_dir.")
+        path = torchvision_file(name, weights_dir, offline=offline)
+    else:
+        path = Path(weights).expanduser()
+        weights = path.name
+    return Network(
+        **common,
+        weights=weights,
+        weights_sha256=checkpoint.sha256_of(path),
+        statistics=TORCHVISION_STATISTICS,
+        weights_path=path,
+    )
+
+
+def split_fusion(specification: str) -> list[str]:
+    """Split `a+b` into its nets; a `+` inside a file name is left alone."""
+    return re.split(rf"\+(?=(?:{'|'.join(BACKBONES)})(?:[:@+]|$))", specification)
+
+
+def _parse_options(specification: str, text: str) -> dict[str, float | int | bool]:
+    values: dict[str, float | int | bool] = {}
+    for part in filter(None, text.split(",")):
+        key, _, value = part.partition("=")
+        if key not in NET_OPTIONS:
+            raise UnknownNameError(f"option of {specification!r}", key, NET_OPTIONS)
+        try:
+            values[key] = NET_OPTIONS[key](value)
+        except (ValueError, KeyError) as error:
+            raise OptionError(f"{specification}: {key}={value!r} is not a valid value.") from error
+    return values
+
+
+NET_OPTIONS: Mapping[str, Callable[[str], float | int | bool]] = {
+    "width": float,
+    "input_size": int,
+    "ceil_mode": lambda text: {"true": True, "false": False}[text.lower()],
+}
+
+
+class _DescriptorMap(nn.Module):
+    """A dense net of the VGG family that stops at its last hidden layer."""
+
+    def __init__(self, net: networks.VGG):
+        super().__init__()
+        self.dense = net.dense()
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.dense.descriptor_map(images)
+
+
+def _vgg(
+    name: str, *, width: float = 1.0, input_size: int = 224, ceil_mode: bool = False
+) -> Backbone:
+    options = {"width": width, "input_size": input_size, "ceil_mode": ceil_mode}
+    with torch.device("meta"):
+        networks.build(name, **options)  # refuses bad options now rather than at first use
+    return Backbone(
+        layer="fc7",
+        dim=networks.scaled(networks.FC_UNITS, width),
+        min_size=input_size,
+        classifier="classifier.6.weight",
+        build=lambda num_classes: networks.build(name, num_classes=num_classes, **options),
+        to_map=_DescriptorMap,
+    )
+
+
+def _squeezenet1_0(**options) -> Backbone:
+    """SqueezeNet 1.0 (Iandola et al. 2016); the descriptor is what its classifier takes in."""
+    if options:
+        raise NetworkError(f"squeezenet1_0 has no option {next(iter(options))!r}.")
+
+    def build(num_classes: int) -> nn.Module:
+        from torchvision.models import squeezenet1_0  # 2 s to import, and only this net needs it
+
+        return squeezenet1_0(weights=None, num_classes=num_classes)
+
+    return Backbone(
+        layer="features",
+        dim=512,
+        min_size=21,  # below it the last pooling has nothing left to pool
+        classifier="classifier.1.weight",
+        build=build,
+        to_map=lambda net: net.features,
+    )
+
+
+BACKBONES: Mapping[str, Callable[..., Backbone]] = {
+    **{name: partial(_vgg, name) for name in networks.CONFIGURATIONS},
+    "squeezenet1_0": _squeezenet1_0,
+}

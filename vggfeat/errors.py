@@ -1,0 +1,53 @@
+"""The errors a user can cause. Each message is one line: what, which value, what is allowed, next.
+
+The library raises these; only the command line turns them into text and an exit status of 1.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class VggfeatError(Exception):
+    """Something the user can put right. Shown without a traceback."""
+
+
+class UnknownNameError(VggfeatError):
+    """A name that is not among the known ones; the message offers the nearest."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]):
+        known = sorted(known)
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+
+
+class NetworkError(VggfeatError):
+    """A net that cannot be built or run as asked."""
+
+
+class WeightsError(VggfeatError):
+    """A weights file that is missing, damaged, unsafe, or made for another net."""
+
+
+class PictureError(VggfeatError):
+    """A picture that cannot be read or prepared. The message names the file."""
+
+
+class StoreError(VggfeatError):
+    """A feature file that is damaged, in use, or made under other conditions than asked."""
+
+
+class DatasetError(VggfeatError):
+    """A dataset that is missing or not laid out as expected."""
+
+
+class DownloadError(VggfeatError):
+    """A file that none of its addresses gives; the message says where to put it by hand."""
+
+
+class RecordError(VggfeatError):
+    """A result record that cannot be read or written."""
+
+
+class OptionError(VggfeatError):
+    """An option whose value is not allowed."""

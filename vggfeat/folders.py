@@ -1,0 +1,33 @@
+"""Where datasets, weights and feature files live unless the user says otherwise."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True)
+class Folders:
+    """data holds or receives datasets and may be read-only; the cache receives the rest."""
+
+    data: Path
+    cache: Path
+
+    @property
+    def weights(self) -> Path:
+        return self.cache / "weights"
+
+    @property
+    def features(self) -> Path:
+        return self.cache / "features"
+
+    @property
+    def unpacked(self) -> Path:
+        return self.cache / "unpacked"
+
+
+def folders(data_dir: Path | None = None, cache_dir: Path | None = None) -> Folders:
+    """The given folders, or those under VGGFEAT_HOME, or under the user's cache folder."""
+    home = Path(os.environ.get("VGGFEAT_HOME") or platformdirs.user_cache_dir("vggfeat"))
+    return Folders(data=data_dir or home / "data", cache=cache_dir or home)

@@ -1,0 +1,156 @@
+"""Picture files -> RGB arrays with the shortest side at a scale, in batches of equal shape.
+
+Everything up to the batch is uint8; `InputStatistics` turns a batch into what a net takes.
+Shapes: B pictures of a batch, h w sides after rescaling. Sizes are (width, height) in pixels, as
+Pillow has them; array shapes are rows first.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from vggfeat.errors import PictureError
+
+RESIZE_FILTER = "bilinear"  # Pillow's, which widens its support when shrinking: antialiased
+# Largest picture after rescaling. At 64 channels of float32 the first layer of the nets holds
+# 256 bytes a pixel, in and out: 4 GiB at this limit.
+MAX_RESCALED_PIXELS = 2**23
+# A batch of this many pixels keeps two cores busy and the first layers within 0.5 GiB.
+BATCH_PIXELS = 2**20
+
+
+@dataclass(frozen=True)
+class InputStatistics:
+    """What a net expects: (pixel - mean) / std, per channel R, G, B, on pixels 0 to 255."""
+
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+# The paper subtracts the mean of the training set and nothing else (sect. 2.1).
+PAPER_STATISTICS = InputStatistics(mean=(123.68, 116.779, 103.939), std=(1.0, 1.0, 1.0))
+# torchvision's 0.485 0.456 0.406 and 0.229 0.224 0.225, in units of 0 to 255.
+TORCHVISION_STATISTICS = InputStatistics(
+    mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)
+)
+
+
+def picture_size(path: Path, *, exif: bool = False) -> tuple[int, int]:
+    """(width, height) from the file's header, after EXIF rotation if asked for."""
+    with _opened(path) as picture:
+        width, height = picture.size
+        if exif and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+            width, height = height, width
+    return width, height
+
+
+def decode(path: Path, *, exif: bool = False) -> Image.Image:
+    """The picture as RGB, 8 bits a channel.
+
+    Greyscale is repeated over the channels, 16 bits are scaled to 8, transparent pixels are laid
+    over white. exif=True turns the picture as its EXIF orientation says; the published protocols
+    do not. Raises PictureError naming the file.
+    """
+    with _opened(path) as picture:
+        if exif:
+            picture = ImageOps.exif_transpose(picture)
+        if picture.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):
+            return _from_16_bit(picture, path)
+        if picture.mode == "F":
+            raise PictureError(f"{path}: floating-point pixels are not supported. Save it as RGB.")
+        if picture.has_transparency_data:
+            picture = picture.convert("RGBA")
+            white = Image.new("RGBA", picture.size, "white")
+            return Image.alpha_composite(white, picture).convert("RGB")
+        return picture.convert("RGB")
+
+
+def rescaled_size(size: tuple[int, int], scale: int) -> tuple[int, int]:
+    """The size with the shortest side at `scale`; the longer side is rounded down.
+
+    Rounding down is torchvision's rule; the paper does not say.
+    """
+    width, height = size
+    if width <= height:
+        return scale, scale * height // width
+    return scale * width // height, scale
+
+
+def rescale(picture: Image.Image, scale: int) -> Image.Image:
+    """The picture with its shortest side at `scale`, aspect ratio kept, antialiased."""
+    size = rescaled_size(picture.size, scale)
+    if size == picture.size:
+        return picture
+    return picture.resize(size, Image.Resampling.BILINEAR)
+
+
+def check_fits(path: Path, size: tuple[int, int], scale: int) -> None:
+    """Raise PictureError if the picture at this scale would not fit in memory."""
+    width, height = rescaled_size(size, scale)
+    if width * height > MAX_RESCALED_PIXELS:
+        raise PictureError(
+            f"{path}: {size[0]}x{size[1]} is too elongated: at scale {scale} it becomes"
+            f" {width}x{height} = {width * height:,} pixels; at most {MAX_RESCALED_PIXELS:,} are"
+            " allowed. Crop it, or use --on-error skip to leave it out."
+        )
+
+
+def plan_batches(
+    sizes: Mapping[str, tuple[int, int]], scales: Sequence[int], batch_size: int | None = None
+) -> list[list[str]]:
+    """Split ids into batches whose pictures have the same shape at every scale.
+
+    sizes maps id -> (width, height). batch_size counts pictures; None lets BATCH_PIXELS decide.
+    The plan depends on the arguments alone, so that a resumed run cuts the same batches.
+    """
+    groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
+    for picture_id, size in sizes.items():
+        shapes = tuple(rescaled_size(size, scale) for scale in scales)
+        groups.setdefault(shapes, []).append(picture_id)
+    batches = []
+    for shapes, ids in groups.items():
+        pixels = max(width * height for width, height in shapes)
+        count = batch_size or max(1, BATCH_PIXELS // pixels)
+        batches += [ids[i : i + count] for i in range(0, len(ids), count)]
+    return batches
+
+
+def load_batch(
+    paths: Iterable[Path], scales: Sequence[int], *, exif: bool = False
+) -> list[np.ndarray]:
+    """Decode each picture once and rescale it to every scale: S arrays [B, h, w, 3] of uint8.
+
+    The pictures must have equal shapes after rescaling, as `plan_batches` arranges.
+    """
+    pictures = [decode(path, exif=exif) for path in paths]
+    return [
+        np.stack([np.asarray(rescale(picture, scale)) for picture in pictures]) for scale in scales
+    ]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """The opened picture; whatever goes wrong inside the block becomes a PictureError."""
+    try:
+        with Image.open(path) as picture:
+            yield picture
+    except PictureError:
+        raise
+    except FileNotFoundError as error:
+        raise PictureError(f"{path}: no such picture.") from error
+    except Exception as error:  # damaged files make Pillow's decoders raise almost anything
+        raise PictureError(f"{path}: cannot be read as a picture ({error}).") from error
+
+
+def _from_16_bit(picture: Image.Image, path: Path) -> Image.Image:
+    grey = np.asarray(picture).astype(np.int64)
+    if grey.min() < 0 or grey.max() > 65535:
+        raise PictureError(
+            f"{path}: pixels of more than 16 bits are not supported. Save it as RGB."
+        )
+    eight_bit = ((grey + 128) // 257).astype(np.uint8)  # 65535 -> 255, as 257 = 65535 / 255
+    return Image.fromarray(eight_bit).convert("RGB")

@@ -1,0 +1,116 @@
+"""Result records: JSON, schema version 1, one per benchmark, nets and options.
+
+    results/<benchmark>/<nets>-<key>.json
+
+`key` is a digest of everything that decides the numbers, so a record is found again by what would
+be measured, and another measurement never overwrites it. This module is the only writer of results.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vggfeat.errors import RecordError
+from vggfeat.files import new_file
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One measurement: what was measured, under which protocol, with what, and the numbers.
+
+    Metric values are fractions of one. Every field is plain JSON.
+    """
+
+    schema_version: int
+    key: str
+    benchmark: str
+    title: str
+    protocol: dict[str, Any]  # version, classes, train_per_class, splits, scales, aggregate, ...
+    splits_sha256: str
+    nets: list[dict[str, Any]]  # name, weights, weights_sha256, features {file, sha256, ...}
+    probe: dict[str, Any]  # solver, C grid, chosen C per split, convergence
+    metric: str  # the headline among the metrics
+    metrics: dict[str, dict[str, Any]]  # name -> value, spread, per_split, per_class
+    n_train: int  # pictures per split, validation included
+    n_test: int
+    skipped: dict[str, str]  # picture -> reason
+    notes: list[str]  # what was done that the protocol does not foresee
+    limited: bool  # measured with --limit: never comparable
+    seconds: dict[str, float]
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    git: dict[str, Any] | None
+    command: str
+    time: str  # UTC, ISO 8601
+
+    @property
+    def net(self) -> str:
+        """The nets without their weights, such as vgg16+vgg19."""
+        return "+".join(net["name"] for net in self.nets)
+
+    @property
+    def method(self) -> str:
+        """The nets with their weights."""
+        return "+".join(f"{net['name']}@{net['weights']}" for net in self.nets)
+
+
+def key_of(conditions: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that tell these conditions (plain JSON) from others."""
+    text = json.dumps(conditions, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def path_of(folder: Path, benchmark: str, net: str, key: str) -> Path:
+    """Where the record of this benchmark, nets and key lies."""
+    slug = re.sub(r"[^A-Za-z0-9.]+", "_", net)[:80]
+    return folder / benchmark / f"{slug}-{key}.json"
+
+
+def write(record: Record, folder: Path) -> Path:
+    """Write a record, whole or not at all, and return its path."""
+    path = path_of(folder, record.benchmark, record.net, record.key)
+    with new_file(path) as file:
+        file.write(to_json(record).encode() + b"\n")
+    return path
+
+
+def to_json(record: Record) -> str:
+    """The record as indented JSON."""
+    return json.dumps(asdict(record), indent=1, ensure_ascii=False)
+
+
+def read(path: Path) -> Record:
+    """Read one record. Raises RecordError naming the file and what is wrong with it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise RecordError(f"{path}: not a JSON file ({error}).") from error
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        raise RecordError(f"{path}: not a record of schema version {SCHEMA_VERSION}.")
+    names = {field.name for field in fields(Record)}
+    for problem, keys in (
+        ("lacks", names - content.keys()),
+        ("has an unknown", content.keys() - names),
+    ):
+        if keys:
+            raise RecordError(f"{path}: the record {problem} field {min(keys)!r}.")
+    record = Record(**content)
+    if not isinstance(record.metrics, dict) or record.metric not in record.metrics:
+        raise RecordError(f"{path}: the record has no value for its metric {record.metric!r}.")
+    return record
+
+
+def read_all(folder: Path) -> list[Record]:
+    """Every record under a results folder, in the order of benchmark, nets and time."""
+    if not folder.is_dir():
+        raise RecordError(f"{folder}: no such results folder. `vggfeat bench` makes one.")
+    found = [read(path) for path in sorted(folder.glob("*/*.json"))]
+    return sorted(found, key=lambda record: (record.benchmark, record.method, record.time))

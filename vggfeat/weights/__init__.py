@@ -1,0 +1,1 @@
+"""Weights: reading files safely (`checkpoint`) and finding released ones (`released`)."""

@@ -1,0 +1,101 @@
+"""Weights files (.safetensors, .pth, .pt) -> tensors -> a net, refusing what does not fit.
+
+Nothing in a file is executed: safetensors hold no code, torch files are read with
+`weights_only=True` and there is no fallback.
+"""
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from vggfeat.errors import WeightsError
+
+SUFFIXES = (".safetensors", ".pth", ".pt")
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file's bytes."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: weights file cannot be read ({error.strerror}). Check the path after '@'."
+        ) from error
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The named tensors of a weights file; a torch file may wrap them as {"state_dict": ...}.
+
+    Raises WeightsError if the file is missing, damaged, of another kind, or holds more than
+    tensors.
+    """
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(
+            f"{path}: unknown kind of weights file {path.suffix!r}. Known: {', '.join(SUFFIXES)}."
+        )
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file. Check the path after '@'.")
+    if path.suffix == ".safetensors":
+        tensors = _read_safetensors(path)
+    else:
+        tensors = _read_torch(path)
+    if isinstance(tensors.get("state_dict"), Mapping):
+        tensors = tensors["state_dict"]
+    strangers = [key for key, value in tensors.items() if not isinstance(value, Tensor)]
+    if strangers or not tensors:
+        what = f"{strangers[0]!r} is no tensor" if strangers else "it is empty"
+        raise WeightsError(f"{path}: not a table of named tensors ({what}).")
+    return dict(tensors)
+
+
+def load(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Put the tensors into the net as float32; every key and shape must fit.
+
+    Raises WeightsError naming the key, both shapes and the file.
+    """
+    wanted = net.state_dict()
+    problems = [f"key {key!r} is missing" for key in wanted if key not in tensors]
+    problems += [f"key {key!r} is not part of the net" for key in tensors if key not in wanted]
+    problems += [
+        f"{key!r} has shape {_shape(tensors[key])}, the net needs {_shape(wanted[key])}"
+        for key in wanted
+        if key in tensors and tensors[key].shape != wanted[key].shape
+    ]
+    if problems:
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise WeightsError(f"{path}: does not fit the net: {problems[0]}{more}.")
+    net.load_state_dict({key: tensors[key].float() for key in wanted}, assign=True)
+
+
+def _read_safetensors(path: Path) -> dict:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a whole .safetensors file ({error}).") from error
+
+
+def _read_torch(path: Path) -> dict:
+    try:
+        tensors = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(
+            f"{path}: refused: it holds more than tensors, or is no torch file. Nothing in it was"
+            " run. Save the state_dict alone, or convert it to .safetensors."
+        ) from error
+    except (RuntimeError, OSError, EOFError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{path}: not a whole torch file ({reason}).") from error
+    if not isinstance(tensors, dict):
+        raise WeightsError(f"{path}: holds a {type(tensors).__name__}, not named tensors.")
+    return tensors
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(str(side) for side in tensor.shape) or "scalar"
