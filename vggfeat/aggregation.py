@@ -23,7 +23,7 @@ def aggregate(descriptors: np.ndarray, how: Aggregate) -> np.ndarray:
 
 
 def fuse(vectors: Sequence[np.ndarray]) -> np.ndarray:
-    """Stack the normalised vectors of several nets and normalise again, so that C means the same."""
+    """Stack the vectors of several nets and normalise again, so that C keeps its meaning."""
     return vectors[0] if len(vectors) == 1 else l2_normalised(np.concatenate(vectors, axis=1))
 
 

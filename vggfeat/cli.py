@@ -388,8 +388,8 @@ def _show(found: Sequence, form: str) -> None:
 
         click.echo("[" + ",\n".join(records.to_json(record) for record in found) + "]")
         return
-    from vggfeat import tables
     from vggfeat.benchmarks.bench import PUBLISHED
+    from vggfeat.comparison import compare, read_published
+    from vggfeat.tables import render
 
-    rows = tables.compare(found, tables.read_published(PUBLISHED))
-    click.echo(tables.render(rows, form), nl=False)
+    click.echo(render(compare(found, read_published(PUBLISHED)), form), nl=False)

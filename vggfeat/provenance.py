@@ -27,7 +27,7 @@ def hardware(device: str) -> dict[str, str | int]:
 
 
 def git_state() -> dict[str, str | bool] | None:
-    """The commit of vggfeat's own source tree and whether it was changed since; None outside git."""
+    """The commit of vggfeat's source tree and whether it was changed since; None outside git."""
     here = Path(__file__).resolve().parent
     try:
         commit = _git(here, "rev-parse", "HEAD")

@@ -1,0 +1,143 @@
+"""Records beside published rows: which numbers may be compared, and what differs.
+
+A measured number is compared with the published one of the same nets. How their protocols stand to
+each other is "same", "near" (it differs in the points named) or "not comparable" (for the reasons
+named). Published values are percentages, as printed; records hold fractions; rows are percentages.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from vggfeat.records import Record
+
+# Points of a protocol, as columns of the published rows and keys of a record's protocol. A number
+# measured with other classes or another amount of training answers another question; the rest
+# moves it a little.
+DECISIVE = ("classes", "train_per_class")
+MINOR = ("test_per_class", "splits", "images", "scales", "aggregate", "mirror")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One number. Values are percentages; difference is measured minus published."""
+
+    benchmark: str
+    title: str
+    method: str
+    metric: str
+    value: float
+    spread: float | None
+    published: float | None = None
+    difference: float | None = None
+    comparison: str = ""  # "same", "near", "not comparable", or empty: nothing to compare with
+    reasons: tuple[str, ...] = ()
+    limited: bool = False
+    source: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        return not self.source
+
+
+def read_published(path: Path) -> list[dict[str, str]]:
+    """The published rows as text, one dict a row; an empty cell was not stated."""
+    return pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+
+
+def compare(records: Sequence[Record], published: Sequence[dict[str, str]]) -> list[Row]:
+    """For each benchmark: the published rows to compare with, then the measured ones."""
+    rows = []
+    for benchmark in dict.fromkeys(record.benchmark for record in records):
+        measured = [record for record in records if record.benchmark == benchmark]
+        known = [row for row in published if row["benchmark"] == benchmark]
+        shown = [row for row in known if row["kind"] != "shallow"]
+        rows += [_published_row(row, measured[0].title) for row in shown]
+        rows += [_measured_row(record, known) for record in measured]
+    return rows
+
+
+def _published_row(row: dict[str, str], title: str) -> Row:
+    return Row(
+        benchmark=row["benchmark"],
+        title=title,
+        method=row["method"],
+        metric=row["metric"],
+        value=float(row["value"]),
+        spread=float(row["spread"]) if row["spread"] else None,
+        source=row["source"],
+    )
+
+
+def _measured_row(record: Record, published: Sequence[dict[str, str]]) -> Row:
+    metric = record.metrics[record.metric]
+    value = _percent(metric["value"])
+    deep = [row for row in published if row["kind"] == "very deep"]
+    same_net = next((row for row in deep if row["network"] == record.net), None)
+    reference = same_net or (deep[0] if deep else None)
+    comparison, reasons = _judge(record, reference, same_net is not None)
+    number = float(same_net["value"]) if same_net else None
+    return Row(
+        benchmark=record.benchmark,
+        title=record.title,
+        method=record.method,
+        metric=record.metric,
+        value=value,
+        spread=_percent(metric["spread"]),
+        published=number,
+        difference=round(value - number, 4) if number is not None else None,
+        comparison=comparison,
+        reasons=reasons,
+        limited=record.limited,
+    )
+
+
+def _judge(
+    record: Record, reference: dict[str, str] | None, is_same_net: bool
+) -> tuple[str, tuple[str, ...]]:
+    """How a record's protocol stands to a published row's, and in which points it differs."""
+    if reference is None:
+        return "", ("no published number for this benchmark",)
+    decisive = []
+    if record.limited:
+        decisive.append("LIMITED to a part of the pictures")
+    if any(net["weights"].startswith("random:") for net in record.nets):
+        decisive.append("random weights")
+    if record.metric != reference["metric"]:
+        decisive.append(f"metric {record.metric}, published {reference['metric']}")
+    decisive += _differences(record, reference, DECISIVE)
+    minor = _differences(record, reference, MINOR)
+    if is_same_net and not decisive:
+        weights = " and ".join(dict.fromkeys(net["weights"] for net in record.nets))
+        if weights != reference["weights"]:
+            minor.append(f"weights {weights}, published {reference['weights']}")
+    if record.skipped:
+        minor.append(f"{len(record.skipped)} pictures skipped")
+    other_net = () if is_same_net else ("no published number for this net",)
+    if decisive:
+        return "not comparable", (*decisive, *minor, *other_net)
+    return "near" if minor else "same", (*minor, *other_net)
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else round(100 * fraction, 4)
+
+
+def _differences(record: Record, reference: dict[str, str], points: Sequence[str]) -> list[str]:
+    found = []
+    for point in points:
+        ours, theirs = _stated(record.protocol.get(point)), reference[point]
+        if theirs and ours != theirs:
+            found.append(f"{point.replace('_', ' ')} {ours}, published {theirs}")
+    return found
+
+
+def _stated(value: object) -> str:
+    """A value of a record's protocol as published.csv would have it."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value)
