@@ -139,7 +139,8 @@ def test_positions_of_the_score_map_at_the_papers_scales(side, positions):
 
 
 @pytest.mark.parametrize(
-    "scale, floor, ceil", [(256, 10, 11), (384, 16, 16), (512, 21, 22), (640, 26, 27), (768, 32, 32)]
+    "scale, floor, ceil",
+    [(256, 10, 11), (384, 16, 16), (512, 21, 22), (640, 26, 27), (768, 32, 32)],
 )
 def test_ceil_mode_pools_a_500x375_photograph_as_caffe_does(scale, floor, ceil):
     long_side = scale * 500 // 375

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from vggfeat import networks
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
+from vggfeat.folders import folders
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
 from vggfeat.weights import checkpoint
 from vggfeat.weights.released import torchvision_file
@@ -90,9 +91,9 @@ def load_network(
 ) -> Network:
     """The network that a specification without `+` names.
 
-    weights_dir receives torchvision's files (needed only for those). A file is hashed now and
-    read when the net is first used. Raises UnknownNameError, OptionError, WeightsError or
-    DownloadError.
+    weights_dir receives torchvision's files, the user's cache folder if it is not given. A file is
+    hashed now and read when the net is first used. Raises UnknownNameError, OptionError,
+    WeightsError or DownloadError.
     """
     net, _, weights = specification.partition("@")
     name, _, options = net.partition(":")
@@ -114,9 +115,7 @@ def load_network(
                 f"{specification}: torchvision has no weights for a changed net. Give a file"
                 f" ({net}@FILE) or random weights ({net}@random:0)."
             )
-        if weights_dir is None:
-            raise WeightsError(f"{specification}: torchvision's weights need a weights_dir.")
-        path = torchvision_file(name, weights_dir, offline=offline)
+        path = torchvision_file(name, weights_dir or folders().weights, offline=offline)
     else:
         path = Path(weights).expanduser()
         weights = path.name

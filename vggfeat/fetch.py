@@ -161,16 +161,17 @@ def _unpack_into(folder: Path, archive: Path, content: str) -> int:
 def _entries(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
     """(path, content) of every regular file of a tar or zip, looking into a tar inside a zip."""
     if not archive.name.endswith(".zip"):
-        with tarfile.open(archive, mode="r|*") as tar:
+        with tarfile.open(archive) as tar:
             yield from _tar_entries(tar)
         return
     with zipfile.ZipFile(archive) as outer:
         for info in outer.infolist():
-            if info.is_dir():
+            path = PurePosixPath(info.filename)
+            if info.is_dir() or path.name.startswith("._"):  # macOS puts such shadows into zips
                 continue
             with outer.open(info) as stream:
-                if info.filename.endswith((".tar", ".tar.gz", ".tgz")):
-                    with tarfile.open(fileobj=stream, mode="r|*") as tar:
+                if path.name.endswith((".tar", ".tar.gz", ".tgz")):
+                    with tarfile.open(fileobj=stream) as tar:
                         yield from _tar_entries(tar)
                 else:
                     yield info.filename, stream
@@ -180,6 +181,10 @@ def _tar_entries(tar: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO]]:
     for member in tar:
         if member.isreg():
             yield member.name, tar.extractfile(member)
+    # tarfile takes a file that is cut between two entries for whole; a whole one ends with zeros.
+    tar.fileobj.seek(tar.offset)
+    if len(tar.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
+        raise EOFError("it ends without an end mark")
 
 
 def _holds(archive: Path, content: str) -> bool:

@@ -6,6 +6,7 @@ Nothing in a file is executed: safetensors hold no code, torch files are read wi
 
 import hashlib
 import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -83,14 +84,16 @@ def _read_safetensors(path: Path) -> dict:
 
 def _read_torch(path: Path) -> dict:
     try:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # torch's remarks on odd files, which end in an error here
+            warnings.simplefilter("ignore")
+            tensors = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise WeightsError(
             f"{path}: refused: it holds more than tensors, or is no torch file. Nothing in it was"
             " run. Save the state_dict alone, or convert it to .safetensors."
         ) from error
     except (RuntimeError, OSError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).partition("\n")[0] or "it ends too early"
         raise WeightsError(f"{path}: not a whole torch file ({reason}).") from error
     if not isinstance(tensors, dict):
         raise WeightsError(f"{path}: holds a {type(tensors).__name__}, not named tensors.")

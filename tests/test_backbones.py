@@ -1,0 +1,80 @@
+"""Net specifications: what each part means, and what is refused."""
+
+import hashlib
+
+import pytest
+import torch
+from conftest import NARROW
+from safetensors.torch import save_file
+
+from vggfeat import networks
+from vggfeat.backbones import load_network, split_fusion
+from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
+from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
+
+
+def test_random_weights_follow_from_the_seed():
+    images = torch.randn(1, 3, 40, 40)
+    first, again, other = (load_network(f"vgg11:width=0.0625,input_size=32@random:{seed}")
+                           for seed in (0, 0, 1))  # fmt: skip
+    assert torch.equal(first.module(images), again.module(images))
+    assert not torch.equal(first.module(images), other.module(images))
+    assert first.statistics == PAPER_STATISTICS
+    assert (first.weights, first.weights_sha256) == ("random:0", "")
+
+
+def test_weights_from_a_file(tmp_path):
+    net = networks.build("vgg11", width=0.0625, input_size=32, num_classes=7)
+    save_file(net.state_dict(), tmp_path / "a+b@c.safetensors")
+    network = load_network(f"vgg11:width=0.0625,input_size=32@{tmp_path}/a+b@c.safetensors")
+    images = torch.randn(1, 3, 40, 40)
+    expected = net.dense().descriptor_map(images)
+    torch.testing.assert_close(network.module(images), expected)
+    assert network.weights == "a+b@c.safetensors"
+    content = (tmp_path / "a+b@c.safetensors").read_bytes()
+    assert network.weights_sha256 == hashlib.sha256(content).hexdigest()
+    assert network.statistics == TORCHVISION_STATISTICS
+
+
+def test_the_map_has_the_stated_number_of_channels():
+    for specification in (NARROW, "squeezenet1_0@random:0"):
+        network = load_network(specification)
+        side = network.backbone.min_size
+        with torch.inference_mode():
+            assert network.module(torch.zeros(1, 3, side, side)).shape[1] == network.backbone.dim
+
+
+def test_squeezenet_has_nothing_to_pool_below_its_smallest_side():
+    network = load_network("squeezenet1_0@random:0")
+    with pytest.raises(RuntimeError):
+        network.module(torch.zeros(1, 3, 20, 20))
+
+
+def test_fusion_splits_at_nets_and_not_in_file_names():
+    assert split_fusion("vgg16@caffe+vgg19:width=1@x+y.pth+squeezenet1_0") == [
+        "vgg16@caffe", "vgg19:width=1@x+y.pth", "squeezenet1_0",
+    ]  # fmt: skip
+    assert split_fusion("vgg16_1x1+vgg16") == ["vgg16_1x1", "vgg16"]
+
+
+@pytest.mark.parametrize(
+    "specification, error, message",
+    [
+        ("vgg-16", UnknownNameError, "Did you mean 'vgg16'"),
+        ("resnet50", UnknownNameError, "Unknown network 'resnet50'.*Known: .*vgg11"),
+        ("vgg16:widht=0.5@random:0", UnknownNameError, "Did you mean 'width'"),
+        ("vgg16:width=much@random:0", OptionError, "width='much' is not a valid value"),
+        ("vgg16:input_size=100@random:0", OptionError, "multiple of 32; got 100"),
+        ("vgg16:width=0@random:0", OptionError, "width must be above 0"),
+        ("vgg16:width=nan@random:0", OptionError, "width must be above 0"),
+        ("vgg16@random:x", OptionError, "need a seed, such as random:0"),
+        ("vgg16@gone.safetensors", WeightsError, "gone.safetensors.*cannot be read"),
+        ("vgg16@.", WeightsError, "cannot be read"),
+        ("vgg16:width=0.5", WeightsError, "no weights for a changed net"),
+        ("vgg16_1x1", WeightsError, "torchvision has no weights for 'vgg16_1x1'"),
+        ("squeezenet1_0:width=2@random:0", NetworkError, "no option 'width'"),
+    ],
+)
+def test_what_is_refused(specification, error, message):
+    with pytest.raises(error, match=message):
+        load_network(specification)

@@ -1,0 +1,203 @@
+"""Pictures to descriptors: against a slow computation, and what must never be lost."""
+
+import numpy as np
+import pytest
+import torch
+import torchvision
+from conftest import NARROW, write_picture
+from PIL import Image
+
+from vggfeat import store
+from vggfeat.backbones import load_network
+from vggfeat.descriptors import Extraction, extract
+from vggfeat.errors import OptionError, PictureError
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """Seven pictures in two shapes, id -> path."""
+    shapes = [(48, 36), (40, 60)]
+    return {
+        f"{i}": write_picture(tmp_path / "pictures" / f"{i}.png", shapes[i % 2], seed=i)
+        for i in range(7)
+    }
+
+
+def run(pictures, folder, net=NARROW, **options):
+    network = load_network(net)
+    options = Extraction(**({"scales": (32, 48)} | options))
+    extracted = extract("test", pictures, network, options, folder=folder)
+    return extracted, network
+
+
+def stored(extracted, pictures, scales=(32, 48)):
+    return store.read(extracted.path, list(pictures), scales)
+
+
+def slow_descriptor(path, net, scale, *, mirror):
+    """One picture in float64 by the definition, with torchvision's transforms."""
+    transforms = torchvision.transforms
+    picture = transforms.Resize(scale)(Image.open(path).convert("RGB"))
+    image = transforms.PILToTensor()(picture).double()
+    image -= torch.tensor([123.68, 116.779, 103.939]).double().view(3, 1, 1)
+    descriptors = []
+    for view in [image, transforms.functional.hflip(image)][: 2 if mirror else 1]:
+        with torch.inference_mode():
+            pooled = net.features(view[None])
+            fc6, fc7 = net.classifier[0], net.classifier[3]
+            side = 1  # of the fc6 window in feature positions: 32 pixels / 32
+            positions = []
+            for y in range(pooled.shape[2] - side + 1):
+                for x in range(pooled.shape[3] - side + 1):
+                    window = pooled[:, :, y : y + side, x : x + side].flatten(1)
+                    positions.append(torch.relu(fc7(torch.relu(fc6(window)))))
+        descriptors.append(torch.stack(positions).mean(dim=0)[0])
+    return torch.stack(descriptors).mean(dim=0).numpy()
+
+
+@pytest.mark.parametrize("mirror", [True, False])
+def test_descriptors_are_the_mean_over_positions_and_mirror(tmp_path, pictures, mirror):
+    extracted, network = run(pictures, tmp_path, scales=(32, 80), mirror=mirror)
+    net = network.backbone.build(1000)
+    from vggfeat.networks import initialise
+
+    initialise(net, "glorot", seed=0)
+    net = net.double().eval()
+    found = stored(extracted, pictures, (32, 80))
+    for row, path in enumerate(pictures.values()):
+        for column, scale in enumerate((32, 80)):
+            expected = slow_descriptor(path, net, scale, mirror=mirror)
+            np.testing.assert_allclose(found[row, column], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_squeezenet_descriptor_is_torchvisions_feature_map_averaged(tmp_path, pictures):
+    extracted, network = run(
+        pictures, tmp_path, "squeezenet1_0@random:3", scales=(64,), mirror=False
+    )
+    from vggfeat.networks import initialise
+
+    net = torchvision.models.squeezenet1_0(weights=None).eval()
+    initialise(net, "glorot", seed=3)
+    prepare = torchvision.transforms.Compose(
+        [
+            torchvision.transforms.Resize(64),
+            torchvision.transforms.ToTensor(),
+            torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+    found = stored(extracted, pictures, (64,))[:, 0]
+    assert found.shape == (7, 512)
+    for row, path in enumerate(pictures.values()):
+        with torch.inference_mode():
+            image = prepare(Image.open(path).convert("RGB"))
+            expected = net.features(image[None]).mean(dim=(2, 3))[0]
+        np.testing.assert_allclose(found[row], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_batched_descriptors_equal_single_ones(tmp_path, pictures):
+    batched, _ = run(pictures, tmp_path / "batched")
+    single, _ = run(pictures, tmp_path / "single", batch_size=1)
+    np.testing.assert_allclose(
+        stored(batched, pictures), stored(single, pictures), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_bf16_stays_close_to_fp32(tmp_path, pictures):
+    fp32, bf16 = (
+        stored(run(pictures, tmp_path, precision=precision)[0], pictures).reshape(7, -1)
+        for precision in ("fp32", "bf16")
+    )
+    cosines = (fp32 * bf16).sum(1) / np.linalg.norm(fp32, axis=1) / np.linalg.norm(bf16, axis=1)
+    assert 0.999 < cosines.min() < 1
+
+
+def test_a_second_run_opens_no_picture(tmp_path, pictures, monkeypatch):
+    first, _ = run(pictures, tmp_path)
+    monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("a picture was opened"))
+    second, _ = run(pictures, tmp_path)
+    assert first.num_new == 7 and second.num_new == 0
+    assert second.path == first.path
+
+
+def test_only_missing_pictures_are_extracted(tmp_path, pictures):
+    few = dict(list(pictures.items())[:3])
+    run(few, tmp_path)
+    extracted, _ = run(pictures, tmp_path)
+    assert extracted.num_new == 4
+    whole, _ = run(pictures, tmp_path / "other")
+    np.testing.assert_allclose(
+        stored(extracted, pictures), stored(whole, pictures), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_changed_picture_is_extracted_again(tmp_path, pictures):
+    before, _ = run(pictures, tmp_path)
+    old = stored(before, pictures)
+    write_picture(pictures["2"], (48, 36), seed=99)
+    extracted, _ = run(pictures, tmp_path)
+    assert extracted.num_new == 1
+    changed = (stored(extracted, pictures) != old).any(axis=(1, 2))
+    assert changed.tolist() == [i == "2" for i in pictures]
+
+
+def test_an_interrupted_run_keeps_its_batches_and_the_next_ends_bit_equal(tmp_path, pictures):
+    whole, _ = run(pictures, tmp_path / "whole", batch_size=2)
+    network = load_network(NARROW)
+    options = Extraction(scales=(32, 48), batch_size=2)
+
+    def interrupt(label, done, total):
+        if done >= 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract("test", pictures, network, options, folder=tmp_path, progress=interrupt)
+    rest, _ = run(pictures, tmp_path, batch_size=2)
+    assert rest.num_new == 3
+    assert np.array_equal(stored(rest, pictures), stored(whole, pictures))
+
+
+@pytest.mark.parametrize("keep", [0, 120])
+def test_unreadable_picture_stops_or_is_skipped_by_name(tmp_path, pictures, keep):
+    """0 bytes fail when sizes are read, 120 bytes when pixels are."""
+    pictures["4"].write_bytes(pictures["4"].read_bytes()[:keep])
+    with pytest.raises(PictureError, match=r"4.png: cannot be read.*--on-error skip"):
+        run(pictures, tmp_path)
+    extracted, _ = run(pictures, tmp_path, on_error="skip")
+    assert list(extracted.skipped) == ["4"] and "4.png" in extracted.skipped["4"]
+    readable = {i: path for i, path in pictures.items() if i != "4"}
+    whole, _ = run(readable, tmp_path / "readable")
+    np.testing.assert_allclose(
+        stored(extracted, readable), stored(whole, readable), rtol=1e-4, atol=1e-4
+    )
+
+
+def test_a_scale_below_the_nets_input_size_is_refused(tmp_path, pictures):
+    with pytest.raises(OptionError, match="scale 24 is too small .* at least 32"):
+        run(pictures, tmp_path, scales=(24, 48))
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"scales": ()}, "scales must be positive"),
+        ({"scales": (0,)}, "scales must be positive"),
+        ({"scales": (32, 32)}, "given twice"),
+        ({"scales": (32,), "batch_size": 0}, "at least 1; got 0"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(options, message):
+    with pytest.raises(OptionError, match=message):
+        Extraction(**options)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_cuda_without_a_gpu_is_refused():
+    with pytest.raises(OptionError, match="no CUDA device"):
+        Extraction(scales=(32,), device="cuda")
+
+
+@pytest.mark.gpu
+def test_gpu_and_cpu_descriptors_agree(tmp_path, pictures):
+    cpu, _ = run(pictures, tmp_path / "cpu", device="cpu")
+    gpu, _ = run(pictures, tmp_path / "gpu", device="cuda", precision="fp32")
+    np.testing.assert_allclose(stored(gpu, pictures), stored(cpu, pictures), rtol=1e-3, atol=1e-3)
