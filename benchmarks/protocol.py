@@ -263,7 +263,7 @@ def choose_settings(
 
 
 def _probe() -> OneVsRestSVM:
-    return OneVsRestSVM(n_jobs=-1)
+    return OneVsRestSVM(max_iter=10_000, n_jobs=-1)
 
 
 def _probe_facts(results: Sequence[_SplitResult]) -> dict[str, Any]:
