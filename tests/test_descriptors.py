@@ -197,6 +197,7 @@ def test_cuda_without_a_gpu_is_refused():
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 def test_gpu_and_cpu_descriptors_agree(tmp_path, pictures):
     cpu, _ = run(pictures, tmp_path / "cpu", device="cpu")
     gpu, _ = run(pictures, tmp_path / "gpu", device="cuda", precision="fp32")

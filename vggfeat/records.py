@@ -18,6 +18,9 @@ from vggfeat.errors import RecordError
 from vggfeat.files import new_file
 
 SCHEMA_VERSION = 1
+# What tables rely on, so that a record edited by hand is refused in one line.
+_KINDS = {"benchmark": str, "protocol": dict, "nets": list, "metric": str, "metrics": dict,
+          "skipped": dict, "time": str}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,9 +105,18 @@ def read(path: Path) -> Record:
     ):
         if keys:
             raise RecordError(f"{path}: the record {problem} field {min(keys)!r}.")
+    for name, kind in _KINDS.items():
+        if not isinstance(content[name], kind):
+            found = type(content[name]).__name__
+            raise RecordError(f"{path}: field {name!r} is {found}, not {kind.__name__}.")
     record = Record(**content)
-    if not isinstance(record.metrics, dict) or record.metric not in record.metrics:
+    if record.metric not in record.metrics:
         raise RecordError(f"{path}: the record has no value for its metric {record.metric!r}.")
+    try:
+        headline = record.metrics[record.metric]
+        float(headline["value"]), float(headline["spread"] or 0), str(record.method)
+    except (KeyError, TypeError, ValueError) as error:
+        raise RecordError(f"{path}: the record's nets or metrics are malformed.") from error
     return record
 
 

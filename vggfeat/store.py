@@ -195,6 +195,7 @@ class FeatureWriter:
             _create_or_extend(path, conditions, dim, list(file_bytes), provenance)
             self._file = _open(path, "r+")
             self._rows = _rows_of(self._file)
+            self._done = self._file["done"][()]
             self._forget_changed(file_bytes)
         except BaseException:
             self._lock.release()
@@ -202,8 +203,7 @@ class FeatureWriter:
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids whose descriptor is not there yet."""
-        done = self._file["done"][()]
-        return {i for i in ids if not done[self._rows[i]]}
+        return {i for i in ids if not self._done[self._rows[i]]}
 
     def write(
         self,
@@ -227,8 +227,9 @@ class FeatureWriter:
     def commit(self) -> None:
         """Bring the descriptors to disk, then mark them as done."""
         self._flush()
-        for row in self._pending:
-            self._file["done"][row] = True
+        self._done[self._pending] = True
+        # All at once: a kill must not leave half a batch done, or the next run cuts other batches.
+        self._file["done"][...] = self._done
         self._flush()
         self._pending.clear()
         self._committed_at = time.monotonic()
@@ -249,11 +250,12 @@ class FeatureWriter:
 
     def _forget_changed(self, file_bytes: Mapping[str, int]) -> None:
         """A picture whose file has another size than when it was extracted is not done."""
-        done, lengths = self._file["done"], self._file["file_bytes"][()]
+        lengths = self._file["file_bytes"][()]
         for i, length in file_bytes.items():
             row = self._rows[i]
             if lengths[row] not in (0, length):
-                done[row] = False
+                self._done[row] = False
+        self._file["done"][...] = self._done
 
 
 def _create_or_extend(

@@ -1,0 +1,40 @@
+# One command list, the same here and in CI. Everything is installed into .venv at pinned versions.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-all lint smoke clean
+
+demo: $(VENV)/installed
+	$(BIN)/vggfeat demo
+
+test: $(VENV)/installed
+	$(BIN)/python -m pytest
+
+test-all: $(VENV)/installed
+	$(BIN)/python -m pytest -m "slow or not slow"
+
+lint: $(VENV)/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+# The wheel as a user gets it, in an environment of its own, away from this folder.
+smoke:
+	rm -rf build dist/smoke && mkdir -p dist/smoke
+	$(PYTHON) -m venv dist/smoke/venv
+	dist/smoke/venv/bin/pip install --quiet -c constraints.txt setuptools
+	dist/smoke/venv/bin/pip wheel --quiet --no-deps --no-build-isolation -w dist/smoke .
+	rm -rf build
+	dist/smoke/venv/bin/pip install --quiet -c constraints.txt dist/smoke/vggfeat-*.whl
+	cd dist/smoke && venv/bin/vggfeat --version && venv/bin/vggfeat demo --cache-dir cache
+	rm -rf dist/smoke
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
+	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e ".[dev]"
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

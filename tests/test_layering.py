@@ -1,0 +1,85 @@
+"""Imports run one way, from the errors at the bottom to the command line at the top."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# A module may import from the lines above its own, and from the names before it in its own line.
+LAYERS = [
+    ["errors", "files", "folders"],
+    ["networks", "images", "metrics", "svm", "aggregation", "provenance", "fetch"],
+    ["weights.checkpoint", "weights.released", "backbones", "store"],
+    ["descriptors", "records"],
+    ["comparison", "tables"],
+    ["benchmarks.protocol", "benchmarks.class_folders", "benchmarks.caltech",
+     "benchmarks.embedded", "benchmarks.bench"],
+    ["cli", "__main__"],
+]  # fmt: skip
+ORDER = [module for layer in LAYERS for module in layer]
+FOLDERS = {"vggfeat": "", "pretraining": "pretraining.", "benchmarks": "benchmarks."}
+
+
+def modules() -> dict[str, Path]:
+    found = {}
+    for folder, prefix in FOLDERS.items():
+        for path in (ROOT / folder).rglob("*.py"):
+            name = prefix + ".".join(path.relative_to(ROOT / folder).with_suffix("").parts)
+            if path.name != "__init__.py":
+                found[name] = path
+    return found
+
+
+def imported(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    ours = {name.removeprefix("vggfeat.") for name in names if name.startswith("vggfeat.")}
+    return {module for module in ORDER if any(f"{n}.".startswith(f"{module}.") for n in ours)}
+
+
+def test_every_module_has_its_layer():
+    assert set(modules()) == set(ORDER)
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_module_imports_only_from_below(name):
+    above = {
+        other for other in imported(modules()[name]) if ORDER.index(other) >= ORDER.index(name)
+    }
+    assert not above
+
+
+def test_only_the_store_uses_h5py_and_only_the_cli_uses_click():
+    for library, owner in (("h5py", "store"), ("click", "cli")):
+        users = {
+            name for name, path in modules().items() if f"import {library}" in path.read_text()
+        }
+        assert users == {owner}
+
+
+def test_importing_vggfeat_loads_no_torch_but_offers_the_public_names():
+    code = (
+        "import sys, vggfeat; assert 'torch' not in sys.modules;"
+        "assert 'numpy' not in sys.modules;"
+        "[getattr(vggfeat, name) for name in vggfeat.__all__]; assert 'torch' in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+    import vggfeat
+
+    with pytest.raises(AttributeError, match="no attribute 'extrct'"):
+        vggfeat.extrct  # noqa: B018
+
+
+@pytest.mark.parametrize("folder", ["benchmarks", "pretraining"])
+def test_a_folder_is_not_importable_under_a_second_name(folder):
+    result = subprocess.run(
+        [sys.executable, "-c", f"import {folder}"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert result.returncode == 1 and f"import vggfeat.{folder} instead" in result.stderr
