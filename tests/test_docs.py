@@ -1,0 +1,85 @@
+"""What the documents say is true: commands, options, names, numbers, links."""
+
+import re
+from pathlib import Path
+
+import pytest
+from conftest import NARROW, write_picture
+
+from vggfeat.backbones import BACKBONES, NET_OPTIONS
+from vggfeat.benchmarks.bench import PUBLISHED
+from vggfeat.cli import main
+from vggfeat.comparison import compare, read_published
+from vggfeat.records import read_all
+from vggfeat.tables import render
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+DESIGN = (ROOT / "docs" / "design.md").read_text()
+DOCUMENTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md",
+                                      "docs/design.md", "results/README.md")]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", main.commands)
+def test_every_command_is_in_the_readme(name):
+    assert f"`vggfeat {name}" in README
+
+
+def test_every_option_the_documents_name_exists():
+    known = {"--help", "--limit"}
+    commands = [*main.commands.values(), *main.commands["datasets"].commands.values()]
+    for command in commands:
+        for option in command.params:
+            known.update(option.opts, option.secondary_opts)
+    for document in DOCUMENTS:
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", document.read_text()))
+        assert named <= known, document
+
+
+def test_every_net_and_option_of_a_net_is_in_the_readme():
+    for name in (*BACKBONES, *NET_OPTIONS):
+        assert f"`{name}" in README
+
+
+def test_every_module_is_on_the_map():
+    for folder in ("vggfeat", "benchmarks"):
+        for path in (ROOT / folder).glob("*.py"):
+            assert path.name.startswith("__") or f"  {path.name} " in DESIGN
+
+
+def test_the_readmes_python_runs(tmp_path, monkeypatch):
+    """With a narrow net and small scales in place of the ones it names."""
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    for name, small in (('"vgg16"', repr(NARROW)), ("(256, 384)", "(32, 48)")):
+        assert name in code
+        code = code.replace(name, small)
+    write_picture(tmp_path / "pictures" / "a.jpg")
+    monkeypatch.chdir(tmp_path)
+    scope = {}
+    exec(code, scope)
+    assert scope["extracted"].num_new == 1 and scope["extracted"].path.is_file()
+
+
+def test_links_lead_somewhere():
+    for document in DOCUMENTS:
+        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name}: {target}"
+
+
+def test_the_committed_table_is_what_the_records_give():
+    """results/caltech101.md comes from the records, and the README quotes it."""
+    table = render(compare(read_all(ROOT / "results"), read_published(PUBLISHED)), "md")
+    assert (ROOT / "results" / "caltech101.md").read_text() == table
+    assert table in README
+
+
+def test_every_record_was_made_from_committed_code_and_its_command_is_told():
+    told = (ROOT / "results" / "README.md").read_text()
+    for record in read_all(ROOT / "results"):
+        assert record.git and not record.git["dirty"]
+        assert record.command in told
+
+
+def test_no_document_names_a_path_of_one_machine():
+    for path in [*DOCUMENTS, *(ROOT / "results").rglob("*.json")]:
+        assert not re.search(r"/(home|root|work|tmp|Users)/", path.read_text()), path

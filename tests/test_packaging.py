@@ -1,0 +1,60 @@
+"""The wheel a user installs: one package, every module and data file inside."""
+
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from shutil import copytree, ignore_patterns
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> zipfile.ZipFile:
+    """Built from a copy, as building leaves folders behind that a later build would pick up."""
+    source = tmp_path_factory.mktemp("source") / "vggfeat"
+    ignored = ignore_patterns(
+        ".*", "build", "dist", "*.egg-info", "__pycache__", "tests", "results"
+    )
+    copytree(ROOT, source, ignore=ignored)
+    subprocess.run(
+        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation",
+         "--no-index", "-w", source / "out", source],
+        check=True,
+    )  # fmt: skip
+    with zipfile.ZipFile(next((source / "out").glob("*.whl"))) as archive:
+        yield archive
+
+
+def test_vggfeat_is_the_only_top_level_name(wheel):
+    tops = {name.split("/")[0] for name in wheel.namelist()}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"vggfeat"}
+
+
+def test_every_module_and_data_file_is_inside(wheel):
+    expected = set()
+    for folder, target in (
+        ("vggfeat", "vggfeat"),
+        ("benchmarks", "vggfeat/benchmarks"),
+        ("pretraining", "vggfeat/pretraining"),
+    ):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                expected.add(f"{target}/{path.relative_to(ROOT / folder).as_posix()}")
+    packaged = {name for name in wheel.namelist() if ".dist-info/" not in name}
+    assert packaged == expected
+
+
+def test_everything_that_is_asked_for_is_pinned():
+    """constraints.txt pins at least what pyproject.toml asks for."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = project["dependencies"] + project["optional-dependencies"]["dev"] + ["setuptools>=0"]
+    pins = {
+        line.partition("==")[0].lower()
+        for line in (ROOT / "constraints.txt").read_text().splitlines()
+        if not line.startswith("#")
+    }
+    assert {requirement.partition(">=")[0].lower() for requirement in asked} <= pins
