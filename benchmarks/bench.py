@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat import records
-from vggfeat.backbones import Network, load_network, split_fusion
+from vggfeat.backbones import Network, load_network, parse, split_fusion
 from vggfeat.benchmarks import caltech, embedded
 from vggfeat.benchmarks.class_folders import SplitOptions
 from vggfeat.benchmarks.protocol import Benchmark, choose_settings
@@ -68,6 +68,7 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
 
     A measurement whose record is in `out` already is not repeated.
     """
+    _check_names(job)
     networks = _load_networks(job)
     for benchmark in _load_benchmarks(job):
         settings = choose_settings(benchmark, **job.settings)
@@ -77,9 +78,10 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
             key = benchmark.key(fused, settings)
             net = "+".join(network.name for network in fused)
             path = records.path_of(out, benchmark.name, net, key)
-            if path.is_file():
+            record = records.read(path) if path.is_file() else None
+            if record and (not record.skipped or settings.extraction.on_error == "skip"):
                 log.info("measured already: %s (move it away to measure again)", path)
-                yield records.read(path)
+                yield record
                 continue
             record = benchmark.run(
                 fused,
@@ -94,10 +96,11 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
 
 def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, Extracted]]:
     """The descriptors of every picture of each benchmark, used in a split or not."""
-    networks = {network.label: network for fused in _load_networks(job) for network in fused}
+    _check_names(job)
+    networks = [network for fused in _load_networks(job) for network in fused]
     for benchmark in _load_benchmarks(job):
         settings = choose_settings(benchmark, **job.settings)
-        for network in networks.values():
+        for network in {(net.name, net.weights_identity): net for net in networks}.values():
             yield (
                 network.label,
                 extract(
@@ -111,8 +114,18 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, Extracted]]
             )
 
 
+def _check_names(job: Job) -> None:
+    """Whatever is mistyped is found before anything is fetched."""
+    for name in job.benchmarks:
+        if name not in BENCHMARKS:
+            raise UnknownNameError("benchmark", name, BENCHMARKS)
+    for specification in job.nets:
+        for part in split_fusion(specification):
+            parse(part)
+
+
 def _load_networks(job: Job) -> list[list[Network]]:
-    """The nets of each specification; a mistyped one is found before any work."""
+    """The nets of each specification, each net loaded once."""
     parts = [split_fusion(specification) for specification in job.nets]
     loaded = {
         part: load_network(part, weights_dir=job.folders.weights, offline=job.offline)
@@ -122,8 +135,5 @@ def _load_networks(job: Job) -> list[list[Network]]:
 
 
 def _load_benchmarks(job: Job) -> Iterator[Benchmark]:
-    for name in job.benchmarks:
-        if name not in BENCHMARKS:
-            raise UnknownNameError("benchmark", name, BENCHMARKS)
     for name in job.benchmarks:
         yield BENCHMARKS[name].load(job.folders, job.splits, offline=job.offline)

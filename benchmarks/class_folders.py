@@ -72,11 +72,13 @@ def class_folder_benchmark(
             f"{root}: needs at least two class folders with two pictures each"
             f" ({', '.join(PICTURE_SUFFIXES)}); found {len(by_class)}."
         )
+    if options.limit is not None:
+        notes.append(f"limited to {options.limit} pictures a class")
     notes += [
         f"class {name!r} has {_count(ids)}, too few for {protocol.train_per_class} training"
         f" pictures: {len(ids) // 2} were trained on, the others tested"
         for name, ids in by_class.items()
-        if len(ids) <= protocol.train_per_class
+        if len(ids) <= protocol.train_per_class and len(ids) != options.limit
     ]
     ids = [i for members in by_class.values() for i in members]
     row_of = {i: row for row, i in enumerate(ids)}
@@ -114,9 +116,20 @@ def _pictures_by_class(root: Path) -> dict[str, list[str]]:
     by_class = {}
     for folder in sorted(path for path in root.iterdir() if path.is_dir()):
         if not folder.name.startswith("."):
-            names = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PICTURE_SUFFIXES)
+            names = sorted(path.name for path in folder.iterdir() if _is_picture(path))
             by_class[folder.name] = [f"{folder.name}/{name}" for name in names]
     return by_class
+
+
+def _is_picture(path: Path) -> bool:
+    """By its name, but never a hidden file, as macOS leaves beside pictures, or a folder."""
+    if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith(".") or path.is_dir():
+        return False
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError(f"{str(path)!r}: the name is not UTF-8. Rename the file.") from error
+    return True
 
 
 def _split(

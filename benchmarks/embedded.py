@@ -4,8 +4,6 @@ It needs no download, so every part of the toolkit can be tried on a fresh machi
 the same code as Caltech-101, with pictures on disk; it says nothing about photographs.
 """
 
-import shutil
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +16,7 @@ from vggfeat.benchmarks.class_folders import (
     class_folder_benchmark,
 )
 from vggfeat.benchmarks.protocol import Benchmark
+from vggfeat.files import new_folder
 from vggfeat.folders import Folders
 
 DIGITS = ClassFolderProtocol(
@@ -25,7 +24,7 @@ DIGITS = ClassFolderProtocol(
     title="Digits",
     train_per_class=30,
     test_per_class=50,
-    scales=(32, 48, 64),
+    scales=(32, 48),
     aggregate="stack",
 )
 
@@ -37,8 +36,8 @@ DEMO_NETS = (
 )
 
 EXPLANATION = """
-What these numbers are: the whole measurement in miniature, run just now on 1,797 scans of
-handwritten digits with nets an eighth as wide as the paper's.
+What these numbers are: the whole measurement in miniature, made on this machine with 1,797 scans
+of handwritten digits and nets an eighth as wide as the paper's.
 What they are not: the weights are random, nothing has been learned, and digits are no photographs.
 They say nothing about the nets of the paper, and no published number compares with them."""
 
@@ -58,16 +57,10 @@ def digits(folders: Folders, options: SplitOptions, *, offline: bool = False) ->
 
 def _write_pictures(root: Path) -> None:
     """root/<digit>/digit_NNNN.png, the folder appearing whole."""
-    root.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".digits.", dir=root.parent))
-    try:
-        data = load_digits()
+    data = load_digits()
+    with new_folder(root) as temporary:
         for number, (scan, digit) in enumerate(zip(data.images, data.target, strict=True)):
             folder = temporary / str(digit)
             folder.mkdir(exist_ok=True)
             grey = np.round(scan * (255 / 16)).astype(np.uint8)  # scans hold 0 to 16
             Image.fromarray(grey).save(folder / f"digit_{number:04d}.png")
-        temporary.rename(root)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise

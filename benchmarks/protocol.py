@@ -5,6 +5,7 @@ Shapes: N pictures, K classes, D dimensions of the vector that stands for a pict
 
 import hashlib
 import json
+import os
 import time
 import warnings
 from collections.abc import Mapping, Sequence
@@ -20,13 +21,21 @@ from sklearn.exceptions import ConvergenceWarning
 from vggfeat import metrics, records, store
 from vggfeat.aggregation import Aggregate, aggregate, fuse
 from vggfeat.backbones import Network
-from vggfeat.descriptors import Extracted, Extraction, Progress, conditions, extract
+from vggfeat.descriptors import (
+    Extracted,
+    Extraction,
+    Progress,
+    conditions,
+    extract,
+    picture_bytes,
+)
 from vggfeat.errors import DatasetError
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
 from vggfeat.svm import OneVsRestSVM, choose_C
 
-# The paper names neither grid nor solver. On vectors of length one the best C lies between.
+LIBLINEAR_BYTES = 4 * 2**30  # for its copies of the data, 16 bytes a value and thread
+# The paper names neither grid nor solver. A choice at either end is told in the record's notes.
 C_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
 
 
@@ -78,6 +87,11 @@ class Benchmark:
         return np.unique(np.concatenate(parts))
 
     @cached_property
+    def used(self) -> dict[str, Path]:
+        """The pictures of those rows, id -> file."""
+        return {self.ids[row]: self.pictures[self.ids[row]] for row in self.used_rows}
+
+    @cached_property
     def splits_sha256(self) -> str:
         """A digest of which picture is in which part of which split."""
         listed = [
@@ -87,15 +101,21 @@ class Benchmark:
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
     def key(self, networks: Sequence[Network], settings: Settings) -> str:
-        """The key of the record that `run` would make: everything that decides its numbers."""
+        """The key of the record that `run` would make: everything that decides its numbers.
+
+        Pictures count by the sizes of their files; none is opened.
+        """
+        probe = _probe().get_params()
+        probe.pop("n_jobs")
         return records.key_of(
             {
                 "benchmark": self.name,
                 "version": self.version,
                 "splits": self.splits_sha256,
+                "file_bytes": [picture_bytes(path) for path in self.used.values()],
                 "nets": [vars(conditions(self.name, net, settings.extraction)) for net in networks],
                 "aggregate": settings.aggregate,
-                "probe": _probe().get_params(),
+                "probe": probe,
                 "c_grid": C_GRID,
                 "limited": self.limited,
             }
@@ -115,9 +135,8 @@ class Benchmark:
         Raises what `extract` raises, and DatasetError if skipped pictures leave a class empty.
         """
         options = settings.extraction
-        used = {self.ids[row]: self.pictures[self.ids[row]] for row in self.used_rows}
         extracted = [
-            extract(self.name, used, net, options, folder=features_dir, progress=progress)
+            extract(self.name, self.used, net, options, folder=features_dir, progress=progress)
             for net in networks
         ]
         skipped = {i: reason for done in extracted for i, reason in done.skipped.items()}
@@ -148,10 +167,10 @@ class Benchmark:
             probe=_probe_facts(results),
             metric=self.metric,
             metrics=self._metrics(results),
-            n_train=len(self.splits[0].train) + len(self.splits[0].validation),
-            n_test=len(self.splits[0].test),
+            n_train=[result.num_train for result in results],
+            n_test=[result.num_test for result in results],
             skipped=skipped,
-            notes=list(self.notes),
+            notes=[*self.notes, *_grid_notes(results)],
             limited=self.limited,
             seconds={"extract": round(sum(done.seconds for done in extracted), 2), **seconds},
             versions=library_versions(),
@@ -183,12 +202,14 @@ class Benchmark:
 
         for split in self.splits:
             train, validation, test = map(part, (split.train, split.validation, split.test))
-            self._check_classes(train[1], test[1])
+            self._check_parts(train=train[1], validation=validation[1], test=test[1])
+            everything = part(np.union1d(split.train, split.validation))
+            num_threads = _num_threads(everything[0])
             started = time.monotonic()
             with warnings.catch_warnings():  # convergence is told in the record, class by class
                 warnings.simplefilter("ignore", ConvergenceWarning)
                 C, scores = choose_C(
-                    _probe(),
+                    _probe(num_threads),
                     train,
                     validation,
                     grid=C_GRID,
@@ -196,13 +217,14 @@ class Benchmark:
                     progress=fitted,
                 )
                 chosen = time.monotonic()
-                everything = np.union1d(split.train, split.validation)
-                svm = _probe().set_params(C=C).fit(*part(everything))
+                svm = _probe(num_threads).set_params(C=C).fit(*everything)
             fitted(0)
             trained = time.monotonic()
             predicted = svm.predict(test[0])
             results.append(
                 _SplitResult(
+                    num_train=len(everything[1]),
+                    num_test=len(test[1]),
                     C=C,
                     validation_scores=scores,
                     num_not_converged=int((~svm.converged_).sum()),
@@ -215,11 +237,11 @@ class Benchmark:
             seconds["score"] += time.monotonic() - trained
         return results, {stage: round(value, 2) for stage, value in seconds.items()}
 
-    def _check_classes(self, *parts: np.ndarray) -> None:
-        """Every class must be trained on and tested; the metric is a mean over classes."""
-        for name, part in zip(("training", "test"), parts, strict=True):
+    def _check_parts(self, **parts: np.ndarray) -> None:
+        """Every class must be trained on and tested, as the metric is a mean over classes."""
+        for name, part in parts.items():
             absent = set(range(len(self.classes))).difference(part.tolist())
-            if absent:
+            if absent and (name != "validation" or not len(part)):
                 raise DatasetError(
                     f"{self.name}: class {self.classes[min(absent)]!r} has no {name} picture left"
                     " after the skipped ones. Repair its pictures, or leave the class out."
@@ -236,6 +258,8 @@ class Benchmark:
 
 @dataclass(frozen=True)
 class _SplitResult:
+    num_train: int  # validation included
+    num_test: int
     C: float
     validation_scores: dict[float, float]
     num_not_converged: int
@@ -262,8 +286,13 @@ def choose_settings(
     )
 
 
-def _probe() -> OneVsRestSVM:
-    return OneVsRestSVM(max_iter=10_000, n_jobs=-1)
+def _probe(num_threads: int = 1) -> OneVsRestSVM:
+    return OneVsRestSVM(max_iter=10_000, n_jobs=num_threads)
+
+
+def _num_threads(vectors: np.ndarray) -> int:
+    """As many as there are cores, while their copies of the data fit in LIBLINEAR_BYTES."""
+    return max(1, min(os.cpu_count() or 1, LIBLINEAR_BYTES // (16 * max(1, vectors.size))))
 
 
 def _probe_facts(results: Sequence[_SplitResult]) -> dict[str, Any]:
@@ -284,6 +313,16 @@ def _probe_facts(results: Sequence[_SplitResult]) -> dict[str, Any]:
         ],
         "classes_not_converged": [result.num_not_converged for result in results],
     }
+
+
+def _grid_notes(results: Sequence[_SplitResult]) -> list[str]:
+    """Whether a better C may lie beyond the grid."""
+    ends = {min(C_GRID): "smallest", max(C_GRID): "largest"}
+    return [
+        f"the {name} C of the grid, {C:g}, was chosen in {count} of {len(results)} splits"
+        for C, name in ends.items()
+        if (count := sum(result.C == C for result in results))
+    ]
 
 
 def _net_facts(

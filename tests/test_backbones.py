@@ -58,13 +58,25 @@ def test_fusion_splits_at_nets_and_not_in_file_names():
 
 
 @pytest.mark.parametrize(
+    "one, other",
+    [
+        ("vgg11:width=0.5,input_size=32@random:0", "vgg11:input_size=32,width=0.50@random:0"),
+        ("vgg11:width=1,input_size=224,ceil_mode=FALSE@random:0", "vgg11@random:0"),
+        ("vgg11:@random:0", "vgg11@random:0"),
+    ],
+)
+def test_equal_nets_have_equal_names(one, other):
+    assert load_network(one).name == load_network(other).name
+
+
+@pytest.mark.parametrize(
     "specification, error, message",
     [
         ("vgg-16", UnknownNameError, "Did you mean 'vgg16'"),
         ("resnet50", UnknownNameError, "Unknown network 'resnet50'.*Known: .*vgg11"),
         ("vgg16:widht=0.5@random:0", UnknownNameError, "Did you mean 'width'"),
         ("vgg16:width=much@random:0", OptionError, "width='much' is not a valid value"),
-        ("vgg16:input_size=100@random:0", OptionError, "multiple of 32; got 100"),
+        ("vgg16:input_size=100@random:0", OptionError, "multiple of 32 .*got 100"),
         ("vgg16:width=0@random:0", OptionError, "width must be above 0"),
         ("vgg16:width=nan@random:0", OptionError, "width must be above 0"),
         ("vgg16@random:x", OptionError, "need a seed, such as random:0"),
@@ -72,6 +84,8 @@ def test_fusion_splits_at_nets_and_not_in_file_names():
         ("vgg16@.", WeightsError, "cannot be read"),
         ("vgg16:width=0.5", WeightsError, "no weights for a changed net"),
         ("vgg16_1x1", WeightsError, "torchvision has no weights for 'vgg16_1x1'"),
+        ("vgg16:width=1,width=2@random:0", OptionError, "width is given twice"),
+        ("vgg16:input_size=1024@random:0", OptionError, "from 32 to 512; got 1024"),
         ("squeezenet1_0:width=2@random:0", NetworkError, "no option 'width'"),
     ],
 )

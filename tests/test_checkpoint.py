@@ -53,6 +53,14 @@ def test_what_does_not_fit_names_key_shapes_and_file(tmp_path, change, message):
     assert "w.pth: does not fit the net" in str(error.value)
 
 
+def test_values_that_are_not_finite_are_refused(tmp_path):
+    """torchvision's features-only VGG-16 fills its classifier with NaN."""
+    tensors = net().state_dict()
+    tensors["1.bias"][2] = torch.nan
+    with pytest.raises(WeightsError, match="'1.bias' holds values that are not finite"):
+        checkpoint.load(net(), tensors, tmp_path / "w.pth")
+
+
 class Bomb:
     """Unpickling this creates a file; it must never come to that."""
 

@@ -1,6 +1,7 @@
 """Caltech-style splits: sizes, purity, and classes too small for the protocol."""
 
 import hashlib
+import os
 
 import numpy as np
 import pytest
@@ -96,6 +97,8 @@ def test_other_files_and_hidden_folders_are_no_pictures(root):
     before = benchmark(root)
     (root / "ant" / "tmp").touch()
     (root / "ant" / "notes.txt").touch()
+    (root / "ant" / "._image_0001.jpg").touch()  # macOS
+    (root / "ant" / "folder.jpg").mkdir()
     (root / ".cache").mkdir()
     (root / "readme.txt").touch()
     assert benchmark(root).ids == before.ids
@@ -130,7 +133,14 @@ def test_a_class_with_nothing_to_test_is_left_out_and_named(root, count, told):
 def test_limit_takes_so_many_pictures_a_class_and_marks_the_benchmark(root):
     bench = benchmark(root, limit=3)
     assert len(bench.ids) == 9 and bench.limited
+    assert bench.notes == ("limited to 3 pictures a class",)
     assert not benchmark(root).limited
+
+
+def test_a_name_that_is_not_utf8_is_named(root):
+    (root / "ant" / os.fsdecode(b"caf\xe9.jpg")).touch()
+    with pytest.raises(DatasetError, match="not UTF-8"):
+        benchmark(root)
 
 
 @pytest.mark.parametrize("options", [{"limit": 1}, {"num_splits": 0}])

@@ -7,7 +7,9 @@ import sys
 import pytest
 from click.testing import CliRunner
 from conftest import NARROW
+from safetensors.torch import save_file
 
+from vggfeat import networks
 from vggfeat.cli import datasets, main
 
 BENCH = ("bench", "caltech101", "--scales", "32,48", "--splits", "2", "--offline")
@@ -89,6 +91,8 @@ def test_wrong_usage_is_status_2_and_says_what_is_right(run, arguments, message)
         (("bench", "digits", "--net", NARROW, "--limit", "1"), "limit must be at least 2"),
         (("bench", "digits", "--net", NARROW, "--splits", "0"), "splits must be at least 1"),
         (("bench", "digits", "--offline"), "--offline is set"),
+        (("bench", "digit", "--offline"), "Did you mean 'digits'"),  # before weights are missed
+        (("bench", "digits", "--offline", "--net", "vgg16", "--net", "vgg61"), "'vgg61'"),
         (("bench", "caltech101", "--net", NARROW, "--offline"), "caltech-101.zip"),
         (("extract", "--dataset", "voc", "--net", NARROW), "Unknown benchmark 'voc'"),
         (("inspect", "nowhere.h5"), "nowhere.h5: no such feature file"),
@@ -129,6 +133,29 @@ def test_json_is_a_list_of_records_and_nothing_else(bench):
     records = json.loads(result.stdout)
     assert [len(record["nets"]) for record in records] == [1, 2]
     assert "caltech101: " in result.stderr
+
+
+def test_a_repaired_picture_is_measured_again(bench, caltech_dir):
+    picture = caltech_dir / "101_ObjectCategories" / "accordion" / "image_0001.jpg"
+    whole = picture.read_bytes()
+    picture.write_bytes(b"broken")
+    assert "skipped pictures: 1" in bench("--on-error", "skip").stdout
+    assert bench().exit_code == 1  # without skip the old record does not answer
+    picture.write_bytes(whole)
+    assert "skipped pictures" not in bench().stdout
+
+
+def test_weights_files_of_one_name_are_two_nets(run, caltech_dir, tmp_path):
+    nets = []
+    for folder in ("first", "second"):
+        net = networks.build("vgg11", width=0.0625, input_size=32)
+        (tmp_path / folder).mkdir()
+        save_file(net.state_dict(), tmp_path / folder / "w.safetensors")
+        nets += ["--net", f"vgg11:width=0.0625,input_size=32@{tmp_path / folder / 'w.safetensors'}"]
+    result = run(
+        "extract", "--dataset", "caltech101", "--data-dir", caltech_dir, "--scales", "32", *nets
+    )
+    assert result.stdout.count("111 new descriptors") == 2
 
 
 def test_limit_is_stamped_on_record_and_table(bench, tmp_path):

@@ -98,7 +98,7 @@ def test_other_weights_and_skipped_pictures_are_near():
     row = measured(nets=[net(weights="torchvision")], skipped={"a/1.jpg": "broken"})
     assert row.reasons == (
         "weights torchvision, published released Caffe model",
-        "1 pictures skipped",
+        "skipped pictures: 1",
     )
 
 

@@ -6,11 +6,12 @@ import torch
 import torchvision
 from conftest import NARROW, write_picture
 from PIL import Image
+from safetensors.torch import save_file
 
 from vggfeat import store
 from vggfeat.backbones import load_network
 from vggfeat.descriptors import Extraction, extract
-from vggfeat.errors import OptionError, PictureError
+from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
 
 
 @pytest.fixture
@@ -171,6 +172,49 @@ def test_unreadable_picture_stops_or_is_skipped_by_name(tmp_path, pictures, keep
     )
 
 
+def test_a_missing_picture_is_skipped_like_an_unreadable_one(tmp_path, pictures):
+    pictures["3"].unlink()
+    with pytest.raises(PictureError, match="3.png: no such picture"):
+        run(pictures, tmp_path)
+    assert list(run(pictures, tmp_path, on_error="skip")[0].skipped) == ["3"]
+
+
+def test_progress_counts_up_to_the_pictures_asked_for(tmp_path, pictures):
+    pictures["4"].write_bytes(b"")
+    told = []
+    options = Extraction(scales=(32,), batch_size=2, on_error="skip")
+    extract("test", pictures, load_network(NARROW), options, folder=tmp_path,
+            progress=lambda label, done, total: told.append((done, total)))  # fmt: skip
+    assert told[-1] == (7, 7) and told == sorted(told)
+
+
+def test_descriptors_that_are_not_finite_are_not_stored(tmp_path, pictures):
+    """float16 ends at 65,504; this net's activations are made to pass it."""
+    network = load_network(NARROW)
+    network.module.dense.fc7.bias.data += 1e5
+    options = Extraction(scales=(32,), dtype="float16")
+    with pytest.raises(NetworkError, match="not finite as float16.*--dtype float32"):
+        extract("test", pictures, network, options, folder=tmp_path)
+    (path,) = tmp_path.glob("*.h5")
+    assert store.inspect(path).num_done == 0
+
+
+def test_weights_that_do_not_fit_leave_no_file(tmp_path, pictures):
+    save_file({"features.0.weight": torch.zeros(1)}, tmp_path / "w.safetensors")
+    with pytest.raises(WeightsError, match="does not fit"):
+        run(pictures, tmp_path, f"vgg11@{tmp_path}/w.safetensors", scales=(224,))
+    assert not list(tmp_path.glob("*.h5"))
+
+
+def test_running_out_of_memory_says_what_to_try(tmp_path, pictures, monkeypatch):
+    def full(*_, **__):
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1")
+
+    monkeypatch.setattr("vggfeat.descriptors.describe", full)
+    with pytest.raises(OptionError, match="not enough memory .* Try --batch-size 1"):
+        run(pictures, tmp_path)
+
+
 def test_a_scale_below_the_nets_input_size_is_refused(tmp_path, pictures):
     with pytest.raises(OptionError, match="scale 24 is too small .* at least 32"):
         run(pictures, tmp_path, scales=(24, 48))
@@ -183,6 +227,8 @@ def test_a_scale_below_the_nets_input_size_is_refused(tmp_path, pictures):
         ({"scales": (0,)}, "scales must be positive"),
         ({"scales": (32, 32)}, "given twice"),
         ({"scales": (32,), "batch_size": 0}, "at least 1; got 0"),
+        ({"scales": (32,), "precision": "fp16"}, "one of auto, fp32, bf16; got 'fp16'"),
+        ({"scales": (32,), "device": "gpu"}, "one of auto, cpu, cuda"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(options, message):

@@ -9,8 +9,10 @@ import threading
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 
+from vggfeat import fetch
 from vggfeat.errors import DatasetError, DownloadError, WeightsError
 from vggfeat.fetch import Source, download, find_archive, unpack
 from vggfeat.weights import released
@@ -182,6 +184,43 @@ def test_half_an_archive_is_an_error_and_leaves_nothing(tmp_path, name, mode, ke
     with pytest.raises(DatasetError, match=f"{name}: damaged or cut short"):
         unpack(archive, "101", tmp_path / "cache")
     assert not [p for p in (tmp_path / "cache").iterdir()]
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_changed_byte_in_a_gz_is_always_noticed(tmp_path, seed):
+    entries = {f"101/cat/{i}.jpg": os.urandom(1024) for i in range(3)}
+    archive = tar(tmp_path / "a.tar.gz", entries, "w:gz")
+    content = bytearray(archive.read_bytes())
+    content[np.random.default_rng(seed).integers(20, len(content))] ^= 255
+    archive.write_bytes(content)
+    with pytest.raises(DatasetError, match="a.tar.gz"):
+        unpack(archive, "101", tmp_path / "cache")
+    find_archive(tmp_path, "102", ())  # passes it over
+
+
+def test_the_folder_may_come_late_in_an_archive(tmp_path):
+    entries = {f"Annotations/{i}.mat": b"" for i in range(300)} | ENTRIES
+    wanted = tar(tmp_path / "a.tar.gz", entries, "w:gz")
+    assert find_archive(tmp_path, "101", ()) == wanted
+
+
+def test_two_processes_may_unpack_the_same_archive(tmp_path, monkeypatch):
+    """The second to finish leaves the first one's folder alone."""
+    archive = tar(tmp_path / "a.tar", ENTRIES)
+    unpack_into = fetch._unpack_into
+
+    def overtaken(*arguments):
+        monkeypatch.setattr(fetch, "_unpack_into", unpack_into)
+        unpack(archive, "101", tmp_path / "cache")
+        (inode,) = (path.stat().st_ino for path in (tmp_path / "cache").glob("101-*"))
+        inodes.append(inode)
+        unpack_into(*arguments)
+
+    inodes = []
+    monkeypatch.setattr(fetch, "_unpack_into", overtaken)
+    folder = unpack(archive, "101", tmp_path / "cache")
+    assert folder.parent.stat().st_ino == inodes[0]
+    assert [path.name for path in (tmp_path / "cache").iterdir()] == [folder.parent.name]
 
 
 def test_an_archive_without_the_folder_says_so(tmp_path):

@@ -188,9 +188,9 @@ def test_initialisation_depends_on_the_seed_alone():
     assert not torch.equal(first.features[0].weight, other.features[0].weight)
 
 
-@pytest.mark.parametrize("size", [0, -32, 100])
+@pytest.mark.parametrize("size", [0, -32, 100, 544])
 def test_input_size_must_be_a_multiple_of_32(size):
-    with pytest.raises(OptionError, match=f"multiple of 32; got {size}"):
+    with pytest.raises(OptionError, match=f"multiple of 32 from 32 to 512; got {size}"):
         networks.build("vgg16", input_size=size)
 
 

@@ -79,8 +79,8 @@ def test_a_record_says_what_was_measured(bench, tmp_path):
     assert record.splits_sha256 == bench.splits_sha256
     assert record.nets[0]["features"]["layer"] == "fc7"
     assert len(record.nets[0]["features"]["sha256"]) == 64
-    assert record.n_train == 96 and record.n_test == 15
-    assert record.notes == list(bench.notes) and not record.limited
+    assert record.n_train == [96, 96] and record.n_test == [15, 15]
+    assert record.notes[0] == bench.notes[0] and not record.limited
     assert record.versions["torch"] and record.hardware["cores"]
     assert set(record.seconds) == {"extract", "choose_C", "fit", "score"}
     assert record.probe["classes_not_converged"] == [0, 0]
@@ -125,3 +125,27 @@ def test_a_class_that_loses_all_its_test_pictures_is_an_error(bench, tmp_path):
             bench.pictures[bench.ids[row]].write_bytes(b"broken")
     with pytest.raises(DatasetError, match="'inline_skate' has no test picture left"):
         run(bench, tmp_path, on_error="skip")
+
+
+def test_a_choice_at_the_end_of_the_grid_is_told(bench, tmp_path):
+    record = run(bench, tmp_path)
+    at_the_end = record.probe["c"].count(100.0)
+    told = f"the largest C of the grid, 100, was chosen in {at_the_end} of 2 splits"
+    assert (told in record.notes) == bool(at_the_end)
+
+
+def test_a_changed_picture_makes_another_key(bench):
+    settings = choose_settings(bench, scales=(32,))
+    networks = [load_network(NARROW)]
+    before = bench.key(networks, settings)
+    picture = bench.pictures[bench.ids[bench.splits[0].test[0]]]
+    picture.write_bytes(picture.read_bytes() + b" ")
+    assert bench.key(networks, settings) != before
+
+
+def test_counts_leave_out_skipped_pictures(bench, tmp_path):
+    split = bench.splits[0]
+    for row in (split.train[0], split.validation[0], split.test[0]):
+        bench.pictures[bench.ids[row]].write_bytes(b"broken")
+    record = run(bench, tmp_path, on_error="skip")
+    assert (record.n_train[0], record.n_test[0]) == (94, 14)

@@ -46,6 +46,10 @@ def test_long_net_names_stay_within_file_name_limits(tmp_path):
         (lambda content: content.update(metric="map"), "no value for its metric 'map'"),
         (lambda content: content.update(metrics=3), "field 'metrics' is int, not dict"),
         (lambda content: content.update(nets=[3]), "nets or metrics are malformed"),
+        (
+            lambda content: content["metrics"]["mean_class_recall"].update(value="0.5"),
+            "nets or metrics are malformed",
+        ),
         (lambda content: content.update(nets="vgg16"), "field 'nets' is str, not list"),
     ],
 )

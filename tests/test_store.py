@@ -1,5 +1,6 @@
 """Feature files: what is written is found by id, survives a kill, and is refused when unfit."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -27,7 +28,7 @@ CONDITIONS = store.Conditions(
     precision="fp32",
     dtype="float32",
 )
-PROVENANCE = {"weights_name": "random:0", "versions": "{}"}
+PROVENANCE = {"weights_name": "random:0", "versions": {"torch": "1"}}
 
 
 def writer(path, ids, conditions=CONDITIONS, length=100):
@@ -36,7 +37,7 @@ def writer(path, ids, conditions=CONDITIONS, length=100):
         conditions,
         dim=4,
         file_bytes=dict.fromkeys(ids, length),
-        provenance=PROVENANCE,
+        **PROVENANCE,
     )
 
 
@@ -92,7 +93,7 @@ def test_new_ids_are_added_behind_what_is_done(tmp_path):
 def test_a_picture_whose_file_changed_is_missing_again(tmp_path):
     fill(tmp_path / "f.h5", ["a", "b"])
     with store.FeatureWriter(
-        tmp_path / "f.h5", CONDITIONS, dim=4, file_bytes={"a": 100, "b": 101}, provenance=PROVENANCE
+        tmp_path / "f.h5", CONDITIONS, dim=4, file_bytes={"a": 100, "b": 101}, **PROVENANCE
     ) as file:
         assert file.missing(["a", "b"]) == {"b"}
 
@@ -173,6 +174,49 @@ def test_descriptors_are_on_disk_before_they_count_as_done(tmp_path, monkeypatch
     assert events[:2] == [False, True]
 
 
+def test_versions_of_every_writer_are_kept(tmp_path):
+    options = {"dim": 4, "weights_name": "random:0"}
+    for ids, torch_version in ((["a"], "1"), (["a", "b"], "2"), (["a", "b"], "2")):
+        with store.FeatureWriter(
+            tmp_path / "f.h5", CONDITIONS, file_bytes=dict.fromkeys(ids, 100),
+            versions={"torch": torch_version}, **options,
+        ):  # fmt: skip
+            created = store.inspect(tmp_path / "f.h5").created
+    found = store.inspect(tmp_path / "f.h5")
+    assert found.versions == [{"torch": "1"}, {"torch": "2"}] and found.created == created
+
+
+def test_a_file_can_be_inspected_while_it_is_written(tmp_path):
+    with writer(tmp_path / "f.h5", ["a", "b"]) as file:
+        file.write(["a"], descriptors(["a"]), [(8, 6)], [100])
+        file.commit()
+        assert store.inspect(tmp_path / "f.h5").num_done == 1
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda file: file.attrs.pop("created"),
+        lambda file: file.attrs.pop("mirror"),
+        lambda file: file.attrs.update(versions="{"),
+        lambda file: file.attrs.update(scales="many"),
+        lambda file: (file.pop("ids"), file.create_dataset("ids", data=[1.5])),
+        lambda file: (file.pop("done"), file.create_dataset("done", data=[True, True])),
+        lambda file: (file.pop("descriptors"), file.create_group("descriptors")),
+    ],
+)
+def test_damage_inside_a_file_is_one_error_that_names_it(tmp_path, damage):
+    fill(tmp_path / f"x-{CONDITIONS.digest()}.h5", ["a"])
+    with h5py.File(tmp_path / f"x-{CONDITIONS.digest()}.h5", "r+") as file:
+        damage(file)
+    path = tmp_path / f"x-{CONDITIONS.digest()}.h5"
+    with pytest.raises(StoreError, match="x-"):
+        store.read(path, ["a"], (32,))
+    with contextlib.suppress(StoreError):  # which need not look at every part
+        store.inspect(path)
+    assert store.find(tmp_path, "x", replace(CONDITIONS, scales=(48,)), {"a": 100})[1] is False
+
+
 def test_all_space_is_allocated_when_the_file_is_made(tmp_path):
     """Later allocation would change HDF5's own tables, which a kill could tear."""
     with writer(tmp_path / "f.h5", ["a", "b"]):
@@ -206,7 +250,7 @@ def test_inspect_counts_rows_that_are_not_finite_or_zero(tmp_path):
 
 def test_what_is_no_feature_file_is_refused(tmp_path):
     (tmp_path / "text.h5").write_text("no HDF5")
-    with pytest.raises(StoreError, match="text.h5: cannot be opened as HDF5"):
+    with pytest.raises(StoreError, match="text.h5: cannot be read as a feature file"):
         store.inspect(tmp_path / "text.h5")
     with h5py.File(tmp_path / "other.h5", "w") as file:
         file["x"] = [1]
@@ -230,5 +274,5 @@ def test_truncated_file_is_refused(tmp_path):
     fill(tmp_path / "f.h5", ["a", "b"])
     content = (tmp_path / "f.h5").read_bytes()
     (tmp_path / "f.h5").write_bytes(content[: len(content) // 2])
-    with pytest.raises(StoreError, match="f.h5: cannot be opened as HDF5"):
+    with pytest.raises(StoreError, match="f.h5: cannot be read as a feature file"):
         store.inspect(tmp_path / "f.h5")

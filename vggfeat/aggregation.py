@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from vggfeat.errors import OptionError
+
 Aggregate = Literal["average", "stack"]
 
 
@@ -19,7 +21,9 @@ def aggregate(descriptors: np.ndarray, how: Aggregate) -> np.ndarray:
     """
     if how == "average":
         return l2_normalised(descriptors.mean(axis=1))
-    return l2_normalised(descriptors.reshape(len(descriptors), -1))
+    if how == "stack":
+        return l2_normalised(descriptors.reshape(len(descriptors), -1))
+    raise OptionError(f"aggregate must be 'average' or 'stack'; got {how!r}.")
 
 
 def fuse(vectors: Sequence[np.ndarray]) -> np.ndarray:

@@ -7,6 +7,7 @@ A specification is `NAME[:KEY=VALUE,...][@WEIGHTS]`, several joined by `+` are u
     vgg19:width=0.25,input_size=64@random:0   a narrow net with random weights of seed 0
 """
 
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ from vggfeat.folders import folders
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
 from vggfeat.weights import checkpoint
 from vggfeat.weights.released import torchvision_file
+
+log = logging.getLogger(__name__)
 
 RANDOM = "random:"
 
@@ -95,22 +98,15 @@ def load_network(
     hashed now and read when the net is first used. Raises UnknownNameError, OptionError,
     WeightsError or DownloadError.
     """
-    net, _, weights = specification.partition("@")
-    name, _, options = net.partition(":")
-    if name not in BACKBONES:
-        raise UnknownNameError("network", name, BACKBONES)
-    backbone = BACKBONES[name](**_parse_options(specification, options))
-    common = {"name": net, "backbone": backbone}
+    name, options, weights = parse(specification)
+    stated = ",".join(f"{key}={options[key]}" for key in NET_OPTIONS if key in options)
+    net = f"{name}:{stated}" if stated else name
+    backbone = BACKBONES[name](**options)
     if weights.startswith(RANDOM):
-        if not re.fullmatch(r"\d{1,18}", weights.removeprefix(RANDOM)):
-            raise OptionError(f"{specification}: random weights need a seed, such as random:0.")
         statistics = PAPER_STATISTICS if name in networks.CONFIGURATIONS else TORCHVISION_STATISTICS
-        return Network(
-            **common, weights=weights, weights_sha256="", statistics=statistics, weights_path=None
-        )
-    if weights in ("", "torchvision"):
-        weights = "torchvision"
-        if options:
+        return Network(net, weights, "", statistics, backbone, weights_path=None)
+    if weights == "torchvision":
+        if {"width", "input_size"} & options.keys():
             raise WeightsError(
                 f"{specification}: torchvision has no weights for a changed net. Give a file"
                 f" ({net}@FILE) or random weights ({net}@random:0)."
@@ -119,13 +115,36 @@ def load_network(
     else:
         path = Path(weights).expanduser()
         weights = path.name
-    return Network(
-        **common,
-        weights=weights,
-        weights_sha256=checkpoint.sha256_of(path),
-        statistics=TORCHVISION_STATISTICS,
-        weights_path=path,
-    )
+        log.info("%s: no input statistics in the file, torchvision's are used", path)
+    sha256 = checkpoint.sha256_of(path)
+    return Network(net, weights, sha256, TORCHVISION_STATISTICS, backbone, weights_path=path)
+
+
+def parse(specification: str) -> tuple[str, dict[str, float | int | bool], str]:
+    """Name, options that differ from the defaults, and weights of a specification without `+`.
+
+    Looks at no file. Raises UnknownNameError or OptionError.
+    """
+    net, _, weights = specification.partition("@")
+    name, _, text = net.partition(":")
+    if name not in BACKBONES:
+        raise UnknownNameError("network", name, BACKBONES)
+    options: dict[str, float | int | bool] = {}
+    for part in filter(None, text.split(",")):
+        key, _, value = part.partition("=")
+        if key not in NET_OPTIONS:
+            raise UnknownNameError(f"option of {specification!r}", key, NET_OPTIONS)
+        if key in options:
+            raise OptionError(f"{specification}: {key} is given twice.")
+        try:
+            options[key] = NET_OPTIONS[key][0](value)
+        except (ValueError, KeyError) as error:
+            raise OptionError(f"{specification}: {key}={value!r} is not a valid value.") from error
+    BACKBONES[name](**options)  # refuses values that are out of range
+    if weights.startswith(RANDOM) and not re.fullmatch(r"random:\d{1,18}", weights):
+        raise OptionError(f"{specification}: random weights need a seed, such as random:0.")
+    changed = {key: value for key, value in options.items() if value != NET_OPTIONS[key][1]}
+    return name, changed, weights or "torchvision"
 
 
 def split_fusion(specification: str) -> list[str]:
@@ -133,23 +152,11 @@ def split_fusion(specification: str) -> list[str]:
     return re.split(rf"\+(?=(?:{'|'.join(BACKBONES)})(?:[:@+]|$))", specification)
 
 
-def _parse_options(specification: str, text: str) -> dict[str, float | int | bool]:
-    values: dict[str, float | int | bool] = {}
-    for part in filter(None, text.split(",")):
-        key, _, value = part.partition("=")
-        if key not in NET_OPTIONS:
-            raise UnknownNameError(f"option of {specification!r}", key, NET_OPTIONS)
-        try:
-            values[key] = NET_OPTIONS[key](value)
-        except (ValueError, KeyError) as error:
-            raise OptionError(f"{specification}: {key}={value!r} is not a valid value.") from error
-    return values
-
-
-NET_OPTIONS: Mapping[str, Callable[[str], float | int | bool]] = {
-    "width": float,
-    "input_size": int,
-    "ceil_mode": lambda text: {"true": True, "false": False}[text.lower()],
+# Key -> how to read its value, and the default, which a net's name leaves out.
+NET_OPTIONS: Mapping[str, tuple[Callable[[str], float | int | bool], float | int | bool]] = {
+    "width": (float, 1.0),
+    "input_size": (int, 224),
+    "ceil_mode": (lambda text: {"true": True, "false": False}[text.lower()], False),
 }
 
 

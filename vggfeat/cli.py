@@ -69,54 +69,61 @@ class _Numbers(click.ParamType):
 class _BatchSize(click.ParamType):
     """A whole number, or auto."""
 
-    name = "N|auto"
+    name = "number"
 
     def convert(self, value: Any, parameter, context) -> int | None:
-        return (
-            None
-            if value in (None, "auto")
-            else click.IntRange(1).convert(value, parameter, context)
-        )
+        if value in (None, "auto"):
+            return None
+        return click.IntRange(1).convert(value, parameter, context)
 
 
 class _Progress:
-    """A bar on a terminal, otherwise a plain line now and then."""
+    """A bar on a terminal, otherwise a plain line now and then. Called as (label, done, total)."""
 
     EVERY_S = 10.0
 
     def __init__(self, quiet: bool):
         self.quiet = quiet
-        self.label = ""
         self.is_terminal = sys.stderr.isatty()
+        self.label = ""
 
     def __call__(self, label: str, done: int, total: int) -> None:
         if self.quiet:
             return
-        now = time.monotonic()
         if label != self.label:
-            self.label, self.started, self.said, self.first = label, now, now, done
-            if self.is_terminal:
-                self.bar = click.progressbar(
-                    length=total, label=label, file=sys.stderr, show_pos=True
-                )
-                self.bar.update(done)
-                return
-        elif self.is_terminal:
+            self._start(label, done, total)
+        if self.is_terminal:
             self.bar.update(done - self.bar.pos)
+        elif done >= total or time.monotonic() - self.said >= self.EVERY_S:
+            self._say(done, total)
         if done >= total:
-            if self.is_terminal:
-                self.bar.render_finish()
-            else:
-                self._say(done, total, now)
-            self.label = ""
-        elif not self.is_terminal and now - self.said >= self.EVERY_S:
-            self._say(done, total, now)
+            self._finish()
 
-    def _say(self, done: int, total: int, now: float) -> None:
-        self.said = now
-        rate = (done - self.first) / max(now - self.started, 1e-9)
+    def __enter__(self) -> "_Progress":
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self._finish()
+
+    def _start(self, label: str, done: int, total: int) -> None:
+        self._finish()
+        self.label, self.first = label, done
+        self.started = self.said = time.monotonic()
+        if self.is_terminal:
+            self.bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True)
+
+    def _finish(self) -> None:
+        """End the bar's line and bring back the cursor, which the bar hides."""
+        if self.label and self.is_terminal:
+            self.bar.render_finish()
+        self.label = ""
+
+    def _say(self, done: int, total: int) -> None:
+        self.said = time.monotonic()
+        rate = (done - self.first) / max(self.said - self.started, 1e-9)
+        speed = f", {rate:.1f}/s" if rate else ""
         left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-        click.echo(f"{self.label}: {done} of {total}, {rate:.1f}/s{left}", err=True)
+        click.echo(f"{self.label}: {done} of {total}{speed}{left}", err=True)
 
 
 def _options(*decorators: Callable) -> Callable:
@@ -194,7 +201,12 @@ _extraction_options = _options(
         help="Of the stored descriptors.",
     ),
     click.option(
-        "--batch-size", type=_BatchSize(), default="auto", show_default=True, help="In pictures."
+        "--batch-size",
+        type=_BatchSize(),
+        metavar="N",
+        default="auto",
+        show_default=True,
+        help="In pictures.",
     ),
     click.option("--offline", is_flag=True, help="Never download."),
     _quiet,
@@ -249,7 +261,8 @@ def bench(
         benchmarks = [name for name, entry in benching.BENCHMARKS.items() if entry.in_paper]
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
     job = _job(benchmarks, nets, options, splits=splits, seed=seed, aggregate=aggregate)
-    records = list(benching.bench(job, out, _Progress(options["quiet"])))
+    with _Progress(options["quiet"]) as progress:
+        records = list(benching.bench(job, out, progress))
     _show(records, form)
 
 
@@ -266,8 +279,9 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
 
     nets = options.pop("nets") or ("vgg16", "vgg19")
     job = _job(datasets, nets, options)
-    for label, extracted in benching.extract_all(job, _Progress(options["quiet"])):
-        click.echo(f"{label}: {extracted.num_new} new descriptors, {extracted.path}")
+    with _Progress(options["quiet"]) as progress:
+        for label, extracted in benching.extract_all(job, progress):
+            click.echo(f"{label}: {extracted.num_new} new descriptors, {extracted.path}")
 
 
 @main.command()
@@ -298,7 +312,8 @@ def inspect(file: Path) -> None:
     for name, value in vars(found.conditions).items():
         click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
     click.echo(f"weights name: {found.weights_name}")
-    click.echo("versions: " + ", ".join(f"{name} {v}" for name, v in found.versions.items()))
+    for versions in found.versions:
+        click.echo("written by: " + ", ".join(f"{name} {v}" for name, v in versions.items()))
 
 
 @main.group()
@@ -336,7 +351,8 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     options = {"cache_dir": cache_dir, "quiet": quiet}
     job = _job(["digits"], DEMO_NETS, options)
     out = out or job.folders.cache / "demo"
-    records = list(benching.bench(job, out, _Progress(quiet)))
+    with _Progress(quiet) as progress:
+        records = list(benching.bench(job, out, progress))
     _show(records, form)
     click.echo(EXPLANATION, err=True)
 

@@ -114,7 +114,7 @@ def _judge(
         if weights != reference["weights"]:
             minor.append(f"weights {weights}, published {reference['weights']}")
     if record.skipped:
-        minor.append(f"{len(record.skipped)} pictures skipped")
+        minor.append(f"skipped pictures: {len(record.skipped)}")
     other_net = () if is_same_net else ("no published number for this net",)
     if decisive:
         return "not comparable", (*decisive, *minor, *other_net)

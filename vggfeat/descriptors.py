@@ -7,7 +7,6 @@ appendix B). What is stored is not normalised: aggregation over scales and L2 co
 Shapes: B pictures of a batch, S scales, D channels, h w sides of a picture or a map.
 """
 
-import json
 import logging
 import os
 import time
@@ -15,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -23,12 +21,18 @@ from torch import Tensor, nn
 
 from vggfeat import images, store
 from vggfeat.backbones import Network
-from vggfeat.errors import OptionError, PictureError
+from vggfeat.errors import NetworkError, OptionError, PictureError
 from vggfeat.provenance import library_versions
 
 log = logging.getLogger(__name__)
 
 BATCHES_AHEAD = 4  # prepared while the net works
+CHOICES = {
+    "device": ("auto", "cpu", "cuda"),
+    "precision": ("auto", "fp32", "bf16"),
+    "dtype": ("float32", "float16"),
+    "on_error": ("stop", "skip"),
+}
 Progress = Callable[[str, int, int], None]  # label, pictures done, pictures in all
 
 
@@ -39,19 +43,25 @@ class Extraction:
     scales: tuple[int, ...]
     mirror: bool = True
     exif: bool = False
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    dtype: Literal["float32", "float16"] = "float32"
+    device: str = "auto"
+    precision: str = "auto"
+    dtype: str = "float32"
     batch_size: int | None = None  # None: as many as images.BATCH_PIXELS allows
-    on_error: Literal["stop", "skip"] = "stop"
+    on_error: str = "stop"
 
     def __post_init__(self):
+        object.__setattr__(self, "scales", tuple(self.scales))
         if not self.scales or min(self.scales) < 1:
             raise OptionError(f"scales must be positive numbers; got {list(self.scales)}.")
         if len(set(self.scales)) < len(self.scales):
             raise OptionError(f"a scale is given twice in {list(self.scales)}.")
         if self.batch_size is not None and self.batch_size < 1:
             raise OptionError(f"batch size must be at least 1; got {self.batch_size}.")
+        for name, allowed in CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise OptionError(
+                    f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}."
+                )
         if self.device == "cuda" and not torch.cuda.is_available():
             raise OptionError("device cuda: no CUDA device was found. Use auto or cpu.")
 
@@ -121,21 +131,39 @@ def extract(
         )
     started = time.monotonic()
     asked = conditions(dataset, network, options)
-    file_bytes = {i: _file_bytes(picture) for i, picture in pictures.items()}
+    file_bytes = {i: picture_bytes(picture) for i, picture in pictures.items()}
     path, complete = store.find(folder, f"{dataset}-{network.slug}", asked, file_bytes)
     if complete:
         return Extracted(path)
+    module = network.module  # weights that do not fit are found before a file is made
     with store.FeatureWriter(
         path,
         asked,
         dim=network.backbone.dim,
         file_bytes=file_bytes,
-        provenance={"weights_name": network.weights, "versions": json.dumps(library_versions())},
+        weights_name=network.weights,
+        versions=library_versions(),
     ) as writer:
-        run = _Run(network, options, pictures, writer, progress)
-        run.extract(writer.missing(pictures))
+        run = _Run(network.label, network.statistics, options, pictures, writer, progress)
+        try:
+            run.extract(module, writer.missing(pictures))
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in str(error):
+                raise OptionError(
+                    f"{network.label}: not enough memory for a batch at scale"
+                    f" {max(options.scales)}. Try --batch-size 1, or smaller scales."
+                ) from error
+            raise
     log.info("%s: %d new descriptors in %s", network.label, run.num_new, path)
     return Extracted(path, run.num_new, time.monotonic() - started, run.skipped)
+
+
+def picture_bytes(path: Path) -> int:
+    """Size of a picture's file, by which a changed picture is noticed; -1 if there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 @torch.inference_mode()
@@ -157,7 +185,11 @@ def describe(
     mean = torch.tensor(statistics.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(statistics.std, device=device).view(1, 3, 1, 1)
     batch = (batch - mean) / std
-    with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+    with (
+        torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"),
+        # Otherwise "fp32" would mean TF32 on a GPU, and other digits than on a CPU.
+        torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
+    ):
         descriptor = module(batch).float().mean(dim=(2, 3))
         if mirror:
             descriptor = (descriptor + module(batch.flip(3)).float().mean(dim=(2, 3))) / 2
@@ -169,50 +201,64 @@ class _Run:
 
     def __init__(
         self,
-        network: Network,
+        label: str,
+        statistics: images.InputStatistics,
         options: Extraction,
         pictures: Mapping[str, Path],
         writer: store.FeatureWriter,
         progress: Progress,
     ):
-        self.network, self.options, self.pictures = network, options, pictures
-        self.writer, self.progress = writer, progress
+        self.label, self.statistics, self.options = label, statistics, options
+        self.pictures, self.writer, self.progress = pictures, writer, progress
         self.num_new = 0
         self.skipped: dict[str, str] = {}
 
-    def extract(self, missing: set[str]) -> None:
-        options, device = self.options, self.options.resolved_device
-        module = self.network.module.to(device, memory_format=torch.channels_last)
+    def extract(self, module: nn.Module, missing: set[str]) -> None:
+        options = self.options
+        module = module.to(options.resolved_device, memory_format=torch.channels_last)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             try:
                 sizes = self._sizes(pool)
                 # Planned over all pictures, so that a resumed run cuts the same batches.
                 plan = images.plan_batches(sizes, options.scales, options.batch_size)
                 batches = [left for ids in plan if (left := [i for i in ids if i in missing])]
-                label, total = f"extracting {self.network.label}", sum(map(len, batches))
                 for ids, arrays in self._loaded(pool, batches):
-                    descriptors = [
-                        describe(
-                            module,
-                            array,
-                            self.network.statistics,
-                            mirror=options.mirror,
-                            device=device,
-                            precision=options.resolved_precision,
-                        )
-                        for array in arrays
-                    ]  # S tensors [B, D]
                     self.writer.write(
                         ids,
-                        torch.stack(descriptors, dim=1).numpy(),  # [B, S, D]
+                        self._describe(module, ids, arrays),
                         [sizes[i] for i in ids],
-                        [_file_bytes(self.pictures[i]) for i in ids],
+                        [picture_bytes(self.pictures[i]) for i in ids],
                     )
                     self.num_new += len(ids)
-                    self.progress(label, self.num_new + len(self.skipped), total)
+                    done = self.num_new + len(self.skipped)
+                    self.progress(f"extracting {self.label}", done, len(missing))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+    def _describe(self, module: nn.Module, ids: list[str], arrays: list[np.ndarray]) -> np.ndarray:
+        """Descriptors [B, S, D] of a batch, as they will be stored."""
+        descriptors = [
+            describe(
+                module,
+                array,
+                self.statistics,
+                mirror=self.options.mirror,
+                device=self.options.resolved_device,
+                precision=self.options.resolved_precision,
+            )
+            for array in arrays
+        ]
+        with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite: see below
+            stored = torch.stack(descriptors, dim=1).numpy().astype(self.options.dtype)
+        unsound = np.flatnonzero(~np.isfinite(stored).all(axis=(1, 2)))
+        if len(unsound):
+            raise NetworkError(
+                f"{self.label}: the descriptor of {ids[unsound[0]]} is not finite as"
+                f" {self.options.dtype}. Check the weights, or use --dtype float32 and"
+                " --precision fp32."
+            )
+        return stored
 
     def _sizes(self, pool: ThreadPoolExecutor) -> dict[str, tuple[int, int]]:
         """Width and height of every picture that can be read, in the order of the pictures."""
@@ -269,10 +315,3 @@ class _Run:
     def _skip(self, picture_id: str, error: PictureError) -> None:
         log.warning("skipped: %s", error)
         self.skipped[picture_id] = str(error)
-
-
-def _file_bytes(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError as error:
-        raise PictureError(f"{path}: no such picture.") from error

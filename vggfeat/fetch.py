@@ -2,29 +2,35 @@
 
 import hashlib
 import http.client
-import json
+import itertools
 import logging
+import lzma
 import shutil
 import tarfile
-import tempfile
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
 from vggfeat.errors import DatasetError, DownloadError
-from vggfeat.files import new_file
+from vggfeat.files import new_file, new_folder
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_S = 30  # without a byte from the server
 CHUNK = 2**20
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
-# A folder that an archive holds is looked for among this many entries, as listing a whole
-# compressed archive of another dataset can take minutes.
-NUM_ENTRIES_LOOKED_AT = 200
+# A folder is looked for among so many entries of a compressed archive, as listing all of another
+# dataset's can take minutes.
+NUM_ENTRIES_LOOKED_AT = 20_000
+# What reading a damaged archive raises.
+DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
+    RuntimeError, ValueError,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -115,25 +121,14 @@ def unpack(archive: Path, content: str, cache: Path) -> Path:
     status = archive.stat()
     key = f"{archive.resolve()}:{status.st_size}:{status.st_mtime_ns}"
     target = cache / f"{content}-{hashlib.sha256(key.encode()).hexdigest()[:12]}"
-    if (target / "unpacked.json").is_file():
-        return target / content
-    log.info("unpacking %s", archive)
-    cache.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{content}.", dir=cache))
-    try:
-        num_files = _unpack_into(temporary, archive, content)
-        marker = {"archive": archive.name, "bytes": status.st_size, "files": num_files}
-        (temporary / "unpacked.json").write_text(json.dumps(marker))
-        if target.exists():  # left there by hand or without its marker: not trusted
-            shutil.rmtree(target)
-        temporary.rename(target)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    if not target.is_dir():
+        log.info("unpacking %s", archive)
+        with new_folder(target) as temporary:
+            _unpack_into(temporary, archive, content)
     return target / content
 
 
-def _unpack_into(folder: Path, archive: Path, content: str) -> int:
+def _unpack_into(folder: Path, archive: Path, content: str) -> None:
     num_files = 0
     try:
         for inner_path, stream in _entries(archive):
@@ -147,7 +142,7 @@ def _unpack_into(folder: Path, archive: Path, content: str) -> int:
             with target.open("wb") as file:
                 shutil.copyfileobj(stream, file)
             num_files += 1
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError) as error:
+    except DAMAGED as error:
         if getattr(error, "errno", None):  # the disk, not the archive
             raise
         raise DatasetError(
@@ -155,7 +150,6 @@ def _unpack_into(folder: Path, archive: Path, content: str) -> int:
         ) from error
     if not num_files:
         raise DatasetError(f"{archive}: holds no folder {content!r}.")
-    return num_files
 
 
 def _entries(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
@@ -185,15 +179,16 @@ def _tar_entries(tar: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO]]:
     tar.fileobj.seek(tar.offset)
     if len(tar.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
         raise EOFError("it ends without an end mark")
+    while tar.fileobj.read(CHUNK):  # gzip compares its checksum at the very end
+        pass
 
 
 def _holds(archive: Path, content: str) -> bool:
+    limit = None if archive.suffix == ".tar" else NUM_ENTRIES_LOOKED_AT
     try:
-        for number, (path, _) in enumerate(_entries(archive)):
+        for path, _ in itertools.islice(_entries(archive), limit):
             if content in PurePosixPath(path).parts:
                 return True
-            if number == NUM_ENTRIES_LOOKED_AT:
-                return False
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError):
+    except DAMAGED:
         log.warning("%s: not a readable archive, passed over", archive)
     return False

@@ -93,9 +93,9 @@ def check_fits(path: Path, size: tuple[int, int], scale: int) -> None:
     width, height = rescaled_size(size, scale)
     if width * height > MAX_RESCALED_PIXELS:
         raise PictureError(
-            f"{path}: {size[0]}x{size[1]} is too elongated: at scale {scale} it becomes"
-            f" {width}x{height} = {width * height:,} pixels; at most {MAX_RESCALED_PIXELS:,} are"
-            " allowed. Crop it, or use --on-error skip to leave it out."
+            f"{path}: {size[0]}x{size[1]} becomes {width}x{height} at scale {scale}, which would"
+            f" not fit in memory: {width * height:,} pixels, and at most {MAX_RESCALED_PIXELS:,}"
+            " are allowed. Crop the picture or choose a smaller scale."
         )
 
 

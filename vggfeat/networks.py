@@ -40,6 +40,7 @@ CONFIGURATIONS = {
 
 BLOCK_CHANNELS = (64, 128, 256, 512, 512)
 FC_UNITS = 4096
+MAX_INPUT_SIZE, MAX_WIDTH = 512, 4  # beyond them fc6 alone takes gigabytes
 STRIDE = 32  # pixels of input per position of the last feature map: five poolings by two
 
 
@@ -135,10 +136,13 @@ def build(
     """
     if name not in CONFIGURATIONS:
         raise UnknownNameError("network", name, CONFIGURATIONS)
-    if input_size < STRIDE or input_size % STRIDE:
-        raise OptionError(f"input_size must be a positive multiple of {STRIDE}; got {input_size}.")
-    if not 0 < width <= 16:
-        raise OptionError(f"width must be above 0 and at most 16; got {width}.")
+    if not STRIDE <= input_size <= MAX_INPUT_SIZE or input_size % STRIDE:
+        raise OptionError(
+            f"input_size must be a multiple of {STRIDE} from {STRIDE} to {MAX_INPUT_SIZE};"
+            f" got {input_size}."
+        )
+    if not 0 < width <= MAX_WIDTH:
+        raise OptionError(f"width must be above 0 and at most {MAX_WIDTH}; got {width}.")
     return VGG(
         CONFIGURATIONS[name],
         num_classes=num_classes,
@@ -158,6 +162,8 @@ def initialise(
     3.1). "glorot" is the rule of Glorot & Bengio (2010), which the authors later found to work
     without a shallower net to start from. The draw depends on the seed alone.
     """
+    if scheme not in ("glorot", "normal"):
+        raise OptionError(f"scheme must be 'glorot' or 'normal'; got {scheme!r}.")
     generator = torch.Generator().manual_seed(seed)
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

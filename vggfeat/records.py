@@ -40,8 +40,8 @@ class Record:
     probe: dict[str, Any]  # solver, C grid, chosen C per split, convergence
     metric: str  # the headline among the metrics
     metrics: dict[str, dict[str, Any]]  # name -> value, spread, per_split, per_class
-    n_train: int  # pictures per split, validation included
-    n_test: int
+    n_train: list[int]  # pictures of each split, validation included
+    n_test: list[int]
     skipped: dict[str, str]  # picture -> reason
     notes: list[str]  # what was done that the protocol does not foresee
     limited: bool  # measured with --limit: never comparable
@@ -112,11 +112,8 @@ def read(path: Path) -> Record:
     record = Record(**content)
     if record.metric not in record.metrics:
         raise RecordError(f"{path}: the record has no value for its metric {record.metric!r}.")
-    try:
-        headline = record.metrics[record.metric]
-        float(headline["value"]), float(headline["spread"] or 0), str(record.method)
-    except (KeyError, TypeError, ValueError) as error:
-        raise RecordError(f"{path}: the record's nets or metrics are malformed.") from error
+    if not _is_sound(record):
+        raise RecordError(f"{path}: the record's nets or metrics are malformed.")
     return record
 
 
@@ -126,3 +123,19 @@ def read_all(folder: Path) -> list[Record]:
         raise RecordError(f"{folder}: no such results folder. `vggfeat bench` makes one.")
     found = [read(path) for path in sorted(folder.glob("*/*.json"))]
     return sorted(found, key=lambda record: (record.benchmark, record.method, record.time))
+
+
+def _is_sound(record: Record) -> bool:
+    """Whether the parts that tables look into are of the right kind."""
+    headline = record.metrics[record.metric]
+    return (
+        isinstance(headline, dict)
+        and isinstance(headline.get("value"), int | float)
+        and isinstance(headline.get("spread"), int | float | None)
+        and all(
+            isinstance(net, dict)
+            and isinstance(net.get("name"), str)
+            and isinstance(net.get("weights"), str)
+            for net in record.nets
+        )
+    )

@@ -7,7 +7,8 @@
     /file_bytes   [N]        size of the picture's file; another size now means another picture
 
 The attributes hold the fields of `Conditions`, which must be equal for a file to be used again,
-and beside them schema_version, weights_name, versions (a JSON text) and created.
+and beside them schema_version, weights_name, created and versions: a JSON list of the library
+versions that wrote to the file.
 
 A process killed at any moment leaves a readable file: everything is allocated when the file is
 made, under another name; from then on only values inside the arrays change, first the descriptors,
@@ -133,7 +134,7 @@ class Summary:
 
     conditions: Conditions
     weights_name: str
-    versions: dict[str, str]
+    versions: list[dict[str, str]]
     created: str
     num_rows: int
     num_done: int
@@ -170,8 +171,8 @@ class FeatureWriter:
     """The one writer of a feature file; a `with` block that creates, extends and fills it.
 
     dim is D; file_bytes maps every id that shall have a row to the size of its picture's file;
-    provenance is written into a new file's attributes. Raises StoreError if another process writes
-    the file or it was made under other conditions.
+    weights_name and versions go into the attributes. Others may read the file meanwhile. Raises
+    StoreError if another process writes it or it was made under other conditions.
     """
 
     def __init__(
@@ -181,7 +182,8 @@ class FeatureWriter:
         *,
         dim: int,
         file_bytes: Mapping[str, int],
-        provenance: Mapping[str, str],
+        weights_name: str,
+        versions: Mapping[str, str],
     ):
         self._pending: list[int] = []
         self._committed_at = time.monotonic()
@@ -190,9 +192,11 @@ class FeatureWriter:
         try:
             self._lock.acquire()
         except filelock.Timeout:
-            raise _in_use(path) from None
+            raise StoreError(
+                f"{path}: another process is writing it. Wait for it to end, then run this again."
+            ) from None
         try:
-            _create_or_extend(path, conditions, dim, list(file_bytes), provenance)
+            _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
             self._file = _open(path, "r+")
             self._rows = _rows_of(self._file)
             self._done = self._file["done"][()]
@@ -213,14 +217,14 @@ class FeatureWriter:
         file_bytes: Sequence[int],
     ) -> None:
         """Store the descriptors [n, S, D] of n ids; they count as done at the next commit."""
-        for i, descriptor, size, length in zip(
-            ids, descriptors, image_sizes, file_bytes, strict=True
+        rows = [self._rows[i] for i in ids]
+        for row, descriptor, size, length in zip(
+            rows, descriptors, image_sizes, file_bytes, strict=True
         ):
-            row = self._rows[i]
             self._file["descriptors"][row] = descriptor
             self._file["image_size"][row] = size
             self._file["file_bytes"][row] = length
-            self._pending.append(row)
+        self._pending += rows  # whole batches only, also at an interrupt
         if time.monotonic() - self._committed_at >= COMMIT_EVERY_S:
             self.commit()
 
@@ -259,20 +263,34 @@ class FeatureWriter:
 
 
 def _create_or_extend(
-    path: Path, conditions: Conditions, dim: int, ids: list[str], provenance: Mapping[str, str]
+    path: Path,
+    conditions: Conditions,
+    dim: int,
+    ids: list[str],
+    weights_name: str,
+    versions: dict[str, str],
 ) -> None:
-    """Make sure that the file exists, fits the conditions and has a row for every id."""
+    """Make sure that the file exists, fits the conditions, has a row for every id, and says which
+    versions write to it."""
+    provenance = {
+        "weights_name": weights_name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
     if not path.exists():
         with new_path(path) as temporary:
-            _write_new(temporary, conditions, dim, ids, provenance)
+            _write_new(temporary, conditions, dim, ids, provenance, [versions])
         return
-    with _opened(path) as old:
+    with _open(path, "r") as old:
         _check_conditions(path, stored=_conditions(old), asked=conditions)
-        known = old["ids"].asstr()[()].tolist()
-        new = sorted(set(ids).difference(known), key=ids.index)
-        if new:
+        old_ids = old["ids"].asstr()[()].tolist()
+        known = set(old_ids)
+        new_ids = [i for i in ids if i not in known]
+        told = json.loads(old.attrs["versions"])
+        if new_ids or versions not in told:
+            provenance = {name: old.attrs[name] for name in provenance}
+            told += [versions] if versions not in told else []
             with new_path(path) as temporary:
-                _write_new(temporary, conditions, dim, known + new, provenance, old)
+                _write_new(temporary, conditions, dim, old_ids + new_ids, provenance, told, old)
 
 
 def _write_new(
@@ -281,15 +299,16 @@ def _write_new(
     dim: int,
     ids: list[str],
     provenance: Mapping[str, str],
+    versions: list[dict[str, str]],
     old: h5py.File | None = None,
 ) -> None:
     """Write a file with all its space allocated; the rows of `old` come first."""
     with h5py.File(path, "x") as file:
         attributes = {
             "schema_version": SCHEMA_VERSION,
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
             **asdict(conditions),
             **provenance,
+            "versions": json.dumps(versions),
         }
         for name, value in attributes.items():
             file.attrs[name] = value
@@ -342,48 +361,58 @@ def _check_conditions(path: Path, *, stored: Conditions, asked: Conditions) -> N
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    with _open(path, "r") as file:
+    """The file for a block that only reads; damage found there is a StoreError too."""
+    with _open(path, "r") as file, _explained(path):
         yield file
 
 
 def _open(path: Path, mode: str) -> h5py.File:
-    """Open a feature file; raises StoreError unless it has this schema."""
+    """Open a feature file; raises StoreError unless it has this schema.
+
+    HDF5's own lock is not used: FeatureWriter has one for writers, and reading beside a writer is
+    safe, as only values inside arrays change.
+    """
     if not path.is_file():
         raise StoreError(f"{path}: no such feature file.")
-    try:
-        file = h5py.File(path, mode)
-    except BlockingIOError:
-        raise _in_use(path) from None
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be opened as HDF5 ({error}). {REMEDY}") from error
-    problem = _problem(file)
-    if problem:
-        file.close()
-        raise StoreError(f"{path}: {problem}. {REMEDY}")
+    with _explained(path):
+        file = h5py.File(path, mode, locking=False)
+        try:
+            _check_schema(path, file)
+        except BaseException:
+            file.close()
+            raise
     return file
 
 
-def _problem(file: h5py.File) -> str:
-    """What keeps an HDF5 file from being a feature file of this schema; empty if nothing does."""
+def _check_schema(path: Path, file: h5py.File) -> None:
     version = file.attrs.get("schema_version")
     if version is None:
-        return "not a feature file of vggfeat"
+        raise StoreError(f"{path}: not a feature file of vggfeat.")
     if version != SCHEMA_VERSION:
-        return f"schema version {version}, this is a program for version {SCHEMA_VERSION}"
-    attributes = [field.name for field in fields(Conditions)] + ["weights_name", "versions"]
+        raise StoreError(
+            f"{path}: schema version {version}, and this program knows version {SCHEMA_VERSION}."
+        )
+    attributes = [field.name for field in fields(Conditions)]
+    attributes += ["weights_name", "created", "versions"]
     absent = [name for name in attributes if name not in file.attrs]
     absent += [name for name in DATASETS if name not in file]
     if absent:
-        return f"{absent[0]} is missing"
+        raise StoreError(f"{path}: {absent[0]} is missing. {REMEDY}")
     if len({len(file[name]) for name in DATASETS}) != 1:
-        return "its datasets differ in length"
-    return ""
+        raise StoreError(f"{path}: its datasets differ in length. {REMEDY}")
+    json.loads(file.attrs["versions"])
 
 
-def _in_use(path: Path) -> StoreError:
-    return StoreError(
-        f"{path}: another process is writing it. Wait for it to end, then run this again."
-    )
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Whatever h5py raises while a damaged file is read, as a StoreError that names the file."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(
+            f"{path}: cannot be read as a feature file ({reason}). {REMEDY}"
+        ) from error
 
 
 def _rows_of(file: h5py.File) -> dict[str, int]:

@@ -57,7 +57,7 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def load(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put the tensors into the net as float32; every key and shape must fit.
+    """Put the tensors into the net as float32; every key and shape must fit, every value be finite.
 
     Raises WeightsError naming the key, both shapes and the file.
     """
@@ -69,6 +69,12 @@ def load(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         for key in wanted
         if key in tensors and tensors[key].shape != wanted[key].shape
     ]
+    if not problems:
+        problems += [
+            f"{key!r} holds values that are not finite (a part this file does not have?)"
+            for key in wanted
+            if not tensors[key].isfinite().all()
+        ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise WeightsError(f"{path}: does not fit the net: {problems[0]}{more}.")
@@ -92,7 +98,7 @@ def _read_torch(path: Path) -> dict:
             f"{path}: refused: it holds more than tensors, or is no torch file. Nothing in it was"
             " run. Save the state_dict alone, or convert it to .safetensors."
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError) as error:
+    except Exception as error:  # damaged files make torch's readers raise almost anything
         reason = str(error).partition("\n")[0] or "it ends too early"
         raise WeightsError(f"{path}: not a whole torch file ({reason}).") from error
     if not isinstance(tensors, dict):
