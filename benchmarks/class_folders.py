@@ -12,7 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from vggfeat.benchmarks.protocol import Benchmark, Split
+from vggfeat.benchmarks.evaluation import Split
+from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.errors import DatasetError, OptionError
 
 PROTOCOL_VERSION = 1

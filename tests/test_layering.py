@@ -15,8 +15,8 @@ LAYERS = [
     ["weights.checkpoint", "weights.released", "backbones", "store"],
     ["descriptors", "records"],
     ["comparison", "tables"],
-    ["benchmarks.protocol", "benchmarks.class_folders", "benchmarks.caltech",
-     "benchmarks.embedded", "benchmarks.bench"],
+    ["benchmarks.evaluation", "benchmarks.protocol", "benchmarks.class_folders",
+     "benchmarks.caltech", "benchmarks.embedded", "benchmarks.bench"],
     ["cli", "__main__"],
 ]  # fmt: skip
 ORDER = [module for layer in LAYERS for module in layer]

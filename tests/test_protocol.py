@@ -10,7 +10,8 @@ from vggfeat import store
 from vggfeat.backbones import load_network
 from vggfeat.benchmarks.caltech import caltech101
 from vggfeat.benchmarks.class_folders import SplitOptions
-from vggfeat.benchmarks.protocol import C_GRID, choose_settings
+from vggfeat.benchmarks.evaluation import C_GRID
+from vggfeat.benchmarks.protocol import choose_settings
 from vggfeat.errors import DatasetError
 from vggfeat.folders import Folders
 
