@@ -11,6 +11,7 @@ from vggfeat import networks
 from vggfeat.backbones import load_network, split_fusion
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
+from vggfeat.weights.released import TORCHVISION_FILES
 
 
 def test_random_weights_follow_from_the_seed():
@@ -34,6 +35,18 @@ def test_weights_from_a_file(tmp_path):
     content = (tmp_path / "a+b@c.safetensors").read_bytes()
     assert network.weights_sha256 == hashlib.sha256(content).hexdigest()
     assert network.statistics == TORCHVISION_STATISTICS
+
+
+def test_torchvisions_weights_put_there_by_hand_are_verified(tmp_path, monkeypatch):
+    (tmp_path / "w.pth").write_bytes(b"what torchvision serves")
+    sha256 = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
+    monkeypatch.setitem(TORCHVISION_FILES, "vgg11", f"vgg11-{sha256[:8]}.pth")
+    path = (tmp_path / "w.pth").rename(tmp_path / TORCHVISION_FILES["vgg11"])
+    network = load_network("vgg11", weights_dir=tmp_path, offline=True)
+    assert (network.weights, network.weights_sha256) == ("torchvision", sha256)
+    path.write_bytes(b"another file")
+    with pytest.raises(WeightsError, match="its SHA-256 starts with"):
+        load_network("vgg11", weights_dir=tmp_path, offline=True)
 
 
 def test_the_map_has_the_stated_number_of_channels():

@@ -21,8 +21,7 @@ from vggfeat import networks
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.folders import folders
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
-from vggfeat.weights import checkpoint
-from vggfeat.weights.released import torchvision_file
+from vggfeat.weights import checkpoint, released
 
 log = logging.getLogger(__name__)
 
@@ -111,12 +110,14 @@ def load_network(
                 f"{specification}: torchvision has no weights for a changed net. Give a file"
                 f" ({net}@FILE) or random weights ({net}@random:0)."
             )
-        path = torchvision_file(name, weights_dir or folders().weights, offline=offline)
+        path = released.torchvision_file(name, weights_dir or folders().weights, offline=offline)
     else:
         path = Path(weights).expanduser()
         weights = path.name
         log.info("%s: no input statistics in the file, torchvision's are used", path)
     sha256 = checkpoint.sha256_of(path)
+    if weights == "torchvision":
+        released.check_digest(path, sha256)
     return Network(net, weights, sha256, TORCHVISION_STATISTICS, backbone, weights_path=path)
 
 

@@ -30,6 +30,21 @@ def torchvision_file(net: str, folder: Path, *, offline: bool = False) -> Path:
             f" Give a file ({net}@FILE) or random weights ({net}@random:0)."
         )
     name = TORCHVISION_FILES[net]
-    sha256_prefix = name.removesuffix(".pth").rsplit("-", 1)[1]
-    source = Source(TORCHVISION_ADDRESS + name, "sha256", sha256_prefix)
+    source = Source(TORCHVISION_ADDRESS + name, "sha256", _stated_digest(name))
     return download([source], folder, offline=offline)
+
+
+def check_digest(path: Path, sha256: str) -> None:
+    """Raise WeightsError if a file under a torchvision name has another digest than stated there.
+
+    Downloads are checked as they arrive; this is for files that were put there by hand.
+    """
+    if not sha256.startswith(_stated_digest(path.name)):
+        raise WeightsError(
+            f"{path}: its SHA-256 starts with {sha256[:8]}, not with {_stated_digest(path.name)} as"
+            " its name says: damaged, or another file. Remove it, and it will be fetched."
+        )
+
+
+def _stated_digest(name: str) -> str:
+    return name.removesuffix(".pth").rsplit("-", 1)[1]
