@@ -11,13 +11,14 @@ from vggfeat.backbones import Network, load_network, parse, split_fusion
 from vggfeat.benchmarks import caltech, embedded
 from vggfeat.benchmarks.class_folders import SplitOptions
 from vggfeat.benchmarks.protocol import Benchmark, choose_settings
-from vggfeat.descriptors import Extracted, Progress, extract
+from vggfeat.descriptors import Extracted, Progress, check_scales, extract
 from vggfeat.errors import UnknownNameError
 from vggfeat.folders import Folders
 from vggfeat.records import Record
 
 log = logging.getLogger(__name__)
 
+NUM_NOTES_TOLD = 3
 PUBLISHED = Path(__file__).with_name("published.csv")
 
 
@@ -69,11 +70,16 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     A measurement whose record is in `out` already is not repeated.
     """
     _check_names(job)
+    benchmarks = _load_benchmarks(job)
     networks = _load_networks(job)
-    for benchmark in _load_benchmarks(job):
+    for benchmark in benchmarks:  # what cannot end well does not begin
+        records.prepare(out, benchmark.name)
         settings = choose_settings(benchmark, **job.settings)
-        for note in benchmark.notes:
-            log.warning("%s: %s", benchmark.name, note)
+        for network in (network for fused in networks for network in fused):
+            check_scales(network, settings.extraction)
+    for benchmark in benchmarks:
+        settings = choose_settings(benchmark, **job.settings)
+        _tell_notes(benchmark)
         for fused in networks:
             key = benchmark.key(fused, settings)
             net = "+".join(network.name for network in fused)
@@ -94,14 +100,16 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
             yield record
 
 
-def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, Extracted]]:
+def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extracted]]:
     """The descriptors of every picture of each benchmark, used in a split or not."""
     _check_names(job)
+    benchmarks = _load_benchmarks(job)
     networks = [network for fused in _load_networks(job) for network in fused]
-    for benchmark in _load_benchmarks(job):
+    for benchmark in benchmarks:
         settings = choose_settings(benchmark, **job.settings)
         for network in {(net.name, net.weights_identity): net for net in networks}.values():
             yield (
+                benchmark.name,
                 network.label,
                 extract(
                     benchmark.name,
@@ -134,6 +142,16 @@ def _load_networks(job: Job) -> list[list[Network]]:
     return [[loaded[part] for part in fused] for fused in parts]
 
 
-def _load_benchmarks(job: Job) -> Iterator[Benchmark]:
-    for name in job.benchmarks:
-        yield BENCHMARKS[name].load(job.folders, job.splits, offline=job.offline)
+def _load_benchmarks(job: Job) -> list[Benchmark]:
+    return [
+        BENCHMARKS[name].load(job.folders, job.splits, offline=job.offline)
+        for name in dict.fromkeys(job.benchmarks)
+    ]
+
+
+def _tell_notes(benchmark: Benchmark) -> None:
+    for note in benchmark.notes[:NUM_NOTES_TOLD]:
+        log.warning("%s: %s", benchmark.name, note)
+    if len(benchmark.notes) > NUM_NOTES_TOLD:
+        more = len(benchmark.notes) - NUM_NOTES_TOLD
+        log.warning("%s: and %d more such notes, all in the record", benchmark.name, more)

@@ -18,6 +18,7 @@ from vggfeat.errors import DatasetError, OptionError
 
 PROTOCOL_VERSION = 1
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
+MAX_SPLITS = 1000
 VALIDATION_SHARE = 0.2  # of the training pictures (paper, appendix B)
 
 
@@ -31,8 +32,8 @@ class SplitOptions:
     limit: int | None = None  # pictures a class at most
 
     def __post_init__(self):
-        if self.num_splits < 1:
-            raise OptionError(f"splits must be at least 1; got {self.num_splits}.")
+        if not 1 <= self.num_splits <= MAX_SPLITS:
+            raise OptionError(f"splits must be from 1 to {MAX_SPLITS}; got {self.num_splits}.")
         if self.limit is not None and self.limit < 2:
             raise OptionError(
                 f"limit must be at least 2, one picture to train and one to test; got {self.limit}."
@@ -100,7 +101,7 @@ def class_folder_benchmark(
         protocol={
             "classes": len(by_class),
             "background": protocol.background in by_class,
-            "train_per_class": protocol.train_per_class,
+            "train_per_class": _trained_on(by_class, protocol),
             "test_per_class": protocol.test_per_class,
             "validation_share": VALIDATION_SHARE,
             "splits": options.num_splits,
@@ -124,7 +125,9 @@ def _pictures_by_class(root: Path) -> dict[str, list[str]]:
 
 def _is_picture(path: Path) -> bool:
     """By its name, but never a hidden file, as macOS leaves beside pictures, or a folder."""
-    if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith(".") or path.is_dir():
+    if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
+        return False
+    if path.exists() and not path.is_file():  # a folder or a pipe; a dangling link is told later
         return False
     try:
         str(path).encode()
@@ -142,9 +145,7 @@ def _split(
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for ids in by_class.values():
         shuffled = sorted(ids, key=lambda i: hashlib.sha256(f"{draw}/{i}".encode()).digest())
-        # A class too small for the protocol gives half of its pictures to either side.
-        enough = len(ids) > protocol.train_per_class
-        num_train = protocol.train_per_class if enough else len(ids) // 2
+        num_train = _num_train(ids, protocol)
         # At least one validates and one trains; a class with one training picture does both.
         num_validation = max(1, round(VALIDATION_SHARE * num_train))
         rows = [row_of[i] for i in shuffled]
@@ -152,6 +153,18 @@ def _split(
         parts["validation"] += rows[max(0, num_train - num_validation) : num_train]
         parts["test"] += rows[num_train : num_train + protocol.test_per_class]
     return Split(**{name: np.array(rows) for name, rows in parts.items()})
+
+
+def _trained_on(by_class: Mapping[str, Sequence[str]], protocol: ClassFolderProtocol) -> int | str:
+    """Training pictures of a class as they are, not as the protocol would have them."""
+    counts = [_num_train(ids, protocol) for ids in by_class.values()]
+    return counts[0] if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
+
+
+def _num_train(ids: Sequence[str], protocol: ClassFolderProtocol) -> int:
+    """A class too small for the protocol gives half of its pictures to either side."""
+    enough = len(ids) > protocol.train_per_class
+    return protocol.train_per_class if enough else len(ids) // 2
 
 
 def _count(ids: Sequence[str]) -> str:

@@ -27,6 +27,7 @@ from vggfeat.descriptors import (
     extract,
     picture_bytes,
 )
+from vggfeat.errors import DatasetError
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
 
@@ -120,6 +121,8 @@ class Benchmark:
         ]
         skipped = {i: reason for done in extracted for i, reason in done.skipped.items()}
         rows = np.array([row for row in self.used_rows if self.ids[row] not in skipped])
+        if not len(rows):
+            raise DatasetError(f"{self.name}: no picture could be read; {len(skipped)} skipped.")
         ids = [self.ids[row] for row in rows]
         stored = [store.read(done.path, ids, options.scales) for done in extracted]
         vectors = fuse([aggregate(descriptors, settings.aggregate) for descriptors in stored])

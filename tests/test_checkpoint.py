@@ -94,7 +94,18 @@ def test_truncated_files_are_refused_by_name(tmp_path, suffix, keep):
         checkpoint.read(path)
 
 
-@pytest.mark.parametrize("content", [[1, 2], {}, {"a": 1}, torch.zeros(3)])
+@pytest.mark.parametrize(
+    "content",
+    [
+        [1, 2],
+        {},
+        {"a": 1},
+        torch.zeros(3),
+        {"a": torch.zeros(3, device="meta")},
+        {"a": torch.zeros(3).to_sparse()},
+        {"a": torch.zeros(3, dtype=torch.complex64)},
+    ],
+)
 def test_torch_files_without_named_tensors_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match="w.pt"):

@@ -116,6 +116,7 @@ def test_a_class_too_small_is_halved_and_named(root):
     )
     split = bench.splits[0]
     assert len(members(bench, split.test)["bee"]) == 2
+    assert bench.protocol["train_per_class"] == "1 to 5"  # so the number will not be comparable
     # Its one training picture serves as validation too; every class must be in both.
     assert members(bench, split.train)["bee"] == members(bench, split.validation)["bee"]
 
@@ -145,7 +146,7 @@ def test_a_name_that_is_not_utf8_is_named(root):
 
 @pytest.mark.parametrize("options", [{"limit": 1}, {"num_splits": 0}])
 def test_impossible_split_options(options):
-    with pytest.raises(OptionError, match="must be at least"):
+    with pytest.raises(OptionError, match="must be"):
         SplitOptions(**options)
 
 

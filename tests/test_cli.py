@@ -89,7 +89,7 @@ def test_wrong_usage_is_status_2_and_says_what_is_right(run, arguments, message)
         (("bench", "digits", "--net", "vgg16@nowhere.pth"), "nowhere.pth"),
         (("bench", "digits", "--net", NARROW, "--scales", "8"), "scale 8 is too small"),
         (("bench", "digits", "--net", NARROW, "--limit", "1"), "limit must be at least 2"),
-        (("bench", "digits", "--net", NARROW, "--splits", "0"), "splits must be at least 1"),
+        (("bench", "digits", "--net", NARROW, "--splits", "0"), "splits must be from 1 to 1000"),
         (("bench", "digits", "--offline"), "--offline is set"),
         (("bench", "digit", "--offline"), "Did you mean 'digits'"),  # before weights are missed
         (("bench", "digits", "--offline", "--net", "vgg16", "--net", "vgg61"), "'vgg61'"),
@@ -193,7 +193,7 @@ def test_extract_then_inspect_then_bench_extracts_nothing(run, bench, caltech_di
         "--scales", "32,48",
     )  # fmt: skip
     assert result.exit_code == 0
-    assert f"{NARROW}: 111 new descriptors" in result.stdout
+    assert f"caltech101, {NARROW}: 111 new descriptors" in result.stdout
     (path,) = (home / "features").glob("*.h5")
     told = run("inspect", path).stdout
     assert "done: 111 of 111" in told and "not finite: 0, all zero: 0" in told
@@ -218,6 +218,42 @@ def test_progress_is_plain_lines_when_stderr_is_no_terminal(bench):
     stderr = bench().stderr
     assert f"extracting {NARROW}: 111 of 111" in stderr
     assert "\r" not in stderr and "\x1b" not in stderr
+
+
+def test_an_out_folder_that_cannot_be_written_is_told_before_any_work(run, caltech_dir, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "caltech101").write_text("a file where a folder is needed")
+    result = run(*BENCH, "--data-dir", caltech_dir, "--out", tmp_path / "out", "--net", NARROW)
+    assert result.exit_code == 1 and "records cannot be written there" in result.stderr
+    assert "extracting" not in result.stderr
+
+
+def test_records_made_before_an_error_are_shown(run, caltech_dir, tmp_path):
+    (tmp_path / "bad.safetensors").write_bytes(b"")
+    result = run(
+        *BENCH, "--data-dir", caltech_dir, "--out", tmp_path / "out", "--net", NARROW,
+        "--net", f"vgg11:width=0.0625,input_size=32@{tmp_path}/bad.safetensors", "--format", "json",
+    )  # fmt: skip
+    assert result.exit_code == 1 and "bad.safetensors: not a whole" in result.stderr
+    assert len(json.loads(result.stdout)) == 1
+
+
+def test_a_scale_too_small_for_a_later_net_is_told_before_any_work(bench):
+    result = bench("--net", "vgg11:width=0.0625,input_size=64@random:0")
+    assert result.exit_code == 1 and "scale 32 is too small" in result.stderr
+    assert "extracting" not in result.stderr
+
+
+def test_nothing_but_unreadable_pictures(bench, caltech_dir):
+    for path in (caltech_dir / "101_ObjectCategories").rglob("*.jpg"):
+        path.write_bytes(b"broken")
+    result = bench("--on-error", "skip")
+    assert result.exit_code == 1 and "no picture could be read; 111 skipped" in result.stderr
+
+
+def test_a_newline_in_a_path_makes_no_second_line(run):
+    result = run("inspect", "a\nb.h5")
+    assert result.stderr == "Error: a b.h5: no such feature file.\n"
 
 
 def test_a_full_disk_is_one_line(bench, monkeypatch):

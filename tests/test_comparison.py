@@ -164,6 +164,16 @@ def test_csv_has_a_line_for_every_number():
     assert lines[5]["limited"] == "True" and lines[5]["difference"] == "-42.3"
 
 
+def test_rows_of_one_method_are_told_apart_by_what_differs():
+    records = [
+        make_record(protocol=PAPER_PROTOCOL | {"scales": scales, "seed": 0})
+        for scales in ([256], [384])
+    ]
+    table = render(compare(records, read_published(PUBLISHED)), "table")
+    assert "vgg16@released Caffe model (scales 256) " in table
+    assert "vgg16@released Caffe model (scales 384) " in table
+
+
 def test_latex_escapes_what_latex_reads_otherwise():
     text = render(rows(), "latex")
     assert r"\begin{tabular}" in text and r"16 \& 19" in text and r"(\%)" in text

@@ -223,8 +223,8 @@ def test_a_scale_below_the_nets_input_size_is_refused(tmp_path, pictures):
 @pytest.mark.parametrize(
     "options, message",
     [
-        ({"scales": ()}, "scales must be positive"),
-        ({"scales": (0,)}, "scales must be positive"),
+        ({"scales": ()}, "scales must be from 1"),
+        ({"scales": (0,)}, "scales must be from 1"),
         ({"scales": (32, 32)}, "given twice"),
         ({"scales": (32,), "batch_size": 0}, "at least 1; got 0"),
         ({"scales": (32,), "precision": "fp16"}, "one of auto, fp32, bf16; got 'fp16'"),

@@ -76,7 +76,9 @@ def test_a_record_says_what_was_measured(bench, tmp_path):
     record = run(bench, tmp_path)
     assert record.method == NARROW and record.net == NARROW.partition("@")[0]
     assert record.protocol["scales"] == [32, 48]
-    assert record.protocol["train_per_class"] == 30 and record.protocol["test_per_class"] == 50
+    assert (
+        record.protocol["train_per_class"] == "6 to 30" and record.protocol["test_per_class"] == 50
+    )
     assert record.splits_sha256 == bench.splits_sha256
     assert record.nets[0]["features"]["layer"] == "fc7"
     assert len(record.nets[0]["features"]["sha256"]) == 64

@@ -98,6 +98,25 @@ def test_a_picture_whose_file_changed_is_missing_again(tmp_path):
         assert file.missing(["a", "b"]) == {"b"}
 
 
+def test_a_picture_that_is_away_costs_no_descriptor(tmp_path):
+    """-1 stands for a file that cannot be found, as on a disk that is not mounted."""
+    fill(tmp_path / "f.h5", ["a", "b"])
+    with writer(tmp_path / "f.h5", ["a", "b"], length=-1):
+        pass
+    with writer(tmp_path / "f.h5", ["a", "b"]) as file:
+        assert not file.missing(["a", "b"])
+
+
+def test_a_changed_picture_keeps_its_descriptor_until_there_is_a_new_one(tmp_path):
+    fill(tmp_path / "f.h5", ["a", "b"])
+    with writer(tmp_path / "f.h5", ["a", "b"], length=101) as file:
+        file.write(["a"], 2 * descriptors(["a"]), [(8, 6)], [101])
+    with writer(tmp_path / "f.h5", ["a", "b"]) as file:
+        assert file.missing(["a", "b"]) == {"a"}
+    assert np.array_equal(store.read(tmp_path / "f.h5", ["b"], (32, 48)), descriptors(["b"]))
+    assert np.array_equal(store.read(tmp_path / "f.h5", ["a"], (32, 48)), 2 * descriptors(["a"]))
+
+
 def test_other_conditions_are_refused_showing_both_sides(tmp_path):
     fill(tmp_path / "f.h5", ["a"])
     with pytest.raises(StoreError) as error:
@@ -203,6 +222,8 @@ def test_a_file_can_be_inspected_while_it_is_written(tmp_path):
         lambda file: (file.pop("ids"), file.create_dataset("ids", data=[1.5])),
         lambda file: (file.pop("done"), file.create_dataset("done", data=[True, True])),
         lambda file: (file.pop("descriptors"), file.create_group("descriptors")),
+        lambda file: (file.pop("descriptors"), file.create_dataset("descriptors", (1, 1, 4), "f4")),
+        lambda file: file["descriptors"].write_direct(np.full((1, 2, 4), np.nan, np.float32)),
     ],
 )
 def test_damage_inside_a_file_is_one_error_that_names_it(tmp_path, damage):
@@ -214,7 +235,8 @@ def test_damage_inside_a_file_is_one_error_that_names_it(tmp_path, damage):
         store.read(path, ["a"], (32,))
     with contextlib.suppress(StoreError):  # which need not look at every part
         store.inspect(path)
-    assert store.find(tmp_path, "x", replace(CONDITIONS, scales=(48,)), {"a": 100})[1] is False
+    other = replace(CONDITIONS, mirror=False)
+    assert store.find(tmp_path, "x", other, {"a": 100})[1] is False  # passed over, no error
 
 
 def test_all_space_is_allocated_when_the_file_is_made(tmp_path):

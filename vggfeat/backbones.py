@@ -114,10 +114,11 @@ def load_network(
     else:
         path = Path(weights).expanduser()
         weights = path.name
-        log.info("%s: no input statistics in the file, torchvision's are used", path)
     sha256 = checkpoint.sha256_of(path)
     if weights == "torchvision":
         released.check_digest(path, sha256)
+    else:
+        log.info("%s: no input statistics in the file, torchvision's are used", path)
     return Network(net, weights, sha256, TORCHVISION_STATISTICS, backbone, weights_path=path)
 
 

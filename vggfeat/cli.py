@@ -8,9 +8,12 @@ import difflib
 import errno
 import logging
 import shlex
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +40,7 @@ class _Commands(click.Group):
         try:
             return super().invoke(context)
         except VggfeatError as error:
-            raise click.ClickException(str(error)) from error
+            raise click.ClickException(" ".join(str(error).split("\n"))) from error
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # the reader of our output went away; click ends quietly
@@ -110,7 +113,9 @@ class _Progress:
         self.label, self.first = label, done
         self.started = self.said = time.monotonic()
         if self.is_terminal:
-            self.bar = click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True)
+            self.bar = click.progressbar(
+                length=total, label=label[:40], width=0, file=sys.stderr, show_pos=True
+            )
 
     def _finish(self) -> None:
         """End the bar's line and bring back the cursor, which the bar hides."""
@@ -137,7 +142,10 @@ def _options(*decorators: Callable) -> Callable:
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _data_dir = click.option(
-    "--data-dir", type=_FOLDER, help="Folder that holds or receives the datasets."
+    "--data-dir",
+    type=_FOLDER,
+    help="Folder that holds or receives the datasets; in VGGFEAT_HOME or the user's cache folder"
+    " by default.",
 )
 _quiet = click.option("--quiet", is_flag=True, help="Warnings and errors only.")
 _out = click.option(
@@ -255,15 +263,15 @@ def bench(
     """
     if not benchmarks and not all_benchmarks:
         raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
-    from vggfeat.benchmarks import bench as benching
+    with _imports():
+        from vggfeat.benchmarks import bench as benching
 
     if all_benchmarks:
-        benchmarks = [name for name, entry in benching.BENCHMARKS.items() if entry.in_paper]
+        in_paper = [name for name, entry in benching.BENCHMARKS.items() if entry.in_paper]
+        benchmarks = [*benchmarks, *in_paper]
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
     job = _job(benchmarks, nets, options, splits=splits, seed=seed, aggregate=aggregate)
-    with _Progress(options["quiet"]) as progress:
-        records = list(benching.bench(job, out, progress))
-    _show(records, form)
+    _bench(job, out, form, options["quiet"])
 
 
 @main.command()
@@ -275,13 +283,16 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
     \b
     vggfeat extract --dataset caltech101 --net vgg16
     """
-    from vggfeat.benchmarks import bench as benching
+    with _imports():
+        from vggfeat.benchmarks import bench as benching
 
     nets = options.pop("nets") or ("vgg16", "vgg19")
     job = _job(datasets, nets, options)
     with _Progress(options["quiet"]) as progress:
-        for label, extracted in benching.extract_all(job, progress):
-            click.echo(f"{label}: {extracted.num_new} new descriptors, {extracted.path}")
+        for dataset, label, extracted in benching.extract_all(job, progress):
+            skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
+            new = f"{extracted.num_new} new descriptors"
+            click.echo(f"{dataset}, {label}: {new}, {skipped}{extracted.path}")
 
 
 @main.command()
@@ -345,15 +356,13 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     Three narrow nets with random weights on scikit-learn's digits, through the code that runs
     Caltech-101.
     """
-    from vggfeat.benchmarks import bench as benching
-    from vggfeat.benchmarks.embedded import DEMO_NETS, EXPLANATION
+    with _imports():
+        from vggfeat.benchmarks.embedded import DEMO_NETS, EXPLANATION
 
     options = {"cache_dir": cache_dir, "quiet": quiet}
     job = _job(["digits"], DEMO_NETS, options)
     out = out or job.folders.cache / "demo"
-    with _Progress(quiet) as progress:
-        records = list(benching.bench(job, out, progress))
-    _show(records, form)
+    _bench(job, out, form, quiet)
     click.echo(EXPLANATION, err=True)
 
 
@@ -371,6 +380,8 @@ def _job(
     from vggfeat.benchmarks.class_folders import SplitOptions
     from vggfeat.folders import folders
 
+    # Remarks on odd pictures; what matters of them is an error.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.basicConfig(
         level=logging.WARNING if options["quiet"] else logging.INFO,
         format="%(message)s",
@@ -395,6 +406,30 @@ def _job(
         | {"aggregate": aggregate},
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
+
+
+@contextmanager
+def _imports() -> Iterator[None]:
+    """Ctrl-C while libraries load ends the process: numpy and torch do not survive an exception."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
+
+
+def _bench(job, out: Path, form: str, quiet: bool) -> None:
+    """Run the job and show its records; those that were made before an error, too."""
+    from vggfeat.benchmarks.bench import bench
+
+    found = []
+    try:
+        with _Progress(quiet) as progress:
+            for record in bench(job, out, progress):
+                found.append(record)
+    finally:
+        if found:
+            _show(found, form)
 
 
 def _show(found: Sequence, form: str) -> None:

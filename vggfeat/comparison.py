@@ -6,7 +6,7 @@ named). Published values are percentages, as printed; records hold fractions; ro
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +17,7 @@ from vggfeat.records import Record
 # measured with other classes or another amount of training answers another question; the rest
 # moves it a little.
 DECISIVE = ("classes", "train_per_class")
+VARIED = ("scales", "aggregate", "mirror", "splits", "seed")
 MINOR = ("test_per_class", "splits", "images", "scales", "aggregate", "mirror")
 
 
@@ -35,6 +36,7 @@ class Row:
     comparison: str = ""  # "same", "near", "not comparable", or empty: nothing to compare with
     reasons: tuple[str, ...] = ()
     limited: bool = False
+    settings: dict[str, str] = field(default_factory=dict)  # what a user can vary, by name
     source: str = ""
 
     @property
@@ -91,6 +93,8 @@ def _measured_row(record: Record, published: Sequence[dict[str, str]]) -> Row:
         comparison=comparison,
         reasons=reasons,
         limited=record.limited,
+        settings={name: _stated(record.protocol.get(name, "")) for name in VARIED}
+        | {name: _of_nets(record, name) for name in ("precision", "dtype")},
     )
 
 
@@ -119,6 +123,13 @@ def _judge(
     if decisive:
         return "not comparable", (*decisive, *minor, *other_net)
     return "near" if minor else "same", (*minor, *other_net)
+
+
+def _of_nets(record: Record, name: str) -> str:
+    """A setting of the feature files, once if all nets have the same."""
+    features = [net.get("features") for net in record.nets]
+    values = [str(f[name]) for f in features if isinstance(f, dict) and name in f]
+    return " ".join(dict.fromkeys(values))
 
 
 def _percent(fraction: float | None) -> float | None:

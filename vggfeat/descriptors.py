@@ -26,6 +26,7 @@ from vggfeat.provenance import library_versions
 
 log = logging.getLogger(__name__)
 
+MAX_SCALE = 10_000
 BATCHES_AHEAD = 4  # prepared while the net works
 CHOICES = {
     "device": ("auto", "cpu", "cuda"),
@@ -51,8 +52,8 @@ class Extraction:
 
     def __post_init__(self):
         object.__setattr__(self, "scales", tuple(self.scales))
-        if not self.scales or min(self.scales) < 1:
-            raise OptionError(f"scales must be positive numbers; got {list(self.scales)}.")
+        if not self.scales or not all(1 <= scale <= MAX_SCALE for scale in self.scales):
+            raise OptionError(f"scales must be from 1 to {MAX_SCALE}; got {list(self.scales)}.")
         if len(set(self.scales)) < len(self.scales):
             raise OptionError(f"a scale is given twice in {list(self.scales)}.")
         if self.batch_size is not None and self.batch_size < 1:
@@ -107,6 +108,15 @@ def conditions(dataset: str, network: Network, options: Extraction) -> store.Con
     )
 
 
+def check_scales(network: Network, options: Extraction) -> None:
+    """Raise OptionError if a scale is too small for the net."""
+    smallest, needed = min(options.scales), network.backbone.min_size
+    if smallest < needed:
+        raise OptionError(
+            f"scale {smallest} is too small for {network.name}: it needs at least {needed}."
+        )
+
+
 def extract(
     dataset: str,
     pictures: Mapping[str, Path],
@@ -123,12 +133,7 @@ def extract(
     that cannot be read unless options.on_error is "skip", OptionError if a scale is too small for
     the net, StoreError if the file is damaged or in use.
     """
-    too_small = [scale for scale in options.scales if scale < network.backbone.min_size]
-    if too_small:
-        raise OptionError(
-            f"scale {too_small[0]} is too small for {network.name}: it needs at least"
-            f" {network.backbone.min_size}."
-        )
+    check_scales(network, options)
     started = time.monotonic()
     asked = conditions(dataset, network, options)
     file_bytes = {i: picture_bytes(picture) for i, picture in pictures.items()}

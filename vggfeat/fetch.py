@@ -29,7 +29,7 @@ NUM_ENTRIES_LOOKED_AT = 20_000
 # What reading a damaged archive raises.
 DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
-    RuntimeError, ValueError,
+    LookupError, RuntimeError, ValueError,
 )  # fmt: skip
 
 
@@ -173,7 +173,7 @@ def _entries(archive: Path) -> Iterator[tuple[str, BinaryIO]]:
 
 def _tar_entries(tar: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO]]:
     for member in tar:
-        if member.isreg():
+        if member.isreg() or member.islnk():
             yield member.name, tar.extractfile(member)
     # tarfile takes a file that is cut between two entries for whole; a whole one ends with zeros.
     tar.fileobj.seek(tar.offset)
@@ -189,6 +189,6 @@ def _holds(archive: Path, content: str) -> bool:
         for path, _ in itertools.islice(_entries(archive), limit):
             if content in PurePosixPath(path).parts:
                 return True
-    except DAMAGED:
-        log.warning("%s: not a readable archive, passed over", archive)
+    except DAMAGED as error:
+        log.warning("%s: not a readable archive (%s), passed over", archive, error)
     return False

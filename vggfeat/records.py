@@ -8,7 +8,9 @@ be measured, and another measurement never overwrites it. This module is the onl
 
 import hashlib
 import json
+import math
 import re
+import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -18,9 +20,12 @@ from vggfeat.errors import RecordError
 from vggfeat.files import new_file
 
 SCHEMA_VERSION = 1
+REMEDY = "Move it out of the results folder."
 # What tables rely on, so that a record edited by hand is refused in one line.
-_KINDS = {"benchmark": str, "protocol": dict, "nets": list, "metric": str, "metrics": dict,
-          "skipped": dict, "time": str}  # fmt: skip
+_KINDS = {
+    "benchmark": str, "title": str, "protocol": dict, "nets": list, "metric": str, "metrics": dict,
+    "skipped": dict, "limited": bool, "time": str,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,19 @@ def path_of(folder: Path, benchmark: str, net: str, key: str) -> Path:
     return folder / benchmark / f"{slug}-{key}.json"
 
 
+def prepare(folder: Path, benchmark: str) -> None:
+    """Make the folder of a benchmark's records now. Raises RecordError if it cannot be written."""
+    target = folder / benchmark
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target):
+            pass
+    except OSError as error:
+        raise RecordError(
+            f"{target}: records cannot be written there ({error.strerror}). Choose another --out."
+        ) from error
+
+
 def write(record: Record, folder: Path) -> Path:
     """Write a record, whole or not at all, and return its path."""
     path = path_of(folder, record.benchmark, record.net, record.key)
@@ -85,7 +103,7 @@ def write(record: Record, folder: Path) -> Path:
 
 def to_json(record: Record) -> str:
     """The record as indented JSON."""
-    return json.dumps(asdict(record), indent=1, ensure_ascii=False)
+    return json.dumps(asdict(record), indent=1)
 
 
 def read(path: Path) -> Record:
@@ -94,10 +112,10 @@ def read(path: Path) -> Record:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}).") from error
-    except ValueError as error:
-        raise RecordError(f"{path}: not a JSON file ({error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: not a JSON file ({error}). {REMEDY}") from error
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
-        raise RecordError(f"{path}: not a record of schema version {SCHEMA_VERSION}.")
+        raise RecordError(f"{path}: not a record of schema version {SCHEMA_VERSION}. {REMEDY}")
     names = {field.name for field in fields(Record)}
     for problem, keys in (
         ("lacks", names - content.keys()),
@@ -130,8 +148,12 @@ def _is_sound(record: Record) -> bool:
     headline = record.metrics[record.metric]
     return (
         isinstance(headline, dict)
-        and isinstance(headline.get("value"), int | float)
-        and isinstance(headline.get("spread"), int | float | None)
+        and headline.keys() >= {"value", "spread"}
+        and all(
+            isinstance(headline[name], float) and math.isfinite(headline[name])
+            for name in ("value", "spread")
+            if headline[name] is not None or name == "value"
+        )
         and all(
             isinstance(net, dict)
             and isinstance(net.get("name"), str)

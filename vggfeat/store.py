@@ -100,7 +100,7 @@ def _serves(file: h5py.File, conditions: Conditions, file_bytes: Mapping[str, in
 def read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
     """The descriptors of these ids at these scales, in their order: [len(ids), S, D] float32.
 
-    Raises StoreError if one is not there or not done.
+    Raises StoreError if one is not there, not done or not finite.
     """
     with _opened(path) as file:
         stored_scales = _conditions(file).scales
@@ -125,6 +125,8 @@ def read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
             if len(here):
                 block = stored[start : start + READ_ROWS]
                 result[here] = block[wanted[here] - start][:, columns]
+        if not np.isfinite(result).all():
+            raise StoreError(f"{path}: holds descriptors that are not finite. {REMEDY}")
         return result
 
 
@@ -198,16 +200,18 @@ class FeatureWriter:
         try:
             _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
             self._file = _open(path, "r+")
-            self._rows = _rows_of(self._file)
-            self._done = self._file["done"][()]
-            self._forget_changed(file_bytes)
+            with _explained(path):
+                self._rows = _rows_of(self._file)
+                self._done = self._file["done"][()]
+                self._stale = self._changed_rows(file_bytes)
         except BaseException:
             self._lock.release()
             raise
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids whose descriptor is not there yet."""
-        return {i for i in ids if not self._done[self._rows[i]]}
+        wanted = {i: self._rows[i] for i in ids}
+        return {i for i, row in wanted.items() if not self._done[row] or row in self._stale}
 
     def write(
         self,
@@ -218,6 +222,11 @@ class FeatureWriter:
     ) -> None:
         """Store the descriptors [n, S, D] of n ids; they count as done at the next commit."""
         rows = [self._rows[i] for i in ids]
+        if self._stale.intersection(rows):  # what is about to be overwritten no longer counts
+            self._done[rows] = False
+            self._file["done"][...] = self._done
+            self._flush()
+            self._stale.difference_update(rows)
         for row, descriptor, size, length in zip(
             rows, descriptors, image_sizes, file_bytes, strict=True
         ):
@@ -252,14 +261,16 @@ class FeatureWriter:
         self._file.flush()
         os.fsync(self._file.id.get_vfd_handle())
 
-    def _forget_changed(self, file_bytes: Mapping[str, int]) -> None:
-        """A picture whose file has another size than when it was extracted is not done."""
-        lengths = self._file["file_bytes"][()]
-        for i, length in file_bytes.items():
-            row = self._rows[i]
-            if lengths[row] not in (0, length):
-                self._done[row] = False
-        self._file["done"][...] = self._done
+    def _changed_rows(self, file_bytes: Mapping[str, int]) -> set[int]:
+        """Rows of pictures whose file has another size than when they were extracted.
+
+        A picture that cannot be found now (-1) is no reason to lose its descriptor.
+        """
+        stored = self._file["file_bytes"][()]
+        rows = {self._rows[i]: length for i, length in file_bytes.items()}
+        return {
+            row for row, length in rows.items() if stored[row] not in (0, length) and length >= 0
+        }
 
 
 def _create_or_extend(
@@ -281,13 +292,15 @@ def _create_or_extend(
             _write_new(temporary, conditions, dim, ids, provenance, [versions])
         return
     with _open(path, "r") as old:
-        _check_conditions(path, stored=_conditions(old), asked=conditions)
-        old_ids = old["ids"].asstr()[()].tolist()
+        with _explained(path):
+            stored = _conditions(old)
+            old_ids = old["ids"].asstr()[()].tolist()
+            told = json.loads(old.attrs["versions"])
+            provenance = {name: old.attrs[name] for name in provenance}
+        _check_conditions(path, stored=stored, asked=conditions)
         known = set(old_ids)
         new_ids = [i for i in ids if i not in known]
-        told = json.loads(old.attrs["versions"])
         if new_ids or versions not in told:
-            provenance = {name: old.attrs[name] for name in provenance}
             told += [versions] if versions not in told else []
             with new_path(path) as temporary:
                 _write_new(temporary, conditions, dim, old_ids + new_ids, provenance, told, old)
@@ -390,7 +403,7 @@ def _check_schema(path: Path, file: h5py.File) -> None:
         raise StoreError(f"{path}: not a feature file of vggfeat.")
     if version != SCHEMA_VERSION:
         raise StoreError(
-            f"{path}: schema version {version}, and this program knows version {SCHEMA_VERSION}."
+            f"{path}: schema version {version}, and this program knows {SCHEMA_VERSION}. {REMEDY}"
         )
     attributes = [field.name for field in fields(Conditions)]
     attributes += ["weights_name", "created", "versions"]
@@ -398,9 +411,17 @@ def _check_schema(path: Path, file: h5py.File) -> None:
     absent += [name for name in DATASETS if name not in file]
     if absent:
         raise StoreError(f"{path}: {absent[0]} is missing. {REMEDY}")
-    if len({len(file[name]) for name in DATASETS}) != 1:
-        raise StoreError(f"{path}: its datasets differ in length. {REMEDY}")
-    json.loads(file.attrs["versions"])
+    scales, dtype = _conditions(file).scales, str(file.attrs["dtype"])
+    num_rows, (_, num_scales, _) = len(file["ids"]), file["descriptors"].shape
+    sound = (
+        all(len(file[name]) == num_rows for name in DATASETS)
+        and num_scales == len(scales)
+        and file["descriptors"].dtype == dtype
+        and file["done"].dtype == bool
+        and isinstance(json.loads(file.attrs["versions"]), list)
+    )
+    if not sound:
+        raise StoreError(f"{path}: its parts do not fit each other. {REMEDY}")
 
 
 @contextmanager
@@ -408,7 +429,7 @@ def _explained(path: Path) -> Iterator[None]:
     """Whatever h5py raises while a damaged file is read, as a StoreError that names the file."""
     try:
         yield
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
         reason = str(error).partition("\n")[0]
         raise StoreError(
             f"{path}: cannot be read as a feature file ({reason}). {REMEDY}"

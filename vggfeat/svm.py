@@ -102,7 +102,9 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
             vars(self).pop("classes_", None)
             return y
         y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+        with warnings.catch_warnings():  # few pictures a class are no mistake here
+            warnings.simplefilter("ignore", UserWarning)
+            check_classification_targets(y)
         self.classes_, numbers = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise ValueError("y has one class only; at least two are needed.")

@@ -1,7 +1,7 @@
 """Rows of a comparison -> text: a wide table for people, a line a number for programs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, replace
 
 import pandas as pd
 
@@ -15,7 +15,7 @@ def render(rows: Sequence[Row], form: str) -> str:
     """The table as text: "table" and "md" are wide, "latex" too; "csv" has a line a number."""
     if form == "csv":
         return _csv(rows)
-    header, lines, notes = _wide(rows)
+    header, lines, notes = _wide(_told_apart(rows))
     if form == "latex":
         table = pd.DataFrame(lines, columns=header).to_latex(index=False, escape=True)
         return table + "".join(f"% {note}\n" for note in notes)
@@ -79,6 +79,24 @@ def _aligned(lines: Sequence[Sequence[str]], separator: tuple[str, str, str]) ->
     return "".join(map(line, (lines[0], rule, *lines[1:])))
 
 
+def _told_apart(rows: Sequence[Row]) -> list[Row]:
+    """Rows of one method with unlike settings get those settings behind the method's name."""
+    result = []
+    for row in rows:
+        alike = [r for r in rows if (r.benchmark, r.method) == (row.benchmark, row.method)]
+        unlike = [
+            f"{name} {value}"
+            for name, value in row.settings.items()
+            if len({r.settings.get(name) for r in alike}) > 1
+        ]
+        method = f"{row.method} ({', '.join(unlike)})" if unlike else row.method
+        result.append(replace(row, method=method))
+    return result
+
+
 def _csv(rows: Sequence[Row]) -> str:
-    lines = [asdict(row) | {"reasons": "; ".join(row.reasons)} for row in rows]
-    return pd.DataFrame(lines, columns=[field.name for field in fields(Row)]).to_csv(index=False)
+    lines = []
+    for row in rows:
+        line = asdict(row) | {"reasons": "; ".join(row.reasons)}
+        lines.append(line | line.pop("settings"))
+    return pd.DataFrame(lines).to_csv(index=False)

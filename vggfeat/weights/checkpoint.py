@@ -21,14 +21,13 @@ SUFFIXES = (".safetensors", ".pth", ".pt")
 
 
 def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file's bytes."""
+    """Hexadecimal SHA-256 of a weights file's bytes. Raises WeightsError."""
+    _check_kind(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise WeightsError(
-            f"{path}: weights file cannot be read ({error.strerror}). Check the path after '@'."
-        ) from error
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def read(path: Path) -> dict[str, Tensor]:
@@ -37,21 +36,16 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises WeightsError if the file is missing, damaged, of another kind, or holds more than
     tensors.
     """
-    if path.suffix not in SUFFIXES:
-        raise WeightsError(
-            f"{path}: unknown kind of weights file {path.suffix!r}. Known: {', '.join(SUFFIXES)}."
-        )
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file. Check the path after '@'.")
+    _check_kind(path)
     if path.suffix == ".safetensors":
         tensors = _read_safetensors(path)
     else:
         tensors = _read_torch(path)
     if isinstance(tensors.get("state_dict"), Mapping):
         tensors = tensors["state_dict"]
-    strangers = [key for key, value in tensors.items() if not isinstance(value, Tensor)]
+    strangers = [key for key, value in tensors.items() if not _is_plain(value)]
     if strangers or not tensors:
-        what = f"{strangers[0]!r} is no tensor" if strangers else "it is empty"
+        what = f"{strangers[0]!r} is no plain tensor" if strangers else "it is empty"
         raise WeightsError(f"{path}: not a table of named tensors ({what}).")
     return dict(tensors)
 
@@ -81,6 +75,15 @@ def load(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     net.load_state_dict({key: tensors[key].float() for key in wanted}, assign=True)
 
 
+def _check_kind(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        raise WeightsError(
+            f"{path}: unknown kind of weights file {path.suffix!r}. Known: {', '.join(SUFFIXES)}."
+        )
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file. Check the path after '@'.")
+
+
 def _read_safetensors(path: Path) -> dict:
     try:
         return load_file(path)
@@ -99,11 +102,22 @@ def _read_torch(path: Path) -> dict:
             " run. Save the state_dict alone, or convert it to .safetensors."
         ) from error
     except Exception as error:  # damaged files make torch's readers raise almost anything
-        reason = str(error).partition("\n")[0] or "it ends too early"
-        raise WeightsError(f"{path}: not a whole torch file ({reason}).") from error
+        raise WeightsError(
+            f"{path}: not a whole torch file of tensors ({type(error).__name__})."
+        ) from error
     if not isinstance(tensors, dict):
         raise WeightsError(f"{path}: holds a {type(tensors).__name__}, not named tensors.")
     return tensors
+
+
+def _is_plain(value: object) -> bool:
+    """Whether it is a tensor of real numbers that lie in memory."""
+    return (
+        isinstance(value, Tensor)
+        and value.layout == torch.strided
+        and value.device.type == "cpu"
+        and not (value.is_quantized or value.is_complex())
+    )
 
 
 def _shape(tensor: Tensor) -> str:
