@@ -10,8 +10,8 @@ from vggfeat import records
 from vggfeat.backbones import Network, load_network, parse, split_fusion
 from vggfeat.benchmarks import caltech, embedded
 from vggfeat.benchmarks.class_folders import SplitOptions
-from vggfeat.benchmarks.protocol import Benchmark, choose_settings
-from vggfeat.descriptors import Extracted, Progress, check_scales, extract
+from vggfeat.benchmarks.protocol import Benchmark, Settings, choose_settings
+from vggfeat.descriptors import Extracted, Progress, check_scales, extract, num_missing
 from vggfeat.errors import UnknownNameError
 from vggfeat.folders import Folders
 from vggfeat.records import Record
@@ -69,35 +69,67 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
 
     A measurement whose record is in `out` already is not repeated.
     """
+    for benchmark, settings, networks, path in _measurements(job, out, prepare=True):
+        record = records.read(path) if path.is_file() else None
+        if record and (not record.skipped or settings.extraction.on_error == "skip"):
+            log.info("measured already: %s (move it away to measure again)", path)
+            yield record
+            continue
+        record = benchmark.run(
+            networks,
+            settings,
+            features_dir=job.folders.features,
+            command=job.command,
+            progress=progress,
+        )
+        log.info("wrote %s", records.write(record, out))
+        yield record
+
+
+def plan(job: Job, out: Path) -> Iterator[str]:
+    """A line for each measurement: whether it was made, and what it would have to extract."""
+    for benchmark, settings, networks, path in _measurements(job, out, prepare=False):
+        name = f"{benchmark.name}, {'+'.join(network.label for network in networks)}"
+        if path.is_file():
+            yield f"{name}: measured already, {path}"
+            continue
+        total = len(benchmark.used)
+        missing = [
+            num_missing(
+                benchmark.name,
+                benchmark.used,
+                network,
+                settings.extraction,
+                folder=job.folders.features,
+            )
+            for network in networks
+        ]
+        counts = ", ".join(f"{count:,} of {total:,}" for count in missing)
+        yield f"{name}: to measure; descriptors to extract: {counts}"
+
+
+def _measurements(
+    job: Job, out: Path, *, prepare: bool
+) -> Iterator[tuple[Benchmark, Settings, list[Network], Path]]:
+    """Every benchmark with every net, and where its record lies or will lie.
+
+    What cannot end well is found before the first is yielded.
+    """
     _check_names(job)
     benchmarks = _load_benchmarks(job)
-    networks = _load_networks(job)
-    for benchmark in benchmarks:  # what cannot end well does not begin
-        records.prepare(out, benchmark.name)
-        settings = choose_settings(benchmark, **job.settings)
-        for network in (network for fused in networks for network in fused):
+    fusions = _load_networks(job)
+    chosen = [choose_settings(benchmark, **job.settings) for benchmark in benchmarks]
+    for benchmark, settings in zip(benchmarks, chosen, strict=True):
+        if prepare:
+            records.prepare(out, benchmark.name)
+        for network in (network for networks in fusions for network in networks):
             check_scales(network, settings.extraction)
-    for benchmark in benchmarks:
-        settings = choose_settings(benchmark, **job.settings)
+    for benchmark, settings in zip(benchmarks, chosen, strict=True):
         _tell_notes(benchmark)
-        for fused in networks:
-            key = benchmark.key(fused, settings)
-            net = "+".join(network.name for network in fused)
-            path = records.path_of(out, benchmark.name, net, key)
-            record = records.read(path) if path.is_file() else None
-            if record and (not record.skipped or settings.extraction.on_error == "skip"):
-                log.info("measured already: %s (move it away to measure again)", path)
-                yield record
-                continue
-            record = benchmark.run(
-                fused,
-                settings,
-                features_dir=job.folders.features,
-                command=job.command,
-                progress=progress,
-            )
-            log.info("wrote %s", records.write(record, out))
-            yield record
+        for networks in fusions:
+            net = "+".join(network.name for network in networks)
+            key = benchmark.key(networks, settings)
+            yield benchmark, settings, networks, records.path_of(out, benchmark.name, net, key)
 
 
 def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extracted]]:

@@ -90,7 +90,7 @@ def test_wrong_usage_is_status_2_and_says_what_is_right(run, arguments, message)
         (("bench", "digits", "--net", NARROW, "--scales", "8"), "scale 8 is too small"),
         (("bench", "digits", "--net", NARROW, "--limit", "1"), "limit must be at least 2"),
         (("bench", "digits", "--net", NARROW, "--splits", "0"), "splits must be from 1 to 1000"),
-        (("bench", "digits", "--offline"), "--offline is set"),
+        (("bench", "digits", "--offline"), "nothing may be fetched (--offline"),
         (("bench", "digit", "--offline"), "Did you mean 'digits'"),  # before weights are missed
         (("bench", "digits", "--offline", "--net", "vgg16", "--net", "vgg61"), "'vgg61'"),
         (("bench", "caltech101", "--net", NARROW, "--offline"), "caltech-101.zip"),
@@ -206,6 +206,20 @@ def test_datasets_ls_says_where_the_data_is(run, caltech_dir, tmp_path):
     assert str(caltech_dir / "101_ObjectCategories") in found
     assert (
         f"not in {tmp_path / 'no'}" in run("datasets", "ls", "--data-dir", tmp_path / "no").stdout
+    )
+
+
+def test_dry_run_tells_what_would_be_done_and_does_nothing(bench, tmp_path, home):
+    other = "vgg13:width=0.0625,input_size=32@random:1"
+    assert f"caltech101, {NARROW}: to measure; descriptors to extract: 111 of 111\n" in (
+        bench("--dry-run").stdout
+    )
+    assert not home.exists() and not (tmp_path / "out").exists()
+    bench()
+    planned = bench("--net", f"{NARROW}+{other}", "--dry-run").stdout.splitlines()
+    assert planned[0].startswith(f"caltech101, {NARROW}: measured already, ")
+    assert planned[1] == (
+        f"caltech101, {NARROW}+{other}: to measure; descriptors to extract: 0 of 111, 111 of 111"
     )
 
 

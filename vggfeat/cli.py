@@ -243,6 +243,7 @@ def main() -> None:
 )
 @click.option("--splits", type=int, default=3, show_default=True, help="Random splits.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Of the splits.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done; fetch and measure nothing.")
 @_out
 @_format
 def bench(
@@ -251,6 +252,7 @@ def bench(
     aggregate: str | None,
     splits: int,
     seed: int,
+    dry_run: bool,
     out: Path,
     form: str,
     **options: Any,
@@ -270,7 +272,12 @@ def bench(
         in_paper = [name for name, entry in benching.BENCHMARKS.items() if entry.in_paper]
         benchmarks = [*benchmarks, *in_paper]
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
+    options["offline"] |= dry_run
     job = _job(benchmarks, nets, options, splits=splits, seed=seed, aggregate=aggregate)
+    if dry_run:
+        for line in benching.plan(job, out):
+            click.echo(line)
+        return
     _bench(job, out, form, options["quiet"])
 
 

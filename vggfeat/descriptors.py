@@ -117,6 +117,21 @@ def check_scales(network: Network, options: Extraction) -> None:
         )
 
 
+def num_missing(
+    dataset: str,
+    pictures: Mapping[str, Path],
+    network: Network,
+    options: Extraction,
+    *,
+    folder: Path,
+) -> int:
+    """How many pictures `extract` would have to extract."""
+    file_bytes = {i: picture_bytes(picture) for i, picture in pictures.items()}
+    asked = conditions(dataset, network, options)
+    path, _ = store.find(folder, f"{dataset}-{network.slug}", asked, file_bytes)
+    return len(store.lacking(path, file_bytes))
+
+
 def extract(
     dataset: str,
     pictures: Mapping[str, Path],

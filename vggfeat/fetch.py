@@ -59,7 +59,8 @@ def download(sources: Sequence[Source], folder: Path, *, offline: bool = False) 
     by_hand = " or ".join(f"{s.name} ({s.algorithm} {s.digest})" for s in sources)
     if offline:
         raise DownloadError(
-            f"--offline is set and {folder} lacks the file. Put there by hand: {by_hand}."
+            f"{folder} lacks the file, and nothing may be fetched (--offline or --dry-run)."
+            f" Put there by hand: {by_hand}."
         )
     reasons = []
     for source in sources:

@@ -90,11 +90,25 @@ def _serves(file: h5py.File, conditions: Conditions, file_bytes: Mapping[str, in
         return False
     if replace(stored, scales=conditions.scales) != conditions:
         return False
+    return not _lacking(file, file_bytes)
+
+
+def _lacking(file: h5py.File, file_bytes: Mapping[str, int]) -> set[str]:
+    """The ids without a finished row of a picture file of that size."""
     rows, done, lengths = _rows_of(file), file["done"][()], file["file_bytes"][()]
-    return all(
-        i in rows and done[rows[i]] and lengths[rows[i]] == length
+    return {
+        i
         for i, length in file_bytes.items()
-    )
+        if not (i in rows and done[rows[i]] and lengths[rows[i]] == length)
+    }
+
+
+def lacking(path: Path, file_bytes: Mapping[str, int]) -> set[str]:
+    """The ids whose descriptor is yet to be made; all of them if there is no file."""
+    if not path.exists():
+        return set(file_bytes)
+    with _opened(path) as file:
+        return _lacking(file, file_bytes)
 
 
 def read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
