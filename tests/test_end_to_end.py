@@ -20,16 +20,20 @@ def command(*arguments):
     return [sys.executable, "-m", "vggfeat", *map(str, arguments)]
 
 
-def test_demo_from_nothing_to_a_table(tmp_path):
-    """The embedded benchmark, with fewer nets than `vggfeat demo`, in a new process."""
-    result = subprocess.run(
-        command("bench", "digits", "--net", NARROW, "--scales", "32", "--splits", "2",
-                "--limit", "40", "--cache-dir", tmp_path, "--out", tmp_path / "out",
-                "--format", "json"),
-        capture_output=True, text=True,
-    )  # fmt: skip
+def bench(folder, *arguments) -> dict:
+    """The one record of `vggfeat bench` in a new process, with cache and results in the folder."""
+    places = ("--cache-dir", folder, "--out", folder / "out", "--format", "json")
+    result = subprocess.run(command("bench", *arguments, *places), capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
     (record,) = json.loads(result.stdout)
+    return record
+
+
+def test_demo_from_nothing_to_a_table(tmp_path):
+    """The embedded benchmark, with fewer nets than `vggfeat demo`, in a new process."""
+    record = bench(
+        tmp_path, "digits", "--net", NARROW, "--scales", "32", "--splits", "2", "--limit", "40"
+    )
     assert record["protocol"]["classes"] == 10 and record["n_train"] == [300, 300]
     assert record["metrics"]["mean_class_recall"]["value"] > 0.4  # chance is 0.1
 
@@ -77,15 +81,10 @@ def num_done(cache) -> int:
 def test_squeezenet_on_the_real_pictures(real_data, tmp_path):
     """0.837 with a spread of 0.006 was computed independently for these settings."""
     weights = real_data / "weights" / "squeezenet1_0_imagenet.safetensors"
-    result = subprocess.run(
-        command("bench", "caltech101", "--data-dir", real_data / "data",
-                "--net", f"squeezenet1_0@{weights}", "--scales", "256", "--no-mirror",
-                "--aggregate", "average", "--cache-dir", tmp_path, "--out", tmp_path / "out",
-                "--format", "json"),
-        capture_output=True, text=True,
+    record = bench(
+        tmp_path, "caltech101", "--data-dir", real_data / "data", "--net",
+        f"squeezenet1_0@{weights}", "--scales", "256", "--no-mirror", "--aggregate", "average",
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    (record,) = json.loads(result.stdout)
     assert 0.82 < record["metrics"]["mean_class_recall"]["value"] < 0.86
     assert record["n_train"] == [3060] * 3 and not record["skipped"]
 
@@ -94,14 +93,10 @@ def test_squeezenet_on_the_real_pictures(real_data, tmp_path):
 def test_squeezenet_tells_real_pictures_apart(real_data, tmp_path):
     """A few real pictures a class, in seconds: a net that has learned is far above chance."""
     weights = real_data / "weights" / "squeezenet1_0_imagenet.safetensors"
-    result = subprocess.run(
-        command("bench", "caltech101", "--data-dir", real_data / "data", "--limit", "4",
-                "--net", f"squeezenet1_0@{weights}", "--scales", "128", "--no-mirror",
-                "--splits", "1", "--cache-dir", tmp_path, "--out", tmp_path / "out",
-                "--format", "json"),
-        capture_output=True, text=True,
+    record = bench(
+        tmp_path, "caltech101", "--data-dir", real_data / "data", "--net",
+        f"squeezenet1_0@{weights}", "--scales", "128", "--no-mirror", "--splits", "1",
+        "--limit", "4",
     )  # fmt: skip
-    assert result.returncode == 0, result.stderr
-    (record,) = json.loads(result.stdout)
     assert record["limited"] and record["protocol"]["classes"] == 102
     assert record["metrics"]["mean_class_recall"]["value"] > 0.2  # chance is 0.01

@@ -17,7 +17,7 @@ LAYERS = [
     ["comparison", "tables"],
     ["benchmarks.evaluation", "benchmarks.protocol", "benchmarks.class_folders",
      "benchmarks.caltech", "benchmarks.embedded", "benchmarks.bench"],
-    ["cli", "__main__"],
+    ["progress", "cli", "__main__"],
 ]  # fmt: skip
 ORDER = [module for layer in LAYERS for module in layer]
 FOLDERS = {"vggfeat": "", "pretraining": "pretraining.", "benchmarks": "benchmarks."}
@@ -56,12 +56,12 @@ def test_a_module_imports_only_from_below(name):
     assert not above
 
 
-def test_only_the_store_uses_h5py_and_only_the_cli_uses_click():
-    for library, owner in (("h5py", "store"), ("click", "cli")):
+def test_only_the_store_uses_h5py_and_only_the_command_line_uses_click():
+    for library, owners in (("h5py", {"store"}), ("click", {"cli", "progress"})):
         users = {
             name for name, path in modules().items() if f"import {library}" in path.read_text()
         }
-        assert users == {owner}
+        assert users == owners
 
 
 def test_importing_vggfeat_loads_no_torch_but_offers_the_public_names():

@@ -10,7 +10,6 @@ import logging
 import shlex
 import signal
 import sys
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from typing import Any
 import click
 
 from vggfeat.errors import VggfeatError
+from vggfeat.progress import ProgressDisplay
 
 # Libraries are imported inside the commands: `vggfeat --help` must not wait for torch.
 
@@ -78,57 +78,6 @@ class _BatchSize(click.ParamType):
         if value in (None, "auto"):
             return None
         return click.IntRange(1).convert(value, parameter, context)
-
-
-class _Progress:
-    """A bar on a terminal, otherwise a plain line now and then. Called as (label, done, total)."""
-
-    EVERY_S = 10.0
-
-    def __init__(self, quiet: bool):
-        self.quiet = quiet
-        self.is_terminal = sys.stderr.isatty()
-        self.label = ""
-
-    def __call__(self, label: str, done: int, total: int) -> None:
-        if self.quiet:
-            return
-        if label != self.label:
-            self._start(label, done, total)
-        if self.is_terminal:
-            self.bar.update(done - self.bar.pos)
-        elif done >= total or time.monotonic() - self.said >= self.EVERY_S:
-            self._say(done, total)
-        if done >= total:
-            self._finish()
-
-    def __enter__(self) -> "_Progress":
-        return self
-
-    def __exit__(self, kind, error, traceback) -> None:
-        self._finish()
-
-    def _start(self, label: str, done: int, total: int) -> None:
-        self._finish()
-        self.label, self.first = label, done
-        self.started = self.said = time.monotonic()
-        if self.is_terminal:
-            self.bar = click.progressbar(
-                length=total, label=label[:40], width=0, file=sys.stderr, show_pos=True
-            )
-
-    def _finish(self) -> None:
-        """End the bar's line and bring back the cursor, which the bar hides."""
-        if self.label and self.is_terminal:
-            self.bar.render_finish()
-        self.label = ""
-
-    def _say(self, done: int, total: int) -> None:
-        self.said = time.monotonic()
-        rate = (done - self.first) / max(self.said - self.started, 1e-9)
-        speed = f", {rate:.1f}/s" if rate else ""
-        left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-        click.echo(f"{self.label}: {done} of {total}{speed}{left}", err=True)
 
 
 def _options(*decorators: Callable) -> Callable:
@@ -295,7 +244,7 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
 
     nets = options.pop("nets") or ("vgg16", "vgg19")
     job = _job(datasets, nets, options)
-    with _Progress(options["quiet"]) as progress:
+    with ProgressDisplay(options["quiet"]) as progress:
         for dataset, label, extracted in benching.extract_all(job, progress):
             skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
             new = f"{extracted.num_new} new descriptors"
@@ -431,7 +380,7 @@ def _bench(job, out: Path, form: str, quiet: bool) -> None:
 
     found = []
     try:
-        with _Progress(quiet) as progress:
+        with ProgressDisplay(quiet) as progress:
             for record in bench(job, out, progress):
                 found.append(record)
     finally:

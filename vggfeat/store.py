@@ -80,7 +80,7 @@ def find(
                 if _serves(file, conditions, file_bytes):
                     return path, True
         except StoreError:
-            continue  # in use or damaged: the writer will say so if it is the one that is needed
+            continue  # damaged: the writer will say so if it is the one that is needed
     return own, False
 
 
@@ -214,10 +214,14 @@ class FeatureWriter:
         try:
             _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
             self._file = _open(path, "r+")
-            with _explained(path):
-                self._rows = _rows_of(self._file)
-                self._done = self._file["done"][()]
-                self._stale = self._changed_rows(file_bytes)
+            try:
+                with _explained(path):
+                    self._rows = _rows_of(self._file)
+                    self._done = self._file["done"][()]
+                    self._stale = self._changed_rows(file_bytes)
+            except BaseException:
+                self._file.close()
+                raise
         except BaseException:
             self._lock.release()
             raise

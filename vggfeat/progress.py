@@ -1,0 +1,57 @@
+"""How far a long stage has come, on stderr."""
+
+import sys
+import time
+
+import click
+
+
+class ProgressDisplay:
+    """A bar on a terminal, otherwise a plain line now and then. Called as (label, done, total)."""
+
+    EVERY_S = 10.0
+
+    def __init__(self, quiet: bool):
+        self.quiet = quiet
+        self.is_terminal = sys.stderr.isatty()
+        self.label = ""
+
+    def __call__(self, label: str, done: int, total: int) -> None:
+        if self.quiet:
+            return
+        if label != self.label:
+            self._start(label, done, total)
+        if self.is_terminal:
+            self.bar.update(done - self.bar.pos)
+        elif done >= total or time.monotonic() - self.said >= self.EVERY_S:
+            self._say(done, total)
+        if done >= total:
+            self._finish()
+
+    def __enter__(self) -> "ProgressDisplay":
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self._finish()
+
+    def _start(self, label: str, done: int, total: int) -> None:
+        self._finish()
+        self.label, self.first = label, done
+        self.started = self.said = time.monotonic()
+        if self.is_terminal:
+            self.bar = click.progressbar(
+                length=total, label=label[:40], width=0, file=sys.stderr, show_pos=True
+            )
+
+    def _finish(self) -> None:
+        """End the bar's line and bring back the cursor, which the bar hides."""
+        if self.label and self.is_terminal:
+            self.bar.render_finish()
+        self.label = ""
+
+    def _say(self, done: int, total: int) -> None:
+        self.said = time.monotonic()
+        rate = (done - self.first) / max(self.said - self.started, 1e-9)
+        speed = f", {rate:.1f}/s" if rate else ""
+        left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
+        click.echo(f"{self.label}: {done} of {total}{speed}{left}", err=True)
