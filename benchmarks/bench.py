@@ -9,8 +9,7 @@ from typing import Any
 from vggfeat import records
 from vggfeat.backbones import Network, load_network, parse, split_fusion
 from vggfeat.benchmarks import caltech, embedded
-from vggfeat.benchmarks.class_folders import SplitOptions
-from vggfeat.benchmarks.protocol import Benchmark, Settings, choose_settings
+from vggfeat.benchmarks.protocol import Benchmark, DataOptions, Settings, choose_settings
 from vggfeat.descriptors import Extracted, Progress, check_scales, extract, num_missing
 from vggfeat.errors import UnknownNameError
 from vggfeat.folders import Folders
@@ -58,7 +57,7 @@ class Job:
     benchmarks: Sequence[str]
     nets: Sequence[str]  # specifications, `+` fuses
     folders: Folders
-    splits: SplitOptions = field(default_factory=SplitOptions)
+    splits: DataOptions = field(default_factory=DataOptions)
     offline: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)  # for choose_settings
     command: str = ""

@@ -6,12 +6,8 @@ class, C chosen on 20 % of the training pictures, scales stacked, mean class rec
 
 from pathlib import Path
 
-from vggfeat.benchmarks.class_folders import (
-    ClassFolderProtocol,
-    SplitOptions,
-    class_folder_benchmark,
-)
-from vggfeat.benchmarks.protocol import Benchmark
+from vggfeat.benchmarks.class_folders import ClassFolderProtocol, class_folder_benchmark
+from vggfeat.benchmarks.protocol import Benchmark, DataOptions
 from vggfeat.fetch import Source, download, find_archive, unpack
 from vggfeat.folders import Folders
 
@@ -50,7 +46,7 @@ def locate_caltech101(folders: Folders) -> Path | None:
     return folders.data if folders.data.resolve().name == CALTECH101_FOLDER else None
 
 
-def caltech101(folders: Folders, options: SplitOptions, *, offline: bool = False) -> Benchmark:
+def caltech101(folders: Folders, options: DataOptions, *, offline: bool = False) -> Benchmark:
     """Caltech-101 from its folder, its archive (unpacked into the cache) or the web.
 
     Raises DatasetError or DownloadError.

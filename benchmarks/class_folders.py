@@ -13,31 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.evaluation import Split
-from vggfeat.benchmarks.protocol import Benchmark
-from vggfeat.errors import DatasetError, OptionError
+from vggfeat.benchmarks.protocol import Benchmark, DataOptions
+from vggfeat.errors import DatasetError
 
 PROTOCOL_VERSION = 1
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
-MAX_SPLITS = 1000
 VALIDATION_SHARE = 0.2  # of the training pictures (paper, appendix B)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SplitOptions:
-    """What a user may change in the splits."""
-
-    num_splits: int = 3
-    seed: int = 0
-    background: bool = True  # whether the background or clutter class counts as a class
-    limit: int | None = None  # pictures a class at most
-
-    def __post_init__(self):
-        if not 1 <= self.num_splits <= MAX_SPLITS:
-            raise OptionError(f"splits must be from 1 to {MAX_SPLITS}; got {self.num_splits}.")
-        if self.limit is not None and self.limit < 2:
-            raise OptionError(
-                f"limit must be at least 2, one picture to train and one to test; got {self.limit}."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,23 +28,24 @@ class ClassFolderProtocol:
     name: str
     title: str
     train_per_class: int
-    test_per_class: int  # at most
+    test_per_class: int | None  # at most; None: all the others
     scales: tuple[int, ...]
     aggregate: str
-    background: str | None = None  # the folder that `SplitOptions.background` is about
+    background: str | None = None  # the folder that `DataOptions.background` is about
 
 
 def class_folder_benchmark(
-    root: Path, protocol: ClassFolderProtocol, options: SplitOptions
+    root: Path, protocol: ClassFolderProtocol, options: DataOptions
 ) -> Benchmark:
     """The benchmark of the pictures in root/<class>/. Raises DatasetError."""
-    by_class = _pictures_by_class(root)
+    by_class, stray = _pictures_by_class(root)
     num_images = sum(map(len, by_class.values()))
     if not options.background:
         by_class.pop(protocol.background, None)
     if options.limit is not None:
         by_class = {name: ids[: options.limit] for name, ids in by_class.items()}
-    notes = [
+    notes = [f"not pictures of a class, ignored: {', '.join(stray)}"] if stray else []
+    notes += [
         f"class {name!r} was left out: it has {_count(ids)}, and two are needed"
         for name, ids in by_class.items()
         if len(ids) < 2
@@ -99,10 +81,9 @@ def class_folder_benchmark(
         scales=protocol.scales,
         aggregate=protocol.aggregate,
         protocol={
-            "classes": len(by_class),
             "background": protocol.background in by_class,
             "train_per_class": _trained_on(by_class, protocol),
-            "test_per_class": protocol.test_per_class,
+            "test_per_class": protocol.test_per_class or "all others",
             "validation_share": VALIDATION_SHARE,
             "splits": options.num_splits,
             "seed": options.seed,
@@ -113,14 +94,26 @@ def class_folder_benchmark(
     )
 
 
-def _pictures_by_class(root: Path) -> dict[str, list[str]]:
-    """Class name -> sorted picture ids, which are paths relative to the root."""
-    by_class = {}
-    for folder in sorted(path for path in root.iterdir() if path.is_dir()):
-        if not folder.name.startswith("."):
-            names = sorted(path.name for path in folder.iterdir() if _is_picture(path))
-            by_class[folder.name] = [f"{folder.name}/{name}" for name in names]
-    return by_class
+def _pictures_by_class(root: Path) -> tuple[dict[str, list[str]], list[str]]:
+    """Class name -> sorted picture ids, which are paths relative to the root; and stray items.
+
+    Caltech-256 as distributed holds 056.dog/greg/ and 198.spider/RENAME2.
+    """
+    by_class, stray = {}, []
+    for item in sorted(root.iterdir()):
+        if item.name.startswith("."):
+            continue
+        if not item.is_dir():
+            stray.append(item.name)
+            continue
+        inside = {path.name: _is_picture(path) for path in sorted(item.iterdir())}
+        by_class[item.name] = [f"{item.name}/{name}" for name, is_one in inside.items() if is_one]
+        stray += [
+            f"{item.name}/{name}"
+            for name, is_one in inside.items()
+            if not is_one and not name.startswith(".")
+        ]
+    return by_class, stray
 
 
 def _is_picture(path: Path) -> bool:
@@ -151,7 +144,8 @@ def _split(
         rows = [row_of[i] for i in shuffled]
         parts["train"] += rows[: max(1, num_train - num_validation)]
         parts["validation"] += rows[max(0, num_train - num_validation) : num_train]
-        parts["test"] += rows[num_train : num_train + protocol.test_per_class]
+        num_test = protocol.test_per_class or len(rows)
+        parts["test"] += rows[num_train : num_train + num_test]
     return Split(**{name: np.array(rows) for name, rows in parts.items()})
 
 

@@ -10,12 +10,8 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from vggfeat.benchmarks.class_folders import (
-    ClassFolderProtocol,
-    SplitOptions,
-    class_folder_benchmark,
-)
-from vggfeat.benchmarks.protocol import Benchmark
+from vggfeat.benchmarks.class_folders import ClassFolderProtocol, class_folder_benchmark
+from vggfeat.benchmarks.protocol import Benchmark, DataOptions
 from vggfeat.files import new_folder
 from vggfeat.folders import Folders
 
@@ -47,7 +43,7 @@ def locate_digits(folders: Folders) -> Path:
     return folders.unpacked / "digits"
 
 
-def digits(folders: Folders, options: SplitOptions, *, offline: bool = False) -> Benchmark:
+def digits(folders: Folders, options: DataOptions, *, offline: bool = False) -> Benchmark:
     """The benchmark, its pictures written to the cache the first time."""
     root = locate_digits(folders)
     if not root.is_dir():

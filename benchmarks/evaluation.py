@@ -1,22 +1,18 @@
-"""Vectors and splits -> numbers: choose C, fit, score, for a benchmark of one class a picture.
+"""What evaluations of both kinds share: splits, the grid of C, the results of a split, their means.
+
+single_label.py evaluates benchmarks of one class a picture, multi_label.py those of any number.
 
 Shapes: n pictures, D dimensions, K classes. A `Split` holds row numbers.
 """
 
 import os
-import time
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
-from vggfeat import metrics
-from vggfeat.descriptors import Progress
-from vggfeat.errors import DatasetError
-from vggfeat.svm import OneVsRestSVM, choose_C
+from vggfeat.svm import OneVsRestSVM
 
 # The paper names neither grid nor solver. A choice at either end is told in the record's notes.
 C_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -46,98 +42,30 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class SplitResult:
-    """The numbers of one split."""
+    """The numbers of one split. A metric is one number, or one for each class [K] that counts in
+    the mean unless it is NaN."""
 
     num_train: int  # validation included
     num_test: int
-    C: float
-    validation_scores: dict[float, float]  # C -> mean class recall
+    C: float | Mapping[str, float]  # one, or one for each class that was fitted
+    validation_scores: Mapping[float, float]  # C -> score, a mean over classes
     num_not_converged: int  # classes of the tested classifier
-    recalls: np.ndarray  # [K]
-    accuracy: float
-    seconds: dict[str, float]
+    metrics: Mapping[str, float | np.ndarray]
+    left_out: Mapping[str, str] = field(default_factory=dict)  # class -> why it has no number
+    seconds: Mapping[str, float]
 
 
-def evaluate(
-    vectors: np.ndarray,
-    truth: np.ndarray,
-    split: Split,
-    *,
-    num_classes: int,
-    progress: Progress = lambda label, done, total: None,
-) -> SplitResult:
-    """Choose C, fit and score one split; vectors [n, D], truth [n] class numbers.
+def classifier(num_values: int) -> OneVsRestSVM:
+    """The SVM of every evaluation, with as many threads as liblinear's copies leave memory for.
 
-    Every class must have training and test rows (see `check`).
+    num_values counts the values of its largest training matrix.
     """
-    X, y = vectors, truth
-    both = np.union1d(split.train, split.validation)
-    threads = max(1, min(os.cpu_count() or 1, LIBLINEAR_BYTES // (16 * X[both].size)))
-    svm = OneVsRestSVM(max_iter=MAX_ITER, n_jobs=threads)
-    times = [time.monotonic()]
-    with warnings.catch_warnings():  # convergence is told in the record
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        C, scores = choose_C(
-            svm,
-            (X[split.train], y[split.train]),
-            (X[split.validation], y[split.validation]),
-            grid=C_GRID,
-            score=lambda t, p: metrics.mean_class_recall(t, p, num_classes),
-            progress=lambda done: progress("fitting SVMs", done, len(C_GRID) + 1),
-        )
-        times.append(time.monotonic())
-        svm.set_params(C=C).fit(X[both], y[both])
-    progress("fitting SVMs", len(C_GRID) + 1, len(C_GRID) + 1)
-    times.append(time.monotonic())
-    predicted = svm.predict(X[split.test])
-    times.append(time.monotonic())
-    return SplitResult(
-        num_train=len(both),
-        num_test=len(split.test),
-        C=C,
-        validation_scores=scores,
-        num_not_converged=int((~svm.converged_).sum()),
-        recalls=metrics.class_recalls(y[split.test], predicted, num_classes),
-        accuracy=metrics.accuracy(y[split.test], predicted),
-        seconds=dict(zip(("choose_C", "fit", "score"), np.diff(times).tolist(), strict=True)),
-    )
-
-
-def check(truth: np.ndarray, split: Split, classes: Sequence[str]) -> None:
-    """Raise DatasetError unless every class is trained on and tested, and something validates."""
-    for name, part in vars(split).items():
-        absent = set(range(len(classes))).difference(truth[part].tolist())
-        if absent and (name != "validation" or not len(part)):
-            raise DatasetError(
-                f"class {classes[min(absent)]!r} has no {name} picture left after the skipped ones."
-                " Repair its pictures, or leave the class out."
-            )
-
-
-def summarise(results: Sequence[SplitResult], classes: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Metric name -> value (mean over splits), spread, values per split, means per class."""
-    recalls = np.array([result.recalls for result in results])  # [splits, K]
-    per_class = dict(zip(classes, _rounded(recalls.mean(axis=0)), strict=True))
-    return {
-        "mean_class_recall": _summary(recalls.mean(axis=1)) | {"per_class": per_class},
-        "accuracy": _summary(np.array([result.accuracy for result in results])),
-    }
-
-
-def probe_facts(results: Sequence[SplitResult]) -> dict[str, Any]:
-    """How the classifiers were made, for a record."""
-    return settings() | {
-        "c": [result.C for result in results],
-        "validation": [
-            {f"{C:g}": round(score, 6) for C, score in result.validation_scores.items()}
-            for result in results
-        ],
-        "classes_not_converged": [result.num_not_converged for result in results],
-    }
+    threads = min(os.cpu_count() or 1, LIBLINEAR_BYTES // (16 * max(1, num_values)))
+    return OneVsRestSVM(max_iter=MAX_ITER, n_jobs=max(1, threads))
 
 
 def settings() -> dict[str, Any]:
-    """What is the same for every split; part of a record's key."""
+    """What is the same in every evaluation; part of a record's key."""
     svm = OneVsRestSVM()
     return {
         "solver": "liblinear (scikit-learn LinearSVC)",
@@ -147,17 +75,47 @@ def settings() -> dict[str, Any]:
         "tol": svm.tol,
         "max_iter": MAX_ITER,
         "c_grid": list(C_GRID),
-        "c_rule": "best mean class recall on the validation part of each split, smallest of equals",
     }
 
 
-def grid_notes(results: Sequence[SplitResult]) -> list[str]:
-    """Whether a better C may lie beyond the grid."""
+def probe_facts(results: Sequence[SplitResult]) -> dict[str, Any]:
+    """How the classifiers came out, for a record."""
+    return {
+        "c": [r.C if isinstance(r.C, float) else dict(r.C) for r in results],
+        "validation": [
+            {f"{C:g}": round(score, 6) for C, score in result.validation_scores.items()}
+            for result in results
+        ],
+        "classes_not_converged": [result.num_not_converged for result in results],
+    }
+
+
+def summarise(results: Sequence[SplitResult], classes: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Metric name -> value (mean over splits), spread, values per split, means per class."""
+    summary = {}
+    for name in results[0].metrics:
+        values = np.array([result.metrics[name] for result in results])  # [splits] or [splits, K]
+        if values.ndim == 1:
+            summary[name] = _summary(values)
+        else:
+            per_class = dict(zip(classes, _rounded(values.mean(axis=0)), strict=True))
+            summary[name] = _summary(np.nanmean(values, axis=1)) | {"per_class": per_class}
+    return summary
+
+
+def notes(results: Sequence[SplitResult]) -> list[str]:
+    """Classes without a number, and whether a better C may lie beyond the grid."""
+    told = [
+        f"class {name!r} is left out of the mean: {reason}"
+        for name, reason in dict(pair for r in results for pair in r.left_out.items()).items()
+    ]
+    chosen = [C for r in results for C in ([r.C] if isinstance(r.C, float) else r.C.values())]
+    of_what = "splits" if isinstance(results[0].C, float) else "classes"
     ends = {min(C_GRID): "smallest", max(C_GRID): "largest"}
-    return [
-        f"the {name} C of the grid, {C:g}, was chosen in {count} of {len(results)} splits"
+    return told + [
+        f"the {name} C of the grid, {C:g}, was chosen in {count} of {len(chosen)} {of_what}"
         for C, name in ends.items()
-        if (count := sum(result.C == C for result in results))
+        if (count := chosen.count(C))
     ]
 
 
@@ -170,5 +128,5 @@ def _summary(per_split: np.ndarray) -> dict[str, Any]:
     }
 
 
-def _rounded(values: np.ndarray) -> list[float]:
-    return [round(float(value), 6) for value in values]
+def _rounded(values: np.ndarray) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), 6) for value in values]

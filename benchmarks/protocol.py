@@ -1,11 +1,11 @@
 """A benchmark: labelled pictures, splits and a protocol; `Benchmark.run` measures nets on it.
 
-Shapes: N pictures, K classes, D dimensions of the vector that stands for a picture.
+Shapes: N examples, K classes, D dimensions of the vector that stands for an example.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from vggfeat import records, store
+from vggfeat import metrics, records, store
 from vggfeat.aggregation import Aggregate, aggregate, fuse
 from vggfeat.backbones import Network
-from vggfeat.benchmarks import evaluation
+from vggfeat.benchmarks import evaluation, multi_label, single_label
 from vggfeat.benchmarks.evaluation import Split, SplitResult
+from vggfeat.benchmarks.leaks import Leak, find_leaks
+from vggfeat.benchmarks.submission import Submission, archive
 from vggfeat.descriptors import (
     Extracted,
     Extraction,
@@ -27,9 +29,39 @@ from vggfeat.descriptors import (
     extract,
     picture_bytes,
 )
-from vggfeat.errors import DatasetError
+from vggfeat.errors import DatasetError, OptionError
+from vggfeat.images import Crop, Picture
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
+
+MAX_SPLITS = 1000
+MAX_BOX_MARGIN = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataOptions:
+    """What a user may change in a benchmark's pictures, splits and labels."""
+
+    num_splits: int = 3  # where splits are random
+    seed: int = 0  # of random splits
+    background: bool = True  # Caltech: whether the background or clutter class counts as a class
+    difficult: str = "ignore"  # VOC: what pictures of difficult instances only are in training
+    box_margin: float = 0.0  # actions: added on every side of a box, as a share of its sides
+    limit: int | None = None  # pictures at most: of a class, or in VOC of a set
+
+    def __post_init__(self):
+        if not 1 <= self.num_splits <= MAX_SPLITS:
+            raise OptionError(f"splits must be from 1 to {MAX_SPLITS}; got {self.num_splits}.")
+        if self.limit is not None and self.limit < 2:
+            raise OptionError(
+                f"limit must be at least 2, one picture to train and one to test; got {self.limit}."
+            )
+        if self.difficult not in ("ignore", "negative"):
+            raise OptionError(f"difficult must be 'ignore' or 'negative'; got {self.difficult!r}.")
+        if not 0 <= self.box_margin <= MAX_BOX_MARGIN:
+            raise OptionError(
+                f"box margin must be from 0 to {MAX_BOX_MARGIN}; got {self.box_margin}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,65 +70,93 @@ class Settings:
 
     extraction: Extraction
     aggregate: Aggregate
+    scale_l2: bool = False  # normalise each scale before they are combined
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Benchmark:
-    """A single-label benchmark. `scales`, `aggregate` and `mirror` are its published defaults."""
+    """`scales`, `aggregate` and `mirror` are the published defaults.
+
+    An example is what is classified: a picture, or a person in a picture. Most benchmarks have an
+    example for each picture; others say in `examples` which pictures stand for an example, and
+    their vectors are stacked.
+    """
 
     name: str
     title: str
     version: int  # of the protocol; another version's numbers are not comparable
     classes: tuple[str, ...]
-    pictures: Mapping[str, Path]  # id -> file, N of them
-    labels: np.ndarray  # [N, K] in {1, 0, -1}, in the order of the pictures
+    pictures: Mapping[str, Picture]  # id -> file or crop
+    labels: np.ndarray  # [N, K] in {1, 0, -1}, in the order of the examples
     splits: tuple[Split, ...]
     scales: tuple[int, ...]
     aggregate: Aggregate
     mirror: bool = True
-    metric: str = "mean_class_recall"
+    metric: str = "mean_class_recall"  # or one of metrics.AP_RULES for several classes a picture
+    difficult: str = "ignore"  # labels of 0 in training: "ignore" or "negative"
+    examples: Mapping[str, tuple[str, ...]] | None = None  # id -> ids of its pictures
+    dataset: str | None = None  # names the feature files; the benchmark's name if not given
+    submission: Submission | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict)  # what published.csv states too
     notes: tuple[str, ...] = ()
     limited: bool = False
 
+    @property
+    def feature_set(self) -> str:
+        """The dataset by which feature files know the pictures."""
+        return self.dataset or self.name
+
+    @cached_property
+    def pictures_of(self) -> dict[str, tuple[str, ...]]:
+        """Example id -> ids of its pictures, as many for each example."""
+        return dict(self.examples or {i: (i,) for i in self.pictures})
+
     @cached_property
     def ids(self) -> tuple[str, ...]:
-        return tuple(self.pictures)
+        """The examples, N of them."""
+        return tuple(self.pictures_of)
 
     @cached_property
     def used_rows(self) -> np.ndarray:
-        """The rows that some split uses, in order."""
-        parts = [part for s in self.splits for part in (s.train, s.validation, s.test)]
-        return np.unique(np.concatenate(parts))
+        """The examples that some split uses, in order."""
+        return _rows_of(self.splits)
 
     @cached_property
-    def used(self) -> dict[str, Path]:
-        """The pictures of those rows, id -> file."""
-        return {self.ids[row]: self.pictures[self.ids[row]] for row in self.used_rows}
+    def used(self) -> dict[str, Picture]:
+        """The pictures of those examples."""
+        return self._pictures_at(self.used_rows)
 
     @cached_property
     def splits_sha256(self) -> str:
-        """A digest of which picture is in which part of which split."""
+        """A digest of which example is in which part of which split."""
         listed = [
             [[self.ids[row] for row in part] for part in (s.train, s.validation, s.test)]
             for s in self.splits
         ]
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
+    @property
+    def is_multi_label(self) -> bool:
+        return self.metric in metrics.AP_RULES
+
     def key(self, networks: Sequence[Network], settings: Settings) -> str:
         """The key of the record that `run` would make: everything that decides its numbers.
 
         Pictures count by the sizes of their files; none is opened.
         """
+        options = settings.extraction
         return records.key_of(
             {
                 "benchmark": self.name,
                 "version": self.version,
                 "splits": self.splits_sha256,
-                "file_bytes": [picture_bytes(path) for path in self.used.values()],
-                "nets": [vars(conditions(self.name, net, settings.extraction)) for net in networks],
+                "labels": hashlib.sha256(self.labels[self.used_rows].tobytes()).hexdigest(),
+                "pictures": list(self.used),
+                "file_bytes": [picture_bytes(picture) for picture in self.used.values()],
+                "nets": [vars(conditions(self.feature_set, net, options)) for net in networks],
                 "aggregate": settings.aggregate,
-                "probe": evaluation.settings(),
+                "scale_l2": settings.scale_l2,
+                "probe": self._probe_settings(),
                 "limited": self.limited,
             }
         )
@@ -116,17 +176,16 @@ class Benchmark:
         """
         options = settings.extraction
         extracted = [
-            extract(self.name, self.used, net, options, folder=features_dir, progress=progress)
+            extract(
+                self.feature_set, self.used, net, options, folder=features_dir, progress=progress
+            )
             for net in networks
         ]
         skipped = {i: reason for done in extracted for i, reason in done.skipped.items()}
-        rows = np.array([row for row in self.used_rows if self.ids[row] not in skipped])
-        if not len(rows):
-            raise DatasetError(f"{self.name}: no picture could be read; {len(skipped)} skipped.")
-        ids = [self.ids[row] for row in rows]
-        stored = [store.read(done.path, ids, options.scales) for done in extracted]
-        vectors = fuse([aggregate(descriptors, settings.aggregate) for descriptors in stored])
+        rows = self._readable(self.used_rows, skipped)
+        vectors, digests = self._vectors(rows, extracted, settings)
         results = self._evaluate(rows, vectors, progress)
+        left_out = {name for result in results for name in result.left_out}
         seconds = {"extract": sum(done.seconds for done in extracted)} | {
             stage: sum(result.seconds[stage] for result in results) for stage in results[0].seconds
         }
@@ -137,25 +196,28 @@ class Benchmark:
             title=self.title,
             protocol={
                 "version": self.version,
+                "classes": len(self.classes) - len(left_out),
                 **self.protocol,
                 "scales": list(options.scales),
                 "aggregate": settings.aggregate,
+                "scale_l2": settings.scale_l2,
                 "mirror": options.mirror,
-                "normalisation": "L2 of each net's vector"
-                + (", L2 of the stacked vectors" if len(networks) > 1 else ""),
+                "normalisation": ("L2 of each scale, " if settings.scale_l2 else "")
+                + "L2 of each net's vector"
+                + (", L2 of the stacked vectors" if len(digests) > 1 else ""),
             },
             splits_sha256=self.splits_sha256,
             nets=[
-                _net_facts(*facts, options, self.name)
-                for facts in zip(networks, extracted, stored, strict=True)
+                _net_facts(net, done, digests[number], options, self.feature_set)
+                for number, (net, done) in enumerate(zip(networks, extracted, strict=True))
             ],
-            probe=evaluation.probe_facts(results),
+            probe=self._probe_settings() | evaluation.probe_facts(results),
             metric=self.metric,
             metrics=evaluation.summarise(results, self.classes),
             n_train=[result.num_train for result in results],
             n_test=[result.num_test for result in results],
             skipped=skipped,
-            notes=[*self.notes, *evaluation.grid_notes(results)],
+            notes=[*self.notes, *self._leak_notes(), *evaluation.notes(results)],
             limited=self.limited,
             seconds={stage: round(value, 2) for stage, value in seconds.items()},
             versions=library_versions(),
@@ -165,28 +227,123 @@ class Benchmark:
             time=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
+    def submit(
+        self,
+        networks: Sequence[Network],
+        settings: Settings,
+        *,
+        features_dir: Path,
+        progress: Progress = lambda label, done, total: None,
+    ) -> bytes:
+        """The archive for the evaluation server: train on `submission.split`, score its test rows.
+
+        A picture that was skipped has no line, which the server ranks last.
+        """
+        split = self.submission.split
+        rows = _rows_of([split])
+        pictures = self._pictures_at(rows)
+        extracted = [
+            extract(
+                self.feature_set, pictures, net, settings.extraction, folder=features_dir,
+                progress=progress,
+            )
+            for net in networks
+        ]  # fmt: skip
+        rows = self._readable(rows, {i for done in extracted for i in done.skipped})
+        vectors, _ = self._vectors(rows, extracted, settings)
+        part = split.among(rows)
+        fitted = multi_label.fit(
+            vectors, self.labels[rows], part, difficult=self.difficult,
+            progress=self._told(progress, 0, 1),
+        )  # fmt: skip
+        ids = [self.ids[row] for row in rows[part.test]]
+        return archive(self.submission, self.classes, ids, fitted.decide(vectors[part.test]))
+
+    def leaks(self) -> list[Leak]:
+        """Test pictures whose file equals a training picture's."""
+        files = {i: self._file_of(i) for i in self.ids}
+        return find_leaks(files, self.splits)
+
+    def _file_of(self, example: str) -> Path:
+        picture = self.pictures[self.pictures_of[example][0]]
+        return picture.path if isinstance(picture, Crop) else picture
+
+    def _pictures_at(self, rows: np.ndarray) -> dict[str, Picture]:
+        ids = dict.fromkeys(i for row in rows for i in self.pictures_of[self.ids[row]])
+        return {i: self.pictures[i] for i in ids}
+
+    def _readable(self, rows: np.ndarray, skipped: Collection[str]) -> np.ndarray:
+        kept = [row for row in rows if not set(self.pictures_of[self.ids[row]]) & set(skipped)]
+        if not kept:
+            raise DatasetError(f"{self.name}: no picture could be read; {len(skipped)} skipped.")
+        return np.array(kept)
+
+    def _vectors(
+        self, rows: np.ndarray, extracted: Sequence[Extracted], settings: Settings
+    ) -> tuple[np.ndarray, list[str]]:
+        """Vectors [len(rows), D] of these examples, and a digest of each net's descriptors."""
+        parts, digests = [], []
+        for done in extracted:
+            digest = hashlib.sha256()
+            for ids in zip(*(self.pictures_of[self.ids[row]] for row in rows), strict=True):
+                descriptors = store.read(done.path, ids, settings.extraction.scales)
+                digest.update(descriptors.tobytes())
+                parts.append(aggregate(descriptors, settings.aggregate, scale_l2=settings.scale_l2))
+            digests.append(digest.hexdigest())
+        return fuse(parts), digests
+
     def _evaluate(
         self, rows: np.ndarray, vectors: np.ndarray, progress: Progress
     ) -> list[SplitResult]:
         """The result of each split; vectors [len(rows), D] belong to these rows."""
-        truth = self.labels[rows].argmax(axis=1)
-        splits = [split.among(rows) for split in self.splits]
-        for split in splits:
-            evaluation.check(truth, split, self.classes)
+        results = []
+        for number, split in enumerate(self.splits):
+            told = self._told(progress, number, len(self.splits))
+            labels, part = self.labels[rows], split.among(rows)
+            if self.is_multi_label:
+                result = multi_label.evaluate(
+                    vectors, labels, part, classes=self.classes, difficult=self.difficult,
+                    unread=self.labels[np.setdiff1d(split.test, rows)], progress=told,
+                )  # fmt: skip
+            else:
+                result = single_label.evaluate(
+                    vectors, labels, part, classes=self.classes, progress=told
+                )
+            results.append(result)
+        return results
 
-        def told(number: int) -> Progress:
-            def tell(label: str, done: int, total: int) -> None:
-                label = f"{label}, {self.name}"
-                progress(label, number * total + done, len(splits) * total)
+    def _told(self, progress: Progress, number: int, count: int) -> Progress:
+        """Progress of one split of several, as the progress of all of them."""
 
-            return tell
+        def tell(label: str, done: int, total: int) -> None:
+            progress(f"{label}, {self.name}", number * total + done, count * total)
 
-        return [
-            evaluation.evaluate(
-                vectors, truth, split, num_classes=len(self.classes), progress=told(number)
-            )
-            for number, split in enumerate(splits)
-        ]
+        return tell
+
+    def _probe_settings(self) -> dict[str, Any]:
+        if self.is_multi_label:
+            rule = {"c_rule": multi_label.C_RULE, "difficult_in_training": self.difficult}
+        else:
+            rule = {"c_rule": single_label.C_RULE}
+        return evaluation.settings() | rule
+
+    def _leak_notes(self) -> list[str]:
+        notes, found = [], self.leaks()
+        for number in range(len(self.splits)):
+            leaks = [leak for leak in found if leak.split == number]
+            if leaks:
+                named = ", ".join(f"{leak.test} is {leak.train}" for leak in leaks[:3])
+                more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
+                notes.append(
+                    f"split {number}: {len(leaks)} test pictures are training pictures too, byte"
+                    f" for byte: {named}{more}"
+                )
+        return notes
+
+
+def _rows_of(splits: Sequence[Split]) -> np.ndarray:
+    parts = [part for s in splits for part in (s.train, s.validation, s.test)]
+    return np.unique(np.concatenate(parts))
 
 
 def choose_settings(
@@ -195,6 +352,7 @@ def choose_settings(
     scales: Sequence[int] | None = None,
     mirror: bool | None = None,
     aggregate: Aggregate | None = None,
+    scale_l2: bool = False,
     **extraction: Any,
 ) -> Settings:
     """The benchmark's published settings, with whatever is given in their place."""
@@ -205,11 +363,12 @@ def choose_settings(
             **extraction,
         ),
         aggregate=aggregate or benchmark.aggregate,
+        scale_l2=scale_l2,
     )
 
 
 def _net_facts(
-    network: Network, extracted: Extracted, stored: np.ndarray, options: Extraction, dataset: str
+    network: Network, extracted: Extracted, digest: str, options: Extraction, dataset: str
 ) -> dict[str, Any]:
     return {
         "name": network.name,
@@ -217,8 +376,7 @@ def _net_facts(
         "weights_sha256": network.weights_sha256,
         "features": {
             "file": extracted.path.name,
-            # of the descriptors that were used, in the order of their ids
-            "sha256": hashlib.sha256(stored.tobytes()).hexdigest(),
+            "sha256": digest,  # of the descriptors that were used, in the order of the examples
             "dim": network.backbone.dim,
             **vars(conditions(dataset, network, options)),
         },

@@ -15,6 +15,13 @@ def test_stacking_keeps_the_scales_weights_and_ends_with_l2():
     np.testing.assert_allclose(aggregate(DESCRIPTORS, "stack"), [[0.6, 0, 0, 0.8], [0] * 4])
 
 
+def test_scales_may_be_normalised_one_by_one_first():
+    stacked = aggregate(DESCRIPTORS, "stack", scale_l2=True)
+    np.testing.assert_allclose(stacked, [[np.sqrt(0.5), 0, 0, np.sqrt(0.5)], [0] * 4])
+    averaged = aggregate(DESCRIPTORS, "average", scale_l2=True)
+    np.testing.assert_allclose(averaged, [[np.sqrt(0.5), np.sqrt(0.5)], [0, 0]])
+
+
 def test_nets_count_the_same_in_a_fusion():
     fused = fuse([np.array([[1.0, 0.0]]), np.array([[0.6, 0.8, 0.0]])])
     np.testing.assert_allclose(fused, np.array([[1, 0, 0.6, 0.8, 0]]) / np.sqrt(2))

@@ -8,7 +8,7 @@ from conftest import NARROW
 from safetensors.torch import save_file
 
 from vggfeat import networks
-from vggfeat.backbones import load_network, split_fusion
+from vggfeat.backbones import before_relu, load_network, split_fusion
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
 from vggfeat.weights.released import TORCHVISION_FILES
@@ -105,3 +105,22 @@ def test_equal_nets_have_equal_names(one, other):
 def test_what_is_refused(specification, error, message):
     with pytest.raises(error, match=message):
         load_network(specification)
+
+
+@pytest.mark.parametrize("name", ["vgg16:width=0.0625,input_size=32", "squeezenet1_0"])
+def test_descriptors_before_the_relu_are_what_the_relu_takes_in(name):
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    after = load_network(f"{name}@random:0")
+    before = load_network(before_relu(f"{name}@random:0"))
+    assert before.backbone.layer == f"{after.backbone.layer} before ReLU"
+    with torch.inference_mode():
+        activations = before.module(images)
+        assert (activations < 0).any()
+        assert torch.equal(activations.relu(), after.module(images))
+
+
+def test_before_relu_changes_every_net_of_a_fusion():
+    assert before_relu("vgg16+vgg19:width=0.5@a+b.pth") == (
+        "vgg16:relu=false+vgg19:width=0.5,relu=false@a+b.pth"
+    )
+    assert before_relu("vgg16:relu=true") == "vgg16:relu=false"

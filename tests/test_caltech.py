@@ -6,14 +6,14 @@ import tarfile
 import pytest
 
 from vggfeat.benchmarks import caltech
-from vggfeat.benchmarks.class_folders import SplitOptions
+from vggfeat.benchmarks.protocol import DataOptions
 from vggfeat.errors import DatasetError, DownloadError
 from vggfeat.fetch import Source
 from vggfeat.folders import Folders
 
 
 def load(data, cache, **options):
-    return caltech.caltech101(Folders(data, cache), SplitOptions(**options), offline=True)
+    return caltech.caltech101(Folders(data, cache), DataOptions(**options), offline=True)
 
 
 def test_paper_protocol(caltech_dir, tmp_path):
@@ -62,7 +62,7 @@ def test_no_server_answers(tmp_path, monkeypatch):
     sources = [Source("http://127.0.0.1:9/caltech-101.zip", "md5", "0")]
     monkeypatch.setattr(caltech, "CALTECH101_SOURCES", sources)
     with pytest.raises(DownloadError, match="127.0.0.1:9"):
-        caltech.caltech101(Folders(tmp_path / "data", tmp_path), SplitOptions())
+        caltech.caltech101(Folders(tmp_path / "data", tmp_path), DataOptions())
 
 
 def test_a_damaged_archive_is_named(tmp_path):

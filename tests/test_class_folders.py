@@ -7,11 +7,8 @@ import numpy as np
 import pytest
 from conftest import write_classes
 
-from vggfeat.benchmarks.class_folders import (
-    ClassFolderProtocol,
-    SplitOptions,
-    class_folder_benchmark,
-)
+from vggfeat.benchmarks.class_folders import ClassFolderProtocol, class_folder_benchmark
+from vggfeat.benchmarks.protocol import DataOptions
 from vggfeat.errors import DatasetError, OptionError
 
 PROTOCOL = ClassFolderProtocol(
@@ -26,7 +23,7 @@ PROTOCOL = ClassFolderProtocol(
 
 
 def benchmark(root, **options):
-    return class_folder_benchmark(root, PROTOCOL, SplitOptions(**options))
+    return class_folder_benchmark(root, PROTOCOL, DataOptions(**options))
 
 
 @pytest.fixture
@@ -88,7 +85,7 @@ def test_splits_and_seeds_differ_and_repeat(root):
 def test_leaving_out_the_background_changes_no_other_class(root):
     whole, without = benchmark(root), benchmark(root, background=False)
     assert without.classes == ("ant", "bee")
-    assert without.protocol["classes"] == 2 and without.protocol["background"] is False
+    assert len(whole.classes) == 3 and without.protocol["background"] is False
     for a, b in zip(whole.splits, without.splits, strict=True):
         assert members(whole, a.test)["ant"] == members(without, b.test)["ant"]
 
@@ -147,7 +144,7 @@ def test_a_name_that_is_not_utf8_is_named(root):
 @pytest.mark.parametrize("options", [{"limit": 1}, {"num_splits": 0}])
 def test_impossible_split_options(options):
     with pytest.raises(OptionError, match="must be"):
-        SplitOptions(**options)
+        DataOptions(**options)
 
 
 def test_a_folder_without_classes_is_refused(tmp_path):

@@ -147,3 +147,18 @@ def test_a_batch_has_an_array_for_each_scale(tmp_path):
     small, large = images.load_batch(paths, (32, 48))
     assert small.shape == (3, 32, 48, 3) and large.shape == (3, 48, 72, 3)
     assert small.dtype == np.uint8
+
+
+def test_a_crop_is_a_part_of_the_picture(tmp_path):
+    path = write_picture(tmp_path / "picture.png", (40, 30))
+    crop = images.Crop(path, (10, 5, 30, 30))
+    assert images.picture_size(crop) == images.decode(crop).size == (20, 25)
+    assert np.array_equal(images.decode(crop), np.asarray(images.decode(path))[5:30, 10:30])
+
+
+@pytest.mark.parametrize("box", [(-1, 0, 5, 5), (0, 0, 41, 5), (5, 5, 5, 9), (0, 9, 5, 3)])
+def test_a_box_outside_its_picture_is_told(tmp_path, box):
+    crop = images.Crop(write_picture(tmp_path / "picture.png", (40, 30)), box)
+    for read in (images.picture_size, images.decode):
+        with pytest.raises(PictureError, match=r"picture.png, box \(.*within the picture of 40x30"):
+            read(crop)

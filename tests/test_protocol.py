@@ -9,9 +9,8 @@ from sklearn.svm import LinearSVC
 from vggfeat import store
 from vggfeat.backbones import load_network
 from vggfeat.benchmarks.caltech import caltech101
-from vggfeat.benchmarks.class_folders import SplitOptions
 from vggfeat.benchmarks.evaluation import C_GRID
-from vggfeat.benchmarks.protocol import choose_settings
+from vggfeat.benchmarks.protocol import DataOptions, choose_settings
 from vggfeat.errors import DatasetError
 from vggfeat.folders import Folders
 
@@ -20,7 +19,7 @@ OTHER = "vgg13:width=0.0625,input_size=32@random:5"
 
 @pytest.fixture
 def bench(caltech_dir, tmp_path):
-    return caltech101(Folders(caltech_dir, tmp_path), SplitOptions(num_splits=2))
+    return caltech101(Folders(caltech_dir, tmp_path), DataOptions(num_splits=2))
 
 
 def run(bench, folder, nets=(NARROW,), **settings):
@@ -90,7 +89,7 @@ def test_a_record_says_what_was_measured(bench, tmp_path):
 
 
 def test_one_split_has_no_spread(caltech_dir, tmp_path):
-    bench = caltech101(Folders(caltech_dir, tmp_path), SplitOptions(num_splits=1))
+    bench = caltech101(Folders(caltech_dir, tmp_path), DataOptions(num_splits=1))
     assert run(bench, tmp_path).metrics["mean_class_recall"]["spread"] is None
 
 
@@ -107,8 +106,8 @@ def test_whatever_decides_the_numbers_decides_the_key(bench, caltech_dir, tmp_pa
         key(aggregate="average"),
         key(exif=True),
         key(precision="bf16"),
-        key(caltech101(Folders(caltech_dir, tmp_path), SplitOptions(num_splits=2, seed=1))),
-        key(caltech101(Folders(caltech_dir, tmp_path), SplitOptions(num_splits=2, limit=50))),
+        key(caltech101(Folders(caltech_dir, tmp_path), DataOptions(num_splits=2, seed=1))),
+        key(caltech101(Folders(caltech_dir, tmp_path), DataOptions(num_splits=2, limit=50))),
     ]
     assert len({key(), *changed}) == len(changed) + 1
     assert key() == key() == key(batch_size=3)  # which only decides how fast it goes

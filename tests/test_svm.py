@@ -85,7 +85,7 @@ def test_choice_of_C_takes_the_best_on_validation_and_the_smallest_of_equals():
     truth = {0.1: 0.5, 1.0: 0.8, 10.0: 0.8}
     scores = iter(truth.values())
     C, found = choose_C(
-        OneVsRestSVM(), (X, y), (X, y), grid=(10.0, 0.1, 1.0), score=lambda t, p: next(scores)
+        OneVsRestSVM(), (X, y), (X, y), grid=(10.0, 0.1, 1.0), score=lambda svm, X, y: next(scores)
     )
     assert C == 1.0 and found == truth
 
@@ -94,9 +94,9 @@ def test_choice_of_C_scores_pictures_it_was_not_trained_on():
     X, y = problem(n=120)
     seen = []
 
-    def score(truth, predicted):
-        seen.append(truth)
-        return float((truth == predicted).mean())
+    def score(svm, X, y):
+        seen.append(y)
+        return float((svm.predict(X) == y).mean())
 
     _, scores = choose_C(
         OneVsRestSVM(), (X[:90], y[:90]), (X[90:], y[90:]), grid=(0.1, 1.0), score=score
@@ -105,3 +105,28 @@ def test_choice_of_C_scores_pictures_it_was_not_trained_on():
         expected = LinearSVC(C=C, random_state=0).fit(X[:90], y[:90]).score(X[90:], y[90:])
         assert value == pytest.approx(expected)
     assert all(np.array_equal(truth, y[90:]) for truth in seen)
+
+
+def test_each_class_may_have_its_own_C():
+    X, y = problem()
+    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    together = OneVsRestSVM(C=[0.1, 1.0, 10.0]).fit(X, signs)
+    for k, C in enumerate((0.1, 1.0, 10.0)):
+        alone = OneVsRestSVM(C=C).fit(X, signs)
+        assert np.array_equal(together.coef_[k], alone.coef_[k])
+
+
+def test_classes_that_cannot_be_told_get_the_C_that_is_best_for_the_others():
+    """Scores of three classes at C 1, 2 and 3; the third has no validation pictures."""
+    X, y = problem()
+    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    scores = iter([[0.1, 0.9, np.nan], [0.2, 0.5, np.nan], [0.3, 0.8, np.nan]])
+    C, means = choose_C(
+        OneVsRestSVM(),
+        (X, signs),
+        (X, signs),
+        grid=(1.0, 2.0, 3.0),
+        score=lambda svm, X, y: np.array(next(scores)),
+    )
+    assert C.tolist() == [3.0, 1.0, 3.0]
+    assert means == {1.0: 0.5, 2.0: 0.35, 3.0: 0.55}

@@ -13,12 +13,15 @@ from vggfeat.errors import OptionError
 Aggregate = Literal["average", "stack"]
 
 
-def aggregate(descriptors: np.ndarray, how: Aggregate) -> np.ndarray:
+def aggregate(descriptors: np.ndarray, how: Aggregate, *, scale_l2: bool = False) -> np.ndarray:
     """Combine scales, then L2: [N, S, D] -> [N, D] for "average", [N, S * D] for "stack".
 
     The paper averages on VOC and stacks on Caltech (appendix B). It does not say whether scales
-    are normalised one by one before stacking; here they are not, so a scale keeps its weight.
+    are normalised one by one before they are combined; scale_l2 does so, otherwise a scale keeps
+    its weight.
     """
+    if scale_l2:
+        descriptors = l2_normalised(descriptors)
     if how == "average":
         return l2_normalised(descriptors.mean(axis=1))
     if how == "stack":
@@ -32,6 +35,6 @@ def fuse(vectors: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def l2_normalised(vectors: np.ndarray) -> np.ndarray:
-    """Rows of length one; a row of zeros stays as it is."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    """Vectors [..., D] of length one; a vector of zeros stays as it is."""
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return vectors / np.where(norms == 0, 1, norms)

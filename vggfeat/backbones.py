@@ -32,7 +32,7 @@ RANDOM = "random:"
 class Backbone:
     """What has to be known of a net before it is built."""
 
-    layer: str  # whose activations, after the ReLU, are the descriptor
+    layer: str  # whose activations are the descriptor, after the ReLU unless it says before
     dim: int  # D, channels of that layer
     min_size: int  # smallest side of a picture, pixels
     classifier: str  # the key whose first axis counts the classes
@@ -149,47 +149,69 @@ def parse(specification: str) -> tuple[str, dict[str, float | int | bool], str]:
     return name, changed, weights or "torchvision"
 
 
+def before_relu(specification: str) -> str:
+    """The same nets, their descriptors taken before the last hidden layer's ReLU."""
+    parts = []
+    for part in split_fusion(specification):
+        net, at, weights = part.partition("@")
+        name, _, options = net.partition(":")
+        kept = [o for o in options.split(",") if o and not o.startswith("relu=")]
+        parts.append(f"{name}:{','.join([*kept, 'relu=false'])}{at}{weights}")
+    return "+".join(parts)
+
+
 def split_fusion(specification: str) -> list[str]:
     """Split `a+b` into its nets; a `+` inside a file name is left alone."""
     return re.split(rf"\+(?=(?:{'|'.join(BACKBONES)})(?:[:@+]|$))", specification)
+
+
+def _boolean(text: str) -> bool:
+    return {"true": True, "false": False}[text.lower()]
 
 
 # Key -> how to read its value, and the default, which a net's name leaves out.
 NET_OPTIONS: Mapping[str, tuple[Callable[[str], float | int | bool], float | int | bool]] = {
     "width": (float, 1.0),
     "input_size": (int, 224),
-    "ceil_mode": (lambda text: {"true": True, "false": False}[text.lower()], False),
+    "ceil_mode": (_boolean, False),
+    "relu": (_boolean, True),  # the paper does not say whether fc7 is taken before or after it
 }
 
 
 class _DescriptorMap(nn.Module):
     """A dense net of the VGG family that stops at its last hidden layer."""
 
-    def __init__(self, net: networks.VGG):
+    def __init__(self, net: networks.VGG, *, relu: bool):
         super().__init__()
         self.dense = net.dense()
+        self.relu = relu
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.dense.descriptor_map(images)
+        return self.dense.descriptor_map(images, relu=self.relu)
 
 
 def _vgg(
-    name: str, *, width: float = 1.0, input_size: int = 224, ceil_mode: bool = False
+    name: str,
+    *,
+    width: float = 1.0,
+    input_size: int = 224,
+    ceil_mode: bool = False,
+    relu: bool = True,
 ) -> Backbone:
     options = {"width": width, "input_size": input_size, "ceil_mode": ceil_mode}
     with torch.device("meta"):
         networks.build(name, **options)  # refuses bad options now rather than at first use
     return Backbone(
-        layer="fc7",
+        layer="fc7" if relu else "fc7 before ReLU",
         dim=networks.scaled(networks.FC_UNITS, width),
         min_size=input_size,
         classifier="classifier.6.weight",
         build=lambda num_classes: networks.build(name, num_classes=num_classes, **options),
-        to_map=_DescriptorMap,
+        to_map=partial(_DescriptorMap, relu=relu),
     )
 
 
-def _squeezenet1_0(**options) -> Backbone:
+def _squeezenet1_0(*, relu: bool = True, **options) -> Backbone:
     """SqueezeNet 1.0 (Iandola et al. 2016); the descriptor is what its classifier takes in."""
     if options:
         raise NetworkError(f"squeezenet1_0 has no option {next(iter(options))!r}.")
@@ -199,13 +221,19 @@ def _squeezenet1_0(**options) -> Backbone:
 
         return squeezenet1_0(weights=None, num_classes=num_classes)
 
+    def features(net: nn.Module) -> nn.Module:
+        if not relu:
+            last = net.features[-1]
+            last.expand1x1_activation = last.expand3x3_activation = nn.Identity()
+        return net.features
+
     return Backbone(
-        layer="features",
+        layer="features" if relu else "features before ReLU",
         dim=512,
         min_size=21,  # below it the last pooling has nothing left to pool
         classifier="classifier.1.weight",
         build=build,
-        to_map=lambda net: net.features,
+        to_map=features,
     )
 
 

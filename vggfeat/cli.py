@@ -333,7 +333,7 @@ def _job(
 ):
     """The parsed options as what the library takes; sets up messages on stderr."""
     from vggfeat.benchmarks.bench import Job
-    from vggfeat.benchmarks.class_folders import SplitOptions
+    from vggfeat.benchmarks.protocol import DataOptions
     from vggfeat.folders import folders
 
     # Remarks on odd pictures; what matters of them is an error.
@@ -351,7 +351,7 @@ def _job(
         benchmarks=benchmarks,
         nets=nets,
         folders=folders(options.get("data_dir"), options.get("cache_dir")),
-        splits=SplitOptions(
+        splits=DataOptions(
             num_splits=splits,
             seed=seed,
             background=options.get("background", True),

@@ -119,7 +119,7 @@ def check_scales(network: Network, options: Extraction) -> None:
 
 def num_missing(
     dataset: str,
-    pictures: Mapping[str, Path],
+    pictures: Mapping[str, images.Picture],
     network: Network,
     options: Extraction,
     *,
@@ -134,14 +134,14 @@ def num_missing(
 
 def extract(
     dataset: str,
-    pictures: Mapping[str, Path],
+    pictures: Mapping[str, images.Picture],
     network: Network,
     options: Extraction,
     *,
     folder: Path,
     progress: Progress = lambda label, done, total: None,
 ) -> Extracted:
-    """Make sure that every picture (id -> path) has its descriptors in a feature file.
+    """Make sure that every picture (id -> file or crop) has its descriptors in a feature file.
 
     The file lies in `folder` under a name that follows from its conditions; only what is missing
     is extracted, and what is done stays done whatever happens. Raises PictureError at a picture
@@ -178,8 +178,9 @@ def extract(
     return Extracted(path, run.num_new, time.monotonic() - started, run.skipped)
 
 
-def picture_bytes(path: Path) -> int:
+def picture_bytes(picture: images.Picture) -> int:
     """Size of a picture's file, by which a changed picture is noticed; -1 if there is none."""
+    path = picture.path if isinstance(picture, images.Crop) else picture
     try:
         return path.stat().st_size
     except OSError:
@@ -224,7 +225,7 @@ class _Run:
         label: str,
         statistics: images.InputStatistics,
         options: Extraction,
-        pictures: Mapping[str, Path],
+        pictures: Mapping[str, images.Picture],
         writer: store.FeatureWriter,
         progress: Progress,
     ):
@@ -283,7 +284,7 @@ class _Run:
     def _sizes(self, pool: ThreadPoolExecutor) -> dict[str, tuple[int, int]]:
         """Width and height of every picture that can be read, in the order of the pictures."""
 
-        def size(item: tuple[str, Path]) -> tuple[int, int] | PictureError:
+        def size(item: tuple[str, images.Picture]) -> tuple[int, int] | PictureError:
             try:
                 size = images.picture_size(item[1], exif=self.options.exif)
                 for scale in self.options.scales:
@@ -307,8 +308,8 @@ class _Run:
         """The batches in their order, each with its S arrays [B, h, w, 3], prepared ahead."""
 
         def load(ids: list[str]) -> list[np.ndarray]:
-            paths = [self.pictures[i] for i in ids]
-            return images.load_batch(paths, self.options.scales, exif=self.options.exif)
+            pictures = [self.pictures[i] for i in ids]
+            return images.load_batch(pictures, self.options.scales, exif=self.options.exif)
 
         waiting: list[tuple[list[str], Future]] = []
         for ids in batches[:BATCHES_AHEAD]:

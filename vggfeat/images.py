@@ -39,22 +39,61 @@ TORCHVISION_STATISTICS = InputStatistics(
 )
 
 
-def picture_size(path: Path, *, exif: bool = False) -> tuple[int, int]:
+@dataclass(frozen=True)
+class Crop:
+    """A part of a picture; box is (left, upper, right, lower) in pixels, right and lower outside.
+
+    The box refers to the picture as it is stored, so EXIF rotation is never applied to a crop.
+    """
+
+    path: Path
+    box: tuple[int, int, int, int]
+
+    def __str__(self) -> str:
+        return f"{self.path}, box {self.box}"
+
+    @property
+    def size(self) -> tuple[int, int]:
+        left, upper, right, lower = self.box
+        return right - left, lower - upper
+
+    def check_within(self, size: tuple[int, int]) -> None:
+        """Raise PictureError unless the box is a part of a picture of this (width, height)."""
+        left, upper, right, lower = self.box
+        if not (0 <= left < right <= size[0] and 0 <= upper < lower <= size[1]):
+            raise PictureError(f"{self}: not within the picture of {size[0]}x{size[1]} pixels.")
+
+
+Picture = Path | Crop
+
+
+def picture_size(picture: Picture, *, exif: bool = False) -> tuple[int, int]:
     """(width, height) from the file's header, after EXIF rotation if asked for."""
-    with _opened(path) as picture:
-        width, height = picture.size
-        if exif and picture.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+    if isinstance(picture, Crop):
+        picture.check_within(picture_size(picture.path))
+        return picture.size
+    with _opened(picture) as opened:
+        width, height = opened.size
+        if exif and opened.getexif().get(0x0112, 1) in (5, 6, 7, 8):
             width, height = height, width
     return width, height
 
 
-def decode(path: Path, *, exif: bool = False) -> Image.Image:
+def decode(picture: Picture, *, exif: bool = False) -> Image.Image:
     """The picture as RGB, 8 bits a channel.
 
     Greyscale is repeated over the channels, 16 bits are scaled to 8, transparent pixels are laid
     over white. exif=True turns the picture as its EXIF orientation says; the published protocols
     do not. Raises PictureError naming the file.
     """
+    if isinstance(picture, Crop):
+        whole = _decode_file(picture.path, exif=False)
+        picture.check_within(whole.size)
+        return whole.crop(picture.box)
+    return _decode_file(picture, exif=exif)
+
+
+def _decode_file(path: Path, *, exif: bool) -> Image.Image:
     with _opened(path) as picture:
         if exif:
             picture = ImageOps.exif_transpose(picture)
@@ -88,12 +127,12 @@ def rescale(picture: Image.Image, scale: int) -> Image.Image:
     return picture.resize(size, Image.Resampling.BILINEAR)
 
 
-def check_fits(path: Path, size: tuple[int, int], scale: int) -> None:
+def check_fits(picture: Picture, size: tuple[int, int], scale: int) -> None:
     """Raise PictureError if the picture at this scale would not fit in memory."""
     width, height = rescaled_size(size, scale)
     if width * height > MAX_RESCALED_PIXELS:
         raise PictureError(
-            f"{path}: {size[0]}x{size[1]} becomes {width}x{height} at scale {scale}, which would"
+            f"{picture}: {size[0]}x{size[1]} becomes {width}x{height} at scale {scale}, which would"
             f" not fit in memory: {width * height:,} pixels, and at most {MAX_RESCALED_PIXELS:,}"
             " are allowed. Crop the picture or choose a smaller scale."
         )
@@ -120,16 +159,14 @@ def plan_batches(
 
 
 def load_batch(
-    paths: Iterable[Path], scales: Sequence[int], *, exif: bool = False
+    pictures: Iterable[Picture], scales: Sequence[int], *, exif: bool = False
 ) -> list[np.ndarray]:
     """Decode each picture once and rescale it to every scale: S arrays [B, h, w, 3] of uint8.
 
     The pictures must have equal shapes after rescaling, as `plan_batches` arranges.
     """
-    pictures = [decode(path, exif=exif) for path in paths]
-    return [
-        np.stack([np.asarray(rescale(picture, scale)) for picture in pictures]) for scale in scales
-    ]
+    decoded = [decode(picture, exif=exif) for picture in pictures]
+    return [np.stack([np.asarray(rescale(one, scale)) for one in decoded]) for scale in scales]
 
 
 @contextmanager

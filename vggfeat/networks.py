@@ -106,15 +106,16 @@ class DenseVGG(nn.Module):
         self.fc8 = _as_convolution(fc8, 1)
         self.eval()
 
-    def descriptor_map(self, images: Tensor) -> Tensor:
-        """Activations after the last hidden layer's ReLU at every position: [N, D, h, w]."""
+    def descriptor_map(self, images: Tensor, *, relu: bool = True) -> Tensor:
+        """Activations of the last hidden layer, after its ReLU or before: [N, D, h, w]."""
         height, width = images.shape[-2:]
         if min(height, width) < self.input_size:
             raise NetworkError(
                 f"Images of {height}x{width} are too small for this net: both sides must be at"
                 f" least {self.input_size}. Choose a larger scale."
             )
-        return torch.relu(self.fc7(torch.relu(self.fc6(self.features(images)))))
+        activations = self.fc7(torch.relu(self.fc6(self.features(images))))
+        return torch.relu(activations) if relu else activations
 
     def forward(self, images: Tensor) -> Tensor:
         return self.fc8(self.descriptor_map(images))

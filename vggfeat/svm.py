@@ -29,8 +29,8 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
     fit takes class labels [n], or signs [n, K] in {1, 0, -1} for pictures that may belong to
     several classes, where 0 leaves the picture out of that class's training.
 
-    class_weight is None, "balanced" or {1: a, -1: b}. n_jobs counts threads; liblinear runs
-    without Python's lock but copies the data once for each.
+    C is one number or one for each class. class_weight is None, "balanced" or {1: a, -1: b}.
+    n_jobs counts threads; liblinear runs without Python's lock but copies the data once for each.
 
     After fit: classes_ (labels only), coef_ [K, d], intercept_ [K], n_iter_ [K] and converged_ [K]
     (K is 1 for two labels, as in scikit-learn). Raises ValueError where a class has no positives
@@ -40,7 +40,7 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
     def __init__(
         self,
         *,
-        C: float = 1.0,
+        C: float | Sequence[float] = 1.0,
         class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
         tol: float = 1e-4,
         max_iter: int = 1000,
@@ -60,7 +60,8 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
         with warnings.catch_warnings():  # gathered into one warning below
             warnings.simplefilter("ignore", ConvergenceWarning)
             fitted = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-                delayed(self._fit_class)(X, column) for column in signs.T
+                delayed(self._fit_class)(X, column, C)
+                for column, C in zip(signs.T, np.broadcast_to(self.C, signs.shape[1]), strict=True)
             )
         self.coef_ = np.concatenate([svm.coef_ for svm in fitted])
         self.intercept_ = np.concatenate([svm.intercept_ for svm in fitted])
@@ -111,12 +112,12 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
         columns = [1] if len(self.classes_) == 2 else range(len(self.classes_))
         return np.stack([np.where(numbers == k, 1, -1) for k in columns], axis=1)
 
-    def _fit_class(self, X: np.ndarray, signs: np.ndarray) -> LinearSVC:
+    def _fit_class(self, X: np.ndarray, signs: np.ndarray, C: float) -> LinearSVC:
         known = signs != 0
         if not known.all():
             X, signs = X[known], signs[known]
         return LinearSVC(
-            C=self.C,
+            C=float(C),
             class_weight=self.class_weight,
             tol=self.tol,
             max_iter=self.max_iter,
@@ -130,17 +131,25 @@ def choose_C(
     validation: tuple[np.ndarray, np.ndarray],
     *,
     grid: Sequence[float],
-    score: Callable[[np.ndarray, np.ndarray], float],
+    score: Callable[[OneVsRestSVM, np.ndarray, np.ndarray], float | np.ndarray],
     progress: Callable[[int], None] = lambda num_fits: None,
-) -> tuple[float, dict[float, float]]:
-    """The C of the grid that scores best on the validation pictures, and every C's score.
+) -> tuple[float | np.ndarray, dict[float, float]]:
+    """The C of the grid that scores best on the validation pictures, and every C's (mean) score.
 
-    train and validation are (X, y); score takes (truth, predicted). The smallest of equally good
-    values wins.
+    train and validation are (X, y). score takes (fitted, X, y), as scikit-learn's scorers do, and
+    returns one number, for one C, or one for each class [K], for a C for each class; NaN says that
+    a class cannot be told, and it gets the C that is best in the mean of the others. The smallest
+    of equally good values wins.
     """
-    scores: dict[float, float] = {}
-    for C in sorted(grid):
+    costs, scores = sorted(grid), []
+    for C in costs:
         fitted = clone(svm).set_params(C=C).fit(*train)
-        scores[C] = score(validation[1], fitted.predict(validation[0]))
+        scores.append(score(fitted, *validation))
         progress(len(scores))
-    return max(scores, key=scores.__getitem__), scores
+    by_class = np.reshape(scores, (len(costs), -1))  # [C, 1] or [C, K]
+    means = np.nanmean(by_class, axis=1)
+    untold = np.isnan(by_class).any(axis=0)
+    best = np.where(untold, means.argmax(), np.where(untold, 0, by_class).argmax(axis=0))
+    chosen = np.array(costs)[best]
+    C = chosen if np.ndim(scores[0]) else float(chosen[0])
+    return C, dict(zip(costs, means.tolist(), strict=True))

@@ -1,0 +1,62 @@
+"""Whether a benchmark tests on pictures it was trained on: equal files under different names."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vggfeat.benchmarks.evaluation import Split
+
+
+@dataclass(frozen=True)
+class Leak:
+    """A test picture with the content of a training or validation picture."""
+
+    split: int
+    test: str
+    train: str
+
+
+def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Leak]:
+    """The leaks of each split; files holds id -> file in the order of the splits' row numbers.
+
+    Only files of the same size as another are read. A file that cannot be read has no equal.
+    """
+    ids = list(files)
+    contents = _contents(files)
+    leaks = []
+    for number, split in enumerate(splits):
+        train = {}
+        for row in np.concatenate([split.train, split.validation]).tolist():
+            train.setdefault(contents[ids[row]], ids[row])
+        leaks += [
+            Leak(number, ids[row], train[contents[ids[row]]])
+            for row in split.test.tolist()
+            if contents[ids[row]] in train
+        ]
+    return leaks
+
+
+def _contents(files: Mapping[str, Path]) -> dict[str, object]:
+    """What stands for the content of each file: its size if no other has it, else its digest."""
+    by_path: dict[Path, object] = {}
+    by_size: dict[int, list[Path]] = {}
+    for path in dict.fromkeys(files.values()):
+        try:
+            by_size.setdefault(path.stat().st_size, []).append(path)
+        except OSError:
+            by_path[path] = path
+    for size, paths in by_size.items():
+        for path in paths:
+            by_path[path] = size if len(paths) == 1 else _digest(path)
+    return {i: by_path[path] for i, path in files.items()}
+
+
+def _digest(path: Path) -> object:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return path

@@ -1,0 +1,150 @@
+"""Vectors and a split -> average precisions, for pictures of any number of classes (PASCAL VOC).
+
+C is chosen for each class by itself, the classes being separate problems. A class is left out, and
+said to be, where it has no positive (or no negative) picture to train on or no positive to test on.
+
+Shapes: n pictures, D dimensions, K classes. Labels are 1, -1, or 0 for difficult instances only.
+"""
+
+import time
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from vggfeat import metrics
+from vggfeat.benchmarks.evaluation import C_GRID, Split, SplitResult, classifier
+from vggfeat.descriptors import Progress
+from vggfeat.errors import DatasetError
+from vggfeat.svm import OneVsRestSVM, choose_C
+
+C_RULE = (
+    "for each class the best average precision (map_area) on the validation part, smallest of"
+    " equals; without a positive there, the C that is best in the mean of the other classes"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitted:
+    """Classifiers of those classes that could be trained."""
+
+    svm: OneVsRestSVM
+    trained: np.ndarray  # [K] bool
+    C: np.ndarray  # of the trained classes
+    validation_scores: dict[float, float]
+    num_train: int
+    seconds: dict[str, float]
+
+    def decide(self, vectors: np.ndarray) -> np.ndarray:
+        """Scores [n, K] of vectors [n, D]; NaN for a class that was not trained."""
+        scores = np.full((len(vectors), len(self.trained)), np.nan)
+        scores[:, self.trained] = self.svm.decision_function(vectors)
+        return scores
+
+
+def fit(
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    split: Split,
+    *,
+    difficult: str = "ignore",
+    progress: Progress = lambda label, done, total: None,
+) -> Fitted:
+    """Choose C for each class by train and validation parts, then fit on both.
+
+    vectors [n, D], labels [n, K]. difficult says what a label of 0 is in training: "ignore" leaves
+    the picture out for that class, "negative" takes it as -1. Validation is scored without them
+    either way. Raises DatasetError if fewer than two classes can be trained.
+    """
+    X, signs = vectors, labels
+    if difficult == "negative":
+        signs = np.where(labels == 0, -1, labels)
+    both = np.union1d(split.train, split.validation)
+    trained = _can_be_trained(signs[both])
+    chosen = _can_be_trained(signs[split.train]) & trained
+    if chosen.sum() < 2 or not (labels[split.validation][:, chosen] > 0).any():
+        raise DatasetError(
+            f"{chosen.sum()} of {labels.shape[1]} classes have positive and negative pictures to"
+            " train on and C can be chosen; at least two are needed, one of them with a positive"
+            " to validate on. Use more pictures (a larger --limit)."
+        )
+    svm = classifier(X[both].size)
+    times = [time.monotonic()]
+    with warnings.catch_warnings():  # convergence is told in the record
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        own_C, scores = choose_C(
+            svm,
+            (X[split.train], signs[split.train][:, chosen]),
+            (X[split.validation], labels[split.validation][:, chosen]),
+            grid=C_GRID,
+            score=lambda svm, X, y: _areas(y, svm.decision_function(X)),
+            progress=lambda done: progress("fitting SVMs", done, len(C_GRID) + 1),
+        )
+        C = np.full(len(trained), max(scores, key=scores.__getitem__))
+        C[chosen] = own_C
+        times.append(time.monotonic())
+        svm.set_params(C=C[trained]).fit(X[both], signs[both][:, trained])
+    progress("fitting SVMs", len(C_GRID) + 1, len(C_GRID) + 1)
+    times.append(time.monotonic())
+    return Fitted(
+        svm=svm,
+        trained=trained,
+        C=C[trained],
+        validation_scores=scores,
+        num_train=len(both),
+        seconds=dict(zip(("choose_C", "fit"), np.diff(times).tolist(), strict=True)),
+    )
+
+
+def evaluate(
+    vectors: np.ndarray,
+    labels: np.ndarray,
+    split: Split,
+    *,
+    classes: Sequence[str],
+    unread: np.ndarray,
+    difficult: str = "ignore",
+    progress: Progress = lambda label, done, total: None,
+) -> SplitResult:
+    """Choose C, fit and score one split.
+
+    unread [m, K] holds the labels of test pictures that have no vector: as in the devkit they rank
+    last. Raises what `fit` raises, and DatasetError if no class can be scored.
+    """
+    fitted = fit(vectors, labels, split, difficult=difficult, progress=progress)
+    started = time.monotonic()
+    truth = np.concatenate([labels[split.test], unread])
+    scores = np.concatenate([fitted.decide(vectors[split.test]), np.full(unread.shape, -np.inf)])
+    scored = fitted.trained & (truth > 0).any(axis=0)
+    if not scored.any():
+        raise DatasetError("no class that was trained has a positive test picture.")
+    aps = {rule: np.full(len(classes), np.nan) for rule in metrics.AP_RULES}
+    for k in np.flatnonzero(scored):
+        for rule, ap in metrics.average_precisions(truth[:, k], scores[:, k]).items():
+            aps[rule][k] = ap
+    return SplitResult(
+        num_train=fitted.num_train,
+        num_test=len(truth),
+        C=dict(zip(np.array(classes)[fitted.trained].tolist(), fitted.C.tolist(), strict=True)),
+        validation_scores=fitted.validation_scores,
+        num_not_converged=int((~fitted.svm.converged_).sum()),
+        metrics=aps,
+        left_out={
+            classes[k]: "no positive picture to test on"
+            if fitted.trained[k]
+            else "no positive or no negative picture to train on"
+            for k in np.flatnonzero(~scored)
+        },
+        seconds=fitted.seconds | {"score": time.monotonic() - started},
+    )
+
+
+def _can_be_trained(signs: np.ndarray) -> np.ndarray:
+    return (signs > 0).any(axis=0) & (signs < 0).any(axis=0)
+
+
+def _areas(signs: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    pairs = zip(signs.T, scores.T, strict=True)
+    return np.array([metrics.average_precisions(*pair)["map_area"] for pair in pairs])

@@ -1,0 +1,47 @@
+"""What PASCAL VOC's evaluation server is sent: a file of scores for each class, in one archive.
+
+    results/VOC2012/Main/comp2_cls_test_<class>.txt          lines: <picture> <score>
+    results/VOC2012/Action/comp10_action_test_<action>.txt   lines: <picture> <person> <score>
+
+comp2 and comp10 are the competitions open to any training data but VOC's test set, which is where
+nets trained on ImageNet belong.
+"""
+
+import gzip
+import io
+import tarfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from vggfeat.benchmarks.evaluation import Split
+
+
+@dataclass(frozen=True, kw_only=True)
+class Submission:
+    """The classifiers of `split`, whose test rows have no public labels, and the files' name."""
+
+    split: Split
+    file: str  # with {} for the class
+
+
+def archive(
+    submission: Submission, classes: Sequence[str], ids: Sequence[str], scores: np.ndarray
+) -> bytes:
+    """A .tar.gz of one file a class; ids [n] as the lines name them, scores [n, K].
+
+    Equal scores give equal bytes. A class that could not be trained has scores of 0.
+    """
+    packed = io.BytesIO()
+    with (
+        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as compressed,
+        tarfile.open(fileobj=compressed, mode="w") as tar,
+    ):
+        for name, column in zip(classes, np.nan_to_num(scores).T, strict=True):
+            lines = [f"{i} {score:.8f}\n" for i, score in zip(ids, column, strict=True)]
+            content = "".join(lines).encode()
+            entry = tarfile.TarInfo(submission.file.format(name))
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return packed.getvalue()
