@@ -35,7 +35,7 @@ class ClassFolderProtocol:
 
 
 def class_folder_benchmark(
-    root: Path, protocol: ClassFolderProtocol, options: DataOptions
+    root: Path, options: DataOptions, protocol: ClassFolderProtocol
 ) -> Benchmark:
     """The benchmark of the pictures in root/<class>/. Raises DatasetError."""
     by_class, stray = _pictures_by_class(root)
@@ -78,6 +78,7 @@ def class_folder_benchmark(
             _split(by_class, row_of, protocol, f"{PROTOCOL_VERSION}/{options.seed}/{number}")
             for number in range(options.num_splits)
         ),
+        sets={"all": np.arange(len(ids))},
         scales=protocol.scales,
         aggregate=protocol.aggregate,
         protocol={

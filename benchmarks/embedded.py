@@ -1,17 +1,21 @@
-"""The embedded benchmark: scikit-learn's digits, 1,797 scans of handwritten digits of 8x8 pixels.
+"""The embedded benchmarks: scikit-learn's handwritten digits, and synthetic scenes.
 
-It needs no download, so every part of the toolkit can be tried on a fresh machine. It runs through
-the same code as Caltech-101, with pictures on disk; it says nothing about photographs.
+They need no download, so every part of the toolkit can be tried on a fresh machine. They run
+through the same code as Caltech-101 and PASCAL VOC, with pictures on disk; they say nothing about
+photographs.
 """
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from vggfeat.benchmarks.class_folders import ClassFolderProtocol, class_folder_benchmark
-from vggfeat.benchmarks.protocol import Benchmark, DataOptions
+from vggfeat.benchmarks.class_folders import ClassFolderProtocol
+from vggfeat.benchmarks.scenes import SHAPES, write_devkit
+from vggfeat.benchmarks.voc import VocProtocol
 from vggfeat.files import new_folder
 from vggfeat.folders import Folders
 
@@ -24,6 +28,17 @@ DIGITS = ClassFolderProtocol(
     aggregate="stack",
 )
 
+SCENES = VocProtocol(
+    name="synthetic_scenes",
+    title="Synthetic scenes",
+    metric="map_11pt",
+    classes=tuple(f"{colour}_{shape}" for colour in ("red", "green") for shape in SHAPES),
+    scales=(48, 72),
+    test_is_public=True,
+)
+SCENE_COUNTS = {"train": 150, "val": 150, "test": 150}
+
+DEMO_BENCHMARKS = ("digits", "synthetic_scenes")
 # An eighth of the paper's channels, for pictures of 32 pixels and more.
 DEMO_NETS = (
     "vgg16:width=0.125,input_size=32@random:0",
@@ -33,30 +48,50 @@ DEMO_NETS = (
 
 EXPLANATION = """
 What these numbers are: the whole measurement in miniature, made on this machine with 1,797 scans
-of handwritten digits and nets an eighth as wide as the paper's.
-What they are not: the weights are random, nothing has been learned, and digits are no photographs.
-They say nothing about the nets of the paper, and no published number compares with them."""
+of handwritten digits, 450 synthetic scenes of coloured shapes, and nets an eighth as wide as the
+paper's.
+What they are not: the weights are random, nothing has been learned, and digits and shapes are no
+photographs. They say nothing about the nets of the paper, and no published number compares."""
 
 
-def locate_digits(folders: Folders) -> Path:
-    """Where the pictures are, or will be once the benchmark is used."""
-    return folders.unpacked / "digits"
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedDataset:
+    """A dataset that is written into the cache the first time it is used."""
+
+    name: str
+    title: str
+    write: Callable[[Path], None]
+
+    def locate(self, folders: Folders) -> Path:
+        """Where the pictures are, or will be."""
+        return folders.unpacked / self.name
+
+    def missing(self, folders: Folders) -> list:
+        """Nothing has to be fetched."""
+        return []
+
+    def open(self, folders: Folders, **_) -> Path:
+        """The dataset's folder, which appears whole."""
+        root = self.locate(folders)
+        if not root.is_dir():
+            with new_folder(root) as temporary:
+                self.write(temporary)
+        return root
 
 
-def digits(folders: Folders, options: DataOptions, *, offline: bool = False) -> Benchmark:
-    """The benchmark, its pictures written to the cache the first time."""
-    root = locate_digits(folders)
-    if not root.is_dir():
-        _write_pictures(root)
-    return class_folder_benchmark(root, DIGITS, options)
-
-
-def _write_pictures(root: Path) -> None:
-    """root/<digit>/digit_NNNN.png, the folder appearing whole."""
+def _write_digits(root: Path) -> None:
+    """root/<digit>/digit_NNNN.png"""
     data = load_digits()
-    with new_folder(root) as temporary:
-        for number, (scan, digit) in enumerate(zip(data.images, data.target, strict=True)):
-            folder = temporary / str(digit)
-            folder.mkdir(exist_ok=True)
-            grey = np.round(scan * (255 / 16)).astype(np.uint8)  # scans hold 0 to 16
-            Image.fromarray(grey).save(folder / f"digit_{number:04d}.png")
+    for number, (scan, digit) in enumerate(zip(data.images, data.target, strict=True)):
+        folder = root / str(digit)
+        folder.mkdir(exist_ok=True)
+        grey = np.round(scan * (255 / 16)).astype(np.uint8)  # scans hold 0 to 16
+        Image.fromarray(grey).save(folder / f"digit_{number:04d}.png")
+
+
+DIGITS_DATASET = EmbeddedDataset(name="digits", title="Digits", write=_write_digits)
+SCENES_DATASET = EmbeddedDataset(
+    name="synthetic_scenes",
+    title="Synthetic scenes",
+    write=lambda root: write_devkit(root, SCENES.classes, SCENE_COUNTS),
+)

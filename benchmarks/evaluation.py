@@ -105,10 +105,11 @@ def summarise(results: Sequence[SplitResult], classes: Sequence[str]) -> dict[st
 
 def notes(results: Sequence[SplitResult]) -> list[str]:
     """Classes without a number, and whether a better C may lie beyond the grid."""
-    told = [
-        f"class {name!r} is left out of the mean: {reason}"
-        for name, reason in dict(pair for r in results for pair in r.left_out.items()).items()
-    ]
+    left_out = dict(pair for r in results for pair in r.left_out.items())
+    told = []
+    for reason in dict.fromkeys(left_out.values()):
+        names = ", ".join(name for name, why in left_out.items() if why == reason)
+        told.append(f"left out of the mean, {reason}: {names}")
     chosen = [C for r in results for C in ([r.C] if isinstance(r.C, float) else r.C.values())]
     of_what = "splits" if isinstance(results[0].C, float) else "classes"
     ends = {min(C_GRID): "smallest", max(C_GRID): "largest"}

@@ -134,7 +134,7 @@ def evaluate(
         left_out={
             classes[k]: "no positive picture to test on"
             if fitted.trained[k]
-            else "no positive or no negative picture to train on"
+            else "positive and negative pictures are needed to train on"
             for k in np.flatnonzero(~scored)
         },
         seconds=fitted.seconds | {"score": time.monotonic() - started},

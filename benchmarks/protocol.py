@@ -5,7 +5,7 @@ Shapes: N examples, K classes, D dimensions of the vector that stands for an exa
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
@@ -89,6 +89,7 @@ class Benchmark:
     pictures: Mapping[str, Picture]  # id -> file or crop
     labels: np.ndarray  # [N, K] in {1, 0, -1}, in the order of the examples
     splits: tuple[Split, ...]
+    sets: Mapping[str, np.ndarray]  # rows of the dataset's own sets, such as train and val
     scales: tuple[int, ...]
     aggregate: Aggregate
     mirror: bool = True
@@ -125,6 +126,14 @@ class Benchmark:
     def used(self) -> dict[str, Picture]:
         """The pictures of those examples."""
         return self._pictures_at(self.used_rows)
+
+    @cached_property
+    def needed(self) -> dict[str, Picture]:
+        """The pictures that measuring takes, those for the evaluation server among them."""
+        splits = [*self.splits]
+        if self.submission and not self.limited:
+            splits.append(self.submission.split)
+        return self._pictures_at(_rows_of(splits))
 
     @cached_property
     def splits_sha256(self) -> str:
@@ -258,6 +267,14 @@ class Benchmark:
         )  # fmt: skip
         ids = [self.ids[row] for row in rows[part.test]]
         return archive(self.submission, self.classes, ids, fitted.decide(vectors[part.test]))
+
+    def split_lists(self) -> Iterator[tuple[int, str, str, str]]:
+        """(split, part, example, its classes) of every example of every split."""
+        for number, split in enumerate(self.splits):
+            for part, rows in vars(split).items():
+                for row in rows.tolist():
+                    present = np.flatnonzero(self.labels[row] > 0)
+                    yield number, part, self.ids[row], " ".join(self.classes[k] for k in present)
 
     def leaks(self) -> list[Leak]:
         """Test pictures whose file equals a training picture's."""

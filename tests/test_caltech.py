@@ -1,23 +1,21 @@
-"""Caltech-101: wherever it lies, and the counts of the real one."""
-
-import shutil
-import tarfile
+"""Caltech-101 and Caltech-256: the paper's protocol, and the quirks of the archives."""
 
 import pytest
+from conftest import write_classes, write_picture
 
-from vggfeat.benchmarks import caltech
+from vggfeat.benchmarks.catalogue import load_benchmark
 from vggfeat.benchmarks.protocol import DataOptions
-from vggfeat.errors import DatasetError, DownloadError
-from vggfeat.fetch import Source
 from vggfeat.folders import Folders
 
 
-def load(data, cache, **options):
-    return caltech.caltech101(Folders(data, cache), DataOptions(**options), offline=True)
+def load(name, data, cache, **options):
+    return load_benchmark(
+        name, options=DataOptions(**options), places=Folders(data, cache), offline=True
+    )
 
 
-def test_paper_protocol(caltech_dir, tmp_path):
-    bench = load(caltech_dir, tmp_path)
+def test_paper_protocol_of_caltech_101(caltech_dir, tmp_path):
+    bench = load("caltech101", caltech_dir, tmp_path)
     assert bench.classes == ("BACKGROUND_Google", "accordion", "inline_skate", "wild_cat")
     assert (bench.scales, bench.aggregate, bench.mirror) == ((256, 384, 512), "stack", True)
     assert bench.metric == "mean_class_recall" and len(bench.splits) == 3
@@ -28,53 +26,42 @@ def test_paper_protocol(caltech_dir, tmp_path):
     assert [note for note in bench.notes if "wild_cat" in note] and len(bench.notes) == 1
 
 
-@pytest.mark.parametrize("below", [".", "caltech101", "caltech-101", "101_ObjectCategories"])
-def test_the_folder_is_found_at_its_usual_places(caltech_dir, tmp_path, below):
-    expected = load(caltech_dir, tmp_path).splits_sha256
-    data = caltech_dir / below
-    if below in ("caltech101", "caltech-101"):
-        data.mkdir()
-        shutil.move(caltech_dir / "101_ObjectCategories", data / "101_ObjectCategories")
-        data = caltech_dir
-    assert load(data, tmp_path).splits_sha256 == expected
+@pytest.fixture
+def caltech256_dir(tmp_path):
+    """Three classes, the clutter among them, and the stray items of the real archive."""
+    root = tmp_path / "data" / "256_ObjectCategories"
+    write_classes(root, {"056.dog": 130, "198.spider": 80, "257.clutter": 61})
+    write_picture(root / "056.dog" / "greg" / "vision309" / "056_0001.jpg")
+    (root / "198.spider" / "RENAME2").write_text("rename\n")
+    return tmp_path / "data"
 
 
-def test_an_archive_is_unpacked_into_the_cache_and_the_data_folder_left_alone(
-    caltech_dir, tmp_path
-):
-    expected = load(caltech_dir, tmp_path).splits_sha256
-    with tarfile.open(caltech_dir / "any name.tar", "w") as archive:
-        archive.add(caltech_dir / "101_ObjectCategories", "deep/101_ObjectCategories")
-    shutil.rmtree(caltech_dir / "101_ObjectCategories")
-    bench = load(caltech_dir, tmp_path / "cache")
-    assert bench.splits_sha256 == expected
-    assert [path.name for path in caltech_dir.iterdir()] == ["any name.tar"]
-    first = next(iter(bench.pictures.values()))
-    assert first.is_relative_to(tmp_path / "cache") and first.is_file()
+def test_paper_protocol_of_caltech_256(caltech256_dir, tmp_path):
+    bench = load("caltech256", caltech256_dir, tmp_path)
+    assert bench.classes == ("056.dog", "198.spider", "257.clutter")
+    assert (bench.scales, bench.aggregate, bench.mirror) == ((256, 384, 512), "stack", True)
+    assert bench.protocol["train_per_class"] == 60 and bench.protocol["background"]
+    for split in bench.splits:
+        assert (len(split.train), len(split.validation)) == (3 * 48, 3 * 12)
+        assert len(split.test) == 70 + 20 + 1  # all the others, however many
+    assert len(bench.splits) == 3
 
 
-def test_nothing_there_and_offline_says_what_to_put_where(tmp_path):
-    with pytest.raises(DownloadError, match="caltech-101.zip .* or 101_ObjectCategories.tar.gz"):
-        load(tmp_path / "empty", tmp_path)
+def test_stray_items_are_ignored_and_listed(caltech256_dir, tmp_path):
+    bench = load("caltech256", caltech256_dir, tmp_path)
+    assert len(bench.ids) == 271 and not [i for i in bench.ids if "greg" in i]
+    assert bench.notes == ("not pictures of a class, ignored: 056.dog/greg, 198.spider/RENAME2",)
 
 
-def test_no_server_answers(tmp_path, monkeypatch):
-    sources = [Source("http://127.0.0.1:9/caltech-101.zip", "md5", "0")]
-    monkeypatch.setattr(caltech, "CALTECH101_SOURCES", sources)
-    with pytest.raises(DownloadError, match="127.0.0.1:9"):
-        caltech.caltech101(Folders(tmp_path / "data", tmp_path), DataOptions())
-
-
-def test_a_damaged_archive_is_named(tmp_path):
-    (tmp_path / "caltech-101.zip").write_bytes(b"half")
-    with pytest.raises(DatasetError, match="caltech-101.zip: damaged or cut short"):
-        load(tmp_path, tmp_path / "cache")
+def test_clutter_can_be_left_out(caltech256_dir, tmp_path):
+    bench = load("caltech256", caltech256_dir, tmp_path, background=False)
+    assert bench.classes == ("056.dog", "198.spider") and not bench.protocol["background"]
 
 
 @pytest.mark.real
 def test_counts_of_the_real_pictures(real_data, tmp_path):
     """The first 80 pictures of each of the 102 classes."""
-    bench = load(real_data / "data", tmp_path)
+    bench = load("caltech101", real_data / "data", tmp_path)
     assert len(bench.classes) == 102 and len(bench.ids) == 6039
     for split in bench.splits:
         assert len(split.train) + len(split.validation) == 3060

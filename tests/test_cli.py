@@ -10,7 +10,8 @@ from conftest import NARROW
 from safetensors.torch import save_file
 
 from vggfeat import networks
-from vggfeat.cli import datasets, main
+from vggfeat.cli import main
+from vggfeat.cli.data import datasets
 
 BENCH = ("bench", "caltech101", "--scales", "32,48", "--splits", "2", "--offline")
 
@@ -206,20 +207,6 @@ def test_datasets_ls_says_where_the_data_is(run, caltech_dir, tmp_path):
     assert str(caltech_dir / "101_ObjectCategories") in found
     assert (
         f"not in {tmp_path / 'no'}" in run("datasets", "ls", "--data-dir", tmp_path / "no").stdout
-    )
-
-
-def test_dry_run_tells_what_would_be_done_and_does_nothing(bench, tmp_path, home):
-    other = "vgg13:width=0.0625,input_size=32@random:1"
-    assert f"caltech101, {NARROW}: to measure; descriptors to extract: 111 of 111\n" in (
-        bench("--dry-run").stdout
-    )
-    assert not home.exists() and not (tmp_path / "out").exists()
-    bench()
-    planned = bench("--net", f"{NARROW}+{other}", "--dry-run").stdout.splitlines()
-    assert planned[0].startswith(f"caltech101, {NARROW}: measured already, ")
-    assert planned[1] == (
-        f"caltech101, {NARROW}+{other}: to measure; descriptors to extract: 0 of 111, 111 of 111"
     )
 
 

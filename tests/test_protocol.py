@@ -8,7 +8,7 @@ from sklearn.svm import LinearSVC
 
 from vggfeat import store
 from vggfeat.backbones import load_network
-from vggfeat.benchmarks.caltech import caltech101
+from vggfeat.benchmarks.catalogue import load_benchmark
 from vggfeat.benchmarks.evaluation import C_GRID
 from vggfeat.benchmarks.protocol import DataOptions, choose_settings
 from vggfeat.errors import DatasetError
@@ -17,9 +17,15 @@ from vggfeat.folders import Folders
 OTHER = "vgg13:width=0.0625,input_size=32@random:5"
 
 
+def load(data, cache, **options):
+    return load_benchmark(
+        "caltech101", options=DataOptions(**options), places=Folders(data, cache), offline=True
+    )
+
+
 @pytest.fixture
 def bench(caltech_dir, tmp_path):
-    return caltech101(Folders(caltech_dir, tmp_path), DataOptions(num_splits=2))
+    return load(caltech_dir, tmp_path, num_splits=2)
 
 
 def run(bench, folder, nets=(NARROW,), **settings):
@@ -89,7 +95,7 @@ def test_a_record_says_what_was_measured(bench, tmp_path):
 
 
 def test_one_split_has_no_spread(caltech_dir, tmp_path):
-    bench = caltech101(Folders(caltech_dir, tmp_path), DataOptions(num_splits=1))
+    bench = load(caltech_dir, tmp_path, num_splits=1)
     assert run(bench, tmp_path).metrics["mean_class_recall"]["spread"] is None
 
 
@@ -106,8 +112,8 @@ def test_whatever_decides_the_numbers_decides_the_key(bench, caltech_dir, tmp_pa
         key(aggregate="average"),
         key(exif=True),
         key(precision="bf16"),
-        key(caltech101(Folders(caltech_dir, tmp_path), DataOptions(num_splits=2, seed=1))),
-        key(caltech101(Folders(caltech_dir, tmp_path), DataOptions(num_splits=2, limit=50))),
+        key(load(caltech_dir, tmp_path, num_splits=2, seed=1)),
+        key(load(caltech_dir, tmp_path, num_splits=2, limit=50)),
     ]
     assert len({key(), *changed}) == len(changed) + 1
     assert key() == key() == key(batch_size=3)  # which only decides how fast it goes

@@ -15,8 +15,9 @@ _HOMES = {
     "Extraction": "vggfeat.descriptors",
     "OneVsRestSVM": "vggfeat.svm",
     "VggfeatError": "vggfeat.errors",
-    "caltech101": "vggfeat.benchmarks.caltech",
+    "DataOptions": "vggfeat.benchmarks.protocol",
     "extract": "vggfeat.descriptors",
+    "load_benchmark": "vggfeat.benchmarks.catalogue",
     "load_network": "vggfeat.backbones",
 }
 __all__ = [*_HOMES]

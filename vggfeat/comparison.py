@@ -14,10 +14,11 @@ import pandas as pd
 from vggfeat.records import Record
 
 # Points of a protocol, as columns of the published rows and keys of a record's protocol. A number
-# measured with other classes or another amount of training answers another question; the rest
-# moves it a little.
-DECISIVE = ("classes", "train_per_class")
-VARIED = ("scales", "aggregate", "mirror", "splits", "seed")
+# measured with other classes, other training or other test sets answers another question; the
+# rest moves it a little.
+DECISIVE = ("classes", "train_per_class", "trained_on", "scored_on")
+SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
+VARIED = ("scales", "aggregate", "scale_l2", "mirror", "splits", "seed", "difficult", "box_margin")
 MINOR = ("test_per_class", "splits", "images", "scales", "aggregate", "mirror")
 
 
@@ -50,14 +51,22 @@ def read_published(path: Path) -> list[dict[str, str]]:
 
 
 def compare(records: Sequence[Record], published: Sequence[dict[str, str]]) -> list[Row]:
-    """For each benchmark: the published rows to compare with, then the measured ones."""
+    """The published rows to compare with, then the measured ones.
+
+    Benchmarks come in the order of the published rows; those without any come last.
+    """
+    measured = {record.benchmark: record.title for record in records}
+    order = [row["benchmark"] for row in published if row["benchmark"] in measured]
+    benchmarks = list(dict.fromkeys([*order, *measured]))
     rows = []
-    for benchmark in dict.fromkeys(record.benchmark for record in records):
-        measured = [record for record in records if record.benchmark == benchmark]
-        known = [row for row in published if row["benchmark"] == benchmark]
-        shown = [row for row in known if row["kind"] != "shallow"]
-        rows += [_published_row(row, measured[0].title) for row in shown]
-        rows += [_measured_row(record, known) for record in measured]
+    for name in benchmarks:
+        known = [row for row in published if row["benchmark"] == name]
+        nets = {record.net for record in records if record.benchmark == name}
+        shown = [row for row in known if row["kind"] in SHOWN or row["network"] in nets]
+        rows += [_published_row(row, measured[name]) for row in shown]
+    for name in benchmarks:
+        known = [row for row in published if row["benchmark"] == name]
+        rows += [_measured_row(record, known) for record in records if record.benchmark == name]
     return rows
 
 
@@ -69,33 +78,45 @@ def _published_row(row: dict[str, str], title: str) -> Row:
         metric=row["metric"],
         value=float(row["value"]),
         spread=float(row["spread"]) if row["spread"] else None,
+        reasons=(row["notes"],) if row["kind"] == "best shallow" else (),
         source=row["source"],
     )
 
 
 def _measured_row(record: Record, published: Sequence[dict[str, str]]) -> Row:
-    metric = record.metrics[record.metric]
-    value = _percent(metric["value"])
+    value = _percent(record.metrics[record.metric]["value"])
+    same_net = _of_same_net(record, published)
     deep = [row for row in published if row["kind"] == "very deep"]
-    same_net = next((row for row in deep if row["network"] == record.net), None)
     reference = same_net or (deep[0] if deep else None)
     comparison, reasons = _judge(record, reference, same_net is not None)
-    number = float(same_net["value"]) if same_net else None
+    number = difference = None
+    if same_net and same_net["metric"] in record.metrics:
+        # Like with like: by the rule of the published number, whatever the headline's is.
+        number = float(same_net["value"])
+        measured = _percent(record.metrics[same_net["metric"]]["value"])
+        difference = round(measured - number, 4)
     return Row(
         benchmark=record.benchmark,
         title=record.title,
         method=record.method,
         metric=record.metric,
         value=value,
-        spread=_percent(metric["spread"]),
+        spread=_percent(record.metrics[record.metric]["spread"]),
         published=number,
-        difference=round(value - number, 4) if number is not None else None,
+        difference=difference,
         comparison=comparison,
         reasons=reasons,
         limited=record.limited,
         settings={name: _stated(record.protocol.get(name, "")) for name in VARIED}
         | {name: _of_nets(record, name) for name in ("precision", "dtype")},
     )
+
+
+def _of_same_net(record: Record, published: Sequence[dict[str, str]]) -> dict[str, str] | None:
+    """The published row of the record's net, one by the record's own metric if there is one."""
+    rows = [row for row in published if row["network"] == record.net]
+    rows.sort(key=lambda row: (row["metric"] != record.metric, row["metric"] not in record.metrics))
+    return rows[0] if rows else None
 
 
 def _judge(
@@ -109,10 +130,12 @@ def _judge(
         decisive.append("LIMITED to a part of the pictures")
     if any(net["weights"].startswith("random:") for net in record.nets):
         decisive.append("random weights")
-    if record.metric != reference["metric"]:
+    if reference["metric"] not in record.metrics:
         decisive.append(f"metric {record.metric}, published {reference['metric']}")
     decisive += _differences(record, reference, DECISIVE)
     minor = _differences(record, reference, MINOR)
+    if reference["metric"] != record.metric and reference["metric"] in record.metrics:
+        minor.append(f"compared in {reference['metric']}, the rule of the published number")
     if is_same_net and not decisive:
         weights = " and ".join(dict.fromkeys(net["weights"] for net in record.nets))
         if weights != reference["weights"]:

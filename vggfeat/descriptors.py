@@ -27,6 +27,7 @@ from vggfeat.provenance import library_versions
 log = logging.getLogger(__name__)
 
 MAX_SCALE = 10_000
+NUM_TIMINGS = 3  # the first of which warms up
 BATCHES_AHEAD = 4  # prepared while the net works
 CHOICES = {
     "device": ("auto", "cpu", "cuda"),
@@ -117,19 +118,36 @@ def check_scales(network: Network, options: Extraction) -> None:
         )
 
 
-def num_missing(
+def missing(
     dataset: str,
     pictures: Mapping[str, images.Picture],
     network: Network,
     options: Extraction,
     *,
     folder: Path,
-) -> int:
-    """How many pictures `extract` would have to extract."""
+) -> tuple[Path, set[str]]:
+    """The feature file that `extract` would use, and the pictures it would have to extract."""
     file_bytes = {i: picture_bytes(picture) for i, picture in pictures.items()}
     asked = conditions(dataset, network, options)
     path, _ = store.find(folder, f"{dataset}-{network.slug}", asked, file_bytes)
-    return len(store.lacking(path, file_bytes))
+    return path, store.lacking(path, file_bytes)
+
+
+def seconds_per_megapixel(network: Network, options: Extraction) -> float:
+    """How long the net takes over a million pixels here, by timing one picture a few times."""
+    device = options.resolved_device
+    module = network.module.to(device, memory_format=torch.channels_last)
+    scale = min(options.scales)
+    picture = np.zeros((1, scale, round(scale * images.ASSUMED_ASPECT), 3), dtype=np.uint8)
+    times = []
+    for _ in range(NUM_TIMINGS):
+        started = time.monotonic()
+        describe(
+            module, picture, network.statistics, mirror=False, device=device,
+            precision=options.resolved_precision,
+        )  # fmt: skip
+        times.append(time.monotonic() - started)
+    return min(times) / (picture.size / 3 / 1e6)
 
 
 def extract(

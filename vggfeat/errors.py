@@ -51,3 +51,11 @@ class RecordError(VggfeatError):
 
 class OptionError(VggfeatError):
     """An option whose value is not allowed."""
+
+
+def in_one_line(error: VggfeatError | OSError) -> str:
+    """What a user is told of an error."""
+    if isinstance(error, OSError):
+        reason = (error.strerror or str(error)).splitlines()[0]
+        return f"{reason}: {error.filename}" if error.filename else reason
+    return " ".join(str(error).split("\n"))

@@ -19,6 +19,7 @@ RESIZE_FILTER = "bilinear"  # Pillow's, which widens its support when shrinking:
 # Largest picture after rescaling. At 64 channels of float32 the first layer of the nets holds
 # 256 bytes a pixel, in and out: 4 GiB at this limit.
 MAX_RESCALED_PIXELS = 2**23
+ASSUMED_ASPECT = 4 / 3  # of a photograph, where its size is not known yet
 # A batch of this many pixels keeps two cores busy and the first layers within 0.5 GiB.
 BATCH_PIXELS = 2**20
 

@@ -26,6 +26,7 @@ def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
 
 # What MATLAB's 0:0.1:1 holds, which is filled from both ends: k * 0.1 up to the middle, 1 - k * 0.1
 # beyond it. numpy.arange gives other last bits at 0.6 and 0.7, where a recall of 3/5 would be lost.
+# (Whether MATLAB's for loop, which the devkit uses, takes exactly these values is not documented.)
 RECALL_LEVELS = (0.0, 0.1, 0.2, 3 * 0.1, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 AP_RULES = ("map_11pt", "map_area", "map_step")
 

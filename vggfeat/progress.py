@@ -1,4 +1,4 @@
-"""How far a long stage has come, on stderr."""
+"""How far a long stage has come, on stderr: pictures, or bytes of a download."""
 
 import sys
 import time
@@ -23,9 +23,9 @@ class ProgressDisplay:
             self._start(label, done, total)
         if self.is_terminal:
             self.bar.update(done - self.bar.pos)
-        elif done >= total or time.monotonic() - self.said >= self.EVERY_S:
+        elif 0 < total <= done or time.monotonic() - self.said >= self.EVERY_S:
             self._say(done, total)
-        if done >= total:
+        if 0 < total <= done:
             self._finish()
 
     def __enter__(self) -> "ProgressDisplay":
@@ -39,9 +39,11 @@ class ProgressDisplay:
         self.label, self.first = label, done
         self.started = self.said = time.monotonic()
         if self.is_terminal:
+            # A total of 0 is one that is not known.
             self.bar = click.progressbar(
-                length=total, label=label[:40], width=0, file=sys.stderr, show_pos=True
-            )
+                length=total or sys.maxsize, label=label[:40], width=0, file=sys.stderr,
+                show_pos=True, show_eta=total > 0, show_percent=total > 0,
+            )  # fmt: skip
 
     def _finish(self) -> None:
         """End the bar's line and bring back the cursor, which the bar hides."""
@@ -54,4 +56,4 @@ class ProgressDisplay:
         rate = (done - self.first) / max(self.said - self.started, 1e-9)
         speed = f", {rate:.1f}/s" if rate else ""
         left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
-        click.echo(f"{self.label}: {done} of {total}{speed}{left}", err=True)
+        click.echo(f"{self.label}: {done} of {total or '?'}{speed}{left}", err=True)

@@ -6,16 +6,29 @@ from dataclasses import asdict, replace
 import pandas as pd
 
 from vggfeat.comparison import Row
+from vggfeat.records import Record
 
 MARKS = {"same": "=", "near": "~", "not comparable": "x", "": ""}
-METRIC_NAMES = {"mean_class_recall": "mean class recall", "accuracy": "accuracy"}
+METRIC_NAMES = {
+    "mean_class_recall": "mean class recall",
+    "map_11pt": "mAP, 11 points",
+    "map_area": "mAP, area",
+    "map_step": "mAP, steps",
+}
 
 
 def render(rows: Sequence[Row], form: str) -> str:
     """The table as text: "table" and "md" are wide, "latex" too; "csv" has a line a number."""
     if form == "csv":
         return _csv(rows)
-    header, lines, notes = _wide(_told_apart(rows))
+    return _formatted(*_wide(_told_apart(rows)), form)
+
+
+def _formatted(
+    header: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str], form: str
+) -> str:
+    if form == "csv":
+        return pd.DataFrame(lines, columns=header).to_csv(index=False)
     if form == "latex":
         table = pd.DataFrame(lines, columns=header).to_latex(index=False, escape=True)
         return table + "".join(f"% {note}\n" for note in notes)
@@ -23,6 +36,61 @@ def render(rows: Sequence[Row], form: str) -> str:
         table = _aligned([header, *lines], ("| ", " | ", " |"))
         return "\n".join([table, *(f"{note}\n" for note in notes)])
     return _aligned([header, *lines], ("", "   ", "")) + "\n" + "\n".join(notes) + "\n"
+
+
+def render_sweep(records: Sequence[Record], form: str) -> str:
+    """A line a record with the settings that differ, best first; a table for each benchmark.
+
+    The last column is the difference to the best, in percent points.
+    """
+    tables = []
+    for benchmark in dict.fromkeys(record.benchmark for record in records):
+        of_it = [record for record in records if record.benchmark == benchmark]
+        of_it.sort(key=lambda r: r.metrics[r.metric]["value"], reverse=True)
+        settings = [_settings(record) for record in of_it]
+        varied = [name for name in settings[0] if len({one.get(name) for one in settings}) > 1] or [
+            "net"
+        ]
+        best = of_it[0]
+        metric = METRIC_NAMES.get(best.metric, best.metric)
+        header = [*varied, f"{best.title}, {metric} (%)", "to best"]
+        lines = [
+            [*(stated[name] for name in varied), _value(record), f"{_to(best, record):+.1f}"]
+            for record, stated in zip(of_it, settings, strict=True)
+        ]
+        same = {name: value for name, value in settings[0].items() if name not in varied}
+        note = "Same in all lines: " + ", ".join(f"{name} {value}" for name, value in same.items())
+        tables.append(_formatted(header, lines, [f"{note}."], form))
+    return "\n".join(tables)
+
+
+def _value(record: Record) -> str:
+    metric = record.metrics[record.metric]
+    spread = "" if metric["spread"] is None else f" ± {100 * metric['spread']:.1f}"
+    return f"{100 * metric['value']:.1f}{spread}{' LIMITED' if record.limited else ''}"
+
+
+def _to(best: Record, record: Record) -> float:
+    values = [r.metrics[r.metric]["value"] for r in (record, best)]
+    return 100 * (values[0] - values[1])
+
+
+def _settings(record: Record) -> dict[str, str]:
+    """What a sweep may vary, as text."""
+    protocol = record.protocol
+    scales = protocol["scales"]
+    alone = len(scales) == 1  # nothing is combined
+    return {
+        "net": record.method,
+        "scales": " ".join(map(str, scales)),
+        "aggregate": "" if alone else protocol["aggregate"],
+        "L2 per scale": "" if alone else _yes_or_no(protocol.get("scale_l2", False)),
+        "mirror": _yes_or_no(protocol["mirror"]),
+    }
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _wide(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[str]]:
@@ -39,7 +107,7 @@ def _wide(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[str]]:
         cells = {}
         for row in own:
             reasons = (row.comparison, *row.reasons)
-            if measured and row.reasons and reasons not in numbers:
+            if row.reasons and reasons not in numbers:
                 numbers[reasons] = len(numbers) + 1
                 told = f"{row.comparison}: " if row.comparison else ""
                 notes.append(f"[{numbers[reasons]}] {told}{'; '.join(row.reasons)}.")

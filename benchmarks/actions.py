@@ -1,0 +1,149 @@
+"""PASCAL VOC 2012 action classification: what is a given person doing? Mean average precision.
+
+An example is a person in a picture, named "<picture> <person>" as in the lists. Ten actions are
+scored; people who do something else (`other`) are negatives of them all. Two settings of the paper
+(appendix B): the whole picture alone, and stacked with the descriptor of the person's box.
+
+As in voc.py the test labels are not public: `val` is scored here, and the archive for the
+evaluation server is made where the test pictures are there.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vggfeat.benchmarks.devkit import Devkit, check_disjoint
+from vggfeat.benchmarks.protocol import Benchmark, DataOptions
+from vggfeat.benchmarks.submission import Submission
+from vggfeat.benchmarks.voc import (
+    VERSION,
+    VOC_SCALES,
+    limit_notes,
+    local_split,
+    official_split,
+    rows_of_sets,
+)
+from vggfeat.errors import DatasetError
+from vggfeat.images import Crop, Picture
+
+ACTIONS = (
+    "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running",
+    "takingphoto", "usingcomputer", "walking",
+)  # fmt: skip
+
+
+def actions_benchmark(root: Path, options: DataOptions, *, with_box: bool) -> Benchmark:
+    """The benchmark of a devkit folder; with_box adds the person's box. Raises DatasetError."""
+    devkit = Devkit(root)
+    lists = {name: devkit.labels("Action", ACTIONS, name) for name in ("train", "val")}
+    sets = {name: _people_of(by_action)[: options.limit] for name, by_action in lists.items()}
+    if devkit.has_list("Action", "test"):
+        sets["test"] = _test_people(devkit)[: options.limit]
+    check_disjoint(sets)
+    rows = rows_of_sets(sets)
+    ids = [i for examples in sets.values() for i in examples]
+    # Who is not in an action's list neither trains it nor is scored, as in the devkit. (`jumping`
+    # came a year later than the first pictures, whose people its lists are said to leave out.)
+    labels = np.zeros((len(ids), len(ACTIONS)), dtype=np.int8)
+    for name, by_action in lists.items():
+        labels[rows[name]] = [[by_action[a].get(i, 0) for a in ACTIONS] for i in sets[name]]
+    pictures: dict[str, Picture] = dict(devkit.pictures(list(dict.fromkeys(map(_picture, ids)))))
+    examples = {i: (_picture(i),) for i in ids}
+    if with_box:
+        for i in ids:
+            crop = _crop(devkit, i, pictures[_picture(i)], options.box_margin)
+            # The name holds the box, so that descriptors of another margin are never taken for it.
+            crop_id = f"{_picture(i)} {','.join(map(str, crop.box))}"
+            pictures[crop_id] = crop
+            examples[i] = (_picture(i), crop_id)
+    return Benchmark(
+        name="voc2012_actions_box" if with_box else "voc2012_actions",
+        title=f"VOC-2012 actions, image{' and box' if with_box else ''}",
+        version=VERSION,
+        classes=ACTIONS,
+        pictures=pictures,
+        examples=examples,
+        dataset="voc2012",
+        labels=labels,
+        splits=(local_split(sets, rows),),
+        submission=Submission(
+            split=official_split(sets, rows),
+            file="results/VOC2012/Action/comp10_action_test_{}.txt",
+        )
+        if "test" in sets
+        else None,
+        sets=rows,
+        scales=VOC_SCALES,
+        aggregate="average",
+        metric="map_area",
+        protocol={
+            "trained_on": "train",
+            "scored_on": "val",
+            "people": len(sets["train"]) + len(sets["val"]),
+        }
+        | ({"box_margin": options.box_margin} if with_box else {}),
+        notes=(*limit_notes(options), *_absence_notes(lists, sets)),
+        limited=options.limit is not None,
+    )
+
+
+def _absence_notes(
+    lists: Mapping[str, Mapping[str, Mapping[str, int]]], sets: Mapping[str, Sequence[str]]
+) -> list[str]:
+    absent = {
+        action: sum(i not in lists[name][action] for name in lists for i in sets[name])
+        for action in ACTIONS
+    }
+    return [
+        f"{action}: {count} people are not in its lists; they neither train it nor are scored"
+        for action, count in absent.items()
+        if count
+    ]
+
+
+def _picture(example: str) -> str:
+    return example.split()[0]
+
+
+def _people_of(by_action: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Everyone in the lists of a set, in the order of the longest list."""
+    lists = sorted(by_action.values(), key=len, reverse=True)
+    return list(dict.fromkeys(person for people in lists for person in people))
+
+
+def _test_people(devkit: Devkit) -> list[str]:
+    """Everyone in the actions' test lists; without these, every object of the test pictures."""
+    named = [action for action in ACTIONS if devkit.has_list("Action", f"{action}_test")]
+    rows = [devkit.rows("Action", f"{action}_test", 2, 3) for action in named]
+    people = [f"{row[0]} {row[1]}" for listed in rows for row in listed]
+    if not named:
+        people = [
+            f"{picture} {index}"
+            for picture in devkit.names("Action", "test")
+            for index in range(1, devkit.num_objects(picture) + 1)
+        ]
+    return list(dict.fromkeys(people))
+
+
+def _crop(devkit: Devkit, example: str, picture: Path, margin: float) -> Crop:
+    """The person's box, widened by `margin` of its sides and cut off at the picture's edges."""
+    name, index = example.split()
+    if not index.isdecimal():
+        raise DatasetError(f"{devkit.root}: {example!r} in a list is not `<picture> <person>`.")
+    (left, upper, right, lower), (width, height) = devkit.box(name, int(index))
+    across, down = margin * (right - left), margin * (lower - upper)
+    box = (
+        max(0, math.floor(left - across)),
+        max(0, math.floor(upper - down)),
+        min(width, math.ceil(right + across)),
+        min(height, math.ceil(lower + down)),
+    )
+    if not (left < right and upper < lower and box[0] < box[2] and box[1] < box[3]):
+        raise DatasetError(
+            f"{devkit.root / 'Annotations' / name}.xml: the box of object {index},"
+            f" {left + 1:g} to {right:g} by {upper + 1:g} to {lower:g}, is outside the picture of"
+            f" {width}x{height}."
+        )
+    return Crop(picture, box)

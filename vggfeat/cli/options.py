@@ -1,0 +1,153 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+class Numbers(click.ParamType):
+    """Comma-separated whole numbers."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, parameter, context) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(part) for part in value.split(","))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers such as 256,384,512.")
+
+
+class BatchSize(click.ParamType):
+    """A whole number, or auto."""
+
+    name = "number"
+
+    def convert(self, value: Any, parameter, context) -> int | None:
+        if value in (None, "auto"):
+            return None
+        return click.IntRange(1).convert(value, parameter, context)
+
+
+class Names(click.ParamType):
+    """Comma-separated names."""
+
+    name = "NAME,NAME,..."
+
+    def convert(self, value: Any, parameter, context) -> tuple[str, ...]:
+        return value if isinstance(value, tuple) else tuple(filter(None, value.split(",")))
+
+
+def together(*decorators: Callable) -> Callable:
+    def apply(command: Callable) -> Callable:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return apply
+
+
+FOLDER = click.Path(file_okay=False, path_type=Path)
+data_dir = click.option(
+    "--data-dir",
+    type=FOLDER,
+    help="Folder that holds or receives the datasets; in VGGFEAT_HOME or the user's cache folder"
+    " by default.",
+)
+quiet = click.option("--quiet", is_flag=True, help="Warnings and errors only.")
+out = click.option(
+    "--out", type=FOLDER, default=Path("results"), show_default=True, help="Folder of records."
+)
+format_ = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "csv", "json", "latex"]),
+    default="table",
+    show_default=True,
+    help="What to print; json prints the records themselves.",
+)
+data_options = together(
+    click.option(
+        "--background/--no-background",
+        default=True,
+        help="Caltech: count the background or clutter folder as a class.",
+    ),
+    click.option(
+        "--box-margin",
+        type=float,
+        default=0.0,
+        show_default=True,
+        help="Actions: added on every side of a person's box, as a share of the box's sides.",
+    ),
+    click.option(
+        "--limit",
+        type=int,
+        metavar="N",
+        help="At most N pictures a class, in VOC a set, to try things out.",
+    ),
+)
+split_options = together(
+    click.option(
+        "--splits", "num_splits", type=int, default=3, show_default=True, help="Random splits."
+    ),
+    click.option(
+        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random splits."
+    ),
+)
+offline = click.option("--offline", is_flag=True, help="Never download.")
+extraction_options = together(
+    click.option(
+        "--net",
+        "nets",
+        multiple=True,
+        metavar="NET",
+        help="NAME[:KEY=VALUE,...][@WEIGHTS], repeatable; `+` uses nets together. WEIGHTS is a"
+        " file, `torchvision` (default) or `random:SEED`.",
+    ),
+    data_dir,
+    click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files."),
+    click.option("--scales", type=Numbers(), help="Shortest sides in pixels."),
+    click.option("--mirror/--no-mirror", default=None, help="Average with mirrored pictures."),
+    click.option("--exif", is_flag=True, help="Turn pictures as their EXIF orientation says."),
+    data_options,
+    click.option(
+        "--on-error",
+        type=click.Choice(["stop", "skip"]),
+        default="stop",
+        show_default=True,
+        help="What to do at a picture that cannot be read.",
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(["auto", "cpu", "cuda"]),
+        default="auto",
+        show_default=True,
+    ),
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16"]),
+        default="auto",
+        show_default=True,
+        help="Of the forward pass; auto is bf16 on a GPU, fp32 on a CPU.",
+    ),
+    click.option(
+        "--dtype",
+        type=click.Choice(["float32", "float16"]),
+        default="float32",
+        show_default=True,
+        help="Of the stored descriptors.",
+    ),
+    click.option(
+        "--batch-size",
+        type=BatchSize(),
+        metavar="N",
+        default="auto",
+        show_default=True,
+        help="In pictures.",
+    ),
+    offline,
+    quiet,
+)
