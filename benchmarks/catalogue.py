@@ -11,7 +11,7 @@ from vggfeat.benchmarks.caltech import CALTECH101, CALTECH256
 from vggfeat.benchmarks.class_folders import class_folder_benchmark
 from vggfeat.benchmarks.embedded import EmbeddedDataset
 from vggfeat.benchmarks.protocol import Benchmark, DataOptions
-from vggfeat.benchmarks.voc import VOC2007, VOC2012, voc_benchmark
+from vggfeat.benchmarks.voc import VOC2007, VOC2012, VOC_SCALES, voc_benchmark
 from vggfeat.errors import UnknownNameError
 from vggfeat.fetch import Progress
 from vggfeat.folders import Folders, folders
@@ -23,6 +23,7 @@ class Entry:
 
     num_pictures: int
     about: str
+    scales: tuple[int, ...]
     dataset: datasets.Dataset | EmbeddedDataset
     build: Callable[[Path, DataOptions], Benchmark]
     in_paper: bool = True  # `bench --all` runs those that are
@@ -32,42 +33,49 @@ BENCHMARKS: Mapping[str, Entry] = {
     "voc2007": Entry(
         num_pictures=9963,
         about="20 classes, several in a picture",
+        scales=VOC_SCALES,
         dataset=datasets.VOC2007,
         build=partial(voc_benchmark, protocol=VOC2007),
     ),
     "voc2012": Entry(
         num_pictures=11540,
         about="20 classes, several in a picture; scored on val",
+        scales=VOC_SCALES,
         dataset=datasets.VOC2012,
         build=partial(voc_benchmark, protocol=VOC2012),
     ),
     "caltech101": Entry(
         num_pictures=9144,
         about="102 classes with the background",
+        scales=CALTECH101.scales,
         dataset=datasets.CALTECH101,
         build=partial(class_folder_benchmark, protocol=CALTECH101),
     ),
     "caltech256": Entry(
         num_pictures=30607,
         about="257 classes with the clutter",
+        scales=CALTECH256.scales,
         dataset=datasets.CALTECH256,
         build=partial(class_folder_benchmark, protocol=CALTECH256),
     ),
     "voc2012_actions": Entry(
         num_pictures=4588,
         about="10 actions of 6,278 people; the whole picture",
+        scales=VOC_SCALES,
         dataset=datasets.VOC2012,
         build=partial(actions_benchmark, with_box=False),
     ),
     "voc2012_actions_box": Entry(
         num_pictures=4588,
         about="the same; the whole picture and the person's box",
+        scales=VOC_SCALES,
         dataset=datasets.VOC2012,
         build=partial(actions_benchmark, with_box=True),
     ),
     "digits": Entry(
         num_pictures=1797,
         about="10 classes of scans; embedded, for trying things out",
+        scales=embedded.DIGITS.scales,
         dataset=embedded.DIGITS_DATASET,
         build=partial(class_folder_benchmark, protocol=embedded.DIGITS),
         in_paper=False,
@@ -75,6 +83,7 @@ BENCHMARKS: Mapping[str, Entry] = {
     "synthetic_scenes": Entry(
         num_pictures=450,
         about="8 classes of shapes, several in a picture; embedded",
+        scales=embedded.SCENES.scales,
         dataset=embedded.SCENES_DATASET,
         build=partial(voc_benchmark, protocol=embedded.SCENES),
         in_paper=False,

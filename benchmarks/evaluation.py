@@ -68,7 +68,7 @@ def settings() -> dict[str, Any]:
     """What is the same in every evaluation; part of a record's key."""
     svm = OneVsRestSVM()
     return {
-        "solver": "liblinear (scikit-learn LinearSVC)",
+        "solver": "liblinear (scikit-learn LinearSVC), primal",
         "loss": "squared hinge, one class against the rest",
         "intercept": "regularised with the weights (intercept_scaling 1)",
         "class_weight": svm.class_weight,

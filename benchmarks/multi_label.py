@@ -66,9 +66,9 @@ def fit(
     chosen = _can_be_trained(signs[split.train]) & trained
     if chosen.sum() < 2 or not (labels[split.validation][:, chosen] > 0).any():
         raise DatasetError(
-            f"{chosen.sum()} of {labels.shape[1]} classes have positive and negative pictures to"
-            " train on and C can be chosen; at least two are needed, one of them with a positive"
-            " to validate on. Use more pictures (a larger --limit)."
+            f"C can be chosen for {chosen.sum()} of {labels.shape[1]} classes: at least two need"
+            " positive and negative pictures to train on, and one of them a positive to validate"
+            " on. Use more pictures (a larger --limit)."
         )
     svm = classifier(X[both].size)
     times = [time.monotonic()]

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from devkit_ap import devkit_aps
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -35,37 +36,6 @@ def test_a_class_without_pictures_has_no_recall():
     recalls = metrics.class_recalls(np.array([0, 2]), np.array([0, 1]), 3)
     assert recalls[0] == 1 and np.isnan(recalls[1]) and recalls[2] == 0
     assert metrics.mean_class_recall(np.array([0, 2]), np.array([0, 1]), 3) == 0.5
-
-
-def devkit(signs, scores) -> tuple[float, float]:
-    """VOCevalcls and VOCap of the devkit, 2007 and 2010 on, line by line, zeros kept.
-
-    In MATLAB 0/0 is NaN, max passes over NaN, and sort is stable.
-    """
-    order = sorted(range(len(signs)), key=lambda i: -scores[i])
-    positives = sum(sign > 0 for sign in signs)
-    tp = fp = 0
-    recall, precision = [], []
-    for i in order:
-        tp += signs[i] > 0
-        fp += signs[i] < 0
-        recall.append(tp / positives)
-        precision.append(tp / (fp + tp) if fp + tp else math.nan)
-    ap_2007 = 0
-    # MATLAB fills 0:0.1:1 from both ends.
-    for level in [k * 0.1 for k in range(5)] + [0.5] + [1 - k * 0.1 for k in range(4, -1, -1)]:
-        there = [p for r, p in zip(recall, precision, strict=True) if r >= level]
-        there = [p for p in there if not math.isnan(p)]
-        ap_2007 += (max(there) if there else 0) / 11
-    padded_recall, padded_precision = [0, *recall, 1], [0, *precision, 0]
-    for i in range(len(padded_precision) - 2, -1, -1):
-        pair = [p for p in padded_precision[i : i + 2] if not math.isnan(p)]
-        padded_precision[i] = max(pair)
-    ap_area = 0
-    for i in range(1, len(padded_recall)):
-        if padded_recall[i] != padded_recall[i - 1]:
-            ap_area += (padded_recall[i] - padded_recall[i - 1]) * padded_precision[i]
-    return ap_2007, ap_area
 
 
 def test_three_aps_by_hand():
@@ -125,7 +95,7 @@ def test_aps_are_the_devkits_and_scikit_learns_on_thousands_of_random_rankings()
         if not (signs > 0).any():
             assert math.isnan(aps["map_area"])
             continue
-        want_11pt, want_area = devkit(signs, scores)
+        want_11pt, want_area = devkit_aps(signs, scores)
         assert aps["map_11pt"] == pytest.approx(want_11pt, abs=1e-12)
         assert aps["map_area"] == pytest.approx(want_area, abs=1e-12)
         kept = signs != 0

@@ -130,3 +130,11 @@ def test_classes_that_cannot_be_told_get_the_C_that_is_best_for_the_others():
     )
     assert C.tolist() == [3.0, 1.0, 3.0]
     assert means == {1.0: 0.5, 2.0: 0.35, 3.0: 0.55}
+
+
+def test_threads_do_not_change_the_bits():
+    """Wide data, many classes: with liblinear's dual solver two runs in threads differ."""
+    X, y = problem(n=150, d=400, K=12)
+    first, second = (OneVsRestSVM(C=1.0, n_jobs=2).fit(X, y) for _ in range(2))
+    alone = OneVsRestSVM(C=1.0).fit(X, y)
+    assert np.array_equal(first.coef_, second.coef_) and np.array_equal(first.coef_, alone.coef_)

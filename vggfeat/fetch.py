@@ -123,7 +123,9 @@ def download(
     """
     if found := _present(sources, folder):
         return found
-    by_hand = " or ".join(f"{s.name} ({s.algorithm} {s.digest})" for s in sources)
+    # Mirrors often have the same file.
+    wanted = dict.fromkeys(f"{s.name} ({s.algorithm} {s.digest})" for s in sources)
+    by_hand = " or ".join(wanted)
     if offline:
         raise DownloadError(
             f"{folder} lacks the file, and nothing may be fetched (--offline or --dry-run)."
