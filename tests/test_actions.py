@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 import tarfile
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from conftest import NARROW
 from devkit_ap import devkit_aps
 from sklearn.svm import LinearSVC
+from trees import write_actions
 
 from vggfeat import images, store
 from vggfeat.backbones import load_network
@@ -19,36 +21,7 @@ from vggfeat.benchmarks.scenes import write_devkit
 from vggfeat.errors import DatasetError, OptionError, PictureError
 from vggfeat.folders import Folders
 
-# A class of shape more than there are actions: its people do something else.
-CLASSES = (*ACTIONS, "other")
 SETS = {"train": 40, "val": 30, "test": 12}
-NUM_BEFORE_JUMPING = 3  # pictures whose people the lists of `jumping` leave out
-
-
-def write_actions(root):
-    """Scenes whose shapes are people; returns (picture, index) -> shape."""
-    scenes = write_devkit(root, CLASSES, SETS)
-    folder = root / "ImageSets" / "Action"
-    folder.mkdir()
-    people = {}
-    for set_name in SETS:
-        names = (root / "ImageSets" / "Main" / f"{set_name}.txt").read_text().split()
-        (folder / f"{set_name}.txt").write_text("".join(f"{name}\n" for name in names))
-        of_set = [(n, i) for n in names for i in range(1, len(scenes[n]) + 1)]
-        people |= {(n, i): scenes[n][i - 1] for n, i in of_set}
-        for k, action in enumerate(ACTIONS):
-            listed = of_set
-            if action == "jumping":
-                listed = [p for p in of_set if p[0] not in names[:NUM_BEFORE_JUMPING]]
-            if set_name == "test":
-                lines = [f"{name} {index}\n" for name, index in listed]
-            else:
-                label = {p: 1 if people[p].class_number == k else -1 for p in listed}
-                lines = [f"{name} {index} {label[name, index]:2d}\n" for name, index in listed]
-            (folder / f"{action}_{set_name}.txt").write_text("".join(lines))
-    for path in (root / "ImageSets" / "Main").iterdir():
-        path.unlink()
-    return people
 
 
 @pytest.fixture
@@ -58,7 +31,10 @@ def root(tmp_path):
 
 @pytest.fixture
 def people(root):
-    return write_actions(root)
+    scenes = write_devkit(root, (*ACTIONS, "other"), SETS)
+    people = write_actions(root, scenes)
+    shutil.rmtree(root / "ImageSets" / "Main")
+    return people
 
 
 def load(name, tmp_path, **options):

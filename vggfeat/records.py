@@ -136,11 +136,11 @@ def read(path: Path) -> Record:
 
 
 def read_all(folder: Path) -> list[Record]:
-    """Every record under a results folder, in the order of benchmark, nets and time."""
+    """Every record under a results folder: by benchmark, number of nets, nets and time."""
     if not folder.is_dir():
         raise RecordError(f"{folder}: no such results folder. `vggfeat bench` makes one.")
     found = [read(path) for path in sorted(folder.glob("*/*.json"))]
-    return sorted(found, key=lambda record: (record.benchmark, record.method, record.time))
+    return sorted(found, key=lambda r: (r.benchmark, len(r.nets), r.method, r.time))
 
 
 def _is_sound(record: Record) -> bool:

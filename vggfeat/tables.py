@@ -46,11 +46,11 @@ def render_sweep(records: Sequence[Record], form: str) -> str:
     tables = []
     for benchmark in dict.fromkeys(record.benchmark for record in records):
         of_it = [record for record in records if record.benchmark == benchmark]
-        of_it.sort(key=lambda r: r.metrics[r.metric]["value"], reverse=True)
+        of_it.sort(key=lambda r: (-r.metrics[r.metric]["value"], *_settings(r).values()))
         settings = [_settings(record) for record in of_it]
-        varied = [name for name in settings[0] if len({one.get(name) for one in settings}) > 1] or [
-            "net"
-        ]
+        # Where one scale is used there is nothing to combine, which is no variant of its own.
+        values = {name: {one[name] for one in settings} - {""} for name in settings[0]}
+        varied = [name for name in values if len(values[name]) > 1] or ["net"]
         best = of_it[0]
         metric = METRIC_NAMES.get(best.metric, best.metric)
         header = [*varied, f"{best.title}, {metric} (%)", "to best"]
@@ -58,8 +58,8 @@ def render_sweep(records: Sequence[Record], form: str) -> str:
             [*(stated[name] for name in varied), _value(record), f"{_to(best, record):+.1f}"]
             for record, stated in zip(of_it, settings, strict=True)
         ]
-        same = {name: value for name, value in settings[0].items() if name not in varied}
-        note = "Same in all lines: " + ", ".join(f"{name} {value}" for name, value in same.items())
+        same = [f"{name} {min(values[name])}" for name in values if len(values[name]) == 1]
+        note = f"Same in all lines: {', '.join(same)}"
         tables.append(_formatted(header, lines, [f"{note}."], form))
     return "\n".join(tables)
 

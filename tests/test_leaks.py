@@ -1,0 +1,48 @@
+"""Test pictures that are training pictures under another name."""
+
+import shutil
+
+import numpy as np
+
+from vggfeat.benchmarks.evaluation import Split
+from vggfeat.benchmarks.leaks import Leak, find_leaks
+
+SPLITS = (
+    Split(train=np.array([0, 1]), validation=np.array([2]), test=np.array([3, 4])),
+    Split(train=np.array([3, 4]), validation=np.array([1]), test=np.array([0])),
+)
+
+
+def files(folder, *contents):
+    paths = {}
+    for number, content in enumerate(contents):
+        paths[f"id{number}"] = folder / f"{number}.jpg"
+        paths[f"id{number}"].write_bytes(content)
+    return paths
+
+
+def test_different_pictures_do_not_leak_even_at_equal_sizes(tmp_path):
+    assert find_leaks(files(tmp_path, b"aa", b"bb", b"cc", b"dd", b"ee"), SPLITS) == []
+
+
+def test_equal_content_is_found_in_training_and_validation(tmp_path):
+    found = find_leaks(files(tmp_path, b"aa", b"bb", b"cc", b"cc", b"aa"), SPLITS)
+    assert found == [Leak(0, "id3", "id2"), Leak(0, "id4", "id0"), Leak(1, "id0", "id4")]
+
+
+def test_a_link_to_a_training_picture_leaks_too(tmp_path):
+    paths = files(tmp_path, b"aa", b"bb", b"cc", b"dd", b"ee")
+    paths["id4"].unlink()
+    paths["id4"].symlink_to(paths["id1"])
+    assert Leak(0, "id4", "id1") in find_leaks(paths, SPLITS)
+
+
+def test_the_same_file_for_two_examples_leaks(tmp_path):
+    paths = files(tmp_path, b"a", b"bb", b"ccc", b"dddd", b"eeeee")
+    assert find_leaks(paths | {"id3": paths["id0"]}, SPLITS[:1]) == [Leak(0, "id3", "id0")]
+
+
+def test_a_missing_picture_has_no_equal(tmp_path):
+    paths = files(tmp_path, b"aa", b"bb", b"cc", b"dd", b"ee")
+    shutil.move(paths["id3"], tmp_path / "away")
+    assert find_leaks(paths, SPLITS) == []
