@@ -23,7 +23,7 @@ PROTOCOL = ClassFolderProtocol(
 
 
 def benchmark(root, **options):
-    return class_folder_benchmark(root, PROTOCOL, DataOptions(**options))
+    return class_folder_benchmark(root, DataOptions(**options), PROTOCOL)
 
 
 @pytest.fixture

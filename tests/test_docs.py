@@ -8,31 +8,42 @@ from conftest import NARROW, write_picture
 
 from vggfeat.backbones import BACKBONES, NET_OPTIONS
 from vggfeat.benchmarks.bench import PUBLISHED
+from vggfeat.benchmarks.catalogue import BENCHMARKS
 from vggfeat.cli import main
 from vggfeat.comparison import compare, read_published
 from vggfeat.records import read_all
-from vggfeat.tables import render
+from vggfeat.tables import render, render_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
-DOCUMENTS = [ROOT / name for name in ("README.md", "CHANGELOG.md", "CONTRIBUTING.md",
-                                      "docs/design.md", "results/README.md")]  # fmt: skip
+NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocols.md",
+         "results/README.md")  # fmt: skip
+DOCUMENTS = [ROOT / name for name in NAMES]
 
 
-@pytest.mark.parametrize("name", main.commands)
+DATASETS = main.commands["datasets"].commands
+RESULTS = ROOT / "results"
+
+
+@pytest.mark.parametrize("name", [*main.commands, *(f"datasets {name}" for name in DATASETS)])
 def test_every_command_is_in_the_readme(name):
     assert f"`vggfeat {name}" in README
 
 
+def test_every_benchmark_of_the_paper_is_in_the_readme():
+    for name, entry in BENCHMARKS.items():
+        assert not entry.in_paper or f"| `{name}` |" in README
+
+
 def test_every_option_the_documents_name_exists():
     known = {"--help", "--limit"}
-    commands = [*main.commands.values(), *main.commands["datasets"].commands.values()]
+    commands = [*main.commands.values(), *DATASETS.values()]
     for command in commands:
         for option in command.params:
             known.update(option.opts, option.secondary_opts)
     for document in DOCUMENTS:
-        named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", document.read_text()))
+        named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", document.read_text()))
         assert named <= known, document
 
 
@@ -42,7 +53,7 @@ def test_every_net_and_option_of_a_net_is_in_the_readme():
 
 
 def test_every_module_is_on_the_map():
-    for folder in ("vggfeat", "benchmarks"):
+    for folder in ("vggfeat", "vggfeat/cli", "benchmarks"):
         for path in (ROOT / folder).glob("*.py"):
             assert path.name.startswith("__") or f"  {path.name} " in DESIGN
 
@@ -66,16 +77,17 @@ def test_links_lead_somewhere():
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
-def test_the_committed_table_is_what_the_records_give():
-    """results/caltech101.md comes from the records, and the README quotes it."""
-    table = render(compare(read_all(ROOT / "results"), read_published(PUBLISHED)), "md")
-    assert (ROOT / "results" / "caltech101.md").read_text() == table
+def test_the_committed_tables_are_what_the_records_give():
+    """The README quotes the first of them."""
+    table = render(compare(read_all(RESULTS), read_published(PUBLISHED)), "md")
+    assert (RESULTS / "table.md").read_text() == table
     assert table in README
+    assert (RESULTS / "sweep.md").read_text() == render_sweep(read_all(RESULTS / "sweep"), "md")
 
 
 def test_every_record_was_made_from_committed_code_and_its_command_is_told():
-    told = (ROOT / "results" / "README.md").read_text()
-    for record in read_all(ROOT / "results"):
+    told = (RESULTS / "README.md").read_text()
+    for record in [*read_all(RESULTS), *read_all(RESULTS / "sweep")]:
         assert record.git and not record.git["dirty"]
         assert record.command in told
 

@@ -110,6 +110,7 @@ def test_whatever_decides_the_numbers_decides_the_key(bench, caltech_dir, tmp_pa
         key(scales=(48,)),
         key(mirror=False),
         key(aggregate="average"),
+        key(scale_l2=True),
         key(exif=True),
         key(precision="bf16"),
         key(load(caltech_dir, tmp_path, num_splits=2, seed=1)),
