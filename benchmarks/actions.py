@@ -10,6 +10,7 @@ evaluation server is made where the test pictures are there.
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -34,24 +35,47 @@ ACTIONS = (
 )  # fmt: skip
 
 
-def actions_benchmark(root: Path, options: DataOptions, *, with_box: bool) -> Benchmark:
-    """The benchmark of a devkit folder; with_box adds the person's box. Raises DatasetError."""
-    devkit = Devkit(root)
-    lists = {name: devkit.labels("Action", ACTIONS, name) for name in ("train", "val")}
+@dataclass(frozen=True, kw_only=True)
+class ActionProtocol:
+    """A setting of the task."""
+
+    name: str
+    title: str
+    dataset: str  # whose feature files it shares
+    with_box: bool
+    actions: tuple[str, ...] = ACTIONS
+    scales: tuple[int, ...] = VOC_SCALES
+
+
+WHOLE_PICTURE = ActionProtocol(
+    name="voc2012_actions", title="VOC-2012 actions, image", dataset="voc2012", with_box=False
+)
+PICTURE_AND_BOX = ActionProtocol(
+    name="voc2012_actions_box",
+    title="VOC-2012 actions, image and box",
+    dataset="voc2012",
+    with_box=True,
+)
+
+
+def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol) -> Benchmark:
+    """The benchmark of a devkit folder. Raises DatasetError."""
+    devkit, actions = Devkit(root), protocol.actions
+    lists = {name: devkit.labels("Action", actions, name) for name in ("train", "val")}
     sets = {name: _people_of(by_action)[: options.limit] for name, by_action in lists.items()}
     if devkit.has_list("Action", "test"):
-        sets["test"] = _test_people(devkit)[: options.limit]
+        sets["test"] = _test_people(devkit, actions)[: options.limit]
     check_disjoint(sets)
     rows = rows_of_sets(sets)
     ids = [i for examples in sets.values() for i in examples]
     # Who is not in an action's list neither trains it nor is scored, as in the devkit. (`jumping`
     # came a year later than the first pictures, whose people its lists are said to leave out.)
-    labels = np.zeros((len(ids), len(ACTIONS)), dtype=np.int8)
+    labels = np.zeros((len(ids), len(actions)), dtype=np.int8)
     for name, by_action in lists.items():
-        labels[rows[name]] = [[by_action[a].get(i, 0) for a in ACTIONS] for i in sets[name]]
+        labels[rows[name]] = [[by_action[a].get(i, 0) for a in actions] for i in sets[name]]
     pictures: dict[str, Picture] = dict(devkit.pictures(list(dict.fromkeys(map(_picture, ids)))))
     examples = {i: (_picture(i),) for i in ids}
-    if with_box:
+    if protocol.with_box:
         for i in ids:
             crop = _crop(devkit, i, pictures[_picture(i)], options.box_margin)
             # The name holds the box, so that descriptors of another margin are never taken for it.
@@ -59,13 +83,13 @@ def actions_benchmark(root: Path, options: DataOptions, *, with_box: bool) -> Be
             pictures[crop_id] = crop
             examples[i] = (_picture(i), crop_id)
     return Benchmark(
-        name="voc2012_actions_box" if with_box else "voc2012_actions",
-        title=f"VOC-2012 actions, image{' and box' if with_box else ''}",
+        name=protocol.name,
+        title=protocol.title,
         version=VERSION,
-        classes=ACTIONS,
+        classes=actions,
         pictures=pictures,
         examples=examples,
-        dataset="voc2012",
+        dataset=protocol.dataset,
         labels=labels,
         splits=(local_split(sets, rows),),
         submission=Submission(
@@ -75,7 +99,7 @@ def actions_benchmark(root: Path, options: DataOptions, *, with_box: bool) -> Be
         if "test" in sets
         else None,
         sets=rows,
-        scales=VOC_SCALES,
+        scales=protocol.scales,
         aggregate="average",
         metric="map_area",
         protocol={
@@ -83,7 +107,7 @@ def actions_benchmark(root: Path, options: DataOptions, *, with_box: bool) -> Be
             "scored_on": "val",
             "people": len(sets["train"]) + len(sets["val"]),
         }
-        | ({"box_margin": options.box_margin} if with_box else {}),
+        | ({"box_margin": options.box_margin} if protocol.with_box else {}),
         notes=(*limit_notes(options), *_absence_notes(lists, sets)),
         limited=options.limit is not None,
     )
@@ -94,7 +118,7 @@ def _absence_notes(
 ) -> list[str]:
     absent = {
         action: sum(i not in lists[name][action] for name in lists for i in sets[name])
-        for action in ACTIONS
+        for action in lists["train"]
     }
     return [
         f"{action}: {count} people are not in its lists; they neither train it nor are scored"
@@ -113,9 +137,9 @@ def _people_of(by_action: Mapping[str, Mapping[str, int]]) -> list[str]:
     return list(dict.fromkeys(person for people in lists for person in people))
 
 
-def _test_people(devkit: Devkit) -> list[str]:
+def _test_people(devkit: Devkit, actions: Sequence[str]) -> list[str]:
     """Everyone in the actions' test lists; without these, every object of the test pictures."""
-    named = [action for action in ACTIONS if devkit.has_list("Action", f"{action}_test")]
+    named = [action for action in actions if devkit.has_list("Action", f"{action}_test")]
     rows = [devkit.rows("Action", f"{action}_test", 2, 3) for action in named]
     people = [f"{row[0]} {row[1]}" for listed in rows for row in listed]
     if not named:

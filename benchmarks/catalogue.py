@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from vggfeat.benchmarks import datasets, embedded
-from vggfeat.benchmarks.actions import actions_benchmark
+from vggfeat.benchmarks.actions import PICTURE_AND_BOX, WHOLE_PICTURE, actions_benchmark
 from vggfeat.benchmarks.caltech import CALTECH101, CALTECH256
 from vggfeat.benchmarks.class_folders import class_folder_benchmark
 from vggfeat.benchmarks.embedded import EmbeddedDataset
@@ -63,14 +63,14 @@ BENCHMARKS: Mapping[str, Entry] = {
         about="10 actions of 6,278 people; the whole picture",
         scales=VOC_SCALES,
         dataset=datasets.VOC2012,
-        build=partial(actions_benchmark, with_box=False),
+        build=partial(actions_benchmark, protocol=WHOLE_PICTURE),
     ),
     "voc2012_actions_box": Entry(
         num_pictures=4588,
         about="the same; the whole picture and the person's box",
         scales=VOC_SCALES,
         dataset=datasets.VOC2012,
-        build=partial(actions_benchmark, with_box=True),
+        build=partial(actions_benchmark, protocol=PICTURE_AND_BOX),
     ),
     "digits": Entry(
         num_pictures=1797,
@@ -86,6 +86,14 @@ BENCHMARKS: Mapping[str, Entry] = {
         scales=embedded.SCENES.scales,
         dataset=embedded.SCENES_DATASET,
         build=partial(voc_benchmark, protocol=embedded.SCENES),
+        in_paper=False,
+    ),
+    "synthetic_actions": Entry(
+        num_pictures=450,
+        about="7 actions of shapes in the same pictures, with their boxes; embedded",
+        scales=embedded.SCENES.scales,
+        dataset=embedded.SCENES_DATASET,
+        build=partial(actions_benchmark, protocol=embedded.SCENE_ACTIONS),
         in_paper=False,
     ),
 }

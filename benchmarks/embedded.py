@@ -13,8 +13,9 @@ import numpy as np
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from vggfeat.benchmarks.actions import ActionProtocol
 from vggfeat.benchmarks.class_folders import ClassFolderProtocol
-from vggfeat.benchmarks.scenes import SHAPES, write_devkit
+from vggfeat.benchmarks.scenes import SHAPES, write_action_lists, write_devkit
 from vggfeat.benchmarks.voc import VocProtocol
 from vggfeat.files import new_folder
 from vggfeat.folders import Folders
@@ -37,8 +38,17 @@ SCENES = VocProtocol(
     test_is_public=True,
 )
 SCENE_COUNTS = {"train": 150, "val": 150, "test": 150}
+# The shapes as people; those of the last class do something else.
+SCENE_ACTIONS = ActionProtocol(
+    name="synthetic_actions",
+    title="Synthetic actions",
+    dataset="synthetic_scenes",
+    with_box=True,
+    actions=tuple(f"being_a_{name}" for name in SCENES.classes[:-1]),
+    scales=SCENES.scales,
+)
 
-DEMO_BENCHMARKS = ("digits", "synthetic_scenes")
+DEMO_BENCHMARKS = ("digits", "synthetic_scenes", "synthetic_actions")
 # An eighth of the paper's channels, for pictures of 32 pixels and more.
 DEMO_NETS = (
     "vgg16:width=0.125,input_size=32@random:0",
@@ -90,8 +100,13 @@ def _write_digits(root: Path) -> None:
 
 
 DIGITS_DATASET = EmbeddedDataset(name="digits", title="Digits", write=_write_digits)
+
+
+def _write_scenes(root: Path) -> None:
+    scenes = write_devkit(root, SCENES.classes, SCENE_COUNTS)
+    write_action_lists(root, scenes, SCENE_ACTIONS.actions)
+
+
 SCENES_DATASET = EmbeddedDataset(
-    name="synthetic_scenes",
-    title="Synthetic scenes",
-    write=lambda root: write_devkit(root, SCENES.classes, SCENE_COUNTS),
+    name="synthetic_scenes", title="Synthetic scenes", write=_write_scenes
 )

@@ -58,6 +58,44 @@ def write_devkit(
     return scenes
 
 
+def write_action_lists(
+    root: Path,
+    scenes: Mapping[str, Sequence[Shape]],
+    actions: Sequence[str],
+    *,
+    late: Mapping[str, int] | None = None,
+) -> dict[tuple[str, int], Shape]:
+    """The lists of Action for the sets of Main, the shapes being people who do what they look like.
+
+    A shape of class k does actions[k]; of one class more than there are actions, something else;
+    and so on in turn. The test lists have no labels. late gives, for an action, how many pictures
+    of each set its lists leave out. Returns everyone by picture and index from 1.
+    """
+    folder = root / "ImageSets" / "Action"
+    folder.mkdir()
+    people = {}
+    for set_name in ("train", "val", "test"):
+        set_list = root / "ImageSets" / "Main" / f"{set_name}.txt"
+        if not set_list.is_file():
+            continue
+        names = set_list.read_text().split()
+        (folder / set_list.name).write_text(set_list.read_text())
+        of_set = [(name, i) for name in names for i in range(1, len(scenes[name]) + 1)]
+        people |= {(name, i): scenes[name][i - 1] for name, i in of_set}
+        for k, action in enumerate(actions):
+            left_out = set(names[: (late or {}).get(action, 0)])
+            listed = [person for person in of_set if person[0] not in left_out]
+            lines = [f"{name} {index}" for name, index in listed]
+            if set_name != "test":
+                doing = [people[p].class_number % (len(actions) + 1) == k for p in listed]
+                lines = [
+                    f"{line} {1 if d else -1:2d}" for line, d in zip(lines, doing, strict=True)
+                ]
+            text = "".join(f"{line}\n" for line in lines)
+            (folder / f"{action}_{set_list.name}").write_text(text)
+    return people
+
+
 def _shapes(random: np.random.Generator, num_classes: int, size: tuple[int, int]) -> list[Shape]:
     """One to three shapes; none lies wholly under another as each has a part of the width."""
     count = random.integers(1, 4)

@@ -6,7 +6,7 @@ from pathlib import Path
 from conftest import write_classes, write_picture
 
 from vggfeat.benchmarks.actions import ACTIONS
-from vggfeat.benchmarks.scenes import Shape, write_devkit
+from vggfeat.benchmarks.scenes import Shape, write_action_lists, write_devkit
 from vggfeat.benchmarks.voc import CLASSES
 
 NUM_BEFORE_JUMPING = 3  # pictures of each set whose people the lists of `jumping` leave out
@@ -15,31 +15,8 @@ NUM_BEFORE_JUMPING = 3  # pictures of each set whose people the lists of `jumpin
 def write_actions(
     root: Path, scenes: Mapping[str, Sequence[Shape]]
 ) -> dict[tuple[str, int], Shape]:
-    """Action's lists for the sets of Main, the shapes being people; (picture, index) -> shape.
-
-    Of eleven classes in turn the last does something else. Returns everyone.
-    """
-    folder = root / "ImageSets" / "Action"
-    folder.mkdir()
-    people = {}
-    for set_list in (root / "ImageSets" / "Main").glob("*.txt"):
-        if set_list.stem not in ("train", "val", "test"):
-            continue
-        names = set_list.read_text().split()
-        (folder / set_list.name).write_text(set_list.read_text())
-        of_set = [(name, i) for name in names for i in range(1, len(scenes[name]) + 1)]
-        people |= {(name, i): scenes[name][i - 1] for name, i in of_set}
-        for k, action in enumerate(ACTIONS):
-            listed = of_set
-            if action == "jumping":
-                listed = [p for p in of_set if p[0] not in names[:NUM_BEFORE_JUMPING]]
-            lines = [f"{name} {index}" for name, index in listed]
-            if set_list.stem != "test":
-                label = [1 if people[p].class_number % 11 == k else -1 for p in listed]
-                lines = [f"{line} {sign:2d}" for line, sign in zip(lines, label, strict=True)]
-            text = "".join(f"{line}\n" for line in lines)
-            (folder / f"{action}_{set_list.name}").write_text(text)
-    return people
+    """The lists of VOC 2012's actions; (picture, index) -> shape."""
+    return write_action_lists(root, scenes, ACTIONS, late={"jumping": NUM_BEFORE_JUMPING})
 
 
 def write_all(data: Path) -> None:

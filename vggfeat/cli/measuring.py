@@ -131,7 +131,7 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     """Run everything in miniature: no download, no GPU, under 3 minutes.
 
     Three narrow nets with random weights on scikit-learn's digits and on synthetic scenes, through
-    the code that runs Caltech-101 and PASCAL VOC.
+    the code that runs Caltech-101, PASCAL VOC and its actions.
     """
     with importing():
         from vggfeat.benchmarks.embedded import DEMO_BENCHMARKS, DEMO_NETS, EXPLANATION
