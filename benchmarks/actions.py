@@ -9,7 +9,7 @@ evaluation server is made where the test pictures are there.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,12 +62,22 @@ def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol
     """The benchmark of a devkit folder. Raises DatasetError."""
     devkit, actions = Devkit(root), protocol.actions
     lists = {name: devkit.labels("Action", actions, name) for name in ("train", "val")}
-    sets = {name: _people_of(by_action)[: options.limit] for name, by_action in lists.items()}
+    sets = {
+        name: _everyone(by_action.values())[: options.limit] for name, by_action in lists.items()
+    }
+    notes = limit_notes(options)
+    tested: dict[str, list[str]] = {}
     if devkit.has_list("Action", "test"):
-        sets["test"] = _test_people(devkit, actions)[: options.limit]
+        if absent := devkit.lacking(devkit.names("Action", "test")):
+            notes.append(f"no archive for the server: {len(absent)} test pictures are not there")
+        else:
+            tested = _test_people(devkit, actions)
+            sets["test"] = _everyone(tested.values())[: options.limit]
     check_disjoint(sets)
     rows = rows_of_sets(sets)
     ids = [i for examples in sets.values() for i in examples]
+    if wrong := [i for i in ids if not i.split()[1].isdecimal()]:
+        raise DatasetError(f"{devkit.root}: {wrong[0]!r} in a list is not `<picture> <person>`.")
     # Who is not in an action's list neither trains it nor is scored, as in the devkit. (`jumping`
     # came a year later than the first pictures, whose people its lists are said to leave out.)
     labels = np.zeros((len(ids), len(actions)), dtype=np.int8)
@@ -95,6 +105,7 @@ def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol
         submission=Submission(
             split=official_split(sets, rows),
             file="results/VOC2012/Action/comp10_action_test_{}.txt",
+            listed=_membership(sets["test"], [tested[action] for action in actions]),
         )
         if "test" in sets
         else None,
@@ -108,7 +119,7 @@ def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol
             "people": len(sets["train"]) + len(sets["val"]),
         }
         | ({"box_margin": options.box_margin} if protocol.with_box else {}),
-        notes=(*limit_notes(options), *_absence_notes(lists, sets)),
+        notes=(*notes, *_absence_notes(lists, sets)),
         limited=options.limit is not None,
     )
 
@@ -131,31 +142,34 @@ def _picture(example: str) -> str:
     return example.split()[0]
 
 
-def _people_of(by_action: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """Everyone in the lists of a set, in the order of the longest list."""
-    lists = sorted(by_action.values(), key=len, reverse=True)
-    return list(dict.fromkeys(person for people in lists for person in people))
+def _everyone(lists: Iterable[Collection[str]]) -> list[str]:
+    """Who is in any of the lists of a set, in the order of the longest list."""
+    by_length = sorted(lists, key=len, reverse=True)
+    return list(dict.fromkeys(person for people in by_length for person in people))
 
 
-def _test_people(devkit: Devkit, actions: Sequence[str]) -> list[str]:
-    """Everyone in the actions' test lists; without these, every object of the test pictures."""
-    named = [action for action in actions if devkit.has_list("Action", f"{action}_test")]
-    rows = [devkit.rows("Action", f"{action}_test", 2, 3) for action in named]
-    people = [f"{row[0]} {row[1]}" for listed in rows for row in listed]
-    if not named:
-        people = [
+def _test_people(devkit: Devkit, actions: Sequence[str]) -> dict[str, list[str]]:
+    """The people in each action's test list; without lists, every object of the test pictures."""
+    if not any(devkit.has_list("Action", f"{action}_test") for action in actions):
+        everyone = [
             f"{picture} {index}"
             for picture in devkit.names("Action", "test")
             for index in range(1, devkit.num_objects(picture) + 1)
         ]
-    return list(dict.fromkeys(people))
+        return dict.fromkeys(actions, everyone)
+    listed = {a: devkit.rows("Action", f"{a}_test", 2, 3) for a in actions}
+    return {a: [" ".join(row[:2]) for row in rows] for a, rows in listed.items()}
+
+
+def _membership(people: Sequence[str], lists: Sequence[Sequence[str]]) -> np.ndarray:
+    """[people, lists]: who is in which list."""
+    sets = [set(listed) for listed in lists]
+    return np.array([[person in listed for listed in sets] for person in people], dtype=bool)
 
 
 def _crop(devkit: Devkit, example: str, picture: Path, margin: float) -> Crop:
     """The person's box, widened by `margin` of its sides and cut off at the picture's edges."""
     name, index = example.split()
-    if not index.isdecimal():
-        raise DatasetError(f"{devkit.root}: {example!r} in a list is not `<picture> <person>`.")
     (left, upper, right, lower), (width, height) = devkit.box(name, int(index))
     across, down = margin * (right - left), margin * (lower - upper)
     box = (

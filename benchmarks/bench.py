@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ from vggfeat.backbones import Network, load_network, parse, split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.catalogue import entry_of, load_benchmark
 from vggfeat.benchmarks.protocol import Benchmark, DataOptions, Settings, choose_settings
-from vggfeat.descriptors import Extracted, Progress, check_scales, extract
+from vggfeat.benchmarks.verification import counts
+from vggfeat.descriptors import Extracted, Extraction, Progress, check_scales, extract
 from vggfeat.errors import VggfeatError, in_one_line
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
@@ -20,6 +21,7 @@ from vggfeat.records import Record
 log = logging.getLogger(__name__)
 
 NUM_NOTES_TOLD = 3
+OF_EXTRACTION = {field.name for field in fields(Extraction)}
 PUBLISHED = Path(__file__).with_name("published.csv")
 
 
@@ -66,6 +68,14 @@ class Measurement:
         key = self.benchmark.key(self.networks, self.settings)
         return records.path_of(self.out, self.benchmark.name, net, key)
 
+    @property
+    def archive_path(self) -> Path:
+        """Where the archive for the evaluation server lies or will lie."""
+        net = "+".join(network.name for network in self.networks)
+        key = self.benchmark.submission_key(self.networks, self.settings)
+        record_path = records.path_of(self.out, self.benchmark.name, net, key)
+        return record_path.with_suffix(".server.tar.gz")
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -83,35 +93,43 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
     mistyped names, at weights that are missing, at an `out` that cannot be written.
     """
     job.check()
-    for name in dict.fromkeys(job.benchmarks):
+    names = list(dict.fromkeys(job.benchmarks))
+    for name in names:
         records.prepare(out, name)
     fusions = load_networks(job)
+    for name in names:
+        for network in (network for networks in fusions for network in networks):
+            check_scales(network, extraction_of(job, name))
+    # What is here is looked at first, so that a damaged dataset is told before hours of work; what
+    # has to be fetched is fetched when its turn comes, so that the work need not wait for it.
+    here = [name for name in names if not entry_of(name).dataset.missing(job.folders)]
     ready = []
-    for name in dict.fromkeys(job.benchmarks):
+    for name in here:
         try:
             ready += measurements(job, name, fusions, out, progress)
-        except (VggfeatError, OSError) as error:
-            yield Failure(name, in_one_line(error))
+        except Exception as error:
+            yield _failure(name, error)
     for measurement in ready:
+        yield from _outcomes(measurement, job, progress)
+    for name in [name for name in names if name not in here]:
         try:
-            yield _measured(measurement, job, progress)
-            _submit(measurement, job, progress)
-        except (VggfeatError, OSError) as error:
-            yield Failure(f"{measurement.benchmark.name}, {measurement.nets}", in_one_line(error))
+            fetched = measurements(job, name, fusions, out, progress)
+        except Exception as error:
+            yield _failure(name, error)
+        else:
+            for measurement in fetched:
+                yield from _outcomes(measurement, job, progress)
 
 
 def measurements(
     job: Job, name: str, fusions: Sequence[Sequence[Network]], out: Path, progress: Progress
 ) -> list[Measurement]:
-    """Every measurement on one benchmark. Raises what loading it raises, or OptionError."""
+    """Every measurement on one benchmark. Raises what loading it raises."""
     benchmark = load_benchmark(
         name, options=job.data, places=job.folders, offline=job.offline, progress=progress
     )
     _tell_notes(benchmark)
     chosen = choose_settings(benchmark, **job.settings)
-    for networks in fusions:
-        for network in networks:
-            check_scales(network, chosen.extraction)
     return [
         Measurement(benchmark=benchmark, networks=networks, settings=settings, out=out)
         for networks in fusions
@@ -145,30 +163,73 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
 
 
 def load_networks(job: Job) -> list[list[Network]]:
-    """The nets of each specification, each net loaded once."""
+    """The nets of each specification, each net loaded once, the same nets measured once."""
     parts = [split_fusion(net) for net in sweep.nets_of(job.nets, job.sweep)]
     loaded = {
         part: load_network(part, weights_dir=job.folders.weights, offline=job.offline)
         for part in dict.fromkeys(part for fused in parts for part in fused)
     }
-    return [[loaded[part] for part in fused] for fused in parts]
+    fusions = [[loaded[part] for part in fused] for fused in parts]
+    return list({tuple((n.name, n.weights_identity) for n in f): f for f in fusions}.values())
+
+
+def extraction_of(job: Job, name: str) -> Extraction:
+    """How pictures of a benchmark will be described, before it is loaded. Raises OptionError."""
+    given = {field: job.settings[field] for field in OF_EXTRACTION & job.settings.keys()}
+    chosen = {field: value for field, value in given.items() if value is not None}
+    return Extraction(**({"scales": entry_of(name).scales} | chosen))
+
+
+def made(measurement: Measurement) -> Record | None:
+    """The record, if it is there and as complete as is asked for now. Raises RecordError."""
+    if not measurement.path.is_file():
+        return None
+    record = records.read(measurement.path)
+    may_skip = measurement.settings.extraction.on_error == "skip"
+    return record if may_skip or not record.skipped else None
+
+
+def _outcomes(measurement: Measurement, job: Job, progress: Progress) -> Iterator[Record | Failure]:
+    """The record, once it is on disk; a failure if that or the server's archive fails."""
+    what = f"{measurement.benchmark.name}, {measurement.nets}"
+    try:
+        record = _measured(measurement, job, progress)
+    except Exception as error:
+        yield _failure(what, error)
+        return
+    yield record
+    try:
+        _submit(measurement, job, progress)
+    except Exception as error:
+        yield _failure(f"{what}, the server's archive", error)
+
+
+def _failure(what: str, error: Exception) -> Failure:
+    """Whatever it is must not cost the other benchmarks their numbers."""
+    if isinstance(error, VggfeatError | OSError):
+        return Failure(what, in_one_line(error))
+    if isinstance(error, MemoryError):
+        return Failure(what, "not enough memory. Use fewer scales or --aggregate average.")
+    log.debug("unexpected error", exc_info=error)
+    return Failure(what, f"unexpected {type(error).__name__}: {error}. This is a bug; report it.")
 
 
 def _measured(measurement: Measurement, job: Job, progress: Progress) -> Record:
     """The record, from disk if it was made before."""
-    path, settings = measurement.path, measurement.settings
-    record = records.read(path) if path.is_file() else None
-    if record and (not record.skipped or settings.extraction.on_error == "skip"):
-        log.info("measured already: %s (move it away to measure again)", path)
+    if record := made(measurement):
+        log.info("measured already: %s (move it away to measure again)", measurement.path)
         return record
     record = measurement.benchmark.run(
         measurement.networks,
-        settings,
+        measurement.settings,
         features_dir=job.folders.features,
         command=job.command,
         progress=progress,
     )
     log.info("wrote %s", records.write(record, measurement.out))
+    for note in record.notes:
+        if note not in measurement.benchmark.notes:  # which were told when it was loaded
+            log.warning("%s: %s", record.benchmark, note)
     return record
 
 
@@ -177,22 +238,31 @@ def _submit(measurement: Measurement, job: Job, progress: Progress) -> None:
     benchmark = measurement.benchmark
     if benchmark.submission is None or benchmark.limited:
         return
-    path = measurement.path.with_suffix(".server.tar.gz")
+    path = measurement.archive_path
     if path.is_file():
         log.info("made already: %s", path)
         return
-    archive = benchmark.submit(
+    archive, num_unscored = benchmark.submit(
         measurement.networks,
         measurement.settings,
         features_dir=job.folders.features,
         progress=progress,
     )
+    if num_unscored:
+        path = path.with_name(f"without-{num_unscored}-{path.name}")  # not taken for the whole one
+        log.warning("%s: %d examples of the test set have no score", path, num_unscored)
     with new_file(path) as file:
         file.write(archive)
     log.info("wrote %s, for the evaluation server", path)
 
 
 def _tell_notes(benchmark: Benchmark) -> None:
+    total = next((count for count in counts(benchmark) if not count.name), None)
+    if total and total.found != total.known and not benchmark.limited:
+        log.warning(
+            "%s: set %s has %s of its %s examples (`vggfeat datasets verify` tells more)",
+            benchmark.name, total.set, f"{total.found:,}", f"{total.known:,}",
+        )  # fmt: skip
     for note in benchmark.notes[:NUM_NOTES_TOLD]:
         log.warning("%s: %s", benchmark.name, note)
     if len(benchmark.notes) > NUM_NOTES_TOLD:

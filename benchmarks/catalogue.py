@@ -22,6 +22,7 @@ class Entry:
     """A benchmark that is not loaded yet."""
 
     num_pictures: int
+    num_crops: int = 0
     about: str
     scales: tuple[int, ...]
     dataset: datasets.Dataset | EmbeddedDataset
@@ -67,6 +68,7 @@ BENCHMARKS: Mapping[str, Entry] = {
     ),
     "voc2012_actions_box": Entry(
         num_pictures=4588,
+        num_crops=6278,
         about="the same; the whole picture and the person's box",
         scales=VOC_SCALES,
         dataset=datasets.VOC2012,
@@ -74,7 +76,7 @@ BENCHMARKS: Mapping[str, Entry] = {
     ),
     "digits": Entry(
         num_pictures=1797,
-        about="10 classes of scans; embedded, for trying things out",
+        about="10 classes of scans, for trying things out",
         scales=embedded.DIGITS.scales,
         dataset=embedded.DIGITS_DATASET,
         build=partial(class_folder_benchmark, protocol=embedded.DIGITS),
@@ -82,7 +84,7 @@ BENCHMARKS: Mapping[str, Entry] = {
     ),
     "synthetic_scenes": Entry(
         num_pictures=450,
-        about="8 classes of shapes, several in a picture; embedded",
+        about="8 classes of shapes, several in a picture",
         scales=embedded.SCENES.scales,
         dataset=embedded.SCENES_DATASET,
         build=partial(voc_benchmark, protocol=embedded.SCENES),
@@ -90,7 +92,7 @@ BENCHMARKS: Mapping[str, Entry] = {
     ),
     "synthetic_actions": Entry(
         num_pictures=450,
-        about="7 actions of shapes in the same pictures, with their boxes; embedded",
+        about="7 actions of shapes in the same pictures, with boxes",
         scales=embedded.SCENES.scales,
         dataset=embedded.SCENES_DATASET,
         build=partial(actions_benchmark, protocol=embedded.SCENE_ACTIONS),

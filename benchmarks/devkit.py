@@ -7,8 +7,7 @@
     JPEGImages/<picture>.jpg
 
 <person> counts the objects of the annotation from 1. Labels are 1, -1, or 0 for difficult instances
-only. What is not as it should be is a DatasetError
-that names the file and line.
+only. What is not as it should be is a DatasetError that names the file and line.
 """
 
 import os
@@ -41,7 +40,7 @@ class Devkit:
         """The lines of a list, split at white space, each with one of these numbers of parts."""
         path = self._list_path(task, name)
         try:
-            text = path.read_text(encoding="ascii")
+            text = path.read_text(encoding="utf-8-sig")
         except FileNotFoundError as error:
             raise DatasetError(
                 f"{path}: no such list. Complete the folder from the distributed archives."
@@ -59,7 +58,7 @@ class Devkit:
                     f"{path}, line {number}: {len(parts)} columns in {line!r}, not {wanted}."
                 )
             # Names become paths: nothing but what the devkit's names are made of.
-            if not re.fullmatch(r"\w[\w-]*", parts[0]):
+            if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", parts[0]):
                 raise DatasetError(f"{path}, line {number}: {parts[0]!r} is no picture's name.")
             rows.append(parts)
         if not rows:
@@ -84,13 +83,14 @@ class Devkit:
             wrong = next((row for row in rows if row[-1] not in LABELS), None)
             if wrong:
                 raise DatasetError(
-                    f"{path}: label {wrong[-1]!r} of {wrong[0]}; allowed are {', '.join(LABELS)}."
+                    f"{path}: label {wrong[-1]!r} of {' '.join(wrong[:-1])};"
+                    f" allowed are {', '.join(LABELS)}."
                 )
             found[name] = {i: int(row[-1]) for i, row in zip(listed, rows, strict=True)}
         return found
 
-    def pictures(self, names: Sequence[str]) -> dict[str, Path]:
-        """Name -> file. Raises DatasetError if one is missing."""
+    def lacking(self, names: Sequence[str]) -> list[str]:
+        """Those of the pictures that are not there. Raises DatasetError if there is no folder."""
         folder = self.root / "JPEGImages"
         try:
             there = {entry.name for entry in os.scandir(folder)}
@@ -98,8 +98,12 @@ class Devkit:
             raise DatasetError(
                 f"{folder}: {error.strerror}. It should hold the pictures."
             ) from error
-        missing = [name for name in names if f"{name}.jpg" not in there]
-        if missing:
+        return [name for name in names if f"{name}.jpg" not in there]
+
+    def pictures(self, names: Sequence[str]) -> dict[str, Path]:
+        """Name -> file. Raises DatasetError if one is missing."""
+        folder = self.root / "JPEGImages"
+        if missing := self.lacking(names):
             raise DatasetError(
                 f"{folder}: lacks {len(missing)} of the {len(names)} pictures that the lists name,"
                 f" {missing[0]}.jpg among them. Complete the folder from the distributed archives."

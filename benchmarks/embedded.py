@@ -70,14 +70,19 @@ class EmbeddedDataset:
 
     name: str
     title: str
+    version: int  # of what is written
     write: Callable[[Path], None]
 
     def locate(self, folders: Folders) -> Path:
         """Where the pictures are, or will be."""
-        return folders.unpacked / self.name
+        return folders.unpacked / f"{self.name}-{self.version}"
 
     def missing(self, folders: Folders) -> list:
         """Nothing has to be fetched."""
+        return []
+
+    def altered(self, folders: Folders) -> list:
+        """There are no archives."""
         return []
 
     def open(self, folders: Folders, **_) -> Path:
@@ -99,7 +104,7 @@ def _write_digits(root: Path) -> None:
         Image.fromarray(grey).save(folder / f"digit_{number:04d}.png")
 
 
-DIGITS_DATASET = EmbeddedDataset(name="digits", title="Digits", write=_write_digits)
+DIGITS_DATASET = EmbeddedDataset(name="digits", title="Digits", version=1, write=_write_digits)
 
 
 def _write_scenes(root: Path) -> None:
@@ -108,5 +113,5 @@ def _write_scenes(root: Path) -> None:
 
 
 SCENES_DATASET = EmbeddedDataset(
-    name="synthetic_scenes", title="Synthetic scenes", write=_write_scenes
+    name="synthetic_scenes", title="Synthetic scenes", version=1, write=_write_scenes
 )

@@ -17,6 +17,7 @@ from vggfeat.svm import OneVsRestSVM
 # The paper names neither grid nor solver. A choice at either end is told in the record's notes.
 C_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
 MAX_ITER = 10_000
+TOL = 1e-6  # at scikit-learn's 1e-4 the objective is 0.2 % off at C = 100 on wide data
 LIBLINEAR_BYTES = 4 * 2**30  # for its copies of the data, 16 bytes a value and thread
 
 
@@ -61,19 +62,19 @@ def classifier(num_values: int) -> OneVsRestSVM:
     num_values counts the values of its largest training matrix.
     """
     threads = min(os.cpu_count() or 1, LIBLINEAR_BYTES // (16 * max(1, num_values)))
-    return OneVsRestSVM(max_iter=MAX_ITER, n_jobs=max(1, threads))
+    return OneVsRestSVM(tol=TOL, max_iter=MAX_ITER, n_jobs=max(1, threads))
 
 
 def settings() -> dict[str, Any]:
     """What is the same in every evaluation; part of a record's key."""
-    svm = OneVsRestSVM()
+    svm = classifier(num_values=0)
     return {
         "solver": "liblinear (scikit-learn LinearSVC), primal",
         "loss": "squared hinge, one class against the rest",
         "intercept": "regularised with the weights (intercept_scaling 1)",
         "class_weight": svm.class_weight,
         "tol": svm.tol,
-        "max_iter": MAX_ITER,
+        "max_iter": svm.max_iter,
         "c_grid": list(C_GRID),
     }
 

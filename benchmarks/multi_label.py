@@ -68,9 +68,9 @@ def fit(
         raise DatasetError(
             f"C can be chosen for {chosen.sum()} of {labels.shape[1]} classes: at least two need"
             " positive and negative pictures to train on, and one of them a positive to validate"
-            " on. Use more pictures (a larger --limit)."
+            " on. More pictures are needed."
         )
-    svm = classifier(X[both].size)
+    svm = classifier(len(both) * X.shape[1])
     times = [time.monotonic()]
     with warnings.catch_warnings():  # convergence is told in the record
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -7,51 +7,66 @@ from pathlib import Path
 
 from vggfeat.backbones import Network, load_network, split_fusion
 from vggfeat.benchmarks import sweep
-from vggfeat.benchmarks.bench import Job, Measurement, measurements
+from vggfeat.benchmarks.bench import Job, Measurement, extraction_of, made, measurements
 from vggfeat.benchmarks.catalogue import Entry, entry_of
-from vggfeat.descriptors import Extraction, conditions, missing, seconds_per_megapixel
+from vggfeat.benchmarks.protocol import Settings
+from vggfeat.benchmarks.sweep import settings_of
+from vggfeat.descriptors import (
+    Extraction,
+    check_scales,
+    conditions,
+    missing,
+    seconds_per_megapixel,
+)
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
+from vggfeat.fetch import Source
 from vggfeat.images import ASSUMED_ASPECT
 
 BYTES_OF = {"float32": 4, "float16": 2}
 
 
-def plan(job: Job, out: Path) -> Iterator[str]:
-    """A line for each benchmark and each measurement, and one for all of them.
+class Plan:
+    """What the lines so far add up to. A descriptor that one of them extracts is there for all.
 
-    Nothing is fetched and no record is made; an archive that is there is unpacked. Raises
-    VggfeatError at mistyped names and at weights files that are not there.
+    Raises VggfeatError at mistyped names, at options and scales that are not allowed, and at
+    weights files that are not there.
     """
-    job.check()
-    return _Plan(job, out).lines()
-
-
-class _Plan:
-    """What the lines so far add up to. A descriptor that one of them extracts is there for all."""
 
     def __init__(self, job: Job, out: Path):
+        job.check()
         self.job, self.out = job, out
+        self.num_impossible = 0  # benchmarks
         self.num_measurements = self.num_made = self.num_descriptors = self.num_bytes = 0
         self.seconds = 0.0
         self.planned: dict[tuple, set[str]] = {}  # feature file -> ids
         self.rates: dict[Network, float] = {}  # seconds a megapixel
         self.names: dict[Network, str] = {}
+        self.fetched: set[Source] = set()
         self.fusions = self._fusions()
+        for name in job.benchmarks:
+            for network in self.names:
+                check_scales(network, extraction_of(job, name))
 
     def lines(self) -> Iterator[str]:
+        """A line for each benchmark and each measurement, and one for all of them.
+
+        Nothing is fetched and no record is made; an archive that is there is unpacked.
+        """
         for name in dict.fromkeys(self.job.benchmarks):
             entry = entry_of(name)
             if lacking := entry.dataset.missing(self.job.folders):
-                yield f"{name}: to be fetched, {_sources(lacking)}; {self._unseen(entry)}"
+                self._add_archives(lacking)
+                yield f"{name}: to be fetched, {_sources(lacking)}; {self._unseen(name, entry)}"
                 continue
             try:
                 found = measurements(self.job, name, self.fusions, self.out, lambda *_: None)
+                lines = [f"  {self._name(m)}: {self._line(m)}" for m in found]
             except (VggfeatError, OSError) as error:
+                self.num_impossible += 1
                 yield f"{name}: cannot be measured: {in_one_line(error)}"
                 continue
             yield f"{name}: in {_place(entry.dataset.locate(self.job.folders))}"
-            for measurement in found:
-                yield f"  {self._name(measurement)}: {self._line(measurement)}"
+            yield from lines
         free = shutil.disk_usage(_existing(self.job.folders.cache)).free
         yield (
             f"In all: {self.num_measurements} measurements, {self.num_made} made already;"
@@ -90,11 +105,15 @@ class _Plan:
 
     def _line(self, measurement: Measurement) -> str:
         self.num_measurements += 1
-        if measurement.path.is_file():
-            self.num_made += 1
-            return f"measured already, {measurement.path}"
         benchmark, options = measurement.benchmark, measurement.settings.extraction
-        pictures = benchmark.needed
+        sends = benchmark.submission is not None and not benchmark.limited
+        what, pictures = "to measure", benchmark.needed
+        if made(measurement):
+            self.num_made += 1
+            what = f"measured already, {measurement.path}"
+            if not sends or measurement.archive_path.is_file():
+                return what
+            what += "; the server's archive to be made"
         counts, files = [], []
         for network in measurement.networks:
             path, lacking = missing(
@@ -106,25 +125,25 @@ class _Plan:
             files.append(f"{path.name} {'is there' if path.is_file() else 'is missing'}")
         to_do = self._added(measurement.networks, options, counts)
         files_are = f" ({', '.join(files)})" if any(counts) else ""
-        return f"to measure, {len(pictures):,} pictures; {to_do}{files_are}"
+        return f"{what}, {len(pictures):,} pictures; {to_do}{files_are}"
 
-    def _unseen(self, entry: Entry) -> str:
-        """What a benchmark whose pictures are not here yet will take."""
-        if not self.fusions:
-            return ""
-        given = self.job.settings
-        options = Extraction(
-            scales=given.get("scales") or entry.scales,
-            mirror=given.get("mirror") is not False,
-            precision=given.get("precision", "auto"),
-            device=given.get("device", "auto"),
-            dtype=given.get("dtype", "float32"),
-        )
+    def _add_archives(self, parts: Sequence[Sequence[Source]]) -> None:
+        """Archives take their size once more when unpacked; benchmarks may share them."""
+        for source in (part[0] for part in parts):
+            if source not in self.fetched:
+                self.fetched.add(source)
+                self.num_bytes += 2 * (source.size or 0)
+
+    def _unseen(self, name: str, entry: Entry) -> str:
+        """What a benchmark whose pictures are not here yet will take, all of its pictures."""
+        options = extraction_of(self.job, name)
         networks = list(dict.fromkeys(network for fused in self.fusions for network in fused))
-        self.num_measurements += len(self.fusions)
+        asked = Settings(extraction=options, aggregate="average")
+        self.num_measurements += len(self.fusions) * len(list(settings_of(asked, self.job.sweep)))
         counts = []
         for network in networks:
-            ids = set(map(str, range(entry.num_pictures)))
+            ids = {f"picture {n}" for n in range(entry.num_pictures)}
+            ids |= {f"crop {n}" for n in range(entry.num_crops)}
             planned = self.planned.setdefault(_file(entry.dataset.name, network, options), set())
             counts.append(len(ids - planned))
             planned |= ids

@@ -166,7 +166,21 @@ class Benchmark:
                 "aggregate": settings.aggregate,
                 "scale_l2": settings.scale_l2,
                 "probe": self._probe_settings(),
+                "protocol": dict(self.protocol),
+                "notes": list(self.notes),
                 "limited": self.limited,
+            }
+        )
+
+    def submission_key(self, networks: Sequence[Network], settings: Settings) -> str:
+        """The key of the archive that `submit` would make."""
+        split = self.submission.split
+        return records.key_of(
+            {
+                "record": self.key(networks, settings),
+                "pictures": {i: picture_bytes(picture) for i, picture in self.needed.items()},
+                "test": [self.ids[row] for row in split.test],
+                "listed": hashlib.sha256(self.submission.listed.tobytes()).hexdigest(),
             }
         )
 
@@ -206,14 +220,15 @@ class Benchmark:
             protocol={
                 "version": self.version,
                 "classes": len(self.classes) - len(left_out),
+                "left_out": sorted(left_out),
+                "leaks": len(self.leaks),
                 **self.protocol,
                 "scales": list(options.scales),
                 "aggregate": settings.aggregate,
                 "scale_l2": settings.scale_l2,
                 "mirror": options.mirror,
-                "normalisation": ("L2 of each scale, " if settings.scale_l2 else "")
-                + "L2 of each net's vector"
-                + (", L2 of the stacked vectors" if len(digests) > 1 else ""),
+                "classifier": "linear SVM",
+                "normalisation": self._normalisation(len(networks), settings),
             },
             splits_sha256=self.splits_sha256,
             nets=[
@@ -243,10 +258,11 @@ class Benchmark:
         *,
         features_dir: Path,
         progress: Progress = lambda label, done, total: None,
-    ) -> bytes:
-        """The archive for the evaluation server: train on `submission.split`, score its test rows.
+    ) -> tuple[bytes, int]:
+        """The archive for the evaluation server, and how many of its examples have no score.
 
-        A picture that was skipped has no line, which the server ranks last.
+        Trains on `submission.split` and scores its test rows. What a skipped picture stands for
+        has no line, which the server ranks last.
         """
         split = self.submission.split
         rows = _rows_of([split])
@@ -265,8 +281,15 @@ class Benchmark:
             vectors, self.labels[rows], part, difficult=self.difficult,
             progress=self._told(progress, 0, 1),
         )  # fmt: skip
-        ids = [self.ids[row] for row in rows[part.test]]
-        return archive(self.submission, self.classes, ids, fitted.decide(vectors[part.test]))
+        scored = rows[part.test]
+        packed = archive(
+            self.submission.file,
+            self.classes,
+            [self.ids[row] for row in scored],
+            self.submission.listed[np.isin(split.test, scored)],
+            fitted.decide(vectors[part.test]),
+        )
+        return packed, len(split.test) - len(scored)
 
     def split_lists(self) -> Iterator[tuple[int, str, str, str]]:
         """(split, part, example, its classes) of every example of every split."""
@@ -276,6 +299,7 @@ class Benchmark:
                     present = np.flatnonzero(self.labels[row] > 0)
                     yield number, part, self.ids[row], " ".join(self.classes[k] for k in present)
 
+    @cached_property
     def leaks(self) -> list[Leak]:
         """Test pictures whose file equals a training picture's."""
         files = {i: self._file_of(i) for i in self.ids}
@@ -290,7 +314,8 @@ class Benchmark:
         return {i: self.pictures[i] for i in ids}
 
     def _readable(self, rows: np.ndarray, skipped: Collection[str]) -> np.ndarray:
-        kept = [row for row in rows if not set(self.pictures_of[self.ids[row]]) & set(skipped)]
+        unread = set(skipped)
+        kept = [row for row in rows if unread.isdisjoint(self.pictures_of[self.ids[row]])]
         if not kept:
             raise DatasetError(f"{self.name}: no picture could be read; {len(skipped)} skipped.")
         return np.array(kept)
@@ -337,6 +362,14 @@ class Benchmark:
 
         return tell
 
+    def _normalisation(self, num_nets: int, settings: Settings) -> str:
+        views = len(next(iter(self.pictures_of.values())))
+        steps = ["L2 of each scale"] if settings.scale_l2 else []
+        steps.append("L2 of each net's vector" + (" of picture and of box" if views > 1 else ""))
+        if num_nets * views > 1:
+            steps.append("L2 of the stacked vectors")
+        return ", ".join(steps)
+
     def _probe_settings(self) -> dict[str, Any]:
         if self.is_multi_label:
             rule = {"c_rule": multi_label.C_RULE, "difficult_in_training": self.difficult}
@@ -345,7 +378,7 @@ class Benchmark:
         return evaluation.settings() | rule
 
     def _leak_notes(self) -> list[str]:
-        notes, found = [], self.leaks()
+        notes, found = [], self.leaks
         for number in range(len(self.splits)):
             leaks = [leak for leak in found if leak.split == number]
             if leaks:

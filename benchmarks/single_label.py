@@ -34,7 +34,7 @@ def evaluate(
     X, y, num_classes = vectors, labels.argmax(axis=1), len(classes)
     _check(y, split, classes)
     both = np.union1d(split.train, split.validation)
-    svm = classifier(X[both].size)
+    svm = classifier(len(both) * X.shape[1])
     times = [time.monotonic()]
     with warnings.catch_warnings():  # convergence is told in the record
         warnings.simplefilter("ignore", ConvergenceWarning)

@@ -24,24 +24,32 @@ class Submission:
 
     split: Split
     file: str  # with {} for the class
+    listed: np.ndarray  # [len(split.test), K]: who is in the test list of which class
 
 
 def archive(
-    submission: Submission, classes: Sequence[str], ids: Sequence[str], scores: np.ndarray
+    file: str,
+    classes: Sequence[str],
+    ids: Sequence[str],
+    listed: np.ndarray,
+    scores: np.ndarray,
 ) -> bytes:
-    """A .tar.gz of one file a class; ids [n] as the lines name them, scores [n, K].
+    """A .tar.gz of one file a class, called file.format(class).
 
-    Equal scores give equal bytes. A class that could not be trained has scores of 0.
+    ids [n] as the lines name them; listed [n, K] and scores [n, K]. Only who is listed for a class
+    gets a line in its file, as the server stops at a name it does not know. Equal scores give
+    equal bytes. A class that could not be trained has scores of 0.
     """
     packed = io.BytesIO()
     with (
         gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w") as tar,
     ):
-        for name, column in zip(classes, np.nan_to_num(scores).T, strict=True):
-            lines = [f"{i} {score:.8f}\n" for i, score in zip(ids, column, strict=True)]
+        for k, name in enumerate(classes):
+            column = np.nan_to_num(scores[:, k])
+            lines = [f"{ids[row]} {column[row]:.8f}\n" for row in np.flatnonzero(listed[:, k])]
             content = "".join(lines).encode()
-            entry = tarfile.TarInfo(submission.file.format(name))
+            entry = tarfile.TarInfo(file.format(name))
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
     return packed.getvalue()

@@ -28,7 +28,7 @@ def check_axes(axes: Sequence[str]) -> None:
 
 def nets_of(nets: Sequence[str], axes: Sequence[str]) -> list[str]:
     """The net specifications a sweep measures."""
-    return [*nets, *map(before_relu, nets)] if "relu" in axes else [*nets]
+    return list(dict.fromkeys([*nets, *map(before_relu, nets)] if "relu" in axes else nets))
 
 
 def settings_of(settings: Settings, axes: Sequence[str]) -> Iterator[Settings]:

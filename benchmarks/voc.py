@@ -52,9 +52,14 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
     """The benchmark of a devkit folder. Raises DatasetError."""
     devkit = Devkit(root)
     labelled = ("train", "val", "test") if protocol.test_is_public else ("train", "val")
-    has_server_test = not protocol.test_is_public and devkit.has_list("Main", "test")
-    names = (*labelled, "test") if has_server_test else labelled
-    sets = {name: devkit.names("Main", name)[: options.limit] for name in names}
+    sets = {name: devkit.names("Main", name)[: options.limit] for name in labelled}
+    notes = limit_notes(options)
+    if not protocol.test_is_public and devkit.has_list("Main", "test"):
+        test = devkit.names("Main", "test")[: options.limit]
+        if absent := devkit.lacking(test):
+            notes.append(f"no archive for the server: {len(absent)} test pictures are not there")
+        else:
+            sets["test"] = test
     check_disjoint(sets)
     rows = rows_of_sets(sets)
     ids = [i for examples in sets.values() for i in examples]
@@ -72,9 +77,11 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
             official_split(sets, rows) if protocol.test_is_public else local_split(sets, rows),
         ),
         submission=Submission(
-            split=official_split(sets, rows), file="results/VOC2012/Main/comp2_cls_test_{}.txt"
+            split=official_split(sets, rows),
+            file="results/VOC2012/Main/comp2_cls_test_{}.txt",
+            listed=np.ones((len(sets["test"]), len(protocol.classes)), dtype=bool),
         )
-        if has_server_test
+        if "test" in sets and not protocol.test_is_public
         else None,
         sets=rows,
         scales=protocol.scales,
@@ -87,7 +94,7 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
             "difficult": TRAINING_LABELS[options.difficult],
             "images": sum(len(sets[name]) for name in labelled),
         },
-        notes=limit_notes(options),
+        notes=tuple(notes),
         limited=options.limit is not None,
     )
 
@@ -138,5 +145,5 @@ def local_split(sets: dict[str, Sequence[str]], rows: dict[str, np.ndarray]) -> 
     )
 
 
-def limit_notes(options: DataOptions) -> tuple[str, ...]:
-    return () if options.limit is None else (f"limited to the first {options.limit} of each set",)
+def limit_notes(options: DataOptions) -> list[str]:
+    return [] if options.limit is None else [f"limited to the first {options.limit} of each set"]

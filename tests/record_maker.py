@@ -14,6 +14,7 @@ PAPER_PROTOCOL = {
     "scales": [256, 384, 512],
     "aggregate": "stack",
     "mirror": True,
+    "classifier": "linear SVM",
 }
 
 

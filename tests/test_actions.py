@@ -10,7 +10,7 @@ import pytest
 from conftest import NARROW
 from devkit_ap import devkit_aps
 from sklearn.svm import LinearSVC
-from trees import write_actions
+from trees import NUM_BEFORE_JUMPING, write_actions
 
 from vggfeat import images, store
 from vggfeat.backbones import load_network
@@ -155,17 +155,42 @@ def test_the_servers_archive_names_people(people, root, tmp_path, test_lists):
             path.unlink()
     bench = load("voc2012_actions", tmp_path)
     settings = choose_settings(bench, scales=(32, 48))
-    packed = bench.submit([load_network(NARROW)], settings, features_dir=tmp_path)
+    packed, num_unscored = bench.submit([load_network(NARROW)], settings, features_dir=tmp_path)
+    assert num_unscored == 0
     test_names = (root / "ImageSets" / "Action" / "test.txt").read_text().split()
-    expected = sorted(f"{name} {index}" for name, index in people if name in test_names)
+    everyone = [f"{name} {index}" for name, index in people if name in test_names]
+    # The server stops at someone whom an action's list does not name.
+    in_jumping = [i for i in everyone if i.split()[0] not in test_names[:NUM_BEFORE_JUMPING]]
+    assert in_jumping != everyone
+    listed = dict.fromkeys(ACTIONS, everyone)
+    if test_lists == "by action":
+        listed["jumping"] = in_jumping
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         assert archive.getnames() == [
             f"results/VOC2012/Action/comp10_action_test_{action}.txt" for action in ACTIONS
         ]
-        for name in archive.getnames():
+        for name, action in zip(archive.getnames(), ACTIONS, strict=True):
             lines = archive.extractfile(name).read().decode().splitlines()
             assert all(re.fullmatch(r"\d{6} \d+ -?\d+\.\d{8}", line) for line in lines)
-            assert sorted(line.rpartition(" ")[0] for line in lines) == expected
+            assert [line.rpartition(" ")[0] for line in lines] == listed[action]
+
+
+def test_incomplete_test_pictures_leave_the_local_score(people, root, tmp_path):
+    name = (root / "ImageSets" / "Action" / "test.txt").read_text().split()[0]
+    (root / "JPEGImages" / f"{name}.jpg").unlink()
+    bench = load("voc2012_actions", tmp_path)
+    assert bench.submission is None and set(bench.sets) == {"train", "val"}
+    assert "no archive for the server: 1 test pictures are not there" in bench.notes
+
+
+@pytest.mark.parametrize("name, views", [("voc2012_actions", 1), ("voc2012_actions_box", 2)])
+def test_the_record_says_what_was_normalised(people, tmp_path, name, views):
+    stated = run(load(name, tmp_path), tmp_path).protocol["normalisation"]
+    assert stated == (
+        "L2 of each net's vector"
+        if views == 1
+        else "L2 of each net's vector of picture and of box, L2 of the stacked vectors"
+    )
 
 
 def test_the_score_is_the_devkits(people, tmp_path):
@@ -186,7 +211,7 @@ def test_the_score_is_the_devkits(people, tmp_path):
             continue
         rows = both[bench.labels[both, k] != 0]
         test = fitted_on.test[bench.labels[fitted_on.test, k] != 0]
-        svm = LinearSVC(C=record.probe["c"][0][action], dual=False, max_iter=10_000)
+        svm = LinearSVC(C=record.probe["c"][0][action], dual=False, tol=1e-6, max_iter=10_000)
         scores = svm.fit(X[rows], bench.labels[rows, k]).decision_function(X[test])
         assert ap == pytest.approx(devkit_aps(bench.labels[test, k], scores)[1], abs=1e-6)
 

@@ -87,7 +87,6 @@ def test_the_servers_archives_are_written_beside_the_records(run, tmp_path):
     archives = sorted((tmp_path / "out").glob("*/*.server.tar.gz"))
     assert [path.parent.name for path in archives] == sorted(names)
     for path in archives:
-        assert path.with_name(path.name.replace(".server.tar.gz", ".json")).is_file()
         with tarfile.open(path) as archive:
             assert all(name.startswith("results/VOC2012/") for name in archive.getnames())
     assert result.stderr.count("for the evaluation server") == 3
@@ -116,6 +115,92 @@ def test_one_failing_benchmark_does_not_stop_the_others(run, every_dataset, tmp_
     mended = run("bench", *names, "--net", NARROW, *SMALL, data=broken)
     assert mended.stderr.count("measured already") == 1
     assert all(title in mended.stdout for title in ("VOC-2007", "Caltech-101", "Caltech-256"))
+
+
+def test_a_change_of_the_test_set_makes_another_server_archive(run, every_dataset, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(every_dataset, data)
+    command = ("bench", "voc2012", "--net", NARROW, *SMALL)
+
+    def archives():
+        return sorted(path.name for path in (tmp_path / "out").glob("*/*.tar.gz"))
+
+    run(*command, data=data)
+    first = archives()
+    picture = data / "VOCdevkit/VOC2012/JPEGImages/000095.jpg"  # of test
+    whole = picture.read_bytes()
+    picture.write_bytes(b"broken")
+    told = run(*command, "--on-error", "skip", data=data)
+    assert "1 examples of the test set have no score" in told.stderr
+    incomplete = set(archives()) - set(first)
+    assert len(incomplete) == 1 and incomplete.pop().startswith("without-1-")
+    planned = run(*command, "--dry-run", data=data).stdout
+    assert "measured already" in planned and "the server's archive to be made" in planned
+    picture.write_bytes(whole + b" ")  # repaired, but another file
+    run(*command, data=data)
+    assert len(archives()) == 3 and set(first) < set(archives())
+
+
+@pytest.mark.parametrize(
+    "error, told",
+    [(MemoryError(), "not enough memory"), (ValueError("odd"), "unexpected ValueError: odd")],
+)
+def test_an_unexpected_error_costs_one_measurement_only(run, monkeypatch, error, told):
+    def fail(*_, **__):
+        raise error
+
+    monkeypatch.setattr("vggfeat.benchmarks.multi_label.fit", fail)
+    result = run("bench", "voc2007", "caltech101", "--net", NARROW, *SMALL, code=1)
+    assert "Caltech-101" in result.stdout
+    assert f"Failed: voc2007, {NARROW}: {told}" in result.stderr
+
+
+def test_what_has_to_be_fetched_comes_after_what_is_here(run, every_dataset, tmp_path):
+    data = tmp_path / "data"
+    (data / "101_ObjectCategories").parent.mkdir()
+    shutil.copytree(every_dataset / "101_ObjectCategories", data / "101_ObjectCategories")
+    result = run("bench", "voc2007", "caltech101", "--net", NARROW, *SMALL, data=data, code=1)
+    assert "Caltech-101" in result.stdout and "Failed: voc2007: " in result.stderr
+    assert result.stderr.index("extracting") < result.stderr.index("VOCtrainval_06-Nov-2007.tar")
+
+
+@pytest.mark.parametrize(
+    "option, message",
+    [
+        (("--scales", "16"), "scale 16 is too small"),
+        (("--scales", "0"), "scales must be from 1 to"),
+        (("--scales", "32,32"), "a scale is given twice"),
+    ],
+)
+def test_options_are_checked_before_anything_is_fetched(run, tmp_path, option, message):
+    for more in ((), ("--dry-run",)):
+        result = run("bench", "voc2007", "--net", NARROW, *option, *more, data=tmp_path, code=1)
+        (line,) = result.stderr.splitlines()
+        assert message in line and not result.stdout
+
+
+def test_the_same_net_is_measured_once_however_it_is_written(run):
+    same = "vgg11:input_size=32,width=0.06250@random:0"
+    result = run("bench", "caltech101", "--net", NARROW, "--net", same, *SMALL, "--format", "json")
+    assert len(json.loads(result.stdout)) == 1
+
+
+def test_what_is_found_while_measuring_is_told(run):
+    """Classes without a number, on stderr and in the table's notes; too few pictures."""
+    result = run("bench", "voc2012", "--net", NARROW, *SMALL)
+    assert "voc2012: set train has 45 of its 5,717 examples" in result.stderr
+    (told,) = [line for line in result.stderr.splitlines() if "left out of the mean" in line]
+    names = told.rpartition(": ")[2]
+    assert f"(without {names}), published 20" in result.stdout
+
+
+def test_a_failing_server_archive_is_told_as_such(run, every_dataset, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(every_dataset, data)
+    (data / "VOCdevkit/VOC2012/JPEGImages/000095.jpg").write_bytes(b"broken")
+    result = run("bench", "voc2012", "--net", NARROW, *SMALL, data=data, code=1)
+    assert f"Failed: voc2012, {NARROW}, the server's archive: " in result.stderr
+    assert "1 failed, 1 measured" in result.stderr and "VOC-2012" in result.stdout
 
 
 def test_a_failure_alone_is_one_line(run, tmp_path):
@@ -158,7 +243,14 @@ def test_dry_run_counts_what_is_not_fetched_yet(run, home, tmp_path):
     assert lines[0].startswith("voc2007: to be fetched, VOCtrainval_06-Nov-2007.tar (0.5 GB), ")
     assert "9,963 pictures; 9,963 descriptors to extract" in lines[0]
     assert lines[4].endswith("no more descriptors to extract")  # actions share VOC 2012's
+    assert "4,588 pictures; 6,278 descriptors to extract" in lines[5]  # the boxes
     assert "6 measurements, 0 made already" in lines[-1] and not home.exists()
+    swept = run(
+        "bench", "caltech101", "--net", NARROW, "--dry-run", "--sweep", "scales,aggregate,relu",
+        data=tmp_path,
+    )  # fmt: skip
+    # Two nets; one set of three scales, three pairs, combined in two ways; three single scales.
+    assert "22 measurements" in swept.stdout
 
 
 def test_dry_run_plans_for_weights_that_are_not_fetched_yet(run, monkeypatch, tmp_path):
@@ -176,7 +268,10 @@ def test_dry_run_goes_on_past_a_benchmark_that_cannot_be_loaded(run, every_datas
     broken = tmp_path / "broken"
     shutil.copytree(every_dataset, broken)
     shutil.rmtree(broken / "VOCdevkit/VOC2007/ImageSets/Main")
-    result = run("bench", "voc2007", "caltech101", "--net", NARROW, "--dry-run", data=broken)
+    result = run(
+        "bench", "voc2007", "caltech101", "--net", NARROW, "--dry-run", data=broken, code=1
+    )
+    assert "Error: 1 benchmarks cannot be measured." in result.stderr
     assert result.stdout.startswith("voc2007: cannot be measured: ")
     assert "1 measurements" in result.stdout
 
@@ -269,6 +364,20 @@ def test_verify_tells_what_differs_and_what_leaks(run, every_dataset, tmp_path):
     record = run("bench", "voc2007", "--net", NARROW, "--scales", "32", "--format", "json",
                  data=leaking)  # fmt: skip
     assert any("000100 is 000002" in note for note in json.loads(record.stdout)[0]["notes"])
+
+
+def test_verify_goes_on_past_a_broken_dataset_and_knows_altered_archives(
+    run, every_dataset, tmp_path
+):
+    data = tmp_path / "data"
+    shutil.copytree(every_dataset / "VOCdevkit", data / "VOCdevkit")
+    (data / "VOCdevkit/VOC2007/ImageSets/Main/val.txt").unlink()
+    with tarfile.open(data / "256_ObjectCategories.tar", "w") as archive:
+        archive.add(every_dataset / "256_ObjectCategories", "256_ObjectCategories")
+    result = run("datasets", "verify", "voc2007", "voc2012", "caltech256", data=data, code=1)
+    assert "val.txt: no such list" in result.stdout
+    assert "voc2012: 0 of 43 counts as known" in result.stdout
+    assert "256_ObjectCategories.tar is not the file as distributed" in result.stdout
 
 
 def test_verify_without_names_looks_at_what_is_there(run, tmp_path):

@@ -107,6 +107,25 @@ def test_nothing_there_and_offline_says_what_to_put_where(data, tmp_path):
         assert source.name in str(error.value) and source.digest in str(error.value)
 
 
+def test_what_this_tool_has_unpacked_is_not_the_users_folder(tmp_path):
+    """With the cache in the data folder; a hidden folder is a half-unpacked one of a killed run."""
+    places = Folders(tmp_path, tmp_path)
+    for name in ("VOC2007-0123456789ab", ".VOC2007-0123456789ab.1234abcd.part"):
+        write(VOC2007, places.unpacked / name / "VOC2007")
+    assert VOC2007.locate(places) is None
+    (tmp_path / ".hidden").mkdir()
+    write(VOC2007, tmp_path / ".hidden" / "VOC2007")
+    assert VOC2007.locate(places) is None
+
+
+def test_an_archive_beside_the_folder_is_told_to_be_unused(tmp_path, caplog):
+    write(VOC2012, tmp_path / "VOC2012")
+    (tmp_path / "VOC2012test.tar").write_bytes(b"")
+    with caplog.at_level("INFO"):
+        VOC2012.open(Folders(tmp_path, tmp_path / "cache"), offline=True)
+    assert "VOC2012test.tar is not used, as" in caplog.text
+
+
 def test_a_folder_without_lists_is_named_rather_than_fetched_again(tmp_path):
     (tmp_path / "VOC2012" / "JPEGImages").mkdir(parents=True)
     with pytest.raises(DatasetError, match="VOC2012: holds no folder ImageSets"):

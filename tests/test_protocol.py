@@ -1,8 +1,10 @@
 """A whole measurement on small pictures against the same steps worked out with scikit-learn."""
 
+import shutil
+
 import numpy as np
 import pytest
-from conftest import NARROW
+from conftest import NARROW, write_picture
 from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import LinearSVC
 
@@ -92,6 +94,25 @@ def test_a_record_says_what_was_measured(bench, tmp_path):
     assert record.versions["torch"] and record.hardware["cores"]
     assert set(record.seconds) == {"extract", "choose_C", "fit", "score"}
     assert record.probe["classes_not_converged"] == [0, 0]
+
+
+def test_what_is_told_of_the_pictures_decides_the_key(caltech_dir, tmp_path):
+    """A picture that no split uses changes `images`, which tables compare."""
+
+    def state():
+        bench = load(caltech_dir, tmp_path, num_splits=1)
+        key = bench.key([load_network(NARROW)], choose_settings(bench, scales=(32,)))
+        return bench.splits_sha256, bench.protocol["images"], key
+
+    before = state()
+    for number in range(90, 130):
+        write_picture(caltech_dir / "101_ObjectCategories" / "new" / f"image_{number}.jpg")
+    alone = caltech_dir / "101_ObjectCategories" / "new"
+    assert state()[2] != before[2]
+    shutil.rmtree(alone)
+    assert state() == before
+    write_picture(alone / "image_0001.jpg")  # a class of one picture is left out
+    assert state()[0] == before[0] and state()[2] != before[2]
 
 
 def test_one_split_has_no_spread(caltech_dir, tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 from dataclasses import replace
 
 import h5py
@@ -148,11 +149,21 @@ def test_a_file_with_more_scales_serves_if_it_is_complete(tmp_path):
 
 
 def test_only_one_writer(tmp_path):
-    with writer(tmp_path / "f.h5", ["a"]):
-        with pytest.raises(StoreError, match="another process is writing it"):
-            writer(tmp_path / "f.h5", ["a"])
-    with writer(tmp_path / "f.h5", ["a"]):
-        pass  # free again
+    """A second one waits, and finds what the first has written."""
+    path, found = tmp_path / "f.h5", []
+
+    def second():
+        with writer(path, ["a", "b"]) as file:
+            found.append(file.missing(["a", "b"]))
+
+    thread = threading.Thread(target=second)
+    with writer(path, ["a"]) as first:
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive() and not found
+        first.write(["a"], np.zeros((1, 2, 4)), [(9, 9)], [100])
+    thread.join(10)
+    assert found == [{"b"}]
 
 
 def _write_until_killed(path, ids, ready):

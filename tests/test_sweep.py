@@ -1,5 +1,8 @@
 """The variants of a sweep, and its table."""
 
+import csv
+import io
+
 import pytest
 from record_maker import PAPER_PROTOCOL, make_record
 
@@ -81,15 +84,28 @@ def test_the_table_has_a_line_a_setting_best_first():
         "256 384   average     84.0 ± 0.4                           -1.0\n"
         "256                   81.0 ± 0.4                           -4.0\n"
         "\n"
-        "Same in all lines: net vgg16@released Caffe model, L2 per scale no, mirror yes.\n"
+        "Same in all lines: net vgg16@released Caffe model, mirror yes, splits 3, images 9144.\n"
     )
 
 
-@pytest.mark.parametrize("form", ["md", "csv", "latex"])
+def test_csv_has_raw_columns():
+    records = [record(0.81, mirror=False), record(0.85, mirror=True)]
+    lines = list(csv.DictReader(io.StringIO(render_sweep(records, "csv"))))
+    assert [line["value"] for line in lines] == ["81.0", "85.0"]
+    assert lines[0]["spread"] == "0.4" and lines[0]["mirror"] == "no"
+    assert lines[0]["benchmark"] == "caltech101" and lines[0]["limited"] == "False"
+
+
+@pytest.mark.parametrize("form", ["md", "latex"])
 def test_the_table_in_other_forms(form):
     records = [record(0.81, mirror=False), record(0.85, mirror=True)]
     text = render_sweep(records, form)
     assert "85.0 ± 0.4" in text and "-4.0" in text and "mirror" in text
+
+
+def test_other_splits_make_another_table():
+    other = make_record(splits_sha256="other")
+    assert render_sweep([record(0.8), other], "table").count("to best") == 2
 
 
 def test_each_benchmark_has_its_table():

@@ -11,6 +11,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -46,7 +47,11 @@ def find_archives(folder: Path, content: str, names: Sequence[Sequence[str]]) ->
     by_name = {path.name: path for path in files}
     present = [[by_name[name] for name in part if name in by_name] for part in names]
     named = [archives[0] for archives in present if archives]
-    return named or [archive for archive in files if _holds(archive, content)]
+    return named or [
+        archive
+        for archive in files
+        if _holds(archive, content, archive.stat().st_size, archive.stat().st_mtime_ns)
+    ]
 
 
 def unpack(archives: Sequence[Path], content: str, cache: Path) -> Path:
@@ -181,7 +186,9 @@ def _tar_entries(tar: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO | None]]:
         pass
 
 
-def _holds(archive: Path, content: str) -> bool:
+@lru_cache
+def _holds(archive: Path, content: str, size: int, mtime_ns: int) -> bool:
+    """Whether there is such a folder in it; looked up once for an archive of this size and time."""
     limit = None if archive.suffix == ".tar" else NUM_ENTRIES_LOOKED_AT
     try:
         for path, stream in itertools.islice(_entries(archive), limit):

@@ -16,9 +16,14 @@ from vggfeat.records import Record
 # Points of a protocol, as columns of the published rows and keys of a record's protocol. A number
 # measured with other classes, other training or other test sets answers another question; the
 # rest moves it a little.
-DECISIVE = ("classes", "train_per_class", "trained_on", "scored_on")
+DECISIVE = ("classes", "train_per_class", "trained_on", "scored_on", "classifier")
 SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
-VARIED = ("scales", "aggregate", "scale_l2", "mirror", "splits", "seed", "difficult", "box_margin")
+VARIED = (
+    "scales", "aggregate", "scale_l2", "mirror", "splits", "seed", "images", "background",
+    "difficult", "box_margin",
+)  # fmt: skip
+OF_FEATURES = ("exif", "precision", "dtype")  # what can be varied in the extraction
+
 MINOR = ("test_per_class", "splits", "images", "scales", "aggregate", "mirror")
 
 
@@ -61,8 +66,8 @@ def compare(records: Sequence[Record], published: Sequence[dict[str, str]]) -> l
     rows = []
     for name in benchmarks:
         known = [row for row in published if row["benchmark"] == name]
-        nets = {record.net for record in records if record.benchmark == name}
-        shown = [row for row in known if row["kind"] in SHOWN or row["network"] in nets]
+        beside = [_of_same_net(r, known) for r in records if r.benchmark == name]
+        shown = [row for row in known if row["kind"] in SHOWN or row in beside]
         rows += [_published_row(row, measured[name]) for row in shown]
     for name in benchmarks:
         known = [row for row in published if row["benchmark"] == name]
@@ -107,14 +112,29 @@ def _measured_row(record: Record, published: Sequence[dict[str, str]]) -> Row:
         comparison=comparison,
         reasons=reasons,
         limited=record.limited,
-        settings={name: _stated(record.protocol.get(name, "")) for name in VARIED}
-        | {name: _of_nets(record, name) for name in ("precision", "dtype")},
+        settings=settings_of(record),
     )
 
 
+def settings_of(record: Record) -> dict[str, str]:
+    """What a user can vary and the net's name does not tell, as text."""
+    stated = {name: _stated(record.protocol.get(name, "")) for name in VARIED}
+    return stated | {name: _of_nets(record, name) for name in OF_FEATURES}
+
+
 def _of_same_net(record: Record, published: Sequence[dict[str, str]]) -> dict[str, str] | None:
-    """The published row of the record's net, one by the record's own metric if there is one."""
-    rows = [row for row in published if row["network"] == record.net]
+    """The published row of the record's nets, one by the record's own metric if there is one.
+
+    Later rows are of one network with the weights of many, so there the weights must be the same.
+    """
+    nets = sorted(record.net.split("+"))
+    weights = {net["weights"] for net in record.nets}
+    rows = [
+        row
+        for row in published
+        if sorted(row["network"].split("+")) == nets
+        and (row["kind"] != "later" or weights == {row["weights"]})
+    ]
     rows.sort(key=lambda row: (row["metric"] != record.metric, row["metric"] not in record.metrics))
     return rows[0] if rows else None
 
@@ -134,18 +154,29 @@ def _judge(
         decisive.append(f"metric {record.metric}, published {reference['metric']}")
     decisive += _differences(record, reference, DECISIVE)
     minor = _differences(record, reference, MINOR)
+    if not reference["train_per_class"]:
+        # Then the number of pictures decides how many are trained on.
+        fewer = _differences(record, reference, ("images",))
+        decisive, minor = decisive + fewer, [point for point in minor if point not in fewer]
+    if _of_nets(record, "exif") == "True":
+        minor.append("pictures turned by their EXIF orientation")
     if reference["metric"] != record.metric and reference["metric"] in record.metrics:
         minor.append(f"compared in {reference['metric']}, the rule of the published number")
     if is_same_net and not decisive:
         weights = " and ".join(dict.fromkeys(net["weights"] for net in record.nets))
         if weights != reference["weights"]:
             minor.append(f"weights {weights}, published {reference['weights']}")
+    if leaks := record.protocol.get("leaks"):
+        minor.append(f"{leaks} test pictures are training pictures too")
     if record.skipped:
         minor.append(f"skipped pictures: {len(record.skipped)}")
     other_net = () if is_same_net else ("no published number for this net",)
     if decisive:
         return "not comparable", (*decisive, *minor, *other_net)
-    return "near" if minor else "same", (*minor, *other_net)
+    if minor or not is_same_net:
+        return "near" if minor else "same", (*minor, *other_net)
+    # A published row states less than a record does.
+    return "same", (f"as far as stated: {reference['notes']}",)
 
 
 def _of_nets(record: Record, name: str) -> str:
@@ -164,7 +195,9 @@ def _differences(record: Record, reference: dict[str, str], points: Sequence[str
     for point in points:
         ours, theirs = _stated(record.protocol.get(point)), reference[point]
         if theirs and ours != theirs:
-            found.append(f"{point.replace('_', ' ')} {ours}, published {theirs}")
+            left_out = record.protocol.get("left_out") if point == "classes" else None
+            without = f" (without {', '.join(left_out)})" if left_out else ""
+            found.append(f"{point.replace('_', ' ')} {ours}{without}, published {theirs}")
     return found
 
 

@@ -164,7 +164,7 @@ def extract(
     The file lies in `folder` under a name that follows from its conditions; only what is missing
     is extracted, and what is done stays done whatever happens. Raises PictureError at a picture
     that cannot be read unless options.on_error is "skip", OptionError if a scale is too small for
-    the net, StoreError if the file is damaged or in use.
+    the net, StoreError if the file is damaged.
     """
     check_scales(network, options)
     started = time.monotonic()

@@ -4,6 +4,8 @@ The library raises these; only the command line turns them into text and an exit
 """
 
 import difflib
+import errno
+import os
 from collections.abc import Iterable
 
 
@@ -55,7 +57,13 @@ class OptionError(VggfeatError):
 
 def in_one_line(error: VggfeatError | OSError) -> str:
     """What a user is told of an error."""
-    if isinstance(error, OSError):
-        reason = (error.strerror or str(error)).splitlines()[0]
-        return f"{reason}: {error.filename}" if error.filename else reason
-    return " ".join(str(error).split("\n"))
+    if not isinstance(error, OSError):
+        return " ".join(str(error).split("\n"))
+    # HDF5 tells a full disk in the middle of a long text of its own.
+    full = error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
+    reason = os.strerror(errno.ENOSPC) if full else error.strerror or str(error).splitlines()[0]
+    where = f": {error.filename}" if error.filename else ""
+    advice = "Free some space, or choose another --cache-dir or --out." if full else ""
+    if error.errno in (errno.EACCES, errno.EROFS):
+        advice = "Choose another folder: --cache-dir and --out name those that are written to."
+    return f"{reason}{where}. {advice}" if advice else f"{reason}{where}"

@@ -66,6 +66,14 @@ class Source:
         """What the file is called here."""
         return urlsplit(self.url).path.rsplit("/", 1)[-1]
 
+    def matches(self, path: Path) -> bool:
+        """Whether a file is this one, to the last byte. Raises OSError."""
+        if self.size is not None and path.stat().st_size != self.size:
+            return False
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, self.algorithm).hexdigest()
+        return digest.startswith(self.digest)
+
     def part(self, folder: Path) -> Path:
         """Where its bytes gather. The same for every mirror of the file."""
         return folder / f".{self.name}.{self.digest[:8]}.part"

@@ -27,7 +27,6 @@ def making(target: Path) -> Iterator[None]:
         lock.acquire()
     try:
         yield
-        # Only after a success: whoever comes now, with this lock or a new one, finds the target.
-        path.unlink(missing_ok=True)
     finally:
+        path.unlink(missing_ok=True)  # so that no trace is left in a folder of the user's
         lock.release()

@@ -18,6 +18,7 @@ then, once those are on disk, their `done`.
 import glob
 import hashlib
 import json
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -32,6 +33,8 @@ import numpy as np
 
 from vggfeat.errors import StoreError
 from vggfeat.files import new_path
+
+log = logging.getLogger(__name__)
 
 SCHEMA_VERSION = 1
 COMMIT_EVERY_S = 1.0  # what a crash can cost
@@ -187,8 +190,8 @@ class FeatureWriter:
     """The one writer of a feature file; a `with` block that creates, extends and fills it.
 
     dim is D; file_bytes maps every id that shall have a row to the size of its picture's file;
-    weights_name and versions go into the attributes. Others may read the file meanwhile. Raises
-    StoreError if another process writes it or it was made under other conditions.
+    weights_name and versions go into the attributes. Others may read the file meanwhile; a second
+    writer waits for the first. Raises StoreError if it was made under other conditions.
     """
 
     def __init__(
@@ -204,13 +207,12 @@ class FeatureWriter:
         self._pending: list[int] = []
         self._committed_at = time.monotonic()
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = filelock.FileLock(f"{path}.lock", blocking=False)
+        self._lock = filelock.FileLock(f"{path}.lock")
         try:
-            self._lock.acquire()
+            self._lock.acquire(blocking=False)
         except filelock.Timeout:
-            raise StoreError(
-                f"{path}: another process is writing it. Wait for it to end, then run this again."
-            ) from None
+            log.info("another process is writing %s: waiting for it", path)
+            self._lock.acquire()
         try:
             _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
             self._file = _open(path, "r+")

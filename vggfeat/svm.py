@@ -119,8 +119,8 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
             class_weight=self.class_weight,
             tol=self.tol,
             max_iter=self.max_iter,
-            # The dual solver draws from one random generator for all threads, so that the bits
-            # would depend on how these take turns. The primal one draws nothing, and is as fast.
+            # The dual solver, up to twice as fast on wide data, draws from one random generator for
+            # all threads, so that the bits would depend on how these take turns.
             dual=False,
         ).fit(X, signs)
 

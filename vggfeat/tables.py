@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import pandas as pd
 
-from vggfeat.comparison import Row
+from vggfeat.comparison import Row, settings_of
 from vggfeat.records import Record
 
 MARKS = {"same": "=", "near": "~", "not comparable": "x", "": ""}
@@ -27,8 +27,6 @@ def render(rows: Sequence[Row], form: str) -> str:
 def _formatted(
     header: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str], form: str
 ) -> str:
-    if form == "csv":
-        return pd.DataFrame(lines, columns=header).to_csv(index=False)
     if form == "latex":
         table = pd.DataFrame(lines, columns=header).to_latex(index=False, escape=True)
         return table + "".join(f"% {note}\n" for note in notes)
@@ -39,13 +37,16 @@ def _formatted(
 
 
 def render_sweep(records: Sequence[Record], form: str) -> str:
-    """A line a record with the settings that differ, best first; a table for each benchmark.
+    """A line a record with the settings that differ, best first; a table for each set of splits.
 
     The last column is the difference to the best, in percent points.
     """
+    if form == "csv":
+        return _sweep_csv(records)
     tables = []
-    for benchmark in dict.fromkeys(record.benchmark for record in records):
-        of_it = [record for record in records if record.benchmark == benchmark]
+    # Numbers of other splits or classes do not belong into one ranking.
+    for what in dict.fromkeys((r.benchmark, r.splits_sha256, r.limited) for r in records):
+        of_it = [r for r in records if (r.benchmark, r.splits_sha256, r.limited) == what]
         of_it.sort(key=lambda r: (-r.metrics[r.metric]["value"], *_settings(r).values()))
         settings = [_settings(record) for record in of_it]
         # Where one scale is used there is nothing to combine, which is no variant of its own.
@@ -53,15 +54,36 @@ def render_sweep(records: Sequence[Record], form: str) -> str:
         varied = [name for name in values if len(values[name]) > 1] or ["net"]
         best = of_it[0]
         metric = METRIC_NAMES.get(best.metric, best.metric)
-        header = [*varied, f"{best.title}, {metric} (%)", "to best"]
+        header = [
+            *(name.replace("_", " ") for name in varied),
+            f"{best.title}, {metric} (%)",
+            "to best",
+        ]
         lines = [
             [*(stated[name] for name in varied), _value(record), f"{_to(best, record):+.1f}"]
             for record, stated in zip(of_it, settings, strict=True)
         ]
-        same = [f"{name} {min(values[name])}" for name in values if len(values[name]) == 1]
-        note = f"Same in all lines: {', '.join(same)}"
-        tables.append(_formatted(header, lines, [f"{note}."], form))
+        same = [
+            f"{name.replace('_', ' ')} {min(values[name])}"
+            for name in values
+            if len(values[name]) == 1
+        ]
+        notes = [f"Same in all lines: {', '.join(same)}."] if same else []
+        tables.append(_formatted(header, lines, notes, form))
     return "\n".join(tables)
+
+
+def _sweep_csv(records: Sequence[Record]) -> str:
+    lines = []
+    for record in records:
+        metric = record.metrics[record.metric]
+        lines.append(
+            {"benchmark": record.benchmark, "metric": record.metric}
+            | {name: 100 * metric[name] if metric[name] else None for name in ("value", "spread")}
+            | {"limited": record.limited, "splits_sha256": record.splits_sha256}
+            | _settings(record)
+        )
+    return pd.DataFrame(lines).to_csv(index=False)
 
 
 def _value(record: Record) -> str:
@@ -71,26 +93,17 @@ def _value(record: Record) -> str:
 
 
 def _to(best: Record, record: Record) -> float:
-    values = [r.metrics[r.metric]["value"] for r in (record, best)]
-    return 100 * (values[0] - values[1])
+    """The difference of the values as they are printed."""
+    values = [round(100 * r.metrics[r.metric]["value"], 1) for r in (record, best)]
+    return values[0] - values[1]
 
 
 def _settings(record: Record) -> dict[str, str]:
     """What a sweep may vary, as text."""
-    protocol = record.protocol
-    scales = protocol["scales"]
-    alone = len(scales) == 1  # nothing is combined
-    return {
-        "net": record.method,
-        "scales": " ".join(map(str, scales)),
-        "aggregate": "" if alone else protocol["aggregate"],
-        "L2 per scale": "" if alone else _yes_or_no(protocol.get("scale_l2", False)),
-        "mirror": _yes_or_no(protocol["mirror"]),
-    }
-
-
-def _yes_or_no(value: bool) -> str:
-    return "yes" if value else "no"
+    settings = {"net": record.method} | settings_of(record)
+    if len(record.protocol["scales"]) == 1:  # then nothing is combined
+        settings |= {"aggregate": "", "scale_l2": ""}
+    return settings
 
 
 def _wide(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[str]]:

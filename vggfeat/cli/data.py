@@ -33,10 +33,10 @@ def ls(data_dir: Path | None) -> None:
 
     places = folders(data_dir)
     for name, entry in BENCHMARKS.items():
-        found = entry.dataset.locate(places) or f"not in {places.data}"
-        where = found if not isinstance(found, list) else ", ".join(map(str, found))
+        found = entry.dataset.locate(places) if entry.in_paper else "embedded"
+        where = ", ".join(map(str, found)) if isinstance(found, list) else found
         about = f"{entry.num_pictures:,} pictures, {entry.about}"
-        click.echo(f"{name:<20} {about:<80} {where}")
+        click.echo(f"{name:<20} {about:<76} {where or f'not in {places.data}'}")
 
 
 @datasets.command()
@@ -90,8 +90,7 @@ def verify(
     Without names, every benchmark whose data is there. Exit status 1 if something differs.
     """
     with importing():
-        from vggfeat.benchmarks.catalogue import BENCHMARKS, entry_of, load_benchmark
-        from vggfeat.benchmarks.verification import counts
+        from vggfeat.benchmarks.catalogue import BENCHMARKS, entry_of
     from vggfeat.folders import folders
 
     set_up_messages(quiet)
@@ -102,28 +101,43 @@ def verify(
     names = names or [name for name, entry in in_paper.items() if entry.dataset.locate(places)]
     if not names:
         raise click.ClickException(f"{places.data}: holds none of the datasets.")
-    differing = []
-    for name in dict.fromkeys(names):
-        benchmark = load_benchmark(name, places=places, offline=True)
-        compared = counts(benchmark)
-        different = [count for count in compared if count.found != count.known]
-        click.echo(f"{name}: {len(compared) - len(different)} of {len(compared)} counts as known")
-        for count in different[:NUM_DIFFERENCES_TOLD]:
-            what = f"{count.set}, {count.name}" if count.name else count.set
-            click.echo(f"  {what}: {count.found:,} found, {count.known:,} known")
-        if len(different) > NUM_DIFFERENCES_TOLD:
-            click.echo(f"  and {len(different) - NUM_DIFFERENCES_TOLD} more")
-        leaks = benchmark.leaks()
-        click.echo(f"  {len(leaks) or 'no'} test pictures are training pictures too")
-        for leak in leaks[:NUM_DIFFERENCES_TOLD]:
-            click.echo(f"  split {leak.split}: {leak.test} is {leak.train}")
-        if different or leaks:
-            differing.append(name)
-    if differing:
+    sound = [_is_sound(name, places) for name in dict.fromkeys(names)]
+    if not all(sound):
+        wrong = [name for name, ok in zip(dict.fromkeys(names), sound, strict=True) if not ok]
         raise click.ClickException(
-            f"not as distributed, or leaking: {', '.join(differing)}. Records say how many pictures"
+            f"not as distributed, or leaking: {', '.join(wrong)}. Records say how many pictures"
             " they were measured on."
         )
+
+
+def _is_sound(name: str, places) -> bool:
+    """Tell what differs from the dataset as distributed; whether nothing does."""
+    from vggfeat.benchmarks.catalogue import BENCHMARKS, load_benchmark
+    from vggfeat.benchmarks.verification import counts
+    from vggfeat.errors import VggfeatError
+
+    dataset = BENCHMARKS[name].dataset
+    altered = dataset.altered(places)
+    for path in altered:
+        click.echo(f"{name}: {path} is not the file as distributed")
+    try:
+        benchmark = load_benchmark(name, places=places, offline=True)
+    except VggfeatError as error:
+        click.echo(f"{name}: {error}")
+        return False
+    compared = counts(benchmark)
+    different = [count for count in compared if count.found != count.known]
+    click.echo(f"{name}: {len(compared) - len(different)} of {len(compared)} counts as known")
+    for count in different[:NUM_DIFFERENCES_TOLD]:
+        what = f"{count.set}, {count.name}" if count.name else count.set
+        click.echo(f"  {what}: {count.found:,} found, {count.known:,} known")
+    if len(different) > NUM_DIFFERENCES_TOLD:
+        click.echo(f"  and {len(different) - NUM_DIFFERENCES_TOLD} more")
+    leaks = benchmark.leaks
+    click.echo(f"  {len(leaks) or 'no'} test pictures are training pictures too")
+    for leak in leaks[:NUM_DIFFERENCES_TOLD]:
+        click.echo(f"  split {leak.split}: {leak.test} is {leak.train}")
+    return not (altered or different or leaks)
 
 
 @datasets.command()

@@ -42,16 +42,22 @@ from vggfeat.progress import ProgressDisplay
     type=click.Choice(["ignore", "negative"]),
     default="ignore",
     show_default=True,
-    help="VOC: what a picture with difficult instances only is in training.",
+    help="VOC classification: what a picture with difficult instances only is in training.",
 )
 @split_options
 @click.option(
     "--sweep",
     type=Names(),
     default="",
-    help="Measure every combination along these axes: scales, aggregate, scale_l2, mirror, relu.",
+    help="Measure every combination along these axes: scales (all, pairs, single ones), aggregate,"
+    " scale_l2, mirror, relu.",
 )
-@click.option("--dry-run", is_flag=True, help="Say what would be done; fetch and measure nothing.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Say what would be done and how long it may take. Nothing is fetched or measured; archives"
+    " that are there are unpacked.",
+)
 @out
 @format_
 def bench(
@@ -81,8 +87,11 @@ def bench(
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
     job = _job(benchmarks, nets, options)
     if dry_run:
-        for line in planning.plan(job, out):
+        plan = planning.Plan(job, out)
+        for line in plan.lines():
             click.echo(line)
+        if plan.num_impossible:
+            raise click.ClickException(f"{plan.num_impossible} benchmarks cannot be measured.")
         return
     _bench(job, out, form, options["quiet"])
 

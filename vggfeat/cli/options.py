@@ -38,7 +38,9 @@ class Names(click.ParamType):
     name = "NAME,NAME,..."
 
     def convert(self, value: Any, parameter, context) -> tuple[str, ...]:
-        return value if isinstance(value, tuple) else tuple(filter(None, value.split(",")))
+        if isinstance(value, tuple):
+            return value
+        return tuple(name for part in value.split(",") if (name := part.strip()))
 
 
 def together(*decorators: Callable) -> Callable:
@@ -76,13 +78,6 @@ data_options = together(
         help="Caltech: count the background or clutter folder as a class.",
     ),
     click.option(
-        "--box-margin",
-        type=float,
-        default=0.0,
-        show_default=True,
-        help="Actions: added on every side of a person's box, as a share of the box's sides.",
-    ),
-    click.option(
         "--limit",
         type=int,
         metavar="N",
@@ -109,10 +104,25 @@ extraction_options = together(
     ),
     data_dir,
     click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files."),
-    click.option("--scales", type=Numbers(), help="Shortest sides in pixels."),
-    click.option("--mirror/--no-mirror", default=None, help="Average with mirrored pictures."),
+    click.option(
+        "--scales",
+        type=Numbers(),
+        help="Shortest sides in pixels; each benchmark has the paper's by default.",
+    ),
+    click.option(
+        "--mirror/--no-mirror",
+        default=None,
+        help="Average with mirrored pictures, as the paper does (the default).",
+    ),
     click.option("--exif", is_flag=True, help="Turn pictures as their EXIF orientation says."),
     data_options,
+    click.option(
+        "--box-margin",
+        type=float,
+        default=0.0,
+        show_default=True,
+        help="Actions: added on every side of a person's box, as a share of the box's sides.",
+    ),
     click.option(
         "--on-error",
         type=click.Choice(["stop", "skip"]),
