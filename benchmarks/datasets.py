@@ -1,6 +1,7 @@
 """The datasets as distributed: where they are, how they are fetched, which folder they make."""
 
 import logging
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,10 +47,9 @@ class Dataset:
     def altered(self, folders: Folders) -> list[Path]:
         """Archives that have a distributed name and other content; reads them through."""
         found = self.locate(folders)
-        sources = {source.name: source for part in self.parts for source in part}
         archives = found if isinstance(found, list) else []
-        named = [path for path in archives if path.name in sources]
-        return [path for path in named if not sources[path.name].matches(path)]
+        named = [path for path in archives if path.name in self._sources]
+        return [path for path in named if not self._sources[path.name].matches(path)]
 
     def missing(self, folders: Folders) -> list[tuple[Source, ...]]:
         """The parts that would have to be fetched."""
@@ -68,7 +68,7 @@ class Dataset:
         for part in self.missing(folders):
             place = next((p for p in self._places(folders) if self._has_part(p)), folders.data)
             try:
-                download(part, place, offline=offline, progress=progress)
+                download(part, place, offline=offline, progress=_in_megabytes(progress))
             except DownloadError as error:
                 failures.append(str(error))
         if failures:
@@ -91,10 +91,18 @@ class Dataset:
             for archive in self.unused(folders):
                 log.info("%s is not used, as %s is there. Unpack it into that.", archive, found)
             return found
+        for path in found:
+            source, size = self._sources.get(path.name), path.stat().st_size
+            if source and source.size not in (None, size):
+                log.warning("%s has %d bytes, %d as distributed", path, size, source.size)
         root = unpack(found, self.folder, folders.unpacked)
         while not self._is_whole(root) and (root / self.folder).is_dir():
             root = root / self.folder
         return root
+
+    @property
+    def _sources(self) -> dict[str, Source]:
+        return {source.name: source for part in self.parts for source in part}
 
     def _places(self, folders: Folders) -> list[Path]:
         return [folders.data, folders.data / self.name]
@@ -228,6 +236,15 @@ VOC2012 = Dataset(
     ),
     by_hand=("VOC2012test.tar",),
 )
+
+
+def _in_megabytes(progress: Progress) -> Progress:
+    def tell(label: str, done: int, total: int) -> None:
+        progress(f"{label}, MB", math.ceil(done / 1e6), math.ceil(total / 1e6))
+
+    return tell
+
+
 DATASETS = {data.name: data for data in (CALTECH101, CALTECH256, VOC2007, VOC2012)}
 
 

@@ -147,7 +147,9 @@ class Plan:
             planned = self.planned.setdefault(_file(entry.dataset.name, network, options), set())
             counts.append(len(ids - planned))
             planned |= ids
-        return f"{entry.num_pictures:,} pictures; {self._added(networks, options, counts)}"
+        added = self._added(networks, options, counts)
+        limited = " (all of them, --limit not counted)" if self.job.data.limit else ""
+        return f"{entry.num_pictures:,} pictures{limited}; {added}"
 
     def _added(
         self, networks: Sequence[Network], options: Extraction, counts: Sequence[int]

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from vggfeat import networks
 from vggfeat.cli import main
 from vggfeat.cli.data import datasets
+from vggfeat.progress import ProgressDisplay
 
 BENCH = ("bench", "caltech101", "--scales", "32,48", "--splits", "2", "--offline")
 
@@ -220,6 +221,16 @@ def test_progress_is_plain_lines_when_stderr_is_no_terminal(bench):
     stderr = bench().stderr
     assert f"extracting {NARROW}: 111 of 111" in stderr
     assert "\r" not in stderr and "\x1b" not in stderr
+
+
+def test_a_total_that_is_not_known_is_told_now_and_then(capsys, monkeypatch):
+    display = ProgressDisplay(quiet=False)
+    for done in range(100):
+        display("fetching", done, 0)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(ProgressDisplay, "EVERY_S", 0.0)
+    display("fetching", 100, 0)
+    assert capsys.readouterr().err.startswith("fetching: 100 of ?")
 
 
 def test_an_out_folder_that_cannot_be_written_is_told_before_any_work(run, caltech_dir, tmp_path):

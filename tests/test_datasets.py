@@ -91,6 +91,29 @@ def test_the_two_archives_of_voc_2007_make_one_folder(tmp_path):
     assert files_below(root) == sorted(files_below(trainval) + files_below(test))
 
 
+def test_an_archive_of_another_size_than_distributed_is_told(tmp_path, caplog):
+    pack(
+        write(CALTECH256, tmp_path / "a"), tmp_path / "256_ObjectCategories.tar", CALTECH256.folder
+    )
+    places = Folders(tmp_path, tmp_path / "cache")
+    CALTECH256.open(places, offline=True)
+    assert "1183006720 as distributed" in caplog.text
+    assert CALTECH256.altered(places) == [tmp_path / "256_ObjectCategories.tar"]
+
+
+def test_archives_may_lie_in_two_places(tmp_path):
+    """DATA and DATA/voc2007, as a download into the first may find the other put there by hand."""
+    places = Folders(tmp_path / "data", tmp_path / "cache")
+    (places.data / "voc2007").mkdir(parents=True)
+    trainval = write(VOC2007, tmp_path / "trainval", train=5, val=5)
+    write_devkit(tmp_path / "test", CLASSES, {"test": 5}, first=11)
+    pack(trainval, places.data / "VOCtrainval_06-Nov-2007.tar", "VOCdevkit/VOC2007")
+    test = places.data / "voc2007" / "VOCtest_06-Nov-2007.tar"
+    pack(tmp_path / "test", test, "VOCdevkit/VOC2007")
+    assert not VOC2007.missing(places)
+    assert len(files_below(VOC2007.open(places, offline=True) / "JPEGImages")) == 15
+
+
 def test_half_an_archive_is_named(data, tmp_path):
     for part in data.parts:
         pack(write(data, tmp_path / "whole"), tmp_path / part[0].name, f"x/{data.folder}")
@@ -182,7 +205,9 @@ def test_every_dataset_can_be_fetched(data, tmp_path, server):
     small = replace(data, parts=tuple(parts))
     places = Folders(tmp_path / "data", tmp_path / "cache")
     assert small.missing(places) == list(small.parts)
-    root = small.open(places)
+    told = []
+    root = small.open(places, progress=lambda *progress: told.append(progress))
+    assert told[-1] == (f"fetching {parts[-1][0].name}, MB", 1, 1)
     assert files_below(root) == files_below(original)
     assert not small.missing(places)
     shutil.rmtree(tmp_path / "served")

@@ -158,7 +158,7 @@ def test_the_benchmarks_solver_reaches_the_objective_on_wide_data(C):
 
 def test_threads_do_not_change_the_bits():
     """Wide data, many classes: with liblinear's dual solver two runs in threads differ."""
-    X, y = problem(n=150, d=400, K=12)
+    X, y = problem(n=120, d=300, K=8)
     first, second = (OneVsRestSVM(C=1.0, n_jobs=2).fit(X, y) for _ in range(2))
     alone = OneVsRestSVM(C=1.0).fit(X, y)
     assert np.array_equal(first.coef_, second.coef_) and np.array_equal(first.coef_, alone.coef_)
