@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.devkit import Devkit, check_disjoint
-from vggfeat.benchmarks.protocol import Benchmark, DataOptions
+from vggfeat.benchmarks.options import DataOptions
+from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.benchmarks.voc import (
     VERSION,

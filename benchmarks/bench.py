@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from vggfeat import records
 from vggfeat.backbones import Network, load_network, parse, split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.catalogue import entry_of, load_benchmark
-from vggfeat.benchmarks.protocol import Benchmark, DataOptions, Settings, choose_settings
+from vggfeat.benchmarks.options import DataOptions, Settings
+from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.benchmarks.verification import counts
 from vggfeat.descriptors import Extracted, Extraction, Progress, check_scales, extract
 from vggfeat.errors import VggfeatError, in_one_line
@@ -34,7 +36,7 @@ class Job:
     folders: Folders
     data: DataOptions = field(default_factory=DataOptions)
     offline: bool = False
-    settings: Mapping[str, Any] = field(default_factory=dict)  # for choose_settings
+    settings: Mapping[str, Any] = field(default_factory=dict)  # for Benchmark.settings
     sweep: Sequence[str] = ()  # axes, see sweep.AXES
     command: str = ""
 
@@ -61,14 +63,14 @@ class Measurement:
     def nets(self) -> str:
         return "+".join(network.label for network in self.networks)
 
-    @property
+    @cached_property
     def path(self) -> Path:
         """Where its record lies or will lie."""
         net = "+".join(network.name for network in self.networks)
         key = self.benchmark.key(self.networks, self.settings)
         return records.path_of(self.out, self.benchmark.name, net, key)
 
-    @property
+    @cached_property
     def archive_path(self) -> Path:
         """Where the archive for the evaluation server lies or will lie."""
         net = "+".join(network.name for network in self.networks)
@@ -129,7 +131,7 @@ def measurements(
         name, options=job.data, places=job.folders, offline=job.offline, progress=progress
     )
     _tell_notes(benchmark)
-    chosen = choose_settings(benchmark, **job.settings)
+    chosen = benchmark.settings(**job.settings)
     return [
         Measurement(benchmark=benchmark, networks=networks, settings=settings, out=out)
         for networks in fusions
@@ -146,7 +148,7 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
             name, options=job.data, places=job.folders, offline=job.offline, progress=progress
         )
         _tell_notes(benchmark)
-        settings = choose_settings(benchmark, **job.settings)
+        settings = benchmark.settings(**job.settings)
         for network in {(net.name, net.weights_identity): net for net in networks}.values():
             yield (
                 benchmark.name,

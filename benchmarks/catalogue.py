@@ -10,7 +10,8 @@ from vggfeat.benchmarks.actions import PICTURE_AND_BOX, WHOLE_PICTURE, actions_b
 from vggfeat.benchmarks.caltech import CALTECH101, CALTECH256
 from vggfeat.benchmarks.class_folders import class_folder_benchmark
 from vggfeat.benchmarks.embedded import EmbeddedDataset
-from vggfeat.benchmarks.protocol import Benchmark, DataOptions
+from vggfeat.benchmarks.options import DataOptions
+from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.benchmarks.voc import VOC2007, VOC2012, VOC_SCALES, voc_benchmark
 from vggfeat.errors import UnknownNameError
 from vggfeat.fetch import Progress

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.evaluation import Split
-from vggfeat.benchmarks.protocol import Benchmark, DataOptions
+from vggfeat.benchmarks.options import DataOptions
+from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.errors import DatasetError
 
 PROTOCOL_VERSION = 1

@@ -9,7 +9,7 @@ from vggfeat.backbones import Network, load_network, split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.bench import Job, Measurement, extraction_of, made, measurements
 from vggfeat.benchmarks.catalogue import Entry, entry_of
-from vggfeat.benchmarks.protocol import Settings
+from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.sweep import settings_of
 from vggfeat.descriptors import (
     Extraction,

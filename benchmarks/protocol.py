@@ -20,6 +20,7 @@ from vggfeat.backbones import Network
 from vggfeat.benchmarks import evaluation, multi_label, single_label
 from vggfeat.benchmarks.evaluation import Split, SplitResult
 from vggfeat.benchmarks.leaks import Leak, find_leaks
+from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.submission import Submission, archive
 from vggfeat.descriptors import (
     Extracted,
@@ -29,48 +30,10 @@ from vggfeat.descriptors import (
     extract,
     picture_bytes,
 )
-from vggfeat.errors import DatasetError, OptionError
+from vggfeat.errors import DatasetError
 from vggfeat.images import Crop, Picture
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
-
-MAX_SPLITS = 1000
-MAX_BOX_MARGIN = 10
-
-
-@dataclass(frozen=True, kw_only=True)
-class DataOptions:
-    """What a user may change in a benchmark's pictures, splits and labels."""
-
-    num_splits: int = 3  # where splits are random
-    seed: int = 0  # of random splits
-    background: bool = True  # Caltech: whether the background or clutter class counts as a class
-    difficult: str = "ignore"  # VOC: what pictures of difficult instances only are in training
-    box_margin: float = 0.0  # actions: added on every side of a box, as a share of its sides
-    limit: int | None = None  # pictures at most: of a class, or in VOC of a set
-
-    def __post_init__(self):
-        if not 1 <= self.num_splits <= MAX_SPLITS:
-            raise OptionError(f"splits must be from 1 to {MAX_SPLITS}; got {self.num_splits}.")
-        if self.limit is not None and self.limit < 2:
-            raise OptionError(
-                f"limit must be at least 2, one picture to train and one to test; got {self.limit}."
-            )
-        if self.difficult not in ("ignore", "negative"):
-            raise OptionError(f"difficult must be 'ignore' or 'negative'; got {self.difficult!r}.")
-        if not 0 <= self.box_margin <= MAX_BOX_MARGIN:
-            raise OptionError(
-                f"box margin must be from 0 to {MAX_BOX_MARGIN}; got {self.box_margin}."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How a measurement is made: extraction, and scale combination."""
-
-    extraction: Extraction
-    aggregate: Aggregate
-    scale_l2: bool = False  # normalise each scale before they are combined
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -147,6 +110,26 @@ class Benchmark:
     @property
     def is_multi_label(self) -> bool:
         return self.metric in metrics.AP_RULES
+
+    def settings(
+        self,
+        *,
+        scales: Sequence[int] | None = None,
+        mirror: bool | None = None,
+        aggregate: Aggregate | None = None,
+        scale_l2: bool = False,
+        **extraction: Any,
+    ) -> Settings:
+        """The published settings, with whatever is given in their place."""
+        return Settings(
+            extraction=Extraction(
+                scales=tuple(scales or self.scales),
+                mirror=self.mirror if mirror is None else mirror,
+                **extraction,
+            ),
+            aggregate=aggregate or self.aggregate,
+            scale_l2=scale_l2,
+        )
 
     def key(self, networks: Sequence[Network], settings: Settings) -> str:
         """The key of the record that `run` would make: everything that decides its numbers.
@@ -394,27 +377,6 @@ class Benchmark:
 def _rows_of(splits: Sequence[Split]) -> np.ndarray:
     parts = [part for s in splits for part in (s.train, s.validation, s.test)]
     return np.unique(np.concatenate(parts))
-
-
-def choose_settings(
-    benchmark: Benchmark,
-    *,
-    scales: Sequence[int] | None = None,
-    mirror: bool | None = None,
-    aggregate: Aggregate | None = None,
-    scale_l2: bool = False,
-    **extraction: Any,
-) -> Settings:
-    """The benchmark's published settings, with whatever is given in their place."""
-    return Settings(
-        extraction=Extraction(
-            scales=tuple(scales or benchmark.scales),
-            mirror=benchmark.mirror if mirror is None else mirror,
-            **extraction,
-        ),
-        aggregate=aggregate or benchmark.aggregate,
-        scale_l2=scale_l2,
-    )
 
 
 def _net_facts(

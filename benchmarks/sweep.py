@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from vggfeat.backbones import before_relu
-from vggfeat.benchmarks.protocol import Settings
+from vggfeat.benchmarks.options import Settings
 from vggfeat.errors import OptionError, UnknownNameError
 
 AXES = {

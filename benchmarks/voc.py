@@ -17,7 +17,8 @@ import numpy as np
 
 from vggfeat.benchmarks.devkit import Devkit, check_disjoint
 from vggfeat.benchmarks.evaluation import Split
-from vggfeat.benchmarks.protocol import Benchmark, DataOptions
+from vggfeat.benchmarks.options import DataOptions
+from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.errors import DatasetError
 

@@ -16,7 +16,7 @@ from vggfeat import images, store
 from vggfeat.backbones import load_network
 from vggfeat.benchmarks.actions import ACTIONS
 from vggfeat.benchmarks.catalogue import load_benchmark
-from vggfeat.benchmarks.protocol import DataOptions, choose_settings
+from vggfeat.benchmarks.options import DataOptions
 from vggfeat.benchmarks.scenes import write_devkit
 from vggfeat.errors import DatasetError, OptionError, PictureError
 from vggfeat.folders import Folders
@@ -43,7 +43,7 @@ def load(name, tmp_path, **options):
 
 
 def run(bench, folder, nets=(NARROW,)):
-    settings = choose_settings(bench, scales=(32, 48))
+    settings = bench.settings(scales=(32, 48))
     return bench.run([load_network(net) for net in nets], settings, features_dir=folder)
 
 
@@ -121,7 +121,7 @@ def test_image_and_box_are_stacked(people, tmp_path):
         mean = store.read(path, names, (32, 48)).mean(axis=1)
         parts.append(mean / np.linalg.norm(mean, axis=1, keepdims=True))
     expected = np.concatenate(parts, axis=1) / np.sqrt(2)
-    settings = choose_settings(bench, scales=(32, 48))
+    settings = bench.settings(scales=(32, 48))
     extracted = type("Extracted", (), {"path": path})
     found, _ = bench._vectors(bench.used_rows, [extracted], settings)
     np.testing.assert_allclose(found, expected, atol=1e-6)
@@ -135,7 +135,7 @@ def test_another_margin_is_another_measurement(people, tmp_path):
     keys = set()
     for margin in (0.0, 0.1, 0.5):
         bench = load("voc2012_actions_box", tmp_path, box_margin=margin)
-        keys.add(bench.key([load_network(NARROW)], choose_settings(bench, scales=(32,))))
+        keys.add(bench.key([load_network(NARROW)], bench.settings(scales=(32,))))
     assert len(keys) == 3
     with pytest.raises(OptionError, match="box margin must be from 0 to 10; got -1"):
         DataOptions(box_margin=-1)
@@ -154,7 +154,7 @@ def test_the_servers_archive_names_people(people, root, tmp_path, test_lists):
         for path in (root / "ImageSets" / "Action").glob("*_test.txt"):
             path.unlink()
     bench = load("voc2012_actions", tmp_path)
-    settings = choose_settings(bench, scales=(32, 48))
+    settings = bench.settings(scales=(32, 48))
     packed, num_unscored = bench.submit([load_network(NARROW)], settings, features_dir=tmp_path)
     assert num_unscored == 0
     test_names = (root / "ImageSets" / "Action" / "test.txt").read_text().split()

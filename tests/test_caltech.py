@@ -4,7 +4,7 @@ import pytest
 from conftest import write_classes, write_picture
 
 from vggfeat.benchmarks.catalogue import load_benchmark
-from vggfeat.benchmarks.protocol import DataOptions
+from vggfeat.benchmarks.options import DataOptions
 from vggfeat.folders import Folders
 
 

@@ -8,7 +8,7 @@ import pytest
 from conftest import write_classes
 
 from vggfeat.benchmarks.class_folders import ClassFolderProtocol, class_folder_benchmark
-from vggfeat.benchmarks.protocol import DataOptions
+from vggfeat.benchmarks.options import DataOptions
 from vggfeat.errors import DatasetError, OptionError
 
 PROTOCOL = ClassFolderProtocol(

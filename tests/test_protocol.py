@@ -12,7 +12,7 @@ from vggfeat import store
 from vggfeat.backbones import load_network
 from vggfeat.benchmarks.catalogue import load_benchmark
 from vggfeat.benchmarks.evaluation import C_GRID
-from vggfeat.benchmarks.protocol import DataOptions, choose_settings
+from vggfeat.benchmarks.options import DataOptions
 from vggfeat.errors import DatasetError
 from vggfeat.folders import Folders
 
@@ -31,7 +31,7 @@ def bench(caltech_dir, tmp_path):
 
 
 def run(bench, folder, nets=(NARROW,), **settings):
-    settings = choose_settings(bench, **({"scales": (32, 48)} | settings))
+    settings = bench.settings(**({"scales": (32, 48)} | settings))
     return bench.run([load_network(net) for net in nets], settings, features_dir=folder)
 
 
@@ -101,7 +101,7 @@ def test_what_is_told_of_the_pictures_decides_the_key(caltech_dir, tmp_path):
 
     def state():
         bench = load(caltech_dir, tmp_path, num_splits=1)
-        key = bench.key([load_network(NARROW)], choose_settings(bench, scales=(32,)))
+        key = bench.key([load_network(NARROW)], bench.settings(scales=(32,)))
         return bench.splits_sha256, bench.protocol["images"], key
 
     before = state()
@@ -122,7 +122,7 @@ def test_one_split_has_no_spread(caltech_dir, tmp_path):
 
 def test_whatever_decides_the_numbers_decides_the_key(bench, caltech_dir, tmp_path):
     def key(bench=bench, nets=(NARROW,), **settings):
-        settings = choose_settings(bench, **({"scales": (32,)} | settings))
+        settings = bench.settings(**({"scales": (32,)} | settings))
         return bench.key([load_network(net) for net in nets], settings)
 
     changed = [
@@ -165,7 +165,7 @@ def test_a_choice_at_the_end_of_the_grid_is_told(bench, tmp_path):
 
 
 def test_a_changed_picture_makes_another_key(bench):
-    settings = choose_settings(bench, scales=(32,))
+    settings = bench.settings(scales=(32,))
     networks = [load_network(NARROW)]
     before = bench.key(networks, settings)
     picture = bench.pictures[bench.ids[bench.splits[0].test[0]]]

@@ -7,7 +7,7 @@ import pytest
 from record_maker import PAPER_PROTOCOL, make_record
 
 from vggfeat.benchmarks import sweep
-from vggfeat.benchmarks.protocol import Settings
+from vggfeat.benchmarks.options import Settings
 from vggfeat.descriptors import Extraction
 from vggfeat.errors import OptionError, UnknownNameError
 from vggfeat.tables import render_sweep

@@ -15,7 +15,7 @@ from vggfeat import store
 from vggfeat.backbones import load_network
 from vggfeat.benchmarks.catalogue import load_benchmark
 from vggfeat.benchmarks.evaluation import C_GRID
-from vggfeat.benchmarks.protocol import DataOptions, choose_settings
+from vggfeat.benchmarks.options import DataOptions
 from vggfeat.benchmarks.scenes import write_devkit
 from vggfeat.benchmarks.voc import CLASSES
 from vggfeat.errors import DatasetError
@@ -63,7 +63,7 @@ def load(name, data, tmp_path, **options):
 
 
 def run(bench, folder, nets=(NARROW,), **settings):
-    settings = choose_settings(bench, **({"scales": (32, 48)} | settings))
+    settings = bench.settings(**({"scales": (32, 48)} | settings))
     return bench.run([load_network(net) for net in nets], settings, features_dir=folder)
 
 
@@ -182,7 +182,7 @@ def test_classes_without_positives_are_named_and_left_out(drawn, tmp_path):
 
 def test_the_servers_archive_is_trained_on_trainval(drawn, tmp_path):
     bench = load("voc2012", drawn, tmp_path)
-    settings = choose_settings(bench, scales=(32, 48))
+    settings = bench.settings(scales=(32, 48))
     networks = [load_network(NARROW)]
     packed, num_unscored = bench.submit(networks, settings, features_dir=tmp_path)
     assert num_unscored == 0
@@ -273,7 +273,7 @@ def test_a_test_picture_that_cannot_be_read_ranks_last(drawn, tmp_path):
 def test_labels_decide_the_key(data, tmp_path):
     def key():
         bench = load("voc2007", data, tmp_path)
-        return bench.key([load_network(NARROW)], choose_settings(bench, scales=(32,)))
+        return bench.key([load_network(NARROW)], bench.settings(scales=(32,)))
 
     before = key()
     path = data / "VOCdevkit" / "VOC2007" / "ImageSets" / "Main" / "dog_test.txt"
@@ -375,7 +375,7 @@ def test_the_real_slice_of_voc_2012(real_data, tmp_path):
     bench = load("voc2012", real_data / "data", tmp_path)
     assert {name: len(rows) for name, rows in bench.sets.items()} == {"train": 90, "val": 60}
     weights = real_data / "weights" / "squeezenet1_0_imagenet.safetensors"
-    settings = choose_settings(bench, scales=(128,), mirror=False)
+    settings = bench.settings(scales=(128,), mirror=False)
     network = load_network(f"squeezenet1_0@{weights}")
     record = bench.run([network], settings, features_dir=tmp_path)
     assert 0.4 < record.metrics["map_area"]["value"] < 0.8

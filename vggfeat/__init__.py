@@ -15,7 +15,7 @@ _HOMES = {
     "Extraction": "vggfeat.descriptors",
     "OneVsRestSVM": "vggfeat.svm",
     "VggfeatError": "vggfeat.errors",
-    "DataOptions": "vggfeat.benchmarks.protocol",
+    "DataOptions": "vggfeat.benchmarks.options",
     "extract": "vggfeat.descriptors",
     "load_benchmark": "vggfeat.benchmarks.catalogue",
     "load_network": "vggfeat.backbones",

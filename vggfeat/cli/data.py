@@ -166,7 +166,7 @@ def splits(
     """
     with importing():
         from vggfeat.benchmarks.catalogue import load_benchmark
-        from vggfeat.benchmarks.protocol import DataOptions
+        from vggfeat.benchmarks.options import DataOptions
     from vggfeat.folders import folders
 
     set_up_messages(quiet)

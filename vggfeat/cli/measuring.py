@@ -153,7 +153,7 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
 def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]):
     """The parsed options as what the library takes."""
     from vggfeat.benchmarks.bench import Job
-    from vggfeat.benchmarks.protocol import DataOptions
+    from vggfeat.benchmarks.options import DataOptions
     from vggfeat.folders import folders
 
     set_up_messages(options["quiet"])
