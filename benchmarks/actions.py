@@ -8,6 +8,7 @@ As in voc.py the test labels are not public: `val` is scored here, and the archi
 evaluation server is made where the test pictures are there.
 """
 
+import logging
 import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from vggfeat.benchmarks.options import DataOptions
 from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.benchmarks.voc import (
+    NO_ARCHIVE,
     VERSION,
     VOC_SCALES,
     limit_notes,
@@ -29,6 +31,8 @@ from vggfeat.benchmarks.voc import (
 )
 from vggfeat.errors import DatasetError
 from vggfeat.images import Crop, Picture
+
+log = logging.getLogger(__name__)
 
 ACTIONS = (
     "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running",
@@ -66,11 +70,10 @@ def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol
     sets = {
         name: _everyone(by_action.values())[: options.limit] for name, by_action in lists.items()
     }
-    notes = limit_notes(options)
     tested: dict[str, list[str]] = {}
     if devkit.has_list("Action", "test"):
         if absent := devkit.lacking(devkit.names("Action", "test")):
-            notes.append(f"no archive for the server: {len(absent)} test pictures are not there")
+            log.warning(NO_ARCHIVE, protocol.name, len(absent))
         else:
             tested = _test_people(devkit, actions)
             sets["test"] = _everyone(tested.values())[: options.limit]
@@ -120,7 +123,7 @@ def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol
             "people": len(sets["train"]) + len(sets["val"]),
         }
         | ({"box_margin": options.box_margin} if protocol.with_box else {}),
-        notes=(*notes, *_absence_notes(lists, sets)),
+        notes=(*limit_notes(options), *_absence_notes(lists, sets)),
         limited=options.limit is not None,
     )
 

@@ -66,17 +66,17 @@ class Measurement:
     @cached_property
     def path(self) -> Path:
         """Where its record lies or will lie."""
-        net = "+".join(network.name for network in self.networks)
-        key = self.benchmark.key(self.networks, self.settings)
-        return records.path_of(self.out, self.benchmark.name, net, key)
+        return self._path_of(self.benchmark.key(self.networks, self.settings))
 
     @cached_property
     def archive_path(self) -> Path:
         """Where the archive for the evaluation server lies or will lie."""
-        net = "+".join(network.name for network in self.networks)
         key = self.benchmark.submission_key(self.networks, self.settings)
-        record_path = records.path_of(self.out, self.benchmark.name, net, key)
-        return record_path.with_suffix(".server.tar.gz")
+        return self._path_of(key).with_suffix(".server.tar.gz")
+
+    def _path_of(self, key: str) -> Path:
+        net = "+".join(network.name for network in self.networks)
+        return records.path_of(self.out, self.benchmark.name, net, key)
 
 
 @dataclass(frozen=True)
@@ -102,25 +102,14 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
     for name in names:
         for network in (network for networks in fusions for network in networks):
             check_scales(network, extraction_of(job, name))
-    # What is here is looked at first, so that a damaged dataset is told before hours of work; what
+    # What is here is looked at first, so that a damaged dataset is known before hours of work; what
     # has to be fetched is fetched when its turn comes, so that the work need not wait for it.
-    here = [name for name in names if not entry_of(name).dataset.missing(job.folders)]
-    ready = []
-    for name in here:
-        try:
-            ready += measurements(job, name, fusions, out, progress)
-        except Exception as error:
-            yield _failure(name, error)
-    for measurement in ready:
-        yield from _outcomes(measurement, job, progress)
-    for name in [name for name in names if name not in here]:
-        try:
-            fetched = measurements(job, name, fusions, out, progress)
-        except Exception as error:
-            yield _failure(name, error)
-        else:
-            for measurement in fetched:
-                yield from _outcomes(measurement, job, progress)
+    away = [name for name in names if entry_of(name).dataset.missing(job.folders)]
+    here = {name: _loaded(job, name, fusions, out, progress) for name in names if name not in away}
+    _tell_plan([item for items in here.values() for item in items], away)
+    for name in [*here, *away]:
+        for item in here.get(name) or _loaded(job, name, fusions, out, progress):
+            yield from _outcomes(item, job, progress)
 
 
 def measurements(
@@ -191,17 +180,39 @@ def made(measurement: Measurement) -> Record | None:
     return record if may_skip or not record.skipped else None
 
 
-def _outcomes(measurement: Measurement, job: Job, progress: Progress) -> Iterator[Record | Failure]:
-    """The record, once it is on disk; a failure if that or the server's archive fails."""
-    what = f"{measurement.benchmark.name}, {measurement.nets}"
+def _loaded(
+    job: Job, name: str, fusions: Sequence[Sequence[Network]], out: Path, progress: Progress
+) -> Sequence[Measurement | Failure]:
+    """The measurements on a benchmark, or the failure to load it."""
     try:
-        record = _measured(measurement, job, progress)
+        return measurements(job, name, fusions, out, progress)
+    except Exception as error:
+        return [_failure(name, error)]
+
+
+def _tell_plan(items: Sequence[Measurement | Failure], away: Sequence[str]) -> None:
+    ready = [item for item in items if isinstance(item, Measurement)]
+    num_made = sum(measurement.path.is_file() for measurement in ready)
+    later = f"; to be fetched: {', '.join(away)}" if away else ""
+    log.info("%d measurements, %d of them made already%s", len(ready), num_made, later)
+
+
+def _outcomes(
+    item: Measurement | Failure, job: Job, progress: Progress
+) -> Iterator[Record | Failure]:
+    """The record, once it is on disk; a failure if that or the server's archive fails."""
+    if isinstance(item, Failure):
+        yield item
+        return
+    what = f"{item.benchmark.name}, {item.nets}"
+    try:
+        record = _measured(item, job, progress)
     except Exception as error:
         yield _failure(what, error)
         return
     yield record
     try:
-        _submit(measurement, job, progress)
+        _submit(item, job, progress)
     except Exception as error:
         yield _failure(f"{what}, the server's archive", error)
 

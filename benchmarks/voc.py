@@ -9,6 +9,7 @@ there too, the classifiers for the evaluation server are trained as in 2007.
 """
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,10 @@ from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.errors import DatasetError
 
+log = logging.getLogger(__name__)
+
 VERSION = 1
+NO_ARCHIVE = "%s: no archive for the evaluation server, as %d test pictures are not there"
 VOC_SCALES = (256, 384, 512, 640, 768)
 VALIDATION_SHARE = 0.2  # of `train`, where `val` is scored
 CLASSES = (
@@ -54,11 +58,10 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
     devkit = Devkit(root)
     labelled = ("train", "val", "test") if protocol.test_is_public else ("train", "val")
     sets = {name: devkit.names("Main", name)[: options.limit] for name in labelled}
-    notes = limit_notes(options)
     if not protocol.test_is_public and devkit.has_list("Main", "test"):
         test = devkit.names("Main", "test")[: options.limit]
         if absent := devkit.lacking(test):
-            notes.append(f"no archive for the server: {len(absent)} test pictures are not there")
+            log.warning(NO_ARCHIVE, protocol.name, len(absent))
         else:
             sets["test"] = test
     check_disjoint(sets)
@@ -95,7 +98,7 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
             "difficult": TRAINING_LABELS[options.difficult],
             "images": sum(len(sets[name]) for name in labelled),
         },
-        notes=tuple(notes),
+        notes=limit_notes(options),
         limited=options.limit is not None,
     )
 
@@ -146,5 +149,5 @@ def local_split(sets: dict[str, Sequence[str]], rows: dict[str, np.ndarray]) -> 
     )
 
 
-def limit_notes(options: DataOptions) -> list[str]:
-    return [] if options.limit is None else [f"limited to the first {options.limit} of each set"]
+def limit_notes(options: DataOptions) -> tuple[str, ...]:
+    return () if options.limit is None else (f"limited to the first {options.limit} of each set",)

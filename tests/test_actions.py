@@ -175,12 +175,12 @@ def test_the_servers_archive_names_people(people, root, tmp_path, test_lists):
             assert [line.rpartition(" ")[0] for line in lines] == listed[action]
 
 
-def test_incomplete_test_pictures_leave_the_local_score(people, root, tmp_path):
+def test_incomplete_test_pictures_leave_the_local_score(people, root, tmp_path, caplog):
     name = (root / "ImageSets" / "Action" / "test.txt").read_text().split()[0]
     (root / "JPEGImages" / f"{name}.jpg").unlink()
     bench = load("voc2012_actions", tmp_path)
     assert bench.submission is None and set(bench.sets) == {"train", "val"}
-    assert "no archive for the server: 1 test pictures are not there" in bench.notes
+    assert "no archive for the evaluation server, as 1 test pictures are not there" in caplog.text
 
 
 @pytest.mark.parametrize("name, views", [("voc2012_actions", 1), ("voc2012_actions_box", 2)])

@@ -209,13 +209,13 @@ def test_without_the_test_pictures_there_is_no_archive(data, tmp_path):
     assert load("voc2012", data, tmp_path).submission is None
 
 
-def test_incomplete_test_pictures_leave_the_local_score(data, tmp_path):
+def test_incomplete_test_pictures_leave_the_local_score(data, tmp_path, caplog):
     root = data / "VOCdevkit" / "VOC2012"
     name = (root / "ImageSets" / "Main" / "test.txt").read_text().split()[0]
     (root / "JPEGImages" / f"{name}.jpg").unlink()
     bench = load("voc2012", data, tmp_path)
     assert bench.submission is None and set(bench.sets) == {"train", "val"}
-    assert bench.notes == ("no archive for the server: 1 test pictures are not there",)
+    assert "no archive for the evaluation server, as 1 test pictures are not there" in caplog.text
 
 
 def test_labels_are_those_of_the_lists(drawn, tmp_path):
