@@ -19,7 +19,6 @@ class Dataset:
     """Archives, and the folder that they unpack to together."""
 
     name: str
-    title: str
     folder: str  # that holds the dataset, wherever it stands in an archive
     mark: str | None  # a folder inside that folder, by which it is known; None: any class folder
     parts: tuple[tuple[Source, ...], ...]  # all are needed; the sources of one are alternatives
@@ -154,7 +153,6 @@ _CALTECH101_TAR = "af6ece2f339791ca20f855943d8b55dd60892c0a25105fcd631ee3d6430f9
 
 CALTECH101 = Dataset(
     name="caltech101",
-    title="Caltech-101",
     folder="101_ObjectCategories",
     mark=None,
     parts=(
@@ -182,7 +180,6 @@ CALTECH101 = Dataset(
 )
 CALTECH256 = Dataset(
     name="caltech256",
-    title="Caltech-256",
     folder="256_ObjectCategories",
     mark=None,
     parts=(
@@ -202,7 +199,6 @@ CALTECH256 = Dataset(
 )
 VOC2007 = Dataset(
     name="voc2007",
-    title="PASCAL VOC 2007",
     folder="VOC2007",
     mark="ImageSets",
     parts=(
@@ -223,7 +219,6 @@ VOC2007 = Dataset(
 # The test pictures come from the evaluation server, to its users; they are needed for its archives.
 VOC2012 = Dataset(
     name="voc2012",
-    title="PASCAL VOC 2012, classification and actions",
     folder="VOC2012",
     mark="ImageSets",
     parts=(

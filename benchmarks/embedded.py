@@ -69,7 +69,6 @@ class EmbeddedDataset:
     """A dataset that is written into the cache the first time it is used."""
 
     name: str
-    title: str
     version: int  # of what is written
     write: Callable[[Path], None]
 
@@ -104,7 +103,7 @@ def _write_digits(root: Path) -> None:
         Image.fromarray(grey).save(folder / f"digit_{number:04d}.png")
 
 
-DIGITS_DATASET = EmbeddedDataset(name="digits", title="Digits", version=1, write=_write_digits)
+DIGITS_DATASET = EmbeddedDataset(name="digits", version=1, write=_write_digits)
 
 
 def _write_scenes(root: Path) -> None:
@@ -112,6 +111,4 @@ def _write_scenes(root: Path) -> None:
     write_action_lists(root, scenes, SCENE_ACTIONS.actions)
 
 
-SCENES_DATASET = EmbeddedDataset(
-    name="synthetic_scenes", title="Synthetic scenes", version=1, write=_write_scenes
-)
+SCENES_DATASET = EmbeddedDataset(name="synthetic_scenes", version=1, write=_write_scenes)

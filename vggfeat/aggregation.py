@@ -31,10 +31,19 @@ def aggregate(descriptors: np.ndarray, how: Aggregate, *, scale_l2: bool = False
 
 def fuse(vectors: Sequence[np.ndarray]) -> np.ndarray:
     """Stack the vectors of several nets and normalise again, so that C keeps its meaning."""
-    return vectors[0] if len(vectors) == 1 else l2_normalised(np.concatenate(vectors, axis=1))
+    if len(vectors) == 1:
+        return vectors[0]
+    stacked = np.concatenate(vectors, axis=1)
+    stacked /= _lengths(stacked)  # in place: these are the largest arrays there are
+    return stacked
 
 
 def l2_normalised(vectors: np.ndarray) -> np.ndarray:
     """Vectors [..., D] of length one; a vector of zeros stays as it is."""
+    return vectors / _lengths(vectors)
+
+
+def _lengths(vectors: np.ndarray) -> np.ndarray:
+    """[..., 1], with 1 for a vector of zeros."""
     norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    return vectors / np.where(norms == 0, 1, norms)
+    return np.where(norms == 0, 1, norms)
