@@ -44,7 +44,7 @@ def test_killed_in_the_middle_of_extraction_the_next_run_ends_bit_equal(tmp_path
     cache = tmp_path / "killed"
     extract = command(
         "extract", "--dataset", "caltech101", "--data-dir", tmp_path / "data", "--net", NARROW,
-        "--scales", "32,224", "--batch-size", 8, "--cache-dir", cache,
+        "--scales", "32,160", "--batch-size", 8, "--cache-dir", cache,
     )  # fmt: skip
     process = subprocess.Popen(extract, stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
@@ -58,13 +58,13 @@ def test_killed_in_the_middle_of_extraction_the_next_run_ends_bit_equal(tmp_path
     assert resumed.returncode == 0, resumed.stderr
     assert " 300 new" not in resumed.stdout
     pictures = {str(path.relative_to(root)): path for path in sorted(root.rglob("*.jpg"))}
-    options = Extraction(scales=(32, 224), batch_size=8)
+    options = Extraction(scales=(32, 160), batch_size=8)
     whole = descriptors.extract(
         "caltech101", pictures, load_network(NARROW), options, folder=tmp_path
     ).path
     killed = next((cache / "features").glob("*.h5"))
     assert np.array_equal(
-        store.read(killed, list(pictures), (32, 224)), store.read(whole, list(pictures), (32, 224))
+        store.read(killed, list(pictures), (32, 160)), store.read(whole, list(pictures), (32, 160))
     )
 
 
@@ -95,8 +95,8 @@ def test_squeezenet_tells_real_pictures_apart(real_data, tmp_path):
     weights = real_data / "weights" / "squeezenet1_0_imagenet.safetensors"
     record = bench(
         tmp_path, "caltech101", "--data-dir", real_data / "data", "--net",
-        f"squeezenet1_0@{weights}", "--scales", "128", "--no-mirror", "--splits", "1",
-        "--limit", "4",
+        f"squeezenet1_0@{weights}", "--scales", "96", "--no-mirror", "--splits", "1",
+        "--limit", "3",
     )  # fmt: skip
     assert record["limited"] and record["protocol"]["classes"] == 102
     assert record["metrics"]["mean_class_recall"]["value"] > 0.2  # chance is 0.01
