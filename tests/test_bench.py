@@ -404,4 +404,5 @@ def test_fetch_says_which_host_does_not_answer(run, monkeypatch, tmp_path):
     result = run("datasets", "fetch", "--all", data=tmp_path, code=1)
     lines = result.stderr.splitlines()
     assert sum("127.0.0.1" in line and "does not answer" in line for line in lines) == 4
+    assert lines[-1].startswith("Error: 4 of 4 datasets could not be fetched.")
     assert "or give --all" in run("datasets", "fetch", code=2).stderr

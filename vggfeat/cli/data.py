@@ -72,9 +72,12 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
             where = found if isinstance(found, Path) else ", ".join(map(str, found))
             click.echo(f"{data.name}: {where}")
     if failures:
-        for failure in failures[:-1]:
+        for failure in failures:
             click.echo(f"Failed: {failure}", err=True)
-        raise click.ClickException(failures[-1])
+        raise click.ClickException(
+            f"{len(failures)} of {len(wanted)} datasets could not be fetched. What came is kept;"
+            " the same command goes on from there."
+        )
 
 
 @datasets.command()
