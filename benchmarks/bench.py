@@ -107,8 +107,18 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
     away = [name for name in names if entry_of(name).dataset.missing(job.folders)]
     here = {name: _loaded(job, name, fusions, out, progress) for name in names if name not in away}
     _tell_plan([item for items in here.values() for item in items], away)
-    for name in [*here, *away]:
-        for item in here.get(name) or _loaded(job, name, fusions, out, progress):
+    for items in here.values():
+        for item in items:
+            yield from _outcomes(item, job, progress)
+    unfetched: dict[str, str] = {}  # dataset -> the benchmark that could not have it
+    for name in away:
+        dataset = entry_of(name).dataset
+        if dataset.name in unfetched and dataset.missing(job.folders):
+            yield Failure(name, f"its dataset could not be fetched, see {unfetched[dataset.name]}.")
+            continue
+        for item in _loaded(job, name, fusions, out, progress):
+            if isinstance(item, Failure):
+                unfetched[dataset.name] = name
             yield from _outcomes(item, job, progress)
 
 
@@ -160,7 +170,11 @@ def load_networks(job: Job) -> list[list[Network]]:
         part: load_network(part, weights_dir=job.folders.weights, offline=job.offline)
         for part in dict.fromkeys(part for fused in parts for part in fused)
     }
-    fusions = [[loaded[part] for part in fused] for fused in parts]
+    return each_once([[loaded[part] for part in fused] for fused in parts])
+
+
+def each_once(fusions: Sequence[list[Network]]) -> list[list[Network]]:
+    """The same nets, however they are written, are the same measurement."""
     return list({tuple((n.name, n.weights_identity) for n in f): f for f in fusions}.values())
 
 
@@ -252,8 +266,11 @@ def _submit(measurement: Measurement, job: Job, progress: Progress) -> None:
     if benchmark.submission is None or benchmark.limited:
         return
     path = measurement.archive_path
-    if path.is_file():
-        log.info("made already: %s", path)
+    there = [path] if path.is_file() else []
+    if measurement.settings.extraction.on_error == "skip":
+        there += path.parent.glob(f"without-*-{path.name}")
+    if there:
+        log.info("made already: %s", there[0])
         return
     archive, num_unscored = benchmark.submit(
         measurement.networks,

@@ -2,8 +2,9 @@
 
 import logging
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from vggfeat.archives import find_archives, unpack
@@ -23,23 +24,25 @@ class Dataset:
     mark: str | None  # a folder inside that folder, by which it is known; None: any class folder
     parts: tuple[tuple[Source, ...], ...]  # all are needed; the sources of one are alternatives
     by_hand: tuple[str, ...] = ()  # archives that belong to it and cannot be fetched
+    shown_by: Mapping[str, str] = field(default_factory=dict)  # archive -> a file that it holds
 
     def locate(self, folders: Folders) -> Path | list[Path] | None:
         """The dataset's folder in the data folder, else its archives there, else None."""
         candidates = list(self._folders_in(folders))
         if candidates:
             return next(filter(self._is_whole, candidates), candidates[0])
+        names = [[source.name for source in part] for part in self.parts]
         places = self._places(folders)
-        found = [find_archives(place, self.folder, self._names()) for place in places]
-        known = {name for part in self._names() for name in part}
-        named = [path for archives in found for path in archives if path.name in known]
-        return named or next(filter(None, found), None)
+        found = [path for place in places for path in find_archives(place, self.folder, names)]
+        found += [place / name for place in places for name in self.by_hand]
+        return [path for path in dict.fromkeys(found) if path.is_file()] or None
 
     def unused(self, folders: Folders) -> list[Path]:
-        """Archives as distributed beside the folder that is used instead of them."""
-        if not isinstance(self.locate(folders), Path):
+        """Archives beside the folder that is used instead of them and lacks what they hold."""
+        found = self.locate(folders)
+        if not isinstance(found, Path):
             return []
-        names = [name for part in self._names() for name in part]
+        names = [name for name, shows in self.shown_by.items() if not (found / shows).exists()]
         paths = [place / name for place in self._places(folders) for name in names]
         return [path for path in paths if path.is_file()]
 
@@ -56,10 +59,9 @@ class Dataset:
         if isinstance(found, Path):
             return []
         names = {path.name for path in found or ()}
-        absent = [part for part in self.parts if not names & {source.name for source in part}]
-        # Archives under other names are taken for the whole dataset, or what the user wants of it.
-        is_known = len(absent) < len(self.parts) or names <= set(self.by_hand)
-        return absent if is_known else []
+        if names - self._sources.keys() - set(self.by_hand):
+            return []  # archives under other names are taken for what has none of its own
+        return [part for part in self.parts if not names & {source.name for source in part}]
 
     def fetch(self, folders: Folders, *, offline: bool, progress: Progress) -> None:
         """Download the missing parts into the data folder. Raises DownloadError."""
@@ -88,7 +90,7 @@ class Dataset:
         found = self.locate(folders)
         if isinstance(found, Path):
             for archive in self.unused(folders):
-                log.info("%s is not used, as %s is there. Unpack it into that.", archive, found)
+                _tell_once(f"{archive} is not used, as {found} is there. Unpack it into that.")
             return found
         for path in found:
             source, size = self._sources.get(path.name), path.stat().st_size
@@ -108,10 +110,6 @@ class Dataset:
 
     def _has_part(self, place: Path) -> bool:
         return any((place / source.name).is_file() for part in self.parts for source in part)
-
-    def _names(self) -> list[list[str]]:
-        """The names of the archives of each part."""
-        return [*([s.name for s in part] for part in self.parts), *([n] for n in self.by_hand)]
 
     def _folders_in(self, folders: Folders) -> Iterator[Path]:
         """Folders of the dataset's name: the data folder itself, or up to three levels down.
@@ -215,6 +213,7 @@ VOC2007 = Dataset(
             "6836888e2e01dca84577a849d339fa4f73e1e4f135d312430c4856b5609b4892",
         ),
     ),
+    shown_by={"VOCtest_06-Nov-2007.tar": "ImageSets/Main/test.txt"},
 )
 # The test pictures come from the evaluation server, to its users; they are needed for its archives.
 VOC2012 = Dataset(
@@ -230,7 +229,14 @@ VOC2012 = Dataset(
         ),
     ),
     by_hand=("VOC2012test.tar",),
+    shown_by={"VOC2012test.tar": "ImageSets/Main/test.txt"},
 )
+
+
+@cache
+def _tell_once(message: str) -> None:
+    """Several benchmarks are made of one dataset."""
+    log.warning(message)
 
 
 def _in_megabytes(progress: Progress) -> Progress:

@@ -46,6 +46,7 @@ SCENE_ACTIONS = ActionProtocol(
     with_box=True,
     actions=tuple(f"being_a_{name}" for name in SCENES.classes[:-1]),
     scales=SCENES.scales,
+    server_file="results/synthetic/comp10_action_test_{}.txt",
 )
 
 DEMO_BENCHMARKS = ("digits", "synthetic_scenes", "synthetic_actions")

@@ -22,6 +22,8 @@ class Leak:
 def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Leak]:
     """The leaks of each split; files holds id -> file in the order of the splits' row numbers.
 
+    A picture that several examples show counts once.
+
     Only files of the same size as another are read. A file that cannot be read has no equal.
     """
     ids = list(files)
@@ -31,10 +33,11 @@ def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Lea
         train = {}
         for row in np.concatenate([split.train, split.validation]).tolist():
             train.setdefault(contents[ids[row]], ids[row])
+        of_test = {files[ids[row]]: ids[row] for row in reversed(split.test.tolist())}
         leaks += [
-            Leak(number, ids[row], train[contents[ids[row]]])
-            for row in split.test.tolist()
-            if contents[ids[row]] in train
+            Leak(number, i, train[contents[i]])
+            for i in reversed(of_test.values())
+            if contents[i] in train
         ]
     return leaks
 

@@ -5,9 +5,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import torch
+
 from vggfeat.backbones import Network, load_network, split_fusion
 from vggfeat.benchmarks import sweep
-from vggfeat.benchmarks.bench import Job, Measurement, extraction_of, made, measurements
+from vggfeat.benchmarks.bench import (
+    Job,
+    Measurement,
+    each_once,
+    extraction_of,
+    made,
+    measurements,
+)
 from vggfeat.benchmarks.catalogue import Entry, entry_of
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.sweep import settings_of
@@ -42,6 +51,7 @@ class Plan:
         self.rates: dict[Network, float] = {}  # seconds a megapixel
         self.names: dict[Network, str] = {}
         self.fetched: set[Source] = set()
+        self.absent: dict[str, int] = {}  # net whose weights are to be fetched -> bytes
         self.fusions = self._fusions()
         for name in job.benchmarks:
             for network in self.names:
@@ -52,9 +62,17 @@ class Plan:
 
         Nothing is fetched and no record is made; an archive that is there is unpacked.
         """
+        for name, num_bytes in self.absent.items():
+            self.num_bytes += num_bytes
+            yield f"{name}: weights to be fetched, {_size(num_bytes)}"
         for name in dict.fromkeys(self.job.benchmarks):
             entry = entry_of(name)
-            if lacking := entry.dataset.missing(self.job.folders):
+            lacking = entry.dataset.missing(self.job.folders)
+            if lacking and self.job.offline:
+                self.num_impossible += 1
+                yield f"{name}: cannot be measured: not here, and --offline"
+                continue
+            if lacking:
                 self._add_archives(lacking)
                 yield f"{name}: to be fetched, {_sources(lacking)}; {self._unseen(name, entry)}"
                 continue
@@ -88,10 +106,11 @@ class Plan:
                     network = load_network(f"{part.partition('@')[0]}@random:0")
                     # No feature file and no record will be found for such weights.
                     network = replace(network, weights_sha256="to be fetched")
-                    self.names[network] = f"{network.name}@torchvision (to be fetched)"
+                    self.names[network] = f"{network.name}@torchvision"
+                    self.absent[self.names[network]] = _weights_bytes(network)
                 networks.append(network)
             fusions.append(networks)
-        return fusions
+        return each_once(fusions)
 
     def _name(self, measurement: Measurement) -> str:
         nets = "+".join(self.names[network] for network in measurement.networks)
@@ -139,14 +158,19 @@ class Plan:
         options = extraction_of(self.job, name)
         networks = list(dict.fromkeys(network for fused in self.fusions for network in fused))
         asked = Settings(extraction=options, aggregate="average")
-        self.num_measurements += len(self.fusions) * len(list(settings_of(asked, self.job.sweep)))
+        variants = list(settings_of(asked, self.job.sweep))
+        self.num_measurements += len(self.fusions) * len(variants)
+        ids = {f"picture {n}" for n in range(entry.num_pictures)}
+        ids |= {f"crop {n}" for n in range(entry.num_crops)}
         counts = []
         for network in networks:
-            ids = {f"picture {n}" for n in range(entry.num_pictures)}
-            ids |= {f"crop {n}" for n in range(entry.num_crops)}
-            planned = self.planned.setdefault(_file(entry.dataset.name, network, options), set())
-            counts.append(len(ids - planned))
-            planned |= ids
+            count = 0
+            for mirror in dict.fromkeys(variant.extraction.mirror for variant in variants):
+                file = _file(entry.dataset.name, network, replace(options, mirror=mirror))
+                planned = self.planned.setdefault(file, set())
+                count += len(ids - planned)
+                planned |= ids
+            counts.append(count)
         added = self._added(networks, options, counts)
         limited = " (all of them, --limit not counted)" if self.job.data.limit else ""
         return f"{entry.num_pictures:,} pictures{limited}; {added}"
@@ -177,6 +201,13 @@ class Plan:
             self.rates[network] = seconds_per_megapixel(network, options)
         pixels = sum(scale * scale * ASSUMED_ASPECT for scale in options.scales)
         return self.rates[network] * pixels / 1e6 * (2 if options.mirror else 1)
+
+
+def _weights_bytes(network: Network) -> int:
+    """Of torchvision's file: four bytes a parameter."""
+    with torch.device("meta"):
+        net = network.backbone.build(1000)
+    return sum(4 * parameter.numel() for parameter in net.parameters())
 
 
 def _file(feature_set: str, network: Network, options: Extraction) -> tuple:

@@ -26,7 +26,7 @@ from vggfeat.errors import DatasetError
 log = logging.getLogger(__name__)
 
 VERSION = 1
-NO_ARCHIVE = "%s: no archive for the evaluation server, as %d test pictures are not there"
+NO_ARCHIVE = "%s: no archive for the evaluation server: %s"
 VOC_SCALES = (256, 384, 512, 640, 768)
 VALIDATION_SHARE = 0.2  # of `train`, where `val` is scored
 CLASSES = (
@@ -61,7 +61,7 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
     if not protocol.test_is_public and devkit.has_list("Main", "test"):
         test = devkit.names("Main", "test")[: options.limit]
         if absent := devkit.lacking(test):
-            log.warning(NO_ARCHIVE, protocol.name, len(absent))
+            log.warning(NO_ARCHIVE, protocol.name, f"{len(absent)} test pictures are not there")
         else:
             sets["test"] = test
     check_disjoint(sets)

@@ -175,12 +175,30 @@ def test_the_servers_archive_names_people(people, root, tmp_path, test_lists):
             assert [line.rpartition(" ")[0] for line in lines] == listed[action]
 
 
-def test_incomplete_test_pictures_leave_the_local_score(people, root, tmp_path, caplog):
-    name = (root / "ImageSets" / "Action" / "test.txt").read_text().split()[0]
-    (root / "JPEGImages" / f"{name}.jpg").unlink()
-    bench = load("voc2012_actions", tmp_path)
+@pytest.mark.parametrize(
+    "missing, told",
+    [
+        ("JPEGImages/000071.jpg", "lacks 1 of the"),
+        ("Annotations/000071.xml", "000071.xml: No such file"),
+        ("ImageSets/Action/jumping_test.txt", "jumping_test.txt: no such list"),
+    ],
+)
+def test_an_incomplete_test_set_leaves_the_local_score(
+    people, root, tmp_path, caplog, missing, told
+):
+    (root / missing).unlink()
+    bench = load("voc2012_actions_box", tmp_path)
     assert bench.submission is None and set(bench.sets) == {"train", "val"}
-    assert "no archive for the evaluation server, as 1 test pictures are not there" in caplog.text
+    assert "no archive for the evaluation server: " in caplog.text and told in caplog.text
+
+
+def test_test_lists_may_have_a_third_column(people, root, tmp_path):
+    before = load("voc2012_actions", tmp_path)
+    for path in (root / "ImageSets" / "Action").glob("*_test.txt"):
+        path.write_text(path.read_text().replace("\n", " -1\n"))
+    after = load("voc2012_actions", tmp_path)
+    assert after.ids == before.ids
+    assert np.array_equal(after.submission.listed, before.submission.listed)
 
 
 @pytest.mark.parametrize("name, views", [("voc2012_actions", 1), ("voc2012_actions_box", 2)])

@@ -1,6 +1,7 @@
 """Whole jobs from the command line: all benchmarks, failures, plans, sweeps, data commands."""
 
 import csv
+import hashlib
 import io
 import json
 import shutil
@@ -134,6 +135,8 @@ def test_a_change_of_the_test_set_makes_another_server_archive(run, every_datase
     assert "1 examples of the test set have no score" in told.stderr
     incomplete = set(archives()) - set(first)
     assert len(incomplete) == 1 and incomplete.pop().startswith("without-1-")
+    again = run(*command, "--on-error", "skip", data=data)
+    assert "made already" in again.stderr and "without-1-" in again.stderr
     planned = run(*command, "--dry-run", data=data).stdout
     assert "measured already" in planned and "the server's archive to be made" in planned
     picture.write_bytes(whole + b" ")  # repaired, but another file
@@ -203,6 +206,31 @@ def test_a_failing_server_archive_is_told_as_such(run, every_dataset, tmp_path):
     assert "1 failed, 1 measured" in result.stderr and "VOC-2012" in result.stdout
 
 
+def test_a_dataset_that_cannot_be_fetched_is_asked_for_once(run, tmp_path):
+    names = ("voc2012", "voc2012_actions", "voc2012_actions_box")
+    result = run("bench", *names, "--net", NARROW, *SMALL, data=tmp_path, code=1)
+    failed = [line for line in result.stderr.splitlines() if line.startswith("Failed: ")]
+    assert "VOCtrainval_11-May-2012.tar" in failed[0]
+    assert failed[1:] == [
+        f"Failed: {name}: its dataset could not be fetched, see voc2012." for name in names[1:]
+    ]
+
+
+def test_the_embedded_benchmarks_run_through_every_part(run, tmp_path):
+    """What `vggfeat demo` runs, with one narrow net: several labels, boxes, an archive."""
+    result = run(
+        "bench", "synthetic_scenes", "synthetic_actions", "--net", NARROW, "--scales", "48",
+        "--format", "json",
+    )  # fmt: skip
+    scenes, actions = json.loads(result.stdout)
+    assert scenes["metrics"]["map_11pt"]["value"] > 0.25  # chance is about 0.2
+    assert scenes["protocol"]["classes"] == 8 and actions["protocol"]["classes"] == 7
+    assert actions["metrics"]["map_area"]["value"] > 0.8  # each shape fills its box
+    (path,) = (tmp_path / "out" / "synthetic_actions").glob("*.server.tar.gz")
+    with tarfile.open(path) as archive:
+        assert all(name.startswith("results/synthetic/comp10_") for name in archive.getnames())
+
+
 def test_a_failure_alone_is_one_line(run, tmp_path):
     result = run("bench", "caltech101", "--net", NARROW, *SMALL, data=tmp_path, code=1)
     (line,) = [line for line in result.stderr.splitlines() if "Error" in line]
@@ -251,14 +279,20 @@ def test_dry_run_counts_what_is_not_fetched_yet(run, home, tmp_path):
     )  # fmt: skip
     # Two nets; one set of three scales, three pairs, combined in two ways; three single scales.
     assert "22 measurements" in swept.stdout
+    mirrors = run("bench", "caltech101", "--net", NARROW, "--dry-run", "--sweep", "mirror",
+                  data=tmp_path)  # fmt: skip
+    assert "18,288 descriptors to extract" in mirrors.stdout  # with mirrors, and without
+    offline = run("bench", "caltech101", "--net", NARROW, "--dry-run", "--offline",
+                  data=tmp_path, code=1)  # fmt: skip
+    assert "caltech101: cannot be measured: not here, and --offline" in offline.stdout
 
 
 def test_dry_run_plans_for_weights_that_are_not_fetched_yet(run, monkeypatch, tmp_path):
     monkeypatch.setattr("vggfeat.benchmarks.planning.seconds_per_megapixel", lambda *_: 2.0)
     result = run("bench", "caltech101", "--net", "vgg11", "--dry-run")
-    assert (
-        "  vgg11@torchvision (to be fetched): to measure, 133 pictures; 133 desc" in result.stdout
-    )
+    # 132,863,336 parameters (paper, table 2).
+    assert result.stdout.startswith("vgg11@torchvision: weights to be fetched, 0.5 GB\n")
+    assert "  vgg11@torchvision: to measure, 133 pictures; 133 descriptors" in result.stdout
     # Three scales, mirrored, at 2 s a megapixel.
     seconds = 133 * 2 * 2 * (256**2 + 384**2 + 512**2) * (4 / 3) / 1e6
     assert f"about {seconds / 60:.0f} min" in result.stdout
@@ -342,6 +376,13 @@ def test_splits_are_written_for_others_to_use(run):
     (record,) = json.loads(bench.stdout)
     assert result.stderr.strip() == f"splits_sha256 {record['splits_sha256']}"
     assert sum(row["part"] == "test" for row in rows) == sum(record["n_test"])
+    # The digest as docs/protocols.md says it is made.
+    parts = ("train", "validation", "test")
+    splits = [
+        [[row["example"] for row in rows if (row["split"], row["part"]) == (n, p)] for p in parts]
+        for n in ("0", "1")
+    ]
+    assert hashlib.sha256(json.dumps(splits).encode()).hexdigest() == record["splits_sha256"]
 
 
 def test_splits_of_voc_name_the_classes_of_a_picture(run):

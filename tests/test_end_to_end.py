@@ -29,7 +29,7 @@ def bench(folder, *arguments) -> dict:
     return record
 
 
-def test_demo_from_nothing_to_a_table(tmp_path):
+def test_the_embedded_digits_in_a_new_process(tmp_path):
     """The embedded benchmark, with fewer nets than `vggfeat demo`, in a new process."""
     record = bench(
         tmp_path, "digits", "--net", NARROW, "--scales", "32", "--splits", "2", "--limit", "40"

@@ -42,6 +42,12 @@ def test_the_same_file_for_two_examples_leaks(tmp_path):
     assert find_leaks(paths | {"id3": paths["id0"]}, SPLITS[:1]) == [Leak(0, "id3", "id0")]
 
 
+def test_a_picture_of_several_people_leaks_once(tmp_path):
+    paths = files(tmp_path, b"aa", b"bb", b"cc", b"aa", b"ee")
+    found = find_leaks(paths | {"id4": paths["id3"]}, SPLITS[:1])
+    assert found == [Leak(0, "id3", "id0")]
+
+
 def test_a_missing_picture_has_no_equal(tmp_path):
     paths = files(tmp_path, b"aa", b"bb", b"cc", b"dd", b"ee")
     shutil.move(paths["id3"], tmp_path / "away")

@@ -215,7 +215,7 @@ def test_incomplete_test_pictures_leave_the_local_score(data, tmp_path, caplog):
     (root / "JPEGImages" / f"{name}.jpg").unlink()
     bench = load("voc2012", data, tmp_path)
     assert bench.submission is None and set(bench.sets) == {"train", "val"}
-    assert "no archive for the evaluation server, as 1 test pictures are not there" in caplog.text
+    assert "no archive for the evaluation server: 1 test pictures are not there" in caplog.text
 
 
 def test_labels_are_those_of_the_lists(drawn, tmp_path):

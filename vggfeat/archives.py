@@ -38,8 +38,8 @@ def find_archives(folder: Path, content: str, names: Sequence[Sequence[str]]) ->
     """The archives in `folder` that together hold a folder called `content`; [] if none does.
 
     names holds, for each part that a dataset is distributed in, the names its archive may have.
-    Archives so named are taken at their word, the first name of a part first; some parts may be
-    missing. Where there is none, all others are opened and looked into.
+    Archives so named are taken at their word, the first name of a part first. Where a part is not
+    there by name, all other archives are opened and looked into.
     """
     if not folder.is_dir():
         return []
@@ -47,10 +47,14 @@ def find_archives(folder: Path, content: str, names: Sequence[Sequence[str]]) ->
     by_name = {path.name: path for path in files}
     present = [[by_name[name] for name in part if name in by_name] for part in names]
     named = [archives[0] for archives in present if archives]
-    return named or [
+    if names and len(named) == len(names):
+        return named
+    known = {name for part in names for name in part}
+    return named + [
         archive
         for archive in files
-        if _holds(archive, content, archive.stat().st_size, archive.stat().st_mtime_ns)
+        if archive.name not in known
+        and _holds(archive, content, archive.stat().st_size, archive.stat().st_mtime_ns)
     ]
 
 

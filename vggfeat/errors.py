@@ -36,7 +36,7 @@ class PictureError(VggfeatError):
 
 
 class StoreError(VggfeatError):
-    """A feature file that is damaged, in use, or made under other conditions than asked."""
+    """A feature file that is damaged, or made under other conditions than asked."""
 
 
 class DatasetError(VggfeatError):

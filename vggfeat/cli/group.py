@@ -53,7 +53,7 @@ def main() -> None:
 
     \b
     Try it, no download needed:    vggfeat demo
-    The main job:                  vggfeat bench caltech101 --data-dir DATA
+    The main job:                  vggfeat bench --all --data-dir DATA
     """
 
 

@@ -81,7 +81,7 @@ data_options = together(
         "--limit",
         type=int,
         metavar="N",
-        help="At most N pictures a class, in VOC a set, to try things out.",
+        help="At most N pictures a class, in VOC N pictures or people a set, to try things out.",
     ),
 )
 split_options = together(
