@@ -32,9 +32,9 @@ def bench(folder, *arguments) -> dict:
 def test_the_embedded_digits_in_a_new_process(tmp_path):
     """The embedded benchmark, with fewer nets than `vggfeat demo`, in a new process."""
     record = bench(
-        tmp_path, "digits", "--net", NARROW, "--scales", "32", "--splits", "2", "--limit", "40"
+        tmp_path, "digits", "--net", NARROW, "--scales", "32", "--splits", "1", "--limit", "40"
     )
-    assert record["protocol"]["classes"] == 10 and record["n_train"] == [300, 300]
+    assert record["protocol"]["classes"] == 10 and record["n_train"] == [300]
     assert record["metrics"]["mean_class_recall"]["value"] > 0.4  # chance is 0.1
 
 
@@ -90,8 +90,9 @@ def test_squeezenet_on_the_real_pictures(real_data, tmp_path):
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_squeezenet_tells_real_pictures_apart(real_data, tmp_path):
-    """A few real pictures a class, in seconds: a net that has learned is far above chance."""
+    """A few real pictures of each of 102 classes: a net that has learned is far above chance."""
     weights = real_data / "weights" / "squeezenet1_0_imagenet.safetensors"
     record = bench(
         tmp_path, "caltech101", "--data-dir", real_data / "data", "--net",
