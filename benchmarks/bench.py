@@ -182,7 +182,7 @@ def extraction_of(job: Job, name: str) -> Extraction:
     """How pictures of a benchmark will be described, before it is loaded. Raises OptionError."""
     given = {field: job.settings[field] for field in OF_EXTRACTION & job.settings.keys()}
     chosen = {field: value for field, value in given.items() if value is not None}
-    return Extraction(**({"scales": entry_of(name).scales} | chosen))
+    return Extraction(**({"scales": entry_of(name).protocol.scales} | chosen))
 
 
 def made(measurement: Measurement) -> Record | None:

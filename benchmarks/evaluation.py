@@ -6,13 +6,17 @@ Shapes: n pictures, D dimensions, K classes. A `Split` holds row numbers.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 
-from vggfeat.svm import OneVsRestSVM
+from vggfeat.descriptors import Progress
+from vggfeat.svm import OneVsRestSVM, choose_C
 
 # The paper names neither grid nor solver. A choice at either end is told in the record's notes.
 C_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -29,6 +33,11 @@ class Split:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
+
+    @property
+    def both(self) -> np.ndarray:
+        """Training and validation rows, in order."""
+        return np.union1d(self.train, self.validation)
 
     def among(self, rows: np.ndarray) -> "Split":
         """The same split of a table that has only these rows, in this order."""
@@ -63,6 +72,44 @@ def classifier(num_values: int) -> OneVsRestSVM:
     """
     threads = min(os.cpu_count() or 1, LIBLINEAR_BYTES // (16 * max(1, num_values)))
     return OneVsRestSVM(tol=TOL, max_iter=MAX_ITER, n_jobs=max(1, threads))
+
+
+def choose_and_fit(
+    svm: OneVsRestSVM,
+    X: np.ndarray,
+    split: Split,
+    *,
+    y_train: np.ndarray,
+    y_validation: np.ndarray,
+    y_both: np.ndarray,
+    score: Callable[[OneVsRestSVM, np.ndarray, np.ndarray], float | np.ndarray],
+    spread: Callable[[Any, Mapping[float, float]], Any] = lambda C, scores: C,
+    progress: Progress,
+) -> tuple[Any, dict[float, float], dict[str, float]]:
+    """Choose C on a split of X [n, D], then fit svm on its training and validation rows together.
+
+    y_train and y_validation belong to those parts, y_both to both in the order of their rows. score
+    and what is chosen are choose_C's; spread makes of it, and of every C's score, the C of the
+    fit. Returns that C, the scores and the seconds of both stages.
+    """
+    num_stages = len(C_GRID) + 1
+    times = [time.monotonic()]
+    with warnings.catch_warnings():  # convergence is told in the record
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        C, scores = choose_C(
+            svm,
+            (X[split.train], y_train),
+            (X[split.validation], y_validation),
+            grid=C_GRID,
+            score=score,
+            progress=lambda done: progress("fitting SVMs", done, num_stages),
+        )
+        C = spread(C, scores)
+        times.append(time.monotonic())
+        svm.set_params(C=C).fit(X[split.both], y_both)
+    progress("fitting SVMs", num_stages, num_stages)
+    times.append(time.monotonic())
+    return C, scores, dict(zip(("choose_C", "fit"), np.diff(times).tolist(), strict=True))
 
 
 def settings() -> dict[str, Any]:

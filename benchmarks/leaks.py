@@ -1,13 +1,15 @@
 """Whether a benchmark tests on pictures it was trained on: equal files under different names."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from vggfeat.benchmarks.evaluation import Split
+
+NUM_NAMED = 3  # in a note
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,20 @@ def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Lea
             if contents[i] in train
         ]
     return leaks
+
+
+def leak_notes(leaks: Sequence[Leak]) -> list[str]:
+    """A line for each split that leaks, as a record tells it."""
+    notes = []
+    for number in sorted({leak.split for leak in leaks}):
+        of_split = [leak for leak in leaks if leak.split == number]
+        named = ", ".join(f"{leak.test} is {leak.train}" for leak in of_split[:NUM_NAMED])
+        more = f", and {len(of_split) - NUM_NAMED} more" if len(of_split) > NUM_NAMED else ""
+        notes.append(
+            f"split {number}: {len(of_split)} test pictures are training pictures too, byte for"
+            f" byte: {named}{more}"
+        )
+    return notes
 
 
 def _contents(files: Mapping[str, Path]) -> dict[str, object]:

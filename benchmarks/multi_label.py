@@ -7,18 +7,16 @@ Shapes: n pictures, D dimensions, K classes. Labels are 1, -1, or 0 for difficul
 """
 
 import time
-import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from vggfeat import metrics
-from vggfeat.benchmarks.evaluation import C_GRID, Split, SplitResult, classifier
+from vggfeat.benchmarks.evaluation import Split, SplitResult, choose_and_fit, classifier
 from vggfeat.descriptors import Progress
 from vggfeat.errors import DatasetError
-from vggfeat.svm import OneVsRestSVM, choose_C
+from vggfeat.svm import OneVsRestSVM
 
 C_RULE = (
     "for each class the best average precision (map_area) on the validation part, smallest of"
@@ -61,8 +59,7 @@ def fit(
     X, signs = vectors, labels
     if difficult == "negative":
         signs = np.where(labels == 0, -1, labels)
-    both = np.union1d(split.train, split.validation)
-    trained = _can_be_trained(signs[both])
+    trained = _can_be_trained(signs[split.both])
     chosen = _can_be_trained(signs[split.train]) & trained
     if chosen.sum() < 2 or not (labels[split.validation][:, chosen] > 0).any():
         raise DatasetError(
@@ -70,31 +67,32 @@ def fit(
             " positive and negative pictures to train on, and one of them a positive to validate"
             " on. More pictures are needed."
         )
-    svm = classifier(len(both) * X.shape[1])
-    times = [time.monotonic()]
-    with warnings.catch_warnings():  # convergence is told in the record
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        own_C, scores = choose_C(
-            svm,
-            (X[split.train], signs[split.train][:, chosen]),
-            (X[split.validation], labels[split.validation][:, chosen]),
-            grid=C_GRID,
-            score=lambda svm, X, y: _areas(y, svm.decision_function(X)),
-            progress=lambda done: progress("fitting SVMs", done, len(C_GRID) + 1),
-        )
+
+    def for_all(own: np.ndarray, scores: Mapping[float, float]) -> np.ndarray:
+        """The chosen C of each trained class, the best in the mean where none could be chosen."""
         C = np.full(len(trained), max(scores, key=scores.__getitem__))
-        C[chosen] = own_C
-        times.append(time.monotonic())
-        svm.set_params(C=C[trained]).fit(X[both], signs[both][:, trained])
-    progress("fitting SVMs", len(C_GRID) + 1, len(C_GRID) + 1)
-    times.append(time.monotonic())
+        C[chosen] = own
+        return C[trained]
+
+    svm = classifier(len(split.both) * X.shape[1])
+    C, scores, seconds = choose_and_fit(
+        svm,
+        X,
+        split,
+        y_train=signs[split.train][:, chosen],
+        y_validation=labels[split.validation][:, chosen],
+        y_both=signs[split.both][:, trained],
+        score=lambda svm, X, y: _areas(y, svm.decision_function(X)),
+        spread=for_all,
+        progress=progress,
+    )
     return Fitted(
         svm=svm,
         trained=trained,
-        C=C[trained],
+        C=C,
         validation_scores=scores,
-        num_train=len(both),
-        seconds=dict(zip(("choose_C", "fit"), np.diff(times).tolist(), strict=True)),
+        num_train=len(split.both),
+        seconds=seconds,
     )
 
 

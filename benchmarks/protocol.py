@@ -19,7 +19,7 @@ from vggfeat.aggregation import Aggregate, aggregate, fuse
 from vggfeat.backbones import Network
 from vggfeat.benchmarks import evaluation, multi_label, single_label
 from vggfeat.benchmarks.evaluation import Split, SplitResult
-from vggfeat.benchmarks.leaks import Leak, find_leaks
+from vggfeat.benchmarks.leaks import Leak, find_leaks, leak_notes
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.submission import Submission, archive
 from vggfeat.descriptors import (
@@ -181,12 +181,7 @@ class Benchmark:
         Raises what `extract` raises, and DatasetError if skipped pictures leave a class empty.
         """
         options = settings.extraction
-        extracted = [
-            extract(
-                self.feature_set, self.used, net, options, folder=features_dir, progress=progress
-            )
-            for net in networks
-        ]
+        extracted = self._extracted(self.used, networks, options, features_dir, progress)
         skipped = {i: reason for done in extracted for i, reason in done.skipped.items()}
         rows = self._readable(self.used_rows, skipped)
         vectors, digests = self._vectors(rows, extracted, settings)
@@ -224,7 +219,7 @@ class Benchmark:
             n_train=[result.num_train for result in results],
             n_test=[result.num_test for result in results],
             skipped=skipped,
-            notes=[*self.notes, *self._leak_notes(), *evaluation.notes(results)],
+            notes=[*self.notes, *leak_notes(self.leaks), *evaluation.notes(results)],
             limited=self.limited,
             seconds={stage: round(value, 2) for stage, value in seconds.items()},
             versions=library_versions(),
@@ -249,14 +244,9 @@ class Benchmark:
         """
         split = self.submission.split
         rows = _rows_of([split])
-        pictures = self._pictures_at(rows)
-        extracted = [
-            extract(
-                self.feature_set, pictures, net, settings.extraction, folder=features_dir,
-                progress=progress,
-            )
-            for net in networks
-        ]  # fmt: skip
+        extracted = self._extracted(
+            self._pictures_at(rows), networks, settings.extraction, features_dir, progress
+        )
         rows = self._readable(rows, {i for done in extracted for i in done.skipped})
         vectors, _ = self._vectors(rows, extracted, settings)
         part = split.among(rows)
@@ -295,6 +285,22 @@ class Benchmark:
     def _pictures_at(self, rows: np.ndarray) -> dict[str, Picture]:
         ids = dict.fromkeys(i for row in rows for i in self.pictures_of[self.ids[row]])
         return {i: self.pictures[i] for i in ids}
+
+    def _extracted(
+        self,
+        pictures: Mapping[str, Picture],
+        networks: Sequence[Network],
+        options: Extraction,
+        features_dir: Path,
+        progress: Progress,
+    ) -> list[Extracted]:
+        """What each net's extraction of these pictures came to."""
+        return [
+            extract(
+                self.feature_set, pictures, net, options, folder=features_dir, progress=progress
+            )
+            for net in networks
+        ]
 
     def _readable(self, rows: np.ndarray, skipped: Collection[str]) -> np.ndarray:
         unread = set(skipped)
@@ -359,19 +365,6 @@ class Benchmark:
         else:
             rule = {"c_rule": single_label.C_RULE}
         return evaluation.settings() | rule
-
-    def _leak_notes(self) -> list[str]:
-        notes, found = [], self.leaks
-        for number in range(len(self.splits)):
-            leaks = [leak for leak in found if leak.split == number]
-            if leaks:
-                named = ", ".join(f"{leak.test} is {leak.train}" for leak in leaks[:3])
-                more = f", and {len(leaks) - 3} more" if len(leaks) > 3 else ""
-                notes.append(
-                    f"split {number}: {len(leaks)} test pictures are training pictures too, byte"
-                    f" for byte: {named}{more}"
-                )
-        return notes
 
 
 def _rows_of(splits: Sequence[Split]) -> np.ndarray:

@@ -4,17 +4,14 @@ Shapes: n pictures, D dimensions, K classes.
 """
 
 import time
-import warnings
 from collections.abc import Sequence
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from vggfeat import metrics
-from vggfeat.benchmarks.evaluation import C_GRID, Split, SplitResult, classifier
+from vggfeat.benchmarks.evaluation import Split, SplitResult, choose_and_fit, classifier
 from vggfeat.descriptors import Progress
 from vggfeat.errors import DatasetError
-from vggfeat.svm import choose_C
 
 C_RULE = "best mean class recall on the validation part of each split, smallest of equals"
 
@@ -33,27 +30,22 @@ def evaluate(
     """
     X, y, num_classes = vectors, labels.argmax(axis=1), len(classes)
     _check(y, split, classes)
-    both = np.union1d(split.train, split.validation)
-    svm = classifier(len(both) * X.shape[1])
-    times = [time.monotonic()]
-    with warnings.catch_warnings():  # convergence is told in the record
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        C, scores = choose_C(
-            svm,
-            (X[split.train], y[split.train]),
-            (X[split.validation], y[split.validation]),
-            grid=C_GRID,
-            score=lambda fitted, X, y: metrics.mean_class_recall(y, fitted.predict(X), num_classes),
-            progress=lambda done: progress("fitting SVMs", done, len(C_GRID) + 1),
-        )
-        times.append(time.monotonic())
-        svm.set_params(C=C).fit(X[both], y[both])
-    progress("fitting SVMs", len(C_GRID) + 1, len(C_GRID) + 1)
-    times.append(time.monotonic())
+    svm = classifier(len(split.both) * X.shape[1])
+    C, scores, seconds = choose_and_fit(
+        svm,
+        X,
+        split,
+        y_train=y[split.train],
+        y_validation=y[split.validation],
+        y_both=y[split.both],
+        score=lambda fitted, X, y: metrics.mean_class_recall(y, fitted.predict(X), num_classes),
+        progress=progress,
+    )
+    started = time.monotonic()
     predicted = svm.predict(X[split.test])
-    times.append(time.monotonic())
+    seconds["score"] = time.monotonic() - started
     return SplitResult(
-        num_train=len(both),
+        num_train=len(split.both),
         num_test=len(split.test),
         C=C,
         validation_scores=scores,
@@ -62,7 +54,7 @@ def evaluate(
             "mean_class_recall": metrics.class_recalls(y[split.test], predicted, num_classes),
             "accuracy": metrics.accuracy(y[split.test], predicted),
         },
-        seconds=dict(zip(("choose_C", "fit", "score"), np.diff(times).tolist(), strict=True)),
+        seconds=seconds,
     )
 
 

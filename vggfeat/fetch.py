@@ -70,9 +70,12 @@ class Source:
         """Whether a file is this one, to the last byte. Raises OSError."""
         if self.size is not None and path.stat().st_size != self.size:
             return False
+        return self.digest_of(path).startswith(self.digest)
+
+    def digest_of(self, path: Path) -> str:
+        """A file's digest by the source's algorithm. Raises OSError."""
         with path.open("rb") as file:
-            digest = hashlib.file_digest(file, self.algorithm).hexdigest()
-        return digest.startswith(self.digest)
+            return hashlib.file_digest(file, self.algorithm).hexdigest()
 
     def part(self, folder: Path) -> Path:
         """Where its bytes gather. The same for every mirror of the file."""
@@ -358,8 +361,8 @@ def _sends_more(response: http.client.HTTPResponse) -> bool:
 
 def _wrong(part: Path, source: Source) -> str | None:
     """What is wrong with the content of a part that should be whole."""
-    with _disk_errors(part.parent), part.open("rb") as file:
-        digest = hashlib.file_digest(file, source.algorithm).hexdigest()
+    with _disk_errors(part.parent):
+        digest = source.digest_of(part)
     if digest.startswith(source.digest):
         return None
     return f"wrong content: {source.algorithm} {digest}, not {source.digest}"
