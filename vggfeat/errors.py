@@ -51,6 +51,10 @@ class RecordError(VggfeatError):
     """A result record that cannot be read or written."""
 
 
+class TrainingError(VggfeatError):
+    """A training run that cannot go on: not learning, or not the run it was."""
+
+
 class OptionError(VggfeatError):
     """An option whose value is not allowed."""
 

@@ -57,3 +57,55 @@ class ProgressDisplay:
         speed = f", {rate:.1f}/s" if rate else ""
         left = f", {(total - done) / rate:.0f} s left" if rate and done < total else ""
         click.echo(f"{self.label}: {done} of {total or '?'}{speed}{left}", err=True)
+
+
+class TrainingDisplay:
+    """Where training stands: one line renewed on a terminal, otherwise a line now and then."""
+
+    EVERY_S = 10.0
+
+    def __init__(self, quiet: bool):
+        self.quiet = quiet
+        self.is_terminal = sys.stderr.isatty()
+        self.said = 0.0
+        self.width = 0  # of the line on the terminal
+
+    def __call__(self, status) -> None:
+        """Takes a vggfeat.pretraining.monitor.Status."""
+        now = time.monotonic()
+        every = 0.2 if self.is_terminal else self.EVERY_S
+        ends = status.batch == status.num_batches
+        if self.quiet or (now - self.said < every and not ends):
+            return
+        self.said = now
+        top1 = "" if status.top1 is None else f", top-1 {status.top1:.1%}"
+        line = (
+            f"{status.stage}: epoch {status.epoch} of {status.epochs}, batch {status.batch} of"
+            f" {status.num_batches}, loss {status.loss:.3f}, rate {status.rate:g}{top1},"
+            f" {status.images_per_s:.0f} images/s, at most {duration(status.seconds_left)} left"
+        )
+        if not self.is_terminal:
+            click.echo(line, err=True)
+            return
+        click.echo("\r" + line.ljust(self.width), nl=False, err=True)
+        self.width = len(line)
+
+    def __enter__(self) -> "TrainingDisplay":
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        self.end_line()
+
+    def end_line(self) -> None:
+        """What is told next begins on a line of its own."""
+        if self.width:
+            click.echo(err=True)
+            self.width = 0
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    for unit, length in (("days", 86400), ("hours", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

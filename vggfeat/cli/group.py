@@ -38,12 +38,12 @@ class Commands(click.Group):
             if error.errno == errno.EPIPE:
                 raise  # the reader of our output went away; click ends quietly
             raise click.ClickException(in_one_line(error)) from error
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as interrupt:
             click.echo(
                 "\nInterrupted. What was done is kept; the same command goes on from there.",
                 err=True,
             )
-            context.exit(130)
+            context.exit(128 + getattr(interrupt, "signal_number", signal.SIGINT))
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -1,0 +1,172 @@
+"""A training run on disk, so that it can go on from where it was.
+
+A checkpoint is a .safetensors file: weights, momenta, and in its metadata where the run stands and
+what it was begun with. It is written beside its name, flushed and renamed; the last two are kept.
+There are no random states in it, as every draw follows from seed and position (draws.py).
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from vggfeat.errors import TrainingError
+from vggfeat.files import new_file
+from vggfeat.pretraining.schedule import Schedule
+
+log = logging.getLogger(__name__)
+
+SCHEMA_VERSION = 1
+KEY = "vggfeat_checkpoint"
+NUM_KEPT = 2
+MODEL, MOMENTUM = "model.", "momentum."
+
+
+@dataclass(kw_only=True)
+class Position:
+    """Where a run stands: `batch` batches of epoch `epoch` are done, `step` updates in all."""
+
+    schedule: Schedule
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    seconds: float = 0.0  # of training so far
+    learns: bool = False  # whether the loss has once left ln(classes) behind
+    # Sums over the epoch so far.
+    seen: float = 0.0  # pictures
+    loss: float = 0.0
+    correct: float = 0.0
+
+    def add(self, seen: float, loss: float, correct: float) -> None:
+        """Another update is done."""
+        self.batch += 1
+        self.step += 1
+        self.seen += seen
+        self.loss += loss
+        self.correct += correct
+
+    def next_epoch(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.epoch += 1
+        self.batch = 0
+        self.seen = self.loss = self.correct = 0.0
+
+
+def save_checkpoint(
+    folder: Path,
+    net: nn.Module,
+    optimiser: torch.optim.SGD,
+    position: Position,
+    begun_with: Mapping[str, Any],
+) -> Path:
+    """Write a checkpoint and remove all but the last two. Raises OSError, as of a full disk."""
+    tensors = {f"{MODEL}{name}": value for name, value in net.state_dict().items()}
+    for name, parameter in net.named_parameters():
+        momentum = optimiser.state.get(parameter, {}).get("momentum_buffer")
+        if momentum is not None:
+            tensors[f"{MOMENTUM}{name}"] = momentum
+    about = {
+        "schema_version": SCHEMA_VERSION,
+        "begun_with": begun_with,
+        "position": asdict(position),
+    }
+    path = folder / f"{position.step:09d}.safetensors"
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    with new_file(path) as file:
+        file.write(save(plain, {KEY: json.dumps(about)}))
+    for old in checkpoints(folder)[:-NUM_KEPT]:
+        old.unlink(missing_ok=True)
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The folder's checkpoints, the oldest first."""
+    found = [path for path in folder.glob("*.safetensors") if path.stem.isdigit()]
+    return sorted(found, key=lambda path: int(path.stem))
+
+
+def resume(
+    folder: Path,
+    net: nn.Module,
+    optimiser: torch.optim.SGD,
+    begun_with: Mapping[str, Any],
+) -> Position | None:
+    """Put the last checkpoint into net and optimiser; None if there is none.
+
+    Raises TrainingError if it is damaged or of a run that was begun with something else.
+    """
+    found = checkpoints(folder)
+    if not found:
+        return None
+    path = found[-1]
+    try:
+        about, tensors = _read(path)
+        position = Position(**about["position"] | {"schedule": None})
+        position.schedule = Schedule(**about["position"]["schedule"])
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise TrainingError(_damaged(path, error, found[:-1])) from error
+    _check_same_run(folder, about["begun_with"], begun_with)
+    try:
+        _restore(net, optimiser, tensors)
+    except (KeyError, RuntimeError) as error:
+        raise TrainingError(_damaged(path, error, found[:-1])) from error
+    return position
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    with safe_open(path, framework="pt") as file:
+        about = json.loads((file.metadata() or {})[KEY])
+        if about["schema_version"] != SCHEMA_VERSION:
+            raise ValueError(f"schema version {about['schema_version']}, not {SCHEMA_VERSION}")
+        return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+
+@torch.no_grad()
+def _restore(net: nn.Module, optimiser: torch.optim.SGD, tensors: Mapping[str, Tensor]) -> None:
+    weights = {k.removeprefix(MODEL): v for k, v in tensors.items() if k.startswith(MODEL)}
+    net.load_state_dict(weights)
+    for name, parameter in net.named_parameters():
+        momentum = tensors.get(f"{MOMENTUM}{name}")
+        if momentum is not None:
+            # In the parameter's own memory format, or the next run's sums differ in the last bit.
+            optimiser.state[parameter]["momentum_buffer"] = torch.empty_like(parameter).copy_(
+                momentum
+            )
+
+
+def _damaged(path: Path, error: Exception, older: list[Path]) -> str:
+    advice = f"Remove it to go on from {older[-1].name}." if older else "Remove it to begin again."
+    return f"{path}: not a whole checkpoint ({type(error).__name__}). {advice}"
+
+
+def _check_same_run(folder: Path, begun: Any, asked: Mapping[str, Any]) -> None:
+    asked = json.loads(json.dumps(asked))  # tuples are lists then, as in what was read
+    if begun != asked:
+        raise TrainingError(
+            f"{folder.parent}: the run there was begun otherwise: {first_difference(begun, asked)}."
+            " Ask for the same, choose another --out, or remove the folder to begin again."
+        )
+
+
+def first_difference(begun: Any, asked: Any) -> str:
+    """Where two nested tables of plain values differ, both sides told."""
+    was, is_ = _flat(begun), _flat(asked)
+    name = next(n for n in [*is_, *was] if was.get(n) != is_.get(n))
+    return f"{name} was {was.get(name)!r}, now it is {is_.get(name)!r}"
+
+
+def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested names joined by dots."""
+    if not isinstance(values, Mapping):
+        return {prefix: values}
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        found |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+    return found

@@ -1,0 +1,216 @@
+"""A folder of labelled pictures -> training and validation lists.
+
+Layouts, told apart by what lies in the folder:
+
+    train/<class>/*, val/<class>/*       ILSVRC-2012 sorted into classes, or your own pictures
+    train/<wnid>/*, val/ILSVRC2012_*     with the devkit, ILSVRC2012_devkit_t12/, beside them
+    train/<wnid>/images/*, val/images/*  Tiny ImageNet, with val/val_annotations.txt
+    <class>/*                            every tenth picture of a class validates
+
+Classes are numbered in the order of their names, as Caffe and torchvision number ILSVRC's.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from vggfeat.errors import DatasetError
+from vggfeat.images import PICTURE_SUFFIXES, is_picture
+
+HELD_OUT = 10  # one picture in so many validates where there is no validation set
+DEVKIT = "ILSVRC2012_devkit_t12"
+GROUND_TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
+META = "data/meta.mat"
+
+Labelled = tuple[str, int]  # path below the root, number of its class
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """What is trained and validated on."""
+
+    root: Path
+    classes: tuple[str, ...]
+    train: Sequence[Labelled]
+    validation: Sequence[Labelled]
+    notes: tuple[str, ...] = ()  # what of the folder was not taken as it lies there
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of both lists: paths, classes, and sizes of the files."""
+        total = hashlib.sha256()
+        for part in (self.train, self.validation):
+            for path, number in part:
+                size = self._bytes(path)
+                total.update(f"{path}\0{self.classes[number]}\0{size}\n".encode())
+            total.update(b"\n")
+        return total.hexdigest()
+
+    def _bytes(self, path: str) -> int:
+        try:
+            return (self.root / path).stat().st_size
+        except OSError:
+            return -1  # whoever reads it tells
+
+
+def open_pictures(root: Path) -> Pictures:
+    """The pictures of a folder in one of the layouts above. Raises DatasetError."""
+    if root.is_file():
+        raise DatasetError(
+            f"{root}: is a file. Unpack it (tar xf {root.name}) and name the folder."
+        )
+    if not root.is_dir():
+        raise DatasetError(f"{root}: no such folder. Name the folder of pictures with --data.")
+    if not (root / "train").is_dir():
+        return _held_out(root, root, ())
+    if not (root / "val").is_dir():
+        return _held_out(root, root / "train", (f"no {root.name}/val",))
+    classes, train = _class_folders(root, root / "train")
+    if (root / "val" / "val_annotations.txt").is_file():
+        validation, notes = _tiny_validation(root, classes)
+    elif any(item.is_dir() for item in (root / "val").iterdir()):
+        validation, notes = _sorted_validation(root, classes)
+    else:
+        validation, notes = _flat_validation(root, classes)
+    if not validation:
+        raise DatasetError(f"{root / 'val'}: holds no picture of the {len(classes)} classes.")
+    return Pictures(root, classes, train, validation, notes)
+
+
+def _class_folders(root: Path, folder: Path) -> tuple[tuple[str, ...], list[Labelled]]:
+    """The classes with pictures among the folder's folders, and their pictures, in order."""
+    by_class = {}
+    for item in sorted(folder.iterdir()):
+        if item.is_dir() and not item.name.startswith("."):
+            inner = item / "images"  # Tiny ImageNet's
+            by_class[item.name] = _pictures(root, inner if inner.is_dir() else item)
+    by_class = {name: paths for name, paths in by_class.items() if paths}
+    if len(by_class) < 2:
+        raise DatasetError(
+            f"{folder}: needs at least two class folders with pictures"
+            f" ({', '.join(PICTURE_SUFFIXES)}); found {len(by_class)}."
+        )
+    labelled = [(path, number) for number, paths in enumerate(by_class.values()) for path in paths]
+    return tuple(by_class), labelled
+
+
+def _pictures(root: Path, folder: Path) -> list[str]:
+    return [
+        path.relative_to(root).as_posix() for path in sorted(folder.iterdir()) if is_picture(path)
+    ]
+
+
+def _held_out(root: Path, folder: Path, notes: tuple[str, ...]) -> Pictures:
+    """Every tenth picture of a class, in an order of their own names' digests, validates."""
+    classes, labelled = _class_folders(root, folder)
+    by_class: dict[int, list[str]] = {}
+    for path, number in labelled:
+        by_class.setdefault(number, []).append(path)
+    train, validation = [], []
+    for number, paths in by_class.items():
+        if len(paths) < 2:
+            raise DatasetError(
+                f"{folder / classes[number]}: has one picture; one to train on and one to validate"
+                " on are needed."
+            )
+        shuffled = sorted(paths, key=lambda path: hashlib.sha256(path.encode()).digest())
+        num_held_out = max(1, len(paths) // HELD_OUT)
+        held_out = set(shuffled[:num_held_out])
+        train += [(path, number) for path in paths if path not in held_out]
+        validation += [(path, number) for path in paths if path in held_out]
+    note = f"{len(validation)} of {len(labelled)} pictures held out to validate"
+    return Pictures(root, classes, train, validation, (*notes, note))
+
+
+def _sorted_validation(
+    root: Path, classes: tuple[str, ...]
+) -> tuple[list[Labelled], tuple[str, ...]]:
+    names, labelled = _class_folders(root, root / "val")
+    strangers = sorted(set(names) - set(classes))
+    if strangers:
+        raise DatasetError(
+            f"{root / 'val' / strangers[0]}: no class of that name in {root / 'train'}."
+        )
+    number_of = {name: number for number, name in enumerate(classes)}
+    return [(path, number_of[names[number]]) for path, number in labelled], ()
+
+
+def _tiny_validation(
+    root: Path, classes: tuple[str, ...]
+) -> tuple[list[Labelled], tuple[str, ...]]:
+    """Lines of file name, class and box, split by tabs; pictures in val/images."""
+    path = root / "val" / "val_annotations.txt"
+    number_of = {name: number for number, name in enumerate(classes)}
+    validation, others = [], 0
+    for line in path.read_text().splitlines():
+        name, _, rest = line.partition("\t")
+        class_name = rest.split("\t")[0]
+        if not class_name or Path(name).name != name:
+            raise DatasetError(f"{path}: {line!r} is not a file name, a class and a box.")
+        if class_name in number_of:
+            validation.append((f"val/images/{name}", number_of[class_name]))
+        else:
+            others += 1
+    notes = (f"{others} validation pictures of other classes left out",) if others else ()
+    return validation, notes
+
+
+def _flat_validation(
+    root: Path, classes: tuple[str, ...]
+) -> tuple[list[Labelled], tuple[str, ...]]:
+    """ILSVRC-2012's 50,000 pictures in one folder; their classes are in the devkit.
+
+    Line n of the ground truth is the ILSVRC2012_ID of the picture with the n-th name; meta.mat
+    says which wnid that is. The IDs are not in the order of the wnids.
+    """
+    paths = _pictures(root, root / "val")
+    places = [root / DEVKIT, root.parent / DEVKIT]
+    devkit = next((place for place in places if place.is_dir()), None)
+    if devkit is None:
+        raise DatasetError(
+            f"{root / 'val'}: has no class folders. Put the devkit's folder at {places[0]}"
+            f" (tar xf {DEVKIT}.tar.gz), or sort the pictures into folders by class."
+        )
+    wnid_of = _wnids(devkit / META)
+    lines = _lines(devkit / GROUND_TRUTH)
+    if len(lines) != len(paths):
+        raise DatasetError(
+            f"{root / 'val'}: holds {len(paths)} pictures, {devkit / GROUND_TRUTH} has"
+            f" {len(lines)} lines. All of them must be there, so that names and lines agree."
+        )
+    number_of = {name: number for number, name in enumerate(classes)}
+    validation, others = [], 0
+    for path, line in zip(paths, lines, strict=True):
+        wnid = wnid_of.get(line.strip())
+        if wnid is None:
+            raise DatasetError(f"{devkit / GROUND_TRUTH}: {line!r} is no ILSVRC2012_ID.")
+        if wnid in number_of:
+            validation.append((path, number_of[wnid]))
+        else:
+            others += 1
+    notes = (f"{others} validation pictures of other classes left out",) if others else ()
+    return validation, notes
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text().split()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"{path}: cannot be read ({error}).") from error
+
+
+def _wnids(path: Path) -> dict[str, str]:
+    """ILSVRC2012_ID -> wnid of the devkit's synsets that are leaves, from meta.mat."""
+    try:
+        synsets = loadmat(path, squeeze_me=True)["synsets"]
+        return {
+            str(int(synset["ILSVRC2012_ID"])): str(synset["WNID"])
+            for synset in synsets
+            if int(synset["num_children"]) == 0
+        }
+    except (OSError, MatReadError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise DatasetError(f"{path}: not the devkit's table of synsets ({error}).") from error

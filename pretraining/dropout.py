@@ -1,0 +1,46 @@
+"""Dropout that does not depend on how a batch is cut up."""
+
+import torch
+from torch import Tensor, nn
+
+from vggfeat.networks import VGG
+from vggfeat.pretraining.draws import Purpose, torch_seed
+
+LAYERS = (2, 5)  # of VGG.classifier: after fc6 and fc7
+
+
+class BatchDropout(nn.Module):
+    """Dropout with one mask for a whole batch, of which each process and each part takes its rows.
+
+    So one device, one device in several passes and many devices drop the same units, and an update
+    that is made again after an interruption drops them again. `draw_for` comes before each pass.
+    """
+
+    def __init__(self, share: float):
+        super().__init__()
+        self.share = share
+        self.seed = 0
+        self.rows = slice(0, 0)
+
+    def forward(self, activations: Tensor) -> Tensor:  # [n, units], n of the batch's rows
+        if not self.training or not self.share:
+            return activations
+        generator = torch.Generator(activations.device).manual_seed(self.seed)
+        shape = (self.rows.stop, activations.shape[1])
+        draws = torch.rand(shape, generator=generator, device=activations.device)
+        kept = draws[self.rows] >= self.share
+        return activations * kept / (1 - self.share)
+
+
+def replace_dropout(net: VGG, share: float) -> None:
+    """Put BatchDropout in place of the net's own."""
+    for layer in LAYERS:
+        net.classifier[layer] = BatchDropout(share)
+
+
+def draw_for(net: VGG, seed: int, step: int, rows: slice) -> None:
+    """The masks of update `step` for these rows of its batch."""
+    for layer in LAYERS:
+        dropout = net.classifier[layer]
+        dropout.seed = torch_seed(Purpose.DROPOUT, seed, step, layer)
+        dropout.rows = rows

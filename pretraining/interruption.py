@@ -1,0 +1,46 @@
+"""Ctrl-C and SIGTERM while training: the run is told, and stops where it can be saved."""
+
+import signal
+import threading
+from types import FrameType
+
+
+class Interrupted(KeyboardInterrupt):
+    """Raised by a run that was asked to stop."""
+
+    def __init__(self, signal_number: int):
+        super().__init__()
+        self.signal_number = signal_number
+
+
+class StopRequest:
+    """A `with` block in which the signals ask for a stop rather than make one.
+
+    A second Ctrl-C stops at once, except under torchrun (patient), which passes on the first.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, *, patient: bool):
+        self.patient = patient
+        self.signal_number = 0  # 0: none came
+
+    def __enter__(self) -> "StopRequest":
+        self.previous = {}
+        if threading.current_thread() is threading.main_thread():  # others cannot set handlers
+            self.previous = {s: signal.signal(s, self._note) for s in self.SIGNALS}
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        for number, handler in self.previous.items():
+            signal.signal(number, handler)
+
+    def obey(self) -> None:
+        """Raise Interrupted if a stop was asked for."""
+        if self.signal_number:
+            raise Interrupted(self.signal_number)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.signal_number == number == signal.SIGINT and not self.patient:
+            raise KeyboardInterrupt
+        self.signal_number = number

@@ -1,0 +1,204 @@
+"""Lists of pictures -> batches of crops, prepared ahead by threads.
+
+The pictures of one update over all devices are a batch; each process prepares its own part of it,
+in passes of a size that its device holds.
+"""
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from vggfeat.errors import PictureError
+from vggfeat.images import check_fits, decode, rescale
+from vggfeat.pretraining import augmentation
+from vggfeat.pretraining.augmentation import Colours, colours_of
+from vggfeat.pretraining.data import Labelled, Pictures
+from vggfeat.pretraining.draws import order
+from vggfeat.pretraining.parallel import World
+from vggfeat.pretraining.recipes import Recipe
+
+log = logging.getLogger(__name__)
+
+NO_LABEL = -100  # of a row that is no picture; torch's loss leaves it out
+COLOUR_PICTURES = 10_000  # that mean and principal components are computed from, at most
+COLOUR_SIDE = 64  # pixels, shortest side of those pictures
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What goes through the net at once: n pictures."""
+
+    pixels: np.ndarray  # [n, side, side, 3] uint8
+    shifts: np.ndarray  # [n, 3] float32, added to every pixel
+    labels: np.ndarray  # [n] int64, NO_LABEL where there is no picture
+    rows: slice  # of the batch
+    batch_size: int  # pictures of the batch, over all processes
+
+
+@dataclass
+class Loader:
+    """Batches of a recipe's crops for one process of the world.
+
+    on_error "skip" leaves out pictures that cannot be read and counts them in `unreadable`;
+    "stop" raises PictureError at the first.
+    """
+
+    pictures: Pictures
+    recipe: Recipe
+    colours: Colours
+    world: World
+    pass_size: int  # pictures
+    on_error: str = "stop"
+    unreadable: dict[str, str] = field(default_factory=dict)  # path -> reason
+
+    @property
+    def num_batches(self) -> int:
+        """Of an epoch; the last one may be smaller."""
+        return -(-len(self.pictures.train) // self.recipe.batch_size)
+
+    def training(self, epoch: int, first_batch: int) -> Iterator[list[Pass]]:
+        """This process's passes of each batch from first_batch on, each picture once an epoch."""
+        ids = order(self.recipe.seed, epoch, len(self.pictures.train))
+        size = self.recipe.batch_size
+        batches = [
+            parts(ids[n * size : (n + 1) * size], self.world, self.pass_size)
+            for n in range(first_batch, self.num_batches)
+        ]
+        prepared = ahead(
+            lambda part: self._training_pass(epoch, *part),
+            [part for batch in batches for part in batch],
+        )
+        for batch in batches:
+            yield list(islice(prepared, len(batch)))
+
+    def validation(self) -> Iterator[Pass]:
+        """This process's share of the validation pictures, as centre crops."""
+        mine = self.pictures.validation[self.world.rank :: self.world.size]
+        starts = range(0, len(mine), self.pass_size)
+        yield from ahead(lambda n: self._centre_pass(mine[n : n + self.pass_size]), starts)
+
+    def _training_pass(self, epoch: int, ids: np.ndarray, rows: slice, batch_size: int) -> Pass:
+        recipe = self.recipe
+        side = recipe.input_size
+        pixels = np.zeros((len(ids), side, side, 3), dtype=np.uint8)
+        shifts = np.zeros((len(ids), 3), dtype=np.float32)
+        labels = np.full(len(ids), NO_LABEL)
+        for row, number in enumerate(ids.tolist()):
+            if number < 0:
+                continue
+            drawn = augmentation.draw(
+                recipe.seed, epoch, number, recipe.scales,
+                mirror=recipe.mirror, colour_std=recipe.colour_std,
+            )  # fmt: skip
+            labelled = self.pictures.train[number]
+            cut = self._crop(labelled, drawn.scale, drawn.corner)
+            if cut is not None:
+                pixels[row] = cut[:, ::-1] if drawn.mirror else cut
+                shifts[row] = self.colours.shift(drawn.multipliers)
+                labels[row] = labelled[1]
+        return Pass(pixels, shifts, labels, rows, batch_size)
+
+    def _centre_pass(self, pictures: Sequence[Labelled]) -> Pass:
+        side = self.recipe.input_size
+        pixels = np.zeros((len(pictures), side, side, 3), dtype=np.uint8)
+        labels = np.full(len(pictures), NO_LABEL)
+        for row, labelled in enumerate(pictures):
+            cut = self._crop(labelled, self.recipe.test_scale, None)
+            if cut is not None:
+                pixels[row], labels[row] = cut, labelled[1]
+        shifts = np.zeros((len(pictures), 3), dtype=np.float32)
+        return Pass(pixels, shifts, labels, slice(0, len(pictures)), len(pictures))
+
+    def _crop(
+        self, labelled: Labelled, scale: int, corner: tuple[float, float] | None
+    ) -> np.ndarray | None:
+        path = labelled[0]
+        try:
+            picture = decode(self.pictures.root / path)
+            return augmentation.crop(picture, scale, corner, self.recipe.input_size)
+        except PictureError as error:
+            if self.on_error == "stop":
+                raise PictureError(
+                    f"{error} --check-data names all such pictures, --on-error skip goes on"
+                    " without them."
+                ) from error
+            if path not in self.unreadable:
+                log.warning("skipped: %s", error)
+            self.unreadable[path] = str(error)
+            return None
+
+
+def parts(ids: np.ndarray, world: World, pass_size: int) -> list[tuple[np.ndarray, slice, int]]:
+    """A process's passes of a batch: their pictures' numbers, their rows, and the batch's size.
+
+    The processes' shares differ by one picture at most. One without a picture, as there may be in
+    an epoch's last batch, gets a row that is none (-1), as all processes must take part.
+    """
+    shares = np.array_split(np.arange(len(ids)), world.size)
+    mine = shares[world.rank]
+    if not len(mine):
+        return [(np.array([-1]), slice(0, 1), len(ids))]
+    cuts = [mine[start : start + pass_size] for start in range(0, len(mine), pass_size)]
+    return [(ids[cut], slice(int(cut[0]), int(cut[-1]) + 1), len(ids)) for cut in cuts]
+
+
+def ahead(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
+    """The function's results in the tasks' order, computed by threads a little ahead of use."""
+    num_threads = os.cpu_count() or 1
+    with ThreadPoolExecutor(num_threads) as pool:
+        try:
+            upcoming = iter(tasks)
+            waiting = [pool.submit(function, task) for task in islice(upcoming, num_threads + 1)]
+            while waiting:
+                result = waiting.pop(0).result()
+                waiting += [pool.submit(function, task) for task in islice(upcoming, 1)]
+                yield result
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def compute_colours(pictures: Pictures) -> Colours:
+    """From the training pictures, or as many of them, evenly spread, as give a sound estimate.
+
+    Pictures that cannot be read are left out.
+    """
+    step = -(-len(pictures.train) // COLOUR_PICTURES)
+
+    def small(labelled: Labelled) -> np.ndarray | None:
+        try:
+            return np.asarray(rescale(decode(pictures.root / labelled[0]), COLOUR_SIDE))
+        except PictureError:
+            return None  # told when training comes to it
+
+    found = (one for one in ahead(small, pictures.train[::step]) if one is not None)
+    return colours_of(found)
+
+
+def unreadable_pictures(
+    pictures: Pictures, scale: int, progress: Callable[[str, int, int], None]
+) -> Iterator[str]:
+    """What is wrong with each picture that cannot be used at this scale, after reading them all."""
+    labelled = [*pictures.train, *pictures.validation]
+
+    def check(one: Labelled) -> str | None:
+        path: Path = pictures.root / one[0]
+        try:
+            check_fits(path, decode(path).size, scale)
+        except PictureError as error:
+            return str(error)
+        return None
+
+    for done, problem in enumerate(ahead(check, labelled), start=1):
+        progress("checking pictures", done, len(labelled))
+        if problem:
+            yield problem

@@ -1,0 +1,78 @@
+"""The log of a run: log.jsonl, one JSON object a line, and TensorBoard's files if asked for.
+
+Lines have a `kind`: "start" (also after an interruption), "train" every few updates, "epoch" at the
+end of each. All but "start" have the number of updates, `step`, behind them.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vggfeat.errors import OptionError, TrainingError
+from vggfeat.files import new_file
+
+NAME = "log.jsonl"
+
+
+class RunLog:
+    """Appends to a run's log. Made for a run that goes on, it drops what came after `step`."""
+
+    def __init__(self, folder: Path, step: int, *, tensorboard: bool = False):
+        self.path = folder / NAME
+        kept = [line for line in _lines(self.path) if line.get("step", 0) <= step]
+        with new_file(self.path) as file:
+            file.write("".join(f"{json.dumps(line)}\n" for line in kept).encode())
+        self.file = self.path.open("a")
+        self.tensorboard = _tensorboard(folder, step) if tensorboard else None
+
+    def write(self, kind: str, **values: Any) -> None:
+        self.file.write(json.dumps({"kind": kind, **values}) + "\n")
+        self.file.flush()
+        if self.tensorboard and "step" in values:
+            for name, value in values.items():
+                if isinstance(value, int | float) and name != "step":
+                    self.tensorboard.add_scalar(f"{kind}/{name}", value, values["step"])
+
+    def close(self) -> None:
+        self.file.close()
+        if self.tensorboard:
+            self.tensorboard.close()
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's log. Raises TrainingError if there are none."""
+    lines = list(_lines(folder / NAME))
+    if not lines:
+        raise TrainingError(f"{folder}: holds no {NAME}. Name the folder of a run.")
+    return lines
+
+
+def epochs_of(folder: Path) -> list[dict[str, Any]]:
+    """The lines of a run's epochs, without their kind; empty before the first has ended."""
+    return [
+        {name: value for name, value in line.items() if name != "kind"}
+        for line in _lines(folder / NAME)
+        if line.get("kind") == "epoch"
+    ]
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The whole lines; a kill may have torn the last one."""
+    if not path.is_file():
+        return
+    for line in path.read_text().splitlines():
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict):
+            yield values
+
+
+def _tensorboard(folder: Path, step: int):
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise OptionError("--tensorboard needs a library: pip install tensorboard") from error
+    return SummaryWriter(folder / "tensorboard", purge_step=step + 1)

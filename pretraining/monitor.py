@@ -1,0 +1,139 @@
+"""What is told of a running stage: the log, and what a person sees of it."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vggfeat.pretraining.checkpoints import Position
+from vggfeat.pretraining.loading import Loader
+from vggfeat.pretraining.log import RunLog, epochs_of
+
+LOG_EVERY = 20  # updates
+
+
+@dataclass(frozen=True)
+class Update:
+    """Sums over all pictures of one update, over all processes."""
+
+    seen: float  # pictures that could be read
+    loss: float
+    correct: float
+    stop: int  # a signal's number if some process was asked to stop
+
+
+@dataclass(frozen=True)
+class Status:
+    """What a person sees of a running stage."""
+
+    stage: str
+    epoch: int  # from 1
+    epochs: int  # at most
+    batch: int
+    num_batches: int
+    loss: float  # mean of the epoch so far
+    rate: float
+    top1: float | None  # of the last epoch
+    images_per_s: float
+    seconds_left: float  # at most: a stall may end it sooner
+
+
+class Monitor:
+    """Watches a stage and writes its log; in all processes but the leading one it is silent."""
+
+    def __init__(
+        self,
+        loader: Loader,
+        position: Position,
+        folder: Path,
+        *,
+        tensorboard: bool,
+        report: Callable[[Status], None],
+        about: dict[str, Any],
+    ):
+        self.loader, self.recipe, self.position, self.report = (
+            loader, loader.recipe, position, report,
+        )  # fmt: skip
+        self.seconds_before = position.seconds
+        self.started = self.last = time.monotonic()
+        self.since_log: list[Update] = []
+        self.new = 0.0  # pictures since this process began
+        self.curve: list[dict[str, Any]] = []
+        self.log = None
+        if loader.world.leads:
+            self.log = RunLog(folder, position.step, tensorboard=tensorboard)
+            self.curve = epochs_of(folder)
+            self.log.write("start", at_step=position.step, **about)
+
+    @property
+    def seconds(self) -> float:
+        """Of training, also before an interruption."""
+        return self.seconds_before + time.monotonic() - self.started
+
+    @property
+    def images_per_s(self) -> float:
+        return self.new / max(time.monotonic() - self.started, 1e-9)
+
+    def after_update(self, done: Update) -> float | None:
+        """The mean loss of the last LOG_EVERY updates when as many are over, else None."""
+        self.new += done.seen
+        self.since_log.append(done)
+        if self.log:
+            self.report(self._status())
+        if self.position.step % LOG_EVERY:
+            return None
+        seen = max(sum(u.seen for u in self.since_log), 1.0)
+        loss = sum(u.loss for u in self.since_log) / seen
+        now = time.monotonic()
+        if self.log:
+            self.log.write(
+                "train",
+                step=self.position.step,
+                epoch=self.position.epoch + 1,
+                loss=loss,
+                top1=sum(u.correct for u in self.since_log) / seen,
+                rate=self.position.schedule.rate,
+                images_per_s=seen / (now - self.last),
+            )
+        self.last, self.since_log = now, []
+        return loss
+
+    def after_epoch(self, top1: float, top5: float, unreadable: int) -> None:
+        """All batches of the position's epoch are done."""
+        position = self.position
+        line = {
+            "step": position.step,
+            "epoch": position.epoch + 1,
+            "loss": position.loss / max(position.seen, 1.0),
+            "train_top1": position.correct / max(position.seen, 1.0),
+            "top1": top1,
+            "top5": top5,
+            "rate": position.schedule.rate,
+            "seconds": self.seconds,
+            "unreadable": unreadable,
+        }
+        self.curve.append(line)
+        if self.log:
+            self.log.write("epoch", **line)
+
+    def close(self) -> None:
+        if self.log:
+            self.log.close()
+
+    def _status(self) -> Status:
+        position, recipe = self.position, self.recipe
+        pictures_left = (recipe.epochs - position.epoch) * len(self.loader.pictures.train)
+        pictures_left -= position.batch * recipe.batch_size
+        return Status(
+            stage=recipe.name,
+            epoch=position.epoch + 1,
+            epochs=recipe.epochs,
+            batch=position.batch,
+            num_batches=self.loader.num_batches,
+            loss=position.loss / max(position.seen, 1.0),
+            rate=position.schedule.rate,
+            top1=self.curve[-1]["top1"] if self.curve else None,
+            images_per_s=self.images_per_s,
+            seconds_left=pictures_left / max(self.images_per_s, 1e-9),
+        )

@@ -1,0 +1,314 @@
+"""One stage of pretraining, from its first update to its last (paper, sect. 3.1).
+
+`train` is the stage, `update` one update, `evaluate` the accuracy on the centre crop. With several
+processes each works on its part of every batch; their gradients are added up, so that all make the
+update that one process would make with the whole batch.
+
+Shapes: n pictures of a pass, S side of a crop, K classes.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.nn.parallel import DistributedDataParallel
+
+from vggfeat.errors import OptionError, TrainingError
+from vggfeat.networks import VGG
+from vggfeat.pretraining.augmentation import Colours
+from vggfeat.pretraining.checkpoints import Position, resume, save_checkpoint
+from vggfeat.pretraining.data import Pictures
+from vggfeat.pretraining.dropout import draw_for, replace_dropout
+from vggfeat.pretraining.initialisation import Start, initial_net
+from vggfeat.pretraining.interruption import Interrupted, StopRequest
+from vggfeat.pretraining.loading import NO_LABEL, Loader, Pass
+from vggfeat.pretraining.monitor import Monitor, Status, Update
+from vggfeat.pretraining.parallel import World
+from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.schedule import Schedule
+
+LEARNS_BELOW = 0.98  # of ln(classes): a mean loss below it has left the plateau of equal scores
+CHECKPOINT_SHARE = 0.02  # of the time may go into checkpoints
+FIRST_CHECKPOINT_S = 1.0  # after the start
+VALUES_PER_PIXEL = 900  # that a pass of the full-width 19-layer net keeps for the way back
+CPU_PASS_BYTES = 2**32
+CUDA_PASS_SHARE = 0.7  # of the free memory
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """How a stage is carried out. Nothing here changes what is learned, rounding aside."""
+
+    device: str = "auto"
+    precision: str = "auto"
+    pass_size: int | None = None  # pictures that go through the net at once; None: what fits
+    on_error: str = "stop"
+    tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if self.device == "cuda" and not torch.cuda.is_available():
+            raise OptionError("device cuda: no CUDA device was found. Use auto or cpu.")
+
+    @property
+    def device_type(self) -> str:
+        if self.device == "auto":
+            return "cuda" if torch.cuda.is_available() else "cpu"
+        return self.device
+
+    @property
+    def resolved_precision(self) -> str:
+        """ "bf16" or "fp32"; auto is bf16 wherever the hardware multiplies it."""
+        if self.precision != "auto":
+            return self.precision
+        multiplies = self.device_type == "cuda" or _cpu_multiplies_bf16()
+        return "bf16" if multiplies else "fp32"
+
+    def pass_size_for(self, recipe: Recipe, world: World) -> int:
+        """Pictures in a pass of this recipe."""
+        share = -(-recipe.batch_size // world.size)
+        if self.pass_size is not None:
+            return min(self.pass_size, share)
+        room = CPU_PASS_BYTES
+        if self.device_type == "cuda":
+            room = int(torch.cuda.mem_get_info()[0] * CUDA_PASS_SHARE)
+        value_bytes = 2 if self.resolved_precision == "bf16" else 4
+        picture = recipe.input_size**2 * VALUES_PER_PIXEL * recipe.width * value_bytes
+        return max(1, min(share, int(room / picture)))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A stage that has ended."""
+
+    net: VGG
+    position: Position
+    ended: str  # why
+    problem: str | None  # what to tell of a net that has not learned
+    curve: list[dict[str, Any]]  # one line an epoch, as in the log
+
+
+def train(
+    recipe: Recipe,
+    pictures: Pictures,
+    colours: Colours,
+    folder: Path,
+    *,
+    start: Start | None = None,
+    begun_with: Mapping[str, Any],
+    world: World,
+    running: Running,
+    report: Callable[[Status], None] = lambda status: None,
+    on_best: Callable[[VGG, Monitor], None] = lambda net, monitor: None,
+) -> Trained:
+    """Train a stage in `folder`, going on from its last checkpoint if there is one.
+
+    begun_with is what a run that goes on must have in common with the one that began. on_best is
+    called in the leading process after each epoch with a better top-1 than all before. A net that
+    stays at ln(classes) for recipe.stuck_after updates ends the stage, with a `problem`. Raises
+    TrainingError if the run cannot go on, PictureError at a picture that cannot be read,
+    Interrupted after Ctrl-C or SIGTERM, with everything saved.
+    """
+    gpu = running.device_type == "cuda"
+    device = torch.device("cuda", world.local_rank) if gpu else torch.device("cpu")
+    net = initial_net(recipe, len(pictures.classes), start)
+    replace_dropout(net, recipe.dropout)
+    net = net.to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.SGD(
+        net.parameters(),
+        lr=recipe.learning_rate,
+        momentum=recipe.momentum,
+        weight_decay=recipe.weight_decay,
+    )
+    checkpoints = folder / "checkpoints"
+    position = resume(checkpoints, net, optimiser, begun_with) or Position(
+        schedule=Schedule(
+            rate=recipe.learning_rate, drops_left=recipe.drops, patience=recipe.patience
+        )
+    )
+    model = DistributedDataParallel(net) if world.size > 1 else net
+    loader = Loader(
+        pictures, recipe, colours, world, running.pass_size_for(recipe, world), running.on_error
+    )
+    to_input = _InputMaker(colours, device, running.resolved_precision == "bf16")
+    monitor = Monitor(
+        loader, position, folder, tensorboard=running.tensorboard, report=report,
+        about={
+            "stage": recipe.name, "processes": world.size, "device": running.device_type,
+            "precision": running.resolved_precision, "pass_size": loader.pass_size,
+        },
+    )  # fmt: skip
+    saved_at, saving_s = time.monotonic(), FIRST_CHECKPOINT_S * CHECKPOINT_SHARE
+
+    def save() -> None:
+        nonlocal saved_at, saving_s
+        began = time.monotonic()
+        position.seconds = monitor.seconds
+        if world.leads:
+            save_checkpoint(checkpoints, net, optimiser, position, begun_with)
+        saved_at = time.monotonic()
+        saving_s = max(saved_at - began, FIRST_CHECKPOINT_S * CHECKPOINT_SHARE)
+
+    problem = None
+    with StopRequest(patient=world.size > 1) as stop:
+        try:
+            while position.epoch < recipe.epochs and not position.schedule.over:
+                for group in optimiser.param_groups:
+                    group["lr"] = position.schedule.rate
+                for passes in loader.training(position.epoch, position.batch):
+                    done = update(
+                        model, optimiser, passes, to_input,
+                        seed=recipe.seed, step=position.step, world=world, stop=stop,
+                    )  # fmt: skip
+                    _check_finite(done, position, recipe)
+                    position.add(done.seen, done.loss, done.correct)
+                    recent_loss = monitor.after_update(done)
+                    if recent_loss is not None:
+                        level = math.log(len(pictures.classes))
+                        position.learns |= recent_loss < LEARNS_BELOW * level
+                    if done.stop:
+                        raise Interrupted(done.stop)
+                    if time.monotonic() - saved_at > saving_s / CHECKPOINT_SHARE:
+                        save()
+                top1, top5 = evaluate(net, loader.validation(), to_input, world, stop)
+                unreadable = int(world.total([len(loader.unreadable)], device)[0])
+                improved = top1 > position.schedule.best
+                monitor.after_epoch(top1, top5, unreadable)
+                position.next_epoch(position.schedule.after(top1))
+                if improved and world.leads:
+                    on_best(net, monitor)
+                if position.step >= recipe.stuck_after and not position.learns:
+                    problem = _stuck(recipe, position, monitor)
+                    break
+            save()
+        except Interrupted:
+            save()
+            raise
+        finally:
+            monitor.close()
+    ended = "stalled after the last drop" if position.schedule.over else "after all epochs"
+    if problem:
+        ended = "stuck"
+    return Trained(net, position, ended, problem, monitor.curve)
+
+
+def update(
+    model: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    passes: list[Pass],
+    to_input: "_InputMaker",
+    *,
+    seed: int,
+    step: int,
+    world: World,
+    stop: StopRequest,
+) -> Update:
+    """One step along the gradient of the mean loss over all pictures of the batch.
+
+    Each picture's loss is divided by the size of the whole batch, so that passes and processes with
+    unequal numbers of pictures add up to the mean.
+    """
+    net = model.module if isinstance(model, DistributedDataParallel) else model
+    optimiser.zero_grad()
+    sums = torch.zeros(3, dtype=torch.float64, device=to_input.device)
+    for number, one in enumerate(passes, start=1):
+        draw_for(net, seed, step, one.rows)
+        images, labels = to_input(one)
+        # Gradients travel during the last pass, while it goes back through the net.
+        alone = world.size > 1 and number < len(passes)
+        with model.no_sync() if alone else nullcontext():
+            with to_input.autocast():
+                scores = model(images)  # [n, K]
+            loss = cross_entropy(scores.float(), labels, reduction="sum", ignore_index=NO_LABEL)
+            # Of several processes not the sum of their gradients comes back but the mean.
+            (loss * (world.size / one.batch_size)).backward()
+        with torch.no_grad():
+            correct = (scores.argmax(dim=1) == labels).sum()
+            sums += torch.stack([(labels != NO_LABEL).sum(), loss, correct]).double()
+    *totals, asked = world.total([*sums.tolist(), stop.signal_number], to_input.device)
+    seen = totals[0]
+    if seen:
+        if seen < passes[0].batch_size:  # some pictures could not be read
+            for parameter in net.parameters():
+                parameter.grad.mul_(passes[0].batch_size / seen)
+        optimiser.step()
+    return Update(*totals, stop=int(asked))
+
+
+@torch.no_grad()
+def evaluate(
+    net: VGG, passes: Iterator[Pass], to_input: "_InputMaker", world: World, stop: StopRequest
+) -> tuple[float, float]:
+    """Top-1 and top-5 accuracy on the centre crops, over the passes of all processes."""
+    net.eval()
+    sums = torch.zeros(3, dtype=torch.float64, device=to_input.device)
+    for one in passes:
+        stop.obey()
+        images, labels = to_input(one)
+        with to_input.autocast():
+            scores = net(images)
+        best = scores.topk(min(5, scores.shape[1]), dim=1).indices  # [n, 5]
+        hits = best == labels[:, None]
+        sums += torch.stack(
+            [hits[:, 0].sum(), hits.any(dim=1).sum(), (labels != NO_LABEL).sum()]
+        ).double()
+    net.train()
+    top1, top5, seen = world.total(sums.tolist(), to_input.device)
+    if not seen:
+        raise TrainingError("no validation picture could be read. --check-data names them all.")
+    return top1 / seen, top5 / seen
+
+
+class _InputMaker:
+    """A pass as the net takes it: pixels minus the mean colour plus the picture's shift."""
+
+    def __init__(self, colours: Colours, device: torch.device, bf16: bool):
+        self.device, self.bf16 = device, bf16
+        self.mean = torch.tensor(colours.mean, device=device).view(1, 3, 1, 1)
+
+    def __call__(self, one: Pass) -> tuple[Tensor, Tensor]:
+        """Images [n, 3, S, S] float32, channels last, and labels [n]."""
+        pixels, shifts, labels = (
+            torch.from_numpy(array) for array in (one.pixels, one.shifts, one.labels)
+        )
+        if self.device.type == "cuda":
+            pixels, shifts, labels = (
+                t.pin_memory().to(self.device, non_blocking=True) for t in (pixels, shifts, labels)
+            )
+        images = pixels.permute(0, 3, 1, 2).float() - self.mean + shifts[:, :, None, None]
+        return images, labels
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+
+def _check_finite(done: Update, position: Position, recipe: Recipe) -> None:
+    if not math.isfinite(done.loss):
+        raise TrainingError(
+            f"{recipe.name}: the loss is not finite at update {position.step + 1}, with"
+            f" learning_rate {position.schedule.rate:g} and init_std {recipe.init_std:g}. Try a"
+            " smaller one of them, or --set init=glorot."
+        )
+
+
+def _stuck(recipe: Recipe, position: Position, monitor: Monitor) -> str:
+    level = math.log(len(monitor.loader.pictures.classes))
+    return (
+        f"{recipe.name}: stuck after {position.step} updates: the loss is still"
+        f" {monitor.curve[-1]['loss']:.3f}, and ln(classes) is {level:.3f}, as if all classes had"
+        " the same score. Start from a shallower net as the recipes do, or try --set init=glorot,"
+        f" another init_std (it is {recipe.init_std:g}) or another learning_rate (it is"
+        f" {position.schedule.rate:g}). If it only needs longer: --set stuck_after="
+        f"{2 * recipe.stuck_after}."
+    )
+
+
+def _cpu_multiplies_bf16() -> bool:
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
