@@ -36,7 +36,7 @@ from vggfeat.pretraining.schedule import Schedule
 
 LEARNS_BELOW = 0.98  # of ln(classes): a mean loss below it has left the plateau of equal scores
 CHECKPOINT_SHARE = 0.02  # of the time may go into checkpoints
-FIRST_CHECKPOINT_S = 1.0  # after the start
+CHECKPOINT_EVERY_S = 1.0  # at most so often
 VALUES_PER_PIXEL = 900  # that a pass of the full-width 19-layer net keeps for the way back
 CPU_PASS_BYTES = 2**32
 CUDA_PASS_SHARE = 0.7  # of the free memory
@@ -144,16 +144,16 @@ def train(
             "precision": running.resolved_precision, "pass_size": loader.pass_size,
         },
     )  # fmt: skip
-    saved_at, saving_s = time.monotonic(), FIRST_CHECKPOINT_S * CHECKPOINT_SHARE
+    next_checkpoint = time.monotonic() + CHECKPOINT_EVERY_S
 
     def save() -> None:
-        nonlocal saved_at, saving_s
+        nonlocal next_checkpoint
         began = time.monotonic()
         position.seconds = monitor.seconds
         if world.leads:
             save_checkpoint(checkpoints, net, optimiser, position, begun_with)
-        saved_at = time.monotonic()
-        saving_s = max(saved_at - began, FIRST_CHECKPOINT_S * CHECKPOINT_SHARE)
+        took = time.monotonic() - began
+        next_checkpoint = began + max(took / CHECKPOINT_SHARE, CHECKPOINT_EVERY_S)
 
     problem = None
     with StopRequest(patient=world.size > 1) as stop:
@@ -174,7 +174,7 @@ def train(
                         position.learns |= recent_loss < LEARNS_BELOW * level
                     if done.stop:
                         raise Interrupted(done.stop)
-                    if time.monotonic() - saved_at > saving_s / CHECKPOINT_SHARE:
+                    if time.monotonic() > next_checkpoint:
                         save()
                 top1, top5 = evaluate(net, loader.validation(), to_input, world, stop)
                 unreadable = int(world.total([len(loader.unreadable)], device)[0])

@@ -5,6 +5,7 @@ A specification is `NAME[:KEY=VALUE,...][@WEIGHTS]`, several joined by `+` are u
     vgg16                                  the 16-layer net with torchvision's weights
     squeezenet1_0@weights.safetensors      weights from a file
     vgg19:width=0.25,input_size=64@random:0   a narrow net with random weights of seed 0
+    runs/vgg16-256.safetensors             a file of `vggfeat pretrain`, whose card names its net
 """
 
 import logging
@@ -22,10 +23,12 @@ from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsE
 from vggfeat.folders import folders
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
 from vggfeat.weights import checkpoint, released
+from vggfeat.weights.card import read_card
 
 log = logging.getLogger(__name__)
 
 RANDOM = "random:"
+SUFFIX_WITH_CARD = ".safetensors"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,17 +120,19 @@ def load_network(
     sha256 = checkpoint.sha256_of(path)
     if weights == "torchvision":
         released.check_digest(path, sha256)
+        statistics = TORCHVISION_STATISTICS
     else:
-        log.info("%s: no input statistics in the file, torchvision's are used", path)
-    return Network(net, weights, sha256, TORCHVISION_STATISTICS, backbone, weights_path=path)
+        statistics = _statistics(path, name, options)
+    return Network(net, weights, sha256, statistics, backbone, weights_path=path)
 
 
 def parse(specification: str) -> tuple[str, dict[str, float | int | bool], str]:
     """Name, options that differ from the defaults, and weights of a specification without `+`.
 
-    Looks at no file. Raises UnknownNameError or OptionError.
+    Looks at no file but one that stands alone, whose card names the net. Raises UnknownNameError,
+    OptionError or WeightsError.
     """
-    net, _, weights = specification.partition("@")
+    net, _, weights = _with_its_net(specification).partition("@")
     name, _, text = net.partition(":")
     if name not in BACKBONES:
         raise UnknownNameError("network", name, BACKBONES)
@@ -153,7 +158,7 @@ def before_relu(specification: str) -> str:
     """The same nets, their descriptors taken before the last hidden layer's ReLU."""
     parts = []
     for part in split_fusion(specification):
-        net, at, weights = part.partition("@")
+        net, at, weights = _with_its_net(part).partition("@")
         name, _, options = net.partition(":")
         kept = [o for o in options.split(",") if o and not o.startswith("relu=")]
         parts.append(f"{name}:{','.join([*kept, 'relu=false'])}{at}{weights}")
@@ -162,7 +167,51 @@ def before_relu(specification: str) -> str:
 
 def split_fusion(specification: str) -> list[str]:
     """Split `a+b` into its nets; a `+` inside a file name is left alone."""
-    return re.split(rf"\+(?=(?:{'|'.join(BACKBONES)})(?:[:@+]|$))", specification)
+    parts: list[str] = []
+    for piece in specification.split("+"):
+        if parts and not (_begins_with_net(piece) or _is_complete(parts[-1])):
+            parts[-1] += f"+{piece}"
+        else:
+            parts.append(piece)
+    return parts
+
+
+def _begins_with_net(text: str) -> bool:
+    return re.match(rf"(?:{'|'.join(BACKBONES)})(?:[:@]|$)", text) is not None
+
+
+def _is_complete(part: str) -> bool:
+    """Whether it names a net and weights, so that what follows a `+` is another net."""
+    return part.endswith(checkpoint.SUFFIXES) or (
+        re.fullmatch(r"[^@]*(@(torchvision|random:\d+))?", part) is not None
+    )
+
+
+def _with_its_net(specification: str) -> str:
+    """A file of ours that stands alone, with its net in front; all else as it is."""
+    if not specification.endswith(SUFFIX_WITH_CARD) or _begins_with_net(specification):
+        return specification
+    path = Path(specification).expanduser()
+    card = read_card(path)
+    if card is None:
+        raise WeightsError(f"{path}: does not say which net it belongs to. Write NET@{path}.")
+    return f"{card.net}@{specification}"
+
+
+def _statistics(path: Path, name: str, options: Mapping[str, object]) -> InputStatistics:
+    """What the weights in a file expect: as their card says, else torchvision's.
+
+    Raises WeightsError if the card is of another net.
+    """
+    card = read_card(path) if path.suffix == SUFFIX_WITH_CARD else None
+    if card is None:
+        log.info("%s: no input statistics in the file, torchvision's are used", path)
+        return TORCHVISION_STATISTICS
+    its_name, its_options, _ = parse(card.net)
+    size = {key: value for key, value in options.items() if key in ("width", "input_size")}
+    if (its_name, its_options) != (name, size):
+        raise WeightsError(f"{path}: holds weights of {card.net}. Name the file alone.")
+    return InputStatistics(card.mean, card.std)
 
 
 def _boolean(text: str) -> bool:
