@@ -75,7 +75,7 @@ class Loader:
             for n in range(first_batch, self.num_batches)
         ]
         prepared = ahead(
-            lambda part: self._training_pass(epoch, *part),
+            lambda part: self.training_pass(epoch, *part),
             [part for batch in batches for part in batch],
         )
         for batch in batches:
@@ -87,7 +87,7 @@ class Loader:
         starts = range(0, len(mine), self.pass_size)
         yield from ahead(lambda n: self._centre_pass(mine[n : n + self.pass_size]), starts)
 
-    def _training_pass(self, epoch: int, ids: np.ndarray, rows: slice, batch_size: int) -> Pass:
+    def training_pass(self, epoch: int, ids: np.ndarray, rows: slice, batch_size: int) -> Pass:
         recipe = self.recipe
         side = recipe.input_size
         pixels = np.zeros((len(ids), side, side, 3), dtype=np.uint8)

@@ -135,5 +135,5 @@ class Monitor:
             rate=position.schedule.rate,
             top1=self.curve[-1]["top1"] if self.curve else None,
             images_per_s=self.images_per_s,
-            seconds_left=pictures_left / max(self.images_per_s, 1e-9),
+            seconds_left=max(pictures_left, 0) / max(self.images_per_s, 1e-9),
         )

@@ -10,7 +10,7 @@ densely on the whole picture, while training reports the centre crop.
 """
 
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
@@ -80,6 +80,20 @@ class Recipe:
     def test_scale(self) -> int:
         """Q of the centre crop: S, or the middle of its range (paper, sect. 4.1)."""
         return sum(self.scales) // 2
+
+    @property
+    def is_full_size(self) -> bool:
+        """Whether the net is the paper's."""
+        return self.width == 1.0 and self.input_size == PAPER_INPUT_SIZE
+
+    @property
+    def begins_with(self) -> str:
+        """The weights that training begins with, in words."""
+        random = "Glorot" if self.init == "glorot" else f"N(0, {self.init_std:g})"
+        if self.start is None:
+            return random
+        # A shallower net gives a part of its layers.
+        return self.start if self.start.startswith(f"{self.net}-") else f"{self.start}, {random}"
 
     @property
     def net_specification(self) -> str:
@@ -343,6 +357,16 @@ def chain(target: str) -> list[Recipe]:
         found.insert(0, recipe(wanted))
         wanted = found[0].start
     return found
+
+
+def chosen(
+    targets: Sequence[str], stages: Sequence[str], options: Mapping[str, str]
+) -> list[Recipe]:
+    """The recipes of the stages alone, or of the chains to all targets, each once, overridden."""
+    if stages:
+        return [overridden(recipe(name), options, one_stage=True) for name in stages]
+    recipes = [one for target in targets or DEFAULT_TARGETS for one in chain(target)]
+    return [overridden(one, options, one_stage=False) for one in dict.fromkeys(recipes)]
 
 
 def overridden(recipe: Recipe, options: Mapping[str, str], *, one_stage: bool) -> Recipe:

@@ -216,6 +216,7 @@ class _Exporter:
             "schema_version": RECORD_SCHEMA_VERSION,
             "weights": weights,
             **self.facts(trained.curve, trained.ended),
+            "communication": trained.communication and asdict(trained.communication),
         }
         with new_file(path.with_suffix(".json")) as file:
             file.write((json.dumps(values, indent=1) + "\n").encode())

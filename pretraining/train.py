@@ -7,11 +7,12 @@ update that one process would make with the whole batch.
 Shapes: n pictures of a pass, S side of a crop, K classes.
 """
 
+import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,10 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vggfeat.errors import OptionError, TrainingError
 from vggfeat.networks import VGG
+from vggfeat.pretraining import communication
 from vggfeat.pretraining.augmentation import Colours
 from vggfeat.pretraining.checkpoints import Position, resume, save_checkpoint
+from vggfeat.pretraining.communication import Communication
 from vggfeat.pretraining.data import Pictures
 from vggfeat.pretraining.dropout import draw_for, replace_dropout
 from vggfeat.pretraining.initialisation import Start, initial_net
@@ -33,6 +36,8 @@ from vggfeat.pretraining.monitor import Monitor, Status, Update
 from vggfeat.pretraining.parallel import World
 from vggfeat.pretraining.recipes import Recipe
 from vggfeat.pretraining.schedule import Schedule
+
+log = logging.getLogger(__name__)
 
 LEARNS_BELOW = 0.98  # of ln(classes): a mean loss below it has left the plateau of equal scores
 CHECKPOINT_SHARE = 0.02  # of the time may go into checkpoints
@@ -92,6 +97,7 @@ class Trained:
     ended: str  # why
     problem: str | None  # what to tell of a net that has not learned
     curve: list[dict[str, Any]]  # one line an epoch, as in the log
+    communication: Communication | None  # of several processes
 
 
 def train(
@@ -136,12 +142,16 @@ def train(
     loader = Loader(
         pictures, recipe, colours, world, running.pass_size_for(recipe, world), running.on_error
     )
-    to_input = _InputMaker(colours, device, running.resolved_precision == "bf16")
+    to_input = InputMaker(colours, device, running.resolved_precision == "bf16")
+    exchange = None
+    if isinstance(model, DistributedDataParallel):
+        exchange = _measure_exchange(model, loader, to_input)
     monitor = Monitor(
         loader, position, folder, tensorboard=running.tensorboard, report=report,
         about={
             "stage": recipe.name, "processes": world.size, "device": running.device_type,
             "precision": running.resolved_precision, "pass_size": loader.pass_size,
+            "communication": exchange and asdict(exchange),
         },
     )  # fmt: skip
     next_checkpoint = time.monotonic() + CHECKPOINT_EVERY_S
@@ -195,14 +205,14 @@ def train(
     ended = "stalled after the last drop" if position.schedule.over else "after all epochs"
     if problem:
         ended = "stuck"
-    return Trained(net, position, ended, problem, monitor.curve)
+    return Trained(net, position, ended, problem, monitor.curve, exchange)
 
 
 def update(
     model: nn.Module,
     optimiser: torch.optim.Optimizer,
     passes: list[Pass],
-    to_input: "_InputMaker",
+    to_input: "InputMaker",
     *,
     seed: int,
     step: int,
@@ -243,7 +253,7 @@ def update(
 
 @torch.no_grad()
 def evaluate(
-    net: VGG, passes: Iterator[Pass], to_input: "_InputMaker", world: World, stop: StopRequest
+    net: VGG, passes: Iterator[Pass], to_input: "InputMaker", world: World, stop: StopRequest
 ) -> tuple[float, float]:
     """Top-1 and top-5 accuracy on the centre crops, over the passes of all processes."""
     net.eval()
@@ -265,7 +275,7 @@ def evaluate(
     return top1 / seen, top5 / seen
 
 
-class _InputMaker:
+class InputMaker:
     """A pass as the net takes it: pixels minus the mean colour plus the picture's shift."""
 
     def __init__(self, colours: Colours, device: torch.device, bf16: bool):
@@ -286,6 +296,27 @@ class _InputMaker:
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+
+
+def _measure_exchange(
+    model: DistributedDataParallel, loader: Loader, to_input: InputMaker
+) -> Communication:
+    """With pictures of noise; the gradients are thrown away."""
+    side, size = loader.recipe.input_size, loader.pass_size
+    shape = (size, 3, side, side)
+    images = torch.randn(shape, device=to_input.device).to(memory_format=torch.channels_last)
+
+    def backward() -> None:
+        draw_for(model.module, 0, 0, slice(0, size))
+        with to_input.autocast():
+            scores = model(images)
+        scores.float().logsumexp(dim=1).sum().backward()
+
+    measured = communication.measure(model, backward, loader.world, to_input.device)
+    model.zero_grad()
+    if loader.world.leads:
+        log.info("%s", measured.told(loader.world.size, size))
+    return measured
 
 
 def _check_finite(done: Update, position: Position, recipe: Recipe) -> None:

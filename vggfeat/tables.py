@@ -21,12 +21,13 @@ def render(rows: Sequence[Row], form: str) -> str:
     """The table as text: "table" and "md" are wide, "latex" too; "csv" has a line a number."""
     if form == "csv":
         return _csv(rows)
-    return _formatted(*_wide(_told_apart(rows)), form)
+    return formatted(*_wide(_told_apart(rows)), form)
 
 
-def _formatted(
+def formatted(
     header: Sequence[str], lines: Sequence[Sequence[str]], notes: Sequence[str], form: str
 ) -> str:
+    """Cells as a table for people, with notes below; form is "table", "md" or "latex"."""
     if form == "latex":
         table = pd.DataFrame(lines, columns=header).to_latex(index=False, escape=True)
         return table + "".join(f"% {note}\n" for note in notes)
@@ -69,7 +70,7 @@ def render_sweep(records: Sequence[Record], form: str) -> str:
             if len(values[name]) == 1
         ]
         notes = [f"Same in all lines: {', '.join(same)}."] if same else []
-        tables.append(_formatted(header, lines, notes, form))
+        tables.append(formatted(header, lines, notes, form))
     return "\n".join(tables)
 
 

@@ -3,6 +3,7 @@
 import difflib
 import errno
 import logging
+import os
 import signal
 import sys
 import warnings
@@ -39,10 +40,11 @@ class Commands(click.Group):
                 raise  # the reader of our output went away; click ends quietly
             raise click.ClickException(in_one_line(error)) from error
         except KeyboardInterrupt as interrupt:
-            click.echo(
-                "\nInterrupted. What was done is kept; the same command goes on from there.",
-                err=True,
-            )
+            if os.environ.get("RANK", "0") == "0":  # one of several processes is enough
+                click.echo(
+                    "\nInterrupted. What was done is kept; the same command goes on from there.",
+                    err=True,
+                )
             context.exit(128 + getattr(interrupt, "signal_number", signal.SIGINT))
 
 

@@ -92,6 +92,19 @@ split_options = together(
         "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random splits."
     ),
 )
+on_error = click.option(
+    "--on-error",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="What to do at a picture that cannot be read.",
+)
+device = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+)
 offline = click.option("--offline", is_flag=True, help="Never download.")
 extraction_options = together(
     click.option(
@@ -123,19 +136,8 @@ extraction_options = together(
         show_default=True,
         help="Actions: added on every side of a person's box, as a share of the box's sides.",
     ),
-    click.option(
-        "--on-error",
-        type=click.Choice(["stop", "skip"]),
-        default="stop",
-        show_default=True,
-        help="What to do at a picture that cannot be read.",
-    ),
-    click.option(
-        "--device",
-        type=click.Choice(["auto", "cpu", "cuda"]),
-        default="auto",
-        show_default=True,
-    ),
+    on_error,
+    device,
     click.option(
         "--precision",
         type=click.Choice(["auto", "fp32", "bf16"]),

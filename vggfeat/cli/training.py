@@ -1,7 +1,9 @@
 """pretrain: the nets themselves, from labelled pictures."""
 
+import os
 import shlex
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,23 +11,77 @@ from typing import Any
 import click
 
 from vggfeat.cli.group import importing, main, set_up_messages
-from vggfeat.cli.options import FOLDER, BatchSize, quiet
-from vggfeat.progress import TrainingDisplay
+from vggfeat.cli.options import FOLDER, BatchSize, device, on_error, quiet
+from vggfeat.errors import VggfeatError
+from vggfeat.progress import ProgressDisplay, TrainingDisplay
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+DEFAULT_DATA = "ILSVRC2012"  # below the data folder
 
 
 @main.command()
 @click.argument("recipes", nargs=-1, metavar="[RECIPES]...")
-@click.option("--data", type=click.Path(path_type=Path), help="Folder of labelled pictures.")
-@click.option("--out", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of runs.")
-@click.option("--stage", "stages", multiple=True, help="Train this stage only. Repeatable.")
 @click.option(
-    "--set", "overrides", multiple=True, metavar="FIELD=VALUE",
-    help="Override a field of the recipes. Repeatable.",
-)  # fmt: skip
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto")
-@click.option("--precision", type=click.Choice(["auto", "fp32", "bf16"]), default="auto")
-@click.option("--pass-size", type=BatchSize(), metavar="N", default="auto", show_default=True)
-@click.option("--on-error", type=click.Choice(["stop", "skip"]), default="stop")
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of labelled pictures: train/<class>/ and val/<class>/, ILSVRC-2012 with its"
+    " devkit, Tiny ImageNet, or one folder a class. By default ILSVRC2012 in the data folder.",
+)
+@click.option("--out", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of runs.")
+@click.option(
+    "--stage",
+    "stages",
+    multiple=True,
+    metavar="STAGE",
+    help="Train this stage alone, such as vgg16-256. Repeatable.",
+)
+@click.option(
+    "--set",
+    "overrides",
+    multiple=True,
+    metavar="FIELD=VALUE",
+    help="Override a field of every recipe, such as width=0.25 or epochs=20. Repeatable.",
+)
+@click.option(
+    "--colours",
+    type=FILE,
+    help="Mean colour and principal components, as colours.json of another run has them; computed"
+    " from the training pictures by default.",
+)
+@click.option(
+    "--gpus",
+    "num_processes",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Train on N GPUs of this machine; with --device cpu, in N processes.",
+)
+@device
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of the passes; auto is bf16 wherever the hardware multiplies it. Weights stay fp32.",
+)
+@click.option(
+    "--pass-size",
+    type=BatchSize(),
+    metavar="N",
+    default="auto",
+    show_default=True,
+    help="Pictures that go through the net at once; a batch takes as many passes as it needs.",
+)
+@on_error
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files beside log.jsonl.")
+@click.option("--check-data", is_flag=True, help="Read every picture, name the corrupt ones, stop.")
+@click.option("--dry-run", is_flag=True, help="Say what would be trained and about how long.")
+@click.option(
+    "--plot",
+    "plotted",
+    type=FOLDER,
+    metavar="RUN",
+    help="Draw loss and accuracy of a run's folder to its curves.png, and stop.",
+)
 @quiet
 def pretrain(
     recipes: Sequence[str],
@@ -33,30 +89,120 @@ def pretrain(
     out: Path,
     stages: Sequence[str],
     overrides: Sequence[str],
+    colours: Path | None,
+    num_processes: int | None,
+    check_data: bool,
+    dry_run: bool,
+    plotted: Path | None,
     quiet: bool,
     **running: Any,
 ) -> None:
-    """Train nets."""
+    """Train nets by the paper's recipes, and what they start from.
+
+    RECIPES are nets, such as vgg16: the 11-layer net, then vgg16 from it at S=256, from that at
+    S=384, from that with S from 256 to 512. Stages whose weights are there are skipped; an
+    interrupted run goes on from where it was. Without RECIPES: vgg16 and vgg19.
+
+    \b
+    vggfeat pretrain vgg16 --data ILSVRC2012 --gpus 4
+    vggfeat pretrain vgg16 --data pictures --set width=0.25 --set input_size=64
+    vggfeat bench caltech101 --net runs/vgg16-jitter.safetensors
+    torchrun --nproc-per-node 4 -m vggfeat pretrain vgg16 --data ILSVRC2012
+    """
+    if recipes and stages:
+        raise click.UsageError("Name RECIPES or --stage, not both.")
+    set_up_messages(quiet)
+    if plotted is not None:
+        from vggfeat.pretraining.plot import plot
+
+        click.echo(plot(plotted))
+        return
     with importing():
-        from vggfeat.pretraining import recipes as book
-        from vggfeat.pretraining.stages import Job, pretrain
+        from vggfeat.pretraining.recipes import chosen
+        from vggfeat.pretraining.stages import Job
         from vggfeat.pretraining.train import Running
 
-    set_up_messages(quiet)
-    options = dict(text.partition("=")[::2] for text in overrides)
-    if stages:
-        chosen = [book.overridden(book.recipe(s), options, one_stage=True) for s in stages]
-    else:
-        chosen = [
-            book.overridden(one, options, one_stage=False)
-            for target in recipes or book.DEFAULT_TARGETS
-            for one in book.chain(target)
-        ]
-        chosen = list({one.name: one for one in chosen}.values())
     job = Job(
-        recipes=chosen, data=data, out=out, running=Running(**running),
+        recipes=chosen(recipes, stages, _pairs(overrides)),
+        data=_data_folder(data),
+        out=out,
+        running=Running(**running),
+        colours=colours,
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
-    )  # fmt: skip
-    with TrainingDisplay(quiet) as display:
-        for stage in pretrain(job, display):
-            click.echo(f"{stage.name}: {stage.weights} {stage.accuracy}")
+    )
+    if dry_run:
+        from vggfeat.pretraining.plan import plan
+
+        for line in plan(job, num_processes or 1):
+            click.echo(line)
+    elif check_data:
+        _check_data(job, quiet)
+    elif num_processes and "RANK" not in os.environ:
+        from vggfeat.pretraining.launch import launch
+
+        sys.exit(launch(num_processes, sys.argv[1:]))
+    else:
+        _train(job, quiet)
+
+
+def _pairs(overrides: Sequence[str]) -> dict[str, str]:
+    pairs = {}
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise click.UsageError(f"--set takes FIELD=VALUE; got {text!r}.")
+        pairs[name.strip()] = value.strip()
+    return pairs
+
+
+def _data_folder(data: Path | None) -> Path:
+    if data is not None:
+        return data
+    from vggfeat.folders import folders
+
+    default = folders().data / DEFAULT_DATA
+    if not default.is_dir():
+        raise click.ClickException(
+            f"{default}: not there. Put ILSVRC-2012 there (train/<wnid>/*.JPEG and val;"
+            " image-net.org gives it to its users), or name a folder of pictures with --data."
+        )
+    return default
+
+
+def _check_data(job, quiet: bool) -> None:
+    from vggfeat.pretraining.data import open_pictures
+    from vggfeat.pretraining.loading import unreadable_pictures
+
+    pictures = open_pictures(job.data)
+    largest = max(recipe.scales[1] for recipe in job.recipes)
+    num_bad = 0
+    with ProgressDisplay(quiet) as progress:
+        for problem in unreadable_pictures(pictures, largest, progress):
+            num_bad += 1
+            click.echo(problem)
+    total = len(pictures.train) + len(pictures.validation)
+    if num_bad:
+        raise click.ClickException(
+            f"{num_bad} of {total} pictures cannot be used. Mend or remove them, or train with"
+            " --on-error skip."
+        )
+    click.echo(f"all {total} pictures can be read")
+
+
+def _train(job, quiet: bool) -> None:
+    from vggfeat.pretraining.stages import pretrain
+
+    try:
+        with TrainingDisplay(quiet) as display:
+            for stage in pretrain(job, display):
+                display.end_line()
+                there = "was there" if stage.skipped else "trained"
+                accuracy = ", ".join(
+                    f"{label} error {1 - stage.accuracy[name]:.1%}"
+                    for label, name in (("top-1", "top1"), ("top-5", "top5"))
+                )
+                click.echo(f"{stage.name}: {there}, {accuracy}: {stage.weights}")
+    except VggfeatError:
+        if int(os.environ.get("RANK", 0)):
+            time.sleep(2)  # what befalls all processes is told by the leading one, which ends first
+        raise

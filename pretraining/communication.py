@@ -1,0 +1,90 @@
+"""What it costs that processes exchange gradients: measured when they begin, and predicted.
+
+In an all-reduce around a ring of n devices each sends and receives 2 (n - 1) / n times the
+gradients' bytes. It goes on while the backward pass still works on earlier layers; the FC layers,
+nine tenths of these nets' weights, are first on the way back, so that most of it can be hidden.
+"""
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.distributed as dist
+from torch.nn.parallel import DistributedDataParallel
+
+from vggfeat.pretraining.parallel import World
+
+NUM_TIMINGS = 3
+BACKWARD_SHARE = 2 / 3  # of a step: two products of matrices a layer, against one on the way there
+
+
+@dataclass(frozen=True)
+class Communication:
+    """Seconds of one pass and its way back: without gradients travelling, with, and they alone."""
+
+    gradient_bytes: int
+    compute_s: float
+    all_reduce_s: float
+    together_s: float
+
+    @property
+    def hidden(self) -> float:
+        """The share of the all-reduce that takes no time of its own."""
+        seen = self.together_s - self.compute_s
+        return min(max(1 - seen / self.all_reduce_s, 0.0), 1.0)
+
+    def told(self, num_processes: int, pass_size: int) -> str:
+        sent = ring_bytes(self.gradient_bytes, num_processes) / 1e6
+        return (
+            f"{num_processes} processes: each sends {sent:.3g} MB of gradients an update in"
+            f" {self.all_reduce_s:.2f} s, {self.hidden:.0%} of it while {pass_size} pictures go"
+            f" back through the net (there and back in {self.compute_s:.2f} s)"
+        )
+
+
+def measure(
+    model: DistributedDataParallel, backward: Callable[[], None], world: World, device: torch.device
+) -> Communication:
+    """Time `backward`, one pass through the model and back, in all processes together."""
+    gradients = sum(p.numel() * p.element_size() for p in model.parameters())
+    buffer = torch.zeros(gradients, dtype=torch.uint8, device=device).view(torch.float32)
+
+    def alone() -> None:
+        with model.no_sync():
+            backward()
+
+    def timed(action: Callable[[], object]) -> float:
+        times = []
+        for _ in range(NUM_TIMINGS + 1):
+            world.wait()
+            began = time.monotonic()
+            action()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            times.append(time.monotonic() - began)
+        return statistics.median(times[1:])  # the first warms up
+
+    together = timed(backward)
+    compute = timed(alone)
+    all_reduce = timed(lambda: dist.all_reduce(buffer))
+    times = world.total([compute, all_reduce, together], device)
+    return Communication(gradients, *(seconds / world.size for seconds in times))
+
+
+def ring_bytes(gradient_bytes: int, num_devices: int) -> float:
+    """What each device sends in one all-reduce."""
+    return 2 * (num_devices - 1) / num_devices * gradient_bytes
+
+
+def predicted_speed_up(
+    step_s: float, num_devices: int, gradient_bytes: int, link_bytes_per_s: float
+) -> float:
+    """Of a batch divided over so many devices, against one that takes step_s for it.
+
+    What of the all-reduce does not fit beside the backward pass comes on top.
+    """
+    compute = step_s / num_devices
+    travel = ring_bytes(gradient_bytes, num_devices) / link_bytes_per_s
+    return step_s / (compute + max(0.0, travel - BACKWARD_SHARE * compute))

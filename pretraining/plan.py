@@ -1,0 +1,96 @@
+"""What a job would do, before it does it: stages, updates, and about how long."""
+
+import os
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+
+from vggfeat.pretraining.augmentation import Colours
+from vggfeat.pretraining.data import open_pictures
+from vggfeat.pretraining.initialisation import initial_net
+from vggfeat.pretraining.interruption import StopRequest
+from vggfeat.pretraining.loading import Loader, Pass
+from vggfeat.pretraining.parallel import World
+from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.stages import Job, weights_of
+from vggfeat.pretraining.train import InputMaker, Running, replace_dropout, update
+
+NUM_TIMINGS = 3  # the first of which warms up
+TIMED_PIXELS = 2**18  # of the pictures that are timed together
+NUM_DECODED = 64
+GREY = Colours((128.0,) * 3, (0.0,) * 3, ((0.0,) * 3,) * 3)
+
+
+def plan(job: Job, num_processes: int) -> Iterator[str]:
+    """A line for the pictures and one for each stage. Raises VggfeatError as training would."""
+    pictures = open_pictures(job.data)
+    for note in pictures.notes:
+        yield f"{job.data}: {note}"
+    yield (
+        f"{job.data}: {len(pictures.classes)} classes, {len(pictures.train):,} training and"
+        f" {len(pictures.validation):,} validation pictures"
+    )
+    total = 0.0
+    for recipe in job.recipes:
+        path = weights_of(job.out, recipe.name)
+        if path.exists():
+            yield f"{recipe.name}: {path} is there"
+            continue
+        loader = Loader(pictures, recipe, GREY, World(), NUM_DECODED, job.running.on_error)
+        num_images = len(pictures.train) * recipe.epochs
+        seconds = num_images * seconds_per_image(recipe, job.running, loader) / num_processes
+        total += seconds
+        first, last = recipe.scales
+        yield (
+            f"{recipe.name}: {recipe.net_specification}, from {recipe.begins_with}, S"
+            f" {first if first == last else f'{first} to {last}'}, rate"
+            f" {recipe.learning_rate:g}, at most {recipe.epochs} epochs: {num_images:,} images,"
+            f" {loader.num_batches * recipe.epochs:,} updates, about {in_words(seconds)}"
+        )
+    together = f" with {num_processes} processes as fast as this one" if num_processes > 1 else ""
+    yield f"in all at most about {in_words(total)}{together}"
+
+
+def in_words(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def seconds_per_image(recipe: Recipe, running: Running, loader: Loader) -> float:
+    """Of training here: the net's part, timed on noise, and the pictures', timed on some of them.
+
+    On a CPU both take turns; beside a GPU the slower one counts.
+    """
+    net_s = _net_seconds(recipe, running, len(loader.pictures.classes))
+    began = time.monotonic()
+    numbers = np.arange(min(NUM_DECODED, len(loader.pictures.train)))
+    loader.training_pass(0, numbers, slice(0, len(numbers)), len(numbers))
+    picture_s = (time.monotonic() - began) / len(numbers) / (os.cpu_count() or 1)
+    return max(net_s, picture_s) if running.device_type == "cuda" else net_s + picture_s
+
+
+def _net_seconds(recipe: Recipe, running: Running, num_classes: int) -> float:
+    side = recipe.input_size
+    size = min(running.pass_size_for(recipe, World()), max(1, TIMED_PIXELS // side**2))
+    device = torch.device(running.device_type)
+    net = initial_net(recipe, num_classes, None)
+    replace_dropout(net, recipe.dropout)
+    net = net.to(device, memory_format=torch.channels_last)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.0, momentum=recipe.momentum)
+    noise = np.random.default_rng(0).integers(0, 256, (size, side, side, 3), dtype=np.uint8)
+    labels = np.zeros(size, dtype=np.int64)
+    one = Pass(noise, np.zeros((size, 3), np.float32), labels, slice(0, size), size)
+    to_input = InputMaker(GREY, device, running.resolved_precision == "bf16")
+    times = []
+    for _ in range(NUM_TIMINGS):
+        began = time.monotonic()
+        update(
+            net, optimiser, [one], to_input,
+            seed=0, step=0, world=World(), stop=StopRequest(patient=False),
+        )  # fmt: skip
+        times.append(time.monotonic() - began)
+    return min(times) / size

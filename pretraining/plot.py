@@ -1,0 +1,52 @@
+"""The log of a run -> a picture of its loss and accuracy."""
+
+from pathlib import Path
+
+from vggfeat.errors import OptionError
+from vggfeat.files import new_file
+from vggfeat.pretraining.log import read_log
+
+NAME = "curves.png"
+
+
+def plot(folder: Path) -> Path:
+    """Draw a run's loss and accuracies over its updates to curves.png in its folder.
+
+    Raises TrainingError if the folder holds no log, OptionError if matplotlib is not there.
+    """
+    lines = read_log(folder)
+    try:
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise OptionError("--plot needs a library: pip install matplotlib") from error
+    train = [line for line in lines if line.get("kind") == "train"]
+    epochs = [line for line in lines if line.get("kind") == "epoch"]
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    loss, accuracy = figure.subplots(1, 2)
+    loss.plot(_of(train, "step"), _of(train, "loss"), color="0.7", label="20 updates")
+    loss.plot(_of(epochs, "step"), _of(epochs, "loss"), color="C0", label="epoch")
+    loss.set(xlabel="updates", ylabel="training loss", ylim=(0, None))
+    for name, label, style in (
+        ("top5", "top-5, validation", "C2-"),
+        ("top1", "top-1, validation", "C1-"),
+        ("train_top1", "top-1, training crops", "C1--"),
+    ):
+        values = [100 * value for value in _of(epochs, name)]
+        accuracy.plot(_of(epochs, "step"), values, style, label=label)
+    accuracy.set(xlabel="updates", ylabel="accuracy, %", ylim=(0, 100))
+    for before, line in zip(epochs, epochs[1:], strict=False):
+        if line["rate"] < before["rate"]:  # from the epoch after `before` on
+            for axes in (loss, accuracy):
+                axes.axvline(before["step"], color="0.5", linestyle=":", linewidth=1)
+    for axes in (loss, accuracy):
+        axes.legend(frameon=False)
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.suptitle(f"{folder.name} (dotted: the rate is divided by 10)")
+    target = folder / NAME
+    with new_file(target) as file:
+        figure.savefig(file, format="png", dpi=120)
+    return target
+
+
+def _of(lines: list[dict], name: str) -> list[float]:
+    return [line[name] for line in lines]
