@@ -11,7 +11,7 @@ from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 
 def launch(num_processes: int, arguments: Sequence[str]) -> int:
-    """Run `vggfeat` with these arguments in so many processes; 0, or the status of the first to fail.
+    """Run `vggfeat` with these arguments in so many processes; 0, or the first failure's status.
 
     Each says itself what went wrong. After a signal they save, and 128 plus its number comes back.
     """

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vggfeat.errors import RecordError
+from vggfeat.errors import RecordError, VggfeatError
 from vggfeat.pretraining.recipes import Recipe
 from vggfeat.pretraining.stages import RECORD_SCHEMA_VERSION
 from vggfeat.tables import formatted
@@ -31,11 +31,7 @@ def read_training_records(folder: Path) -> list[dict[str, Any]]:
         except (OSError, ValueError) as error:
             raise RecordError(f"{path}: cannot be read ({error}).") from error
         if isinstance(values, dict) and "stage" in values:
-            if values.get("schema_version") != RECORD_SCHEMA_VERSION:
-                raise RecordError(
-                    f"{path}: not a record of schema version {RECORD_SCHEMA_VERSION}."
-                )
-            found.append(values)
+            found.append(_checked(values, path))
     if not found:
         raise RecordError(f"{folder}: holds no records of training. `vggfeat pretrain` makes them.")
     return sorted(found, key=lambda record: record["time"])
@@ -74,6 +70,18 @@ def _published(recipe: Recipe, data: dict[str, Any]) -> str:
 
 def _error(accuracy: float) -> str:
     return f"{100 * (1 - accuracy):.1f}"
+
+
+def _checked(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The record with its recipe as one; raises RecordError if a table cannot be made of it."""
+    if values.get("schema_version") != RECORD_SCHEMA_VERSION:
+        raise RecordError(f"{path}: not a record of schema version {RECORD_SCHEMA_VERSION}.")
+    try:
+        record = values | {"recipe": _recipe(values["recipe"])}
+        _line(record)
+    except (TypeError, KeyError, ValueError, VggfeatError) as error:
+        raise RecordError(f"{path}: not a record of training ({error!r}).") from error
+    return record
 
 
 def _recipe(values: dict[str, Any]) -> Recipe:

@@ -121,8 +121,14 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
 @out
 @format_
 @click.option("--sweep", is_flag=True, help="A line for each setting, as `bench --sweep` prints.")
-def table(out: Path, form: str, sweep: bool) -> None:
+@click.option(
+    "--pretraining", is_flag=True, help="The records that `pretrain` leaves in a folder of runs."
+)
+def table(out: Path, form: str, sweep: bool, pretraining: bool) -> None:
     """Print the records of a results folder beside the published numbers."""
+    if pretraining:
+        _show_training(out, form)
+        return
     from vggfeat import records
 
     found = records.read_all(out)
@@ -196,6 +202,14 @@ def _bench(job, out: Path, form: str, quiet: bool) -> None:
         f"{len(failures)} failed, {len(found)} measured. What was measured is kept in {out}; when"
         " what is named above is put right, the same command does the rest."
     )
+
+
+def _show_training(out: Path, form: str) -> None:
+    from vggfeat.pretraining.table import read_training_records, render_training
+
+    if form not in ("table", "md", "latex"):
+        raise click.UsageError(f"--pretraining has no format {form}: the records are JSON already.")
+    click.echo(render_training(read_training_records(out), form), nl=False)
 
 
 def _show(found: Sequence, form: str, *, sweep: bool) -> None:

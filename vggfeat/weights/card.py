@@ -6,6 +6,7 @@ to build its net and to prepare pictures for it.
 
 import json
 from dataclasses import asdict, dataclass
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,10 @@ def _parsed(text: str, path: Path) -> Card:
                 f" {SCHEMA_VERSION}."
             )
         mean, std = ([float(value) for value in values.pop(key)] for key in ("mean", "std"))
-        card = Card(**values, mean=tuple(mean), std=tuple(std))
-        sound = len(mean) == len(std) == 3 and all(value > 0 for value in std)
+        classes = tuple(values.pop("classes"))
+        card = Card(**values, classes=classes, mean=tuple(mean), std=tuple(std))
+        sound = len(mean) == len(std) == 3 and all(0 < value < inf for value in std)
+        sound &= all(map(isfinite, mean))
         sound &= isinstance(card.net, str) and isinstance(card.training, dict)
         sound &= all(isinstance(name, str) for name in card.classes)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
