@@ -40,7 +40,8 @@ def plan(job: Job, num_processes: int) -> Iterator[str]:
             continue
         loader = Loader(pictures, recipe, GREY, World(), NUM_DECODED, job.running.on_error)
         num_images = len(pictures.train) * recipe.epochs
-        seconds = num_images * seconds_per_image(recipe, job.running, loader) / num_processes
+        image_s = seconds_per_image(recipe, job.running, loader)
+        seconds = num_images * image_s / num_processes
         total += seconds
         first, last = recipe.scales
         yield (
@@ -48,6 +49,7 @@ def plan(job: Job, num_processes: int) -> Iterator[str]:
             f" {first if first == last else f'{first} to {last}'}, rate"
             f" {recipe.learning_rate:g}, at most {recipe.epochs} epochs: {num_images:,} images,"
             f" {loader.num_batches * recipe.epochs:,} updates, about {in_words(seconds)}"
+            f" ({1000 * image_s:.3g} ms an image in one process here)"
         )
     together = f" with {num_processes} processes as fast as this one" if num_processes > 1 else ""
     yield f"in all at most about {in_words(total)}{together}"

@@ -4,10 +4,12 @@ import json
 
 import pytest
 import torch
+from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from vggfeat import networks
 from vggfeat.backbones import before_relu, load_network, split_fusion
+from vggfeat.cli import main
 from vggfeat.errors import UnknownNameError, WeightsError
 from vggfeat.weights.card import KEY, Card, read_card
 
@@ -27,6 +29,13 @@ def write(path, metadata=None):
 def test_it_goes_through_a_file(tmp_path):
     assert read_card(write(tmp_path / "a.safetensors")) == CARD
     assert read_card(write(tmp_path / "b.safetensors", {})) is None
+
+
+def test_it_is_shown(tmp_path):
+    shown = CliRunner().invoke(main, ["inspect", str(write(tmp_path / "a.safetensors"))])
+    assert json.loads(shown.stdout) == json.loads(json.dumps(CARD.to_json()))
+    bare = CliRunner().invoke(main, ["inspect", str(write(tmp_path / "b.safetensors", {}))])
+    assert bare.exit_code == 1 and "has no card" in bare.stderr
 
 
 def test_a_file_alone_is_enough_to_name_a_net(tmp_path):

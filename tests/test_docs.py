@@ -1,6 +1,7 @@
 """What the documents say is true: commands, options, names, numbers, links."""
 
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,14 +12,17 @@ from vggfeat.benchmarks.bench import PUBLISHED
 from vggfeat.benchmarks.catalogue import BENCHMARKS
 from vggfeat.cli import main
 from vggfeat.comparison import compare, read_published
+from vggfeat.pretraining.communication import predicted_speed_up
+from vggfeat.pretraining.recipes import FIXED_FIELDS, Recipe
 from vggfeat.records import read_all
 from vggfeat.tables import render, render_sweep
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocols.md",
-         "results/README.md")  # fmt: skip
+         "docs/pretraining.md", "results/README.md")  # fmt: skip
 DOCUMENTS = [ROOT / name for name in NAMES]
 
 
@@ -37,7 +41,7 @@ def test_every_benchmark_of_the_paper_is_in_the_readme():
 
 
 def test_every_option_the_documents_name_exists():
-    known = {"--help", "--limit"}
+    known = {"--help", "--limit", "--nproc-per-node", "--max-restarts"}  # the last are torchrun's
     commands = [*main.commands.values(), *DATASETS.values()]
     for command in commands:
         for option in command.params:
@@ -52,8 +56,24 @@ def test_every_net_and_option_of_a_net_is_in_the_readme():
         assert f"`{name}" in README
 
 
+def test_every_field_of_a_recipe_is_described():
+    for field in fields(Recipe):
+        assert field.name in FIXED_FIELDS or f"`{field.name}`" in PRETRAINING
+
+
+def test_the_predicted_speed_ups_are_what_the_code_predicts():
+    """Lines of device, seconds an update on one, link in GB/s, predictions for 4 and 8."""
+    gradients = 4 * 138_357_544  # of net D
+    lines = re.findall(r"\| ([\d.]+) s \| ([\d.]+) GB/s \| ([\d.]+) \| ([\d.]+) \|", PRETRAINING)
+    assert len(lines) >= 2
+    for step_s, link, *predicted in lines:
+        for devices, told in zip((4, 8), predicted, strict=True):
+            speed_up = predicted_speed_up(float(step_s), devices, gradients, 1e9 * float(link))
+            assert told == f"{speed_up:.2f}"
+
+
 def test_every_module_is_on_the_map():
-    for folder in ("vggfeat", "vggfeat/cli", "benchmarks"):
+    for folder in ("vggfeat", "vggfeat/cli", "benchmarks", "pretraining"):
         for path in (ROOT / folder).glob("*.py"):
             assert path.name.startswith("__") or f"  {path.name} " in DESIGN
 

@@ -83,3 +83,21 @@ def test_random_weights_are_drawn_as_the_recipe_says():
 def test_weights_that_do_not_fit_are_told(given, message):
     with pytest.raises(WeightsError, match=message):
         initial_net(small("vgg16-256"), 5, ("vgg11", given))
+
+
+@pytest.mark.slow
+def test_why_random_weights_are_small_and_deep_nets_start_from_a_shallow_one():
+    """Full-size nets: from N(0, 0.1) the loss explodes, from N(0, 0.01) a deep net hears nothing."""
+
+    def first_update(name: str, std: float) -> tuple[float, float]:
+        net = initial_net(replace(recipe("vgg11-256"), net=name, init_std=std), 1000, None)
+        torch.manual_seed(0)
+        images = torch.rand(4, 3, 224, 224) * 255 - 118
+        loss = torch.nn.functional.cross_entropy(net(images), torch.arange(4))
+        loss.backward()
+        return loss.item(), net.features[0].weight.grad.norm().item()
+
+    assert first_update("vgg11", 0.1)[0] > 1e8
+    shallow, deep = first_update("vgg11", 0.01), first_update("vgg16", 0.01)
+    assert shallow[0] == pytest.approx(np.log(1000), abs=0.01) == deep[0]
+    assert shallow[1] > 100 * deep[1]

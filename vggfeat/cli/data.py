@@ -1,6 +1,7 @@
 """datasets and inspect: what data is there, and whether it is sound."""
 
 import csv
+import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -188,7 +189,10 @@ def splits(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
-    """Say what is in a feature file, and whether its numbers are sound."""
+    """Say what is in a feature file, and whether its numbers are sound; or show a weights' card."""
+    if file.suffix == ".safetensors":
+        _show_card(file)
+        return
     from vggfeat import store
 
     found = store.inspect(file)
@@ -202,3 +206,12 @@ def inspect(file: Path) -> None:
     click.echo(f"weights name: {found.weights_name}")
     for versions in found.versions:
         click.echo("written by: " + ", ".join(f"{name} {v}" for name, v in versions.items()))
+
+
+def _show_card(file: Path) -> None:
+    from vggfeat.weights.card import read_card
+
+    card = read_card(file)
+    if card is None:
+        raise click.ClickException(f"{file}: has no card; it was not exported by vggfeat.")
+    click.echo(json.dumps(card.to_json(), indent=1))
