@@ -87,7 +87,7 @@ def test_weights_that_do_not_fit_are_told(given, message):
 
 @pytest.mark.slow
 def test_why_random_weights_are_small_and_deep_nets_start_from_a_shallow_one():
-    """Full-size nets: from N(0, 0.1) the loss explodes, from N(0, 0.01) a deep net hears nothing."""
+    """Full-size nets: from N(0, 0.1) the loss explodes, from 0.01 a deep net hears nothing."""
 
     def first_update(name: str, std: float) -> tuple[float, float]:
         net = initial_net(replace(recipe("vgg11-256"), net=name, init_std=std), 1000, None)
