@@ -16,11 +16,19 @@ NAME = "log.jsonl"
 
 
 class RunLog:
-    """Appends to a run's log. Made for a run that goes on, it drops what came after `step`."""
+    """Appends to a run's log. Of a run that goes on it drops what came after its checkpoint.
 
-    def __init__(self, folder: Path, step: int, *, tensorboard: bool = False):
+    The checkpoint stands at `step` updates, with `epoch` epochs and their evaluation behind it.
+    """
+
+    def __init__(self, folder: Path, step: int, epoch: int, *, tensorboard: bool = False):
         self.path = folder / NAME
-        kept = [line for line in _lines(self.path) if line.get("step", 0) <= step]
+        kept = [
+            line
+            for line in _lines(self.path)
+            if line.get("step", 0) <= step
+            and (line.get("kind") != "epoch" or line.get("epoch", 0) <= epoch)
+        ]
         with new_file(self.path) as file:
             file.write("".join(f"{json.dumps(line)}\n" for line in kept).encode())
         self.file = self.path.open("a")

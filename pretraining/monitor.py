@@ -20,7 +20,7 @@ class Update:
     seen: float  # pictures that could be read
     loss: float
     correct: float
-    stop: int  # a signal's number if some process was asked to stop
+    stop: bool  # whether some process was asked to
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Monitor:
         self.curve: list[dict[str, Any]] = []
         self.log = None
         if loader.world.leads:
-            self.log = RunLog(folder, position.step, tensorboard=tensorboard)
+            self.log = RunLog(folder, position.step, position.epoch, tensorboard=tensorboard)
             self.curve = epochs_of(folder)
             self.log.write("start", at_step=position.step, **about)
 

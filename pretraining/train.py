@@ -9,6 +9,7 @@ Shapes: n pictures of a pass, S side of a crop, K classes.
 
 import logging
 import math
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -183,7 +184,7 @@ def train(
                         level = math.log(len(pictures.classes))
                         position.learns |= recent_loss < LEARNS_BELOW * level
                     if done.stop:
-                        raise Interrupted(done.stop)
+                        raise Interrupted(stop.signal_number or signal.SIGTERM)
                     if time.monotonic() > next_checkpoint:
                         save()
                 top1, top5 = evaluate(net, loader.validation(), to_input, world, stop)
@@ -248,7 +249,7 @@ def update(
             for parameter in net.parameters():
                 parameter.grad.mul_(passes[0].batch_size / seen)
         optimiser.step()
-    return Update(*totals, stop=int(asked))
+    return Update(*totals, stop=asked > 0)
 
 
 @torch.no_grad()

@@ -140,6 +140,21 @@ def test_the_log_of_an_interrupted_run_is_that_of_a_whole_one(pictures, tmp_path
     assert [line["step"] for line in lines if line["kind"] == "epoch"] == [3, 6]
 
 
+def test_an_epoch_that_is_evaluated_again_is_logged_once(pictures, whole, tmp_path):
+    """Saved before the evaluation, killed after its line was written."""
+    with pytest.raises(Interrupted):
+        run(pictures, tmp_path, report=interrupt_at(3))
+
+    def die(net, monitor):
+        raise RuntimeError("as if killed here")
+
+    with pytest.raises(RuntimeError):
+        run(pictures, tmp_path, on_best=die)
+    resumed = run(pictures, tmp_path)
+    assert [line["epoch"] for line in resumed.curve] == [1, 2]
+    assert same_bits(weights(resumed.net), weights(whole.net))
+
+
 @pytest.mark.parametrize("damage", ["cut", "empty", "text"])
 def test_a_damaged_checkpoint_is_told_in_one_line_and_the_older_one_offered(
     pictures, whole, tmp_path, always_saving, damage
