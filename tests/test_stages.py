@@ -171,13 +171,19 @@ def test_a_plan_says_what_is_there_and_what_will_be_trained(pictures, trained):
 
 def test_check_data_names_every_corrupt_picture(tmp_path):
     root = write_pictures(tmp_path / "pictures")
-    assert run("--data", root, "--check-data").exit_code == 0
+    sound = run("vgg11-256", "--data", root, "--check-data", "--dry-run", *SET)
+    assert sound.exit_code == 0 and "all 30 pictures can be read" in sound.stdout
     (root / "train/ant/image_0002.jpg").write_bytes(b"broken")
     good = (root / "val/cat/image_0001.jpg").read_bytes()
     (root / "val/cat/image_0001.jpg").write_bytes(good[: len(good) // 2])
     result = run("--data", root, "--check-data")
     assert result.exit_code == 1 and "2 of 30 pictures cannot be used" in result.stderr
     assert "image_0002.jpg" in result.stdout and "val/cat/image_0001.jpg" in result.stdout
+    out = ("--out", tmp_path / "runs", "--device", "cpu", *SET)
+    skipping = run("vgg11-256", "--data", root, "--check-data", "--on-error", "skip", *out)
+    assert skipping.exit_code == 0, skipping.stderr
+    record = json.loads((tmp_path / "runs" / "vgg11-256.json").read_text())
+    assert record["data"]["unreadable"] == 2
 
 
 @pytest.mark.parametrize(

@@ -73,7 +73,11 @@ DEFAULT_DATA = "ILSVRC2012"  # below the data folder
 )
 @on_error
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files beside log.jsonl.")
-@click.option("--check-data", is_flag=True, help="Read every picture, name the corrupt ones, stop.")
+@click.option(
+    "--check-data",
+    is_flag=True,
+    help="First read every picture and name the corrupt ones; with --dry-run nothing else is done.",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and about how long.")
 @click.option(
     "--plot",
@@ -130,17 +134,21 @@ def pretrain(
         colours=colours,
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
+    started_by_torchrun = "RANK" in os.environ
+    if check_data:
+        if started_by_torchrun:
+            raise click.UsageError("Check before: vggfeat pretrain --check-data --dry-run.")
+        _check_data(job, quiet)
     if dry_run:
         from vggfeat.pretraining.plan import plan
 
         for line in plan(job, num_processes or 1):
             click.echo(line)
-    elif check_data:
-        _check_data(job, quiet)
-    elif num_processes and "RANK" not in os.environ:
+    elif num_processes and not started_by_torchrun:
         from vggfeat.pretraining.launch import launch
 
-        sys.exit(launch(num_processes, sys.argv[1:]))
+        arguments = [text for text in sys.argv[1:] if text != "--check-data"]
+        sys.exit(launch(num_processes, arguments))
     else:
         _train(job, quiet)
 
@@ -181,12 +189,10 @@ def _check_data(job, quiet: bool) -> None:
             num_bad += 1
             click.echo(problem)
     total = len(pictures.train) + len(pictures.validation)
-    if num_bad:
-        raise click.ClickException(
-            f"{num_bad} of {total} pictures cannot be used. Mend or remove them, or train with"
-            " --on-error skip."
-        )
-    click.echo(f"all {total} pictures can be read")
+    told = f"{num_bad} of {total} pictures cannot be used."
+    if num_bad and job.running.on_error == "stop":
+        raise click.ClickException(f"{told} Mend or remove them, or train with --on-error skip.")
+    click.echo(told if num_bad else f"all {total} pictures can be read")
 
 
 def _train(job, quiet: bool) -> None:
