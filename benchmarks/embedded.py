@@ -54,15 +54,7 @@ DEMO_BENCHMARKS = ("digits", "synthetic_scenes", "synthetic_actions")
 DEMO_NETS = (
     "vgg16:width=0.125,input_size=32@random:0",
     "vgg19:width=0.125,input_size=32@random:1",
-    "vgg16:width=0.125,input_size=32@random:0+vgg19:width=0.125,input_size=32@random:1",
 )
-
-EXPLANATION = """
-What these numbers are: the whole measurement in miniature, made on this machine with 1,797 scans
-of handwritten digits, 450 synthetic scenes of coloured shapes, and nets an eighth as wide as the
-paper's.
-What they are not: the weights are random, nothing has been learned, and digits and shapes are no
-photographs. They say nothing about the nets of the paper, and no published number compares."""
 
 
 @dataclass(frozen=True, kw_only=True)

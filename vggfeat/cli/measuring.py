@@ -19,7 +19,16 @@ from vggfeat.cli.options import (
     quiet,
     split_options,
 )
-from vggfeat.progress import ProgressDisplay
+from vggfeat.folders import folders
+from vggfeat.progress import ProgressDisplay, TrainingDisplay
+
+EXPLANATION = """
+What these numbers are: pretraining and measurement in miniature, made on this machine. Nets an
+eighth as wide as the paper's, trained on 4,032 generated drawings of 144 invented signs, stand
+beside the same nets with random weights, on 1,797 scans of handwritten digits and 450 synthetic
+scenes. The first column shows what was learned on the drawings and is of use on the digits.
+What they are not: drawings, digits and scenes are no photographs. The numbers say nothing about the
+nets of the paper, and no published number compares."""
 
 
 @main.command()
@@ -143,16 +152,27 @@ def table(out: Path, form: str, sweep: bool, pretraining: bool) -> None:
 @format_
 @quiet
 def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> None:
-    """Run everything in miniature: no download, no GPU, under 3 minutes.
+    """Run everything in miniature: no download, no GPU, under 4 minutes.
 
-    Three narrow nets with random weights on scikit-learn's digits and on synthetic scenes, through
-    the code that runs Caltech-101, PASCAL VOC and its actions.
+    Trains a narrow 11-layer net on generated drawings, from it a 16- and a 19-layer one, and
+    measures them beside nets with random weights on scikit-learn's digits and on synthetic scenes,
+    through the code that runs Caltech-101, PASCAL VOC and its actions.
     """
     with importing():
-        from vggfeat.benchmarks.embedded import DEMO_BENCHMARKS, DEMO_NETS, EXPLANATION
+        from vggfeat.benchmarks.embedded import DEMO_BENCHMARKS, DEMO_NETS
+        from vggfeat.pretraining.demo import pretrain_demo
 
-    job = _job(DEMO_BENCHMARKS, DEMO_NETS, {"cache_dir": cache_dir, "quiet": quiet})
-    _bench(job, out or job.folders.cache / "demo", form, quiet)
+    places = folders(cache_dir=cache_dir)
+    set_up_messages(quiet)
+    trained = []
+    with TrainingDisplay(quiet) as display:
+        for stage in pretrain_demo(places, display):
+            display.end_line()
+            trained.append(str(stage.weights))
+    # The 11-layer net is only what the others start from.
+    nets = (*DEMO_NETS, *trained[1:], "+".join(trained[1:]))
+    job = _job(DEMO_BENCHMARKS, nets, {"cache_dir": cache_dir, "quiet": quiet})
+    _bench(job, out or places.cache / "demo", form, quiet)
     click.echo(EXPLANATION, err=True)
 
 
@@ -160,7 +180,6 @@ def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]
     """The parsed options as what the library takes."""
     from vggfeat.benchmarks.bench import Job
     from vggfeat.benchmarks.options import DataOptions
-    from vggfeat.folders import folders
 
     set_up_messages(options["quiet"])
     of_data = {field.name for field in fields(DataOptions)}
