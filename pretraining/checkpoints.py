@@ -8,7 +8,7 @@ There are no random states in it, as every draw follows from seed and position (
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,9 @@ class Position:
     seen: float = 0.0  # pictures
     loss: float = 0.0
     correct: float = 0.0
+    # Of the epochs so far.
+    curve: list[dict[str, Any]] = field(default_factory=list)  # one line each, as in the log
+    unreadable: list[str] = field(default_factory=list)  # pictures left out
 
     def add(self, seen: float, loss: float, correct: float) -> None:
         """Another update is done."""
@@ -52,7 +55,9 @@ class Position:
         self.loss += loss
         self.correct += correct
 
-    def next_epoch(self, schedule: Schedule) -> None:
+    def next_epoch(self, schedule: Schedule, line: dict[str, Any]) -> None:
+        """The epoch and its evaluation are done."""
+        self.curve.append(line)
         self.schedule = schedule
         self.epoch += 1
         self.batch = 0
@@ -86,6 +91,12 @@ def save_checkpoint(
     return path
 
 
+def remove_unfinished(folder: Path) -> None:
+    """What a process that was killed while it wrote has left."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
+
+
 def checkpoints(folder: Path) -> list[Path]:
     """The folder's checkpoints, the oldest first."""
     found = [path for path in folder.glob("*.safetensors") if path.stem.isdigit()]
@@ -110,9 +121,10 @@ def resume(
         about, tensors = _read(path)
         position = Position(**about["position"] | {"schedule": None})
         position.schedule = Schedule(**about["position"]["schedule"])
+        begun = about["begun_with"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
         raise TrainingError(_damaged(path, error, found[:-1])) from error
-    _check_same_run(folder, about["begun_with"], begun_with)
+    _check_same_run(folder, begun, begun_with)
     try:
         _restore(net, optimiser, tensors)
     except (KeyError, RuntimeError) as error:
@@ -158,7 +170,7 @@ def _check_same_run(folder: Path, begun: Any, asked: Mapping[str, Any]) -> None:
 def first_difference(begun: Any, asked: Any) -> str:
     """Where two nested tables of plain values differ, both sides told."""
     was, is_ = _flat(begun), _flat(asked)
-    name = next(n for n in [*is_, *was] if was.get(n) != is_.get(n))
+    name = next(n for n in [*is_, *was] if was.get(n, ...) != is_.get(n, ...))
     return f"{name} was {was.get(name)!r}, now it is {is_.get(name)!r}"
 
 

@@ -79,12 +79,19 @@ def ring_bytes(gradient_bytes: int, num_devices: int) -> float:
 
 
 def predicted_speed_up(
-    step_s: float, num_devices: int, gradient_bytes: int, link_bytes_per_s: float
+    step_s: float,
+    num_devices: int,
+    gradient_bytes: int,
+    link_bytes_per_s: float,
+    *,
+    overlap: bool = True,
 ) -> float:
     """Of a batch divided over so many devices, against one that takes step_s for it.
 
-    What of the all-reduce does not fit beside the backward pass comes on top.
+    Without overlap the all-reduce comes on top, with overlap what of it does not fit beside the
+    backward pass.
     """
     compute = step_s / num_devices
     travel = ring_bytes(gradient_bytes, num_devices) / link_bytes_per_s
-    return step_s / (compute + max(0.0, travel - BACKWARD_SHARE * compute))
+    hidden = BACKWARD_SHARE * compute if overlap else 0.0
+    return step_s / (compute + max(0.0, travel - hidden))

@@ -21,12 +21,14 @@ class BatchDropout(nn.Module):
         self.share = share
         self.seed = 0
         self.rows = slice(0, 0)
+        self.batch_size = 0
 
     def forward(self, activations: Tensor) -> Tensor:  # [n, units], n of the batch's rows
         if not self.training or not self.share:
             return activations
         generator = torch.Generator(activations.device).manual_seed(self.seed)
-        shape = (self.rows.stop, activations.shape[1])
+        # All of the batch's, as what a GPU draws depends on how much it draws.
+        shape = (self.batch_size, activations.shape[1])
         draws = torch.rand(shape, generator=generator, device=activations.device)
         kept = draws[self.rows] >= self.share
         return activations * kept / (1 - self.share)
@@ -38,9 +40,9 @@ def replace_dropout(net: VGG, share: float) -> None:
         net.classifier[layer] = BatchDropout(share)
 
 
-def draw_for(net: VGG, seed: int, step: int, rows: slice) -> None:
+def draw_for(net: VGG, seed: int, step: int, rows: slice, batch_size: int) -> None:
     """The masks of update `step` for these rows of its batch."""
     for layer in LAYERS:
         dropout = net.classifier[layer]
         dropout.seed = torch_seed(Purpose.DROPOUT, seed, step, layer)
-        dropout.rows = rows
+        dropout.rows, dropout.batch_size = rows, batch_size

@@ -43,14 +43,15 @@ class Pass:
     labels: np.ndarray  # [n] int64, NO_LABEL where there is no picture
     rows: slice  # of the batch
     batch_size: int  # pictures of the batch, over all processes
+    failure: PictureError | None = None  # why the run is to stop: a picture that cannot be read
 
 
 @dataclass
 class Loader:
     """Batches of a recipe's crops for one process of the world.
 
-    on_error "skip" leaves out pictures that cannot be read and counts them in `unreadable`;
-    "stop" raises PictureError at the first.
+    A picture that cannot be read is left out of its pass. With on_error "stop" the pass holds the
+    failure, which all processes learn of together; with "skip" the picture's path is kept.
     """
 
     pictures: Pictures
@@ -59,7 +60,7 @@ class Loader:
     world: World
     pass_size: int  # pictures
     on_error: str = "stop"
-    unreadable: dict[str, str] = field(default_factory=dict)  # path -> reason
+    unreadable: set[str] = field(default_factory=set)  # paths
 
     @property
     def num_batches(self) -> int:
@@ -93,6 +94,7 @@ class Loader:
         pixels = np.zeros((len(ids), side, side, 3), dtype=np.uint8)
         shifts = np.zeros((len(ids), 3), dtype=np.float32)
         labels = np.full(len(ids), NO_LABEL)
+        failure = None
         for row, number in enumerate(ids.tolist()):
             if number < 0:
                 continue
@@ -100,42 +102,46 @@ class Loader:
                 recipe.seed, epoch, number, recipe.scales,
                 mirror=recipe.mirror, colour_std=recipe.colour_std,
             )  # fmt: skip
-            labelled = self.pictures.train[number]
-            cut = self._crop(labelled, drawn.scale, drawn.corner)
-            if cut is not None:
-                pixels[row] = cut[:, ::-1] if drawn.mirror else cut
-                shifts[row] = self.colours.shift(drawn.multipliers)
-                labels[row] = labelled[1]
-        return Pass(pixels, shifts, labels, rows, batch_size)
+            path, label = self.pictures.train[number]
+            try:
+                cut = self._crop(path, drawn.scale, drawn.corner)
+            except PictureError as error:
+                failure = failure or self._note(path, error)
+                continue
+            pixels[row] = cut[:, ::-1] if drawn.mirror else cut
+            shifts[row] = self.colours.shift(drawn.multipliers)
+            labels[row] = label
+        return Pass(pixels, shifts, labels, rows, batch_size, failure)
 
     def _centre_pass(self, pictures: Sequence[Labelled]) -> Pass:
         side = self.recipe.input_size
         pixels = np.zeros((len(pictures), side, side, 3), dtype=np.uint8)
         labels = np.full(len(pictures), NO_LABEL)
-        for row, labelled in enumerate(pictures):
-            cut = self._crop(labelled, self.recipe.test_scale, None)
-            if cut is not None:
-                pixels[row], labels[row] = cut, labelled[1]
+        failure = None
+        for row, (path, label) in enumerate(pictures):
+            try:
+                pixels[row] = self._crop(path, self.recipe.test_scale, None)
+                labels[row] = label
+            except PictureError as error:
+                failure = failure or self._note(path, error)
         shifts = np.zeros((len(pictures), 3), dtype=np.float32)
-        return Pass(pixels, shifts, labels, slice(0, len(pictures)), len(pictures))
+        return Pass(pixels, shifts, labels, slice(0, len(pictures)), len(pictures), failure)
 
-    def _crop(
-        self, labelled: Labelled, scale: int, corner: tuple[float, float] | None
-    ) -> np.ndarray | None:
-        path = labelled[0]
-        try:
-            picture = decode(self.pictures.root / path)
-            return augmentation.crop(picture, scale, corner, self.recipe.input_size)
-        except PictureError as error:
-            if self.on_error == "stop":
-                raise PictureError(
-                    f"{error} --check-data names all such pictures, --on-error skip goes on"
-                    " without them."
-                ) from error
-            if path not in self.unreadable:
-                log.warning("skipped: %s", error)
-            self.unreadable[path] = str(error)
-            return None
+    def _crop(self, path: str, scale: int, corner: tuple[float, float] | None) -> np.ndarray:
+        picture = decode(self.pictures.root / path)
+        return augmentation.crop(picture, scale, corner, self.recipe.input_size)
+
+    def _note(self, path: str, error: PictureError) -> PictureError | None:
+        """Skip the picture, or give back what stops the run."""
+        if self.on_error == "stop":
+            return PictureError(
+                f"{error} --check-data names all such pictures, --on-error skip goes on without"
+                " them."
+            )
+        if path not in self.unreadable:
+            log.warning("skipped: %s", error)
+            self.unreadable.add(path)
+        return None
 
 
 def parts(ids: np.ndarray, world: World, pass_size: int) -> list[tuple[np.ndarray, slice, int]]:
@@ -152,9 +158,15 @@ def parts(ids: np.ndarray, world: World, pass_size: int) -> list[tuple[np.ndarra
     return [(ids[cut], slice(int(cut[0]), int(cut[-1]) + 1), len(ids)) for cut in cuts]
 
 
+def available_cores() -> int:
+    """Of this machine for this process, beside the others that train on it."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+
+
 def ahead(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
     """The function's results in the tasks' order, computed by threads a little ahead of use."""
-    num_threads = os.cpu_count() or 1
+    num_threads = available_cores()
     with ThreadPoolExecutor(num_threads) as pool:
         try:
             upcoming = iter(tasks)

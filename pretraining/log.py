@@ -56,15 +56,6 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return lines
 
 
-def epochs_of(folder: Path) -> list[dict[str, Any]]:
-    """The lines of a run's epochs, without their kind; empty before the first has ended."""
-    return [
-        {name: value for name, value in line.items() if name != "kind"}
-        for line in _lines(folder / NAME)
-        if line.get("kind") == "epoch"
-    ]
-
-
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """The whole lines; a kill may have torn the last one."""
     if not path.is_file():

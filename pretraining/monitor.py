@@ -8,7 +8,7 @@ from typing import Any
 
 from vggfeat.pretraining.checkpoints import Position
 from vggfeat.pretraining.loading import Loader
-from vggfeat.pretraining.log import RunLog, epochs_of
+from vggfeat.pretraining.log import RunLog
 
 LOG_EVERY = 20  # updates
 
@@ -38,6 +38,21 @@ class Status:
     images_per_s: float
     seconds_left: float  # at most: a stall may end it sooner
 
+    def __str__(self) -> str:
+        top1 = "" if self.top1 is None else f", top-1 {self.top1:.1%}"
+        return (
+            f"{self.stage}: epoch {self.epoch} of {self.epochs}, batch {self.batch} of"
+            f" {self.num_batches}, loss {self.loss:.3f}, rate {self.rate:g}{top1},"
+            f" {self.images_per_s:.0f} images/s, at most {in_words(self.seconds_left)} left"
+        )
+
+
+def in_words(seconds: float) -> str:
+    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
 
 class Monitor:
     """Watches a stage and writes its log; in all processes but the leading one it is silent."""
@@ -59,11 +74,9 @@ class Monitor:
         self.started = self.last = time.monotonic()
         self.since_log: list[Update] = []
         self.new = 0.0  # pictures since this process began
-        self.curve: list[dict[str, Any]] = []
         self.log = None
         if loader.world.leads:
             self.log = RunLog(folder, position.step, position.epoch, tensorboard=tensorboard)
-            self.curve = epochs_of(folder)
             self.log.write("start", at_step=position.step, **about)
 
     @property
@@ -99,8 +112,8 @@ class Monitor:
         self.last, self.since_log = now, []
         return loss
 
-    def after_epoch(self, top1: float, top5: float, unreadable: int) -> None:
-        """All batches of the position's epoch are done."""
+    def end_epoch(self, top1: float, top5: float) -> dict[str, Any]:
+        """The line of the position's epoch, all batches of which are done."""
         position = self.position
         line = {
             "step": position.step,
@@ -111,11 +124,11 @@ class Monitor:
             "top5": top5,
             "rate": position.schedule.rate,
             "seconds": self.seconds,
-            "unreadable": unreadable,
+            "unreadable": len(position.unreadable),
         }
-        self.curve.append(line)
         if self.log:
             self.log.write("epoch", **line)
+        return line
 
     def close(self) -> None:
         if self.log:
@@ -133,7 +146,7 @@ class Monitor:
             num_batches=self.loader.num_batches,
             loss=position.loss / max(position.seen, 1.0),
             rate=position.schedule.rate,
-            top1=self.curve[-1]["top1"] if self.curve else None,
+            top1=position.curve[-1]["top1"] if position.curve else None,
             images_per_s=self.images_per_s,
             seconds_left=max(pictures_left, 0) / max(self.images_per_s, 1e-9),
         )

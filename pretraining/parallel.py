@@ -1,14 +1,17 @@
 """The processes that train together: torch.distributed as torchrun sets it up."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 
 from vggfeat.errors import OptionError
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,22 @@ class World:
         dist.all_reduce(sums)
         return sums.tolist()
 
+    def union(self, values: Iterable[str]) -> set[str]:
+        """What any of the processes has."""
+        if self.size == 1:
+            return set(values)
+        found: list[list[str]] = [[]] * self.size
+        dist.all_gather_object(found, sorted(values))
+        return {value for of_one in found for value in of_one}
+
+    def from_leader(self, value: Value) -> Value:
+        """The leading process's value, in all of them."""
+        if self.size == 1:
+            return value
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
+
     def wait(self) -> None:
         """Until all processes have come here."""
         if self.size > 1:
@@ -48,6 +67,7 @@ def joined(device: str) -> Iterator[World]:
         yield World()
         return
     rank, size, local_rank = (int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
+    gpu = None
     if device == "cuda":
         if local_rank >= torch.cuda.device_count():
             raise OptionError(
@@ -55,7 +75,8 @@ def joined(device: str) -> Iterator[World]:
                 f" {torch.cuda.device_count()}. Start as many processes as there are GPUs."
             )
         torch.cuda.set_device(local_rank)
-    dist.init_process_group("nccl" if device == "cuda" else "gloo")
+        gpu = torch.device("cuda", local_rank)
+    dist.init_process_group("nccl" if device == "cuda" else "gloo", device_id=gpu)
     try:
         yield World(rank, size, local_rank)
     finally:

@@ -1,6 +1,5 @@
 """What a job would do, before it does it: stages, updates, and about how long."""
 
-import os
 import time
 from collections.abc import Iterator
 
@@ -9,13 +8,15 @@ import torch
 
 from vggfeat.pretraining.augmentation import Colours
 from vggfeat.pretraining.data import open_pictures
+from vggfeat.pretraining.dropout import replace_dropout
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import StopRequest
-from vggfeat.pretraining.loading import Loader, Pass
+from vggfeat.pretraining.loading import Loader, Pass, available_cores
+from vggfeat.pretraining.monitor import in_words
 from vggfeat.pretraining.parallel import World
 from vggfeat.pretraining.recipes import Recipe
 from vggfeat.pretraining.stages import Job, weights_of
-from vggfeat.pretraining.train import InputMaker, Running, replace_dropout, update
+from vggfeat.pretraining.train import InputMaker, Running, update
 
 NUM_TIMINGS = 3  # the first of which warms up
 TIMED_PIXELS = 2**18  # of the pictures that are timed together
@@ -24,7 +25,7 @@ GREY = Colours((128.0,) * 3, (0.0,) * 3, ((0.0,) * 3,) * 3)
 
 
 def plan(job: Job, num_processes: int) -> Iterator[str]:
-    """A line for the pictures and one for each stage. Raises VggfeatError as training would."""
+    """A line for the pictures and one for each stage, timed as if it began now."""
     pictures = open_pictures(job.data)
     for note in pictures.notes:
         yield f"{job.data}: {note}"
@@ -55,13 +56,6 @@ def plan(job: Job, num_processes: int) -> Iterator[str]:
     yield f"in all at most about {in_words(total)}{together}"
 
 
-def in_words(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
-
-
 def seconds_per_image(recipe: Recipe, running: Running, loader: Loader) -> float:
     """Of training here: the net's part, timed on noise, and the pictures', timed on some of them.
 
@@ -71,7 +65,7 @@ def seconds_per_image(recipe: Recipe, running: Running, loader: Loader) -> float
     began = time.monotonic()
     numbers = np.arange(min(NUM_DECODED, len(loader.pictures.train)))
     loader.training_pass(0, numbers, slice(0, len(numbers)), len(numbers))
-    picture_s = (time.monotonic() - began) / len(numbers) / (os.cpu_count() or 1)
+    picture_s = (time.monotonic() - began) / len(numbers) / available_cores()
     return max(net_s, picture_s) if running.device_type == "cuda" else net_s + picture_s
 
 

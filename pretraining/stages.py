@@ -8,21 +8,23 @@ and the weights of its best epoch.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import save
+from torch import Tensor
 
-from vggfeat.errors import DatasetError, TrainingError
+from vggfeat.errors import DatasetError, OptionError, TrainingError
 from vggfeat.files import new_file
 from vggfeat.locks import making
 from vggfeat.networks import VGG
 from vggfeat.pretraining.augmentation import Colours
-from vggfeat.pretraining.checkpoints import first_difference
+from vggfeat.pretraining.checkpoints import Position, first_difference
 from vggfeat.pretraining.data import Pictures, open_pictures
 from vggfeat.pretraining.initialisation import Start
 from vggfeat.pretraining.loading import compute_colours
@@ -80,11 +82,25 @@ def pretrain(job: Job, report: Callable[[Status], None] = lambda status: None) -
                 job.data, len(pictures.classes), len(pictures.train), len(pictures.validation),
             )  # fmt: skip
         runs = _Runs(job, pictures, world)
-        for one in job.recipes:
-            stage = runs.stage(one, report)
+        for recipe in job.recipes:
+            try:
+                stage = runs.stage(recipe, report)
+            except (MemoryError, RuntimeError) as error:
+                raise _explained(error, world) from error
             world.wait()
             if world.leads:
                 yield stage
+
+
+def _explained(error: MemoryError | RuntimeError, world: World) -> Exception:
+    """What a user is told of it; an error of our own in a single process stays what it is."""
+    no_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+    if no_memory or "allocate memory" in str(error):
+        return OptionError("not enough memory for a pass. Try a smaller --pass-size.")
+    if world.size == 1:
+        return error
+    # Most often another process has ended.
+    return TrainingError(f"process {world.rank}: {str(error).splitlines()[0]}")
 
 
 def weights_of(out: Path, stage: str) -> Path:
@@ -96,34 +112,23 @@ class _Runs:
 
     def __init__(self, job: Job, pictures: Pictures, world: World):
         self.job, self.pictures, self.world = job, pictures, world
-        self.digest = pictures.digest
+        self.digest = world.from_leader(pictures.digest if world.leads else "")
         self.colours = self._colours()
 
-    def stage(self, recipe: Recipe, report: Callable[[Status], None]) -> Stage:
-        """The weights of a recipe, trained unless they are there."""
+    def stage(self, recipe: Recipe, report: Callable[[Status], None]) -> Stage | None:
+        """The weights of a recipe, trained unless they are there; None if this does not lead."""
         path = weights_of(self.job.out, recipe.name)
-        start, start_sha256 = self._start(recipe)
-        begun_with = {
-            "recipe": recipe.decisive(),
-            "data": self.digest,
-            "colours": self.colours.to_json(),
-            "start": start_sha256,
-        }
-        if path.exists():
-            return self._existing(recipe, path, begun_with)
-        # Two commands must not write into one folder; only the leading process writes.
+        # Another command may be making them: its weights are waited for, and taken.
         with making(path) if self.world.leads else nullcontext():
-            return self._train(recipe, path, start, begun_with, report)
+            self.world.wait()
+            if path.exists():
+                return self._existing(recipe, path)
+            return self._train(recipe, path, report)
 
-    def _train(
-        self,
-        recipe: Recipe,
-        path: Path,
-        start: Start | None,
-        begun_with: dict[str, Any],
-        report: Callable[[Status], None],
-    ) -> Stage:
+    def _train(self, recipe: Recipe, path: Path, report: Callable[[Status], None]) -> Stage | None:
         folder = self.job.out / recipe.name
+        start = self._start(recipe)
+        begun_with = self._begun_with(recipe, start and _digest(start[1]))
         exported = _Exporter(self, recipe, begun_with)
         trained = train(
             recipe,
@@ -135,32 +140,53 @@ class _Runs:
             world=self.world,
             running=self.job.running,
             report=report,
-            on_best=lambda net, monitor: exported.weights(
-                folder / "best.safetensors", net, monitor.curve, "the best epoch so far"
+            on_best=lambda net, position: exported.weights(
+                folder / "best.safetensors", net, position, "the best epoch so far"
             ),
         )
         if self.world.leads:
             exported.record(path, trained)
         if trained.problem:
             raise TrainingError(trained.problem)
-        return Stage(recipe.name, path, accuracy_of(trained.curve[-1]), skipped=False)
+        return Stage(recipe.name, path, accuracy_of(trained.position.curve[-1]), skipped=False)
 
-    def _existing(self, recipe: Recipe, path: Path, begun_with: dict[str, Any]) -> Stage:
+    def _existing(self, recipe: Recipe, path: Path) -> Stage:
         """A stage trained before; raises TrainingError if it was trained otherwise."""
         card = read_card(path)
         training = card.training if card else {}
-        if training.get("begun_with") != _as_read(begun_with):
-            difference = first_difference(training.get("begun_with"), _as_read(begun_with))
+        begun = training.get("begun_with", {})
+        start = begun.get("start")
+        if recipe.start and weights_of(self.job.out, recipe.start).exists():
+            start = _digest(self._start(recipe)[1])
+        asked = _as_read(self._begun_with(recipe, start))
+        remedy = (
+            f"Ask for the same, choose another --out, or remove it and {path.with_suffix('')} to"
+            " train it again."
+        )
+        if begun != asked:
+            difference = first_difference(begun, asked)
+            raise TrainingError(f"{path}: was trained otherwise than asked: {difference}. {remedy}")
+        epochs = training["accuracy"]["epoch"]
+        if epochs < recipe.epochs and training["ended"].startswith("after all epochs"):
             raise TrainingError(
-                f"{path}: was trained otherwise than asked: {difference}. Ask for the same, choose"
-                " another --out, or remove the file to train it again."
+                f"{path}: was trained for {epochs} epochs, and {recipe.epochs} are asked for."
+                f" Remove it to go on from there, or --set epochs={epochs}."
             )
-        return Stage(recipe.name, path, training.get("accuracy", {}), skipped=True)
+        return Stage(recipe.name, path, training["accuracy"], skipped=True)
 
-    def _start(self, recipe: Recipe) -> tuple[Start | None, str | None]:
-        """The net that the recipe starts from, and the digest of its file."""
+    def _begun_with(self, recipe: Recipe, start: str | None) -> dict[str, Any]:
+        """What decides the weights; start is the digest of those that they start from."""
+        return {
+            "recipe": recipe.decisive(),
+            "data": self.digest,
+            "colours": self.colours.to_json(),
+            "start": start,
+        }
+
+    def _start(self, recipe: Recipe) -> Start | None:
+        """The net that the recipe starts from."""
         if recipe.start is None:
-            return None, None
+            return None
         path = weights_of(self.job.out, recipe.start)
         if not path.exists():
             raise TrainingError(
@@ -168,8 +194,7 @@ class _Runs:
                 f" (vggfeat pretrain --stage {recipe.start}), put it there, or begin without:"
                 " --set start=none."
             )
-        net = recipe_of(recipe.start).net
-        return (net, checkpoint.read(path)), checkpoint.sha256_of(path)
+        return recipe_of(recipe.start).net, checkpoint.read(path)
 
     def _colours(self) -> Colours:
         """As given, or as computed from these pictures before, or computed now."""
@@ -191,39 +216,45 @@ class _Exporter:
     def __init__(self, runs: _Runs, recipe: Recipe, begun_with: dict[str, Any]):
         self.runs, self.recipe, self.begun_with = runs, recipe, begun_with
 
-    def weights(self, path: Path, net: VGG, curve: list[dict[str, Any]], ended: str) -> str:
-        """Write the weights with their card; returns the SHA-256 of the file."""
+    def weights(self, path: Path, net: VGG, position: Position, ended: str) -> None:
+        """Write the weights with their card."""
+        with new_file(path) as file:
+            file.write(self.content(net, position, ended))
+
+    def content(self, net: VGG, position: Position, ended: str) -> bytes:
+        """A .safetensors file of the weights with their card."""
         card = Card(
             net=self.recipe.net_specification,
             classes=self.runs.pictures.classes,
             mean=self.runs.colours.mean,
             std=NO_STD,
-            training=self.facts(curve, ended),
+            training=self.facts(position, ended),
         )
         tensors = {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
-        content = save(tensors, card.metadata())
-        with new_file(path) as file:
-            file.write(content)
-        return hashlib.sha256(content).hexdigest()
+        return save(tensors, card.metadata())
 
     def record(self, path: Path, trained: Trained) -> None:
-        """Write the weights, unless they have learned nothing, and the record beside them."""
-        weights = None
-        if not trained.problem:
-            sha256 = self.weights(path, trained.net, trained.curve, trained.ended)
-            weights = {"file": path.name, "sha256": sha256}
+        """Write the record, and then the weights unless they have learned nothing.
+
+        In this order, as a stage whose weights are there is not begun again.
+        """
+        content = self.content(trained.net, trained.position, trained.ended)
+        weights = {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
         values = {
             "schema_version": RECORD_SCHEMA_VERSION,
-            "weights": weights,
-            **self.facts(trained.curve, trained.ended),
+            "weights": None if trained.problem else weights,
+            **self.facts(trained.position, trained.ended),
             "communication": trained.communication and asdict(trained.communication),
         }
         with new_file(path.with_suffix(".json")) as file:
             file.write((json.dumps(values, indent=1) + "\n").encode())
+        if not trained.problem:
+            with new_file(path) as file:
+                file.write(content)
 
-    def facts(self, curve: list[dict[str, Any]], ended: str) -> dict[str, Any]:
+    def facts(self, position: Position, ended: str) -> dict[str, Any]:
         """How the weights were made, in plain JSON values."""
-        job, pictures = self.runs.job, self.runs.pictures
+        job, pictures, curve = self.runs.job, self.runs.pictures, position.curve
         best = max(curve, key=lambda line: line["top1"])
         return {
             "stage": self.recipe.name,
@@ -235,7 +266,7 @@ class _Exporter:
                 "train": len(pictures.train),
                 "validation": len(pictures.validation),
                 "notes": list(pictures.notes),
-                "unreadable": curve[-1]["unreadable"],
+                "unreadable": position.unreadable,
             },
             "accuracy": accuracy_of(curve[-1]),
             "best": accuracy_of(best),
@@ -256,6 +287,15 @@ class _Exporter:
 def accuracy_of(line: dict[str, Any]) -> dict[str, Any]:
     """Of the centre crops of the validation pictures after an epoch."""
     return {name: line[name] for name in ("top1", "top5", "epoch")}
+
+
+def _digest(weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 of named tensors, whatever file they lie in."""
+    total = hashlib.sha256()
+    for name in sorted(weights):
+        total.update(f"{name}\n".encode())
+        total.update(weights[name].contiguous().numpy())
+    return total.hexdigest()
 
 
 def _as_read(values: dict[str, Any]) -> Any:

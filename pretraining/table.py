@@ -46,7 +46,7 @@ def _line(record: dict[str, Any]) -> list[str]:
     recipe = record["recipe"]
     last, best = record["accuracy"], record["best"]
     first, final = recipe.scales
-    stuck = " (stuck)" if record["ended"] == "stuck" else ""
+    stuck = " (stuck)" if "stuck" in record["ended"] else ""
     return [
         recipe.net_specification,
         str(first) if first == final else f"{first} to {final}",

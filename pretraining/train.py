@@ -22,11 +22,16 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from vggfeat.errors import OptionError, TrainingError
+from vggfeat.errors import OptionError, PictureError, TrainingError
 from vggfeat.networks import VGG
 from vggfeat.pretraining import communication
 from vggfeat.pretraining.augmentation import Colours
-from vggfeat.pretraining.checkpoints import Position, resume, save_checkpoint
+from vggfeat.pretraining.checkpoints import (
+    Position,
+    remove_unfinished,
+    resume,
+    save_checkpoint,
+)
 from vggfeat.pretraining.communication import Communication
 from vggfeat.pretraining.data import Pictures
 from vggfeat.pretraining.dropout import draw_for, replace_dropout
@@ -48,9 +53,13 @@ CPU_PASS_BYTES = 2**32
 CUDA_PASS_SHARE = 0.7  # of the free memory
 
 
+class PeerFailed(TrainingError):
+    """Another process cannot go on, and says why."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Running:
-    """How a stage is carried out. Nothing here changes what is learned, rounding aside."""
+    """How a stage is carried out. Rounding and skipped pictures aside, all learn the same."""
 
     device: str = "auto"
     precision: str = "auto"
@@ -83,7 +92,9 @@ class Running:
             return min(self.pass_size, share)
         room = CPU_PASS_BYTES
         if self.device_type == "cuda":
-            room = int(torch.cuda.mem_get_info()[0] * CUDA_PASS_SHARE)
+            # What torch keeps of an earlier stage counts as free.
+            kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
+            room = int((torch.cuda.mem_get_info()[0] + kept) * CUDA_PASS_SHARE)
         value_bytes = 2 if self.resolved_precision == "bf16" else 4
         picture = recipe.input_size**2 * VALUES_PER_PIXEL * recipe.width * value_bytes
         return max(1, min(share, int(room / picture)))
@@ -95,10 +106,15 @@ class Trained:
 
     net: VGG
     position: Position
-    ended: str  # why
     problem: str | None  # what to tell of a net that has not learned
-    curve: list[dict[str, Any]]  # one line an epoch, as in the log
     communication: Communication | None  # of several processes
+
+    @property
+    def ended(self) -> str:
+        """Why."""
+        stalled = self.position.schedule.over
+        why = "stalled after the last drop" if stalled else "after all epochs"
+        return f"{why}, stuck at ln(classes)" if self.problem else why
 
 
 def train(
@@ -112,15 +128,18 @@ def train(
     world: World,
     running: Running,
     report: Callable[[Status], None] = lambda status: None,
-    on_best: Callable[[VGG, Monitor], None] = lambda net, monitor: None,
+    on_best: Callable[[VGG, Position], None] = lambda net, position: None,
 ) -> Trained:
     """Train a stage in `folder`, going on from its last checkpoint if there is one.
 
     begun_with is what a run that goes on must have in common with the one that began. on_best is
     called in the leading process after each epoch with a better top-1 than all before. A net that
-    stays at ln(classes) for recipe.stuck_after updates ends the stage, with a `problem`. Raises
-    TrainingError if the run cannot go on, PictureError at a picture that cannot be read,
-    Interrupted after Ctrl-C or SIGTERM, with everything saved.
+    stays at ln(classes) for recipe.stuck_after updates, or until the schedule is over, ends the
+    stage with a `problem`.
+
+    Raises TrainingError if the run cannot go on. With everything saved it raises Interrupted after
+    Ctrl-C or SIGTERM, PictureError at a picture that cannot be read, PeerFailed if another process
+    has one.
     """
     gpu = running.device_type == "cuda"
     device = torch.device("cuda", world.local_rank) if gpu else torch.device("cpu")
@@ -134,15 +153,23 @@ def train(
         weight_decay=recipe.weight_decay,
     )
     checkpoints = folder / "checkpoints"
+    if world.leads:
+        remove_unfinished(checkpoints)
     position = resume(checkpoints, net, optimiser, begun_with) or Position(
         schedule=Schedule(
             rate=recipe.learning_rate, drops_left=recipe.drops, patience=recipe.patience
         )
     )
+    if world.total([position.step], device)[0] != world.size * position.step:
+        raise TrainingError(
+            f"{folder}: not all processes see the same checkpoints. --out must name a folder that"
+            " all machines share."
+        )
     model = DistributedDataParallel(net) if world.size > 1 else net
     loader = Loader(
-        pictures, recipe, colours, world, running.pass_size_for(recipe, world), running.on_error
-    )
+        pictures, recipe, colours, world, running.pass_size_for(recipe, world), running.on_error,
+        unreadable=set(position.unreadable),
+    )  # fmt: skip
     to_input = InputMaker(colours, device, running.resolved_precision == "bf16")
     exchange = None
     if isinstance(model, DistributedDataParallel):
@@ -155,6 +182,7 @@ def train(
             "communication": exchange and asdict(exchange),
         },
     )  # fmt: skip
+    plateau = LEARNS_BELOW * math.log(len(pictures.classes))
     next_checkpoint = time.monotonic() + CHECKPOINT_EVERY_S
 
     def save() -> None:
@@ -166,10 +194,13 @@ def train(
         took = time.monotonic() - began
         next_checkpoint = began + max(took / CHECKPOINT_SHARE, CHECKPOINT_EVERY_S)
 
-    problem = None
+    def goes_on() -> bool:
+        stuck = position.step >= recipe.stuck_after and not position.learns
+        return position.epoch < recipe.epochs and not position.schedule.over and not stuck
+
     with StopRequest(patient=world.size > 1) as stop:
         try:
-            while position.epoch < recipe.epochs and not position.schedule.over:
+            while goes_on():
                 for group in optimiser.param_groups:
                     group["lr"] = position.schedule.rate
                 for passes in loader.training(position.epoch, position.batch):
@@ -180,33 +211,34 @@ def train(
                     _check_finite(done, position, recipe)
                     position.add(done.seen, done.loss, done.correct)
                     recent_loss = monitor.after_update(done)
-                    if recent_loss is not None:
-                        level = math.log(len(pictures.classes))
-                        position.learns |= recent_loss < LEARNS_BELOW * level
+                    position.learns |= recent_loss is not None and recent_loss < plateau
                     if done.stop:
                         raise Interrupted(stop.signal_number or signal.SIGTERM)
                     if time.monotonic() > next_checkpoint:
                         save()
                 top1, top5 = evaluate(net, loader.validation(), to_input, world, stop)
-                unreadable = int(world.total([len(loader.unreadable)], device)[0])
+                loader.unreadable = world.union(loader.unreadable)
+                position.unreadable = sorted(loader.unreadable)
+                position.learns |= position.loss < plateau * position.seen
                 improved = top1 > position.schedule.best
-                monitor.after_epoch(top1, top5, unreadable)
-                position.next_epoch(position.schedule.after(top1))
+                line = monitor.end_epoch(top1, top5)
+                position.next_epoch(position.schedule.after(top1), line)
                 if improved and world.leads:
-                    on_best(net, monitor)
-                if position.step >= recipe.stuck_after and not position.learns:
-                    problem = _stuck(recipe, position, monitor)
-                    break
+                    on_best(net, position)
             save()
-        except Interrupted:
-            save()
+        except (Interrupted, PictureError, PeerFailed):
+            save()  # what is done up to the last whole update
+            world.wait()
             raise
         finally:
             monitor.close()
-    ended = "stalled after the last drop" if position.schedule.over else "after all epochs"
-    if problem:
-        ended = "stuck"
-    return Trained(net, position, ended, problem, monitor.curve, exchange)
+    problem = None
+    if not position.learns:
+        problem = _stuck(recipe, position, len(pictures.classes))
+        if position.step < recipe.stuck_after and not position.schedule.over:
+            log.warning("%s", problem)  # it may only have been too short
+            problem = None
+    return Trained(net, position, problem, exchange)
 
 
 def update(
@@ -223,13 +255,16 @@ def update(
     """One step along the gradient of the mean loss over all pictures of the batch.
 
     Each picture's loss is divided by the size of the whole batch, so that passes and processes with
-    unequal numbers of pictures add up to the mean.
+    unequal numbers of pictures add up to the mean. If a process holds a picture that stops the run,
+    none makes the step: there PictureError is raised, elsewhere PeerFailed.
     """
     net = model.module if isinstance(model, DistributedDataParallel) else model
     optimiser.zero_grad()
     sums = torch.zeros(3, dtype=torch.float64, device=to_input.device)
     for number, one in enumerate(passes, start=1):
-        draw_for(net, seed, step, one.rows)
+        if world.size == 1:
+            stop.obey()  # between passes, as one process can leave an update undone
+        draw_for(net, seed, step, one.rows, one.batch_size)
         images, labels = to_input(one)
         # Gradients travel during the last pass, while it goes back through the net.
         alone = world.size > 1 and number < len(passes)
@@ -242,25 +277,36 @@ def update(
         with torch.no_grad():
             correct = (scores.argmax(dim=1) == labels).sum()
             sums += torch.stack([(labels != NO_LABEL).sum(), loss, correct]).double()
-    *totals, asked = world.total([*sums.tolist(), stop.signal_number], to_input.device)
-    seen = totals[0]
+    failure = next((one.failure for one in passes if one.failure), None)
+    seen, loss_sum, correct_sum, stops, failures = world.total(
+        [*sums.tolist(), stop.signal_number > 0, failure is not None], to_input.device
+    )
+    if failures:
+        raise failure or PeerFailed
     if seen:
         if seen < passes[0].batch_size:  # some pictures could not be read
             for parameter in net.parameters():
                 parameter.grad.mul_(passes[0].batch_size / seen)
         optimiser.step()
-    return Update(*totals, stop=asked > 0)
+    return Update(seen, loss_sum, correct_sum, stop=stops > 0)
 
 
 @torch.no_grad()
 def evaluate(
     net: VGG, passes: Iterator[Pass], to_input: "InputMaker", world: World, stop: StopRequest
 ) -> tuple[float, float]:
-    """Top-1 and top-5 accuracy on the centre crops, over the passes of all processes."""
+    """Top-1 and top-5 accuracy on the centre crops, over the passes of all processes.
+
+    Raises Interrupted in all of them if one was asked to stop, PictureError or PeerFailed at a
+    picture that stops the run.
+    """
     net.eval()
     sums = torch.zeros(3, dtype=torch.float64, device=to_input.device)
+    failure = None
     for one in passes:
-        stop.obey()
+        failure = one.failure
+        if stop.signal_number or failure:
+            break
         images, labels = to_input(one)
         with to_input.autocast():
             scores = net(images)
@@ -270,7 +316,13 @@ def evaluate(
             [hits[:, 0].sum(), hits.any(dim=1).sum(), (labels != NO_LABEL).sum()]
         ).double()
     net.train()
-    top1, top5, seen = world.total(sums.tolist(), to_input.device)
+    top1, top5, seen, stops, failures = world.total(
+        [*sums.tolist(), stop.signal_number > 0, failure is not None], to_input.device
+    )
+    if failures:
+        raise failure or PeerFailed
+    if stops:
+        raise Interrupted(stop.signal_number or signal.SIGTERM)
     if not seen:
         raise TrainingError("no validation picture could be read. --check-data names them all.")
     return top1 / seen, top5 / seen
@@ -308,7 +360,7 @@ def _measure_exchange(
     images = torch.randn(shape, device=to_input.device).to(memory_format=torch.channels_last)
 
     def backward() -> None:
-        draw_for(model.module, 0, 0, slice(0, size))
+        draw_for(model.module, 0, 0, slice(0, size), size)
         with to_input.autocast():
             scores = model(images)
         scores.float().logsumexp(dim=1).sum().backward()
@@ -329,18 +381,17 @@ def _check_finite(done: Update, position: Position, recipe: Recipe) -> None:
         )
 
 
-def _stuck(recipe: Recipe, position: Position, monitor: Monitor) -> str:
-    level = math.log(len(monitor.loader.pictures.classes))
+def _stuck(recipe: Recipe, position: Position, num_classes: int) -> str:
+    loss = position.curve[-1]["loss"]
     return (
-        f"{recipe.name}: stuck after {position.step} updates: the loss is still"
-        f" {monitor.curve[-1]['loss']:.3f}, and ln(classes) is {level:.3f}, as if all classes had"
-        " the same score. Start from a shallower net as the recipes do, or try --set init=glorot,"
-        f" another init_std (it is {recipe.init_std:g}) or another learning_rate (it is"
-        f" {position.schedule.rate:g}). If it only needs longer: --set stuck_after="
-        f"{2 * recipe.stuck_after}."
+        f"{recipe.name}: after {position.step} updates the loss is {loss:.3f}, and ln(classes) is"
+        f" {math.log(num_classes):.3f}: as if all classes had the same score. Start from a"
+        " shallower net as the recipes do, or try --set init=glorot, another init_std (it is"
+        f" {recipe.init_std:g}) or another learning_rate (it was {recipe.learning_rate:g}). If it"
+        f" only needs longer: --set stuck_after={2 * position.step}."
     )
 
 
 def _cpu_multiplies_bf16() -> bool:
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

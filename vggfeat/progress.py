@@ -78,12 +78,7 @@ class TrainingDisplay:
         if self.quiet or (now - self.said < every and not ends):
             return
         self.said = now
-        top1 = "" if status.top1 is None else f", top-1 {status.top1:.1%}"
-        line = (
-            f"{status.stage}: epoch {status.epoch} of {status.epochs}, batch {status.batch} of"
-            f" {status.num_batches}, loss {status.loss:.3f}, rate {status.rate:g}{top1},"
-            f" {status.images_per_s:.0f} images/s, at most {duration(status.seconds_left)} left"
-        )
+        line = str(status)
         if not self.is_terminal:
             click.echo(line, err=True)
             return
@@ -101,11 +96,3 @@ class TrainingDisplay:
         if self.width:
             click.echo(err=True)
             self.width = 0
-
-
-def duration(seconds: float) -> str:
-    """Seconds as people say them."""
-    for unit, length in (("days", 86400), ("hours", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

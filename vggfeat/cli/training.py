@@ -16,6 +16,7 @@ from vggfeat.errors import VggfeatError
 from vggfeat.progress import ProgressDisplay, TrainingDisplay
 
 FILE = click.Path(dir_okay=False, path_type=Path)
+AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
 DEFAULT_DATA = "ILSVRC2012"  # below the data folder
 
 
@@ -134,7 +135,7 @@ def pretrain(
         colours=colours,
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
-    started_by_torchrun = "RANK" in os.environ
+    started_by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     if check_data:
         if started_by_torchrun:
             raise click.UsageError("Check before: vggfeat pretrain --check-data --dry-run.")
@@ -197,6 +198,7 @@ def _check_data(job, quiet: bool) -> None:
 
 def _train(job, quiet: bool) -> None:
     from vggfeat.pretraining.stages import pretrain
+    from vggfeat.pretraining.train import PeerFailed
 
     try:
         with TrainingDisplay(quiet) as display:
@@ -208,7 +210,10 @@ def _train(job, quiet: bool) -> None:
                     for label, name in (("top-1", "top1"), ("top-5", "top5"))
                 )
                 click.echo(f"{stage.name}: {there}, {accuracy}: {stage.weights}")
+    except PeerFailed:
+        time.sleep(AFTER_OTHERS_S)
+        sys.exit(1)
     except VggfeatError:
         if int(os.environ.get("RANK", 0)):
-            time.sleep(2)  # what befalls all processes is told by the leading one, which ends first
+            time.sleep(AFTER_OTHERS_S)  # what befalls all processes is told by the leading one
         raise
