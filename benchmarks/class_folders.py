@@ -16,7 +16,7 @@ from vggfeat.benchmarks.evaluation import Split
 from vggfeat.benchmarks.options import DataOptions
 from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.errors import DatasetError
-from vggfeat.images import PICTURE_SUFFIXES, is_picture
+from vggfeat.images import PICTURE_SUFFIXES
 
 PROTOCOL_VERSION = 1
 VALIDATION_SHARE = 0.2  # of the training pictures (paper, appendix B)
@@ -108,7 +108,7 @@ def _pictures_by_class(root: Path) -> tuple[dict[str, list[str]], list[str]]:
         if not item.is_dir():
             stray.append(item.name)
             continue
-        inside = {path.name: is_picture(path) for path in sorted(item.iterdir())}
+        inside = {path.name: _is_picture(path) for path in sorted(item.iterdir())}
         by_class[item.name] = [f"{item.name}/{name}" for name, is_one in inside.items() if is_one]
         stray += [
             f"{item.name}/{name}"
@@ -116,6 +116,19 @@ def _pictures_by_class(root: Path) -> tuple[dict[str, list[str]], list[str]]:
             if not is_one and not name.startswith(".")
         ]
     return by_class, stray
+
+
+def _is_picture(path: Path) -> bool:
+    """By its name, but never a hidden file, as macOS leaves beside pictures, or a folder."""
+    if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
+        return False
+    if path.exists() and not path.is_file():  # a folder or a pipe; a dangling link is told later
+        return False
+    try:
+        f"{path.parent.name}/{path.name}".encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError(f"{str(path)!r}: the name is not UTF-8. Rename the file.") from error
+    return True
 
 
 def _split(

@@ -11,6 +11,7 @@ Classes are numbered in the order of their names, as Caffe and torchvision numbe
 """
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from vggfeat.errors import DatasetError
-from vggfeat.images import PICTURE_SUFFIXES, is_picture
+from vggfeat.images import PICTURE_SUFFIXES
 
 HELD_OUT = 10  # one picture in so many validates where there is no validation set
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -72,10 +73,10 @@ def open_pictures(root: Path) -> Pictures:
     classes, train = _class_folders(root, root / "train")
     if (root / "val" / "val_annotations.txt").is_file():
         validation, notes = _tiny_validation(root, classes)
-    elif any(item.is_dir() for item in (root / "val").iterdir()):
-        validation, notes = _sorted_validation(root, classes)
+    elif paths := _pictures(root, root / "val"):
+        validation, notes = _flat_validation(root, classes, paths)
     else:
-        validation, notes = _flat_validation(root, classes)
+        validation, notes = _sorted_validation(root, classes)
     if not validation:
         raise DatasetError(f"{root / 'val'}: holds no picture of the {len(classes)} classes.")
     return Pictures(root, classes, train, validation, notes)
@@ -99,9 +100,25 @@ def _class_folders(root: Path, folder: Path) -> tuple[tuple[str, ...], list[Labe
 
 
 def _pictures(root: Path, folder: Path) -> list[str]:
-    return [
-        path.relative_to(root).as_posix() for path in sorted(folder.iterdir()) if is_picture(path)
-    ]
+    """Paths below the root, by their names alone: of a million files no other question is asked."""
+    below = folder.relative_to(root).as_posix()
+    prefix = "" if below == "." else f"{below}/"
+    with os.scandir(folder) as entries:
+        names = sorted(
+            entry.name
+            for entry in entries
+            if entry.name.lower().endswith(PICTURE_SUFFIXES)
+            and not entry.name.startswith(".")
+            and not entry.is_dir()
+        )
+    for name in names:
+        if not _is_utf8(name):
+            raise DatasetError(f"{folder}: {name!r} is not UTF-8. Rename the file.")
+    return [prefix + name for name in names]
+
+
+def _is_utf8(name: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _held_out(root: Path, folder: Path, notes: tuple[str, ...]) -> Pictures:
@@ -160,14 +177,13 @@ def _tiny_validation(
 
 
 def _flat_validation(
-    root: Path, classes: tuple[str, ...]
+    root: Path, classes: tuple[str, ...], paths: list[str]
 ) -> tuple[list[Labelled], tuple[str, ...]]:
     """ILSVRC-2012's 50,000 pictures in one folder; their classes are in the devkit.
 
     Line n of the ground truth is the ILSVRC2012_ID of the picture with the n-th name; meta.mat
     says which wnid that is. The IDs are not in the order of the wnids.
     """
-    paths = _pictures(root, root / "val")
     places = [root / DEVKIT, root.parent / DEVKIT]
     devkit = next((place for place in places if place.is_dir()), None)
     if devkit is None:

@@ -1,13 +1,27 @@
 """Several processes on this machine, started as torchrun starts them."""
 
 import logging
+import os
 import sys
 import uuid
 from collections.abc import Sequence
 
+import torch
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+from vggfeat.errors import OptionError
+from vggfeat.pretraining.train import Running
+
+
+def check(num_processes: int, running: Running) -> None:
+    """Raise OptionError unless each process has a GPU, or CPUs were asked for."""
+    if running.device != "cpu" and torch.cuda.device_count() < num_processes:
+        raise OptionError(
+            f"--gpus {num_processes}: this machine has {torch.cuda.device_count()} GPUs. With"
+            f" --device cpu {num_processes} processes share its cores."
+        )
 
 
 def launch(num_processes: int, arguments: Sequence[str]) -> int:
@@ -25,6 +39,8 @@ def launch(num_processes: int, arguments: Sequence[str]) -> int:
         max_restarts=0,
     )
     logging.disable()  # the processes speak for themselves
+    # As many threads as there are cores in each would get in each other's way.
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
     try:
         elastic_launch(config, sys.executable)("-m", "vggfeat", *arguments)
     except ChildFailedError as error:

@@ -36,7 +36,9 @@ class Recipe:
     input_size: int = PAPER_INPUT_SIZE  # pixels, side of a training crop
     scales: Scales = (256, 256)  # S: shortest side, drawn from this range, both ends included
     init: Literal["normal", "glorot"] = "normal"  # of the layers that are not taken over
-    init_std: float = 0.01  # of "normal"
+    # Of "normal". The paper prints a variance of 0.01, a deviation of 0.1, from which the loss of
+    # the full-size nets is not finite after one update (docs/pretraining.md).
+    init_std: float = 0.01
     batch_size: int = 256  # pictures in an update, over all devices
     learning_rate: float = 1e-2
     drops: int = 3  # times that the rate is divided by 10; the stall after the last one ends it

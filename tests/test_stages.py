@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +19,7 @@ from training import FP32, write_pictures
 from vggfeat.backbones import load_network
 from vggfeat.cli import main
 from vggfeat.errors import TrainingError
+from vggfeat.files import new_file
 from vggfeat.pretraining import stages
 from vggfeat.pretraining.recipes import chosen
 from vggfeat.pretraining.stages import Job, pretrain
@@ -64,6 +68,71 @@ def test_weights_trained_otherwise_are_not_taken_for_these(trained, pictures):
     out, _ = trained
     with pytest.raises(TrainingError, match="recipe.weight_decay was 0.0005, now it is 0.1.*--out"):
         list(pretrain(job(pictures, out, "vgg11-256", weight_decay="0.1")))
+
+
+def copied(trained, tmp_path):
+    """A folder of runs of one's own."""
+    return Path(shutil.copytree(trained[0], tmp_path / "runs"))
+
+
+def test_fewer_epochs_than_are_asked_for_are_not_passed_off(trained, pictures, tmp_path):
+    out = copied(trained, tmp_path)
+    with pytest.raises(TrainingError, match="trained for 1 epochs, and 2 are asked for.*Remove it"):
+        list(pretrain(job(pictures, out, "vgg11-256", epochs="2")))
+    (out / "vgg11-256.safetensors").unlink()
+    (stage,) = pretrain(job(pictures, out, "vgg11-256", epochs="2"))
+    assert stage.accuracy["epoch"] == 2 and not stage.skipped
+
+
+def test_weights_that_are_exported_again_are_the_same_to_what_starts_from_them(
+    trained, pictures, tmp_path
+):
+    out = copied(trained, tmp_path)
+    before = load_file(out / "vgg11-256.safetensors")
+    (out / "vgg11-256.safetensors").unlink()
+    made = list(pretrain(job(pictures, out, "vgg16")))
+    assert [stage.skipped for stage in made] == [False, True, True, True]
+    after = load_file(out / "vgg11-256.safetensors")
+    assert all(after[name].equal(before[name]) for name in before)
+
+
+def test_what_another_command_made_meanwhile_is_taken(trained, pictures, tmp_path, monkeypatch):
+    """The lock is free when the other has ended; its weights are there then."""
+
+    @contextmanager
+    def waiting(path):
+        shutil.copytree(trained[0], tmp_path / "runs", dirs_exist_ok=True)
+        yield
+
+    monkeypatch.setattr(stages, "making", waiting)
+    (stage,) = pretrain(job(pictures, tmp_path / "runs", "vgg11-256"))
+    assert stage.skipped
+
+
+def test_a_kill_between_record_and_weights_loses_neither(trained, pictures, tmp_path, monkeypatch):
+    def killed(path):
+        if path.name == "vgg11-256.safetensors":
+            raise RuntimeError("as if killed")
+        return new_file(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stages, "new_file", killed)
+        with pytest.raises(RuntimeError):
+            list(pretrain(job(pictures, tmp_path, "vgg11-256")))
+    assert (tmp_path / "vgg11-256.json").is_file()
+    (stage,) = pretrain(job(pictures, tmp_path, "vgg11-256"))
+    assert not stage.skipped
+    ours, theirs = load_file(stage.weights), load_file(trained[0] / "vgg11-256.safetensors")
+    assert all(ours[name].equal(theirs[name]) for name in ours)
+
+
+def test_a_stuck_net_is_stuck_when_asked_again(pictures, tmp_path):
+    """And does not train on before it says so."""
+    changes = {"init": "normal", "init_std": "1e-4", "stuck_after": "3", "epochs": "5"}
+    for _ in range(2):
+        with pytest.raises(TrainingError, match="after 3 updates the loss is 1.099"):
+            list(pretrain(job(pictures, tmp_path, "vgg11-256", **changes)))
+    assert not (tmp_path / "vgg11-256.safetensors").exists()
 
 
 def test_the_card_tells_how_the_weights_were_made(trained, pictures):
@@ -146,7 +215,7 @@ def test_from_the_command_line_to_a_benchmark(pictures, tmp_path, monkeypatch):
     )  # fmt: skip
     assert bench.exit_code == 0, bench.stderr
     assert "vgg11:width=0.0625,input_size=32@vgg11-256.safetensors" in bench.stdout
-    table = CliRunner().invoke(main, ["table", "--pretraining", "--out", "runs"])
+    table = CliRunner().invoke(main, ["table", "--runs", "runs"])
     assert "Glorot" in table.stdout
     plotted = run("--plot", tmp_path / "runs" / "vgg11-256")
     assert plotted.exit_code == 0, plotted.stderr

@@ -228,6 +228,21 @@ def test_a_damaged_picture_stops_the_run_or_is_left_out_and_counted(tmp_path, ca
     )
 
 
+def test_tensorboards_files_are_written_beside_the_log(pictures, tmp_path):
+    pytest.importorskip("tensorboard")
+    run(pictures, tmp_path, running=replace(FP32, tensorboard=True))
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    assert b"epoch/top1" in events.read_bytes()
+
+
+def test_nothing_that_is_half_written_stays(pictures, tmp_path):
+    run(pictures, tmp_path, replace(RECIPE, epochs=1))
+    left = tmp_path / "checkpoints" / ".000000009.safetensors.0123abcd.part"
+    left.write_bytes(b"as a kill leaves it")
+    run(pictures, tmp_path)
+    assert not left.exists()
+
+
 KILLED = """
 import sys
 from pathlib import Path
@@ -261,6 +276,8 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(pictures, tmp_path):
     finally:
         torch.set_num_threads(threads)
     assert same_bits(weights(killed.net), weights(undisturbed.net))
+    for line, other in zip(killed.position.curve, undisturbed.position.curve, strict=True):
+        assert line | {"seconds": 0} == other | {"seconds": 0}
 
 
 def last_step(folder) -> int:

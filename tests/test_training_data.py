@@ -140,6 +140,7 @@ def test_without_a_validation_set_training_pictures_are_held_out(tmp_path):
         (lambda root: None, "needs at least two class folders with pictures"),
         (lambda root: write_picture(root / "train/a/1.jpg"), "train: needs at least two class"),
         (lambda root: (write_train(root), (root / "val/n01").mkdir(parents=True)), "val: needs at"),
+        (lambda root: (write_train(root), (root / "train/n01/\udcff.jpg").touch()), "not UTF-8"),
         (lambda root: (write_train(root), write_picture(root / "val/n99/a.jpg"),
                        write_picture(root / "val/n01/a.jpg")), "n99: no class of that name"),
         (lambda root: [write_picture(root / f"{n}/a.jpg") for n in "ab"], "has one picture"),

@@ -2,24 +2,29 @@
 
 import multiprocessing
 import os
+import signal
 import socket
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from training import FP32, RECIPE, largest_difference, run, weights, write_pictures
+from training import FP32, RECIPE, largest_difference, run, same_bits, weights, write_pictures
 
+from vggfeat.pretraining.checkpoints import checkpoints
 from vggfeat.pretraining.draws import order
 from vggfeat.pretraining.loading import parts
 from vggfeat.pretraining.parallel import World, joined
 
-# With 4 processes the last batch of 7 leaves one picture less for one of them; a batch of 23 is
-# one of 8, 8 and 7 as well, so that shares, passes and batches are all unequal somewhere.
+# Batches of 8, 8 and 7 pictures: of 4 processes one gets a picture less in the last. Passes of two
+# leave some shares with a pass of one.
 RUNNING = replace(FP32, pass_size=2)
 
 
-def train_as_one_of(rank: int, size: int, port: int, root: Path, folder: Path, recipe) -> None:
+def train_as_one_of(
+    rank: int, size: int, port: int, root: Path, folder: Path, recipe, interrupted: int | None
+) -> None:
+    """Write the weights that this process ends with, or the name of what ended it."""
     os.environ |= {
         "RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank),
         "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
@@ -27,21 +32,31 @@ def train_as_one_of(rank: int, size: int, port: int, root: Path, folder: Path, r
     import torch
 
     torch.set_num_threads(1)
+
+    def report(status) -> None:  # comes in the leading process only
+        if rank == interrupted and status.batch == 2:
+            signal.raise_signal(signal.SIGTERM)
+
     with joined("cpu") as world:
-        trained = run(root, folder, recipe, world=world, running=RUNNING)
+        try:
+            trained = run(root, folder, recipe, world=world, running=RUNNING, report=report)
+        except BaseException as error:
+            (folder / f"rank{rank}.txt").write_text(f"{type(error).__name__}: {error}")
+            return
     np.savez(folder / f"rank{rank}.npz", **weights(trained.net))
 
 
-def train_together(size: int, root: Path, folder: Path, recipe=RECIPE) -> list[dict]:
-    """The weights that each of `size` processes ends with."""
-    folder.mkdir()
+def train_together(size, root, folder, recipe=RECIPE, interrupted=None) -> None:
+    folder.mkdir(exist_ok=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["training", "vggfeat.pretraining.train"])
     processes = [
-        context.Process(target=train_as_one_of, args=(rank, size, port, root, folder, recipe))
+        context.Process(
+            target=train_as_one_of, args=(rank, size, port, root, folder, recipe, interrupted)
+        )
         for rank in range(size)
     ]
     for process in processes:
@@ -49,27 +64,65 @@ def train_together(size: int, root: Path, folder: Path, recipe=RECIPE) -> list[d
     for process in processes:
         process.join(60)
     assert [process.exitcode for process in processes] == [0] * size
-    return [dict(np.load(folder / f"rank{rank}.npz")) for rank in range(size)]
+
+
+def weights_of(folder: Path, rank: int) -> dict[str, np.ndarray]:
+    return dict(np.load(folder / f"rank{rank}.npz"))
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_pictures(tmp_path / "pictures")
 
 
 @pytest.mark.parametrize("size", [2, 4])
-def test_processes_together_end_where_one_ends(size, tmp_path):
+def test_processes_together_end_where_one_ends(size, root, tmp_path):
     """Two epochs with dropout, an unequal last batch, and passes of two pictures."""
-    root = write_pictures(tmp_path / "pictures")
-    alone = run(root, tmp_path / "alone", running=FP32)
-    together = train_together(size, root, tmp_path / "together")
-    for ours in together:
-        assert largest_difference(weights(alone.net), ours) < 1e-5
-        assert all(np.array_equal(ours[k], together[0][k]) for k in ours)
+    alone = weights(run(root, tmp_path / "alone", running=FP32).net)
+    train_together(size, root, tmp_path / "together")
+    for rank in range(size):
+        ours = weights_of(tmp_path / "together", rank)
+        assert largest_difference(alone, ours) < 1e-5
+        assert same_bits(ours, weights_of(tmp_path / "together", 0))
 
 
-def test_a_process_without_a_picture_takes_part(tmp_path):
+def test_a_process_without_a_picture_takes_part(root, tmp_path):
     """Batches of 11, 11 and 1: in the last one only one of two processes has a picture."""
-    root = write_pictures(tmp_path / "pictures")
     recipe = replace(RECIPE, batch_size=11, epochs=1)
-    alone = run(root, tmp_path / "alone", recipe)
-    for ours in train_together(2, root, tmp_path / "together", recipe):
-        assert largest_difference(weights(alone.net), ours) < 1e-5
+    alone = weights(run(root, tmp_path / "alone", recipe).net)
+    train_together(2, root, tmp_path / "together", recipe)
+    for rank in (0, 1):
+        assert largest_difference(alone, weights_of(tmp_path / "together", rank)) < 1e-5
+
+
+def test_a_signal_to_one_stops_all_and_another_number_of_processes_goes_on(root, tmp_path):
+    """Two save together, one ends the run, where one alone would have ended it."""
+    folder = tmp_path / "together"
+    train_together(2, root, folder, interrupted=0)
+    for rank in (0, 1):
+        assert (folder / f"rank{rank}.txt").read_text().startswith("Interrupted")
+    (saved,) = checkpoints(folder / "checkpoints")
+    assert saved.stem in ("000000002", "000000003")
+    resumed = run(root, folder)
+    alone = run(root, tmp_path / "alone")
+    assert largest_difference(weights(alone.net), weights(resumed.net)) < 1e-5
+    assert [line["epoch"] for line in resumed.position.curve] == [1, 2]
+
+
+@pytest.mark.parametrize("part", ["train/cat/image_0003.jpg", "val/bee/image_0001.jpg"])
+def test_a_damaged_picture_of_one_stops_all_and_that_one_names_it(root, tmp_path, part):
+    """When it is mended they go on as if nothing had been."""
+    folder, content = tmp_path / "together", (root / part).read_bytes()
+    (root / part).write_bytes(b"no picture")
+    train_together(2, root, folder)
+    told = [(folder / f"rank{rank}.txt").read_text() for rank in (0, 1)]
+    assert sorted(line.partition(":")[0] for line in told) == ["PeerFailed", "PictureError"]
+    assert any(part.rpartition("/")[2] in line for line in told)
+    assert checkpoints(folder / "checkpoints")
+    (root / part).write_bytes(content)
+    train_together(2, root, folder)
+    alone = run(root, tmp_path / "alone")
+    assert largest_difference(weights(alone.net), weights_of(folder, 1)) < 1e-5
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4])
@@ -81,7 +134,7 @@ def test_every_picture_is_seen_exactly_once_an_epoch(size, count, batch_size):
         batch = ids[start : start + batch_size]
         shares = []
         for rank in range(size):
-            mine = [part for part in parts(batch, World(rank, size), pass_size=3)]
+            mine = parts(batch, World(rank, size), pass_size=3)
             assert all(len(numbers) <= 3 for numbers, _, _ in mine)
             for numbers, rows, whole in mine:
                 assert whole == len(batch)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
-from vggfeat.errors import DatasetError, PictureError
+from vggfeat.errors import PictureError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")  # by which files of a folder are taken for pictures
 RESIZE_FILTER = "bilinear"  # Pillow's, which widens its support when shrinking: antialiased
@@ -67,22 +67,6 @@ class Crop:
 
 
 Picture = Path | Crop
-
-
-def is_picture(path: Path) -> bool:
-    """By its name, but never a hidden file, as macOS leaves beside pictures, or a folder.
-
-    Raises DatasetError if the name is not UTF-8.
-    """
-    if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
-        return False
-    if path.exists() and not path.is_file():  # a folder or a pipe; a dangling link is told later
-        return False
-    try:
-        f"{path.parent.name}/{path.name}".encode()
-    except UnicodeEncodeError as error:
-        raise DatasetError(f"{str(path)!r}: the name is not UTF-8. Rename the file.") from error
-    return True
 
 
 def picture_size(picture: Picture, *, exif: bool = False) -> tuple[int, int]:

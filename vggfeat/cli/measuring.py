@@ -131,12 +131,12 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
 @format_
 @click.option("--sweep", is_flag=True, help="A line for each setting, as `bench --sweep` prints.")
 @click.option(
-    "--pretraining", is_flag=True, help="The records that `pretrain` leaves in a folder of runs."
+    "--runs", type=FOLDER, help="Instead, the records of training in this folder of `pretrain`."
 )
-def table(out: Path, form: str, sweep: bool, pretraining: bool) -> None:
+def table(out: Path, form: str, sweep: bool, runs: Path | None) -> None:
     """Print the records of a results folder beside the published numbers."""
-    if pretraining:
-        _show_training(out, form)
+    if runs is not None:
+        _show_training(runs, form)
         return
     from vggfeat import records
 
@@ -223,12 +223,12 @@ def _bench(job, out: Path, form: str, quiet: bool) -> None:
     )
 
 
-def _show_training(out: Path, form: str) -> None:
+def _show_training(runs: Path, form: str) -> None:
     from vggfeat.pretraining.table import read_training_records, render_training
 
     if form not in ("table", "md", "latex"):
-        raise click.UsageError(f"--pretraining has no format {form}: the records are JSON already.")
-    click.echo(render_training(read_training_records(out), form), nl=False)
+        raise click.UsageError(f"--runs has no format {form}: {runs} holds the records as JSON.")
+    click.echo(render_training(read_training_records(runs), form), nl=False)
 
 
 def _show(found: Sequence, form: str, *, sweep: bool) -> None:

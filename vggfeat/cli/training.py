@@ -146,8 +146,9 @@ def pretrain(
         for line in plan(job, num_processes or 1):
             click.echo(line)
     elif num_processes and not started_by_torchrun:
-        from vggfeat.pretraining.launch import launch
+        from vggfeat.pretraining.launch import check, launch
 
+        check(num_processes, job.running)
         arguments = [text for text in sys.argv[1:] if text != "--check-data"]
         sys.exit(launch(num_processes, arguments))
     else:
