@@ -171,6 +171,11 @@ def first_difference(begun: Any, asked: Any) -> str:
     """Where two nested tables of plain values differ, both sides told."""
     was, is_ = _flat(begun), _flat(asked)
     name = next(n for n in [*is_, *was] if was.get(n, ...) != is_.get(n, ...))
+    # What is told by a digest, or by many digits, says no more than that it differs.
+    for begins, what in (("data", "other pictures"), ("colours", "other colours"),
+                         ("start", "other weights to start from")):  # fmt: skip
+        if name.startswith(begins):
+            return what
     return f"{name} was {was.get(name)!r}, now it is {is_.get(name)!r}"
 
 

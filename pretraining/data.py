@@ -61,15 +61,13 @@ class Pictures:
 def open_pictures(root: Path) -> Pictures:
     """The pictures of a folder in one of the layouts above. Raises DatasetError."""
     if root.is_file():
-        raise DatasetError(
-            f"{root}: is a file. Unpack it (tar xf {root.name}) and name the folder."
-        )
+        raise DatasetError(f"{root}: is a file. Name a folder with --data; unpack archives first.")
     if not root.is_dir():
         raise DatasetError(f"{root}: no such folder. Name the folder of pictures with --data.")
     if not (root / "train").is_dir():
         return _held_out(root, root, ())
     if not (root / "val").is_dir():
-        return _held_out(root, root / "train", (f"no {root.name}/val",))
+        return _held_out(root, root / "train", ("there is no folder val",))
     classes, train = _class_folders(root, root / "train")
     if (root / "val" / "val_annotations.txt").is_file():
         validation, notes = _tiny_validation(root, classes)
@@ -147,13 +145,11 @@ def _sorted_validation(
     root: Path, classes: tuple[str, ...]
 ) -> tuple[list[Labelled], tuple[str, ...]]:
     names, labelled = _class_folders(root, root / "val")
-    strangers = sorted(set(names) - set(classes))
-    if strangers:
-        raise DatasetError(
-            f"{root / 'val' / strangers[0]}: no class of that name in {root / 'train'}."
-        )
     number_of = {name: number for number, name in enumerate(classes)}
-    return [(path, number_of[names[number]]) for path, number in labelled], ()
+    validation = [
+        (path, number_of[names[number]]) for path, number in labelled if names[number] in number_of
+    ]
+    return validation, _left_out(len(labelled) - len(validation))
 
 
 def _tiny_validation(
@@ -162,18 +158,25 @@ def _tiny_validation(
     """Lines of file name, class and box, split by tabs; pictures in val/images."""
     path = root / "val" / "val_annotations.txt"
     number_of = {name: number for number, name in enumerate(classes)}
+    folder = root / "val" / "images"
+    there = set(_pictures(root, folder)) if folder.is_dir() else set()
     validation, others = [], 0
-    for line in path.read_text().splitlines():
+    for line in _text(path).splitlines():
         name, _, rest = line.partition("\t")
         class_name = rest.split("\t")[0]
         if not class_name or Path(name).name != name:
             raise DatasetError(f"{path}: {line!r} is not a file name, a class and a box.")
-        if class_name in number_of:
-            validation.append((f"val/images/{name}", number_of[class_name]))
-        else:
+        if class_name not in number_of:
             others += 1
-    notes = (f"{others} validation pictures of other classes left out",) if others else ()
-    return validation, notes
+            continue
+        if f"val/images/{name}" not in there:
+            raise DatasetError(f"{path}: lists {name!r}, which is not in {folder}.")
+        validation.append((f"val/images/{name}", number_of[class_name]))
+    return validation, _left_out(others)
+
+
+def _left_out(others: int) -> tuple[str, ...]:
+    return (f"{others} validation pictures of other classes left out",) if others else ()
 
 
 def _flat_validation(
@@ -192,7 +195,7 @@ def _flat_validation(
             f" (tar xf {DEVKIT}.tar.gz), or sort the pictures into folders by class."
         )
     wnid_of = _wnids(devkit / META)
-    lines = _lines(devkit / GROUND_TRUTH)
+    lines = _text(devkit / GROUND_TRUTH).split()
     if len(lines) != len(paths):
         raise DatasetError(
             f"{root / 'val'}: holds {len(paths)} pictures, {devkit / GROUND_TRUTH} has"
@@ -208,13 +211,12 @@ def _flat_validation(
             validation.append((path, number_of[wnid]))
         else:
             others += 1
-    notes = (f"{others} validation pictures of other classes left out",) if others else ()
-    return validation, notes
+    return validation, _left_out(others)
 
 
-def _lines(path: Path) -> list[str]:
+def _text(path: Path) -> str:
     try:
-        return path.read_text().split()
+        return path.read_text()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{path}: cannot be read ({error}).") from error
 

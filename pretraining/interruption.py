@@ -1,8 +1,13 @@
 """Ctrl-C and SIGTERM while training: the run is told, and stops where it can be saved."""
 
+import logging
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
+
+log = logging.getLogger(__name__)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -11,6 +16,20 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, signal_number: int):
         super().__init__()
         self.signal_number = signal_number
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """A `with` block in which SIGTERM raises Interrupted, as Ctrl-C raises KeyboardInterrupt."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 class StopRequest:
@@ -43,4 +62,6 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number == number == signal.SIGINT and not self.patient:
             raise KeyboardInterrupt
+        if not self.patient:
+            log.warning("stopping after this update; another Ctrl-C stops at once, unsaved")
         self.signal_number = number

@@ -60,7 +60,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     """The whole lines; a kill may have torn the last one."""
     if not path.is_file():
         return
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
             values = json.loads(line)
         except ValueError:

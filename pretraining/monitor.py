@@ -39,7 +39,9 @@ class Status:
     seconds_left: float  # at most: a stall may end it sooner
 
     def __str__(self) -> str:
-        top1 = "" if self.top1 is None else f", top-1 {self.top1:.1%}"
+        top1 = ""
+        if self.top1 is not None:
+            top1 = f", top-1 error {1 - self.top1:.1%} after epoch {self.epoch - 1}"
         return (
             f"{self.stage}: epoch {self.epoch} of {self.epochs}, batch {self.batch} of"
             f" {self.num_batches}, loss {self.loss:.3f}, rate {self.rate:g}{top1},"
@@ -48,10 +50,10 @@ class Status:
 
 
 def in_words(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
+    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
+    return f"{seconds:.0f} s"
 
 
 class Monitor:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from vggfeat.errors import OptionError
+from vggfeat.errors import OptionError, TrainingError
 from vggfeat.files import new_file
 from vggfeat.pretraining.log import read_log
 
@@ -19,8 +19,10 @@ def plot(folder: Path) -> Path:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise OptionError("--plot needs a library: pip install matplotlib") from error
-    train = [line for line in lines if line.get("kind") == "train"]
-    epochs = [line for line in lines if line.get("kind") == "epoch"]
+    train = _whole(lines, "train", {"step", "loss"})
+    epochs = _whole(lines, "epoch", {"step", "loss", "top1", "top5", "train_top1", "rate"})
+    if not train and not epochs:
+        raise TrainingError(f"{folder}: nothing to draw yet.")
     figure = Figure(figsize=(10, 4), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     loss.plot(_of(train, "step"), _of(train, "loss"), color="0.7", label="20 updates")
@@ -46,6 +48,11 @@ def plot(folder: Path) -> Path:
     with new_file(target) as file:
         figure.savefig(file, format="png", dpi=120)
     return target
+
+
+def _whole(lines: list[dict], kind: str, names: set[str]) -> list[dict]:
+    """The lines of a kind that have what is drawn."""
+    return [line for line in lines if line.get("kind") == kind and names <= line.keys()]
 
 
 def _of(lines: list[dict], name: str) -> list[float]:

@@ -66,17 +66,19 @@ class Recipe:
         for name in ("batch_size", "epochs", "patience", "stuck_after"):
             self._require(getattr(self, name) >= 1, name, "at least 1")
         for name in ("learning_rate", "init_std"):
-            self._require(0 < getattr(self, name) < float("inf"), name, "above 0")
+            self._require(0 < getattr(self, name) < float("inf"), name, "above 0 and finite")
         for name in ("weight_decay", "colour_std"):
-            self._require(0 <= getattr(self, name) < float("inf"), name, "at least 0")
+            self._require(0 <= getattr(self, name) < float("inf"), name, "at least 0 and finite")
         for name in ("momentum", "dropout"):
             self._require(0 <= getattr(self, name) < 1, name, "at least 0 and below 1")
         self._require(0 <= self.drops <= MAX_DROPS, "drops", f"0 to {MAX_DROPS}")
-        self._require(0 <= self.seed < 2**63, "seed", "0 or more")
+        self._require(0 <= self.seed < 2**63, "seed", "from 0 to 2^63 - 1")
 
     def _require(self, holds: bool, name: str, allowed: str) -> None:
         if not holds:
-            raise OptionError(f"{name} must be {allowed}; got {getattr(self, name)!r}.")
+            value = getattr(self, name)
+            got = "-".join(map(str, value)) if isinstance(value, tuple) else repr(value)
+            raise OptionError(f"{name} must be {allowed}; got {got}.")
 
     @property
     def test_scale(self) -> int:
@@ -343,7 +345,10 @@ FIXED_FIELDS = ("name", "net", "published")
 
 
 def recipe(name: str) -> Recipe:
-    """The recipe of a stage. Raises UnknownNameError."""
+    """The recipe of a stage. Raises UnknownNameError, or OptionError at a net's name."""
+    if name in networks.CONFIGURATIONS:
+        stages = ", ".join(stage for stage in RECIPES if stage.startswith(f"{name}-"))
+        raise OptionError(f"{name} is a net; its stages are {stages}.")
     if name not in RECIPES:
         raise UnknownNameError("stage", name, RECIPES)
     return RECIPES[name]()
@@ -397,9 +402,10 @@ def overridden(recipe: Recipe, options: Mapping[str, str], *, one_stage: bool) -
 
 
 def _check_start(recipe_: Recipe, start: str) -> None:
-    if recipe(start).net not in (recipe_.net, SHALLOW):
+    if recipe(start).net not in (recipe_.net, SHALLOW) or start == recipe_.name:
         raise OptionError(
-            f"start must be a stage of {recipe_.net} or of {SHALLOW}, or none; got {start!r}."
+            f"start must be another stage of {recipe_.net}, one of {SHALLOW}, or none; got"
+            f" {start!r}."
         )
 
 

@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from vggfeat.errors import DatasetError, OptionError, TrainingError
+from vggfeat.errors import DatasetError, OptionError, TrainingError, WeightsError
 from vggfeat.files import new_file
 from vggfeat.locks import making
 from vggfeat.networks import VGG
@@ -107,16 +107,59 @@ def weights_of(out: Path, stage: str) -> Path:
     return out / f"{stage}.safetensors"
 
 
+def check_start(recipe: Recipe, out: Path) -> None:
+    """Raise TrainingError if what the recipe starts from is not there."""
+    path = weights_of(out, recipe.start or "")
+    if recipe.start and not path.exists():
+        raise TrainingError(
+            f"{recipe.name} starts from {recipe.start}, and {path} is not there. Train it first"
+            f" (vggfeat pretrain --stage {recipe.start}), put it there, or begin without:"
+            " --set start=none."
+        )
+
+
+def trained_before(path: Path, recipe: Recipe, asked: dict[str, Any]) -> dict[str, Any]:
+    """How the weights at `path` were trained; TrainingError if otherwise than asked."""
+    try:
+        card = read_card(path)
+    except WeightsError as error:
+        raise TrainingError(
+            f"{error} Remove it: the same command makes it again from its last checkpoint."
+        ) from error
+    training = card.training if card else {}
+    begun = training.get("begun_with", {})
+    begun, asked = {name: begun.get(name) for name in asked}, _as_read(asked)
+    if begun != asked:
+        raise TrainingError(
+            f"{path}: was trained otherwise than asked: {first_difference(begun, asked)}. Ask for"
+            f" the same, choose another --out, or remove it and {path.with_suffix('')} to train it"
+            " again."
+        )
+    epochs = training["accuracy"]["epoch"]
+    if epochs < recipe.epochs and training["ended"].startswith("after all epochs"):
+        raise TrainingError(
+            f"{path}: was trained for {epochs} epochs, and {recipe.epochs} are asked for. Remove"
+            f" this file to go on from there, or --set epochs={epochs}."
+        )
+    return training
+
+
 class _Runs:
     """The stages of one job, on its pictures."""
 
     def __init__(self, job: Job, pictures: Pictures, world: World):
         self.job, self.pictures, self.world = job, pictures, world
+        try:
+            job.out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(
+                f"{job.out}: cannot be made ({error.strerror}). Choose another --out."
+            ) from error
         self.digest = world.from_leader(pictures.digest if world.leads else "")
         self.colours = self._colours()
 
-    def stage(self, recipe: Recipe, report: Callable[[Status], None]) -> Stage | None:
-        """The weights of a recipe, trained unless they are there; None if this does not lead."""
+    def stage(self, recipe: Recipe, report: Callable[[Status], None]) -> Stage:
+        """The weights of a recipe, trained unless they are there."""
         path = weights_of(self.job.out, recipe.name)
         # Another command may be making them: its weights are waited for, and taken.
         with making(path) if self.world.leads else nullcontext():
@@ -125,7 +168,7 @@ class _Runs:
                 return self._existing(recipe, path)
             return self._train(recipe, path, report)
 
-    def _train(self, recipe: Recipe, path: Path, report: Callable[[Status], None]) -> Stage | None:
+    def _train(self, recipe: Recipe, path: Path, report: Callable[[Status], None]) -> Stage:
         folder = self.job.out / recipe.name
         start = self._start(recipe)
         begun_with = self._begun_with(recipe, start and _digest(start[1]))
@@ -152,26 +195,15 @@ class _Runs:
 
     def _existing(self, recipe: Recipe, path: Path) -> Stage:
         """A stage trained before; raises TrainingError if it was trained otherwise."""
-        card = read_card(path)
-        training = card.training if card else {}
-        begun = training.get("begun_with", {})
-        start = begun.get("start")
+        start = None
         if recipe.start and weights_of(self.job.out, recipe.start).exists():
             start = _digest(self._start(recipe)[1])
-        asked = _as_read(self._begun_with(recipe, start))
-        remedy = (
-            f"Ask for the same, choose another --out, or remove it and {path.with_suffix('')} to"
-            " train it again."
-        )
-        if begun != asked:
-            difference = first_difference(begun, asked)
-            raise TrainingError(f"{path}: was trained otherwise than asked: {difference}. {remedy}")
-        epochs = training["accuracy"]["epoch"]
-        if epochs < recipe.epochs and training["ended"].startswith("after all epochs"):
-            raise TrainingError(
-                f"{path}: was trained for {epochs} epochs, and {recipe.epochs} are asked for."
-                f" Remove it to go on from there, or --set epochs={epochs}."
-            )
+        asked = self._begun_with(recipe, start)
+        if start is None:
+            del asked["start"]  # it is not there any more
+        training = trained_before(path, recipe, asked)
+        if self.world.leads and not path.with_suffix(".json").exists():
+            _write_record(path, {"sha256": checkpoint.sha256_of(path)}, training)
         return Stage(recipe.name, path, training["accuracy"], skipped=True)
 
     def _begun_with(self, recipe: Recipe, start: str | None) -> dict[str, Any]:
@@ -187,21 +219,22 @@ class _Runs:
         """The net that the recipe starts from."""
         if recipe.start is None:
             return None
-        path = weights_of(self.job.out, recipe.start)
-        if not path.exists():
-            raise TrainingError(
-                f"{recipe.name} starts from {recipe.start}, and {path} is not there. Train it first"
-                f" (vggfeat pretrain --stage {recipe.start}), put it there, or begin without:"
-                " --set start=none."
-            )
-        return recipe_of(recipe.start).net, checkpoint.read(path)
+        check_start(recipe, self.job.out)
+        weights = checkpoint.read(weights_of(self.job.out, recipe.start))
+        return recipe_of(recipe.start).net, weights
 
     def _colours(self) -> Colours:
         """As given, or as computed from these pictures before, or computed now."""
         if self.job.colours is not None:
             return Colours.from_json(_json(self.job.colours), str(self.job.colours))
         path = self.job.out / COLOURS
-        if self.world.leads and not (path.exists() and _json(path).get("data") == self.digest):
+        if path.exists() and _json(path).get("data") != self.digest:
+            raise TrainingError(
+                f"{path}: is of other pictures than {self.job.data}. Choose another --out; or"
+                " remove it if there is nothing in this folder to keep."
+            )
+        self.world.wait()
+        if self.world.leads and not path.exists():
             log.info("computing the mean colour of the training pictures")
             values = {"data": self.digest, **compute_colours(self.pictures).to_json()}
             with new_file(path) as file:
@@ -239,15 +272,10 @@ class _Exporter:
         In this order, as a stage whose weights are there is not begun again.
         """
         content = self.content(trained.net, trained.position, trained.ended)
-        weights = {"file": path.name, "sha256": hashlib.sha256(content).hexdigest()}
-        values = {
-            "schema_version": RECORD_SCHEMA_VERSION,
-            "weights": None if trained.problem else weights,
-            **self.facts(trained.position, trained.ended),
-            "communication": trained.communication and asdict(trained.communication),
-        }
-        with new_file(path.with_suffix(".json")) as file:
-            file.write((json.dumps(values, indent=1) + "\n").encode())
+        weights = {"sha256": hashlib.sha256(content).hexdigest()}
+        facts = self.facts(trained.position, trained.ended)
+        facts["communication"] = trained.communication and asdict(trained.communication)
+        _write_record(path, None if trained.problem else weights, facts)
         if not trained.problem:
             with new_file(path) as file:
                 file.write(content)
@@ -284,6 +312,13 @@ class _Exporter:
         }
 
 
+def _write_record(path: Path, weights: dict[str, str] | None, facts: dict[str, Any]) -> None:
+    """Beside the weights at `path`, or where they would be."""
+    values = {"schema_version": RECORD_SCHEMA_VERSION, "weights": weights, **facts}
+    with new_file(path.with_suffix(".json")) as file:
+        file.write((json.dumps(values, indent=1) + "\n").encode())
+
+
 def accuracy_of(line: dict[str, Any]) -> dict[str, Any]:
     """Of the centre crops of the validation pictures after an epoch."""
     return {name: line[name] for name in ("top1", "top5", "epoch")}
@@ -307,5 +342,7 @@ def _json(path: Path) -> dict[str, Any]:
     try:
         values = json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error}).") from error
+        raise DatasetError(
+            f"{path}: cannot be read ({error}). Remove it if a run made it: it is made again."
+        ) from error
     return values if isinstance(values, dict) else {}

@@ -134,8 +134,7 @@ def train(
 
     begun_with is what a run that goes on must have in common with the one that began. on_best is
     called in the leading process after each epoch with a better top-1 than all before. A net that
-    stays at ln(classes) for recipe.stuck_after updates, or until the schedule is over, ends the
-    stage with a `problem`.
+    stays at ln(classes) for recipe.stuck_after updates ends the stage with a `problem`.
 
     Raises TrainingError if the run cannot go on. With everything saved it raises Interrupted after
     Ctrl-C or SIGTERM, PictureError at a picture that cannot be read, PeerFailed if another process
@@ -164,6 +163,10 @@ def train(
         raise TrainingError(
             f"{folder}: not all processes see the same checkpoints. --out must name a folder that"
             " all machines share."
+        )
+    if position.step and world.leads:
+        log.info(
+            "%s: going on from update %d, in epoch %d", folder, position.step, position.epoch + 1
         )
     model = DistributedDataParallel(net) if world.size > 1 else net
     loader = Loader(
@@ -222,10 +225,14 @@ def train(
                 position.learns |= position.loss < plateau * position.seen
                 improved = top1 > position.schedule.best
                 line = monitor.end_epoch(top1, top5)
-                position.next_epoch(position.schedule.after(top1), line)
+                # A net that has not begun to learn has not stalled.
+                schedule = position.schedule
+                position.next_epoch(schedule.after(top1) if position.learns else schedule, line)
                 if improved and world.leads:
                     on_best(net, position)
             save()
+            if world.total([stop.signal_number > 0], device)[0]:
+                raise Interrupted(stop.signal_number or signal.SIGTERM)
         except (Interrupted, PictureError, PeerFailed):
             save()  # what is done up to the last whole update
             world.wait()
@@ -235,7 +242,7 @@ def train(
     problem = None
     if not position.learns:
         problem = _stuck(recipe, position, len(pictures.classes))
-        if position.step < recipe.stuck_after and not position.schedule.over:
+        if position.step < recipe.stuck_after:
             log.warning("%s", problem)  # it may only have been too short
             problem = None
     return Trained(net, position, problem, exchange)

@@ -18,9 +18,10 @@ from training import FP32, write_pictures
 
 from vggfeat.backbones import load_network
 from vggfeat.cli import main
-from vggfeat.errors import TrainingError
+from vggfeat.errors import DatasetError, TrainingError
 from vggfeat.files import new_file
-from vggfeat.pretraining import stages
+from vggfeat.pretraining import stages, train
+from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.recipes import chosen
 from vggfeat.pretraining.stages import Job, pretrain
 from vggfeat.pretraining.table import read_training_records, render_training
@@ -77,7 +78,7 @@ def copied(trained, tmp_path):
 
 def test_fewer_epochs_than_are_asked_for_are_not_passed_off(trained, pictures, tmp_path):
     out = copied(trained, tmp_path)
-    with pytest.raises(TrainingError, match="trained for 1 epochs, and 2 are asked for.*Remove it"):
+    with pytest.raises(TrainingError, match="trained for 1 epochs, and 2 are asked for. Remove"):
         list(pretrain(job(pictures, out, "vgg11-256", epochs="2")))
     (out / "vgg11-256.safetensors").unlink()
     (stage,) = pretrain(job(pictures, out, "vgg11-256", epochs="2"))
@@ -126,6 +127,47 @@ def test_a_kill_between_record_and_weights_loses_neither(trained, pictures, tmp_
     assert all(ours[name].equal(theirs[name]) for name in ours)
 
 
+def test_what_is_lost_or_damaged_is_made_again(trained, pictures, tmp_path):
+    out = copied(trained, tmp_path)
+    (out / "vgg11-256.json").unlink()
+    (stage,) = pretrain(job(pictures, out, "vgg11-256"))
+    told = json.loads((out / "vgg11-256.json").read_text())
+    kept = json.loads((trained[0] / "vgg11-256.json").read_text())
+    assert stage.skipped and told == {k: v for k, v in kept.items() if k != "communication"}
+    stage.weights.write_bytes(stage.weights.read_bytes()[:1000])
+    with pytest.raises(TrainingError, match="not a whole .* Remove it: the same command makes it"):
+        list(pretrain(job(pictures, out, "vgg11-256")))
+    (out / "colours.json").write_text("{")
+    with pytest.raises(DatasetError, match="colours.json: cannot be read .* it is made again"):
+        list(pretrain(job(pictures, out, "vgg11-256")))
+
+
+def test_other_pictures_do_not_change_a_folder_of_runs(trained, tmp_path):
+    out = copied(trained, tmp_path)
+    before = (out / "colours.json").read_bytes()
+    others = write_pictures(tmp_path / "others")
+    (others / "train/ant/image_0001.jpg").unlink()
+    with pytest.raises(TrainingError, match="is of other pictures than .* Choose another --out"):
+        list(pretrain(job(others, out, "vgg11-256")))
+    assert (out / "colours.json").read_bytes() == before
+
+
+def test_a_signal_between_stages_stops_before_the_next(pictures, tmp_path, monkeypatch):
+    """It comes while the last checkpoint of a stage is written."""
+    saved = train.save_checkpoint
+
+    def save_and_signal(*arguments):
+        signal.raise_signal(signal.SIGTERM)
+        return saved(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(train, "save_checkpoint", save_and_signal)
+        with pytest.raises(Interrupted):
+            list(pretrain(job(pictures, tmp_path, "vgg16-256")))
+    assert not (tmp_path / "vgg16-256").exists()
+    assert len(list(pretrain(job(pictures, tmp_path, "vgg16-256")))) == 2
+
+
 def test_a_stuck_net_is_stuck_when_asked_again(pictures, tmp_path):
     """And does not train on before it says so."""
     changes = {"init": "normal", "init_std": "1e-4", "stuck_after": "3", "epochs": "5"}
@@ -144,8 +186,8 @@ def test_the_card_tells_how_the_weights_were_made(trained, pictures):
     assert told["data"]["train"] == 23 and len(told["data"]["digest"]) == 64
     assert told["accuracy"] == made[2].accuracy and told["versions"]["torch"]
     record = json.loads((out / "vgg16-384.json").read_text())
-    path = out / record["weights"]["file"]
-    assert record["weights"]["sha256"] == stages.checkpoint.sha256_of(path)
+    digest = stages.checkpoint.sha256_of(out / "vgg16-384.safetensors")
+    assert record["weights"]["sha256"] == digest
     assert record["curve"] == told["curve"] and len(record["curve"]) == 1
 
 
@@ -224,17 +266,19 @@ def test_from_the_command_line_to_a_benchmark(pictures, tmp_path, monkeypatch):
 
 def test_a_plan_says_what_is_there_and_what_will_be_trained(pictures, trained):
     out, _ = trained
-    sets = ("--set", "input_size=32", "--set", "width=0.0625", "--set", "epochs=4")
-    result = run("vgg16", "vgg13-256", "--data", pictures, "--out", out, *sets, "--dry-run")
+    result = run("vgg16", "vgg13-256", "--data", pictures, "--out", out, *SET, "--dry-run")
     assert result.exit_code == 0, result.stderr
     lines = result.stdout.splitlines()
     assert lines[0].endswith("3 classes, 23 training and 7 validation pictures")
     assert lines[1].startswith("vgg11-256: ") and lines[1].endswith(" is there")
-    assert (
-        "vgg13-256: vgg13:width=0.0625,input_size=32, from vgg11-256, N(0, 0.01), S 37" in lines[5]
-    )
-    assert "at most 4 epochs: 92 images, 4 updates" in lines[5]
+    assert "vgg13:width=0.0625,input_size=32, from vgg11-256, Glorot, S 37" in lines[5]
+    assert "at most 1 epochs: 23 images, 3 updates" in lines[5]
     assert not (out / "vgg13-256").exists()
+    # What training would refuse is refused.
+    otherwise = run("vgg16", "--data", pictures, "--out", out, "--dry-run")
+    assert otherwise.exit_code == 1 and "was trained otherwise than asked" in otherwise.stderr
+    alone = run("--stage", "vgg16-384", "--data", pictures, "--out", out / "new", "--dry-run")
+    assert alone.exit_code == 1 and "starts from vgg16-256" in alone.stderr
 
 
 def test_check_data_names_every_corrupt_picture(tmp_path):
@@ -258,7 +302,8 @@ def test_check_data_names_every_corrupt_picture(tmp_path):
     "arguments, status, message",
     [
         (["vgg17"], 1, "Unknown recipe 'vgg17'. Did you mean"),
-        (["--stage", "vgg16"], 1, "Unknown stage 'vgg16'. Did you mean"),
+        (["--stage", "vgg16"], 1, "vgg16 is a net; its stages are vgg16-256"),
+        (["--stage", "vgg16-25"], 1, "Unknown stage 'vgg16-25'. Did you mean 'vgg16-256'"),
         (["vgg16", "--stage", "vgg16-256"], 2, "Name RECIPES or --stage, not both"),
         (["--set", "epochs"], 2, "--set takes FIELD=VALUE; got 'epochs'"),
         (["--set", "epoch=3"], 1, "Unknown field of a recipe 'epoch'"),

@@ -207,6 +207,11 @@ def test_a_net_that_stays_at_ln_classes_is_stopped_with_advice(pictures, tmp_pat
     assert "1.099" in trained.problem and "--set init=glorot" in trained.problem
 
 
+def test_the_rate_does_not_fall_before_a_net_learns(pictures, tmp_path):
+    recipe = replace(RECIPE, init="normal", init_std=1e-4, patience=1, epochs=4)
+    assert run(pictures, tmp_path, recipe).position.schedule.rate == 0.01
+
+
 def test_a_loss_that_explodes_is_told_with_advice(pictures, tmp_path):
     with pytest.raises(TrainingError, match="not finite at update .* learning_rate 100"):
         run(pictures, tmp_path, replace(RECIPE, learning_rate=100.0))

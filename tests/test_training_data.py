@@ -61,6 +61,11 @@ def test_validation_pictures_of_other_classes_are_left_out_and_told(tmp_path):
     pictures = open_pictures(tmp_path)
     assert [number for _, number in pictures.validation] == [1, 0, 0, 1]
     assert pictures.notes == ("1 validation pictures of other classes left out",)
+    sorted_too = tmp_path / "sorted"
+    write_train(sorted_too, names=("n01", "n03"))
+    for name in ("n01", "n02"):
+        write_picture(sorted_too / "val" / name / "a.JPEG")
+    assert open_pictures(sorted_too).validation == [("val/n01/a.JPEG", 0)]
 
 
 @pytest.mark.parametrize(
@@ -109,6 +114,18 @@ def test_tiny_imagenets_list_cannot_lead_out_of_the_folder(tmp_path, line):
         open_pictures(tmp_path)
 
 
+def test_tiny_imagenets_list_must_be_of_pictures_that_are_there(tmp_path):
+    write_train(tmp_path)
+    write_picture(tmp_path / "val/images/val_0.JPEG")
+    path = tmp_path / "val/val_annotations.txt"
+    path.write_text("val_0.JPEG\tn01\nval_1.JPEG\tn02\n")
+    with pytest.raises(DatasetError, match="lists 'val_1.JPEG', which is not in"):
+        open_pictures(tmp_path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DatasetError, match="val_annotations.txt: cannot be read"):
+        open_pictures(tmp_path)
+
+
 def test_of_a_folder_of_class_folders_every_tenth_picture_validates(tmp_path):
     for name, count in (("ant", 40), ("bee", 5)):
         for i in range(count):
@@ -129,20 +146,20 @@ def test_without_a_validation_set_training_pictures_are_held_out(tmp_path):
     write_train(tmp_path)
     pictures = open_pictures(tmp_path)
     assert len(pictures.train) == 6 and len(pictures.validation) == 3
-    assert pictures.notes[0].startswith("no ")
+    assert pictures.notes[0] == "there is no folder val"
 
 
 @pytest.mark.parametrize(
     "write, message",
     [
         (lambda root: root.rmdir(), "no such folder. Name the folder of pictures with --data"),
-        (lambda root: (root.rmdir(), root.write_text("")), "is a file. Unpack it"),
+        (lambda root: (root.rmdir(), root.write_text("")), "is a file. Name a folder"),
         (lambda root: None, "needs at least two class folders with pictures"),
         (lambda root: write_picture(root / "train/a/1.jpg"), "train: needs at least two class"),
         (lambda root: (write_train(root), (root / "val/n01").mkdir(parents=True)), "val: needs at"),
         (lambda root: (write_train(root), (root / "train/n01/\udcff.jpg").touch()), "not UTF-8"),
-        (lambda root: (write_train(root), write_picture(root / "val/n99/a.jpg"),
-                       write_picture(root / "val/n01/a.jpg")), "n99: no class of that name"),
+        (lambda root: (write_train(root), write_picture(root / "val/n98/a.jpg"),
+                       write_picture(root / "val/n99/a.jpg")), "no picture of the 3 classes"),
         (lambda root: [write_picture(root / f"{n}/a.jpg") for n in "ab"], "has one picture"),
     ],
 )  # fmt: skip
