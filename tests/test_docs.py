@@ -14,6 +14,7 @@ from vggfeat.cli import main
 from vggfeat.comparison import compare, read_published
 from vggfeat.pretraining.communication import predicted_speed_up
 from vggfeat.pretraining.recipes import FIXED_FIELDS, Recipe
+from vggfeat.pretraining.table import read_training_records, render_training
 from vggfeat.records import read_all
 from vggfeat.tables import render, render_sweep
 
@@ -28,6 +29,7 @@ DOCUMENTS = [ROOT / name for name in NAMES]
 
 DATASETS = main.commands["datasets"].commands
 RESULTS = ROOT / "results"
+RUNS = RESULTS / "pretraining" / "runs"
 
 
 @pytest.mark.parametrize("name", [*main.commands, *(f"datasets {name}" for name in DATASETS)])
@@ -103,18 +105,28 @@ def test_links_lead_somewhere():
 
 
 def test_the_committed_tables_are_what_the_records_give():
-    """The README quotes the first of them."""
+    """The README quotes two of them."""
     table = render(compare(read_all(RESULTS), read_published(PUBLISHED)), "md")
     assert (RESULTS / "table.md").read_text() == table
     assert table in README
     assert (RESULTS / "sweep.md").read_text() == render_sweep(read_all(RESULTS / "sweep"), "md")
+    transfer = render(compare(read_all(RESULTS / "transfer"), read_published(PUBLISHED)), "md")
+    assert (RESULTS / "transfer.md").read_text() == transfer
+    pretraining = render_training(read_training_records(RUNS), "md")
+    assert (RESULTS / "pretraining.md").read_text() == pretraining
+    assert pretraining in README
 
 
 def test_every_record_was_made_from_committed_code_and_its_command_is_told():
     told = (RESULTS / "README.md").read_text()
-    for record in [*read_all(RESULTS), *read_all(RESULTS / "sweep")]:
-        assert record.git and not record.git["dirty"]
-        assert record.command in told
+    for folder in (RESULTS, RESULTS / "sweep", RESULTS / "transfer"):
+        for record in read_all(folder):
+            assert record.git and not record.git["dirty"]
+            assert record.command in told
+    (common,) = re.findall(r"\n    (--data .*)\n", told)
+    for record in read_training_records(RUNS):
+        assert record["git"] and not record["git"]["dirty"]
+        assert record["command"].replace(common, "COMMON") in told
 
 
 def test_no_document_names_a_path_of_one_machine():

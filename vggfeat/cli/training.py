@@ -110,7 +110,7 @@ def pretrain(
 
     \b
     vggfeat pretrain vgg16 --data ILSVRC2012 --gpus 4
-    vggfeat pretrain vgg16 --data pictures --set width=0.25 --set input_size=64
+    vggfeat pretrain vgg16 --data pictures --set width=0.25 --set init=glorot
     vggfeat bench caltech101 --net runs/vgg16-jitter.safetensors
     torchrun --nproc-per-node 4 -m vggfeat pretrain vgg16 --data ILSVRC2012
     """
