@@ -10,10 +10,10 @@ demo: $(VENV)/installed
 	$(BIN)/vggfeat demo
 
 test: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-all: $(VENV)/installed
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "slow or not slow"
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .

@@ -319,7 +319,10 @@ def test_mistakes_are_told_in_one_line(home, arguments, status, message):
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize("number, status", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    "number, status",
+    [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_a_signal_saves_and_the_same_command_goes_on(pictures, tmp_path, number, status):
     command = [
         sys.executable, "-m", "vggfeat", "pretrain", "--stage", "vgg11-256", "--data", pictures,

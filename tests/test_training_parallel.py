@@ -109,7 +109,13 @@ def test_a_signal_to_one_stops_all_and_another_number_of_processes_goes_on(root,
     assert [line["epoch"] for line in resumed.position.curve] == [1, 2]
 
 
-@pytest.mark.parametrize("part", ["train/cat/image_0003.jpg", "val/bee/image_0001.jpg"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "train/cat/image_0003.jpg",
+        pytest.param("val/bee/image_0001.jpg", marks=pytest.mark.slow),
+    ],
+)
 def test_a_damaged_picture_of_one_stops_all_and_that_one_names_it(root, tmp_path, part):
     """When it is mended they go on as if nothing had been."""
     folder, content = tmp_path / "together", (root / part).read_bytes()
