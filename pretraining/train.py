@@ -22,7 +22,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
-from vggfeat.errors import OptionError, PictureError, TrainingError
+from vggfeat import devices
+from vggfeat.errors import PictureError, TrainingError
 from vggfeat.networks import VGG
 from vggfeat.pretraining import communication
 from vggfeat.pretraining.augmentation import Colours
@@ -68,14 +69,11 @@ class Running:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise OptionError("device cuda: no CUDA device was found. Use auto or cpu.")
+        devices.resolved(self.device)  # refuses one that is not there
 
     @property
     def device_type(self) -> str:
-        if self.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        return self.device
+        return devices.resolved(self.device)
 
     @property
     def resolved_precision(self) -> str:
@@ -198,7 +196,9 @@ def train(
         next_checkpoint = began + max(took / CHECKPOINT_SHARE, CHECKPOINT_EVERY_S)
 
     def goes_on() -> bool:
-        stuck = position.step >= recipe.stuck_after and not position.learns
+        # Asked between epochs: a run that goes on in the middle of one ends it first.
+        tried = position.batch == 0 and position.step >= recipe.stuck_after
+        stuck = tried and not position.learns
         return position.epoch < recipe.epochs and not position.schedule.over and not stuck
 
     with StopRequest(patient=world.size > 1) as stop:

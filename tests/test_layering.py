@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module may import from the lines above its own, and from the names before it in its own line.
 LAYERS = [
     ["errors", "files", "folders", "locks"],
-    ["networks", "images", "metrics", "svm", "aggregation", "provenance", "fetch",
+    ["devices", "networks", "images", "metrics", "svm", "aggregation", "provenance", "fetch",
      "archives"],
     ["weights.checkpoint", "weights.card", "weights.released", "backbones", "store"],
     ["descriptors", "records"],

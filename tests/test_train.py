@@ -207,6 +207,15 @@ def test_a_net_that_stays_at_ln_classes_is_stopped_with_advice(pictures, tmp_pat
     assert "1.099" in trained.problem and "--set init=glorot" in trained.problem
 
 
+def test_an_interrupted_run_is_not_stuck_before_its_epoch_has_ended(pictures, tmp_path):
+    """As on ILSVRC, where an epoch has more updates than are waited for."""
+    recipe = replace(RECIPE, init="normal", init_std=1e-4, stuck_after=1, epochs=5)
+    with pytest.raises(Interrupted):
+        run(pictures, tmp_path, recipe, report=interrupt_at(2))
+    resumed = run(pictures, tmp_path, recipe)
+    assert resumed.position.step == 3 and resumed.problem
+
+
 def test_the_rate_does_not_fall_before_a_net_learns(pictures, tmp_path):
     recipe = replace(RECIPE, init="normal", init_std=1e-4, patience=1, epochs=4)
     assert run(pictures, tmp_path, recipe).position.schedule.rate == 0.01

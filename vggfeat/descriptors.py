@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vggfeat import images, store
+from vggfeat import devices, images, store
 from vggfeat.backbones import Network
 from vggfeat.errors import NetworkError, OptionError, PictureError
 from vggfeat.provenance import library_versions
@@ -30,7 +30,6 @@ MAX_SCALE = 10_000
 NUM_TIMINGS = 3  # the first of which warms up
 BATCHES_AHEAD = 4  # prepared while the net works
 CHOICES = {
-    "device": ("auto", "cpu", "cuda"),
     "precision": ("auto", "fp32", "bf16"),
     "dtype": ("float32", "float16"),
     "on_error": ("stop", "skip"),
@@ -64,14 +63,11 @@ class Extraction:
                 raise OptionError(
                     f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}."
                 )
-        if self.device == "cuda" and not torch.cuda.is_available():
-            raise OptionError("device cuda: no CUDA device was found. Use auto or cpu.")
+        devices.resolved(self.device)  # refuses one that is not there
 
     @property
     def resolved_device(self) -> str:
-        if self.device == "auto":
-            return "cuda" if torch.cuda.is_available() else "cpu"
-        return self.device
+        return devices.resolved(self.device)
 
     @property
     def resolved_precision(self) -> str:

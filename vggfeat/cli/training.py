@@ -77,7 +77,7 @@ DEFAULT_DATA = "ILSVRC2012"  # below the data folder
 @click.option(
     "--check-data",
     is_flag=True,
-    help="First read every picture and name the corrupt ones; with --dry-run nothing else is done.",
+    help="First read every picture and name the corrupt ones; with --dry-run nothing is trained.",
 )
 @click.option("--dry-run", is_flag=True, help="Say what would be trained and about how long.")
 @click.option(
