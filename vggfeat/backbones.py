@@ -1,4 +1,4 @@
-"""Net specifications -> networks behind one face: pictures in, a map of descriptors out.
+"""Net specifications -> networks behind one face: pictures in, a map of descriptors or scores out.
 
 A specification is `NAME[:KEY=VALUE,...][@WEIGHTS]`, several joined by `+` are used together:
 
@@ -23,12 +23,13 @@ from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsE
 from vggfeat.folders import folders
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
 from vggfeat.weights import checkpoint, released
-from vggfeat.weights.card import read_card
+from vggfeat.weights.card import Card, read_card
 
 log = logging.getLogger(__name__)
 
 RANDOM = "random:"
 SUFFIX_WITH_CARD = ".safetensors"
+DEFAULT_OUTPUTS = 1000  # classes of ILSVRC
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +39,11 @@ class Backbone:
     layer: str  # whose activations are the descriptor, after the ReLU unless it says before
     dim: int  # D, channels of that layer
     min_size: int  # smallest side of a picture, pixels
-    classifier: str  # the key whose first axis counts the classes
-    build: Callable[[int], nn.Module]  # number of classes -> net as it was trained
+    input_size: int  # side of the crops it was trained on, pixels
+    classifier: str  # the key whose first axis counts the outputs
+    build: Callable[[int], nn.Module]  # number of outputs -> net as it was trained
     to_map: Callable[[nn.Module], nn.Module]  # -> images [N, 3, H, W] to map [N, D, h, w]
+    to_output_map: Callable[[nn.Module], nn.Module]  # -> the same to map [N, K, h, w]
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Network:
     statistics: InputStatistics
     backbone: Backbone
     weights_path: Path | None  # None: random
+    card: Card | None = None  # what a file of ours says of itself
 
     @property
     def label(self) -> str:
@@ -78,17 +82,35 @@ class Network:
 
         Raises WeightsError if the file does not fit the net.
         """
+        return self.backbone.to_map(self._built())
+
+    @cached_property
+    def output_map(self) -> nn.Module:
+        """As `module`, but up to the last layer: -> map of class scores or boxes [N, K, h, w]."""
+        return self.backbone.to_output_map(self._built())
+
+    @cached_property
+    def num_outputs(self) -> int:
+        """K, as the weights have it. Raises WeightsError."""
         if self.weights_path is None:
-            net = self.backbone.build(1000)
+            return DEFAULT_OUTPUTS
+        return self._outputs_of(checkpoint.read(self.weights_path))
+
+    def _built(self) -> nn.Module:
+        """The net as it was trained, with its weights."""
+        if self.weights_path is None:
+            net = self.backbone.build(DEFAULT_OUTPUTS)
             networks.initialise(net, "glorot", seed=int(self.weights.removeprefix(RANDOM)))
         else:
             tensors = checkpoint.read(self.weights_path)
-            classifier = tensors.get(self.backbone.classifier)
-            num_classes = len(classifier) if classifier is not None and classifier.ndim else 1000
             with torch.device("meta"):  # no memory, no random numbers: the tensors replace it all
-                net = self.backbone.build(num_classes)
+                net = self.backbone.build(self._outputs_of(tensors))
             checkpoint.load(net, tensors, self.weights_path)
-        return self.backbone.to_map(net.eval())
+        return net.eval()
+
+    def _outputs_of(self, tensors: Mapping[str, Tensor]) -> int:
+        last = tensors.get(self.backbone.classifier)
+        return len(last) if last is not None and last.ndim else DEFAULT_OUTPUTS
 
 
 def load_network(
@@ -120,10 +142,10 @@ def load_network(
     sha256 = checkpoint.sha256_of(path)
     if weights == "torchvision":
         released.check_digest(path, sha256)
-        statistics = TORCHVISION_STATISTICS
-    else:
-        statistics = _statistics(path, name, options)
-    return Network(net, weights, sha256, statistics, backbone, weights_path=path)
+        return Network(net, weights, sha256, TORCHVISION_STATISTICS, backbone, weights_path=path)
+    card = _card(path, name, options)
+    statistics = InputStatistics(card.mean, card.std) if card else TORCHVISION_STATISTICS
+    return Network(net, weights, sha256, statistics, backbone, weights_path=path, card=card)
 
 
 def parse(specification: str) -> tuple[str, dict[str, float | int | bool], str]:
@@ -198,20 +220,17 @@ def _with_its_net(specification: str) -> str:
     return f"{card.net}@{specification}"
 
 
-def _statistics(path: Path, name: str, options: Mapping[str, object]) -> InputStatistics:
-    """What the weights in a file expect: as their card says, else torchvision's.
-
-    Raises WeightsError if the card is of another net.
-    """
+def _card(path: Path, name: str, options: Mapping[str, object]) -> Card | None:
+    """The card of a file, if it has one. Raises WeightsError if that is of another net."""
     card = read_card(path) if path.suffix == SUFFIX_WITH_CARD else None
     if card is None:
         log.info("%s: no input statistics in the file, torchvision's are used", path)
-        return TORCHVISION_STATISTICS
+        return None
     its_name, its_options, _ = parse(card.net)
     size = {key: value for key, value in options.items() if key in ("width", "input_size")}
     if (its_name, its_options) != (name, size):
         raise WeightsError(f"{path}: holds weights of {card.net}. Name the file alone.")
-    return InputStatistics(card.mean, card.std)
+    return card
 
 
 def _boolean(text: str) -> bool:
@@ -254,9 +273,11 @@ def _vgg(
         layer="fc7" if relu else "fc7 before ReLU",
         dim=networks.scaled(networks.FC_UNITS, width),
         min_size=input_size,
+        input_size=input_size,
         classifier="classifier.6.weight",
         build=lambda num_classes: networks.build(name, num_classes=num_classes, **options),
         to_map=partial(_DescriptorMap, relu=relu),
+        to_output_map=networks.VGG.dense,
     )
 
 
@@ -280,9 +301,12 @@ def _squeezenet1_0(*, relu: bool = True, **options) -> Backbone:
         layer="features" if relu else "features before ReLU",
         dim=512,
         min_size=21,  # below it the last pooling has nothing left to pool
+        input_size=224,
         classifier="classifier.1.weight",
         build=build,
         to_map=features,
+        # Without the average over positions that ends the net.
+        to_output_map=lambda net: nn.Sequential(net.features, *net.classifier[:-1]),
     )
 
 

@@ -4,6 +4,9 @@ For a picture and a scale Q: rescale the shortest side to Q, run the dense net o
 picture, average the descriptor map over its positions, average with the mirrored picture (paper,
 appendix B). What is stored is not normalised: aggregation over scales and L2 come later.
 
+Other vectors that a net gives for a picture and a scale are extracted in the same way: `Reading` is
+what a kind of them has to define, and `Descriptor` the kind that this project is about.
+
 Shapes: B pictures of a batch, S scales, D channels, h w sides of a picture or a map.
 """
 
@@ -12,8 +15,10 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -84,15 +89,56 @@ class Extracted:
     num_new: int = 0
     seconds: float = 0.0
     skipped: Mapping[str, str] = field(default_factory=dict)  # id -> reason
+    scale_seconds: Mapping[int, float] = field(default_factory=dict)  # scale -> of the net alone
 
 
-def conditions(dataset: str, network: Network, options: Extraction) -> store.Conditions:
+class Reading(Protocol):
+    """A kind of vector that a net gives for each picture and scale."""
+
+    def layer(self, network: Network) -> str:
+        """What feature files call it; no two kinds have the same name."""
+
+    def dim(self, network: Network) -> int:
+        """D."""
+
+    def module(self, network: Network) -> nn.Module:
+        """What the pictures go through, in eval mode on the CPU; built on first use."""
+
+    def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+        """Normalised pictures [B, 3, h, w] of equal shape -> [B, D]."""
+
+
+class Descriptor:
+    """The last hidden layer, averaged over positions."""
+
+    def layer(self, network: Network) -> str:
+        return network.backbone.layer
+
+    def dim(self, network: Network) -> int:
+        return network.backbone.dim
+
+    def module(self, network: Network) -> nn.Module:
+        return network.module
+
+    def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+        descriptor = module(batch).float().mean(dim=(2, 3))
+        if mirror:
+            descriptor = (descriptor + module(batch.flip(3)).float().mean(dim=(2, 3))) / 2
+        return descriptor
+
+
+DESCRIPTOR = Descriptor()
+
+
+def conditions(
+    dataset: str, network: Network, options: Extraction, reading: Reading = DESCRIPTOR
+) -> store.Conditions:
     """What decides the descriptors of this dataset, net and options."""
     return store.Conditions(
         dataset=dataset,
         network=network.name,
         weights=network.weights_identity,
-        layer=network.backbone.layer,
+        layer=reading.layer(network),
         scales=options.scales,
         mirror=options.mirror,
         mean=network.statistics.mean,
@@ -154,6 +200,7 @@ def extract(
     *,
     folder: Path,
     progress: Progress = lambda label, done, total: None,
+    reading: Reading = DESCRIPTOR,
 ) -> Extracted:
     """Make sure that every picture (id -> file or crop) has its descriptors in a feature file.
 
@@ -164,21 +211,21 @@ def extract(
     """
     check_scales(network, options)
     started = time.monotonic()
-    asked = conditions(dataset, network, options)
+    asked = conditions(dataset, network, options, reading)
     file_bytes = {i: picture_bytes(picture) for i, picture in pictures.items()}
     path, complete = store.find(folder, f"{dataset}-{network.slug}", asked, file_bytes)
     if complete:
         return Extracted(path)
-    module = network.module  # weights that do not fit are found before a file is made
+    module = reading.module(network)  # weights that do not fit are found before a file is made
     with store.FeatureWriter(
         path,
         asked,
-        dim=network.backbone.dim,
+        dim=reading.dim(network),
         file_bytes=file_bytes,
         weights_name=network.weights,
         versions=library_versions(),
     ) as writer:
-        run = _Run(network.label, network.statistics, options, pictures, writer, progress)
+        run = _Run(network, reading, options, pictures, writer, progress)
         try:
             run.extract(module, writer.missing(pictures))
         except (MemoryError, RuntimeError) as error:
@@ -189,7 +236,8 @@ def extract(
                 ) from error
             raise
     log.info("%s: %d new descriptors in %s", network.label, run.num_new, path)
-    return Extracted(path, run.num_new, time.monotonic() - started, run.skipped)
+    seconds = time.monotonic() - started
+    return Extracted(path, run.num_new, seconds, run.skipped, dict(run.scale_seconds))
 
 
 def picture_bytes(picture: images.Picture) -> int:
@@ -210,25 +258,35 @@ def describe(
     mirror: bool,
     device: str = "cpu",
     precision: str = "fp32",
+    reading: Reading = DESCRIPTOR,
 ) -> Tensor:
     """Descriptors of a batch at one scale: pictures [B, h, w, 3] uint8 -> [B, D] float32.
 
-    module maps normalised images [B, 3, h, w] to a map [B, D, h', w'] and is on `device`.
+    module is the reading's and on `device`.
     """
+    batch = normalised(pictures, statistics, device)
+    with forward_in(device, precision):
+        return reading.read(module, batch, mirror=mirror).float().cpu()
+
+
+def normalised(pictures: np.ndarray, statistics: images.InputStatistics, device: str) -> Tensor:
+    """Pictures [B, h, w, 3] uint8 as a net takes them: [B, 3, h, w] float32 on the device."""
     # Rows of B x h x w x 3 seen as [B, 3, h, w] are channels-last, the layout kernels like best.
     batch = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2).float()
     mean = torch.tensor(statistics.mean, device=device).view(1, 3, 1, 1)
     std = torch.tensor(statistics.std, device=device).view(1, 3, 1, 1)
-    batch = (batch - mean) / std
+    return (batch - mean) / std
+
+
+@contextmanager
+def forward_in(device: str, precision: str) -> Iterator[None]:
+    """A `with` block for passes through a net at this precision."""
     with (
         torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"),
         # Otherwise "fp32" would mean TF32 on a GPU, and other digits than on a CPU.
         torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
     ):
-        descriptor = module(batch).float().mean(dim=(2, 3))
-        if mirror:
-            descriptor = (descriptor + module(batch.flip(3)).float().mean(dim=(2, 3))) / 2
-    return descriptor.cpu()
+        yield
 
 
 class _Run:
@@ -236,16 +294,18 @@ class _Run:
 
     def __init__(
         self,
-        label: str,
-        statistics: images.InputStatistics,
+        network: Network,
+        reading: Reading,
         options: Extraction,
         pictures: Mapping[str, images.Picture],
         writer: store.FeatureWriter,
         progress: Progress,
     ):
-        self.label, self.statistics, self.options = label, statistics, options
+        self.label, self.statistics = network.label, network.statistics
+        self.reading, self.options = reading, options
         self.pictures, self.writer, self.progress = pictures, writer, progress
         self.num_new = 0
+        self.scale_seconds = dict.fromkeys(options.scales, 0.0)
         self.skipped: dict[str, str] = {}
 
     def extract(self, module: nn.Module, missing: set[str]) -> None:
@@ -273,17 +333,21 @@ class _Run:
 
     def _describe(self, module: nn.Module, ids: list[str], arrays: list[np.ndarray]) -> np.ndarray:
         """Descriptors [B, S, D] of a batch, as they will be stored."""
-        descriptors = [
-            describe(
-                module,
-                array,
-                self.statistics,
-                mirror=self.options.mirror,
-                device=self.options.resolved_device,
-                precision=self.options.resolved_precision,
+        descriptors = []
+        for scale, array in zip(self.options.scales, arrays, strict=True):
+            began = time.monotonic()
+            descriptors.append(
+                describe(
+                    module,
+                    array,
+                    self.statistics,
+                    mirror=self.options.mirror,
+                    device=self.options.resolved_device,
+                    precision=self.options.resolved_precision,
+                    reading=self.reading,
+                )
             )
-            for array in arrays
-        ]
+            self.scale_seconds[scale] += time.monotonic() - began
         with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite: see below
             stored = torch.stack(descriptors, dim=1).numpy().astype(self.options.dtype)
         unsound = np.flatnonzero(~np.isfinite(stored).all(axis=(1, 2)))
