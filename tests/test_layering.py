@@ -22,7 +22,7 @@ LAYERS = [
      "pretraining.interruption", "pretraining.parallel", "pretraining.loading",
      "pretraining.checkpoints", "pretraining.log", "pretraining.monitor",
      "pretraining.communication", "pretraining.train", "pretraining.stages", "pretraining.plan",
-     "pretraining.launch", "pretraining.plot", "pretraining.table",
+     "pretraining.launch", "pretraining.plot", "pretraining.table", "pretraining.sheets",
      "pretraining.demo"],
     ["benchmarks.options", "benchmarks.evaluation", "benchmarks.single_label",
      "benchmarks.multi_label", "benchmarks.leaks", "benchmarks.submission", "benchmarks.protocol"],
