@@ -1,7 +1,7 @@
-"""Sheets to look at: predicted boxes on their pictures.
+"""Sheets to look at: predicted boxes on their pictures, class scores over a picture.
 
 Pictures are RGB in, one RGB sheet out. Boxes are (left, upper, right, lower) in pixels of their
-picture, right and lower outside.
+picture, right and lower outside; score maps are [h, w], rows first, as the dense net gives them.
 """
 
 from collections.abc import Sequence
@@ -10,17 +10,25 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from vggfeat.images import rescaled_size
+from vggfeat.networks import STRIDE
+
 Box = tuple[float, float, float, float]
 
-CELL = 220  # side of the square that a picture is fitted into, in pixels
+CELL, PANEL = 220, 320  # side of the square that a picture is fitted into, in pixels
+PANELS_A_ROW = 4
 GAP, LINE = 14, 22  # between tiles; height of a line of text
-TEXT = (30, 30, 30)
+TEXT, FAINT = (30, 30, 30), (95, 95, 95)
 PAPER = (235, 235, 235)  # not white, so that pictures with a white ground have an edge
 # Green and orange differ in brightness and in line, too, for those who do not tell their hues.
 TRUE, TRUE_RIM = (0, 150, 60), (255, 255, 255)
 PREDICTED, PREDICTED_RIM = (255, 160, 0), (0, 0, 0)
 HIT = (0, 90, 180)
 THICK, DASH = 3, 9  # pixels; dashes are about that long
+# Viridis at 0, 1/4, ... 1: brightness rises evenly with the score.
+RAMP = np.array([(68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37)])
+OPACITY = 0.65  # of a map over its picture
+WASHED = 0.6  # how much white goes over a picture where there is no score
 
 
 @dataclass(frozen=True)
@@ -32,6 +40,16 @@ class Cell:
     predicted: Box | None
     title: str
     hit: bool
+
+
+@dataclass(frozen=True)
+class ScoreMap:
+    """A class's posteriors at the positions of the dense net: values [h, w], 0 to 1."""
+
+    values: np.ndarray
+    scale: int  # Q, the shortest side of the picture that the net saw
+    window: int  # side of the net's input, in pixels at that scale
+    title: str
 
 
 def box_sheet(cells: Sequence[Cell], *, columns: int = 6) -> Image.Image:
@@ -48,6 +66,30 @@ def box_sheet(cells: Sequence[Cell], *, columns: int = 6) -> Image.Image:
     hits = f"hits: {sum(cell.hit for cell in cells)} of {len(cells)}"
     legend = _side_by_side([true, "true box", predicted, "predicted box", hits])
     return _sheet(legend, [_cell_tile(cell) for cell in cells], columns)
+
+
+def score_map_sheet(picture: Image.Image, maps: Sequence[ScoreMap]) -> Image.Image:
+    """The picture, and for each map the picture with the map over it, four panels in a row.
+
+    Colours run from 0 to the maximum of all maps. A score belongs to the centre of its window and
+    is interpolated between centres; further than half a stride outside of them the picture is
+    washed out. Raises ValueError if there are no maps, or one does not fit its scale and window.
+    """
+    if not maps:
+        raise ValueError("a sheet needs at least one map")
+    maximum = max(float(one.values.max()) for one in maps)
+    shown = picture.resize(_fitted(picture.size, PANEL), Image.Resampling.LANCZOS)
+    tiles = [_panel_tile(shown, "The picture", f"{picture.width} x {picture.height} pixels")]
+    for one in maps:
+        h, w = one.values.shape
+        geometry = f"scale {one.scale}: {w} x {h} windows of {one.window} pixels"
+        tiles.append(_panel_tile(_with_map(picture, shown, one, maximum), one.title, geometry))
+    ramp = np.tile(np.linspace(0, 1, 160), (LINE - 6, 1))
+    bar = Image.fromarray(_blended(np.full(ramp.shape, 128.0), ramp))  # as over a middle grey
+    washed = Image.new("RGB", (LINE - 6, LINE - 6), (round(128 + 127 * WASHED),) * 3)
+    reach = f"posterior from 0 to {maximum:.2g}, the highest here"
+    legend = _side_by_side([bar, reach, washed, "no window is centred here"])
+    return _sheet(legend, tiles, PANELS_A_ROW)
 
 
 def _cell_tile(cell: Cell) -> Image.Image:
@@ -118,6 +160,57 @@ def _dashes(first: int, last: int) -> list[tuple[int, int]]:
     count = 2 * round((last - first) / (2 * DASH)) + 1
     ends = np.linspace(first, last, count + 1).round().astype(int).tolist()
     return list(zip(ends[::2], ends[1::2], strict=True))
+
+
+def _with_map(
+    picture: Image.Image, shown: Image.Image, score_map: ScoreMap, maximum: float
+) -> Image.Image:
+    """The shown picture in grey with the map over it, washed out where there is no score."""
+    size = rescaled_size(picture.size, score_map.scale)
+    expected = tuple((side - score_map.window) // STRIDE + 1 for side in size[::-1])
+    if score_map.values.shape != expected:
+        raise ValueError(
+            f"a map of {score_map.values.shape} does not fit a picture of {size[0]}x{size[1]}"
+            f" pixels and a window of {score_map.window}: that gives {expected}"
+        )
+    rows, has_row = _weights(shown.height, size[1], score_map.window, expected[0])
+    columns, has_column = _weights(shown.width, size[0], score_map.window, expected[1])
+    scores = rows @ score_map.values @ columns.T
+    grey = np.asarray(shown.convert("L"), float)
+    washed = np.rint(grey + (255 - grey) * WASHED).astype(np.uint8)
+    has_score = has_row[:, None] & has_column
+    flat = 128 + (grey - 128) / 2  # less contrast, so that colours look as in the legend's bar
+    coloured = _blended(flat, scores / maximum if maximum > 0 else scores)
+    return Image.fromarray(np.where(has_score[..., None], coloured, washed[..., None]))
+
+
+def _weights(pixels: int, side: int, window: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Bilinear interpolation along one side of a panel, which shows `side` pixels in `pixels`.
+
+    Returns the weights [pixels, count] of the `count` positions, and [pixels] whether a window's
+    centre is within half a stride. Window j reaches from 32 j to 32 j + window.
+    """
+    at = (np.arange(pixels) + 0.5) * side / pixels  # a pixel's own centre is half a pixel on
+    position = (at - window / 2) / STRIDE
+    nearest = position.clip(0, count - 1)
+    weights = (1 - abs(nearest[:, None] - np.arange(count))).clip(min=0)
+    return weights, abs(position - nearest) <= 0.5
+
+
+def _blended(grey: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Colours of shares 0 to 1 [h, w] of the maximum over grey [h, w]: [h, w, 3] of uint8."""
+    anchors = np.linspace(0, 1, len(RAMP))
+    colours = np.stack([np.interp(share, anchors, channel) for channel in RAMP.T], axis=-1)
+    return np.rint(OPACITY * colours + (1 - OPACITY) * grey[..., None]).astype(np.uint8)
+
+
+def _panel_tile(shown: Image.Image, title: str, geometry: str) -> Image.Image:
+    tile = _framed(shown, (PANEL, shown.height), lines=2)
+    draw = ImageDraw.Draw(tile)
+    for line, text, font, colour in ((0, title, _font(15), TEXT), (1, geometry, _font(13), FAINT)):
+        y = shown.height + 2 + line * (LINE - 2) + LINE // 2
+        draw.text((0, y), _cut(text, font, PANEL), fill=colour, font=font, anchor="lm")
+    return tile
 
 
 def _fitted(size: tuple[int, int], side: int) -> tuple[int, int]:
