@@ -9,12 +9,34 @@ from vggfeat.comparison import Row, settings_of
 from vggfeat.records import Record
 
 MARKS = {"same": "=", "near": "~", "not comparable": "x", "": ""}
+LEGEND = "Marks: = same protocol as published, ~ near, x not comparable."
 METRIC_NAMES = {
     "mean_class_recall": "mean class recall",
     "map_11pt": "mAP, 11 points",
     "map_area": "mAP, area",
     "map_step": "mAP, steps",
 }
+
+
+class Notes:
+    """Numbered notes under a table; equal ones share a number."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[str, ...], int] = {}
+
+    def refer(self, comparison: str, reasons: Sequence[str]) -> str:
+        """The reference to a note, such as "[2]"; empty where there is no reason."""
+        if not reasons:
+            return ""
+        number = self._numbers.setdefault((comparison, *reasons), len(self._numbers) + 1)
+        return f"[{number}]"
+
+    def lines(self) -> list[str]:
+        """The notes that were referred to, in the order of their numbers."""
+        return [
+            f"[{number}] {f'{comparison}: ' if comparison else ''}{'; '.join(reasons)}."
+            for (comparison, *reasons), number in self._numbers.items()
+        ]
 
 
 def render(rows: Sequence[Row], form: str) -> str:
@@ -114,33 +136,26 @@ def _wide(rows: Sequence[Row]) -> tuple[list[str], list[list[str]], list[str]]:
     header += [
         f"{title}, {METRIC_NAMES.get(metric, metric)} (%)" for _, title, metric in benchmarks
     ]
-    lines, notes = [], []
-    numbers: dict[tuple[str, ...], int] = {}  # equal reasons share a note
+    lines, notes = [], Notes()
     for method, measured in dict.fromkeys((row.method, row.is_measured) for row in rows):
         own = [row for row in rows if (row.method, row.is_measured) == (method, measured)]
         cells = {}
         for row in own:
-            reasons = (row.comparison, *row.reasons)
-            if row.reasons and reasons not in numbers:
-                numbers[reasons] = len(numbers) + 1
-                told = f"{row.comparison}: " if row.comparison else ""
-                notes.append(f"[{numbers[reasons]}] {told}{'; '.join(row.reasons)}.")
-            cell = _cell(row, numbers.get(reasons))
+            cell = _cell(row, notes.refer(row.comparison, row.reasons))
             key = (row.benchmark, row.title, row.metric)
             cells.setdefault(key, []).append(cell)
         for level in range(max(map(len, cells.values()))):
             lines.append([method] + [_at(cells.get(key, []), level) for key in benchmarks])
-    if any(row.is_measured and row.comparison for row in rows):
-        notes.append("Marks: = same protocol as published, ~ near, x not comparable.")
-    return header, lines, notes
+    has_marks = any(row.is_measured and row.comparison for row in rows)
+    return header, lines, [*notes.lines(), *([LEGEND] if has_marks else [])]
 
 
-def _cell(row: Row, note: int | None) -> str:
+def _cell(row: Row, note: str) -> str:
     spread = "" if row.spread is None else f" ± {row.spread:.1f}"
     difference = "" if row.difference is None else f" ({row.difference:+.1f})"
     mark = f" {MARKS[row.comparison]}" if MARKS[row.comparison] else ""
     limited = " LIMITED" if row.limited else ""
-    reference = "" if note is None else f" [{note}]"
+    reference = f" {note}" if note else ""
     return f"{row.value:.1f}{spread}{difference}{mark}{limited}{reference}"
 
 
