@@ -23,7 +23,7 @@ LAYERS = [
      "pretraining.checkpoints", "pretraining.log", "pretraining.monitor",
      "pretraining.communication", "pretraining.train", "pretraining.stages", "pretraining.plan",
      "pretraining.launch", "pretraining.plot", "pretraining.table", "pretraining.sheets",
-     "pretraining.demo"],
+     "pretraining.paper_rows", "pretraining.paper_tables", "pretraining.demo"],
     ["benchmarks.options", "benchmarks.evaluation", "benchmarks.single_label",
      "benchmarks.multi_label", "benchmarks.leaks", "benchmarks.submission", "benchmarks.protocol"],
     ["benchmarks.class_folders", "benchmarks.caltech", "benchmarks.devkit", "benchmarks.voc",
