@@ -12,8 +12,8 @@ Classes are numbered in the order of their names, as Caffe and torchvision numbe
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from scipy.io import loadmat
@@ -78,6 +78,42 @@ def open_pictures(root: Path) -> Pictures:
     if not validation:
         raise DatasetError(f"{root / 'val'}: holds no picture of the {len(classes)} classes.")
     return Pictures(root, classes, train, validation, notes)
+
+
+def open_validation(root: Path, trained_on: Collection[str] = ()) -> Pictures:
+    """The labelled pictures of a folder that nets are tested on; its list of training is empty.
+
+    Where there is a folder train, they are those that training validates on. Otherwise val is
+    enough: its classes are those of its folders, of Tiny ImageNet's annotations, or the devkit's
+    leaves. Of a folder of class folders all pictures are taken, unless a net was trained on this
+    folder (trained_on: digests of such folders): then those that were held out. Raises
+    DatasetError.
+    """
+    if (root / "train").is_dir() or not root.is_dir():
+        return replace(open_pictures(root), train=())
+    notes: tuple[str, ...] = ()
+    if (root / "val" / "val_annotations.txt").is_file():
+        classes = tuple(sorted({name for _, name in _annotations(root)}))
+        labelled, notes = _tiny_validation(root, classes)
+    elif (root / "val").is_dir() and (paths := _pictures(root, root / "val")):
+        classes = tuple(sorted(_wnids(_devkit(root) / META).values()))
+        labelled, notes = _flat_validation(root, classes, paths)
+    elif (root / "val").is_dir():
+        classes, labelled = _class_folders(root, root / "val")
+    elif trained_on and (pictures := _trained_before(root, trained_on)):
+        return replace(pictures, train=())
+    else:
+        classes, labelled = _class_folders(root, root)
+    return Pictures(root, classes, (), labelled, notes)
+
+
+def _trained_before(root: Path, trained_on: Collection[str]) -> Pictures | None:
+    """The pictures as training split them, if it did."""
+    try:
+        pictures = open_pictures(root)
+    except DatasetError:
+        return None  # it cannot have
+    return pictures if pictures.digest in trained_on else None
 
 
 def _class_folders(root: Path, folder: Path) -> tuple[tuple[str, ...], list[Labelled]]:
@@ -161,11 +197,7 @@ def _tiny_validation(
     folder = root / "val" / "images"
     there = set(_pictures(root, folder)) if folder.is_dir() else set()
     validation, others = [], 0
-    for line in _text(path).splitlines():
-        name, _, rest = line.partition("\t")
-        class_name = rest.split("\t")[0]
-        if not class_name or Path(name).name != name:
-            raise DatasetError(f"{path}: {line!r} is not a file name, a class and a box.")
+    for name, class_name in _annotations(root):
         if class_name not in number_of:
             others += 1
             continue
@@ -173,6 +205,17 @@ def _tiny_validation(
             raise DatasetError(f"{path}: lists {name!r}, which is not in {folder}.")
         validation.append((f"val/images/{name}", number_of[class_name]))
     return validation, _left_out(others)
+
+
+def _annotations(root: Path) -> Iterator[tuple[str, str]]:
+    """File name and class of each line of Tiny ImageNet's list."""
+    path = root / "val" / "val_annotations.txt"
+    for line in _text(path).splitlines():
+        name, _, rest = line.partition("\t")
+        class_name = rest.split("\t")[0]
+        if not class_name or Path(name).name != name:
+            raise DatasetError(f"{path}: {line!r} is not a file name, a class and a box.")
+        yield name, class_name
 
 
 def _left_out(others: int) -> tuple[str, ...]:
@@ -187,13 +230,7 @@ def _flat_validation(
     Line n of the ground truth is the ILSVRC2012_ID of the picture with the n-th name; meta.mat
     says which wnid that is. The IDs are not in the order of the wnids.
     """
-    places = [root / DEVKIT, root.parent / DEVKIT]
-    devkit = next((place for place in places if place.is_dir()), None)
-    if devkit is None:
-        raise DatasetError(
-            f"{root / 'val'}: has no class folders. Put the devkit's folder at {places[0]}"
-            f" (tar xf {DEVKIT}.tar.gz), or sort the pictures into folders by class."
-        )
+    devkit = _devkit(root)
     wnid_of = _wnids(devkit / META)
     lines = _text(devkit / GROUND_TRUTH).split()
     if len(lines) != len(paths):
@@ -212,6 +249,17 @@ def _flat_validation(
         else:
             others += 1
     return validation, _left_out(others)
+
+
+def _devkit(root: Path) -> Path:
+    places = [root / DEVKIT, root.parent / DEVKIT]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise DatasetError(
+        f"{root / 'val'}: has no class folders. Put the devkit's folder at {places[0]}"
+        f" (tar xf {DEVKIT}.tar.gz), or sort the pictures into folders by class."
+    )
 
 
 def _text(path: Path) -> str:

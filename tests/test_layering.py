@@ -23,6 +23,8 @@ LAYERS = [
      "pretraining.checkpoints", "pretraining.log", "pretraining.monitor",
      "pretraining.communication", "pretraining.train", "pretraining.stages", "pretraining.plan",
      "pretraining.launch", "pretraining.plot", "pretraining.table", "pretraining.sheets",
+     "pretraining.views", "pretraining.scales", "pretraining.predictions",
+     "pretraining.evaluate", "pretraining.show",
      "pretraining.paper_rows", "pretraining.paper_tables", "pretraining.demo"],
     ["benchmarks.options", "benchmarks.evaluation", "benchmarks.single_label",
      "benchmarks.multi_label", "benchmarks.leaks", "benchmarks.submission", "benchmarks.protocol"],
@@ -30,7 +32,7 @@ LAYERS = [
      "benchmarks.actions", "benchmarks.scenes", "benchmarks.datasets", "benchmarks.embedded",
      "benchmarks.catalogue"],
     ["benchmarks.verification", "benchmarks.sweep", "benchmarks.bench", "benchmarks.planning"],
-    ["progress", "cli.group", "cli.options", "cli.measuring", "cli.data",
+    ["progress", "cli.group", "cli.options", "cli.ilsvrc", "cli.measuring", "cli.data",
      "cli.training", "__main__"],
 ]  # fmt: skip
 ORDER = [module for layer in LAYERS for module in layer]

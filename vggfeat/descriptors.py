@@ -13,12 +13,12 @@ Shapes: B pictures of a batch, S scales, D channels, h w sides of a picture or a
 import logging
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -92,53 +92,68 @@ class Extracted:
     scale_seconds: Mapping[int, float] = field(default_factory=dict)  # scale -> of the net alone
 
 
-class Reading(Protocol):
-    """A kind of vector that a net gives for each picture and scale."""
+class Reading(ABC):
+    """A kind of vector [D] that a net gives for each picture and scale."""
 
-    def layer(self, network: Network) -> str:
+    def __init__(self, network: Network):
+        self.network = network
+
+    @property
+    @abstractmethod
+    def layer(self) -> str:
         """What feature files call it; no two kinds have the same name."""
 
-    def dim(self, network: Network) -> int:
+    @property
+    @abstractmethod
+    def dim(self) -> int:
         """D."""
 
-    def module(self, network: Network) -> nn.Module:
+    @property
+    @abstractmethod
+    def module(self) -> nn.Module:
         """What the pictures go through, in eval mode on the CPU; built on first use."""
 
+    @abstractmethod
     def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
-        """Normalised pictures [B, 3, h, w] of equal shape -> [B, D]."""
+        """Normalised pictures [B, 3, h, w] of equal shape -> [B, D]; module is on their device."""
 
 
-class Descriptor:
+class Descriptor(Reading):
     """The last hidden layer, averaged over positions."""
 
-    def layer(self, network: Network) -> str:
-        return network.backbone.layer
+    @property
+    def layer(self) -> str:
+        return self.network.backbone.layer
 
-    def dim(self, network: Network) -> int:
-        return network.backbone.dim
+    @property
+    def dim(self) -> int:
+        return self.network.backbone.dim
 
-    def module(self, network: Network) -> nn.Module:
-        return network.module
+    @property
+    def module(self) -> nn.Module:
+        return self.network.module
 
     def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
-        descriptor = module(batch).float().mean(dim=(2, 3))
-        if mirror:
-            descriptor = (descriptor + module(batch.flip(3)).float().mean(dim=(2, 3))) / 2
-        return descriptor
+        return pooled(module, batch, mirror=mirror)
 
 
-DESCRIPTOR = Descriptor()
+def pooled(module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+    """The map of a batch averaged over positions, and with the mirrored batch's: [B, D]."""
+    descriptor = module(batch).float().mean(dim=(2, 3))
+    if mirror:
+        descriptor = (descriptor + module(batch.flip(3)).float().mean(dim=(2, 3))) / 2
+    return descriptor
 
 
 def conditions(
-    dataset: str, network: Network, options: Extraction, reading: Reading = DESCRIPTOR
+    dataset: str, network: Network, options: Extraction, reading: type[Reading] = Descriptor
 ) -> store.Conditions:
     """What decides the descriptors of this dataset, net and options."""
     return store.Conditions(
         dataset=dataset,
         network=network.name,
         weights=network.weights_identity,
-        layer=reading.layer(network),
+        layer=reading(network).layer,
         scales=options.scales,
         mirror=options.mirror,
         mean=network.statistics.mean,
@@ -200,7 +215,7 @@ def extract(
     *,
     folder: Path,
     progress: Progress = lambda label, done, total: None,
-    reading: Reading = DESCRIPTOR,
+    reading: type[Reading] = Descriptor,
 ) -> Extracted:
     """Make sure that every picture (id -> file or crop) has its descriptors in a feature file.
 
@@ -216,16 +231,17 @@ def extract(
     path, complete = store.find(folder, f"{dataset}-{network.slug}", asked, file_bytes)
     if complete:
         return Extracted(path)
-    module = reading.module(network)  # weights that do not fit are found before a file is made
+    kind = reading(network)
+    module = kind.module  # weights that do not fit are found before a file is made
     with store.FeatureWriter(
         path,
         asked,
-        dim=reading.dim(network),
+        dim=kind.dim,
         file_bytes=file_bytes,
         weights_name=network.weights,
         versions=library_versions(),
     ) as writer:
-        run = _Run(network, reading, options, pictures, writer, progress)
+        run = _Run(kind, options, pictures, writer, progress)
         try:
             run.extract(module, writer.missing(pictures))
         except (MemoryError, RuntimeError) as error:
@@ -258,15 +274,16 @@ def describe(
     mirror: bool,
     device: str = "cpu",
     precision: str = "fp32",
-    reading: Reading = DESCRIPTOR,
+    read: Callable[..., Tensor] = pooled,
 ) -> Tensor:
     """Descriptors of a batch at one scale: pictures [B, h, w, 3] uint8 -> [B, D] float32.
 
-    module is the reading's and on `device`.
+    module maps normalised images [B, 3, h, w] to a map [B, D, h', w'] and is on `device`; read is a
+    Reading's.
     """
     batch = normalised(pictures, statistics, device)
     with forward_in(device, precision):
-        return reading.read(module, batch, mirror=mirror).float().cpu()
+        return read(module, batch, mirror=mirror).float().cpu()
 
 
 def normalised(pictures: np.ndarray, statistics: images.InputStatistics, device: str) -> Tensor:
@@ -294,15 +311,14 @@ class _Run:
 
     def __init__(
         self,
-        network: Network,
         reading: Reading,
         options: Extraction,
         pictures: Mapping[str, images.Picture],
         writer: store.FeatureWriter,
         progress: Progress,
     ):
-        self.label, self.statistics = network.label, network.statistics
         self.reading, self.options = reading, options
+        self.label, self.statistics = reading.network.label, reading.network.statistics
         self.pictures, self.writer, self.progress = pictures, writer, progress
         self.num_new = 0
         self.scale_seconds = dict.fromkeys(options.scales, 0.0)
@@ -344,7 +360,7 @@ class _Run:
                     mirror=self.options.mirror,
                     device=self.options.resolved_device,
                     precision=self.options.resolved_precision,
-                    reading=self.reading,
+                    read=self.reading.read,
                 )
             )
             self.scale_seconds[scale] += time.monotonic() - began

@@ -24,6 +24,19 @@ def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
     return float(np.mean(truth == predicted))
 
 
+def ranks(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Place [N] of each picture's true class among its scores [N, K], from 0.
+
+    Of equal scores the lower class number comes first, so that a net that gives all classes the
+    same score is not called right. Raises ValueError if scores hold NaN.
+    """
+    if np.isnan(scores).any():
+        raise ValueError("scores hold NaN.")
+    own = np.take_along_axis(scores, truth[:, None], axis=1)
+    before = (scores == own) & (np.arange(scores.shape[1]) < truth[:, None])
+    return ((scores > own) | before).sum(axis=1)
+
+
 # What MATLAB's 0:0.1:1 holds, which is filled from both ends: k * 0.1 up to the middle, 1 - k * 0.1
 # beyond it. numpy.arange gives other last bits at 0.6 and 0.7, where a recall of 3/5 would be lost.
 # (Whether MATLAB's for loop, which the devkit uses, takes exactly these values is not documented.)

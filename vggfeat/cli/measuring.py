@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from vggfeat.cli.group import importing, main, set_up_messages
+from vggfeat.cli.ilsvrc import show as show_ilsvrc
 from vggfeat.cli.options import (
     FOLDER,
     Names,
@@ -133,17 +134,31 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
 @click.option(
     "--runs", type=FOLDER, help="Instead, the records of training in this folder of `pretrain`."
 )
-def table(out: Path, form: str, sweep: bool, runs: Path | None) -> None:
+@click.option(
+    "--ilsvrc",
+    is_flag=True,
+    help="Instead, what `evaluate` and `localise` measured: Tables 3 to 10.",
+)
+def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) -> None:
     """Print the records of a results folder beside the published numbers."""
     if runs is not None:
         _show_training(runs, form)
         return
     from vggfeat import records
+    from vggfeat.pretraining.paper_rows import CLASSIFICATION, LOCALISATION
 
-    found = records.read_all(out)
+    on_ilsvrc = (CLASSIFICATION, LOCALISATION)
+    found = [one for one in records.read_all(out) if (one.benchmark in on_ilsvrc) == ilsvrc]
     if not found:
-        raise click.ClickException(f"{out}: holds no records. `vggfeat bench` makes them.")
-    _show(found, form, sweep=sweep)
+        maker, other = ("evaluate", "without") if ilsvrc else ("bench", "with")
+        raise click.ClickException(
+            f"{out}: holds no such records. `vggfeat {maker}` makes them; {other} --ilsvrc others"
+            " are shown."
+        )
+    if ilsvrc:
+        show_ilsvrc(found, form)
+    else:
+        _show(found, form, sweep=sweep)
 
 
 @main.command()

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from vggfeat.folders import folders
+
 
 class Numbers(click.ParamType):
     """Comma-separated whole numbers."""
@@ -52,12 +54,19 @@ def together(*decorators: Callable) -> Callable:
     return apply
 
 
+DEFAULT_DATA = "ILSVRC2012"  # below the data folder
 FOLDER = click.Path(file_okay=False, path_type=Path)
 data_dir = click.option(
     "--data-dir",
     type=FOLDER,
     help="Folder that holds or receives the datasets; in VGGFEAT_HOME or the user's cache folder"
     " by default.",
+)
+labelled_data = click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    help="Folder of labelled pictures: train/<class>/ and val/<class>/, ILSVRC-2012 with its"
+    " devkit, Tiny ImageNet, or one folder a class. By default ILSVRC2012 in the data folder.",
 )
 quiet = click.option("--quiet", is_flag=True, help="Warnings and errors only.")
 out = click.option(
@@ -106,17 +115,34 @@ device = click.option(
     show_default=True,
 )
 offline = click.option("--offline", is_flag=True, help="Never download.")
+net = click.option(
+    "--net",
+    "nets",
+    multiple=True,
+    metavar="NET",
+    help="NAME[:KEY=VALUE,...][@WEIGHTS], repeatable; `+` uses nets together. WEIGHTS is a"
+    " file, `torchvision` (default) or `random:SEED`.",
+)
+cache_dir = click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files.")
+forward_precision = click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    show_default=True,
+    help="Of the forward pass; auto is bf16 on a GPU, fp32 on a CPU.",
+)
+batch_size = click.option(
+    "--batch-size",
+    type=BatchSize(),
+    metavar="N",
+    default="auto",
+    show_default=True,
+    help="In pictures.",
+)
 extraction_options = together(
-    click.option(
-        "--net",
-        "nets",
-        multiple=True,
-        metavar="NET",
-        help="NAME[:KEY=VALUE,...][@WEIGHTS], repeatable; `+` uses nets together. WEIGHTS is a"
-        " file, `torchvision` (default) or `random:SEED`.",
-    ),
+    net,
     data_dir,
-    click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files."),
+    cache_dir,
     click.option(
         "--scales",
         type=Numbers(),
@@ -138,13 +164,7 @@ extraction_options = together(
     ),
     on_error,
     device,
-    click.option(
-        "--precision",
-        type=click.Choice(["auto", "fp32", "bf16"]),
-        default="auto",
-        show_default=True,
-        help="Of the forward pass; auto is bf16 on a GPU, fp32 on a CPU.",
-    ),
+    forward_precision,
     click.option(
         "--dtype",
         type=click.Choice(["float32", "float16"]),
@@ -152,14 +172,20 @@ extraction_options = together(
         show_default=True,
         help="Of the stored descriptors.",
     ),
-    click.option(
-        "--batch-size",
-        type=BatchSize(),
-        metavar="N",
-        default="auto",
-        show_default=True,
-        help="In pictures.",
-    ),
+    batch_size,
     offline,
     quiet,
 )
+
+
+def data_folder(data: Path | None) -> Path:
+    """The folder that was named, or ILSVRC-2012's."""
+    if data is not None:
+        return data
+    default = folders().data / DEFAULT_DATA
+    if not default.is_dir():
+        raise click.ClickException(
+            f"{default}: not there. Put ILSVRC-2012 there (train/<wnid>/*.JPEG and val;"
+            " image-net.org gives it to its users), or name a folder of pictures with --data."
+        )
+    return default

@@ -11,23 +11,25 @@ from typing import Any
 import click
 
 from vggfeat.cli.group import importing, main, set_up_messages
-from vggfeat.cli.options import FOLDER, BatchSize, device, on_error, quiet
+from vggfeat.cli.options import (
+    FOLDER,
+    BatchSize,
+    data_folder,
+    device,
+    labelled_data,
+    on_error,
+    quiet,
+)
 from vggfeat.errors import VggfeatError
 from vggfeat.progress import ProgressDisplay, TrainingDisplay
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
-DEFAULT_DATA = "ILSVRC2012"  # below the data folder
 
 
 @main.command()
 @click.argument("recipes", nargs=-1, metavar="[RECIPES]...")
-@click.option(
-    "--data",
-    type=click.Path(path_type=Path),
-    help="Folder of labelled pictures: train/<class>/ and val/<class>/, ILSVRC-2012 with its"
-    " devkit, Tiny ImageNet, or one folder a class. By default ILSVRC2012 in the data folder.",
-)
+@labelled_data
 @click.option("--out", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of runs.")
 @click.option(
     "--stage",
@@ -129,7 +131,7 @@ def pretrain(
 
     job = Job(
         recipes=chosen(recipes, stages, _pairs(overrides)),
-        data=_data_folder(data),
+        data=data_folder(data),
         out=out,
         running=Running(**running),
         colours=colours,
@@ -163,20 +165,6 @@ def _pairs(overrides: Sequence[str]) -> dict[str, str]:
             raise click.UsageError(f"--set takes FIELD=VALUE; got {text!r}.")
         pairs[name.strip()] = value.strip()
     return pairs
-
-
-def _data_folder(data: Path | None) -> Path:
-    if data is not None:
-        return data
-    from vggfeat.folders import folders
-
-    default = folders().data / DEFAULT_DATA
-    if not default.is_dir():
-        raise click.ClickException(
-            f"{default}: not there. Put ILSVRC-2012 there (train/<wnid>/*.JPEG and val;"
-            " image-net.org gives it to its users), or name a folder of pictures with --data."
-        )
-    return default
 
 
 def _check_data(job, quiet: bool) -> None:

@@ -1,0 +1,419 @@
+"""ILSVRC classification: nets on labelled pictures, in several views and scales (paper, sect. 4).
+
+For each net the posteriors of every picture, view and scale are extracted once, into a feature
+file; a measurement is their mean over scales, views and nets, and its top-1 and top-5 error. So a
+grid costs what its largest parts cost, and an interrupted run goes on from where it was.
+
+Shapes: N pictures, S scales, K classes.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vggfeat import metrics, records, store
+from vggfeat.backbones import Network, load_network, parse, split_fusion
+from vggfeat.descriptors import (
+    Extracted,
+    Extraction,
+    Progress,
+    conditions,
+    extract,
+)
+from vggfeat.errors import DatasetError, OptionError, UnknownNameError, WeightsError
+from vggfeat.folders import Folders
+from vggfeat.pretraining.data import Pictures, open_validation
+from vggfeat.pretraining.predictions import About, Predictions, fuse, write
+from vggfeat.pretraining.scales import Scales, as_text, scales_of, training_scale
+from vggfeat.pretraining.views import GRID, READINGS, VIEWS
+from vggfeat.provenance import git_state, hardware, library_versions
+from vggfeat.records import Record
+from vggfeat.weights import checkpoint
+
+log = logging.getLogger(__name__)
+
+BENCHMARK = "ilsvrc_classification"
+PROTOCOL_VERSION = 1
+TOP = (1, 5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the user asked for: every fusion of nets at every list of scales in every view."""
+
+    nets: Sequence[str]  # specifications, `+` fuses
+    data: Path
+    folders: Folders
+    views: Sequence[str] = ("dense",)
+    scales: Sequence[str] = ("single",)
+    limit: int | None = None  # pictures a class
+    offline: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)  # of Extraction
+    save: Path | None = None  # folder for predictions
+    command: str = ""
+
+    def check(self) -> None:
+        """Raise VggfeatError at whatever is mistyped, before anything is read."""
+        for view in self.views:
+            if view not in VIEWS:
+                raise UnknownNameError("view", view, VIEWS)
+        for specification in self.nets:
+            for part in split_fusion(specification):
+                parse(part)
+        if self.limit is not None and self.limit < 1:
+            raise OptionError(f"limit must be at least 1; got {self.limit}.")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """The pictures of a job that nets are tested on."""
+
+    pictures: Pictures
+    limit: int | None
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """Path below the root -> file, in the order of the labels."""
+        return {path: self.pictures.root / path for path, _ in self._labelled}
+
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        return dict(self._labelled)
+
+    @property
+    def limited(self) -> bool:
+        return len(self._labelled) < len(self.pictures.validation)
+
+    @property
+    def name(self) -> str:
+        return self.pictures.root.resolve().name
+
+    @cached_property
+    def dataset(self) -> str:
+        """What feature files call it; another list of pictures has another name."""
+        return f"{self.name}-{self.pictures.digest[:12]}"
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what is tested on: paths, classes, sizes of the files."""
+        return replace(self.pictures, validation=self._labelled).digest
+
+    @cached_property
+    def _labelled(self) -> list[tuple[str, int]]:
+        counts: dict[int, int] = {}
+        kept = []
+        for path, number in self.pictures.validation:
+            counts[number] = counts.get(number, 0) + 1
+            if self.limit is None or counts[number] <= self.limit:
+                kept.append((path, number))
+        return kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One number of the grid: nets used together, the scales of each, a view."""
+
+    networks: Sequence[Network]
+    scales: Sequence[Scales]
+    view: str
+
+    @property
+    def label(self) -> str:
+        nets = "+".join(network.label for network in self.networks)
+        scales = "+".join(",".join(map(str, one)) for one in dict.fromkeys(self.scales))
+        return f"{nets}, {scales}, {self.view}"
+
+    @property
+    def parts(self) -> Iterator[tuple[Network, Scales, str]]:
+        """The posteriors that it is the mean of: net, scales, reading."""
+        for network, scales in zip(self.networks, self.scales, strict=True):
+            for reading in VIEWS[self.view]:
+                yield network, scales, reading
+
+
+def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
+    """Make every measurement of the grid, yielding each record once it is on disk.
+
+    One whose record is in `out` is not made again. Raises VggfeatError, above all if the classes of
+    a net are not those of the pictures.
+    """
+    job.check()
+    records.prepare(out, BENCHMARK)
+    fusions = load_fusions(job.nets, job.folders, offline=job.offline)
+    tested = open_tested(job, [network for networks in fusions for network in networks])
+    grid = [
+        Measurement(networks=networks, scales=scales_of(text, networks), view=view)
+        for networks in fusions
+        for text in job.scales
+        for view in job.views
+    ]
+    for measurement in grid:
+        _check_scales(measurement)
+    session = Session(job, tested, grid)
+    for measurement in grid:
+        key = session.key(measurement)
+        net = "+".join(network.name for network in measurement.networks)
+        path = records.path_of(out, BENCHMARK, net, key)
+        if path.is_file():
+            log.info("measured already: %s (move it away to measure again)", path)
+            yield records.read(path)
+            continue
+        predictions = session.predictions(measurement, progress)
+        if job.save is not None:
+            target = job.save / path.with_suffix(".safetensors").name
+            write(target, predictions)
+            log.info("wrote %s", target)
+        record = _record(predictions, key, session.device, job.command)
+        log.info("wrote %s", records.write(record, out))
+        yield record
+
+
+def evaluate_files(paths: Sequence[Path], out: Path, command: str) -> Iterator[Record]:
+    """The record of each file of predictions, and of the mean of all."""
+    digests = [checkpoint.sha256_of(path) for path in paths]
+    together = [[n] for n in range(len(paths))]
+    if len(paths) > 1:
+        together.append(list(range(len(paths))))
+    for numbers in together:
+        predictions = fuse([paths[n] for n in numbers])
+        key = records.key_of({"benchmark": BENCHMARK, "files": [digests[n] for n in numbers]})
+        record = _record(predictions, key, None, command)
+        log.info("wrote %s", records.write(record, out))
+        yield record
+
+
+def load_fusions(
+    nets: Sequence[str], folders: Folders, *, offline: bool = False
+) -> list[list[Network]]:
+    """The nets of each specification; one that is named twice is the same object."""
+    parts = [split_fusion(net) for net in nets]
+    loaded = {
+        part: load_network(part, weights_dir=folders.weights, offline=offline)
+        for part in dict.fromkeys(part for fused in parts for part in fused)
+    }
+    return [[loaded[part] for part in fused] for fused in parts]
+
+
+def open_tested(job: Job, networks: Sequence[Network]) -> Tested:
+    """The pictures to test these nets on. Raises DatasetError, or WeightsError at other classes."""
+    trained_on = {
+        str(network.card.training.get("begun_with", {}).get("data")) for network in networks
+        if network.card
+    }  # fmt: skip
+    pictures = open_validation(job.data, trained_on)
+    if len(pictures.classes) < max(TOP):
+        raise DatasetError(
+            f"{job.data}: has {len(pictures.classes)} classes; the top-5 error needs at least"
+            f" {max(TOP)}."
+        )
+    for network in networks:
+        check_classes(network, pictures.classes, job.data)
+    for note in pictures.notes:
+        log.info("%s: %s", job.data, note)
+    return Tested(pictures=pictures, limit=job.limit)
+
+
+def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
+    """Raise WeightsError unless the net has these classes in this order."""
+    if network.card is None:
+        if network.num_outputs != len(classes):
+            raise WeightsError(
+                f"{network.label}: is a net of {network.num_outputs} classes, and {data} has"
+                f" {len(classes)}. Name a net that was trained on these classes."
+            )
+        return
+    if "regressor" in network.card.training.get("recipe", {}):
+        raise WeightsError(
+            f"{network.label}: tells boxes, not classes. `vggfeat localise evaluate` takes it."
+        )
+    if network.card.classes == tuple(classes):
+        return
+    if len(network.card.classes) != len(classes):
+        what = f"it has {len(network.card.classes)} classes, there are {len(classes)}"
+    else:
+        number = next(n for n, c in enumerate(classes) if c != network.card.classes[n])
+        what = f"its class {number} is {network.card.classes[number]!r}, there {classes[number]!r}"
+    raise WeightsError(
+        f"{network.label}: its classes are not those of {data}: {what}. Name the pictures of the"
+        " classes it was trained on; their folders' names must be the same."
+    )
+
+
+class Session:
+    """The posteriors of a grid, each extracted when it is first needed."""
+
+    def __init__(self, job: Job, tested: Tested, grid: Sequence[Measurement]):
+        self.job, self.tested = job, tested
+        # All scales of a net and reading at once: a picture is decoded for them together.
+        self.scales: dict[tuple[str, str, str], set[int]] = {}
+        for network, scales, reading in (part for one in grid for part in one.parts):
+            self.scales.setdefault(_key(network, reading), set()).update(scales)
+        self.seconds: dict[tuple[str, str, str, int], float] = {}  # of a picture
+
+    def options(self, reading: str, scales: Sequence[int]) -> Extraction:
+        return Extraction(scales=tuple(scales), mirror=READINGS[reading].mirror, **self.job.options)
+
+    @property
+    def device(self) -> str:
+        return self.options("dense", (1,)).resolved_device
+
+    def key(self, measurement: Measurement) -> str:
+        return records.key_of(
+            {
+                "benchmark": BENCHMARK,
+                "version": PROTOCOL_VERSION,
+                "data": self.tested.digest,
+                "limited": self.tested.limited,
+                "view": measurement.view,
+                "posteriors": [vars(self._conditions(*part)) for part in measurement.parts],
+            }
+        )
+
+    def predictions(self, measurement: Measurement, progress: Progress) -> Predictions:
+        """The posteriors of the pictures that could be read, after extracting what is missing."""
+        parts = list(measurement.parts)
+        extracted = [self._extracted(network, reading, progress) for network, _, reading in parts]
+        skipped = {i: reason for one in extracted for i, reason in one.skipped.items()}
+        ids = [i for i in self.tested.files if i not in skipped]
+        if not ids:
+            raise DatasetError(f"{self.job.data}: no picture could be read.")
+        total = np.zeros((len(ids), len(self.tested.pictures.classes)))
+        for one, (_, scales, _) in zip(extracted, parts, strict=True):
+            total += store.read(one.path, ids, scales).mean(axis=1)
+        about = About(
+            title=self.tested.name,
+            data=self.tested.digest,
+            limited=self.tested.limited,
+            classes=list(self.tested.pictures.classes),
+            ids=ids,
+            skipped=skipped,
+            view=measurement.view,
+            nets=[
+                self._net_facts(network, scales, measurement.view)
+                for network, scales in zip(measurement.networks, measurement.scales, strict=True)
+            ],
+            notes=[*self.tested.pictures.notes, *_notes(measurement.networks)],
+        )
+        truth = np.array([self.tested.labels[i] for i in ids])
+        return Predictions(about, total / len(extracted), truth)
+
+    def _extracted(self, network: Network, reading: str, progress: Progress) -> Extracted:
+        scales = sorted(self.scales[_key(network, reading)])
+        done = extract(
+            self.tested.dataset,
+            self.tested.files,
+            network,
+            self.options(reading, scales),
+            folder=self.job.folders.features,
+            progress=progress,
+            reading=READINGS[reading],
+        )
+        for scale, seconds in done.scale_seconds.items():
+            if done.num_new:
+                self.seconds[*_key(network, reading), scale] = seconds / done.num_new
+        return done
+
+    def _conditions(self, network: Network, scales: Scales, reading: str) -> store.Conditions:
+        return conditions(
+            self.tested.dataset, network, self.options(reading, scales), READINGS[reading]
+        )
+
+    def _net_facts(self, network: Network, scales: Scales, view: str) -> dict[str, Any]:
+        rates = {}
+        for reading in VIEWS[view]:
+            seconds = [self.seconds.get((*_key(network, reading), scale)) for scale in scales]
+            if all(seconds):
+                rates[reading] = round(1 / sum(seconds), 2)
+        return {
+            "name": network.name,
+            "weights": network.weights,
+            "weights_sha256": network.weights_sha256,
+            "train_scale": as_text(training_scale(network)),
+            "scales": list(scales),
+            "images_per_s": rates,  # of the net alone, where it was measured in this run
+            "posteriors": [vars(self._conditions(network, scales, r)) for r in VIEWS[view]],
+        }
+
+
+def _key(network: Network, reading: str) -> tuple[str, str, str]:
+    return network.name, network.weights_identity, reading
+
+
+def _record(predictions: Predictions, key: str, device: str | None, command: str) -> Record:
+    """device is what the posteriors were computed on, None if they were read."""
+    about = predictions.about
+    has_crops = about.view in ("crops", "both")
+    return Record(
+        schema_version=records.SCHEMA_VERSION,
+        key=key,
+        benchmark=BENCHMARK,
+        title=about.title,
+        protocol={
+            "version": PROTOCOL_VERSION,
+            "view": about.view,
+            "classes": len(about.classes),
+            "images": len(about.ids) + len(about.skipped),
+            "set": "val",
+            "crops": f"{GRID}x{GRID}, mirrored" if has_crops else None,
+        },
+        splits_sha256=about.data,
+        nets=list(about.nets),
+        probe={},
+        metric="top1_error",
+        metrics=errors(predictions.posteriors, predictions.labels, about.classes),
+        n_train=[],
+        n_test=[len(about.ids)],
+        skipped=about.skipped,
+        notes=list(about.notes),
+        limited=about.limited,
+        seconds={},
+        versions=library_versions(),
+        hardware=hardware(device or "cpu"),
+        git=git_state(),
+        command=command,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def errors(posteriors: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """Top-1 and top-5 error of posteriors [N, K] as a record's metrics."""
+    ranks = metrics.ranks(posteriors, truth)
+    found = {}
+    for top in TOP:
+        misses = ranks >= top
+        found[f"top{top}_error"] = {
+            "value": float(misses.mean()),
+            "spread": None,
+            "per_split": [float(misses.mean())],
+            "per_class": {
+                name: float(misses[truth == number].mean()) if (truth == number).any() else None
+                for number, name in enumerate(classes)
+            },
+        }
+    return found
+
+
+def _check_scales(measurement: Measurement) -> None:
+    for network, scales, reading in measurement.parts:
+        needed = network.backbone.min_size if reading == "dense" else network.backbone.input_size
+        if min(scales) < needed:
+            raise OptionError(
+                f"scale {min(scales)} is too small for {network.name}: {reading} needs at least"
+                f" {needed}."
+            )
+
+
+def _notes(networks: Sequence[Network]) -> list[str]:
+    unnamed = [network.label for network in networks if network.card is None]
+    if not unnamed:
+        return []
+    return [
+        f"{', '.join(unnamed)}: the weights do not name their classes; the order of the folders'"
+        " names is taken for theirs"
+    ]

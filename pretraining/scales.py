@@ -1,0 +1,77 @@
+"""Training scale S and test scales Q (paper, sect. 3.2, 4.1 and 4.2).
+
+    single      Q = S, or the middle of its range
+    multi       S - 32, S, S + 32, or both ends and the middle of its range
+    256,384     these
+    256+352,384 these for the first net of a fusion, those for the second
+
+The paper's 32 pixels belong to its crops of 224; nets for smaller crops have them in proportion.
+"""
+
+from collections.abc import Sequence
+
+from vggfeat.backbones import Network
+from vggfeat.errors import OptionError
+from vggfeat.pretraining.recipes import PAPER_INPUT_SIZE
+
+PAPER_SCALE, PAPER_STEP = 256, 32  # pixels, for crops of 224
+Scales = tuple[int, ...]
+
+
+def training_scale(network: Network) -> tuple[int, int] | None:
+    """The range of S that a net was trained at, as its card says; None if it does not."""
+    recipe = network.card.training.get("recipe") if network.card else None
+    found = recipe.get("scales") if isinstance(recipe, dict) else None
+    if isinstance(found, list) and len(found) == 2 and all(type(s) is int for s in found):
+        return found[0], found[1]
+    return None
+
+
+def as_text(scale: tuple[int, int] | None) -> str | None:
+    """S as tables have it: 256, or 256-512."""
+    if scale is None:
+        return None
+    return str(scale[0]) if scale[0] == scale[1] else f"{scale[0]}-{scale[1]}"
+
+
+def scales_of(text: str, networks: Sequence[Network]) -> list[Scales]:
+    """The scales that each of the nets is tested at. Raises OptionError."""
+    if text == "single":
+        return [(sum(_scale_of(network)) // 2,) for network in networks]
+    if text == "multi":
+        return [_several(network) for network in networks]
+    parts = [_numbers(part, text) for part in text.split("+")]
+    if len(parts) == 1:
+        parts *= len(networks)
+    if len(parts) != len(networks):
+        raise OptionError(
+            f"scales {text!r} are for {len(parts)} nets, and {len(networks)} are used together."
+            " Give one list for all, or one for each, joined by +."
+        )
+    return parts
+
+
+def _numbers(part: str, text: str) -> Scales:
+    try:
+        return tuple(int(number) for number in part.split(","))
+    except ValueError as error:
+        raise OptionError(
+            f"scales must be single, multi, or whole numbers such as 256,384,512; got {text!r}."
+        ) from error
+
+
+def _several(network: Network) -> Scales:
+    first, last = _scale_of(network)
+    if first != last:
+        return first, (first + last) // 2, last
+    step = round(PAPER_STEP * network.backbone.input_size / PAPER_INPUT_SIZE)
+    smallest = max(first - step, network.backbone.input_size)  # a crop must fit in
+    return tuple(dict.fromkeys((smallest, first, first + step)))
+
+
+def _scale_of(network: Network) -> tuple[int, int]:
+    """S; where it is not known, the one that the paper's first nets were trained at."""
+    if known := training_scale(network):
+        return known
+    scale = round(PAPER_SCALE * network.backbone.input_size / PAPER_INPUT_SIZE)
+    return scale, scale

@@ -1,0 +1,70 @@
+"""What a net sees, as pictures to look at: class-score maps, predicted boxes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vggfeat import images
+from vggfeat.backbones import Network
+from vggfeat.descriptors import Extraction, check_scales, forward_in, normalised
+from vggfeat.errors import NetworkError
+from vggfeat.files import new_file
+from vggfeat.folders import Folders
+from vggfeat.networks import DenseVGG
+from vggfeat.pretraining.evaluate import load_fusions
+from vggfeat.pretraining.scales import scales_of
+from vggfeat.pretraining.sheets import ScoreMap, score_map_sheet
+
+NUM_CLASSES = 3  # the likeliest ones are drawn
+
+
+def show_score_maps(
+    nets: Sequence[str],
+    scales: Sequence[str],
+    picture: Path,
+    out: Path,
+    places: Folders,
+    options: Mapping[str, Any],
+) -> Iterator[Path]:
+    """Draw the likeliest classes of each net at all scales over a picture, to PNGs in `out`.
+
+    options are those of Extraction. Raises VggfeatError.
+    """
+    for number, networks in enumerate(load_fusions(nets, places)):
+        for network in networks:
+            at = dict.fromkeys(q for text in scales for q in scales_of(text, [network])[0])
+            sheet = score_map_sheet(
+                images.decode(picture), list(_maps(network, picture, tuple(at), options))
+            )
+            path = out / f"{picture.stem}-{number + 1}-{network.slug}.png"
+            with new_file(path) as file:
+                sheet.save(file, format="png")
+            yield path
+
+
+def _maps(
+    network: Network, picture: Path, scales: tuple[int, ...], options: Mapping[str, Any]
+) -> Iterator[ScoreMap]:
+    extraction = Extraction(scales=scales, **options)
+    check_scales(network, extraction)
+    module = network.output_map
+    if not isinstance(module, DenseVGG) or "ceil_mode" in network.name:
+        raise NetworkError(f"{network.name}: score maps are drawn of the VGG nets only.")
+    device = extraction.resolved_device
+    module = module.to(device, memory_format=torch.channels_last)
+    for scale, array in zip(scales, images.load_batch([picture], scales), strict=True):
+        with torch.inference_mode(), forward_in(device, extraction.resolved_precision):
+            scores = module(normalised(array, network.statistics, device))[0].float().cpu()
+        posteriors = torch.softmax(scores, dim=0).numpy()  # [K, h, w]
+        whole = torch.softmax(scores.mean(dim=(1, 2)), dim=0).numpy()
+        for number in np.argsort(-whole, kind="stable")[:NUM_CLASSES]:
+            name = network.card.classes[number] if network.card else f"class {number}"
+            yield ScoreMap(
+                values=posteriors[number],
+                scale=scale,
+                window=network.backbone.input_size,
+                title=f"{whole[number]:.2f} {name}",
+            )

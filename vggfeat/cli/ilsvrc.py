@@ -1,0 +1,152 @@
+"""evaluate: nets on ILSVRC, or on any labelled pictures."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vggfeat.cli.group import importing, main, set_up_messages
+from vggfeat.cli.options import (
+    FOLDER,
+    batch_size,
+    cache_dir,
+    data_folder,
+    device,
+    format_,
+    forward_precision,
+    labelled_data,
+    net,
+    offline,
+    on_error,
+    out,
+    quiet,
+)
+from vggfeat.folders import folders
+from vggfeat.progress import ProgressDisplay
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+OF_EXTRACTION = ("device", "precision", "batch_size", "on_error")
+
+
+@main.command()
+@net
+@labelled_data
+@click.option(
+    "--views",
+    multiple=True,
+    metavar="VIEW",
+    help="dense (default), crops, both or centre. Repeatable.",
+)
+@click.option(
+    "--scales",
+    multiple=True,
+    metavar="SCALES",
+    help="Shortest sides Q, such as 256,384,512; single (default) and multi are the paper's for the"
+    " S of each net; 256+352,384 has a list for each net of a fusion. Repeatable.",
+)
+@click.option("--limit", type=int, metavar="N", help="At most N pictures a class.")
+@click.option(
+    "--save", type=FOLDER, help="Folder for the posteriors of each new measurement, as files."
+)
+@click.option(
+    "--predictions",
+    multiple=True,
+    type=FILE,
+    help="Instead of nets: a file that `--save` wrote. Repeatable; several are fused.",
+)
+@click.option(
+    "--show",
+    "shown",
+    type=FILE,
+    metavar="PICTURE",
+    help="Only draw the likeliest classes' score maps over this picture, to a PNG in --out.",
+)
+@cache_dir
+@on_error
+@device
+@forward_precision
+@batch_size
+@offline
+@quiet
+@out
+@format_
+def evaluate(
+    nets: Sequence[str],
+    data: Path | None,
+    views: Sequence[str],
+    scales: Sequence[str],
+    limit: int | None,
+    save: Path | None,
+    predictions: Sequence[Path],
+    shown: Path | None,
+    cache_dir: Path | None,
+    offline: bool,
+    quiet: bool,
+    out: Path,
+    form: str,
+    **options: Any,
+) -> None:
+    """Top-1 and top-5 error of nets: the paper's Tables 3 to 7.
+
+    Every net at every list of scales in every view is measured, each once. Interrupted, the same
+    command goes on from where it was.
+
+    \b
+    vggfeat evaluate --net vgg16 --net vgg19 --net vgg16+vgg19 --data ILSVRC2012
+    vggfeat evaluate --net runs/vgg16-256.safetensors --data pictures --scales single --scales multi
+                     --views dense --views crops --views both
+    """
+    set_up_messages(quiet)
+    if predictions and (nets or data or views or scales):
+        raise click.UsageError("--predictions takes files that are there: no --net, --data, ...")
+    with importing():
+        from vggfeat.pretraining.evaluate import Job, evaluate, evaluate_files
+
+    nets = nets or ("vgg16", "vgg19", "vgg16+vgg19")
+    command = shlex.join(["vggfeat", *sys.argv[1:]])
+    given = {name: options[name] for name in OF_EXTRACTION}
+    if shown:
+        from vggfeat.pretraining.show import show_score_maps
+
+        places = folders(cache_dir=cache_dir)
+        for path in show_score_maps(nets, scales or ("single",), shown, out, places, given):
+            click.echo(path)
+        return
+    if predictions:
+        show(list(evaluate_files(predictions, out, command)), form)
+        return
+    job = Job(
+        nets=nets,
+        data=data_folder(data),
+        folders=folders(cache_dir=cache_dir),
+        views=views or ("dense",),
+        scales=scales or ("single",),
+        limit=limit,
+        offline=offline,
+        options=given,
+        save=save,
+        command=command,
+    )
+    found = []
+    try:
+        with ProgressDisplay(quiet) as progress:
+            for record in evaluate(job, out, progress):
+                found.append(record)
+    finally:
+        if found:
+            show(found, form)
+
+
+def show(found: Sequence, form: str) -> None:
+    """Print records as JSON, or as the paper's tables with them."""
+    if form == "json":
+        from vggfeat import records
+
+        click.echo("[" + ",\n".join(records.to_json(record) for record in found) + "]")
+        return
+    from vggfeat.pretraining.paper_tables import render_ilsvrc
+
+    click.echo(render_ilsvrc(found, form), nl=False)
