@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from vggfeat import annotations
 from vggfeat.errors import DatasetError
 
 LABELS = ("1", "0", "-1")
@@ -126,24 +127,11 @@ class Devkit:
             raise DatasetError(
                 f"{path}: has {len(objects)} objects, and the lists name number {index}."
             )
-        try:
-            width, height = (int(tree.find(f"size/{side}").text) for side in ("width", "height"))
-            left, upper, right, lower = (
-                float(objects[index - 1].find(f"bndbox/{name}").text)
-                for name in ("xmin", "ymin", "xmax", "ymax")
-            )
-        except (AttributeError, TypeError, ValueError) as error:
-            raise DatasetError(f"{path}: not a devkit annotation ({error}).") from error
-        return (left - 1, upper - 1, right, lower), (width, height)
+        left, upper, right, lower = annotations.corners(objects[index - 1], path)
+        return (left - 1, upper - 1, right, lower), annotations.picture_size(tree, path)
 
     def _annotation(self, picture: str) -> ElementTree.ElementTree:
-        path = self._annotation_path(picture)
-        try:
-            return ElementTree.parse(path)
-        except OSError as error:
-            raise DatasetError(f"{path}: {error.strerror}. The boxes are read from it.") from error
-        except ElementTree.ParseError as error:
-            raise DatasetError(f"{path}: not a devkit annotation ({error}).") from error
+        return annotations.read(self._annotation_path(picture))
 
     def _annotation_path(self, picture: str) -> Path:
         return self.root / "Annotations" / f"{picture}.xml"
