@@ -86,18 +86,27 @@ def draw(
     )
 
 
-def crop(
-    picture: Image.Image, scale: int, corner: tuple[float, float] | None, side: int
-) -> np.ndarray:
+def place(
+    size: tuple[int, int], scale: int, corner: tuple[float, float] | None, side: int
+) -> tuple[int, int]:
+    """Left and upper edge of a crop, in pixels of the picture with its shortest side at `scale`.
+
+    corner None is the centre.
+    """
+    width, height = rescaled_size(size, scale)
+    if corner is None:
+        return (width - side) // 2, (height - side) // 2
+    return _place(width - side, corner[0]), _place(height - side, corner[1])
+
+
+def crop(picture: Image.Image, scale: int, corner: tuple[int, int], side: int) -> np.ndarray:
     """A square [side, side, 3] of the picture with its shortest side at `scale`, uint8.
 
-    corner None takes the centre. The same pixels as rescaling the whole picture and cutting the
-    square out of it, up to rounding, but only the square is resampled.
+    corner is a `place`. The same pixels as rescaling the whole picture and cutting the square out
+    of it, up to rounding, but only the square is resampled.
     """
     width, height = rescaled_size(picture.size, scale)
-    left, upper = ((width - side) // 2, (height - side) // 2)
-    if corner is not None:
-        left, upper = _place(width - side, corner[0]), _place(height - side, corner[1])
+    left, upper = corner
     by_x, by_y = picture.width / width, picture.height / height
     box = (left * by_x, upper * by_y, (left + side) * by_x, (upper + side) * by_y)
     # Rounding must not put the box a hair outside the picture.

@@ -48,7 +48,7 @@ def measure(
     model: DistributedDataParallel, backward: Callable[[], None], world: World, device: torch.device
 ) -> Communication:
     """Time `backward`, one pass through the model and back, in all processes together."""
-    gradients = sum(p.numel() * p.element_size() for p in model.parameters())
+    gradients = sum(p.numel() * p.element_size() for p in model.parameters() if p.requires_grad)
     buffer = torch.zeros(gradients, dtype=torch.uint8, device=device).view(torch.float32)
 
     def alone() -> None:

@@ -12,10 +12,11 @@ Classes are numbered in the order of their names, as Caffe and torchvision numbe
 
 import hashlib
 import os
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
@@ -39,16 +40,19 @@ class Pictures:
     train: Sequence[Labelled]
     validation: Sequence[Labelled]
     notes: tuple[str, ...] = ()  # what of the folder was not taken as it lies there
+    boxes: Mapping[str, np.ndarray] = field(default_factory=dict)  # path -> [B, 4], see boxes.py
 
     @property
     def digest(self) -> str:
-        """SHA-256 of both lists: paths, classes, and sizes of the files."""
+        """SHA-256 of both lists: paths, classes, sizes of the files; and of the boxes."""
         total = hashlib.sha256()
         for part in (self.train, self.validation):
             for path, number in part:
                 size = self._bytes(path)
                 total.update(f"{path}\0{self.classes[number]}\0{size}\n".encode())
             total.update(b"\n")
+        for path, found in self.boxes.items():
+            total.update(f"{path}\0{found.tolist()}\n".encode())
         return total.hexdigest()
 
     def _bytes(self, path: str) -> int:

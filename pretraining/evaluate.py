@@ -146,7 +146,7 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     job.check()
     records.prepare(out, BENCHMARK)
     fusions = load_fusions(job.nets, job.folders, offline=job.offline)
-    tested = open_tested(job, [network for networks in fusions for network in networks])
+    tested = open_tested(job.data, [n for networks in fusions for n in networks], job.limit)
     grid = [
         Measurement(networks=networks, scales=scales_of(text, networks), view=view)
         for networks in fusions
@@ -200,23 +200,23 @@ def load_fusions(
     return [[loaded[part] for part in fused] for fused in parts]
 
 
-def open_tested(job: Job, networks: Sequence[Network]) -> Tested:
+def open_tested(data: Path, networks: Sequence[Network], limit: int | None) -> Tested:
     """The pictures to test these nets on. Raises DatasetError, or WeightsError at other classes."""
     trained_on = {
         str(network.card.training.get("begun_with", {}).get("data")) for network in networks
         if network.card
     }  # fmt: skip
-    pictures = open_validation(job.data, trained_on)
+    pictures = open_validation(data, trained_on)
     if len(pictures.classes) < max(TOP):
         raise DatasetError(
-            f"{job.data}: has {len(pictures.classes)} classes; the top-5 error needs at least"
+            f"{data}: has {len(pictures.classes)} classes; the top-5 error needs at least"
             f" {max(TOP)}."
         )
     for network in networks:
-        check_classes(network, pictures.classes, job.data)
+        check_classes(network, pictures.classes, data)
     for note in pictures.notes:
-        log.info("%s: %s", job.data, note)
-    return Tested(pictures=pictures, limit=job.limit)
+        log.info("%s: %s", data, note)
+    return Tested(pictures=pictures, limit=limit)
 
 
 def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
@@ -384,19 +384,20 @@ def _record(predictions: Predictions, key: str, device: str | None, command: str
 def errors(posteriors: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
     """Top-1 and top-5 error of posteriors [N, K] as a record's metrics."""
     ranks = metrics.ranks(posteriors, truth)
-    found = {}
-    for top in TOP:
-        misses = ranks >= top
-        found[f"top{top}_error"] = {
-            "value": float(misses.mean()),
-            "spread": None,
-            "per_split": [float(misses.mean())],
-            "per_class": {
-                name: float(misses[truth == number].mean()) if (truth == number).any() else None
-                for number, name in enumerate(classes)
-            },
-        }
-    return found
+    return {f"top{top}_error": error(ranks >= top, truth, classes) for top in TOP}
+
+
+def error(missed: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """The share of pictures that were missed [N], in all and of each class, as a record has it."""
+    return {
+        "value": float(missed.mean()),
+        "spread": None,
+        "per_split": [float(missed.mean())],
+        "per_class": {
+            name: float(missed[truth == number].mean()) if (truth == number).any() else None
+            for number, name in enumerate(classes)
+        },
+    }
 
 
 def _check_scales(measurement: Measurement) -> None:

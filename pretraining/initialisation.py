@@ -10,24 +10,30 @@ from vggfeat.errors import WeightsError
 from vggfeat.pretraining.recipes import Recipe
 
 Start = tuple[str, Mapping[str, Tensor]]  # name of a net, and its weights
+LAST_LAYER = "classifier.6"
 NUM_TAKEN_CONVOLUTIONS = 4  # and the three FC layers (paper, sect. 3.1)
 
 
-def initial_net(recipe: Recipe, num_classes: int, start: Start | None) -> networks.VGG:
+def initial_net(recipe: Recipe, num_outputs: int, start: Start | None) -> networks.VGG:
     """The recipe's net as its training begins.
 
     start holds name and weights of the net to start from: of the same configuration, to take all,
-    or shallower, to take its first four convolutions and its FC layers. Raises WeightsError if they
-    do not fit.
+    or shallower, to take its first four convolutions and its FC layers; for another task without
+    the last layer. What the recipe does not train requires no gradient. Raises WeightsError if
+    they do not fit.
     """
     net = networks.build(
-        recipe.net, num_classes=num_classes, width=recipe.width, input_size=recipe.input_size
+        recipe.net, num_classes=num_outputs, width=recipe.width, input_size=recipe.input_size
     )
     networks.initialise(net, recipe.init, seed=recipe.seed, std=recipe.init_std)
     if start is not None:
         name, weights = start
-        for ours, theirs in taken_over(recipe.net, name).items():
+        layers = taken_over(recipe.net, name)
+        if not recipe.takes_last_layer:
+            del layers[LAST_LAYER]
+        for ours, theirs in layers.items():
             _copy(net, ours, theirs, weights, recipe.start or name)
+    net.features.requires_grad_(recipe.trains_convolutions)
     return net
 
 

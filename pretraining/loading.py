@@ -19,15 +19,18 @@ from vggfeat.errors import PictureError
 from vggfeat.images import check_fits, decode, rescale
 from vggfeat.pretraining import augmentation
 from vggfeat.pretraining.augmentation import Colours, colours_of
+from vggfeat.pretraining.boxes import check, in_crop, visible
 from vggfeat.pretraining.data import Labelled, Pictures
 from vggfeat.pretraining.draws import order
 from vggfeat.pretraining.parallel import World
 from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.tasks import NO_LABEL
 
 log = logging.getLogger(__name__)
 
-NO_LABEL = -100  # of a row that is no picture; torch's loss leaves it out
+MIN_VISIBLE = 0.5  # share of a box that a crop must show to be trained on, as in OverFeat
 COLOUR_PICTURES = 10_000  # that mean and principal components are computed from, at most
+NO_BOXES = np.empty((0, 4))
 COLOUR_SIDE = 64  # pixels, shortest side of those pictures
 
 Task = TypeVar("Task")
@@ -40,7 +43,8 @@ class Pass:
 
     pixels: np.ndarray  # [n, side, side, 3] uint8
     shifts: np.ndarray  # [n, 3] float32, added to every pixel
-    labels: np.ndarray  # [n] int64, NO_LABEL where there is no picture
+    labels: np.ndarray  # [n] int64, NO_LABEL where there is nothing to learn from
+    boxes: np.ndarray  # [n, B, 4] in pixels of the crop, NaN where a picture has fewer
     rows: slice  # of the batch
     batch_size: int  # pictures of the batch, over all processes
     failure: PictureError | None = None  # why the run is to stop: a picture that cannot be read
@@ -94,6 +98,7 @@ class Loader:
         pixels = np.zeros((len(ids), side, side, 3), dtype=np.uint8)
         shifts = np.zeros((len(ids), 3), dtype=np.float32)
         labels = np.full(len(ids), NO_LABEL)
+        boxes = np.full((len(ids), 1, 4), np.nan)
         failure = None
         for row, number in enumerate(ids.tolist()):
             if number < 0:
@@ -104,32 +109,49 @@ class Loader:
             )  # fmt: skip
             path, label = self.pictures.train[number]
             try:
-                cut = self._crop(path, drawn.scale, drawn.corner)
+                pixels[row], found = self._crop(path, drawn.scale, drawn.corner, drawn.mirror)
             except PictureError as error:
                 failure = failure or self._note(path, error)
                 continue
-            pixels[row] = cut[:, ::-1] if drawn.mirror else cut
             shifts[row] = self.colours.shift(drawn.multipliers)
+            if len(found):
+                shares = visible(found, side)
+                boxes[row] = found[shares.argmax()]
+                if shares.max() < MIN_VISIBLE:
+                    continue
             labels[row] = label
-        return Pass(pixels, shifts, labels, rows, batch_size, failure)
+        return Pass(pixels, shifts, labels, boxes, rows, batch_size, failure)
 
     def _centre_pass(self, pictures: Sequence[Labelled]) -> Pass:
         side = self.recipe.input_size
         pixels = np.zeros((len(pictures), side, side, 3), dtype=np.uint8)
         labels = np.full(len(pictures), NO_LABEL)
+        most = max((len(self.pictures.boxes.get(path, ())) for path, _ in pictures), default=0)
+        boxes = np.full((len(pictures), most, 4), np.nan)
         failure = None
         for row, (path, label) in enumerate(pictures):
             try:
-                pixels[row] = self._crop(path, self.recipe.test_scale, None)
+                pixels[row], found = self._crop(path, self.recipe.test_scale, None)
+                boxes[row, : len(found)] = found
                 labels[row] = label
             except PictureError as error:
                 failure = failure or self._note(path, error)
         shifts = np.zeros((len(pictures), 3), dtype=np.float32)
-        return Pass(pixels, shifts, labels, slice(0, len(pictures)), len(pictures), failure)
+        rows = slice(0, len(pictures))
+        return Pass(pixels, shifts, labels, boxes, rows, len(pictures), failure)
 
-    def _crop(self, path: str, scale: int, corner: tuple[float, float] | None) -> np.ndarray:
-        picture = decode(self.pictures.root / path)
-        return augmentation.crop(picture, scale, corner, self.recipe.input_size)
+    def _crop(
+        self, path: str, scale: int, corner: tuple[float, float] | None, mirror: bool = False
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """A picture's crop [side, side, 3], and its boxes [B, 4] in pixels of the crop."""
+        file, side = self.pictures.root / path, self.recipe.input_size
+        picture = decode(file)
+        place = augmentation.place(picture.size, scale, corner, side)
+        pixels = augmentation.crop(picture, scale, place, side)
+        found = self.pictures.boxes.get(path, NO_BOXES)
+        check(found, picture.size, file)
+        moved = in_crop(found, picture.size, scale, place, side, mirror=mirror)
+        return pixels[:, ::-1] if mirror else pixels, moved
 
     def _note(self, path: str, error: PictureError) -> PictureError | None:
         """Skip the picture, or give back what stops the run."""
@@ -202,15 +224,17 @@ def unreadable_pictures(
     """What is wrong with each picture that cannot be used at this scale, after reading them all."""
     labelled = [*pictures.train, *pictures.validation]
 
-    def check(one: Labelled) -> str | None:
+    def problem_of(one: Labelled) -> str | None:
         path: Path = pictures.root / one[0]
         try:
-            check_fits(path, decode(path).size, scale)
+            size = decode(path).size
+            check_fits(path, size, scale)
+            check(pictures.boxes.get(one[0], NO_BOXES), size, path)
         except PictureError as error:
             return str(error)
         return None
 
-    for done, problem in enumerate(ahead(check, labelled), start=1):
+    for done, problem in enumerate(ahead(problem_of, labelled), start=1):
         progress("checking pictures", done, len(labelled))
         if problem:
             yield problem

@@ -1,7 +1,7 @@
 """What is told of a running stage: the log, and what a person sees of it."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,12 @@ from vggfeat.pretraining.loading import Loader
 from vggfeat.pretraining.log import RunLog
 
 LOG_EVERY = 20  # updates
+# What is told of a measure: 1 minus the share of pictures that are right.
+ERRORS = {
+    "top1": "top-1 error",
+    "top5": "top-5 error",
+    "localised": "localisation error, class given,",
+}
 
 
 @dataclass(frozen=True)
@@ -34,17 +40,18 @@ class Status:
     num_batches: int
     loss: float  # mean of the epoch so far
     rate: float
-    top1: float | None  # of the last epoch
+    error: tuple[str, float] | None  # of the last epoch: what is measured, and its share
     images_per_s: float
     seconds_left: float  # at most: a stall may end it sooner
 
     def __str__(self) -> str:
-        top1 = ""
-        if self.top1 is not None:
-            top1 = f", top-1 error {1 - self.top1:.1%} after epoch {self.epoch - 1}"
+        error = ""
+        if self.error is not None:
+            name, share = self.error
+            error = f", {name} {share:.1%} after epoch {self.epoch - 1}"
         return (
             f"{self.stage}: epoch {self.epoch} of {self.epochs}, batch {self.batch} of"
-            f" {self.num_batches}, loss {self.loss:.3f}, rate {self.rate:g}{top1},"
+            f" {self.num_batches}, loss {self.loss:.3f}, rate {self.rate:g}{error},"
             f" {self.images_per_s:.0f} images/s, at most {in_words(self.seconds_left)} left"
         )
 
@@ -72,6 +79,7 @@ class Monitor:
         self.loader, self.recipe, self.position, self.report = (
             loader, loader.recipe, position, report,
         )  # fmt: skip
+        self.decisive = self.recipe.task(len(loader.pictures.classes)).measures[0]
         self.seconds_before = position.seconds
         self.started = self.last = time.monotonic()
         self.since_log: list[Update] = []
@@ -107,23 +115,22 @@ class Monitor:
                 step=self.position.step,
                 epoch=self.position.epoch + 1,
                 loss=loss,
-                top1=sum(u.correct for u in self.since_log) / seen,
+                **{self.decisive: sum(u.correct for u in self.since_log) / seen},
                 rate=self.position.schedule.rate,
                 images_per_s=seen / (now - self.last),
             )
         self.last, self.since_log = now, []
         return loss
 
-    def end_epoch(self, top1: float, top5: float) -> dict[str, Any]:
+    def end_epoch(self, measures: Mapping[str, float]) -> dict[str, Any]:
         """The line of the position's epoch, all batches of which are done."""
         position = self.position
         line = {
             "step": position.step,
             "epoch": position.epoch + 1,
             "loss": position.loss / max(position.seen, 1.0),
-            "train_top1": position.correct / max(position.seen, 1.0),
-            "top1": top1,
-            "top5": top5,
+            f"train_{self.decisive}": position.correct / max(position.seen, 1.0),
+            **measures,
             "rate": position.schedule.rate,
             "seconds": self.seconds,
             "unreadable": len(position.unreadable),
@@ -148,7 +155,9 @@ class Monitor:
             num_batches=self.loader.num_batches,
             loss=position.loss / max(position.seen, 1.0),
             rate=position.schedule.rate,
-            top1=position.curve[-1]["top1"] if position.curve else None,
+            error=(ERRORS[self.decisive], 1 - position.curve[-1][self.decisive])
+            if position.curve
+            else None,
             images_per_s=self.images_per_s,
             seconds_left=max(pictures_left, 0) / max(self.images_per_s, 1e-9),
         )

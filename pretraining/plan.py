@@ -7,7 +7,6 @@ import numpy as np
 import torch
 
 from vggfeat.pretraining.augmentation import Colours
-from vggfeat.pretraining.data import open_pictures
 from vggfeat.pretraining.dropout import replace_dropout
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import StopRequest
@@ -30,7 +29,7 @@ def plan(job: Job, num_processes: int) -> Iterator[str]:
 
     Raises TrainingError where training would, as at weights that were trained otherwise.
     """
-    pictures = open_pictures(job.data)
+    pictures = job.pictures()
     for note in pictures.notes:
         yield f"{job.data}: {note}"
     yield (
@@ -86,19 +85,22 @@ def _net_seconds(recipe: Recipe, running: Running, num_classes: int) -> float:
     side = recipe.input_size
     size = min(running.pass_size_for(recipe, World()), max(1, TIMED_PIXELS // side**2))
     device = torch.device(running.device_type)
-    net = initial_net(recipe, num_classes, None)
+    task = recipe.task(num_classes)
+    net = initial_net(recipe, task.num_outputs, None)
     replace_dropout(net, recipe.dropout)
     net = net.to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(net.parameters(), lr=0.0, momentum=recipe.momentum)
+    trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
+    optimiser = torch.optim.SGD(trained, lr=0.0, momentum=recipe.momentum)
     noise = np.random.default_rng(0).integers(0, 256, (size, side, side, 3), dtype=np.uint8)
     labels = np.zeros(size, dtype=np.int64)
-    one = Pass(noise, np.zeros((size, 3), np.float32), labels, slice(0, size), size)
+    boxes = np.tile([0.0, 0.0, side, side], (size, 1, 1))
+    one = Pass(noise, np.zeros((size, 3), np.float32), labels, boxes, slice(0, size), size)
     to_input = InputMaker(GREY, device, running.resolved_precision == "bf16")
     times: list[float] = []
     while len(times) < NUM_TIMINGS or sum(times) < TIMED_S:
         began = time.monotonic()
         update(
-            net, optimiser, [one], to_input,
+            net, optimiser, [one], to_input, task,
             seed=0, step=0, world=World(), stop=StopRequest(patient=False),
         )  # fmt: skip
         times.append(time.monotonic() - began)

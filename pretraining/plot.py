@@ -20,7 +20,7 @@ def plot(folder: Path) -> Path:
     except ImportError as error:
         raise OptionError("--plot needs a library: pip install matplotlib") from error
     train = _whole(lines, "train", {"step", "loss"})
-    epochs = _whole(lines, "epoch", {"step", "loss", "top1", "top5", "train_top1", "rate"})
+    epochs = _whole(lines, "epoch", {"step", "loss", "rate"})
     if not train and not epochs:
         raise TrainingError(f"{folder}: nothing to draw yet.")
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -32,7 +32,11 @@ def plot(folder: Path) -> Path:
         ("top5", "top-5, validation", "C2-"),
         ("top1", "top-1, validation", "C1-"),
         ("train_top1", "top-1, training crops", "C1--"),
+        ("localised", "localised, validation", "C1-"),
+        ("train_localised", "localised, training crops", "C1--"),
     ):
+        if not all(name in line for line in epochs):
+            continue
         values = [100 * value for value in _of(epochs, name)]
         accuracy.plot(_of(epochs, "step"), values, style, label=label)
     accuracy.set(xlabel="updates", ylabel="accuracy, %", ylim=(0, 100))

@@ -18,6 +18,7 @@ import torch
 
 from vggfeat import networks
 from vggfeat.errors import OptionError, UnknownNameError
+from vggfeat.pretraining.tasks import Classification, Task
 
 PAPER_INPUT_SIZE = 224
 Scales = tuple[int, int]
@@ -108,6 +109,19 @@ class Recipe:
         if self.input_size != PAPER_INPUT_SIZE:
             options.append(f"input_size={self.input_size}")
         return f"{self.net}:{','.join(options)}" if options else self.net
+
+    @property
+    def takes_last_layer(self) -> bool:
+        """Whether the last layer of what it starts from serves its task."""
+        return True
+
+    @property
+    def trains_convolutions(self) -> bool:
+        return True
+
+    def task(self, num_classes: int) -> Task:
+        """What the net is trained for."""
+        return Classification(num_classes)
 
     def decisive(self) -> dict[str, Any]:
         """The fields that decide what is learned up to an epoch."""
@@ -341,7 +355,7 @@ RECIPES: Mapping[str, Callable[[], Recipe]] = {
 DEFAULT_TARGETS = ("vgg16", "vgg19")
 # What holds for one stage only.
 STAGE_FIELDS = ("start", "scales")
-FIXED_FIELDS = ("name", "net", "published")
+FIXED_FIELDS = ("name", "net", "published", "regressor", "tuned")
 
 
 def recipe(name: str) -> Recipe:
@@ -384,8 +398,8 @@ def overridden(recipe: Recipe, options: Mapping[str, str], *, one_stage: bool) -
     OptionError at a value that is not allowed, and at one that holds for one stage only if there
     are several.
     """
-    types_of = typing.get_type_hints(Recipe)
-    known = [field.name for field in fields(Recipe) if field.name not in FIXED_FIELDS]
+    types_of = typing.get_type_hints(type(recipe))
+    known = [field.name for field in fields(recipe) if field.name not in FIXED_FIELDS]
     changes: dict[str, Any] = {}
     for name, text in options.items():
         if name not in known:

@@ -1,6 +1,7 @@
 """What a net sees, as pictures to look at: class-score maps, predicted boxes."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,14 +10,16 @@ import torch
 
 from vggfeat import images
 from vggfeat.backbones import Network
-from vggfeat.descriptors import Extraction, check_scales, forward_in, normalised
+from vggfeat.descriptors import Extraction, Progress, check_scales, forward_in, normalised
 from vggfeat.errors import NetworkError
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
 from vggfeat.networks import DenseVGG
+from vggfeat.pretraining import localise
+from vggfeat.pretraining.boxes import MIN_IOU, iou
 from vggfeat.pretraining.evaluate import load_fusions
 from vggfeat.pretraining.scales import scales_of
-from vggfeat.pretraining.sheets import ScoreMap, score_map_sheet
+from vggfeat.pretraining.sheets import Cell, ScoreMap, box_sheet, score_map_sheet
 
 NUM_CLASSES = 3  # the likeliest ones are drawn
 
@@ -43,6 +46,35 @@ def show_score_maps(
             with new_file(path) as file:
                 sheet.save(file, format="png")
             yield path
+
+
+def show_boxes(job: localise.Job, count: int, path: Path, progress: Progress) -> None:
+    """Draw so many test pictures, evenly spread over the list, with their boxes, to a PNG.
+
+    Of the job its first nets, scales and view are taken. Raises VggfeatError.
+    """
+    session, grid = localise.prepared(job)
+    labelled = session.tested.pictures.validation
+    chosen = [labelled[n * len(labelled) // count] for n in range(min(count, len(labelled)))]
+    session.tested = replace(
+        session.tested, pictures=replace(session.tested.pictures, validation=chosen)
+    )
+    found, _, _ = session.boxes(grid[0], session.key(grid[0]), progress)
+    pictures = session.tested.pictures
+    cells = []
+    for i, box in found.items():
+        overlap = float(iou(box, pictures.boxes[i]).max())
+        cells.append(
+            Cell(
+                picture=images.decode(session.tested.files[i]),
+                true_boxes=[tuple(one) for one in pictures.boxes[i].tolist()],
+                predicted=tuple(box.tolist()),
+                title=f"{overlap:.2f} {pictures.classes[session.tested.labels[i]]}",
+                hit=overlap > MIN_IOU,
+            )
+        )
+    with new_file(path) as file:
+        box_sheet(cells).save(file, format="png")
 
 
 def _maps(

@@ -24,6 +24,8 @@ from vggfeat.files import new_file
 from vggfeat.locks import making
 from vggfeat.networks import VGG
 from vggfeat.pretraining.augmentation import Colours
+from vggfeat.pretraining.box_files import with_boxes
+from vggfeat.pretraining.box_recipes import BoxRecipe
 from vggfeat.pretraining.checkpoints import Position, first_difference
 from vggfeat.pretraining.data import Pictures, open_pictures
 from vggfeat.pretraining.initialisation import Start
@@ -55,6 +57,16 @@ class Job:
     colours: Path | None = None  # given, rather than computed from the training pictures
     command: str = ""
 
+    def pictures(self) -> Pictures:
+        """What is trained and validated on."""
+        return self.taken(open_pictures(self.data))
+
+    def taken(self, labelled: Pictures) -> Pictures:
+        """Of a folder's pictures those that can be used: regressors need boxes."""
+        if any(isinstance(recipe, BoxRecipe) for recipe in self.recipes):
+            return with_boxes(labelled)
+        return labelled
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -62,7 +74,7 @@ class Stage:
 
     name: str
     weights: Path
-    accuracy: dict[str, Any]  # top1, top5, epoch
+    accuracy: dict[str, Any]  # the task's measures, and the epoch
     skipped: bool  # they were there before
 
 
@@ -73,7 +85,8 @@ def pretrain(job: Job, report: Callable[[Status], None] = lambda status: None) -
     VggfeatError, or Interrupted with everything saved.
     """
     with joined(job.running.device_type) as world:
-        pictures = open_pictures(job.data)
+        labelled = open_pictures(job.data)
+        pictures = job.taken(labelled)
         if world.leads:
             for note in pictures.notes:
                 log.info("%s: %s", job.data, note)
@@ -81,7 +94,7 @@ def pretrain(job: Job, report: Callable[[Status], None] = lambda status: None) -
                 "%s: %d classes, %d training and %d validation pictures",
                 job.data, len(pictures.classes), len(pictures.train), len(pictures.validation),
             )  # fmt: skip
-        runs = _Runs(job, pictures, world)
+        runs = _Runs(job, labelled, pictures, world)
         for recipe in job.recipes:
             try:
                 stage = runs.stage(recipe, report)
@@ -145,9 +158,9 @@ def trained_before(path: Path, recipe: Recipe, asked: dict[str, Any]) -> dict[st
 
 
 class _Runs:
-    """The stages of one job, on its pictures."""
+    """The stages of one job, on its pictures, which are all or some of the labelled ones."""
 
-    def __init__(self, job: Job, pictures: Pictures, world: World):
+    def __init__(self, job: Job, labelled: Pictures, pictures: Pictures, world: World):
         self.job, self.pictures, self.world = job, pictures, world
         try:
             job.out.mkdir(parents=True, exist_ok=True)
@@ -156,7 +169,7 @@ class _Runs:
                 f"{job.out}: cannot be made ({error.strerror}). Choose another --out."
             ) from error
         self.digest = world.from_leader(pictures.digest if world.leads else "")
-        self.colours = self._colours()
+        self.colours = self._colours(labelled)
 
     def stage(self, recipe: Recipe, report: Callable[[Status], None]) -> Stage:
         """The weights of a recipe, trained unless they are there."""
@@ -191,7 +204,9 @@ class _Runs:
             exported.record(path, trained)
         if trained.problem:
             raise TrainingError(trained.problem)
-        return Stage(recipe.name, path, accuracy_of(trained.position.curve[-1]), skipped=False)
+        measures = recipe.task(len(self.pictures.classes)).measures
+        accuracy = accuracy_of(trained.position.curve[-1], measures)
+        return Stage(recipe.name, path, accuracy, skipped=False)
 
     def _existing(self, recipe: Recipe, path: Path) -> Stage:
         """A stage trained before; raises TrainingError if it was trained otherwise."""
@@ -223,12 +238,17 @@ class _Runs:
         weights = checkpoint.read(weights_of(self.job.out, recipe.start))
         return recipe_of(recipe.start).net, weights
 
-    def _colours(self) -> Colours:
-        """As given, or as computed from these pictures before, or computed now."""
+    def _colours(self, labelled: Pictures) -> Colours:
+        """As given, or as computed from these pictures before, or computed now.
+
+        Of all labelled ones: a net that regresses boxes has the input of the one it starts from.
+        """
         if self.job.colours is not None:
             return Colours.from_json(_json(self.job.colours), str(self.job.colours))
-        path = self.job.out / COLOURS
-        if path.exists() and _json(path).get("data") != self.digest:
+        path, digest = self.job.out / COLOURS, self.digest
+        if labelled is not self.pictures:
+            digest = self.world.from_leader(labelled.digest if self.world.leads else "")
+        if path.exists() and _json(path).get("data") != digest:
             raise TrainingError(
                 f"{path}: is of other pictures than {self.job.data}. Choose another --out; or"
                 " remove it if there is nothing in this folder to keep."
@@ -236,7 +256,7 @@ class _Runs:
         self.world.wait()
         if self.world.leads and not path.exists():
             log.info("computing the mean colour of the training pictures")
-            values = {"data": self.digest, **compute_colours(self.pictures).to_json()}
+            values = {"data": digest, **compute_colours(labelled).to_json()}
             with new_file(path) as file:
                 file.write(json.dumps(values, indent=1).encode())
         self.world.wait()
@@ -283,7 +303,8 @@ class _Exporter:
     def facts(self, position: Position, ended: str) -> dict[str, Any]:
         """How the weights were made, in plain JSON values."""
         job, pictures, curve = self.runs.job, self.runs.pictures, position.curve
-        best = max(curve, key=lambda line: line["top1"])
+        measures = self.recipe.task(len(pictures.classes)).measures
+        best = max(curve, key=lambda line: line[measures[0]])
         return {
             "stage": self.recipe.name,
             "recipe": asdict(self.recipe),
@@ -296,8 +317,8 @@ class _Exporter:
                 "notes": list(pictures.notes),
                 "unreadable": position.unreadable,
             },
-            "accuracy": accuracy_of(curve[-1]),
-            "best": accuracy_of(best),
+            "accuracy": accuracy_of(curve[-1], measures),
+            "best": accuracy_of(best, measures),
             "ended": ended,
             "updates": curve[-1]["step"],
             "seconds": curve[-1]["seconds"],
@@ -319,9 +340,9 @@ def _write_record(path: Path, weights: dict[str, str] | None, facts: dict[str, A
         file.write((json.dumps(values, indent=1) + "\n").encode())
 
 
-def accuracy_of(line: dict[str, Any]) -> dict[str, Any]:
+def accuracy_of(line: dict[str, Any], measures: Sequence[str]) -> dict[str, Any]:
     """Of the centre crops of the validation pictures after an epoch."""
-    return {name: line[name] for name in ("top1", "top5", "epoch")}
+    return {name: line[name] for name in (*measures, "epoch")}
 
 
 def _digest(weights: Mapping[str, Tensor]) -> str:

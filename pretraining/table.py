@@ -30,7 +30,8 @@ def read_training_records(folder: Path) -> list[dict[str, Any]]:
             values = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise RecordError(f"{path}: cannot be read ({error}).") from error
-        if isinstance(values, dict) and "stage" in values:
+        # Regressors of boxes are told of by what `localise evaluate` measures.
+        if isinstance(values, dict) and "stage" in values and not _is_regressor(values):
             found.append(_checked(values, path))
     if not found:
         raise RecordError(f"{folder}: holds no records of training. `vggfeat pretrain` makes them.")
@@ -82,6 +83,11 @@ def _checked(values: dict[str, Any], path: Path) -> dict[str, Any]:
     except (TypeError, KeyError, ValueError, VggfeatError) as error:
         raise RecordError(f"{path}: not a record of training ({error!r}).") from error
     return record
+
+
+def _is_regressor(values: dict[str, Any]) -> bool:
+    recipe = values.get("recipe")
+    return isinstance(recipe, dict) and "regressor" in recipe
 
 
 def _recipe(values: dict[str, Any]) -> Recipe:

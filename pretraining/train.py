@@ -1,10 +1,10 @@
 """One stage of pretraining, from its first update to its last (paper, sect. 3.1).
 
-`train` is the stage, `update` one update, `evaluate` the accuracy on the centre crop. With several
+`train` is the stage, `update` one update, `evaluate` the measures on the centre crop. With several
 processes each works on its part of every batch; their gradients are added up, so that all make the
 update that one process would make with the whole batch.
 
-Shapes: n pictures of a pass, S side of a crop, K classes.
+Shapes: n pictures of a pass, S side of a crop, K outputs, B boxes of a picture.
 """
 
 import logging
@@ -19,7 +19,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
 from vggfeat import devices
@@ -38,11 +37,12 @@ from vggfeat.pretraining.data import Pictures
 from vggfeat.pretraining.dropout import draw_for, replace_dropout
 from vggfeat.pretraining.initialisation import Start, initial_net
 from vggfeat.pretraining.interruption import Interrupted, StopRequest
-from vggfeat.pretraining.loading import NO_LABEL, Loader, Pass
+from vggfeat.pretraining.loading import Loader, Pass
 from vggfeat.pretraining.monitor import Monitor, Status, Update
 from vggfeat.pretraining.parallel import World
 from vggfeat.pretraining.recipes import Recipe
 from vggfeat.pretraining.schedule import Schedule
+from vggfeat.pretraining.tasks import NO_LABEL, Task
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,8 @@ def train(
     """Train a stage in `folder`, going on from its last checkpoint if there is one.
 
     begun_with is what a run that goes on must have in common with the one that began. on_best is
-    called in the leading process after each epoch with a better top-1 than all before. A net that
+    called in the leading process after each epoch with a better top-1 than all before (or what else
+    decides about the rate). A net that
     stays at ln(classes) for recipe.stuck_after updates ends the stage with a `problem`.
 
     Raises TrainingError if the run cannot go on. With everything saved it raises Interrupted after
@@ -140,11 +141,12 @@ def train(
     """
     gpu = running.device_type == "cuda"
     device = torch.device("cuda", world.local_rank) if gpu else torch.device("cpu")
-    net = initial_net(recipe, len(pictures.classes), start)
+    task = recipe.task(len(pictures.classes))
+    net = initial_net(recipe, task.num_outputs, start)
     replace_dropout(net, recipe.dropout)
     net = net.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(
-        net.parameters(),
+        [parameter for parameter in net.parameters() if parameter.requires_grad],
         lr=recipe.learning_rate,
         momentum=recipe.momentum,
         weight_decay=recipe.weight_decay,
@@ -183,7 +185,7 @@ def train(
             "communication": exchange and asdict(exchange),
         },
     )  # fmt: skip
-    plateau = LEARNS_BELOW * math.log(len(pictures.classes))
+    plateau = LEARNS_BELOW * task.plateau
     next_checkpoint = time.monotonic() + CHECKPOINT_EVERY_S
 
     def save() -> None:
@@ -208,7 +210,7 @@ def train(
                     group["lr"] = position.schedule.rate
                 for passes in loader.training(position.epoch, position.batch):
                     done = update(
-                        model, optimiser, passes, to_input,
+                        model, optimiser, passes, to_input, task,
                         seed=recipe.seed, step=position.step, world=world, stop=stop,
                     )  # fmt: skip
                     _check_finite(done, position, recipe)
@@ -219,15 +221,16 @@ def train(
                         raise Interrupted(stop.signal_number or signal.SIGTERM)
                     if time.monotonic() > next_checkpoint:
                         save()
-                top1, top5 = evaluate(net, loader.validation(), to_input, world, stop)
+                measures = evaluate(net, loader.validation(), to_input, task, world, stop)
                 loader.unreadable = world.union(loader.unreadable)
                 position.unreadable = sorted(loader.unreadable)
                 position.learns |= position.loss < plateau * position.seen
-                improved = top1 > position.schedule.best
-                line = monitor.end_epoch(top1, top5)
+                decisive = measures[task.measures[0]]
+                improved = decisive > position.schedule.best
+                line = monitor.end_epoch(measures)
                 # A net that has not begun to learn has not stalled.
                 schedule = position.schedule
-                position.next_epoch(schedule.after(top1) if position.learns else schedule, line)
+                position.next_epoch(schedule.after(decisive) if position.learns else schedule, line)
                 if improved and world.leads:
                     on_best(net, position)
             save()
@@ -253,6 +256,7 @@ def update(
     optimiser: torch.optim.Optimizer,
     passes: list[Pass],
     to_input: "InputMaker",
+    task: Task,
     *,
     seed: int,
     step: int,
@@ -272,17 +276,17 @@ def update(
         if world.size == 1:
             stop.obey()  # between passes, as one process can leave an update undone
         draw_for(net, seed, step, one.rows, one.batch_size)
-        images, labels = to_input(one)
+        images, labels, boxes = to_input(one)
         # Gradients travel during the last pass, while it goes back through the net.
         alone = world.size > 1 and number < len(passes)
         with model.no_sync() if alone else nullcontext():
             with to_input.autocast():
-                scores = model(images)  # [n, K]
-            loss = cross_entropy(scores.float(), labels, reduction="sum", ignore_index=NO_LABEL)
+                outputs = model(images)  # [n, K]
+            loss = task.loss(outputs, labels, boxes)
             # Of several processes not the sum of their gradients comes back but the mean.
             (loss * (world.size / one.batch_size)).backward()
         with torch.no_grad():
-            correct = (scores.argmax(dim=1) == labels).sum()
+            correct = task.hits(outputs, labels, boxes)[:, 0].sum()
             sums += torch.stack([(labels != NO_LABEL).sum(), loss, correct]).double()
     failure = next((one.failure for one in passes if one.failure), None)
     seen, loss_sum, correct_sum, stops, failures = world.total(
@@ -291,39 +295,42 @@ def update(
     if failures:
         raise failure or PeerFailed
     if seen:
-        if seen < passes[0].batch_size:  # some pictures could not be read
+        if seen < passes[0].batch_size:  # some pictures could not be read, or show no object
             for parameter in net.parameters():
-                parameter.grad.mul_(passes[0].batch_size / seen)
+                if parameter.grad is not None:
+                    parameter.grad.mul_(passes[0].batch_size / seen)
         optimiser.step()
     return Update(seen, loss_sum, correct_sum, stop=stops > 0)
 
 
 @torch.no_grad()
 def evaluate(
-    net: VGG, passes: Iterator[Pass], to_input: "InputMaker", world: World, stop: StopRequest
-) -> tuple[float, float]:
-    """Top-1 and top-5 accuracy on the centre crops, over the passes of all processes.
+    net: VGG,
+    passes: Iterator[Pass],
+    to_input: "InputMaker",
+    task: Task,
+    world: World,
+    stop: StopRequest,
+) -> dict[str, float]:
+    """The task's measures on the centre crops, over the passes of all processes.
 
     Raises Interrupted in all of them if one was asked to stop, PictureError or PeerFailed at a
     picture that stops the run.
     """
     net.eval()
-    sums = torch.zeros(3, dtype=torch.float64, device=to_input.device)
+    sums = torch.zeros(len(task.measures) + 1, dtype=torch.float64, device=to_input.device)
     failure = None
     for one in passes:
         failure = one.failure
         if stop.signal_number or failure:
             break
-        images, labels = to_input(one)
+        images, labels, boxes = to_input(one)
         with to_input.autocast():
-            scores = net(images)
-        best = scores.topk(min(5, scores.shape[1]), dim=1).indices  # [n, 5]
-        hits = best == labels[:, None]
-        sums += torch.stack(
-            [hits[:, 0].sum(), hits.any(dim=1).sum(), (labels != NO_LABEL).sum()]
-        ).double()
+            outputs = net(images)
+        hits = task.hits(outputs, labels, boxes).double().sum(dim=0)
+        sums += torch.cat([hits, (labels != NO_LABEL).sum()[None]])
     net.train()
-    top1, top5, seen, stops, failures = world.total(
+    *hits, seen, stops, failures = world.total(
         [*sums.tolist(), stop.signal_number > 0, failure is not None], to_input.device
     )
     if failures:
@@ -332,7 +339,7 @@ def evaluate(
         raise Interrupted(stop.signal_number or signal.SIGTERM)
     if not seen:
         raise TrainingError("no validation picture could be read. --check-data names them all.")
-    return top1 / seen, top5 / seen
+    return {name: total / seen for name, total in zip(task.measures, hits, strict=True)}
 
 
 class InputMaker:
@@ -342,17 +349,17 @@ class InputMaker:
         self.device, self.bf16 = device, bf16
         self.mean = torch.tensor(colours.mean, device=device).view(1, 3, 1, 1)
 
-    def __call__(self, one: Pass) -> tuple[Tensor, Tensor]:
-        """Images [n, 3, S, S] float32, channels last, and labels [n]."""
-        pixels, shifts, labels = (
-            torch.from_numpy(array) for array in (one.pixels, one.shifts, one.labels)
+    def __call__(self, one: Pass) -> tuple[Tensor, Tensor, Tensor]:
+        """Images [n, 3, S, S] float32, channels last; labels [n]; boxes [n, B, 4]."""
+        pixels, shifts, labels, boxes = (
+            torch.from_numpy(array) for array in (one.pixels, one.shifts, one.labels, one.boxes)
         )
         if self.device.type == "cuda":
             pixels, shifts, labels = (
                 t.pin_memory().to(self.device, non_blocking=True) for t in (pixels, shifts, labels)
             )
         images = pixels.permute(0, 3, 1, 2).float() - self.mean + shifts[:, :, None, None]
-        return images, labels
+        return images, labels, boxes
 
     def autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)

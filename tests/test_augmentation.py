@@ -6,12 +6,16 @@ from PIL import Image
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import rescale
-from vggfeat.pretraining.augmentation import Colours, colours_of, crop, draw
+from vggfeat.pretraining.augmentation import Colours, colours_of, crop, draw, place
 
 
 def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
     noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     return Image.fromarray(noise)
+
+
+def cut(whole: Image.Image, scale: int, corner: tuple[float, float] | None, side: int):
+    return crop(whole, scale, place(whole.size, scale, corner, side), side)
 
 
 @pytest.mark.parametrize("size", [(90, 60), (60, 97), (64, 64), (31, 200)])
@@ -21,7 +25,7 @@ def test_a_crop_is_cut_out_of_the_rescaled_picture(size, scale):
     whole = np.asarray(rescale(picture(size), scale)).astype(int)
     for seed in range(4):
         corner = tuple(np.random.default_rng(seed).random(2))
-        ours = crop(picture(size), scale, corner, 32)
+        ours = cut(picture(size), scale, corner, 32)
         left = int(corner[0] * (whole.shape[1] - 32 + 1))
         upper = int(corner[1] * (whole.shape[0] - 32 + 1))
         expected = whole[upper : upper + 32, left : left + 32]
@@ -33,14 +37,14 @@ def test_the_centre_crop_by_hand():
     """Of 8x4 pixels the middle 4; of an odd margin the smaller half is on the left."""
     columns = np.repeat(np.arange(8, dtype=np.uint8)[None, :, None] * 10, 4, axis=0)
     wide = Image.fromarray(np.repeat(columns, 3, axis=2))
-    assert crop(wide, 4, None, 4)[0, :, 0].tolist() == [20, 30, 40, 50]
-    assert crop(wide.crop((0, 0, 7, 4)), 4, None, 4)[0, :, 0].tolist() == [10, 20, 30, 40]
+    assert cut(wide, 4, None, 4)[0, :, 0].tolist() == [20, 30, 40, 50]
+    assert cut(wide.crop((0, 0, 7, 4)), 4, None, 4)[0, :, 0].tolist() == [10, 20, 30, 40]
 
 
 def test_every_place_is_drawn_and_the_last_one_too():
     columns = np.arange(6, dtype=np.uint8)[None, :, None].repeat(4, axis=0).repeat(3, axis=2)
     wide = Image.fromarray(columns)
-    starts = [int(crop(wide, 4, (share, 0.0), 4)[0, 0, 0]) for share in np.linspace(0, 1, 31)]
+    starts = [int(cut(wide, 4, (share, 0.0), 4)[0, 0, 0]) for share in np.linspace(0, 1, 31)]
     assert [starts.count(place) for place in range(3)] == [10, 10, 11]
 
 

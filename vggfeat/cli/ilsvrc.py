@@ -116,7 +116,7 @@ def evaluate(
             click.echo(path)
         return
     if predictions:
-        show(list(evaluate_files(predictions, out, command)), form)
+        show_tables(list(evaluate_files(predictions, out, command)), form)
         return
     job = Job(
         nets=nets,
@@ -137,10 +137,10 @@ def evaluate(
                 found.append(record)
     finally:
         if found:
-            show(found, form)
+            show_tables(found, form)
 
 
-def show(found: Sequence, form: str) -> None:
+def show_tables(found: Sequence, form: str) -> None:
     """Print records as JSON, or as the paper's tables with them."""
     if form == "json":
         from vggfeat import records

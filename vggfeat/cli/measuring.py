@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vggfeat.cli.group import importing, main, set_up_messages
-from vggfeat.cli.ilsvrc import show as show_ilsvrc
+from vggfeat.cli.ilsvrc import show_tables
 from vggfeat.cli.options import (
     FOLDER,
     Names,
@@ -156,7 +156,7 @@ def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) ->
             " are shown."
         )
     if ilsvrc:
-        show_ilsvrc(found, form)
+        show_tables(found, form)
     else:
         _show(found, form, sweep=sweep)
 

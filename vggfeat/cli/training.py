@@ -19,6 +19,7 @@ from vggfeat.cli.options import (
     labelled_data,
     on_error,
     quiet,
+    together,
 )
 from vggfeat.errors import VggfeatError
 from vggfeat.progress import ProgressDisplay, TrainingDisplay
@@ -27,10 +28,62 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
 
 
+training_options = together(
+    labelled_data,
+    click.option(
+        "--out", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of runs."
+    ),
+    click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="FIELD=VALUE",
+        help="Override a field of every recipe, such as width=0.25 or epochs=20. Repeatable.",
+    ),
+    click.option(
+        "--colours",
+        type=FILE,
+        help="Mean colour and principal components, as colours.json of another run has them;"
+        " computed from the training pictures by default.",
+    ),
+    click.option(
+        "--gpus",
+        "num_processes",
+        type=click.IntRange(1),
+        metavar="N",
+        help="Train on N GPUs of this machine; with --device cpu, in N processes.",
+    ),
+    device,
+    click.option(
+        "--precision",
+        type=click.Choice(["auto", "fp32", "bf16"]),
+        default="auto",
+        show_default=True,
+        help="Of the passes; auto is bf16 wherever the hardware multiplies it. Weights stay fp32.",
+    ),
+    click.option(
+        "--pass-size",
+        type=BatchSize(),
+        metavar="N",
+        default="auto",
+        show_default=True,
+        help="Pictures that go through the net at once; a batch takes as many passes as it needs.",
+    ),
+    on_error,
+    click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files beside log.jsonl."),
+    click.option(
+        "--check-data",
+        is_flag=True,
+        help="First read every picture and name the corrupt ones; with --dry-run nothing is"
+        " trained.",
+    ),
+    click.option("--dry-run", is_flag=True, help="Say what would be trained and about how long."),
+    quiet,
+)
+
+
 @main.command()
 @click.argument("recipes", nargs=-1, metavar="[RECIPES]...")
-@labelled_data
-@click.option("--out", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of runs.")
 @click.option(
     "--stage",
     "stages",
@@ -38,50 +91,7 @@ AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
     metavar="STAGE",
     help="Train this stage alone, such as vgg16-256. Repeatable.",
 )
-@click.option(
-    "--set",
-    "overrides",
-    multiple=True,
-    metavar="FIELD=VALUE",
-    help="Override a field of every recipe, such as width=0.25 or epochs=20. Repeatable.",
-)
-@click.option(
-    "--colours",
-    type=FILE,
-    help="Mean colour and principal components, as colours.json of another run has them; computed"
-    " from the training pictures by default.",
-)
-@click.option(
-    "--gpus",
-    "num_processes",
-    type=click.IntRange(1),
-    metavar="N",
-    help="Train on N GPUs of this machine; with --device cpu, in N processes.",
-)
-@device
-@click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="Of the passes; auto is bf16 wherever the hardware multiplies it. Weights stay fp32.",
-)
-@click.option(
-    "--pass-size",
-    type=BatchSize(),
-    metavar="N",
-    default="auto",
-    show_default=True,
-    help="Pictures that go through the net at once; a batch takes as many passes as it needs.",
-)
-@on_error
-@click.option("--tensorboard", is_flag=True, help="Write TensorBoard's files beside log.jsonl.")
-@click.option(
-    "--check-data",
-    is_flag=True,
-    help="First read every picture and name the corrupt ones; with --dry-run nothing is trained.",
-)
-@click.option("--dry-run", is_flag=True, help="Say what would be trained and about how long.")
+@training_options
 @click.option(
     "--plot",
     "plotted",
@@ -89,20 +99,12 @@ AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
     metavar="RUN",
     help="Draw loss and accuracy of a run's folder to its curves.png, and stop.",
 )
-@quiet
 def pretrain(
     recipes: Sequence[str],
-    data: Path | None,
-    out: Path,
     stages: Sequence[str],
     overrides: Sequence[str],
-    colours: Path | None,
-    num_processes: int | None,
-    check_data: bool,
-    dry_run: bool,
     plotted: Path | None,
-    quiet: bool,
-    **running: Any,
+    **options: Any,
 ) -> None:
     """Train nets by the paper's recipes, and what they start from.
 
@@ -118,7 +120,7 @@ def pretrain(
     """
     if recipes and stages:
         raise click.UsageError("Name RECIPES or --stage, not both.")
-    set_up_messages(quiet)
+    set_up_messages(options["quiet"])
     if plotted is not None:
         from vggfeat.pretraining.plot import plot
 
@@ -126,11 +128,29 @@ def pretrain(
         return
     with importing():
         from vggfeat.pretraining.recipes import chosen
+
+    run_training(chosen(recipes, stages, pairs(overrides)), **options)
+
+
+def run_training(
+    recipes: Sequence,
+    *,
+    data: Path | None,
+    out: Path,
+    colours: Path | None,
+    num_processes: int | None,
+    check_data: bool,
+    dry_run: bool,
+    quiet: bool,
+    **running: Any,
+) -> None:
+    """Do what the training options say with these recipes."""
+    with importing():
         from vggfeat.pretraining.stages import Job
         from vggfeat.pretraining.train import Running
 
     job = Job(
-        recipes=chosen(recipes, stages, _pairs(overrides)),
+        recipes=recipes,
         data=data_folder(data),
         out=out,
         running=Running(**running),
@@ -140,7 +160,7 @@ def pretrain(
     started_by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     if check_data:
         if started_by_torchrun:
-            raise click.UsageError("Check before: vggfeat pretrain --check-data --dry-run.")
+            raise click.UsageError("Check before: --check-data --dry-run.")
         _check_data(job, quiet)
     if dry_run:
         from vggfeat.pretraining.plan import plan
@@ -157,7 +177,8 @@ def pretrain(
         _train(job, quiet)
 
 
-def _pairs(overrides: Sequence[str]) -> dict[str, str]:
+def pairs(overrides: Sequence[str]) -> dict[str, str]:
+    """The texts FIELD=VALUE, taken apart."""
     pairs = {}
     for text in overrides:
         name, equals, value = text.partition("=")
@@ -168,10 +189,9 @@ def _pairs(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _check_data(job, quiet: bool) -> None:
-    from vggfeat.pretraining.data import open_pictures
     from vggfeat.pretraining.loading import unreadable_pictures
 
-    pictures = open_pictures(job.data)
+    pictures = job.pictures()
     largest = max(recipe.scales[1] for recipe in job.recipes)
     num_bad = 0
     with ProgressDisplay(quiet) as progress:
@@ -187,6 +207,7 @@ def _check_data(job, quiet: bool) -> None:
 
 def _train(job, quiet: bool) -> None:
     from vggfeat.pretraining.interruption import sigterm_interrupts
+    from vggfeat.pretraining.monitor import ERRORS
     from vggfeat.pretraining.stages import pretrain
     from vggfeat.pretraining.train import PeerFailed
 
@@ -196,8 +217,9 @@ def _train(job, quiet: bool) -> None:
                 display.end_line()
                 there = "was there" if stage.skipped else "trained"
                 accuracy = ", ".join(
-                    f"{label} error {1 - stage.accuracy[name]:.1%}"
-                    for label, name in (("top-1", "top1"), ("top-5", "top5"))
+                    f"{ERRORS[name]} {1 - share:.1%}"
+                    for name, share in stage.accuracy.items()
+                    if name in ERRORS
                 )
                 click.echo(f"{stage.name}: {there}, {accuracy}: {stage.weights}")
     except PeerFailed:

@@ -1,0 +1,457 @@
+"""ILSVRC localisation: where the object of a class is, scored as the paper does (appendix A).
+
+    centre  a regressor sees the centre crop and tells the box of the true class; the boxes of
+            several scales and nets are averaged
+    dense   it sees the whole picture and tells a box at each position; those of all positions,
+            scales and nets are united and merged; each counts as much as the posterior of the
+            class that a classifier has at its position, and the box with the most wins
+
+A box is cut at the picture's edges and right if its intersection over union with a true box of the
+class is above 0.5. The top-5 error asks besides that the class is among the classifier's five. The
+box of a class does not depend on what else is guessed, so only the true class's is computed.
+
+Shapes: B pictures of a batch, K classes, h w positions.
+"""
+
+import json
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vggfeat import images, metrics, records
+from vggfeat.backbones import Network, parse, split_fusion
+from vggfeat.descriptors import Extraction, Progress, check_scales, forward_in, normalised
+from vggfeat.errors import NetworkError, OptionError, PictureError, UnknownNameError, WeightsError
+from vggfeat.files import new_file
+from vggfeat.folders import Folders
+from vggfeat.networks import STRIDE, DenseVGG
+from vggfeat.pretraining import evaluate
+from vggfeat.pretraining.box_files import with_boxes
+from vggfeat.pretraining.boxes import MIN_IOU, check, in_picture, iou, understood
+from vggfeat.pretraining.loading import ahead
+from vggfeat.pretraining.merging import THRESHOLD, merge
+from vggfeat.pretraining.scales import Scales, as_text, scales_of, training_scale
+from vggfeat.pretraining.views import centre
+from vggfeat.provenance import git_state, hardware, library_versions
+from vggfeat.records import Record
+
+log = logging.getLogger(__name__)
+
+BENCHMARK = "ilsvrc_localisation"
+PROTOCOL_VERSION = 1
+VIEWS = ("centre", "dense")
+SAVE_EVERY_S = 30.0  # what a crash can cost
+NOWHERE = np.full(4, np.nan)  # where every box was empty
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the user asked for: every fusion of regressors at every list of scales in every view."""
+
+    nets: Sequence[str]  # specifications of regressors, `+` fuses
+    data: Path
+    folders: Folders
+    classifier: str | None = None  # specification of nets that name the classes, `+` fuses
+    views: Sequence[str] = ("centre",)
+    scales: Sequence[str] = ("single",)
+    classifier_scales: str = "multi"  # that the five classes are named at
+    merge_threshold: float = THRESHOLD
+    limit: int | None = None  # pictures a class
+    options: Mapping[str, Any] = field(default_factory=dict)  # of Extraction
+    command: str = ""
+
+    def check(self) -> None:
+        """Raise VggfeatError at whatever is mistyped, before anything is read."""
+        for view in self.views:
+            if view not in VIEWS:
+                raise UnknownNameError("view", view, VIEWS)
+        if "dense" in self.views and self.classifier is None:
+            raise OptionError(
+                "dense boxes are scored by a net that names classes: give it with --classifier."
+            )
+        for specification in (*self.nets, *([self.classifier] if self.classifier else [])):
+            for part in split_fusion(specification):
+                parse(part)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    networks: Sequence[Network]
+    scales: Sequence[Scales]
+    view: str
+
+    @property
+    def all_scales(self) -> Scales:
+        return tuple(sorted({scale for scales in self.scales for scale in scales}))
+
+
+def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
+    """Make every measurement, yielding each record once it is on disk.
+
+    One whose record is in `out` is not made again. Raises VggfeatError.
+    """
+    records.prepare(out, BENCHMARK)
+    session, grid = prepared(job)
+    for measurement in grid:
+        key = session.key(measurement)
+        net = "+".join(network.name for network in measurement.networks)
+        path = records.path_of(out, BENCHMARK, net, key)
+        if path.is_file():
+            log.info("measured already: %s (move it away to measure again)", path)
+            yield records.read(path)
+            continue
+        record = session.record(measurement, key, progress)
+        log.info("wrote %s", records.write(record, out))
+        yield record
+
+
+def prepared(job: Job) -> tuple["Session", list[Measurement]]:
+    """Everything loaded and checked, and what is to be measured. Raises VggfeatError."""
+    job.check()
+    fusions = evaluate.load_fusions(job.nets, job.folders)
+    classifier = evaluate.load_fusions([job.classifier], job.folders)[0] if job.classifier else []
+    labelled = evaluate.open_tested(job.data, classifier, job.limit)
+    tested = boxed(labelled, [net for networks in fusions for net in networks], classifier)
+    grid = [
+        Measurement(networks=networks, scales=scales_of(text, networks), view=view)
+        for networks in fusions
+        for text in job.scales
+        for view in job.views
+    ]
+    for measurement in grid:
+        for network, scales in zip(measurement.networks, measurement.scales, strict=True):
+            check_scales(network, Extraction(scales=scales))
+    return Session(job, labelled, tested, classifier), grid
+
+
+def boxed(
+    labelled: evaluate.Tested, networks: Sequence[Network], classifier: Sequence[Network]
+) -> evaluate.Tested:
+    """Those of the pictures that have boxes, to test regressors on.
+
+    Raises DatasetError if there are none, WeightsError or NetworkError at nets that do not fit.
+    """
+    pictures = with_boxes(labelled.pictures)
+    for network in networks:
+        regressor_of(network)
+        if network.card.classes != pictures.classes:
+            raise WeightsError(
+                f"{network.label}: was trained on other classes than those of {pictures.root}, or"
+                " in another order. Name the pictures of its classes."
+            )
+    sides = {network.backbone.input_size for network in (*networks, *classifier)}
+    if len(sides) > 1:
+        raise NetworkError(
+            f"the nets see windows of {', '.join(map(str, sorted(sides)))} pixels. Nets that are"
+            " used together need the same input_size."
+        )
+    return evaluate.Tested(pictures=pictures, limit=labelled.limit)
+
+
+def regressor_of(network: Network) -> tuple[str, str]:
+    """How it tells boxes, scr or pcr, and what was tuned. Raises WeightsError if it does not."""
+    recipe = network.card.training.get("recipe", {}) if network.card else {}
+    if recipe.get("regressor") not in ("scr", "pcr") or "ceil_mode" in network.name:
+        raise WeightsError(
+            f"{network.label}: does not tell boxes. `vggfeat localise train` makes nets that do."
+        )
+    return recipe["regressor"], str(recipe.get("tuned"))
+
+
+class Session:
+    """Boxes of the true classes, kept in the cache folder while they are computed.
+
+    labelled are all pictures, of which the classifier's posteriors are extracted; tested are those
+    with boxes.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        labelled: evaluate.Tested,
+        tested: evaluate.Tested,
+        classifier: Sequence[Network],
+    ):
+        self.job, self.labelled, self.tested, self.classifier = job, labelled, tested, classifier
+
+    @cached_property
+    def forward(self) -> Extraction:
+        """Device, precision, what to do at unreadable pictures."""
+        return Extraction(scales=(1,), **self.job.options)
+
+    def key(self, measurement: Measurement) -> str:
+        classes = self.classes
+        return records.key_of(
+            {
+                "benchmark": BENCHMARK,
+                "version": PROTOCOL_VERSION,
+                "data": self.tested.digest,
+                "view": measurement.view,
+                "nets": [
+                    [network.name, network.weights_identity, scales]
+                    for network, scales in zip(
+                        measurement.networks, measurement.scales, strict=True
+                    )
+                ],
+                "classifier": [
+                    [network.name, network.weights_identity] for network in self.classifier
+                ],
+                "classes": classes and [classes.scales, self._posteriors.key(classes)],
+                "threshold": self._threshold(measurement),
+                "precision": self.forward.resolved_precision,
+            }
+        )
+
+    def record(self, measurement: Measurement, key: str, progress: Progress) -> Record:
+        ranks = self._ranks(progress)
+        boxes, skipped, images_per_s = self.boxes(measurement, key, progress)
+        tested = self.tested
+        ids = [i for i in boxes if not self.classifier or i in ranks]
+        hits = np.array([_is_hit(boxes[i], tested.pictures.boxes[i]) for i in ids])
+        truth = np.array([tested.labels[i] for i in ids])
+        misses = {"given_class_error": ~hits}
+        if self.classifier:
+            places = np.array([ranks[i] for i in ids])
+            misses |= {f"top{top}_error": ~hits | (places >= top) for top in evaluate.TOP}
+        classes = self.classes
+        return Record(
+            schema_version=records.SCHEMA_VERSION,
+            key=key,
+            benchmark=BENCHMARK,
+            title=tested.name,
+            protocol={
+                "version": PROTOCOL_VERSION,
+                "view": measurement.view,
+                "classes": len(tested.pictures.classes),
+                "images": len(tested.files),
+                "set": "val",
+                "classifier": "+".join(n.label for n in self.classifier) or None,
+                "classifier_scales": classes and [list(scales) for scales in classes.scales],
+                "merge_threshold": self._threshold(measurement),
+            },
+            splits_sha256=tested.digest,
+            nets=[
+                {
+                    "name": network.name,
+                    "weights": network.weights,
+                    "weights_sha256": network.weights_sha256,
+                    "train_scale": as_text(training_scale(network)),
+                    "scales": list(scales),
+                    "regressor": regressor_of(network)[0],
+                    "tuned": regressor_of(network)[1],
+                }
+                for network, scales in zip(measurement.networks, measurement.scales, strict=True)
+            ],
+            probe={},
+            metric="top5_error" if measurement.view == "dense" else "given_class_error",
+            metrics={
+                name: evaluate.error(missed, truth, tested.pictures.classes)
+                for name, missed in misses.items()
+            },
+            n_train=[],
+            n_test=[len(ids)],
+            skipped=skipped,
+            notes=list(tested.pictures.notes),
+            limited=tested.limited,
+            seconds={"images_per_s": images_per_s} if images_per_s else {},
+            versions=library_versions(),
+            hardware=hardware(self.forward.resolved_device),
+            git=git_state(),
+            command=self.job.command,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+    def boxes(
+        self, measurement: Measurement, key: str, progress: Progress
+    ) -> tuple[dict[str, np.ndarray], dict[str, str], float | None]:
+        """Picture -> box [4] of its true class; why some have none; pictures a second if timed."""
+        path = self.job.folders.cache / "localisation" / f"{key}.json"
+        found = _read(path)
+        num_before, began = len(found), time.monotonic()
+        saved = began
+        skipped: dict[str, str] = {}
+        wanted = [i for i in self.tested.files if i not in found]
+        scales = measurement.all_scales
+        sizes = self._sizes(wanted, scales, skipped)
+        try:
+            batches = images.plan_batches(sizes, scales, self.forward.batch_size)
+            for ids, arrays in ahead(lambda ids: (ids, self._loaded(ids, scales)), batches):
+                told = self._of_batch(
+                    measurement, dict(zip(scales, arrays, strict=True)),
+                    [self.tested.labels[i] for i in ids], [sizes[i] for i in ids],
+                )  # fmt: skip
+                found |= dict(zip(ids, told, strict=True))
+                progress(
+                    f"boxes of {measurement.networks[0].label}",
+                    len(found) - num_before, len(wanted) - len(skipped),
+                )  # fmt: skip
+                if time.monotonic() - saved > SAVE_EVERY_S:
+                    _write(path, found)
+                    saved = time.monotonic()
+        finally:
+            if len(found) > num_before:
+                _write(path, found)
+        num_new, seconds = len(found) - num_before, time.monotonic() - began
+        kept = {i: np.array(found[i]) for i in self.tested.files if i in found}
+        return kept, skipped, round(num_new / seconds, 2) if num_new else None
+
+    @property
+    def classes(self) -> evaluate.Measurement | None:
+        """What names the five classes."""
+        if not self.classifier:
+            return None
+        return evaluate.Measurement(
+            networks=self.classifier,
+            scales=scales_of(self.job.classifier_scales, self.classifier),
+            view="dense",
+        )
+
+    @cached_property
+    def _posteriors(self) -> evaluate.Session:
+        job = evaluate.Job(
+            nets=(), data=self.job.data, folders=self.job.folders, options=self.job.options
+        )
+        return evaluate.Session(job, self.labelled, [self.classes])
+
+    def _ranks(self, progress: Progress) -> dict[str, int]:
+        """Picture -> place of its true class among the classifier's."""
+        if not self.classifier:
+            return {}
+        predictions = self._posteriors.predictions(self.classes, progress)
+        places = metrics.ranks(predictions.posteriors, predictions.labels)
+        return dict(zip(predictions.about.ids, places.tolist(), strict=True))
+
+    def _threshold(self, measurement: Measurement) -> float | None:
+        return self.job.merge_threshold if measurement.view == "dense" else None
+
+    def _sizes(
+        self, ids: Sequence[str], scales: Scales, skipped: dict[str, str]
+    ) -> dict[str, tuple[int, int]]:
+        """Of the pictures that can be decoded and whose boxes lie within them."""
+
+        def size(i: str) -> tuple[int, int] | PictureError:
+            path = self.tested.files[i]
+            try:
+                size = images.decode(path).size
+                for scale in scales:
+                    images.check_fits(path, size, scale)
+                check(self.tested.pictures.boxes[i], size, path)
+            except PictureError as error:
+                return error
+            return size
+
+        sizes = {}
+        for i, found in zip(ids, ahead(size, ids), strict=True):
+            if not isinstance(found, PictureError):
+                sizes[i] = found
+            elif self.forward.on_error == "stop":
+                raise PictureError(f"{found} Use --on-error skip to go on without it.")
+            else:
+                log.warning("skipped: %s", found)
+                skipped[i] = str(found)
+        return sizes
+
+    def _loaded(self, ids: Sequence[str], scales: Scales) -> list[np.ndarray]:
+        return images.load_batch([self.tested.files[i] for i in ids], scales)
+
+    def _of_batch(
+        self,
+        measurement: Measurement,
+        arrays: Mapping[int, np.ndarray],
+        labels: Sequence[int],
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[list[float]]:
+        """The box of each picture of a batch, in its own pixels; of equal shape they are only when
+        rescaled."""
+        seen: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in labels]
+        for scale, array in arrays.items():
+            scores = None
+            if measurement.view == "dense":
+                scores = self._scores(array)
+            for network, scales in zip(measurement.networks, measurement.scales, strict=True):
+                if scale not in scales:
+                    continue
+                boxes, corners = self._told(measurement.view, network, array, labels)
+                for row, label in enumerate(labels):
+                    placed = in_picture(boxes[row], sizes[row], scale, corners)  # [n, 4]
+                    own = scores[row, label] if scores is not None else np.ones(len(placed))
+                    seen[row].append((placed, own))
+        return [self._answer(measurement, one, size) for one, size in zip(seen, sizes, strict=True)]
+
+    def _answer(
+        self,
+        measurement: Measurement,
+        seen: Sequence[tuple[np.ndarray, np.ndarray]],
+        size: tuple[int, int],
+    ) -> list[float]:
+        boxes, scores = (np.concatenate(part) for part in zip(*seen, strict=True))
+        if measurement.view == "dense":
+            boxes, scores = merge(boxes, scores, self.job.merge_threshold)
+            box = boxes[scores.argmax()] if len(boxes) else NOWHERE
+        else:
+            box = boxes.mean(axis=0)
+        return box.clip(0, [*size, *size]).tolist()
+
+    def _told(
+        self, view: str, network: Network, array: np.ndarray, labels: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Boxes [B, n, 4] in pixels of their windows, and the windows' corners [n, 2]."""
+        side = network.backbone.input_size
+        height, width = array.shape[1:3]
+        outputs = self._run(network, array, side if view == "centre" else None)
+        h, w = outputs.shape[2:]
+        by_class = outputs.view(len(outputs), -1, 4, h, w)
+        numbers = labels if by_class.shape[1] > 1 else [0] * len(labels)
+        values = by_class[range(len(labels)), numbers].flatten(2).transpose(1, 2)  # [B, n, 4]
+        if view == "centre":
+            corners = np.array([[(width - side) // 2, (height - side) // 2]])
+        else:
+            upper, left = np.mgrid[:h, :w] * STRIDE
+            corners = np.stack([left.ravel(), upper.ravel()], axis=1)
+        return understood(values.double().numpy(), side), corners
+
+    def _scores(self, array: np.ndarray) -> np.ndarray:
+        """The classifier's posteriors [B, K, n] at each position."""
+        maps = [torch.softmax(self._run(net, array, None), dim=1) for net in self.classifier]
+        return torch.stack(maps).mean(dim=0).flatten(2).numpy()
+
+    @torch.inference_mode()
+    def _run(self, network: Network, array: np.ndarray, side: int | None) -> Tensor:
+        """The output map [B, ..., h, w] float32 of a batch, or of its centre crops."""
+        device = self.forward.resolved_device
+        module = network.output_map.to(device, memory_format=torch.channels_last)
+        if not isinstance(module, DenseVGG):
+            raise NetworkError(f"{network.name}: boxes are told and scored by the VGG nets only.")
+        batch = normalised(array, network.statistics, device)
+        if side is not None:
+            batch = centre(batch, side)
+        with forward_in(device, self.forward.resolved_precision):
+            return module(batch).float().cpu()
+
+
+def _is_hit(box: np.ndarray, true_boxes: np.ndarray) -> bool:
+    return bool((iou(box, true_boxes) > MIN_IOU).any())
+
+
+def _read(path: Path) -> dict[str, list[float]]:
+    """What an interrupted run has left."""
+    with suppress(OSError, ValueError):
+        found = json.loads(path.read_text())
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _write(path: Path, found: Mapping[str, list[float]]) -> None:
+    with new_file(path) as file:
+        file.write(json.dumps(found).encode())

@@ -1,0 +1,187 @@
+"""localise: bounding-box regressors, trained, scored and looked at."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vggfeat.cli.group import Commands, importing, main, set_up_messages
+from vggfeat.cli.ilsvrc import OF_EXTRACTION, show_tables
+from vggfeat.cli.options import (
+    batch_size,
+    cache_dir,
+    data_folder,
+    device,
+    format_,
+    forward_precision,
+    labelled_data,
+    on_error,
+    out,
+    quiet,
+    together,
+)
+from vggfeat.cli.training import pairs, run_training, training_options
+from vggfeat.folders import folders
+from vggfeat.progress import ProgressDisplay
+
+PAPER_REGRESSORS = ("vgg16-256-pcr", "vgg16-384-pcr")
+
+testing_options = together(
+    click.option(
+        "--net",
+        "nets",
+        multiple=True,
+        required=True,
+        metavar="NET",
+        help="Weights of `localise train`, repeatable; `+` uses nets together.",
+    ),
+    click.option(
+        "--classifier",
+        metavar="NET",
+        help="Weights of `pretrain` that name the five classes and score dense boxes; `+` uses nets"
+        " together.",
+    ),
+    labelled_data,
+    click.option(
+        "--merge-threshold",
+        type=float,
+        metavar="T",
+        help="Dense boxes are merged while the distance of their centres over the mean of their"
+        " sides, minus their overlap, is at most T; 0 by default.",
+    ),
+    cache_dir,
+    on_error,
+    device,
+    forward_precision,
+    batch_size,
+    quiet,
+)
+
+
+@main.group(cls=Commands)
+def localise() -> None:
+    """Where the object is: bounding-box regression, the paper's Tables 8 to 10."""
+
+
+@localise.command()
+@click.argument("regressors", nargs=-1, metavar="[REGRESSORS]...")
+@training_options
+def train(regressors: Sequence[str], overrides: Sequence[str], **options: Any) -> None:
+    """Train regressors from the nets of `pretrain`, which must be in the folder of runs.
+
+    REGRESSORS are named after what they start from: vgg16-256-pcr tells a box for each class,
+    vgg16-256-scr one for all; with -fc behind it only the fully connected layers are trained.
+    Without REGRESSORS: the paper's, vgg16-256-pcr and vgg16-384-pcr.
+
+    \b
+    vggfeat localise train --data ILSVRC2012 --gpus 4
+    vggfeat localise train vgg16-256-scr-fc --data ILSVRC2012
+    """
+    set_up_messages(options["quiet"])
+    with importing():
+        from vggfeat.pretraining.box_recipes import box_recipe
+        from vggfeat.pretraining.recipes import overridden
+
+    recipes = [
+        overridden(box_recipe(name), pairs(overrides), one_stage=len(regressors) == 1)
+        for name in regressors or PAPER_REGRESSORS
+    ]
+    run_training(recipes, **options)
+
+
+@localise.command()
+@testing_options
+@click.option(
+    "--views", multiple=True, metavar="VIEW", help="centre (default) or dense. Repeatable."
+)
+@click.option(
+    "--scales",
+    multiple=True,
+    metavar="SCALES",
+    help="As of `vggfeat evaluate`: single (default), multi, 352,384, 256+352,384. Repeatable.",
+)
+@click.option(
+    "--classifier-scales",
+    metavar="SCALES",
+    default="multi",
+    show_default=True,
+    help="At which the five classes are named, densely.",
+)
+@click.option("--limit", type=int, metavar="N", help="At most N pictures a class.")
+@out
+@format_
+def evaluate(out: Path, form: str, **options: Any) -> None:
+    """Localisation error of regressors: the paper's Tables 8 to 10.
+
+    The centre crop is told the class; of the dense boxes of the classifier's five classes the best
+    merged one counts.
+
+    \b
+    vggfeat localise evaluate --net runs/vgg16-384-pcr.safetensors --data ILSVRC2012
+    vggfeat localise evaluate --net runs/vgg16-256-pcr.safetensors+runs/vgg16-384-pcr.safetensors
+                     --views dense --scales 256+352,384 --classifier runs/vgg16-jitter.safetensors
+    """
+    job = _job(options, views=options["views"] or ("centre",), limit=options["limit"])
+    from vggfeat.pretraining.localise import localise
+
+    found = []
+    try:
+        with ProgressDisplay(options["quiet"]) as progress:
+            for record in localise(job, out, progress):
+                found.append(record)
+    finally:
+        if found:
+            show_tables(found, form)
+
+
+@localise.command()
+@testing_options
+@click.option("--view", type=click.Choice(["centre", "dense"]), default="centre", show_default=True)
+@click.option("--scales", metavar="SCALES", default="single", show_default=True)
+@click.option("--count", type=click.IntRange(1), default=24, show_default=True, help="Of pictures.")
+@click.option(
+    "--to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("boxes.png"),
+    show_default=True,
+    help="The sheet.",
+)
+def show(view: str, scales: str, count: int, to: Path, **options: Any) -> None:
+    """Draw true and predicted boxes of test pictures, evenly spread over the classes, to a PNG.
+
+    \b
+    vggfeat localise show --net runs/vgg16-384-pcr.safetensors --data ILSVRC2012 --to boxes.png
+    """
+    job = _job(options | {"scales": (scales,)}, views=(view,))
+    from vggfeat.pretraining.show import show_boxes
+
+    with ProgressDisplay(options["quiet"]) as progress:
+        show_boxes(job, count, to, progress)
+    click.echo(to)
+
+
+def _job(options: dict[str, Any], **more: Any):
+    """The parsed options as what the library takes."""
+    set_up_messages(options["quiet"])
+    with importing():
+        from vggfeat.pretraining.localise import Job
+
+    given = {
+        name: options[name]
+        for name in ("classifier_scales", "merge_threshold")
+        if options.get(name) is not None
+    }
+    return Job(
+        nets=options["nets"],
+        classifier=options["classifier"],
+        data=data_folder(options["data"]),
+        folders=folders(cache_dir=options["cache_dir"]),
+        scales=options["scales"] or ("single",),
+        options={name: options[name] for name in OF_EXTRACTION},
+        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        **given,
+        **more,
+    )
