@@ -146,7 +146,10 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     job.check()
     records.prepare(out, BENCHMARK)
     fusions = load_fusions(job.nets, job.folders, offline=job.offline)
-    tested = open_tested(job.data, [n for networks in fusions for n in networks], job.limit)
+    networks = [network for fused in fusions for network in fused]
+    tested = open_tested(job.data, networks, job.limit)
+    for network in networks:
+        check_classes(network, tested.pictures.classes, job.data)
     grid = [
         Measurement(networks=networks, scales=scales_of(text, networks), view=view)
         for networks in fusions
@@ -201,19 +204,15 @@ def load_fusions(
 
 
 def open_tested(data: Path, networks: Sequence[Network], limit: int | None) -> Tested:
-    """The pictures to test these nets on. Raises DatasetError, or WeightsError at other classes."""
-    trained_on = {
-        str(network.card.training.get("begun_with", {}).get("data")) for network in networks
-        if network.card
-    }  # fmt: skip
+    """The pictures to test these nets on. Raises DatasetError."""
+    cards = [network.card for network in networks if network.card]
+    trained_on = {digest for card in cards for digest in card.trained_on}
     pictures = open_validation(data, trained_on)
     if len(pictures.classes) < max(TOP):
         raise DatasetError(
             f"{data}: has {len(pictures.classes)} classes; the top-5 error needs at least"
             f" {max(TOP)}."
         )
-    for network in networks:
-        check_classes(network, pictures.classes, data)
     for note in pictures.notes:
         log.info("%s: %s", data, note)
     return Tested(pictures=pictures, limit=limit)
@@ -228,7 +227,7 @@ def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
                 f" {len(classes)}. Name a net that was trained on these classes."
             )
         return
-    if "regressor" in network.card.training.get("recipe", {}):
+    if "regressor" in network.card.recipe:
         raise WeightsError(
             f"{network.label}: tells boxes, not classes. `vggfeat localise evaluate` takes it."
         )

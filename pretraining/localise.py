@@ -31,7 +31,14 @@ from torch import Tensor
 from vggfeat import images, metrics, records
 from vggfeat.backbones import Network, parse, split_fusion
 from vggfeat.descriptors import Extraction, Progress, check_scales, forward_in, normalised
-from vggfeat.errors import NetworkError, OptionError, PictureError, UnknownNameError, WeightsError
+from vggfeat.errors import (
+    DatasetError,
+    NetworkError,
+    OptionError,
+    PictureError,
+    UnknownNameError,
+    WeightsError,
+)
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
 from vggfeat.networks import STRIDE, DenseVGG
@@ -120,8 +127,11 @@ def prepared(job: Job) -> tuple["Session", list[Measurement]]:
     job.check()
     fusions = evaluate.load_fusions(job.nets, job.folders)
     classifier = evaluate.load_fusions([job.classifier], job.folders)[0] if job.classifier else []
-    labelled = evaluate.open_tested(job.data, classifier, job.limit)
-    tested = boxed(labelled, [net for networks in fusions for net in networks], classifier)
+    regressors = [network for networks in fusions for network in networks]
+    labelled = evaluate.open_tested(job.data, [*regressors, *classifier], job.limit)
+    for network in classifier:
+        evaluate.check_classes(network, labelled.pictures.classes, job.data)
+    tested = boxed(labelled, regressors, classifier)
     grid = [
         Measurement(networks=networks, scales=scales_of(text, networks), view=view)
         for networks in fusions
@@ -160,7 +170,7 @@ def boxed(
 
 def regressor_of(network: Network) -> tuple[str, str]:
     """How it tells boxes, scr or pcr, and what was tuned. Raises WeightsError if it does not."""
-    recipe = network.card.training.get("recipe", {}) if network.card else {}
+    recipe = network.card.recipe if network.card else {}
     if recipe.get("regressor") not in ("scr", "pcr") or "ceil_mode" in network.name:
         raise WeightsError(
             f"{network.label}: does not tell boxes. `vggfeat localise train` makes nets that do."
@@ -213,10 +223,12 @@ class Session:
         )
 
     def record(self, measurement: Measurement, key: str, progress: Progress) -> Record:
-        ranks = self._ranks(progress)
+        ranks, unranked = self._ranks(progress)
         boxes, skipped, images_per_s = self.boxes(measurement, key, progress)
-        tested = self.tested
-        ids = [i for i in boxes if not self.classifier or i in ranks]
+        tested, skipped = self.tested, unranked | skipped
+        ids = [i for i in boxes if i not in unranked]
+        if not ids:
+            raise DatasetError(f"{self.job.data}: no picture could be read.")
         hits = np.array([_is_hit(boxes[i], tested.pictures.boxes[i]) for i in ids])
         truth = np.array([tested.labels[i] for i in ids])
         misses = {"given_class_error": ~hits}
@@ -279,13 +291,16 @@ class Session:
         found = _read(path)
         num_before, began = len(found), time.monotonic()
         saved = began
-        skipped: dict[str, str] = {}
+        problems: dict[str, PictureError] = {}
         wanted = [i for i in self.tested.files if i not in found]
         scales = measurement.all_scales
-        sizes = self._sizes(wanted, scales, skipped)
+        sizes = self._sizes(wanted, scales, problems)
         try:
             batches = images.plan_batches(sizes, scales, self.forward.batch_size)
-            for ids, arrays in ahead(lambda ids: (ids, self._loaded(ids, scales)), batches):
+            for ids, arrays in ahead(lambda ids: self._loaded(ids, scales, problems), batches):
+                self._stop_if_asked(problems)
+                if not ids:
+                    continue
                 told = self._of_batch(
                     measurement, dict(zip(scales, arrays, strict=True)),
                     [self.tested.labels[i] for i in ids], [sizes[i] for i in ids],
@@ -293,7 +308,7 @@ class Session:
                 found |= dict(zip(ids, told, strict=True))
                 progress(
                     f"boxes of {measurement.networks[0].label}",
-                    len(found) - num_before, len(wanted) - len(skipped),
+                    len(found) - num_before, len(wanted) - len(problems),
                 )  # fmt: skip
                 if time.monotonic() - saved > SAVE_EVERY_S:
                     _write(path, found)
@@ -302,7 +317,10 @@ class Session:
             if len(found) > num_before:
                 _write(path, found)
         num_new, seconds = len(found) - num_before, time.monotonic() - began
+        for problem in problems.values():
+            log.warning("skipped: %s", problem)
         kept = {i: np.array(found[i]) for i in self.tested.files if i in found}
+        skipped = {i: str(problem) for i, problem in problems.items()}
         return kept, skipped, round(num_new / seconds, 2) if num_new else None
 
     @property
@@ -323,46 +341,57 @@ class Session:
         )
         return evaluate.Session(job, self.labelled, [self.classes])
 
-    def _ranks(self, progress: Progress) -> dict[str, int]:
-        """Picture -> place of its true class among the classifier's."""
+    def _ranks(self, progress: Progress) -> tuple[dict[str, int], dict[str, str]]:
+        """Picture -> place of its true class among the classifier's; why some have none."""
         if not self.classifier:
-            return {}
+            return {}, {}
         predictions = self._posteriors.predictions(self.classes, progress)
         places = metrics.ranks(predictions.posteriors, predictions.labels)
-        return dict(zip(predictions.about.ids, places.tolist(), strict=True))
+        about = predictions.about
+        skipped = {i: why for i, why in about.skipped.items() if i in self.tested.files}
+        return dict(zip(about.ids, places.tolist(), strict=True)), skipped
 
     def _threshold(self, measurement: Measurement) -> float | None:
         return self.job.merge_threshold if measurement.view == "dense" else None
 
     def _sizes(
-        self, ids: Sequence[str], scales: Scales, skipped: dict[str, str]
+        self, ids: Sequence[str], scales: Scales, problems: dict[str, PictureError]
     ) -> dict[str, tuple[int, int]]:
-        """Of the pictures that can be decoded and whose boxes lie within them."""
+        """Width and height of the pictures that can be used, as far as their headers tell."""
 
-        def size(i: str) -> tuple[int, int] | PictureError:
+        def size(i: str) -> tuple[int, int] | None:
             path = self.tested.files[i]
             try:
-                size = images.decode(path).size
+                size = images.picture_size(path)
                 for scale in scales:
                     images.check_fits(path, size, scale)
                 check(self.tested.pictures.boxes[i], size, path)
             except PictureError as error:
-                return error
+                problems[i] = error
+                return None
             return size
 
-        sizes = {}
-        for i, found in zip(ids, ahead(size, ids), strict=True):
-            if not isinstance(found, PictureError):
-                sizes[i] = found
-            elif self.forward.on_error == "stop":
-                raise PictureError(f"{found} Use --on-error skip to go on without it.")
-            else:
-                log.warning("skipped: %s", found)
-                skipped[i] = str(found)
-        return sizes
+        sizes = dict(zip(ids, ahead(size, ids), strict=True))
+        self._stop_if_asked(problems)
+        return {i: size for i, size in sizes.items() if size}
 
-    def _loaded(self, ids: Sequence[str], scales: Scales) -> list[np.ndarray]:
-        return images.load_batch([self.tested.files[i] for i in ids], scales)
+    def _loaded(
+        self, ids: Sequence[str], scales: Scales, problems: dict[str, PictureError]
+    ) -> tuple[Sequence[str], list[np.ndarray]]:
+        """Those of the pictures that can be decoded, at each scale [B, h, w, 3]."""
+        arrays = []
+        for i in ids:
+            try:
+                arrays.append(images.load_batch([self.tested.files[i]], scales))
+            except PictureError as error:
+                problems[i] = error
+        kept = [i for i in ids if i not in problems]
+        return kept, [np.concatenate(at_scale) for at_scale in zip(*arrays, strict=True)]
+
+    def _stop_if_asked(self, problems: Mapping[str, PictureError]) -> None:
+        if problems and self.forward.on_error == "stop":
+            first = next(iter(problems.values()))
+            raise PictureError(f"{first} Use --on-error skip to go on without it.")
 
     def _of_batch(
         self,
@@ -445,10 +474,9 @@ def _is_hit(box: np.ndarray, true_boxes: np.ndarray) -> bool:
 
 def _read(path: Path) -> dict[str, list[float]]:
     """What an interrupted run has left."""
-    with suppress(OSError, ValueError):
-        found = json.loads(path.read_text())
-        if isinstance(found, dict):
-            return found
+    with suppress(OSError, ValueError, AttributeError):
+        found = json.loads(path.read_text()).items()
+        return {i: box for i, box in found if isinstance(box, list) and len(box) == 4}
     return {}
 
 

@@ -20,8 +20,7 @@ Scales = tuple[int, ...]
 
 def training_scale(network: Network) -> tuple[int, int] | None:
     """The range of S that a net was trained at, as its card says; None if it does not."""
-    recipe = network.card.training.get("recipe") if network.card else None
-    found = recipe.get("scales") if isinstance(recipe, dict) else None
+    found = network.card.recipe.get("scales") if network.card else None
     if isinstance(found, list) and len(found) == 2 and all(type(s) is int for s in found):
         return found[0], found[1]
     return None

@@ -169,6 +169,9 @@ class _Runs:
                 f"{job.out}: cannot be made ({error.strerror}). Choose another --out."
             ) from error
         self.digest = world.from_leader(pictures.digest if world.leads else "")
+        self.labelled_digest = self.digest
+        if labelled is not pictures:
+            self.labelled_digest = world.from_leader(labelled.digest if world.leads else "")
         self.colours = self._colours(labelled)
 
     def stage(self, recipe: Recipe, report: Callable[[Status], None]) -> Stage:
@@ -245,9 +248,7 @@ class _Runs:
         """
         if self.job.colours is not None:
             return Colours.from_json(_json(self.job.colours), str(self.job.colours))
-        path, digest = self.job.out / COLOURS, self.digest
-        if labelled is not self.pictures:
-            digest = self.world.from_leader(labelled.digest if self.world.leads else "")
+        path, digest = self.job.out / COLOURS, self.labelled_digest
         if path.exists() and _json(path).get("data") != digest:
             raise TrainingError(
                 f"{path}: is of other pictures than {self.job.data}. Choose another --out; or"
@@ -311,6 +312,7 @@ class _Exporter:
             "begun_with": self.begun_with,
             "data": {
                 "digest": self.runs.digest,
+                "labelled": self.runs.labelled_digest,
                 "classes": len(pictures.classes),
                 "train": len(pictures.train),
                 "validation": len(pictures.validation),

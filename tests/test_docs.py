@@ -23,16 +23,20 @@ README = (ROOT / "README.md").read_text()
 PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocols.md",
-         "docs/pretraining.md", "results/README.md")  # fmt: skip
+         "docs/pretraining.md", "docs/ilsvrc.md", "results/README.md")  # fmt: skip
 DOCUMENTS = [ROOT / name for name in NAMES]
 
 
-DATASETS = main.commands["datasets"].commands
+SUBCOMMANDS = {
+    f"{group} {name}": command
+    for group in ("datasets", "localise")
+    for name, command in main.commands[group].commands.items()
+}
 RESULTS = ROOT / "results"
 RUNS = RESULTS / "pretraining" / "runs"
 
 
-@pytest.mark.parametrize("name", [*main.commands, *(f"datasets {name}" for name in DATASETS)])
+@pytest.mark.parametrize("name", [*main.commands, *SUBCOMMANDS])
 def test_every_command_is_in_the_readme(name):
     assert f"`vggfeat {name}" in README
 
@@ -44,7 +48,7 @@ def test_every_benchmark_of_the_paper_is_in_the_readme():
 
 def test_every_option_the_documents_name_exists():
     known = {"--help", "--limit", "--nproc-per-node", "--max-restarts"}  # the last are torchrun's
-    commands = [*main.commands.values(), *DATASETS.values()]
+    commands = [*main.commands.values(), *SUBCOMMANDS.values()]
     for command in commands:
         for option in command.params:
             known.update(option.opts, option.secondary_opts)

@@ -32,6 +32,19 @@ class Card:
     std: tuple[float, float, float]
     training: dict[str, Any]
 
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe it was trained by; empty if the card has none."""
+        found = self.training.get("recipe")
+        return found if isinstance(found, dict) else {}
+
+    @property
+    def trained_on(self) -> set[str]:
+        """Digests of the pictures it was trained on, and of the folder's that they are some of."""
+        data = self.training.get("data")
+        found = (data.get("digest"), data.get("labelled")) if isinstance(data, dict) else ()
+        return {digest for digest in found if isinstance(digest, str)}
+
     def to_json(self) -> dict[str, Any]:
         return {"schema_version": SCHEMA_VERSION, **asdict(self)}
 
