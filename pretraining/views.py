@@ -21,6 +21,8 @@ GRID = 5  # crops a side
 
 
 class _Posterior(Reading):
+    name = "posterior"
+
     @property
     def dim(self) -> int:
         return self.network.num_outputs

@@ -95,6 +95,8 @@ class Extracted:
 class Reading(ABC):
     """A kind of vector [D] that a net gives for each picture and scale."""
 
+    name = "descriptor"  # what people are told of
+
     def __init__(self, network: Network):
         self.network = network
 
@@ -251,7 +253,7 @@ def extract(
                     f" {max(options.scales)}. Try --batch-size 1, or smaller scales."
                 ) from error
             raise
-    log.info("%s: %d new descriptors in %s", network.label, run.num_new, path)
+    log.info("%s: %d new %ss in %s", network.label, run.num_new, kind.name, path)
     seconds = time.monotonic() - started
     return Extracted(path, run.num_new, seconds, run.skipped, dict(run.scale_seconds))
 
@@ -369,7 +371,7 @@ class _Run:
         unsound = np.flatnonzero(~np.isfinite(stored).all(axis=(1, 2)))
         if len(unsound):
             raise NetworkError(
-                f"{self.label}: the descriptor of {ids[unsound[0]]} is not finite as"
+                f"{self.label}: the {self.reading.name} of {ids[unsound[0]]} is not finite as"
                 f" {self.options.dtype}. Check the weights, or use --dtype float32 and"
                 " --precision fp32."
             )
