@@ -187,11 +187,8 @@ def extraction_of(job: Job, name: str) -> Extraction:
 
 def made(measurement: Measurement) -> Record | None:
     """The record, if it is there and as complete as is asked for now. Raises RecordError."""
-    if not measurement.path.is_file():
-        return None
-    record = records.read(measurement.path)
     may_skip = measurement.settings.extraction.on_error == "skip"
-    return record if may_skip or not record.skipped else None
+    return records.made(measurement.path, may_skip=may_skip)
 
 
 def _loaded(

@@ -124,12 +124,6 @@ class Measurement:
     view: str
 
     @property
-    def label(self) -> str:
-        nets = "+".join(network.label for network in self.networks)
-        scales = "+".join(",".join(map(str, one)) for one in dict.fromkeys(self.scales))
-        return f"{nets}, {scales}, {self.view}"
-
-    @property
     def parts(self) -> Iterator[tuple[Network, Scales, str]]:
         """The posteriors that it is the mean of: net, scales, reading."""
         for network, scales in zip(self.networks, self.scales, strict=True):
@@ -159,21 +153,22 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     for measurement in grid:
         _check_scales(measurement)
     session = Session(job, tested, grid)
-    for measurement in grid:
-        key = session.key(measurement)
+    # However it is asked for, a measurement is made and shown once.
+    for key, measurement in {session.key(one): one for one in grid}.items():
         net = "+".join(network.name for network in measurement.networks)
         path = records.path_of(out, BENCHMARK, net, key)
-        if path.is_file():
+        target = job.save and job.save / path.with_suffix(".safetensors").name
+        record = records.made(path, may_skip=session.may_skip)
+        if record:
             log.info("measured already: %s (move it away to measure again)", path)
-            yield records.read(path)
-            continue
-        predictions = session.predictions(measurement, progress)
-        if job.save is not None:
-            target = job.save / path.with_suffix(".safetensors").name
-            write(target, predictions)
-            log.info("wrote %s", target)
-        record = _record(predictions, key, session.device, job.command)
-        log.info("wrote %s", records.write(record, out))
+        if not record or (target and not target.exists()):
+            predictions = session.predictions(measurement, progress)
+            if target:
+                write(target, predictions)
+                log.info("wrote %s", target)
+            if not record:
+                record = _record(predictions, key, session.device, job.command)
+                log.info("wrote %s", records.write(record, out))
         yield record
 
 
@@ -261,6 +256,10 @@ class Session:
     @property
     def device(self) -> str:
         return self.options("dense", (1,)).resolved_device
+
+    @property
+    def may_skip(self) -> bool:
+        return self.options("dense", (1,)).on_error == "skip"
 
     def key(self, measurement: Measurement) -> str:
         return records.key_of(

@@ -109,16 +109,15 @@ def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     """
     records.prepare(out, BENCHMARK)
     session, grid = prepared(job)
-    for measurement in grid:
-        key = session.key(measurement)
+    for key, measurement in {session.key(one): one for one in grid}.items():
         net = "+".join(network.name for network in measurement.networks)
         path = records.path_of(out, BENCHMARK, net, key)
-        if path.is_file():
+        record = records.made(path, may_skip=session.forward.on_error == "skip")
+        if record:
             log.info("measured already: %s (move it away to measure again)", path)
-            yield records.read(path)
-            continue
-        record = session.record(measurement, key, progress)
-        log.info("wrote %s", records.write(record, out))
+        else:
+            record = session.record(measurement, key, progress)
+            log.info("wrote %s", records.write(record, out))
         yield record
 
 

@@ -25,7 +25,7 @@ LAYERS = [
      "pretraining.launch", "pretraining.plot", "pretraining.table", "pretraining.demo"],
     ["pretraining.views", "pretraining.scales", "pretraining.predictions", "pretraining.evaluate",
      "pretraining.merging", "pretraining.localise", "pretraining.sheets", "pretraining.show",
-     "pretraining.paper_rows", "pretraining.paper_tables"],
+     "pretraining.paper_rows", "pretraining.paper_tables", "pretraining.grid"],
     ["benchmarks.options", "benchmarks.evaluation", "benchmarks.single_label",
      "benchmarks.multi_label", "benchmarks.leaks", "benchmarks.submission", "benchmarks.protocol"],
     ["benchmarks.class_folders", "benchmarks.caltech", "benchmarks.devkit", "benchmarks.voc",

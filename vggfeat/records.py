@@ -135,6 +135,17 @@ def read(path: Path) -> Record:
     return record
 
 
+def made(path: Path, *, may_skip: bool) -> Record | None:
+    """The record at this path, if it is there and as complete as is asked for now.
+
+    Without may_skip one that had to leave out pictures is to be made again. Raises RecordError.
+    """
+    if not path.is_file():
+        return None
+    record = read(path)
+    return record if may_skip or not record.skipped else None
+
+
 def read_all(folder: Path) -> list[Record]:
     """Every record under a results folder: by benchmark, number of nets, nets and time."""
     if not folder.is_dir():

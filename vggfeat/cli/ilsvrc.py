@@ -150,3 +150,12 @@ def show_tables(found: Sequence, form: str) -> None:
     from vggfeat.pretraining.paper_tables import render_ilsvrc
 
     click.echo(render_ilsvrc(found, form), nl=False)
+
+
+def show_grid(found: Sequence, form: str) -> None:
+    """Print a line for each net and its scales, a column for each view."""
+    if form not in ("table", "md", "latex"):
+        raise click.UsageError(f"--sweep with --ilsvrc has no format {form}; leave out --sweep.")
+    from vggfeat.pretraining.grid import render_grid
+
+    click.echo(render_grid(found, form), nl=False)

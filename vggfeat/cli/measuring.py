@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from vggfeat.cli.group import importing, main, set_up_messages
-from vggfeat.cli.ilsvrc import show_tables
+from vggfeat.cli.ilsvrc import show_grid, show_tables
 from vggfeat.cli.options import (
     FOLDER,
     Names,
@@ -130,7 +130,12 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
 @main.command()
 @out
 @format_
-@click.option("--sweep", is_flag=True, help="A line for each setting, as `bench --sweep` prints.")
+@click.option(
+    "--sweep",
+    is_flag=True,
+    help="A line for each setting, as `bench --sweep` prints; with --ilsvrc a line for each net and"
+    " scales.",
+)
 @click.option(
     "--runs", type=FOLDER, help="Instead, the records of training in this folder of `pretrain`."
 )
@@ -155,7 +160,9 @@ def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) ->
             f"{out}: holds no such records. `vggfeat {maker}` makes them; {other} --ilsvrc others"
             " are shown."
         )
-    if ilsvrc:
+    if ilsvrc and sweep:
+        show_grid(found, form)
+    elif ilsvrc:
         show_tables(found, form)
     else:
         _show(found, form, sweep=sweep)
