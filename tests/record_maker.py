@@ -1,4 +1,4 @@
-"""A record as a measurement by the paper's protocol would leave it, to be varied by tests."""
+"""Records as measurements by the paper's protocol would leave them, to be varied by tests."""
 
 from dataclasses import replace
 
@@ -43,3 +43,30 @@ def make_record(**changes) -> Record:
         time="2026-01-01T00:00:00+00:00",
     )
     return replace(record, **changes)
+
+
+def net(name="vgg16", s="256", scales=(256,), **changes):
+    """What a record on ILSVRC says of a net."""
+    weights = f"{name.partition(':')[0]}-{s}.safetensors"
+    return {
+        "name": name, "weights": weights, "weights_sha256": "ab", "train_scale": s,
+        "scales": list(scales), "images_per_s": {},
+    } | changes  # fmt: skip
+
+
+def errors(**values):
+    return {
+        name: {"value": value, "spread": None, "per_split": [value], "per_class": {}}
+        for name, value in values.items()
+    }
+
+
+def classified(*nets, view="dense", top1=0.267, top5=0.086, protocol=(), **changes):
+    """A record of `evaluate`."""
+    ilsvrc = {"version": 1, "view": view, "classes": 1000, "images": 50_000, "set": "val"}
+    values = {
+        "benchmark": "ilsvrc_classification", "title": "ILSVRC-2012", "nets": list(nets or [net()]),
+        "protocol": ilsvrc | dict(protocol), "metric": "top1_error",
+        "metrics": errors(top1_error=top1, top5_error=top5),
+    }  # fmt: skip
+    return make_record(**values | changes)

@@ -5,7 +5,7 @@ import io
 from collections import Counter
 
 import pytest
-from record_maker import make_record
+from record_maker import classified, errors, make_record, net
 
 from vggfeat.comparison import read_published
 from vggfeat.errors import RecordError
@@ -19,31 +19,6 @@ SUBMISSION = [
     ("vgg16_1x1", "256", LOW), ("vgg16_1x1", "384", HIGH),
     ("vgg19", "256", LOW), ("vgg19", "384", HIGH),
 ]  # fmt: skip
-
-
-def net(name="vgg16", s="256", scales=(256,), **changes):
-    weights = f"{name.partition(':')[0]}-{s}.safetensors"
-    return {
-        "name": name, "weights": weights, "weights_sha256": "ab", "train_scale": s,
-        "scales": list(scales), "images_per_s": {},
-    } | changes  # fmt: skip
-
-
-def errors(**values):
-    return {
-        name: {"value": value, "spread": None, "per_split": [value], "per_class": {}}
-        for name, value in values.items()
-    }
-
-
-def classified(*nets, view="dense", top1=0.267, top5=0.086, protocol=(), **changes):
-    ilsvrc = {"version": 1, "view": view, "classes": 1000, "images": 50_000, "set": "val"}
-    values = {
-        "benchmark": "ilsvrc_classification", "title": "ILSVRC-2012", "nets": list(nets or [net()]),
-        "protocol": ilsvrc | dict(protocol), "metric": "top1_error",
-        "metrics": errors(top1_error=top1, top5_error=top5),
-    }  # fmt: skip
-    return make_record(**values | changes)
 
 
 def localised(*nets, view="dense", top5=0.29, given=0.33, **changes):
