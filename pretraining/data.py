@@ -108,6 +108,8 @@ def open_validation(root: Path, trained_on: Collection[str] = ()) -> Pictures:
         return replace(pictures, train=())
     else:
         classes, labelled = _class_folders(root, root)
+        if trained_on:
+            notes = ("all pictures are tested: no net was trained on this folder as it is now",)
     return Pictures(root, classes, (), labelled, notes)
 
 
@@ -125,6 +127,7 @@ def _class_folders(root: Path, folder: Path) -> tuple[tuple[str, ...], list[Labe
     by_class = {}
     for item in sorted(folder.iterdir()):
         if item.is_dir() and not item.name.startswith("."):
+            _check_utf8(item.name, folder)
             inner = item / "images"  # Tiny ImageNet's
             by_class[item.name] = _pictures(root, inner if inner.is_dir() else item)
     by_class = {name: paths for name, paths in by_class.items() if paths}
@@ -150,13 +153,13 @@ def _pictures(root: Path, folder: Path) -> list[str]:
             and not entry.is_dir()
         )
     for name in names:
-        if not _is_utf8(name):
-            raise DatasetError(f"{folder}: {name!r} is not UTF-8. Rename the file.")
+        _check_utf8(name, folder)
     return [prefix + name for name in names]
 
 
-def _is_utf8(name: str) -> bool:
-    return not any("\ud800" <= character <= "\udfff" for character in name)
+def _check_utf8(name: str, folder: Path) -> None:
+    if any("\ud800" <= character <= "\udfff" for character in name):
+        raise DatasetError(f"{folder}: {name!r} is not UTF-8. Rename it.")
 
 
 def _held_out(root: Path, folder: Path, notes: tuple[str, ...]) -> Pictures:

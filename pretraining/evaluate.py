@@ -7,6 +7,7 @@ grid costs what its largest parts cost, and an interrupted run goes on from wher
 Shapes: N pictures, S scales, K classes.
 """
 
+import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -34,7 +35,6 @@ from vggfeat.pretraining.scales import Scales, as_text, scales_of, training_scal
 from vggfeat.pretraining.views import GRID, READINGS, VIEWS
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
-from vggfeat.weights import checkpoint
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +96,13 @@ class Tested:
 
     @cached_property
     def dataset(self) -> str:
-        """What feature files call it; another list of pictures has another name."""
-        return f"{self.name}-{self.pictures.digest[:12]}"
+        """What feature files call it; another list of pictures has another name.
+
+        Sizes of files are not in it: the feature file knows them, and a picture that is put right
+        is the only one to be extracted again.
+        """
+        paths = "\n".join(path for path, _ in self.pictures.validation)
+        return f"{self.name}-{hashlib.sha256(paths.encode()).hexdigest()[:12]}"
 
     @cached_property
     def digest(self) -> str:
@@ -174,16 +179,18 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
 
 def evaluate_files(paths: Sequence[Path], out: Path, command: str) -> Iterator[Record]:
     """The record of each file of predictions, and of the mean of all."""
-    digests = [checkpoint.sha256_of(path) for path in paths]
-    together = [[n] for n in range(len(paths))]
-    if len(paths) > 1:
-        together.append(list(range(len(paths))))
-    for numbers in together:
-        predictions = fuse([paths[n] for n in numbers])
-        key = records.key_of({"benchmark": BENCHMARK, "files": [digests[n] for n in numbers]})
+    whole = fuse(paths)  # what does not belong together is refused before anything is written
+    for part in [[path] for path in paths] + ([paths] if len(paths) > 1 else []):
+        predictions = whole if len(part) == len(paths) else fuse(part)
+        key = records.key_of({"benchmark": BENCHMARK, "files": [_sha256_of(path) for path in part]})
         record = _record(predictions, key, None, command)
         log.info("wrote %s", records.write(record, out))
         yield record
+
+
+def _sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_fusions(
@@ -213,8 +220,22 @@ def open_tested(data: Path, networks: Sequence[Network], limit: int | None) -> T
     return Tested(pictures=pictures, limit=limit)
 
 
+def check_tells_classes(network: Network) -> None:
+    """Raise WeightsError if the net tells something else, or other classes than its card names."""
+    if network.card and network.card.recipe.get("regressor") is not None:
+        raise WeightsError(
+            f"{network.label}: tells boxes, not classes. `vggfeat localise evaluate` takes it."
+        )
+    if network.card and len(network.card.classes) != network.num_outputs:
+        raise WeightsError(
+            f"{network.label}: its card names {len(network.card.classes)} classes, and its last"
+            f" layer has {network.num_outputs} outputs. Export it again."
+        )
+
+
 def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
     """Raise WeightsError unless the net has these classes in this order."""
+    check_tells_classes(network)
     if network.card is None:
         if network.num_outputs != len(classes):
             raise WeightsError(
@@ -222,10 +243,6 @@ def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
                 f" {len(classes)}. Name a net that was trained on these classes."
             )
         return
-    if "regressor" in network.card.recipe:
-        raise WeightsError(
-            f"{network.label}: tells boxes, not classes. `vggfeat localise evaluate` takes it."
-        )
     if network.card.classes == tuple(classes):
         return
     if len(network.card.classes) != len(classes):
@@ -248,6 +265,7 @@ class Session:
         self.scales: dict[tuple[str, str, str], set[int]] = {}
         for network, scales, reading in (part for one in grid for part in one.parts):
             self.scales.setdefault(_key(network, reading), set()).update(scales)
+        self.done: dict[tuple[str, str, str], Extracted] = {}
         self.seconds: dict[tuple[str, str, str, int], float] = {}  # of a picture
 
     def options(self, reading: str, scales: Sequence[int]) -> Extraction:
@@ -302,8 +320,11 @@ class Session:
         return Predictions(about, total / len(extracted), truth)
 
     def _extracted(self, network: Network, reading: str, progress: Progress) -> Extracted:
-        scales = sorted(self.scales[_key(network, reading)])
-        done = extract(
+        key = _key(network, reading)
+        if key in self.done:
+            return self.done[key]
+        scales = sorted(self.scales[key])
+        done = self.done[key] = extract(
             self.tested.dataset,
             self.tested.files,
             network,
@@ -314,7 +335,7 @@ class Session:
         )
         for scale, seconds in done.scale_seconds.items():
             if done.num_new:
-                self.seconds[*_key(network, reading), scale] = seconds / done.num_new
+                self.seconds[*key, scale] = seconds / done.num_new
         return done
 
     def _conditions(self, network: Network, scales: Scales, reading: str) -> store.Conditions:

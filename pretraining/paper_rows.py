@@ -105,6 +105,9 @@ def _measured_row(record: Record) -> Row:
     values = {name: round(100 * one["value"], 4) for name, one in record.metrics.items()}
     if missing := _needed(record) - values.keys():
         raise KeyError(min(missing))
+    for net in record.nets:  # tables are sorted by them
+        for scale in (*str(net["train_scale"] or "").split("-"), *net["scales"]):
+            int(scale or 0)
     return Row(
         networks=tuple(net["name"] for net in record.nets),
         train_scales=tuple(str(net["train_scale"] or "") for net in record.nets),

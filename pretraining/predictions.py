@@ -5,6 +5,7 @@ holds as JSON the pictures' ids, the classes, and what was measured.
 """
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from safetensors.numpy import save
 
 from vggfeat.errors import DatasetError
 from vggfeat.files import new_file
+from vggfeat.pretraining.views import VIEWS
 
 SCHEMA_VERSION = 1
 KEY = "vggfeat_predictions"
@@ -74,29 +76,38 @@ def read(path: Path) -> Predictions:
             posteriors = file.get_tensor("posteriors").astype(np.float32)
             labels = file.get_tensor("labels")
         about = json.loads(text)
+        if not isinstance(about, dict):
+            raise ValueError("what it says of itself cannot be understood")
         version = about.pop("schema_version")
         if version != SCHEMA_VERSION:
             raise ValueError(f"schema version {version}, not {SCHEMA_VERSION}")
         predictions = Predictions(About(**about), posteriors, labels)
         _check(predictions)
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise DatasetError(f"{path}: not a whole file of predictions ({error}).") from error
     return predictions
 
 
 def fuse(paths: Sequence[Path]) -> Predictions:
-    """The mean of the posteriors of several files, each counted alike.
+    """The mean of the posteriors of several files, each net of each file counted alike.
 
     Pictures that are not in all of them are left out. Raises DatasetError unless all are of the
     same pictures and classes.
     """
     parts = [read(path) for path in paths]
     first = parts[0].about
+    seen: set[tuple[str, str]] = set()
     for path, one in zip(paths, parts, strict=True):
         if (one.about.data, one.about.classes) != (first.data, first.classes):
             raise DatasetError(f"{path}: is not of the same pictures and classes as {paths[0]}.")
+        its = {(one.about.view, _identity(net)) for net in one.about.nets}
+        if its & seen:
+            raise DatasetError(f"{path}: is of a net and scales that are there. Name each once.")
+        seen |= its
     rows = [{i: row for row, i in enumerate(one.about.ids)} for one in parts]
     ids = [i for i in first.ids if all(i in of_one for of_one in rows)]
+    if not ids:
+        raise DatasetError(f"no picture is in all of {', '.join(map(str, paths))}.")
     posteriors = [
         one.posteriors[[of_one[i] for i in ids]] for one, of_one in zip(parts, rows, strict=True)
     ]
@@ -108,9 +119,9 @@ def fuse(paths: Sequence[Path]) -> Predictions:
         nets=_each_once([net for one in parts for net in one.about.nets]),
         notes=list(dict.fromkeys(note for one in parts for note in one.about.notes)),
     )
-    return Predictions(
-        about, np.mean(posteriors, axis=0), parts[0].labels[[rows[0][i] for i in ids]]
-    )
+    # A file of two nets holds their mean.
+    mean = np.average(posteriors, axis=0, weights=[len(one.about.nets) for one in parts])
+    return Predictions(about, mean, parts[0].labels[[rows[0][i] for i in ids]])
 
 
 def _together(parts: Sequence[About]) -> str:
@@ -148,14 +159,47 @@ def _identity(net: dict[str, Any]) -> str:
 def _check(predictions: Predictions) -> None:
     about, (num_pictures, num_classes) = predictions.about, predictions.posteriors.shape
     labels = predictions.labels
-    if len(about.ids) != num_pictures or len(labels) != num_pictures:
+    if not _is_sound(about):
+        raise ValueError("what it says of itself cannot be understood")
+    if len(about.ids) != num_pictures or len(labels) != num_pictures or not num_pictures:
         raise ValueError("its pictures and posteriors are not of the same number")
     if len(about.classes) != num_classes or num_classes < 5:
         raise ValueError("its classes and posteriors are not of the same number")
     if not np.isfinite(predictions.posteriors).all():
         raise ValueError("a posterior is not finite")
-    if len(labels) and not (0 <= labels.min() and labels.max() < num_classes):
+    if not (0 <= labels.min() and labels.max() < num_classes):
         raise ValueError("a label is no class")
-    if not all(isinstance(net, dict) and {"name", "weights", "scales"} <= net.keys()
-               for net in about.nets):  # fmt: skip
+    if not (about.nets and all(_is_net(net) for net in about.nets)):
         raise ValueError("its nets cannot be understood")
+
+
+def _is_sound(about: About) -> bool:
+    """Whether the facts are of the kinds that records and tables rely on."""
+    return (
+        all(map(_is_texts, (about.classes, about.ids, about.notes)))
+        and len(set(about.ids)) == len(about.ids)
+        and isinstance(about.skipped, dict)
+        and isinstance(about.title, str)
+        and isinstance(about.data, str)
+        and isinstance(about.limited, bool)
+        and about.view in VIEWS
+    )
+
+
+def _is_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _is_net(net: Any) -> bool:
+    if not isinstance(net, dict) or not {"name", "weights", "train_scale", "scales"} <= net.keys():
+        return False
+    scales, rates, train_scale = net["scales"], net.get("images_per_s", {}), net["train_scale"]
+    return (
+        _is_texts([net["name"], net["weights"]])
+        and isinstance(scales, list)
+        and bool(scales)
+        and all(type(scale) is int for scale in scales)
+        and (train_scale is None or re.fullmatch(r"\d+(-\d+)?", train_scale) is not None)
+        and isinstance(rates, dict)
+        and all(type(rate) in (int, float) and rate > 0 for rate in rates.values())
+    )

@@ -17,7 +17,7 @@ from vggfeat.folders import Folders
 from vggfeat.networks import DenseVGG
 from vggfeat.pretraining import localise
 from vggfeat.pretraining.boxes import MIN_IOU, iou
-from vggfeat.pretraining.evaluate import load_fusions
+from vggfeat.pretraining.evaluate import check_tells_classes, load_fusions
 from vggfeat.pretraining.scales import scales_of
 from vggfeat.pretraining.sheets import Cell, ScoreMap, box_sheet, score_map_sheet
 
@@ -31,18 +31,23 @@ def show_score_maps(
     out: Path,
     places: Folders,
     options: Mapping[str, Any],
+    *,
+    offline: bool = False,
 ) -> Iterator[Path]:
     """Draw the likeliest classes of each net at all scales over a picture, to PNGs in `out`.
 
     options are those of Extraction. Raises VggfeatError.
     """
-    for number, networks in enumerate(load_fusions(nets, places)):
-        for network in networks:
-            at = dict.fromkeys(q for text in scales for q in scales_of(text, [network])[0])
+    number = 0
+    for networks in load_fusions(nets, places, offline=offline):
+        lists = [scales_of(text, networks) for text in scales]
+        for place, network in enumerate(networks):
+            at = dict.fromkeys(scale for one in lists for scale in one[place])
             sheet = score_map_sheet(
                 images.decode(picture), list(_maps(network, picture, tuple(at), options))
             )
-            path = out / f"{picture.stem}-{number + 1}-{network.slug}.png"
+            number += 1  # two nets of a fusion may be of one name
+            path = out / f"{picture.stem}-{number}-{network.slug}.png"
             with new_file(path) as file:
                 sheet.save(file, format="png")
             yield path
@@ -81,6 +86,7 @@ def _maps(
     network: Network, picture: Path, scales: tuple[int, ...], options: Mapping[str, Any]
 ) -> Iterator[ScoreMap]:
     extraction = Extraction(scales=scales, **options)
+    check_tells_classes(network)
     check_scales(network, extraction)
     module = network.output_map
     if not isinstance(module, DenseVGG) or "ceil_mode" in network.name:

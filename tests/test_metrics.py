@@ -109,3 +109,34 @@ def test_scores_that_are_not_numbers_are_refused():
         metrics.average_precisions([1, -1], [0.5, math.nan])
     with pytest.raises(ValueError, match="equally long"):
         metrics.average_precisions([1, -1], [0.5])
+
+
+def naive_rank(scores, truth):
+    """Classes in the order of their scores, of equal ones the first class first."""
+    ranked = sorted(range(len(scores)), key=lambda k: (-scores[k], k))
+    return ranked.index(truth)
+
+
+def test_ranks_are_those_of_a_sorted_list_on_random_scores_with_ties():
+    random = np.random.default_rng(0)
+    for num_values in (2, 5, 1000):
+        scores = random.integers(0, num_values, (200, 8)) / 7
+        truth = random.integers(0, 8, 200)
+        expected = [naive_rank(s, t) for s, t in zip(scores.tolist(), truth, strict=True)]
+        assert metrics.ranks(scores, truth).tolist() == expected
+
+
+def test_where_all_scores_are_equal_the_first_five_classes_are_the_top_five():
+    ranks = metrics.ranks(np.zeros((8, 8)), np.arange(8))
+    assert ranks.tolist() == list(range(8)) and (ranks < 5).sum() == 5
+
+
+def test_ranks_of_infinite_scores_and_of_none():
+    scores = np.array([[math.inf, math.inf, -math.inf, 0]])
+    assert [metrics.ranks(scores, np.array([k]))[0] for k in range(4)] == [0, 1, 3, 2]
+    assert metrics.ranks(np.zeros((0, 5)), np.zeros(0, int)).shape == (0,)
+
+
+def test_ranks_refuse_what_is_no_number():
+    with pytest.raises(ValueError, match="NaN"):
+        metrics.ranks(np.array([[0.0, math.nan]]), np.array([0]))

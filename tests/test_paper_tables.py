@@ -417,6 +417,8 @@ def test_latex_has_a_table_each():
     "record",
     [
         classified(nets=[{"name": "vgg16", "weights": "w"}]),
+        classified(net(train_scale="big")),
+        classified(net(scales=["big"])),
         classified(protocol={"view": "sideways"}),
         classified(metrics=errors(top1_error=0.3)),
         localised(view="centre", metrics=errors(top5_error=0.3)),

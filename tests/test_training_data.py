@@ -1,12 +1,14 @@
 """Folders of labelled pictures in the layouts that people have them in."""
 
+import shutil
+
 import numpy as np
 import pytest
 from conftest import write_picture
 from scipy.io import savemat
 
 from vggfeat.errors import DatasetError
-from vggfeat.pretraining.data import open_pictures
+from vggfeat.pretraining.data import open_pictures, open_validation
 
 # wnids in the order of ILSVRC2012_ID, which is not that of their names; the last is no leaf.
 SYNSETS = [("n03", 0), ("n01", 0), ("n02", 0), ("n00", 3)]
@@ -158,6 +160,8 @@ def test_without_a_validation_set_training_pictures_are_held_out(tmp_path):
         (lambda root: write_picture(root / "train/a/1.jpg"), "train: needs at least two class"),
         (lambda root: (write_train(root), (root / "val/n01").mkdir(parents=True)), "val: needs at"),
         (lambda root: (write_train(root), (root / "train/n01/\udcff.jpg").touch()), "not UTF-8"),
+        (lambda root: (write_train(root), write_picture(root / "train/n\udcff/a.jpg")),
+         "'n.*udcff' is not UTF-8. Rename it"),
         (lambda root: (write_train(root), write_picture(root / "val/n98/a.jpg"),
                        write_picture(root / "val/n99/a.jpg")), "no picture of the 3 classes"),
         (lambda root: [write_picture(root / f"{n}/a.jpg") for n in "ab"], "has one picture"),
@@ -180,6 +184,129 @@ def test_the_digest_is_that_of_names_classes_and_sizes(tmp_path):
     assert open_pictures(tmp_path).digest != before
 
 
+# What nets are tested on.
+
+
+def test_where_there_is_a_training_set_nets_are_tested_on_what_it_validates_on(tmp_path):
+    write_train(tmp_path, names=("n01", "n03"))
+    write_flat(tmp_path)
+    trained, tested = open_pictures(tmp_path), open_validation(tmp_path)
+    assert tested.validation == trained.validation and tested.classes == trained.classes
+    assert not tested.train
+    # Without val, pictures were held out.
+    other = tmp_path / "other"
+    write_train(other)
+    assert open_validation(other).validation == open_pictures(other).validation
+
+
+def test_a_validation_set_in_class_folders_is_enough_to_test_on(tmp_path):
+    for name in ("n02", "n01", "n03"):
+        write_picture(tmp_path / "val" / name / "a.JPEG")
+    tested = open_validation(tmp_path)
+    assert tested.classes == ("n01", "n02", "n03") and not tested.train
+    assert tested.validation == [(f"val/n0{k + 1}/a.JPEG", k) for k in range(3)]
+
+
+def test_a_flat_validation_set_and_the_devkit_are_enough_to_test_on(tmp_path):
+    """The classes are the devkit's leaves in the order of their wnids, not of their IDs."""
+    write_flat(tmp_path)
+    tested = open_validation(tmp_path)
+    assert tested.classes == ("n01", "n02", "n03")
+    names = [tested.classes[number] for _, number in tested.validation]
+    assert names == ["n03", "n02", "n01", "n01", "n03"]
+    assert tested.notes == ()
+    # A class that no picture is of remains one, or all numbers after it would be others.
+    write_flat(tmp_path / "few", ids=(2, 2, 2, 2, 2))
+    assert open_validation(tmp_path / "few").classes == ("n01", "n02", "n03")
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (dict(devkit=False), "has no class folders. Put the devkit's folder at"),
+        (dict(ids=(1, 2, 3)), "holds 5 pictures, .* has 3 lines"),
+        (dict(ids=(1, 2, "x", 2, 1)), "'x' is no ILSVRC2012_ID"),
+        (dict(ids=(1, 2, 4, 2, 1)), "'4' is no ILSVRC2012_ID"),
+    ],
+)
+def test_a_validation_set_alone_that_does_not_fit_its_devkit_is_told(tmp_path, damage, message):
+    write_flat(tmp_path, **damage)
+    with pytest.raises(DatasetError, match=message):
+        open_validation(tmp_path)
+
+
+def test_a_devkit_without_its_ground_truth_is_told(tmp_path):
+    write_flat(tmp_path)
+    (tmp_path / "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt").unlink()
+    with pytest.raises(DatasetError, match="ILSVRC2012_validation_ground_truth.txt: cannot be r"):
+        open_validation(tmp_path)
+
+
+def test_tiny_imagenet_is_tested_on_with_and_without_its_training_set(tmp_path):
+    for i in range(3):
+        write_picture(tmp_path / f"val/images/val_{i}.JPEG")
+    lines = "val_0.JPEG\tn02\t0\t0\t9\t9\nval_1.JPEG\tn07\t0\nval_2.JPEG\tn01\t0\n"
+    (tmp_path / "val/val_annotations.txt").write_text(lines)
+    alone = open_validation(tmp_path)
+    assert alone.classes == ("n01", "n02", "n07") and alone.notes == ()
+    assert [number for _, number in alone.validation] == [1, 2, 0]
+    for name in ("n01", "n02"):
+        write_picture(tmp_path / "train" / name / "images" / "0.JPEG")
+    beside = open_validation(tmp_path)
+    assert beside.classes == ("n01", "n02") and not beside.train
+    assert [number for _, number in beside.validation] == [1, 0]
+    assert beside.notes == ("1 validation pictures of other classes left out",)
+
+
+def write_tree(root):
+    for name, count in (("ant", 21), ("bee", 5)):
+        for i in range(count):
+            write_picture(root / name / f"{i}.png", size=(8, 8))
+
+
+def test_of_a_folder_of_class_folders_all_pictures_are_tested_on(tmp_path):
+    write_tree(tmp_path)
+    tested = open_validation(tmp_path)
+    assert len(tested.validation) == 26 and tested.notes == ()
+    # A folder that was changed after training is not recognised: that is told.
+    tested = open_validation(tmp_path, {"the digest of other pictures"})
+    assert len(tested.validation) == 26
+    assert tested.notes == (
+        "all pictures are tested: no net was trained on this folder as it is now",
+    )
+
+
+def test_what_a_net_was_trained_on_it_is_not_tested_on(tmp_path):
+    write_tree(tmp_path)
+    trained = open_pictures(tmp_path)
+    tested = open_validation(tmp_path, {"of other pictures", trained.digest})
+    assert tested.validation == trained.validation and len(tested.validation) == 3
+    assert tested.notes == ("3 of 26 pictures held out to validate",)
+    # One of one picture cannot be held out of: no net was trained on this.
+    write_picture(tmp_path / "cat" / "0.png", size=(8, 8))
+    assert len(open_validation(tmp_path, {trained.digest}).validation) == 27
+
+
+@pytest.mark.parametrize(
+    "write, message",
+    [
+        (lambda root: root.rmdir(), "no such folder. Name the folder of pictures with --data"),
+        (lambda root: (root.rmdir(), root.write_text("")), "is a file. Name a folder"),
+        (lambda root: None, "needs at least two class folders"),
+        (lambda root: (root / "val").mkdir(), "val: needs at least two class folders"),
+        (lambda root: ((root / "val").mkdir(),
+                       (root / "val/val_annotations.txt").write_text("val_0.JPEG\tn01\n")),
+         "lists 'val_0.JPEG', which is not in"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_there_is_nothing_to_test_on_in_is_told(tmp_path, write, message):
+    root = tmp_path / "pictures"
+    root.mkdir()
+    write(root)
+    with pytest.raises(DatasetError, match=message):
+        open_validation(root)
+
+
 @pytest.mark.real
 def test_the_counts_of_the_real_slice_of_tiny_imagenet(real_data, tmp_path):
     """40 classes of 300 training and 50 validation pictures."""
@@ -189,7 +316,11 @@ def test_the_counts_of_the_real_slice_of_tiny_imagenet(real_data, tmp_path):
         archive.extractall(tmp_path, filter="data")
     pictures = open_pictures(tmp_path / "tiny-imagenet-200")
     assert len(pictures.classes) == 40 and pictures.notes == ()
+    assert open_validation(pictures.root).validation == pictures.validation
     for part, count in ((pictures.train, 300), (pictures.validation, 50)):
         numbers = [number for _, number in part]
         assert [numbers.count(k) for k in range(40)] == [count] * 40
         assert all((pictures.root / path).is_file() for path, _ in part)
+    shutil.rmtree(pictures.root / "train")
+    alone = open_validation(pictures.root)
+    assert (alone.classes, alone.validation) == (pictures.classes, pictures.validation)

@@ -100,7 +100,7 @@ def evaluate(
                      --views dense --views crops --views both
     """
     set_up_messages(quiet)
-    if predictions and (nets or data or views or scales):
+    if predictions and (nets or data or views or scales or limit or save or shown):
         raise click.UsageError("--predictions takes files that are there: no --net, --data, ...")
     with importing():
         from vggfeat.pretraining.evaluate import Job, evaluate, evaluate_files
@@ -112,7 +112,8 @@ def evaluate(
         from vggfeat.pretraining.show import show_score_maps
 
         places = folders(cache_dir=cache_dir)
-        for path in show_score_maps(nets, scales or ("single",), shown, out, places, given):
+        at = scales or ("single",)
+        for path in show_score_maps(nets, at, shown, out, places, given, offline=offline):
             click.echo(path)
         return
     if predictions:
