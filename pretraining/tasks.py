@@ -65,14 +65,17 @@ class BoxRegression(Task):
         self.side = side  # of a crop, in pixels
 
     def loss(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        wanted = torch.from_numpy(told(boxes[:, 0].cpu().numpy(), self.side)).to(outputs)
-        squares = (self._of_class(outputs.float(), labels) - wanted.float()) ** 2
-        return squares[labels != NO_LABEL].sum() / 2
+        wanted = torch.from_numpy(told(boxes[:, 0].cpu().numpy(), self.side)).to(outputs.device)
+        # Left out before they are squared: a NaN that is left out later has a gradient of NaN.
+        kept = labels != NO_LABEL
+        away = self._of_class(outputs.float(), labels)[kept] - wanted.float()[kept]
+        return (away**2).sum() / 2
 
     def hits(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
         values = self._of_class(outputs.detach().float(), labels).cpu().double().numpy()
         overlaps = iou(understood(values, self.side)[:, None], boxes.cpu().numpy())  # [n, B]
-        return torch.from_numpy((overlaps > MIN_IOU).any(axis=1))[:, None].to(outputs.device)
+        hits = torch.from_numpy((overlaps > MIN_IOU).any(axis=1)).to(outputs.device)
+        return (hits & (labels != NO_LABEL))[:, None]
 
     def _of_class(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """What is told of each picture's class: [n, 4]."""
