@@ -14,7 +14,8 @@ def read(path: Path) -> ElementTree.ElementTree:
         return ElementTree.parse(path)
     except OSError as error:
         raise DatasetError(f"{path}: {error.strerror}. The boxes are read from it.") from error
-    except ElementTree.ParseError as error:
+    # An encoding that the parser does not know is a LookupError or a ValueError.
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
         raise DatasetError(f"{path}: not a devkit annotation ({error}).") from error
 
 
