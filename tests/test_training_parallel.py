@@ -4,13 +4,15 @@ import multiprocessing
 import os
 import signal
 import socket
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from boxed import write_boxed
 from training import FP32, RECIPE, largest_difference, run, same_bits, weights, write_pictures
 
+from vggfeat.pretraining.box_recipes import BoxRecipe
 from vggfeat.pretraining.checkpoints import checkpoints
 from vggfeat.pretraining.draws import order
 from vggfeat.pretraining.loading import parts
@@ -107,6 +109,25 @@ def test_a_signal_to_one_stops_all_and_another_number_of_processes_goes_on(root,
     alone = run(root, tmp_path / "alone")
     assert largest_difference(weights(alone.net), weights(resumed.net)) < 1e-5
     assert [line["epoch"] for line in resumed.position.curve] == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"tuned": "fc", "epochs": 2},
+        pytest.param({"tuned": "all", "batch_size": 11}, marks=pytest.mark.slow),
+    ],
+)
+def test_boxes_are_learned_together(tmp_path, changes):
+    """With convolutions that have no gradient; and with a process that has no picture."""
+    root = write_boxed(tmp_path / "pictures/train", {"ant": 8, "bee": 8, "cat": 7}).parent
+    write_boxed(root / "val", {"ant": 2, "bee": 2, "cat": 1})
+    inherited = {field.name: getattr(RECIPE, field.name) for field in fields(RECIPE)}
+    recipe = BoxRecipe(**inherited | changes, regressor="pcr")
+    alone = weights(run(root, tmp_path / "alone", recipe).net)
+    train_together(2, root, tmp_path / "together", recipe)
+    for rank in (0, 1):
+        assert largest_difference(alone, weights_of(tmp_path / "together", rank)) < 1e-5
 
 
 @pytest.mark.parametrize(

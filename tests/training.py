@@ -9,6 +9,8 @@ from conftest import write_classes
 
 from vggfeat.pretraining import recipes
 from vggfeat.pretraining.augmentation import Colours
+from vggfeat.pretraining.box_files import with_boxes
+from vggfeat.pretraining.box_recipes import BoxRecipe
 from vggfeat.pretraining.data import open_pictures
 from vggfeat.pretraining.parallel import World
 from vggfeat.pretraining.train import Running, Trained, train
@@ -38,8 +40,11 @@ def write_pictures(root: Path) -> Path:
 
 
 def run(root: Path, folder: Path, recipe=RECIPE, *, world=World(), running=FP32, **rest) -> Trained:  # noqa: B008
+    pictures = open_pictures(root)
+    if isinstance(recipe, BoxRecipe):
+        pictures = with_boxes(pictures)
     return train(
-        recipe, open_pictures(root), COLOURS, folder,
+        recipe, pictures, COLOURS, folder,
         begun_with={"recipe": recipe.decisive()}, world=world, running=running, **rest,
     )  # fmt: skip
 
@@ -53,6 +58,6 @@ def same_bits(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
 
 
 def largest_difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> float:
-    """Relative to the largest weight of the layer."""
+    """Relative to the largest weight of the layer, unless all are zero."""
     assert one.keys() == other.keys()
-    return max(np.abs(one[k] - other[k]).max() / np.abs(one[k]).max() for k in one)
+    return max(np.abs(one[k] - other[k]).max() / (np.abs(one[k]).max() or 1.0) for k in one)
