@@ -15,6 +15,7 @@ Shapes: B pictures of a batch, K classes, h w positions.
 
 import json
 import logging
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -86,6 +87,10 @@ class Job:
             raise OptionError(
                 "dense boxes are scored by a net that names classes: give it with --classifier."
             )
+        if self.limit is not None and self.limit < 1:
+            raise OptionError(f"limit must be at least 1; got {self.limit}.")
+        if math.isnan(self.merge_threshold):
+            raise OptionError("merge_threshold must be a number; got nan.")
         for specification in (*self.nets, *([self.classifier] if self.classifier else [])):
             for part in split_fusion(specification):
                 parse(part)

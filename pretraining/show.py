@@ -11,7 +11,7 @@ import torch
 from vggfeat import images
 from vggfeat.backbones import Network
 from vggfeat.descriptors import Extraction, Progress, check_scales, forward_in, normalised
-from vggfeat.errors import NetworkError
+from vggfeat.errors import DatasetError, NetworkError
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
 from vggfeat.networks import DenseVGG
@@ -78,6 +78,8 @@ def show_boxes(job: localise.Job, count: int, path: Path, progress: Progress) ->
                 hit=overlap > MIN_IOU,
             )
         )
+    if not cells:
+        raise DatasetError(f"{job.data}: no picture could be read.")
     with new_file(path) as file:
         box_sheet(cells).save(file, format="png")
 
