@@ -19,7 +19,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -155,7 +155,8 @@ def boxed(
 
     Raises DatasetError if there are none, WeightsError or NetworkError at nets that do not fit.
     """
-    pictures = with_boxes(labelled.pictures)
+    # The limit comes first: the classifier sees no others.
+    pictures = with_boxes(replace(labelled.pictures, validation=list(labelled.labels.items())))
     for network in networks:
         regressor_of(network)
         if network.card.classes != pictures.classes:
@@ -169,7 +170,7 @@ def boxed(
             f"the nets see windows of {', '.join(map(str, sorted(sides)))} pixels. Nets that are"
             " used together need the same input_size."
         )
-    return evaluate.Tested(pictures=pictures, limit=labelled.limit)
+    return evaluate.Tested(pictures=pictures, limit=None)
 
 
 def regressor_of(network: Network) -> tuple[str, str]:
@@ -278,7 +279,7 @@ class Session:
             n_test=[len(ids)],
             skipped=skipped,
             notes=list(tested.pictures.notes),
-            limited=tested.limited,
+            limited=self.labelled.limited,
             seconds={"images_per_s": images_per_s} if images_per_s else {},
             versions=library_versions(),
             hardware=hardware(self.forward.resolved_device),
