@@ -142,6 +142,12 @@ def prepared(job: Job) -> tuple["Session", list[Measurement]]:
         for text in job.scales
         for view in job.views
     ]
+    for network in classifier if "dense" in job.views else ():
+        if "ceil_mode" in network.name:
+            raise NetworkError(
+                f"{network.label}: has other positions than the boxes that it is to score. Name it"
+                " without ceil_mode."
+            )
     for measurement in grid:
         for network, scales in zip(measurement.networks, measurement.scales, strict=True):
             check_scales(network, Extraction(scales=scales))
