@@ -60,7 +60,8 @@ def show_boxes(job: localise.Job, count: int, path: Path, progress: Progress) ->
     """
     session, grid = localise.prepared(job)
     labelled = session.tested.pictures.validation
-    chosen = [labelled[n * len(labelled) // count] for n in range(min(count, len(labelled)))]
+    count = min(count, len(labelled))
+    chosen = [labelled[n * len(labelled) // count] for n in range(count)]
     session.tested = replace(
         session.tested, pictures=replace(session.tested.pictures, validation=chosen)
     )
