@@ -189,8 +189,8 @@ def test_a_single_dense_position_is_the_centre_crop(nets, tmp_path):
 def test_the_dense_box_lies_where_its_posterior_is_highest(nets, tmp_path, size, scale):
     """Position (i, j) is that of the window at (32 i, 32 j) of the rescaled picture."""
     root = of_sizes(tmp_path / "p", [size])
-    for name in CLASSES:
-        write_picture(root / f"val/{name}/0.png", size, seed=len(name))
+    for k, name in enumerate(CLASSES):
+        write_picture(root / f"val/{name}/0.png", size, seed=k)
     classes = nets / "classes.safetensors"
     found = told(job(root, tmp_path, nets / "middle.safetensors", scales=[str(scale)],
                      views=["dense"], classifier=classes, merge_threshold=NEVER))  # fmt: skip
