@@ -83,7 +83,7 @@ class Job:
         for view in self.views:
             if view not in VIEWS:
                 raise UnknownNameError("view", view, VIEWS)
-        if "dense" in self.views and self.classifier is None:
+        if "dense" in self.views and not self.classifier:
             raise OptionError(
                 "dense boxes are scored by a net that names classes: give it with --classifier."
             )

@@ -485,6 +485,7 @@ CEIL = "vgg11:width=0.0625,input_size=32,ceil_mode=true@classes"
     "arguments, message",
     [
         ((*MIDDLE_NET, *DENSE), "give it with --classifier"),
+        ((*MIDDLE_NET, *DENSE, "--classifier", ""), "give it with --classifier"),
         (("--net", "classes"), "does not tell boxes. `vggfeat localise train` makes nets that do"),
         (("--net", "squeezenet1_0@random:0"), "squeezenet1_0@random:0: does not tell boxes"),
         (("--net", "vgg16"), "vgg16"),
@@ -515,6 +516,19 @@ def test_what_a_user_can_cause_is_one_line_and_status_1(
     assert result.exit_code == 1 and not result.stdout
     (told_line,) = result.stderr.splitlines()
     assert told_line.startswith("Error: ") and message in told_line
+
+
+def test_boxes_are_not_scored_by_other_nets(run, tmp_path):
+    from torchvision.models import squeezenet1_0
+
+    root = of_sizes(tmp_path / "p", [(224, 224)])
+    write_net(tmp_path / "boxes.safetensors", MIDDLE, regressor="scr", input_size=224, scale=224)
+    save_file(squeezenet1_0(num_classes=6).state_dict(), tmp_path / "squeeze.safetensors")
+    result = run(
+        "localise", "evaluate", "--data", root, "--net", "boxes.safetensors", *DENSE, "--quiet",
+        "--classifier", "squeezenet1_0@squeeze.safetensors", "--classifier-scales", "224",
+    )  # fmt: skip
+    assert result.exit_code == 1 and "scored by the VGG nets only" in result.stderr
 
 
 def test_pictures_without_boxes_are_told(run, nets, pictures, tmp_path):
