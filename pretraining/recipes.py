@@ -405,7 +405,9 @@ def overridden(recipe: Recipe, options: Mapping[str, str], *, one_stage: bool) -
         if name not in known:
             raise UnknownNameError("field of a recipe", name, known)
         if name in STAGE_FIELDS and not one_stage:
-            raise OptionError(f"{name} belongs to one stage: name it with --stage.")
+            raise OptionError(
+                f"{name} belongs to one stage: name that one alone, such as with --stage."
+            )
         changes[name] = _converted(name, text, types_of[name])
     if changes.get("start") is not None:
         _check_start(recipe, changes["start"])

@@ -359,5 +359,5 @@ def test_mistakes_are_told_in_one_line(runs, tmp_path, names, data, message):
 
 
 def test_the_start_of_several_regressors_is_not_one_option():
-    with pytest.raises(OptionError, match="start belongs to one stage"):
+    with pytest.raises(OptionError, match="start belongs to one stage: name that one alone"):
         overridden(box_recipe("vgg16-256-pcr"), {"start": "none"}, one_stage=False)
