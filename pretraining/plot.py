@@ -35,7 +35,7 @@ def plot(folder: Path) -> Path:
         ("localised", "localised, validation", "C1-"),
         ("train_localised", "localised, training crops", "C1--"),
     ):
-        if not all(name in line for line in epochs):
+        if not epochs or not all(name in line for line in epochs):
             continue
         values = [100 * value for value in _of(epochs, name)]
         accuracy.plot(_of(epochs, "step"), values, style, label=label)
@@ -45,7 +45,8 @@ def plot(folder: Path) -> Path:
             for axes in (loss, accuracy):
                 axes.axvline(before["step"], color="0.5", linestyle=":", linewidth=1)
     for axes in (loss, accuracy):
-        axes.legend(frameon=False)
+        if axes.lines:
+            axes.legend(frameon=False)
         axes.spines[["top", "right"]].set_visible(False)
     figure.suptitle(f"{folder.name} (dotted: the rate is divided by 10)")
     target = folder / NAME
