@@ -55,8 +55,11 @@ def area(boxes: np.ndarray) -> np.ndarray:
 
 
 def visible(boxes: np.ndarray, side: int) -> np.ndarray:
-    """The share [...] of each box that lies in its window."""
-    return area(boxes.clip(0, side)) / area(boxes)
+    """How much [...] of each box lies in its window: the share of the box, or of the window.
+
+    The larger of both, as a window within a large object shows no less of it than it can.
+    """
+    return area(boxes.clip(0, side)) / np.minimum(area(boxes), side**2)
 
 
 def in_crop(

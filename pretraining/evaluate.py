@@ -210,11 +210,6 @@ def open_tested(data: Path, networks: Sequence[Network], limit: int | None) -> T
     cards = [network.card for network in networks if network.card]
     trained_on = {digest for card in cards for digest in card.trained_on}
     pictures = open_validation(data, trained_on)
-    if len(pictures.classes) < max(TOP):
-        raise DatasetError(
-            f"{data}: has {len(pictures.classes)} classes; the top-5 error needs at least"
-            f" {max(TOP)}."
-        )
     for note in pictures.notes:
         log.info("%s: %s", data, note)
     return Tested(pictures=pictures, limit=limit)
@@ -234,7 +229,14 @@ def check_tells_classes(network: Network) -> None:
 
 
 def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
-    """Raise WeightsError unless the net has these classes in this order."""
+    """Raise WeightsError unless the net has these classes in this order.
+
+    DatasetError if they are too few for a top-5 error.
+    """
+    if len(classes) < max(TOP):
+        raise DatasetError(
+            f"{data}: has {len(classes)} classes; the top-5 error needs at least {max(TOP)}."
+        )
     check_tells_classes(network)
     if network.card is None:
         if network.num_outputs != len(classes):

@@ -28,7 +28,9 @@ from vggfeat.pretraining.tasks import NO_LABEL
 
 log = logging.getLogger(__name__)
 
-MIN_VISIBLE = 0.5  # share of a box that a crop must show to be trained on, as in OverFeat
+# A crop must show so much of a box, or be covered by it so far, to be trained on; OverFeat asks for
+# "50% overlap" without saying of what.
+MIN_VISIBLE = 0.5
 COLOUR_PICTURES = 10_000  # that mean and principal components are computed from, at most
 NO_BOXES = np.empty((0, 4))
 COLOUR_SIDE = 64  # pixels, shortest side of those pictures

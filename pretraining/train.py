@@ -47,6 +47,11 @@ from vggfeat.pretraining.tasks import NO_LABEL, Task
 log = logging.getLogger(__name__)
 
 LEARNS_BELOW = 0.98  # of ln(classes): a mean loss below it has left the plateau of equal scores
+NOTHING_SEEN = (
+    "not one training picture of an epoch could be used: none could be read, or no crop showed"
+    " enough of its object. --check-data names pictures that cannot be read; smaller scales show"
+    " more."
+)
 CHECKPOINT_SHARE = 0.02  # of the time may go into checkpoints
 CHECKPOINT_EVERY_S = 1.0  # at most so often
 VALUES_PER_PIXEL = 900  # that a pass of the full-width 19-layer net keeps for the way back
@@ -221,6 +226,8 @@ def train(
                         raise Interrupted(stop.signal_number or signal.SIGTERM)
                     if time.monotonic() > next_checkpoint:
                         save()
+                if not position.seen:
+                    raise TrainingError(f"{recipe.name}: {NOTHING_SEEN}")
                 measures = evaluate(net, loader.validation(), to_input, task, world, stop)
                 loader.unreadable = world.union(loader.unreadable)
                 position.unreadable = sorted(loader.unreadable)

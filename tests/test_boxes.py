@@ -128,6 +128,11 @@ def test_the_way_back_into_the_picture(size):
     np.testing.assert_allclose(in_picture(np.array(there), size, 99, corners), boxes, atol=1e-9)
 
 
+def test_a_window_within_a_large_object_shows_all_that_it_can():
+    large = np.array([[-32.0, -32, 64, 64], [16, -32, 64, 64]])
+    assert visible(large, 32).tolist() == [1, 0.5]
+
+
 def test_the_visible_share():
     boxes = np.array([[0.0, 0, 32, 32], [-10, 0, 10, 20], [24, 24, 40, 40], [40, 0, 50, 10]])
     assert visible(boxes, 32).tolist() == [1, 0.5, 0.25, 0]

@@ -242,6 +242,14 @@ def test_a_damaged_picture_stops_the_run_or_is_left_out_and_counted(tmp_path, ca
     )
 
 
+def test_without_a_single_readable_picture_there_is_nothing_to_train_on(tmp_path):
+    root = write_pictures(tmp_path / "pictures")
+    for path in (root / "train").rglob("*.jpg"):
+        path.write_bytes(b"no picture")
+    with pytest.raises(TrainingError, match="vgg11-256: not one training picture of an epoch"):
+        run(root, tmp_path / "run", running=replace(FP32, on_error="skip"))
+
+
 def test_tensorboards_files_are_written_beside_the_log(pictures, tmp_path):
     pytest.importorskip("tensorboard")
     run(pictures, tmp_path, running=replace(FP32, tensorboard=True))
