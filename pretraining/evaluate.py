@@ -10,9 +10,8 @@ Shapes: N pictures, S scales, K classes.
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +28,9 @@ from vggfeat.descriptors import (
 )
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError, WeightsError
 from vggfeat.folders import Folders
-from vggfeat.pretraining.data import Pictures, open_validation
 from vggfeat.pretraining.predictions import About, Predictions, fuse, write
 from vggfeat.pretraining.scales import Scales, as_text, scales_of, training_scale
+from vggfeat.pretraining.tested import Tested, open_tested
 from vggfeat.pretraining.views import GRID, READINGS, VIEWS
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
@@ -68,56 +67,6 @@ class Job:
                 parse(part)
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Tested:
-    """The pictures of a job that nets are tested on."""
-
-    pictures: Pictures
-    limit: int | None
-
-    @cached_property
-    def files(self) -> dict[str, Path]:
-        """Path below the root -> file, in the order of the labels."""
-        return {path: self.pictures.root / path for path, _ in self._labelled}
-
-    @cached_property
-    def labels(self) -> dict[str, int]:
-        return dict(self._labelled)
-
-    @property
-    def limited(self) -> bool:
-        return len(self._labelled) < len(self.pictures.validation)
-
-    @property
-    def name(self) -> str:
-        return self.pictures.root.resolve().name
-
-    @cached_property
-    def dataset(self) -> str:
-        """What feature files call it; another list of pictures has another name.
-
-        Sizes of files are not in it: the feature file knows them, and a picture that is put right
-        is the only one to be extracted again.
-        """
-        paths = "\n".join(path for path, _ in self.pictures.validation)
-        return f"{self.name}-{hashlib.sha256(paths.encode()).hexdigest()[:12]}"
-
-    @cached_property
-    def digest(self) -> str:
-        """SHA-256 of what is tested on: paths, classes, sizes of the files."""
-        return replace(self.pictures, validation=self._labelled).digest
-
-    @cached_property
-    def _labelled(self) -> list[tuple[str, int]]:
-        counts: dict[int, int] = {}
-        kept = []
-        for path, number in self.pictures.validation:
-            counts[number] = counts.get(number, 0) + 1
-            if self.limit is None or counts[number] <= self.limit:
-                kept.append((path, number))
-        return kept
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,16 +152,6 @@ def load_fusions(
         for part in dict.fromkeys(part for fused in parts for part in fused)
     }
     return [[loaded[part] for part in fused] for fused in parts]
-
-
-def open_tested(data: Path, networks: Sequence[Network], limit: int | None) -> Tested:
-    """The pictures to test these nets on. Raises DatasetError."""
-    cards = [network.card for network in networks if network.card]
-    trained_on = {digest for card in cards for digest in card.trained_on}
-    pictures = open_validation(data, trained_on)
-    for note in pictures.notes:
-        log.info("%s: %s", data, note)
-    return Tested(pictures=pictures, limit=limit)
 
 
 def check_tells_classes(network: Network) -> None:

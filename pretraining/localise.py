@@ -1,16 +1,9 @@
 """ILSVRC localisation: where the object of a class is, scored as the paper does (appendix A).
 
-    centre  a regressor sees the centre crop and tells the box of the true class; the boxes of
-            several scales and nets are averaged
-    dense   it sees the whole picture and tells a box at each position; those of all positions,
-            scales and nets are united and merged; each counts as much as the posterior of the
-            class that a classifier has at its position, and the box with the most wins
-
-A box is cut at the picture's edges and right if its intersection over union with a true box of the
-class is above 0.5. The top-5 error asks besides that the class is among the classifier's five. The
-box of a class does not depend on what else is guessed, so only the true class's is computed.
-
-Shapes: B pictures of a batch, K classes, h w positions.
+Regressors tell the box of each picture's class (box_views.py). It is right if its intersection over
+union with a true box of the class is above 0.5. The top-5 error asks besides that the class is
+among the classifier's five. The box of a class does not depend on what else is guessed, so only the
+true class's is computed.
 """
 
 import json
@@ -26,12 +19,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vggfeat import images, metrics, records
 from vggfeat.backbones import Network, parse, split_fusion
-from vggfeat.descriptors import Extraction, Progress, check_scales, forward_in, normalised
+from vggfeat.descriptors import Extraction, Progress, check_scales
 from vggfeat.errors import (
     DatasetError,
     NetworkError,
@@ -42,14 +33,14 @@ from vggfeat.errors import (
 )
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
-from vggfeat.networks import STRIDE, DenseVGG
 from vggfeat.pretraining import evaluate
 from vggfeat.pretraining.box_files import with_boxes
-from vggfeat.pretraining.boxes import MIN_IOU, check, in_picture, iou, understood
+from vggfeat.pretraining.box_views import VIEWS, BoxView
+from vggfeat.pretraining.boxes import MIN_IOU, check, iou
 from vggfeat.pretraining.loading import ahead
-from vggfeat.pretraining.merging import THRESHOLD, merge
+from vggfeat.pretraining.merging import THRESHOLD
 from vggfeat.pretraining.scales import Scales, as_text, scales_of, training_scale
-from vggfeat.pretraining.views import centre
+from vggfeat.pretraining.tested import Tested, open_tested
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
 
@@ -57,9 +48,7 @@ log = logging.getLogger(__name__)
 
 BENCHMARK = "ilsvrc_localisation"
 PROTOCOL_VERSION = 1
-VIEWS = ("centre", "dense")
 SAVE_EVERY_S = 30.0  # what a crash can cost
-NOWHERE = np.full(4, np.nan)  # where every box was empty
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +91,6 @@ class Measurement:
     scales: Sequence[Scales]
     view: str
 
-    @property
-    def all_scales(self) -> Scales:
-        return tuple(sorted({scale for scales in self.scales for scale in scales}))
-
 
 def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     """Make every measurement, yielding each record once it is on disk.
@@ -132,7 +117,7 @@ def prepared(job: Job) -> tuple["Session", list[Measurement]]:
     fusions = evaluate.load_fusions(job.nets, job.folders)
     classifier = evaluate.load_fusions([job.classifier], job.folders)[0] if job.classifier else []
     regressors = [network for networks in fusions for network in networks]
-    labelled = evaluate.open_tested(job.data, [*regressors, *classifier], job.limit)
+    labelled = open_tested(job.data, [*regressors, *classifier], job.limit)
     for network in classifier:
         evaluate.check_classes(network, labelled.pictures.classes, job.data)
     tested = boxed(labelled, regressors, classifier)
@@ -154,9 +139,7 @@ def prepared(job: Job) -> tuple["Session", list[Measurement]]:
     return Session(job, labelled, tested, classifier), grid
 
 
-def boxed(
-    labelled: evaluate.Tested, networks: Sequence[Network], classifier: Sequence[Network]
-) -> evaluate.Tested:
+def boxed(labelled: Tested, networks: Sequence[Network], classifier: Sequence[Network]) -> Tested:
     """Those of the pictures that have boxes, to test regressors on.
 
     Raises DatasetError if there are none, WeightsError or NetworkError at nets that do not fit.
@@ -176,7 +159,7 @@ def boxed(
             f"the nets see windows of {', '.join(map(str, sorted(sides)))} pixels. Nets that are"
             " used together need the same input_size."
         )
-    return evaluate.Tested(pictures=pictures, limit=None)
+    return Tested(pictures=pictures, limit=None)
 
 
 def regressor_of(network: Network) -> tuple[str, str]:
@@ -199,8 +182,8 @@ class Session:
     def __init__(
         self,
         job: Job,
-        labelled: evaluate.Tested,
-        tested: evaluate.Tested,
+        labelled: Tested,
+        tested: Tested,
         classifier: Sequence[Network],
     ):
         self.job, self.labelled, self.tested, self.classifier = job, labelled, tested, classifier
@@ -304,7 +287,15 @@ class Session:
         saved = began
         problems: dict[str, PictureError] = {}
         wanted = [i for i in self.tested.files if i not in found]
-        scales = measurement.all_scales
+        view = BoxView(
+            name=measurement.view,
+            regressors=measurement.networks,
+            scales=measurement.scales,
+            classifier=self.classifier,
+            merge_threshold=self.job.merge_threshold,
+            forward=self.forward,
+        )
+        scales = tuple(sorted({scale for of_net in measurement.scales for scale in of_net}))
         sizes = self._sizes(wanted, scales, problems)
         try:
             batches = images.plan_batches(sizes, scales, self.forward.batch_size)
@@ -312,8 +303,8 @@ class Session:
                 self._stop_if_asked(problems)
                 if not ids:
                     continue
-                told = self._of_batch(
-                    measurement, dict(zip(scales, arrays, strict=True)),
+                told = view.boxes(
+                    dict(zip(scales, arrays, strict=True)),
                     [self.tested.labels[i] for i in ids], [sizes[i] for i in ids],
                 )  # fmt: skip
                 found |= dict(zip(ids, told, strict=True))
@@ -403,80 +394,6 @@ class Session:
         if problems and self.forward.on_error == "stop":
             first = next(iter(problems.values()))
             raise PictureError(f"{first} Use --on-error skip to go on without it.")
-
-    def _of_batch(
-        self,
-        measurement: Measurement,
-        arrays: Mapping[int, np.ndarray],
-        labels: Sequence[int],
-        sizes: Sequence[tuple[int, int]],
-    ) -> list[list[float]]:
-        """The box of each picture of a batch, in its own pixels; of equal shape they are only when
-        rescaled."""
-        seen: list[list[tuple[np.ndarray, np.ndarray]]] = [[] for _ in labels]
-        for scale, array in arrays.items():
-            scores = None
-            if measurement.view == "dense":
-                scores = self._scores(array)
-            for network, scales in zip(measurement.networks, measurement.scales, strict=True):
-                if scale not in scales:
-                    continue
-                boxes, corners = self._told(measurement.view, network, array, labels)
-                for row, label in enumerate(labels):
-                    placed = in_picture(boxes[row], sizes[row], scale, corners)  # [n, 4]
-                    own = scores[row, label] if scores is not None else np.ones(len(placed))
-                    seen[row].append((placed, own))
-        return [self._answer(measurement, one, size) for one, size in zip(seen, sizes, strict=True)]
-
-    def _answer(
-        self,
-        measurement: Measurement,
-        seen: Sequence[tuple[np.ndarray, np.ndarray]],
-        size: tuple[int, int],
-    ) -> list[float]:
-        boxes, scores = (np.concatenate(part) for part in zip(*seen, strict=True))
-        if measurement.view == "dense":
-            boxes, scores = merge(boxes, scores, self.job.merge_threshold)
-            box = boxes[scores.argmax()] if len(boxes) else NOWHERE
-        else:
-            box = boxes.mean(axis=0)
-        return box.clip(0, [*size, *size]).tolist()
-
-    def _told(
-        self, view: str, network: Network, array: np.ndarray, labels: Sequence[int]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Boxes [B, n, 4] in pixels of their windows, and the windows' corners [n, 2]."""
-        side = network.backbone.input_size
-        height, width = array.shape[1:3]
-        outputs = self._run(network, array, side if view == "centre" else None)
-        h, w = outputs.shape[2:]
-        by_class = outputs.view(len(outputs), -1, 4, h, w)
-        numbers = labels if by_class.shape[1] > 1 else [0] * len(labels)
-        values = by_class[range(len(labels)), numbers].flatten(2).transpose(1, 2)  # [B, n, 4]
-        if view == "centre":
-            corners = np.array([[(width - side) // 2, (height - side) // 2]])
-        else:
-            upper, left = np.mgrid[:h, :w] * STRIDE
-            corners = np.stack([left.ravel(), upper.ravel()], axis=1)
-        return understood(values.double().numpy(), side), corners
-
-    def _scores(self, array: np.ndarray) -> np.ndarray:
-        """The classifier's posteriors [B, K, n] at each position."""
-        maps = [torch.softmax(self._run(net, array, None), dim=1) for net in self.classifier]
-        return torch.stack(maps).mean(dim=0).flatten(2).numpy()
-
-    @torch.inference_mode()
-    def _run(self, network: Network, array: np.ndarray, side: int | None) -> Tensor:
-        """The output map [B, ..., h, w] float32 of a batch, or of its centre crops."""
-        device = self.forward.resolved_device
-        module = network.output_map.to(device, memory_format=torch.channels_last)
-        if not isinstance(module, DenseVGG):
-            raise NetworkError(f"{network.name}: boxes are told and scored by the VGG nets only.")
-        batch = normalised(array, network.statistics, device)
-        if side is not None:
-            batch = centre(batch, side)
-        with forward_in(device, self.forward.resolved_precision):
-            return module(batch).float().cpu()
 
 
 def _is_hit(box: np.ndarray, true_boxes: np.ndarray) -> bool:

@@ -20,7 +20,7 @@ from vggfeat.cli import main
 from vggfeat.descriptors import normalised
 from vggfeat.errors import DatasetError
 from vggfeat.folders import folders
-from vggfeat.pretraining import evaluate, localise, predictions
+from vggfeat.pretraining import box_views, evaluate, localise, predictions
 from vggfeat.pretraining.box_files import with_boxes
 from vggfeat.pretraining.box_recipes import box_recipe
 from vggfeat.pretraining.data import open_pictures
@@ -348,7 +348,7 @@ def test_a_stopped_run_goes_on_from_what_is_cached(nets, pictures, tmp_path, mon
     totals = []
     (record,) = localise.localise(one, tmp_path / "out", lambda *told: totals.append(told[2]))
     assert set(totals) == {13} and record.metrics == whole.metrics
-    monkeypatch.setattr(localise.Session, "_run", lambda *_: pytest.fail("a net was run"))
+    monkeypatch.setattr(box_views.BoxView, "_run", lambda *_: pytest.fail("a net was run"))
     assert only_record(one, tmp_path / "out") == record
     assert only_record(one, tmp_path / "elsewhere").metrics == record.metrics  # from the cache
 
