@@ -14,6 +14,8 @@ from vggfeat.benchmarks.catalogue import BENCHMARKS
 from vggfeat.cli import main
 from vggfeat.comparison import compare, read_published
 from vggfeat.pretraining.communication import predicted_speed_up
+from vggfeat.pretraining.grid import render_grid
+from vggfeat.pretraining.paper_tables import render_ilsvrc
 from vggfeat.pretraining.recipes import FIXED_FIELDS, Recipe
 from vggfeat.pretraining.table import read_training_records, render_training
 from vggfeat.records import read_all
@@ -110,13 +112,18 @@ def test_links_lead_somewhere():
 
 
 def test_the_committed_tables_are_what_the_records_give():
-    """The README quotes two of them."""
+    """The README quotes some of them."""
     table = render(compare(read_all(RESULTS), read_published(PUBLISHED)), "md")
     assert (RESULTS / "table.md").read_text() == table
     assert table in README
     assert (RESULTS / "sweep.md").read_text() == render_sweep(read_all(RESULTS / "sweep"), "md")
     transfer = render(compare(read_all(RESULTS / "transfer"), read_published(PUBLISHED)), "md")
     assert (RESULTS / "transfer.md").read_text() == transfer
+    on_ilsvrc = read_all(RESULTS / "ilsvrc")
+    assert (RESULTS / "ilsvrc.md").read_text() == render_ilsvrc(on_ilsvrc, "md")
+    grid = render_grid(on_ilsvrc, "md")
+    assert (RESULTS / "ilsvrc-grid.md").read_text() == grid
+    assert grid in README
     pretraining = render_training(read_training_records(RUNS), "md")
     assert (RESULTS / "pretraining.md").read_text() == pretraining
     assert pretraining in README
@@ -124,7 +131,7 @@ def test_the_committed_tables_are_what_the_records_give():
 
 def test_every_record_was_made_from_committed_code_and_its_command_is_told():
     told = (RESULTS / "README.md").read_text()
-    for folder in (RESULTS, RESULTS / "sweep", RESULTS / "transfer"):
+    for folder in (RESULTS, *(RESULTS / name for name in ("sweep", "transfer", "ilsvrc"))):
         for record in read_all(folder):
             assert record.git and not record.git["dirty"]
             assert record.command in told
