@@ -7,18 +7,20 @@
 
 A list has a file name and a box of whole pixels from 0 in each line, the last row and column
 included. ILSVRC's XML counts from 0 with right and lower outside, as its largest values show, which
-are the picture's width and height. A picture may have several boxes; only those of its own class
+are the picture's width and height. A picture may have several boxes; those of other classes do not
 count.
 """
 
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from xml.etree.ElementTree import ElementTree
 
 import numpy as np
 
 from vggfeat import annotations
-from vggfeat.errors import DatasetError
+from vggfeat.errors import DatasetError, PictureError
+from vggfeat.images import picture_size
 from vggfeat.pretraining.data import Labelled, Pictures
 
 XML = "Annotations/CLS-LOC"
@@ -50,8 +52,10 @@ def _found(pictures: Pictures, part: list[Labelled]) -> dict[str, np.ndarray]:
     annotated = next((place for place in places if place.is_dir()), None)
     boxes: dict[str, list[Box]] = {}
     if annotated:
+        names = set(pictures.classes)
         for path, number in part:
-            boxes[path] = list(_of_xml(annotated, path, pictures.classes[number]))
+            others = names - {pictures.classes[number]}
+            boxes[path] = list(_of_xml(annotated, pictures.root, path, others))
     else:
         lists = _Lists(pictures)
         for path, number in part:
@@ -59,16 +63,37 @@ def _found(pictures: Pictures, part: list[Labelled]) -> dict[str, np.ndarray]:
     return {path: np.array(found, dtype=float) for path, found in boxes.items() if found}
 
 
-def _of_xml(folder: Path, path: str, class_name: str) -> Iterator[Box]:
-    """Those of the picture's class, in its file if there is one."""
+def _of_xml(folder: Path, root: Path, path: str, others: set[str]) -> Iterator[Box]:
+    """Those of the picture's class, in its file if there is one.
+
+    Only the names of other classes are told apart: ILSVRC's files call many dogs by another name
+    than their class's. Boxes are as the annotator saw the picture, whose size the file states.
+    """
     of_set = folder / Path(path).parts[0] / Path(path).name  # val's are not sorted into classes
     files = [one.with_suffix(".xml") for one in (folder / path, of_set)]
     file = next((one for one in files if one.is_file()), None)
     if file is None:
         return
-    for item in annotations.read(file).findall("object"):
-        if item.findtext("name") == class_name:
-            yield annotations.corners(item, file)
+    tree = annotations.read(file)
+    across, down = _growth(tree, file, root / path)
+    for item in tree.findall("object"):
+        if item.findtext("name") not in others:
+            left, upper, right, lower = annotations.corners(item, file)
+            yield left * across, upper * down, right * across, lower * down
+
+
+def _growth(tree: ElementTree, file: Path, picture: Path) -> tuple[float, float]:
+    """How much larger a picture is than its annotation states, across and down."""
+    if tree.find("size") is None:
+        return 1.0, 1.0
+    stated = annotations.picture_size(tree, file)
+    if min(stated) <= 0:
+        raise DatasetError(f"{file}: states a picture of {stated[0]}x{stated[1]} pixels.")
+    try:
+        width, height = picture_size(picture)
+    except PictureError:
+        return 1.0, 1.0  # whoever reads the picture tells
+    return width / stated[0], height / stated[1]
 
 
 class _Lists:

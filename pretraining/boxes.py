@@ -21,6 +21,7 @@ from vggfeat.images import rescaled_size
 MIN_IOU = 0.5  # above it a box is right (paper, appendix A.2)
 # By so much a box may reach out of its picture: some lists count pixels from 1, others from 0.
 TOLERANCE = 1.0
+COUNTED = "Its numbers are told from 0, right and lower outside."  # a file may count otherwise
 
 
 def told(boxes: np.ndarray, side: int) -> np.ndarray:
@@ -94,10 +95,12 @@ def check(boxes: np.ndarray, size: tuple[int, int], picture: Path) -> None:
     for box in boxes:
         named = f"{picture}: the box ({', '.join(f'{value:g}' for value in box)})"
         if not (box[0] < box[2] and box[1] < box[3]):
-            raise PictureError(f"{named} is empty.")
+            raise PictureError(f"{named} is empty. {COUNTED}")
         reach = max(-box[0], -box[1], box[2] - size[0], box[3] - size[1])
         if reach > TOLERANCE:
-            raise PictureError(f"{named} is not within the picture of {size[0]}x{size[1]} pixels.")
+            raise PictureError(
+                f"{named} is not within the picture of {size[0]}x{size[1]} pixels. {COUNTED}"
+            )
 
 
 def _factors(size: tuple[int, int], scale: int) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from vggfeat import metrics, records, store
+from vggfeat import files, metrics, records, store
 from vggfeat.backbones import Network, load_network, parse, split_fusion
 from vggfeat.descriptors import (
     Extracted,
@@ -29,7 +29,7 @@ from vggfeat.descriptors import (
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError, WeightsError
 from vggfeat.folders import Folders
 from vggfeat.pretraining.predictions import About, Predictions, fuse, write
-from vggfeat.pretraining.scales import Scales, as_text, scales_of, training_scale
+from vggfeat.pretraining.scales import Scales, as_text, training_scale, used_together
 from vggfeat.pretraining.tested import Tested, open_tested
 from vggfeat.pretraining.views import GRID, READINGS, VIEWS
 from vggfeat.provenance import git_state, hardware, library_versions
@@ -69,7 +69,7 @@ class Job:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Measurement:
     """One number of the grid: nets used together, the scales of each, a view."""
 
@@ -93,13 +93,15 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     """
     job.check()
     records.prepare(out, BENCHMARK)
+    if job.save is not None:
+        files.check_writable(job.save)
     fusions = load_fusions(job.nets, job.folders, offline=job.offline)
     networks = [network for fused in fusions for network in fused]
     tested = open_tested(job.data, networks, job.limit)
     for network in networks:
         check_classes(network, tested.pictures.classes, job.data)
     grid = [
-        Measurement(networks=networks, scales=scales_of(text, networks), view=view)
+        Measurement(*used_together(text, networks), view)
         for networks in fusions
         for text in job.scales
         for view in job.views
@@ -117,12 +119,12 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
             log.info("measured already: %s (move it away to measure again)", path)
         if not record or (target and not target.exists()):
             predictions = session.predictions(measurement, progress)
-            if target:
-                write(target, predictions)
-                log.info("wrote %s", target)
             if not record:
                 record = _record(predictions, key, session.device, job.command)
                 log.info("wrote %s", records.write(record, out))
+            if target:
+                write(target, predictions)
+                log.info("wrote %s", target)
         yield record
 
 

@@ -6,7 +6,6 @@ numbers beside the paper's.
 
 from collections.abc import Sequence
 
-from vggfeat.errors import RecordError
 from vggfeat.pretraining.paper_rows import CLASSIFICATION, VIEWS, Row, measured_row
 from vggfeat.records import Record
 from vggfeat.tables import formatted
@@ -36,15 +35,11 @@ def _table(rows: Sequence[Row], form: str) -> str:
     header += [f"images/s {view}" for view in (FAST, SLOW) if view in views]
     lines = []
     by_line: dict[tuple[object, ...], dict[str, Row]] = {}
-    for row in rows:
-        of_line = by_line.setdefault((_weights(row), row.train_scales, row.scales), {})
-        if row.view in of_line:
-            raise RecordError(
-                f"{row.record.method}, {' '.join(row.scales)}, {row.view}: is there twice, as with"
-                " two precisions. Keep one of the records in this folder."
-            )
-        of_line[row.view] = row
-    for (weights, train_scales, scales), of_line in sorted(by_line.items(), key=_order):
+    for row in sorted(rows, key=lambda row: row.record.time):
+        line = (_weights(row), _digests(row), row.train_scales, row.scales)
+        # The newest of those that say the same, as of two precisions.
+        by_line.setdefault(line, {})[row.view] = row
+    for (weights, _, train_scales, scales), of_line in sorted(by_line.items(), key=_order):
         first = next(iter(of_line.values()))
         speeds = [of_line.get(view) for view in (FAST, SLOW) if view in views]
         lines.append([
@@ -69,9 +64,14 @@ def _weights(row: Row) -> str:
     return "+".join(net["weights"] for net in row.record.nets)
 
 
+def _digests(row: Row) -> tuple[str, ...]:
+    """Of the weights: a net that is trained again under the same name is another one."""
+    return tuple(str(net.get("weights_sha256")) for net in row.record.nets)
+
+
 def _order(line: tuple[tuple[object, ...], dict[str, Row]]) -> tuple[object, ...]:
     """One net before several; by net, S and Q."""
-    (_, train_scales, scales), of_line = line
+    (_, _, train_scales, scales), of_line = line
     networks = next(iter(of_line.values())).networks
     parts = [[int(part) for part in s.split("-") if part] for s in train_scales]
     q = [[int(one) for one in part.split()] for part in scales]

@@ -33,13 +33,14 @@ from vggfeat.errors import (
 )
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
+from vggfeat.networks import CONFIGURATIONS
 from vggfeat.pretraining import evaluate
 from vggfeat.pretraining.box_files import with_boxes
 from vggfeat.pretraining.box_views import VIEWS, BoxView
 from vggfeat.pretraining.boxes import MIN_IOU, check, iou
 from vggfeat.pretraining.loading import ahead
 from vggfeat.pretraining.merging import THRESHOLD
-from vggfeat.pretraining.scales import Scales, as_text, scales_of, training_scale
+from vggfeat.pretraining.scales import Scales, as_text, training_scale, used_together
 from vggfeat.pretraining.tested import Tested, open_tested
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
@@ -78,14 +79,14 @@ class Job:
             )
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
-        if math.isnan(self.merge_threshold):
-            raise OptionError("merge_threshold must be a number; got nan.")
+        if not math.isfinite(self.merge_threshold):
+            raise OptionError(f"merge_threshold must be finite; got {self.merge_threshold}.")
         for specification in (*self.nets, *([self.classifier] if self.classifier else [])):
             for part in split_fusion(specification):
                 parse(part)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Measurement:
     networks: Sequence[Network]
     scales: Sequence[Scales]
@@ -121,17 +122,20 @@ def prepared(job: Job) -> tuple["Session", list[Measurement]]:
     for network in classifier:
         evaluate.check_classes(network, labelled.pictures.classes, job.data)
     tested = boxed(labelled, regressors, classifier)
+    for note in tested.pictures.notes:
+        if note not in labelled.pictures.notes:
+            log.info("%s: %s", job.data, note)
     grid = [
-        Measurement(networks=networks, scales=scales_of(text, networks), view=view)
+        Measurement(*used_together(text, networks), view)
         for networks in fusions
         for text in job.scales
         for view in job.views
     ]
     for network in classifier if "dense" in job.views else ():
-        if "ceil_mode" in network.name:
+        if network.name.partition(":")[0] not in CONFIGURATIONS or "ceil_mode" in network.name:
             raise NetworkError(
-                f"{network.label}: has other positions than the boxes that it is to score. Name it"
-                " without ceil_mode."
+                f"{network.label}: has other positions than the boxes that it is to score. Name one"
+                " of the VGG nets, without ceil_mode."
             )
     for measurement in grid:
         for network, scales in zip(measurement.networks, measurement.scales, strict=True):
@@ -169,6 +173,12 @@ def regressor_of(network: Network) -> tuple[str, str]:
         raise WeightsError(
             f"{network.label}: does not tell boxes. `vggfeat localise train` makes nets that do."
         )
+    num_boxes = len(network.card.classes) if recipe["regressor"] == "pcr" else 1
+    if network.num_outputs != 4 * num_boxes:
+        raise WeightsError(
+            f"{network.label}: its card says {recipe['regressor']} of {len(network.card.classes)}"
+            f" classes, and its last layer has {network.num_outputs} outputs. Export it again."
+        )
     return recipe["regressor"], str(recipe.get("tuned"))
 
 
@@ -196,29 +206,28 @@ class Session:
     def key(self, measurement: Measurement) -> str:
         classes = self.classes
         return records.key_of(
-            {
-                "benchmark": BENCHMARK,
-                "version": PROTOCOL_VERSION,
-                "data": self.tested.digest,
-                "view": measurement.view,
-                "nets": [
-                    [network.name, network.weights_identity, scales]
-                    for network, scales in zip(
-                        measurement.networks, measurement.scales, strict=True
-                    )
-                ],
-                "classifier": [
-                    [network.name, network.weights_identity] for network in self.classifier
-                ],
-                "classes": classes and [classes.scales, self._posteriors.key(classes)],
-                "threshold": self._threshold(measurement),
-                "precision": self.forward.resolved_precision,
-            }
+            self._decisive(measurement)
+            | {"classes": classes and [classes.scales, self._posteriors.key(classes)]}
         )
+
+    def _decisive(self, measurement: Measurement) -> dict[str, Any]:
+        """What decides the boxes."""
+        nets = zip(measurement.networks, measurement.scales, strict=True)
+        scorers = self.classifier if measurement.view == "dense" else ()
+        return {
+            "benchmark": BENCHMARK,
+            "version": PROTOCOL_VERSION,
+            "data": self.tested.digest,
+            "view": measurement.view,
+            "nets": [[network.name, network.weights_identity, scales] for network, scales in nets],
+            "scorers": [[network.name, network.weights_identity] for network in scorers],
+            "threshold": self._threshold(measurement),
+            "precision": self.forward.resolved_precision,
+        }
 
     def record(self, measurement: Measurement, key: str, progress: Progress) -> Record:
         ranks, unranked = self._ranks(progress)
-        boxes, skipped, images_per_s = self.boxes(measurement, key, progress)
+        boxes, skipped, seconds = self.boxes(measurement, progress)
         tested, skipped = self.tested, unranked | skipped
         ids = [i for i in boxes if i not in unranked]
         if not ids:
@@ -269,7 +278,7 @@ class Session:
             skipped=skipped,
             notes=list(tested.pictures.notes),
             limited=self.labelled.limited,
-            seconds={"images_per_s": images_per_s} if images_per_s else {},
+            seconds={"boxes": seconds},
             versions=library_versions(),
             hardware=hardware(self.forward.resolved_device),
             git=git_state(),
@@ -278,9 +287,10 @@ class Session:
         )
 
     def boxes(
-        self, measurement: Measurement, key: str, progress: Progress
-    ) -> tuple[dict[str, np.ndarray], dict[str, str], float | None]:
-        """Picture -> box [4] of its true class; why some have none; pictures a second if timed."""
+        self, measurement: Measurement, progress: Progress
+    ) -> tuple[dict[str, np.ndarray], dict[str, str], float]:
+        """Picture -> box [4] of its true class; why some have none; seconds that it took now."""
+        key = records.key_of(self._decisive(measurement))
         path = self.job.folders.cache / "localisation" / f"{key}.json"
         found = _read(path)
         num_before, began = len(found), time.monotonic()
@@ -318,12 +328,12 @@ class Session:
         finally:
             if len(found) > num_before:
                 _write(path, found)
-        num_new, seconds = len(found) - num_before, time.monotonic() - began
+        seconds = round(time.monotonic() - began, 2)
         for problem in problems.values():
             log.warning("skipped: %s", problem)
         kept = {i: np.array(found[i]) for i in self.tested.files if i in found}
         skipped = {i: str(problem) for i, problem in problems.items()}
-        return kept, skipped, round(num_new / seconds, 2) if num_new else None
+        return kept, skipped, seconds
 
     @property
     def classes(self) -> evaluate.Measurement | None:
@@ -331,9 +341,7 @@ class Session:
         if not self.classifier:
             return None
         return evaluate.Measurement(
-            networks=self.classifier,
-            scales=scales_of(self.job.classifier_scales, self.classifier),
-            view="dense",
+            *used_together(self.job.classifier_scales, self.classifier), "dense"
         )
 
     @cached_property
@@ -402,10 +410,17 @@ def _is_hit(box: np.ndarray, true_boxes: np.ndarray) -> bool:
 
 def _read(path: Path) -> dict[str, list[float]]:
     """What an interrupted run has left."""
-    with suppress(OSError, ValueError, AttributeError):
+    with suppress(OSError, ValueError, AttributeError, RecursionError):
         found = json.loads(path.read_text()).items()
-        return {i: box for i, box in found if isinstance(box, list) and len(box) == 4}
+        return {i: box for i, box in found if _is_box(box)}
     return {}
+
+
+def _is_box(value: object) -> bool:
+    """Four numbers; NaN where no box was told."""
+    if not (isinstance(value, list) and [type(v) for v in value] == [float] * 4):
+        return False
+    return all(map(math.isnan, value)) or all(map(math.isfinite, value))
 
 
 def _write(path: Path, found: Mapping[str, list[float]]) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from vggfeat.comparison import read_published
 from vggfeat.errors import RecordError
+from vggfeat.pretraining.merging import THRESHOLD
 from vggfeat.records import REMEDY, Record, path_of
 
 CLASSIFICATION, LOCALISATION = "ilsvrc_classification", "ilsvrc_localisation"
@@ -39,6 +40,7 @@ class Row:
     view: str
     regressor: str = ""
     tuned: str = ""
+    classifier: str = ""  # what names the classes of dense boxes, and a threshold of merging
     values: dict[str, float]
     test: dict[str, float] = field(default_factory=dict)  # of the test set, published only
     images_per_s: float | None = None
@@ -115,10 +117,18 @@ def _measured_row(record: Record) -> Row:
         view=view,
         regressor="+".join(dict.fromkeys(net.get("regressor", "") for net in record.nets)),
         tuned="+".join(dict.fromkeys(net.get("tuned", "") for net in record.nets)),
+        classifier=_classifier(record),
         values=values,
         images_per_s=_images_per_s(record.nets, IN_BOTH.get(view, (view,))),
         record=record,
     )
+
+
+def _classifier(record: Record) -> str:
+    """The net that names the classes; a threshold of merging that is not the usual one with it."""
+    named = str(record.protocol.get("classifier") or "")
+    threshold = record.protocol.get("merge_threshold")
+    return named if threshold in (None, THRESHOLD) else f"{named}, T={float(threshold):g}"
 
 
 def _needed(record: Record) -> set[str]:
@@ -170,8 +180,12 @@ def _judge(row: Row, record: Record, reference: Row | None) -> tuple[str, tuple[
         if record.protocol[name] != theirs:
             of = f" of {record.title}" if name == "images" else ""
             decisive.append(f"{name} {record.protocol[name]}{of}, published {theirs}")
+    if "random:" in row.classifier:
+        decisive.append("classes named by random weights")
     decisive += [f"net with {option}" for option in dict.fromkeys(other_nets)]
     minor = [f"net with {one}" for one in dict.fromkeys(options) if one not in other_nets]
+    if row.classifier and row.view == "dense":
+        minor.append(f"classes named by {row.classifier}, published by the paper's best nets")
     if record.skipped:
         minor.append(f"skipped pictures: {len(record.skipped)}")
     if decisive:

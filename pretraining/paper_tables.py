@@ -142,12 +142,11 @@ def _columns(number: int, notes: Notes) -> list[Column]:
     tuned: Column = ("tuned", lambda row: row.tuned)
     regressor: Column = ("regressor", lambda row: row.regressor)
     given = _error("given_class_error", "error with the class given (%)")
-    if number == 8:
-        return [*first, tuned, regressor, given, *last]
-    if number in (9, 10):
+    if number in (8, 9, 10):
         top1 = _error("top1_error", "top-1 localisation error (%)")
         top5 = _error("top5_error", "top-5 localisation error (%)")
-        return [*first, regressor, tuned, top1, top5, given, TEST, *last]
+        errors = [given, top1, top5] if number == 8 else [top1, top5, given, TEST]
+        return [*first, tuned, regressor, *errors, CLASSIFIER, *last]
     top1, top5 = _error("top1_error", "top-1 error (%)"), _error("top5_error", "top-5 error (%)")
     return [*first, ("view", lambda row: row.view), top1, top5, TEST, SPEED, *last]
 
@@ -178,7 +177,14 @@ def _speed(row: Row) -> str:
 
 TEST: Column = ("test top-5 (%)", _test)
 SPEED: Column = ("images/s", _speed)
-OPTIONAL = (TEST[0], "error with the class given (%)")
+CLASSIFIER: Column = ("classifier", lambda row: row.classifier)
+OPTIONAL = (
+    TEST[0],
+    CLASSIFIER[0],
+    "error with the class given (%)",
+    "top-1 localisation error (%)",
+    "top-5 localisation error (%)",
+)
 
 
 def _weights(row: Row, number: int) -> str:
@@ -218,6 +224,7 @@ def _numbers(number: int, row: Row) -> list[dict[str, object]]:
         "set": row.record.protocol["set"],
         "regressor": row.regressor,
         "tuned": row.tuned,
+        "classifier": row.classifier,
         "notes": "; ".join(row.reasons),
         "title": row.record.title,
         "weights": _weights(row, number),

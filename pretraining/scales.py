@@ -50,9 +50,26 @@ def scales_of(text: str, networks: Sequence[Network]) -> list[Scales]:
     return parts
 
 
+def used_together(
+    text: str, networks: Sequence[Network]
+) -> tuple[tuple[Network, ...], tuple[Scales, ...]]:
+    """The nets of a fusion and the scales of each, in an order that does not depend on how they are
+    named. Raises OptionError, also if a net is there twice at the same scales."""
+    pairs = list(zip(networks, scales_of(text, networks), strict=True))
+    pairs.sort(key=lambda pair: (pair[0].name, pair[0].weights_identity, pair[1]))
+    keys = [(network.name, network.weights_identity, scales) for network, scales in pairs]
+    for key, other in zip(keys, keys[1:], strict=False):
+        if key == other:
+            raise OptionError(
+                f"{key[0]} at scales {', '.join(map(str, key[2]))} is used with itself. Name other"
+                " weights, or other scales for each: 256+384."
+            )
+    return tuple(network for network, _ in pairs), tuple(scales for _, scales in pairs)
+
+
 def _numbers(part: str, text: str) -> Scales:
     try:
-        return tuple(int(number) for number in part.split(","))
+        return tuple(sorted(int(number) for number in part.split(",")))
     except ValueError as error:
         raise OptionError(
             f"scales must be single, multi, or whole numbers such as 256,384,512; got {text!r}."

@@ -11,7 +11,7 @@ import torch
 from vggfeat import images
 from vggfeat.backbones import Network
 from vggfeat.descriptors import Extraction, Progress, check_scales, forward_in, normalised
-from vggfeat.errors import DatasetError, NetworkError
+from vggfeat.errors import DatasetError, NetworkError, OptionError
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
 from vggfeat.networks import DenseVGG
@@ -38,14 +38,14 @@ def show_score_maps(
 
     options are those of Extraction. Raises VggfeatError.
     """
-    number = 0
+    decoded, number = images.decode(picture), 0
     for networks in load_fusions(nets, places, offline=offline):
         lists = [scales_of(text, networks) for text in scales]
         for place, network in enumerate(networks):
             at = dict.fromkeys(scale for one in lists for scale in one[place])
-            sheet = score_map_sheet(
-                images.decode(picture), list(_maps(network, picture, tuple(at), options))
-            )
+            for scale in at:
+                images.check_fits(picture, decoded.size, scale)
+            sheet = score_map_sheet(decoded, list(_maps(network, picture, tuple(at), options)))
             number += 1  # two nets of a fusion may be of one name
             path = out / f"{picture.stem}-{number}-{network.slug}.png"
             with new_file(path) as file:
@@ -56,8 +56,10 @@ def show_score_maps(
 def show_boxes(job: localise.Job, count: int, path: Path, progress: Progress) -> None:
     """Draw so many test pictures, evenly spread over the list, with their boxes, to a PNG.
 
-    Of the job its first nets, scales and view are taken. Raises VggfeatError.
+    The job is of one fusion of nets, one list of scales and one view. Raises VggfeatError.
     """
+    if path.suffix != ".png":
+        raise OptionError(f"{path}: the sheet is a PNG; name a file that ends in .png.")
     session, grid = localise.prepared(job)
     labelled = session.tested.pictures.validation
     count = min(count, len(labelled))
@@ -65,7 +67,7 @@ def show_boxes(job: localise.Job, count: int, path: Path, progress: Progress) ->
     session.tested = replace(
         session.tested, pictures=replace(session.tested.pictures, validation=chosen)
     )
-    found, _, _ = session.boxes(grid[0], session.key(grid[0]), progress)
+    found, _, _ = session.boxes(grid[0], progress)
     pictures = session.tested.pictures
     cells = []
     for i, box in found.items():

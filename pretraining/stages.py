@@ -238,8 +238,15 @@ class _Runs:
         if recipe.start is None:
             return None
         check_start(recipe, self.job.out)
-        weights = checkpoint.read(weights_of(self.job.out, recipe.start))
-        return recipe_of(recipe.start).net, weights
+        path = weights_of(self.job.out, recipe.start)
+        card = read_card(path)
+        if self.world.leads and card and card.mean != self.colours.mean:
+            log.warning(
+                "%s: was trained with another mean colour than these pictures have; --colours takes"
+                " the colours.json of its folder",
+                path,
+            )
+        return recipe_of(recipe.start).net, checkpoint.read(path)
 
     def _colours(self, labelled: Pictures) -> Colours:
         """As given, or as computed from these pictures before, or computed now.

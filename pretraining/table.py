@@ -34,7 +34,9 @@ def read_training_records(folder: Path) -> list[dict[str, Any]]:
         if isinstance(values, dict) and "stage" in values and not _is_regressor(values):
             found.append(_checked(values, path))
     if not found:
-        raise RecordError(f"{folder}: holds no records of training. `vggfeat pretrain` makes them.")
+        raise RecordError(
+            f"{folder}: holds no records of nets that tell classes. `vggfeat pretrain` makes them."
+        )
     return sorted(found, key=lambda record: record["time"])
 
 

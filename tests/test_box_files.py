@@ -68,6 +68,19 @@ def test_several_boxes_and_objects_of_other_classes(tmp_path):
     }  # fmt: skip
 
 
+def test_an_object_of_a_name_that_is_no_class_counts(tmp_path):
+    """ILSVRC's files call the dogs of many classes Scottish_deerhound."""
+    annotate(tmp_path, TRAIN[0][0], [("Scottish_deerhound", BOX), ("n02", OTHER)])
+    assert boxes_of(with_boxes(pictures(tmp_path))) == {TRAIN[0][0]: [list(BOX)]}
+
+
+def test_boxes_are_of_the_picture_as_the_annotator_saw_it(tmp_path):
+    """xml() states 48x36; the picture is twice as wide and three times as high."""
+    write_picture(tmp_path / TRAIN[0][0], size=(96, 108))
+    annotate(tmp_path, TRAIN[0][0], [("n01", (3, 4, 20, 30))])
+    assert boxes_of(with_boxes(pictures(tmp_path))) == {TRAIN[0][0]: [[6, 12, 40, 90]]}
+
+
 def test_pictures_without_a_box_are_left_out_and_counted(tmp_path):
     """Without XML, without an object, and with another class's object only."""
     for path, number in SORTED:

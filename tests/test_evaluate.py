@@ -238,6 +238,18 @@ def test_what_is_named_twice_is_measured_once(measure, nets):
     assert len(measure(net, net, views=["dense", "dense"], scales=["single", "40"])) == 1
 
 
+def test_in_another_order_it_is_the_same_measurement(measure, nets):
+    (first,) = measure("+".join(nets), scales=["32,34"])
+    (again,) = measure("+".join(reversed(nets)), scales=["34,32"])
+    assert (again.key, again.time) == (first.key, first.time)
+
+
+def test_a_place_that_cannot_be_written_to_is_found_before_the_work(measure, nets, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        measure(nets[0], save=tmp_path / "file" / "inside", progress=lambda *_: pytest.fail("work"))
+
+
 def test_an_interrupted_extraction_goes_on(measure, nets, caplog, tmp_path):
     def interrupt(label, done, total):
         if done >= 4:

@@ -1,9 +1,7 @@
 """Depth, scale, view and fusion side by side."""
 
-import pytest
 from record_maker import classified, net
 
-from vggfeat.errors import RecordError
 from vggfeat.pretraining.grid import render_grid
 
 SMALL = "vgg11:width=0.25,input_size=64"
@@ -65,6 +63,14 @@ def test_a_part_of_the_pictures_is_said_to_be_one():
     assert "LIMITED" in render_grid([small(net(), limited=True)], "table")
 
 
-def test_the_same_measurement_twice_is_refused():
-    with pytest.raises(RecordError, match="vgg16-256.safetensors, 256, dense: is there twice"):
-        render_grid([small(net()), small(net())], "md")
+def test_of_the_same_measurement_twice_the_newest_counts():
+    old = small(net(), top1=0.5, time="2026-01-01T00:00:00+00:00")
+    new = small(net(), top1=0.4, time="2026-01-02T00:00:00+00:00")
+    for records in ([old, new], [new, old]):
+        text = render_grid(records, "md")
+        assert "40.0 / 8.6" in text and "50.0 / 8.6" not in text
+
+
+def test_a_net_that_was_trained_again_has_a_line_of_its_own():
+    text = render_grid([small(net()), small(net(weights_sha256="cd"), top1=0.4)], "md")
+    assert "40.0 / 8.6" in text and "26.7 / 8.6" in text

@@ -1,6 +1,7 @@
 """Localisation: what nets of known outputs tell, how it is scored, and what a user is told."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from vggfeat import images, networks
 from vggfeat.backbones import load_network
 from vggfeat.cli import main
 from vggfeat.descriptors import normalised
-from vggfeat.errors import DatasetError
+from vggfeat.errors import DatasetError, WeightsError
 from vggfeat.folders import folders
 from vggfeat.pretraining import box_views, evaluate, localise, predictions
 from vggfeat.pretraining.box_files import with_boxes
@@ -26,7 +27,8 @@ from vggfeat.pretraining.box_recipes import box_recipe
 from vggfeat.pretraining.data import open_pictures
 from vggfeat.pretraining.recipes import overridden
 from vggfeat.pretraining.stages import Job, pretrain
-from vggfeat.weights.card import Card
+from vggfeat.weights import checkpoint
+from vggfeat.weights.card import Card, read_card
 
 CLASSES = tuple(TINTS)
 MIDDLE = [0.0, 0.0, 0.5, 0.5]  # of a window of 32: 8, 8, 24, 24
@@ -102,7 +104,7 @@ def silent(*_) -> None:
 def told(one: localise.Job) -> dict[str, np.ndarray]:
     """Picture -> box, of the only measurement of a job."""
     session, (measurement,) = localise.prepared(one)
-    return session.boxes(measurement, session.key(measurement), silent)[0]
+    return session.boxes(measurement, silent)[0]
 
 
 def only_record(one: localise.Job, out: Path):
@@ -399,6 +401,43 @@ def test_nothing_but_unreadable_pictures_is_told(nets, tmp_path, classifier):
         only_record(one, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        '["a", "b", "c", "d"]',
+        "[null, null, null, null]",
+        "[[1], 2, 3, 4]",
+        "[0.0, 0.0, 1e999, 9.0]",
+    ],
+)
+def test_damage_in_the_cache_is_computed_again(nets, pictures, tmp_path, content):
+    one = job(pictures, tmp_path, nets / "middle.safetensors")
+    whole = only_record(one, tmp_path / "out")
+    (cached,) = (tmp_path / "localisation").iterdir()
+    values = json.loads(cached.read_text())
+    cached.write_text(json.dumps(values | {next(iter(values)): "here"}).replace('"here"', content))
+    assert only_record(one, tmp_path / "again").metrics == whole.metrics
+    cached.write_text("[" * 100_000)
+    assert only_record(one, tmp_path / "once more").metrics == whole.metrics
+
+
+def test_boxes_of_the_centre_crop_do_not_wait_for_another_classifier(nets, pictures, tmp_path):
+    one = job(pictures, tmp_path, nets / "middle.safetensors")
+    only_record(one, tmp_path / "out")
+    ranked = replace(one, classifier=str(nets / "classes.safetensors"))
+    told = []
+    (record,) = localise.localise(ranked, tmp_path / "out", lambda what, *_: told.append(what))
+    assert "top5_error" in record.metrics and not any("boxes" in what for what in told)
+
+
+def test_a_card_that_promises_other_boxes_is_refused(nets, pictures, tmp_path):
+    tells_classes, odd = nets / "classes.safetensors", tmp_path / "odd.safetensors"
+    card = replace(read_card(tells_classes), training={"recipe": {"regressor": "pcr"}})
+    save_file(checkpoint.read(tells_classes), odd, card.metadata())
+    with pytest.raises(WeightsError, match="says pcr of 6 classes, .* last layer has 6 outputs"):
+        only_record(job(pictures, tmp_path, odd), tmp_path / "out")
+
+
 # The command line
 
 
@@ -413,6 +452,14 @@ def run(home, tmp_path, monkeypatch):
         return result
 
     return run
+
+
+def test_a_sheet_is_of_one_net_and_a_png(run, nets, pictures):
+    net = ("--net", nets / "middle.safetensors")
+    show = ("localise", "show", "--data", pictures, *net)
+    assert run(*show, *net).exit_code == 2
+    result = run(*show, "--to", "sheet.jpg")
+    assert result.exit_code == 1 and "name a file that ends in .png" in result.stderr
 
 
 def test_from_the_command_line_to_a_table(run, nets, pictures):
@@ -500,13 +547,16 @@ CEIL = "vgg11:width=0.0625,input_size=32,ceil_mode=true@classes"
         (("--net", "others"), "was trained on other classes than those of"),
         ((*MIDDLE_NET, "--net", "others"), "was trained on other classes"),
         ((*MIDDLE_NET, "--classifier", "large"), "the nets see windows of 32, 64 pixels"),
-        ((*MIDDLE_NET, *DENSE, "--classifier", CEIL), "Name it without ceil_mode"),
+        (
+            (*MIDDLE_NET, *DENSE, "--classifier", CEIL),
+            "Name one of the VGG nets, without ceil_mode",
+        ),
         ((*MIDDLE_NET, "--views", "crops"), "Unknown view 'crops'. Known: centre, dense"),
         ((*MIDDLE_NET, "--scales", "31"), "scale 31 is too small for vgg11"),
         ((*MIDDLE_NET, "--scales", "36+40"), "are for 2 nets, and 1 are used"),
         ((*MIDDLE_NET, *CLASSIFIER, "--classifier-scales", "8"), "scale 8 is too small"),
         ((*MIDDLE_NET, "--limit", "0"), "limit must be at least 1; got 0"),
-        ((*MIDDLE_NET, *DENSE, *CLASSIFIER, "--merge-threshold", "nan"), "must be a number"),
+        ((*MIDDLE_NET, *DENSE, *CLASSIFIER, "--merge-threshold", "nan"), "must be finite"),
     ],
 )
 def test_what_a_user_can_cause_is_one_line_and_status_1(
@@ -534,7 +584,7 @@ def test_boxes_are_not_scored_by_other_nets(run, tmp_path):
         "localise", "evaluate", "--data", root, "--net", "boxes.safetensors", *DENSE, "--quiet",
         "--classifier", "squeezenet1_0@squeeze.safetensors", "--classifier-scales", "224",
     )  # fmt: skip
-    assert result.exit_code == 1 and "scored by the VGG nets only" in result.stderr
+    assert result.exit_code == 1 and "Name one of the VGG nets" in result.stderr
 
 
 def test_pictures_without_boxes_are_told(run, nets, pictures, tmp_path):

@@ -378,10 +378,25 @@ def test_the_tables_of_localisation():
     for text in (nine, ten):
         (line,) = lines_of(text)
         assert [cell.strip() for cell in line] == [
-            "vgg16", "384", "384", "pcr", "all", "45.0", "28.5", "33.0", "",
+            "vgg16", "384", "384", "all", "pcr", "45.0", "28.5", "33.0", "",
             "vgg16-384.safetensors", "+0.3", "=",
         ]  # fmt: skip
     assert len(lines_of(ten, "OverFeat")) == 1
+
+
+def test_what_names_the_classes_of_dense_boxes_is_told_and_never_the_papers():
+    def judged(classifier, threshold=0.0):
+        protocol = {"classifier": classifier, "merge_threshold": threshold}
+        record = localised(net(s="384", scales=[384]), protocol=protocol)
+        return compared(record), render_ilsvrc([record], "table")
+
+    row, text = judged("vgg16@jitter.safetensors")
+    assert (
+        row.comparison == "near" and "classes named by vgg16@jitter.safetensors" in row.reasons[0]
+    )
+    assert "classifier" in text and "T=" not in text
+    assert judged("vgg16@random:0")[0].comparison == "not comparable"
+    assert "vgg16@jitter.safetensors, T=0.5" in judged("vgg16@jitter.safetensors", 0.5)[1]
 
 
 def test_without_the_error_of_the_given_class_there_is_no_column_for_it():

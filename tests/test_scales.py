@@ -5,7 +5,7 @@ from net_files import write_net
 
 from vggfeat.backbones import load_network
 from vggfeat.errors import OptionError
-from vggfeat.pretraining.scales import as_text, scales_of, training_scale
+from vggfeat.pretraining.scales import as_text, scales_of, training_scale, used_together
 
 
 @pytest.fixture
@@ -44,7 +44,19 @@ def test_a_list_is_for_all_nets_or_for_each_in_turn(net):
     nets = [net(256, 256), net(384, 384)]
     assert scales_of("256,384,512", nets) == [(256, 384, 512)] * 2
     assert scales_of("256+352,384", nets) == [(256,), (352, 384)]
-    assert scales_of("512,256", nets[:1]) == [(512, 256)]
+    assert scales_of("512,256", nets[:1]) == [(256, 512)]
+
+
+def test_nets_used_together_have_an_order_of_their_own(net):
+    first, second = net(256, 256), net(384, 384)
+    assert used_together("256+384", [first, second]) == used_together("384+256", [second, first])
+
+
+def test_a_net_is_not_used_with_itself(net):
+    one = net(256, 256)
+    assert used_together("256+384", [one, one])[1] == ((256,), (384,))
+    with pytest.raises(OptionError, match="at scales 256 is used with itself. Name other weights"):
+        used_together("256", [one, one])
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,13 @@ import hashlib
 import json
 import math
 import re
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from vggfeat.errors import RecordError
-from vggfeat.files import new_file
+from vggfeat.files import check_writable, new_file
 
 SCHEMA_VERSION = 1
 REMEDY = "Move it out of the results folder."
@@ -84,9 +83,7 @@ def prepare(folder: Path, benchmark: str) -> None:
     """Make the folder of a benchmark's records now. Raises RecordError if it cannot be written."""
     target = folder / benchmark
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target):
-            pass
+        check_writable(target)
     except OSError as error:
         raise RecordError(
             f"{target}: records cannot be written there ({error.strerror}). Choose another --out."

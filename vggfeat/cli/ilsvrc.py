@@ -100,8 +100,11 @@ def evaluate(
                      --views dense --views crops --views both
     """
     set_up_messages(quiet)
-    if predictions and (nets or data or views or scales or limit or save or shown):
+    of_measuring = data or views or save or limit is not None
+    if predictions and (nets or scales or shown or of_measuring):
         raise click.UsageError("--predictions takes files that are there: no --net, --data, ...")
+    if shown and of_measuring:
+        raise click.UsageError("--show draws and does not measure: no --data, --views, ...")
     with importing():
         from vggfeat.pretraining.evaluate import Job, evaluate, evaluate_files
 
@@ -159,4 +162,9 @@ def show_grid(found: Sequence, form: str) -> None:
         raise click.UsageError(f"--sweep with --ilsvrc has no format {form}; leave out --sweep.")
     from vggfeat.pretraining.grid import render_grid
 
-    click.echo(render_grid(found, form), nl=False)
+    text = render_grid(found, form)
+    if not text:
+        raise click.UsageError(
+            "--sweep with --ilsvrc shows what `evaluate` measured, and there is none."
+        )
+    click.echo(text, nl=False)

@@ -150,11 +150,13 @@ def evaluate(out: Path, form: str, **options: Any) -> None:
     help="The sheet.",
 )
 def show(view: str, scales: str, count: int, to: Path, **options: Any) -> None:
-    """Draw true and predicted boxes of test pictures, evenly spread over the classes, to a PNG.
+    """Draw true and predicted boxes of test pictures, evenly spread over their list, to a PNG.
 
     \b
     vggfeat localise show --net runs/vgg16-384-pcr.safetensors --data ILSVRC2012 --to boxes.png
     """
+    if len(options["nets"]) > 1:
+        raise click.UsageError("Name one --net; `+` uses nets together.")
     job = _job(options | {"scales": (scales,)}, views=(view,))
     from vggfeat.pretraining.show import show_boxes
 
