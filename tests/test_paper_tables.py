@@ -9,6 +9,7 @@ from record_maker import classified, errors, make_record, net
 
 from vggfeat.comparison import read_published
 from vggfeat.errors import RecordError
+from vggfeat.pretraining.merging import THRESHOLD
 from vggfeat.pretraining.paper_rows import PUBLISHED, measured_row, published_rows
 from vggfeat.pretraining.paper_tables import render_ilsvrc
 from vggfeat.pretraining.recipes import RECIPES
@@ -385,7 +386,7 @@ def test_the_tables_of_localisation():
 
 
 def test_what_names_the_classes_of_dense_boxes_is_told_and_never_the_papers():
-    def judged(classifier, threshold=0.0):
+    def judged(classifier, threshold=THRESHOLD):
         protocol = {"classifier": classifier, "merge_threshold": threshold}
         record = localised(net(s="384", scales=[384]), protocol=protocol)
         return compared(record), render_ilsvrc([record], "table")

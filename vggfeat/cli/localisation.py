@@ -50,7 +50,7 @@ testing_options = together(
         type=float,
         metavar="T",
         help="Dense boxes are merged while the distance of their centres over the mean of their"
-        " sides, minus their overlap, is at most T; 0 by default.",
+        " sides, minus their overlap, is at most T; 0.25 by default.",
     ),
     cache_dir,
     on_error,
