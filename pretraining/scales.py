@@ -56,7 +56,7 @@ def used_together(
     """The nets of a fusion and the scales of each, in an order that does not depend on how they are
     named. Raises OptionError, also if a net is there twice at the same scales."""
     pairs = list(zip(networks, scales_of(text, networks), strict=True))
-    pairs.sort(key=lambda pair: (pair[0].name, pair[0].weights_identity, pair[1]))
+    pairs.sort(key=lambda pair: (pair[0].name, pair[1], pair[0].weights_identity))
     keys = [(network.name, network.weights_identity, scales) for network, scales in pairs]
     for key, other in zip(keys, keys[1:], strict=False):
         if key == other:
