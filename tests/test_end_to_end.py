@@ -29,6 +29,7 @@ def bench(folder, *arguments) -> dict:
     return record
 
 
+@pytest.mark.slow
 def test_the_embedded_digits_in_a_new_process(tmp_path):
     """The embedded benchmark, with fewer nets than `vggfeat demo`, in a new process."""
     record = bench(

@@ -77,7 +77,7 @@ def root(tmp_path):
     return write_pictures(tmp_path / "pictures")
 
 
-@pytest.mark.parametrize("size", [2, 4])
+@pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_processes_together_end_where_one_ends(size, root, tmp_path):
     """Two epochs with dropout, an unequal last batch, and passes of two pictures."""
     alone = weights(run(root, tmp_path / "alone", running=FP32).net)
