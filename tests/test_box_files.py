@@ -207,6 +207,7 @@ def test_a_list_that_is_no_text_is_named(tmp_path):
 
 
 @pytest.mark.real
+@pytest.mark.slow
 def test_every_picture_of_the_real_slice_of_tiny_imagenet_has_a_box_within_it(real_data, tmp_path):
     import tarfile
 

@@ -39,6 +39,7 @@ def test_the_embedded_digits_in_a_new_process(tmp_path):
     assert record["metrics"]["mean_class_recall"]["value"] > 0.4  # chance is 0.1
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_of_extraction_the_next_run_ends_bit_equal(tmp_path):
     root = write_classes(tmp_path / "data" / "101_ObjectCategories", {"ant": 150, "bee": 150})
 
