@@ -29,7 +29,7 @@ from vggfeat.descriptors import (
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError, WeightsError
 from vggfeat.folders import Folders
 from vggfeat.pretraining.predictions import About, Predictions, fuse, write
-from vggfeat.pretraining.scales import Scales, as_text, training_scale, used_together
+from vggfeat.pretraining.scales import Scales, facts, used_together
 from vggfeat.pretraining.tested import Tested, open_tested
 from vggfeat.pretraining.views import GRID, READINGS, VIEWS
 from vggfeat.provenance import git_state, hardware, library_versions
@@ -292,12 +292,7 @@ class Session:
             seconds = [self.seconds.get((*_key(network, reading), scale)) for scale in scales]
             if all(seconds):
                 rates[reading] = round(1 / sum(seconds), 2)
-        return {
-            "name": network.name,
-            "weights": network.weights,
-            "weights_sha256": network.weights_sha256,
-            "train_scale": as_text(training_scale(network)),
-            "scales": list(scales),
+        return facts(network, scales) | {
             "images_per_s": rates,  # of the net alone, where it was measured in this run
             "posteriors": [vars(self._conditions(network, scales, r)) for r in VIEWS[view]],
         }

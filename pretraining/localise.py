@@ -40,7 +40,7 @@ from vggfeat.pretraining.box_views import VIEWS, BoxView
 from vggfeat.pretraining.boxes import MIN_IOU, check, iou
 from vggfeat.pretraining.loading import ahead
 from vggfeat.pretraining.merging import THRESHOLD
-from vggfeat.pretraining.scales import Scales, as_text, training_scale, used_together
+from vggfeat.pretraining.scales import Scales, facts, used_together
 from vggfeat.pretraining.tested import Tested, open_tested
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
@@ -256,15 +256,8 @@ class Session:
             },
             splits_sha256=tested.digest,
             nets=[
-                {
-                    "name": network.name,
-                    "weights": network.weights,
-                    "weights_sha256": network.weights_sha256,
-                    "train_scale": as_text(training_scale(network)),
-                    "scales": list(scales),
-                    "regressor": regressor_of(network)[0],
-                    "tuned": regressor_of(network)[1],
-                }
+                facts(network, scales)
+                | dict(zip(("regressor", "tuned"), regressor_of(network), strict=True))
                 for network, scales in zip(measurement.networks, measurement.scales, strict=True)
             ],
             probe={},

@@ -9,6 +9,7 @@ The paper's 32 pixels belong to its crops of 224; nets for smaller crops have th
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from vggfeat.backbones import Network
 from vggfeat.errors import OptionError
@@ -65,6 +66,17 @@ def used_together(
                 " weights, or other scales for each: 256+384."
             )
     return tuple(network for network, _ in pairs), tuple(scales for _, scales in pairs)
+
+
+def facts(network: Network, scales: Scales) -> dict[str, Any]:
+    """What a record says of a net and the scales that it was tested at."""
+    return {
+        "name": network.name,
+        "weights": network.weights,
+        "weights_sha256": network.weights_sha256,
+        "train_scale": as_text(training_scale(network)),
+        "scales": list(scales),
+    }
 
 
 def _numbers(part: str, text: str) -> Scales:

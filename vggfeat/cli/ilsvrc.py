@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -134,10 +134,15 @@ def evaluate(
         save=save,
         command=command,
     )
+    measure_and_show(lambda progress: evaluate(job, out, progress), form, quiet)
+
+
+def measure_and_show(measure: Callable[..., Iterator], form: str, quiet: bool) -> None:
+    """Show the records that are made, also where an error or Ctrl-C ends it before its end."""
     found = []
     try:
         with ProgressDisplay(quiet) as progress:
-            for record in evaluate(job, out, progress):
+            for record in measure(progress):
                 found.append(record)
     finally:
         if found:

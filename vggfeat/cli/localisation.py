@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
-from vggfeat.cli.ilsvrc import OF_EXTRACTION, show_tables
+from vggfeat.cli.ilsvrc import OF_EXTRACTION, measure_and_show
 from vggfeat.cli.options import (
     batch_size,
     cache_dir,
@@ -127,14 +127,7 @@ def evaluate(out: Path, form: str, **options: Any) -> None:
     job = _job(options, views=options["views"] or ("centre",), limit=options["limit"])
     from vggfeat.pretraining.localise import localise
 
-    found = []
-    try:
-        with ProgressDisplay(options["quiet"]) as progress:
-            for record in localise(job, out, progress):
-                found.append(record)
-    finally:
-        if found:
-            show_tables(found, form)
+    measure_and_show(lambda progress: localise(job, out, progress), form, options["quiet"])
 
 
 @localise.command()
