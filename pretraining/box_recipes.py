@@ -40,8 +40,15 @@ def box_recipe(name: str) -> BoxRecipe:
     """
     parts = re.fullmatch(r"(.+)-(scr|pcr)(-fc)?", name)
     if not parts or parts[1] not in RECIPES:
-        known = [f"{stage}-{kind}{last}" for stage in RECIPES if re.fullmatch(r".*-\d+", stage)
-                 for kind in REGRESSORS for last in ("", "-fc")]  # fmt: skip
+        known = [
+            f"{stage}-{kind}{last}"
+            for stage in RECIPES
+            for kind in REGRESSORS
+            for last in ("", "-fc")
+            if re.fullmatch(r".*-\d+", stage)  # of one S, as the paper's
+        ]
+        of_net = [one for one in known if one.startswith(f"{name.partition('-')[0]}-")]
+        known = of_net or [one for one in known if one.startswith("vgg16-")]
         raise UnknownNameError("regressor", name, known)
     base = recipe(parts[1])
     changes = {
