@@ -54,8 +54,8 @@ def _found(pictures: Pictures, part: list[Labelled]) -> dict[str, np.ndarray]:
     if annotated:
         names = set(pictures.classes)
         for path, number in part:
-            others = names - {pictures.classes[number]}
-            boxes[path] = list(_of_xml(annotated, pictures.root, path, others))
+            own = pictures.classes[number]
+            boxes[path] = list(_of_xml(annotated, pictures.root, path, own, names))
     else:
         lists = _Lists(pictures)
         for path, number in part:
@@ -63,7 +63,7 @@ def _found(pictures: Pictures, part: list[Labelled]) -> dict[str, np.ndarray]:
     return {path: np.array(found, dtype=float) for path, found in boxes.items() if found}
 
 
-def _of_xml(folder: Path, root: Path, path: str, others: set[str]) -> Iterator[Box]:
+def _of_xml(folder: Path, root: Path, path: str, own: str, names: set[str]) -> Iterator[Box]:
     """Those of the picture's class, in its file if there is one.
 
     Only the names of other classes are told apart: ILSVRC's files call many dogs by another name
@@ -77,7 +77,8 @@ def _of_xml(folder: Path, root: Path, path: str, others: set[str]) -> Iterator[B
     tree = annotations.read(file)
     across, down = _growth(tree, file, root / path)
     for item in tree.findall("object"):
-        if item.findtext("name") not in others:
+        name = item.findtext("name")
+        if name == own or name not in names:
             left, upper, right, lower = annotations.corners(item, file)
             yield left * across, upper * down, right * across, lower * down
 
