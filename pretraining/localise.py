@@ -10,7 +10,7 @@ import json
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -227,7 +227,7 @@ class Session:
 
     def record(self, measurement: Measurement, key: str, progress: Progress) -> Record:
         ranks, unranked = self._ranks(progress)
-        boxes, skipped, seconds = self.boxes(measurement, progress)
+        boxes, skipped, seconds = self.boxes(measurement, self.tested.files, progress)
         tested, skipped = self.tested, unranked | skipped
         ids = [i for i in boxes if i not in unranked]
         if not ids:
@@ -280,16 +280,17 @@ class Session:
         )
 
     def boxes(
-        self, measurement: Measurement, progress: Progress
+        self, measurement: Measurement, ids: Collection[str], progress: Progress
     ) -> tuple[dict[str, np.ndarray], dict[str, str], float]:
-        """Picture -> box [4] of its true class; why some have none; seconds that it took now."""
+        """Of these pictures, picture -> box [4] of its true class; why some have none; and the
+        seconds that it took now."""
         key = records.key_of(self._decisive(measurement))
         path = self.job.folders.cache / "localisation" / f"{key}.json"
         found = _read(path)
         num_before, began = len(found), time.monotonic()
         saved = began
         problems: dict[str, PictureError] = {}
-        wanted = [i for i in self.tested.files if i not in found]
+        wanted = [i for i in ids if i not in found]
         view = BoxView(
             name=measurement.view,
             regressors=measurement.networks,
@@ -302,15 +303,15 @@ class Session:
         sizes = self._sizes(wanted, scales, problems)
         try:
             batches = images.plan_batches(sizes, scales, self.forward.batch_size)
-            for ids, arrays in ahead(lambda ids: self._loaded(ids, scales, problems), batches):
+            for read, arrays in ahead(lambda b: self._loaded(b, scales, problems), batches):
                 self._stop_if_asked(problems)
-                if not ids:
+                if not read:
                     continue
                 told = view.boxes(
                     dict(zip(scales, arrays, strict=True)),
-                    [self.tested.labels[i] for i in ids], [sizes[i] for i in ids],
+                    [self.tested.labels[i] for i in read], [sizes[i] for i in read],
                 )  # fmt: skip
-                found |= dict(zip(ids, told, strict=True))
+                found |= dict(zip(read, told, strict=True))
                 progress(
                     f"boxes of {measurement.networks[0].label}",
                     len(found) - num_before, len(wanted) - len(problems),
@@ -324,7 +325,7 @@ class Session:
         seconds = round(time.monotonic() - began, 2)
         for problem in problems.values():
             log.warning("skipped: %s", problem)
-        kept = {i: np.array(found[i]) for i in self.tested.files if i in found}
+        kept = {i: np.array(found[i]) for i in ids if i in found}
         skipped = {i: str(problem) for i, problem in problems.items()}
         return kept, skipped, seconds
 

@@ -1,7 +1,6 @@
 """What a net sees, as pictures to look at: class-score maps, predicted boxes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +60,10 @@ def show_boxes(job: localise.Job, count: int, path: Path, progress: Progress) ->
     if path.suffix != ".png":
         raise OptionError(f"{path}: the sheet is a PNG; name a file that ends in .png.")
     session, grid = localise.prepared(job)
-    labelled = session.tested.pictures.validation
-    count = min(count, len(labelled))
-    chosen = [labelled[n * len(labelled) // count] for n in range(count)]
-    session.tested = replace(
-        session.tested, pictures=replace(session.tested.pictures, validation=chosen)
-    )
-    found, _, _ = session.boxes(grid[0], progress)
+    ids = list(session.tested.files)
+    count = min(count, len(ids))
+    chosen = [ids[n * len(ids) // count] for n in range(count)]
+    found, _, _ = session.boxes(grid[0], chosen, progress)
     pictures = session.tested.pictures
     cells = []
     for i, box in found.items():

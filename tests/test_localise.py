@@ -104,7 +104,7 @@ def silent(*_) -> None:
 def told(one: localise.Job) -> dict[str, np.ndarray]:
     """Picture -> box, of the only measurement of a job."""
     session, (measurement,) = localise.prepared(one)
-    return session.boxes(measurement, silent)[0]
+    return session.boxes(measurement, session.tested.files, silent)[0]
 
 
 def only_record(one: localise.Job, out: Path):
@@ -482,11 +482,11 @@ def test_a_sheet_of_so_many_pictures(run, nets, pictures, view):
     arguments = ("localise", "show", "--net", nets / "middle.safetensors", "--data", pictures,
                  "--view", view, "--classifier", nets / "classes.safetensors")  # fmt: skip
     widths = []
-    for count in (1, 5):
+    for count, new in ((1, 1), (5, 4)):  # the first picture's box is kept
         result = run(*arguments, "--count", count, "--to", f"{count}.png")
         assert result.exit_code == 0 and result.stdout == f"{count}.png\n"
         assert (
-            f"boxes of vgg11:width=0.0625,input_size=32@middle.safetensors: {count} of {count}"
+            f"boxes of vgg11:width=0.0625,input_size=32@middle.safetensors: {new} of {new}"
             in result.stderr
         )
         with Image.open(f"{count}.png") as sheet:
