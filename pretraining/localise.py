@@ -88,6 +88,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Measurement:
+    """Regressors used together, the scales of each, and a view."""
+
     networks: Sequence[Network]
     scales: Sequence[Scales]
     view: str
