@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from vggfeat import files, metrics, records, store
-from vggfeat.backbones import Network, load_network, parse, split_fusion
+from vggfeat.backbones import Network, parse, split_fusion
 from vggfeat.descriptors import (
     Extracted,
     Extraction,
@@ -28,8 +28,10 @@ from vggfeat.descriptors import (
 )
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError, WeightsError
 from vggfeat.folders import Folders
+from vggfeat.pretraining.measurement import Measurement, each_once, every, load_fusions
+from vggfeat.pretraining.paper_rows import CLASSIFICATION as BENCHMARK
 from vggfeat.pretraining.predictions import About, Predictions, fuse, write
-from vggfeat.pretraining.scales import Scales, facts, used_together
+from vggfeat.pretraining.scales import Scales, facts
 from vggfeat.pretraining.tested import Tested, open_tested
 from vggfeat.pretraining.views import GRID, READINGS, VIEWS
 from vggfeat.provenance import git_state, hardware, library_versions
@@ -37,7 +39,6 @@ from vggfeat.records import Record
 
 log = logging.getLogger(__name__)
 
-BENCHMARK = "ilsvrc_classification"
 PROTOCOL_VERSION = 1
 TOP = (1, 5)
 
@@ -69,20 +70,11 @@ class Job:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One number of the grid: nets used together, the scales of each, a view."""
-
-    networks: Sequence[Network]
-    scales: Sequence[Scales]
-    view: str
-
-    @property
-    def parts(self) -> Iterator[tuple[Network, Scales, str]]:
-        """The posteriors that it is the mean of: net, scales, reading."""
-        for network, scales in zip(self.networks, self.scales, strict=True):
-            for reading in VIEWS[self.view]:
-                yield network, scales, reading
+def parts(measurement: Measurement) -> Iterator[tuple[Network, Scales, str]]:
+    """The posteriors that a measurement is the mean of: net, scales, reading."""
+    for network, scales in zip(measurement.networks, measurement.scales, strict=True):
+        for reading in VIEWS[measurement.view]:
+            yield network, scales, reading
 
 
 def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
@@ -100,23 +92,13 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     tested = open_tested(job.data, networks, job.limit)
     for network in networks:
         check_classes(network, tested.pictures.classes, job.data)
-    grid = [
-        Measurement(*used_together(text, networks), view)
-        for networks in fusions
-        for text in job.scales
-        for view in job.views
-    ]
+    grid = every(fusions, job.scales, job.views)
     for measurement in grid:
         _check_scales(measurement)
     session = Session(job, tested, grid)
-    # However it is asked for, a measurement is made and shown once.
-    for key, measurement in {session.key(one): one for one in grid}.items():
-        net = "+".join(network.name for network in measurement.networks)
-        path = records.path_of(out, BENCHMARK, net, key)
+    asked = each_once(grid, session.key, out, BENCHMARK, may_skip=session.may_skip)
+    for measurement, key, path, record in asked:
         target = job.save and job.save / path.with_suffix(".safetensors").name
-        record = records.made(path, may_skip=session.may_skip)
-        if record:
-            log.info("measured already: %s (move it away to measure again)", path)
         if not record or (target and not target.exists()):
             predictions = session.predictions(measurement, progress)
             if not record:
@@ -142,18 +124,6 @@ def evaluate_files(paths: Sequence[Path], out: Path, command: str) -> Iterator[R
 def _sha256_of(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def load_fusions(
-    nets: Sequence[str], folders: Folders, *, offline: bool = False
-) -> list[list[Network]]:
-    """The nets of each specification; one that is named twice is the same object."""
-    parts = [split_fusion(net) for net in nets]
-    loaded = {
-        part: load_network(part, weights_dir=folders.weights, offline=offline)
-        for part in dict.fromkeys(part for fused in parts for part in fused)
-    }
-    return [[loaded[part] for part in fused] for fused in parts]
 
 
 def check_tells_classes(network: Network) -> None:
@@ -206,7 +176,7 @@ class Session:
         self.job, self.tested = job, tested
         # All scales of a net and reading at once: a picture is decoded for them together.
         self.scales: dict[tuple[str, str, str], set[int]] = {}
-        for network, scales, reading in (part for one in grid for part in one.parts):
+        for network, scales, reading in (part for one in grid for part in parts(one)):
             self.scales.setdefault(_key(network, reading), set()).update(scales)
         self.done: dict[tuple[str, str, str], Extracted] = {}
         self.seconds: dict[tuple[str, str, str, int], float] = {}  # of a picture
@@ -230,20 +200,20 @@ class Session:
                 "data": self.tested.digest,
                 "limited": self.tested.limited,
                 "view": measurement.view,
-                "posteriors": [vars(self._conditions(*part)) for part in measurement.parts],
+                "posteriors": [vars(self._conditions(*part)) for part in parts(measurement)],
             }
         )
 
     def predictions(self, measurement: Measurement, progress: Progress) -> Predictions:
         """The posteriors of the pictures that could be read, after extracting what is missing."""
-        parts = list(measurement.parts)
-        extracted = [self._extracted(network, reading, progress) for network, _, reading in parts]
+        its = list(parts(measurement))
+        extracted = [self._extracted(network, reading, progress) for network, _, reading in its]
         skipped = {i: reason for one in extracted for i, reason in one.skipped.items()}
         ids = [i for i in self.tested.files if i not in skipped]
         if not ids:
             raise DatasetError(f"{self.job.data}: no picture could be read.")
         total = np.zeros((len(ids), len(self.tested.pictures.classes)))
-        for one, (_, scales, _) in zip(extracted, parts, strict=True):
+        for one, (_, scales, _) in zip(extracted, its, strict=True):
             total += store.read(one.path, ids, scales).mean(axis=1)
         about = About(
             title=self.tested.name,
@@ -358,7 +328,7 @@ def error(missed: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> dict
 
 
 def _check_scales(measurement: Measurement) -> None:
-    for network, scales, reading in measurement.parts:
+    for network, scales, reading in parts(measurement):
         needed = network.backbone.min_size if reading == "dense" else network.backbone.input_size
         if min(scales) < needed:
             raise OptionError(

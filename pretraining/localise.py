@@ -39,7 +39,9 @@ from vggfeat.pretraining.box_files import with_boxes
 from vggfeat.pretraining.box_views import VIEWS, BoxView
 from vggfeat.pretraining.boxes import MIN_IOU, check, iou
 from vggfeat.pretraining.loading import ahead
+from vggfeat.pretraining.measurement import Measurement, each_once, every, load_fusions
 from vggfeat.pretraining.merging import THRESHOLD
+from vggfeat.pretraining.paper_rows import LOCALISATION as BENCHMARK
 from vggfeat.pretraining.scales import Scales, facts, used_together
 from vggfeat.pretraining.tested import Tested, open_tested
 from vggfeat.provenance import git_state, hardware, library_versions
@@ -47,7 +49,6 @@ from vggfeat.records import Record
 
 log = logging.getLogger(__name__)
 
-BENCHMARK = "ilsvrc_localisation"
 PROTOCOL_VERSION = 1
 SAVE_EVERY_S = 30.0  # what a crash can cost
 
@@ -86,15 +87,6 @@ class Job:
                 parse(part)
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """Regressors used together, the scales of each, and a view."""
-
-    networks: Sequence[Network]
-    scales: Sequence[Scales]
-    view: str
-
-
 def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     """Make every measurement, yielding each record once it is on disk.
 
@@ -102,13 +94,10 @@ def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     """
     records.prepare(out, BENCHMARK)
     session, grid = prepared(job)
-    for key, measurement in {session.key(one): one for one in grid}.items():
-        net = "+".join(network.name for network in measurement.networks)
-        path = records.path_of(out, BENCHMARK, net, key)
-        record = records.made(path, may_skip=session.forward.on_error == "skip")
-        if record:
-            log.info("measured already: %s (move it away to measure again)", path)
-        else:
+    may_skip = session.forward.on_error == "skip"
+    asked = each_once(grid, session.key, out, BENCHMARK, may_skip=may_skip)
+    for measurement, key, _, record in asked:
+        if not record:
             record = session.record(measurement, key, progress)
             log.info("wrote %s", records.write(record, out))
         yield record
@@ -117,8 +106,8 @@ def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
 def prepared(job: Job) -> tuple["Session", list[Measurement]]:
     """Everything loaded and checked, and what is to be measured. Raises VggfeatError."""
     job.check()
-    fusions = evaluate.load_fusions(job.nets, job.folders)
-    classifier = evaluate.load_fusions([job.classifier], job.folders)[0] if job.classifier else []
+    fusions = load_fusions(job.nets, job.folders)
+    classifier = load_fusions([job.classifier], job.folders)[0] if job.classifier else []
     regressors = [network for networks in fusions for network in networks]
     labelled = open_tested(job.data, [*regressors, *classifier], job.limit)
     for network in classifier:
@@ -127,12 +116,7 @@ def prepared(job: Job) -> tuple["Session", list[Measurement]]:
     for note in tested.pictures.notes:
         if note not in labelled.pictures.notes:
             log.info("%s: %s", job.data, note)
-    grid = [
-        Measurement(*used_together(text, networks), view)
-        for networks in fusions
-        for text in job.scales
-        for view in job.views
-    ]
+    grid = every(fusions, job.scales, job.views)
     for network in classifier if "dense" in job.views else ():
         if network.name.partition(":")[0] not in CONFIGURATIONS or "ceil_mode" in network.name:
             raise NetworkError(
@@ -332,13 +316,11 @@ class Session:
         return kept, skipped, seconds
 
     @property
-    def classes(self) -> evaluate.Measurement | None:
+    def classes(self) -> Measurement | None:
         """What names the five classes."""
         if not self.classifier:
             return None
-        return evaluate.Measurement(
-            *used_together(self.job.classifier_scales, self.classifier), "dense"
-        )
+        return Measurement(*used_together(self.job.classifier_scales, self.classifier), "dense")
 
     @cached_property
     def _posteriors(self) -> evaluate.Session:

@@ -16,7 +16,8 @@ from vggfeat.folders import Folders
 from vggfeat.networks import DenseVGG
 from vggfeat.pretraining import localise
 from vggfeat.pretraining.boxes import MIN_IOU, iou
-from vggfeat.pretraining.evaluate import check_tells_classes, load_fusions
+from vggfeat.pretraining.evaluate import check_tells_classes
+from vggfeat.pretraining.measurement import load_fusions
 from vggfeat.pretraining.scales import scales_of
 from vggfeat.pretraining.sheets import Cell, ScoreMap, box_sheet, score_map_sheet
 

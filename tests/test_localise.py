@@ -454,6 +454,11 @@ def run(home, tmp_path, monkeypatch):
     return run
 
 
+def test_the_help_tells_the_threshold_that_is_used(run):
+    help_text = " ".join(run("localise", "evaluate", "--help").stdout.split())
+    assert f"is at most T; {localise.THRESHOLD:g} by default" in help_text
+
+
 def test_a_sheet_is_of_one_net_and_a_png(run, nets, pictures):
     net = ("--net", nets / "middle.safetensors")
     show = ("localise", "show", "--data", pictures, *net)
