@@ -13,7 +13,7 @@ LAYERS = [
     ["errors", "files", "folders", "locks"],
     ["devices", "networks", "images", "metrics", "svm", "aggregation", "provenance", "fetch",
      "archives", "annotations"],
-    ["weights.checkpoint", "weights.card", "weights.released", "backbones", "store"],
+    ["weights.checkpoint", "weights.card", "weights.layout", "weights.released", "backbones", "store"],
     ["descriptors", "records"],
     ["comparison", "tables"],
     ["pretraining.boxes", "pretraining.tasks", "pretraining.recipes", "pretraining.schedule",

@@ -1,0 +1,108 @@
+"""The family A to E as other programs list it: layers by the paper's names, one after the other.
+
+Caffe's and MatConvNet's files hold conv1_1 ... conv5_3, fc6, fc7, fc8 with their weights; here they
+become the keys of torchvision's layout, which is `networks.VGG`'s.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vggfeat import networks
+from vggfeat.errors import OptionError, WeightsError
+
+FC_NAMES = ("fc6", "fc7", "fc8")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A net of the family, as its weights' shapes tell it."""
+
+    name: str
+    width: float
+    input_size: int
+    num_outputs: int
+
+    @property
+    def net(self) -> str:
+        """As `--net` names it, without weights."""
+        stated = []
+        if self.width != 1:
+            stated.append(f"width={self.width}")
+        if self.input_size != 224:
+            stated.append(f"input_size={self.input_size}")
+        return f"{self.name}:{','.join(stated)}" if stated else self.name
+
+    def build(self) -> networks.VGG:
+        """The net without memory for its weights."""
+        with torch.device("meta"):
+            return networks.build(
+                self.name,
+                num_classes=self.num_outputs,
+                width=self.width,
+                input_size=self.input_size,
+            )
+
+
+def layer_names(name: str) -> list[str]:
+    """The layers with weights of a net of the family, in order: conv1_1, ..., fc8."""
+    blocks = networks.CONFIGURATIONS[name].blocks
+    convolutions = [
+        f"conv{block}_{number}"
+        for block, kernels in enumerate(blocks, start=1)
+        for number in range(1, len(kernels) + 1)
+    ]
+    return [*convolutions, *FC_NAMES]
+
+
+def keys(name: str) -> dict[str, tuple[str, str]]:
+    """Layer name -> the keys of its weights and of its bias in torchvision's layout."""
+    with torch.device("meta"):
+        found = iter(networks.build(name).state_dict())
+    return {layer: (next(found), next(found)) for layer in layer_names(name)}
+
+
+def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -> Layout:
+    """Which net of the family has these layers.
+
+    shapes maps each layer with weights, in the file's order, to the shape of its weights:
+    (outputs, inputs, kernel, kernel) of a convolution, (outputs, inputs) of fc6 to fc8. lrn says
+    whether the net normalises local responses. Raises WeightsError if it is another net's file.
+    """
+    names = list(shapes)
+    found = [
+        name
+        for name, configuration in networks.CONFIGURATIONS.items()
+        if layer_names(name) == names
+        and configuration.lrn == lrn
+        and [kernel for block in configuration.blocks for kernel in block]
+        == [shapes[layer][-1] for layer in names[: -len(FC_NAMES)]]
+    ]
+    if not found:
+        told = ", ".join(names[:4]) + (f", ... {names[-1]}" if len(names) > 4 else "")
+        raise WeightsError(
+            f"{path}: not a net of the family A to E: its {len(names)} layers with weights are"
+            f" {told or 'none'}{', with local response normalisation' if lrn else ''}. Known:"
+            f" {', '.join(networks.CONFIGURATIONS)} with layers conv1_1, ..., fc8."
+        )
+    side = math.sqrt(shapes["fc6"][1] / shapes[names[-4]][0])
+    layout = Layout(
+        name=found[0],
+        width=shapes["fc7"][0] / networks.FC_UNITS,
+        input_size=round(side * networks.STRIDE),
+        num_outputs=shapes["fc8"][0],
+    )
+    try:
+        wanted = layout.build().state_dict()
+    except OptionError as error:
+        raise WeightsError(f"{path}: not a net of the family A to E: {error}") from error
+    for layer, (weight, _) in keys(layout.name).items():
+        if tuple(wanted[weight].shape) != tuple(shapes[layer]):
+            has, needs = ("x".join(map(str, s)) for s in (shapes[layer], wanted[weight].shape))
+            raise WeightsError(
+                f"{path}: {layer} has weights of {has}, and {layout.net} needs {needs}."
+            )
+    return layout
