@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat import records
-from vggfeat.backbones import Network, load_network, parse, split_fusion
+from vggfeat.backbones.network import Network, check_net, load_network, siblings
+from vggfeat.backbones.specification import split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.catalogue import entry_of, load_benchmark
 from vggfeat.benchmarks.options import DataOptions, Settings
@@ -45,8 +46,7 @@ class Job:
         for name in self.benchmarks:
             entry_of(name)
         for specification in self.nets:
-            for part in split_fusion(specification):
-                parse(part)
+            check_net(specification)
         sweep.check_axes(self.sweep)
 
 
@@ -58,6 +58,7 @@ class Measurement:
     networks: Sequence[Network]
     settings: Settings
     out: Path
+    beside: Sequence[Network] = ()  # all networks of the job: some may share a pass
 
     @property
     def nets(self) -> str:
@@ -131,8 +132,11 @@ def measurements(
     )
     _tell_notes(benchmark)
     chosen = benchmark.settings(**job.settings)
+    everyone = [network for networks in fusions for network in networks]
     return [
-        Measurement(benchmark=benchmark, networks=networks, settings=settings, out=out)
+        Measurement(
+            benchmark=benchmark, networks=networks, settings=settings, out=out, beside=everyone
+        )
         for networks in fusions
         for settings in sweep.settings_of(chosen, job.sweep)
     ]
@@ -148,7 +152,8 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
         )
         _tell_notes(benchmark)
         settings = benchmark.settings(**job.settings)
-        for network in {(net.name, net.weights_identity): net for net in networks}.values():
+        once = {net.identity: net for net in networks}.values()
+        for network in once:
             yield (
                 benchmark.name,
                 network.label,
@@ -159,6 +164,7 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
                     settings.extraction,
                     folder=job.folders.features,
                     progress=progress,
+                    beside=siblings(network, [*once]),
                 ),
             )
 
@@ -175,7 +181,7 @@ def load_networks(job: Job) -> list[list[Network]]:
 
 def each_once(fusions: Sequence[list[Network]]) -> list[list[Network]]:
     """The same nets, however they are written, are the same measurement."""
-    return list({tuple((n.name, n.weights_identity) for n in f): f for f in fusions}.values())
+    return list({tuple(n.identity for n in f): f for f in fusions}.values())
 
 
 def extraction_of(job: Job, name: str) -> Extraction:
@@ -247,6 +253,7 @@ def _measured(measurement: Measurement, job: Job, progress: Progress) -> Record:
         measurement.networks,
         measurement.settings,
         features_dir=job.folders.features,
+        beside=measurement.beside,
         command=job.command,
         progress=progress,
     )

@@ -5,9 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import torch
-
-from vggfeat.backbones import Network, load_network, split_fusion
+from vggfeat.backbones.network import Network, load_network
+from vggfeat.backbones.specification import TIMM_WEIGHTS, Specification, parse, split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.bench import (
     Job,
@@ -30,6 +29,7 @@ from vggfeat.descriptors import (
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
 from vggfeat.fetch import Source
 from vggfeat.images import ASSUMED_ASPECT
+from vggfeat.weights import catalogue
 
 BYTES_OF = {"float32": 4, "float16": 2}
 
@@ -106,8 +106,9 @@ class Plan:
                     network = load_network(f"{part.partition('@')[0]}@random:0")
                     # No feature file and no record will be found for such weights.
                     network = replace(network, weights_sha256="to be fetched")
-                    self.names[network] = f"{network.name}@torchvision"
-                    self.absent[self.names[network]] = _weights_bytes(network)
+                    asked = parse(part)
+                    self.names[network] = f"{network.name}@{asked.weights or asked.usual_weights}"
+                    self.absent[self.names[network]] = _weights_bytes(asked, network)
                 networks.append(network)
             fusions.append(networks)
         return each_once(fusions)
@@ -196,18 +197,24 @@ class Plan:
         )
 
     def _seconds(self, network: Network, options: Extraction) -> float:
-        """Seconds a picture will take, by a short timing of the net."""
+        """Seconds a picture will take, by a short timing of the net.
+
+        None for a net that shares its pass with one before.
+        """
+        if network not in self.rates and any(map(network.shares_pass, self.rates)):
+            return 0
         if network not in self.rates:
             self.rates[network] = seconds_per_megapixel(network, options)
         pixels = sum(scale * scale * ASSUMED_ASPECT for scale in options.scales)
         return self.rates[network] * pixels / 1e6 * (2 if options.mirror else 1)
 
 
-def _weights_bytes(network: Network) -> int:
-    """Of torchvision's file: four bytes a parameter."""
-    with torch.device("meta"):
-        net = network.backbone.build(1000)
-    return sum(4 * parameter.numel() for parameter in net.parameters())
+def _weights_bytes(asked: Specification, network: Network) -> int:
+    """Of the file that is to be fetched; where nobody says, four bytes a parameter."""
+    weights = asked.weights or asked.usual_weights
+    if weights != TIMM_WEIGHTS:
+        return round(catalogue.released(asked.name, weights).megabytes * 1e6)
+    return sum(4 * parameter.numel() for parameter in network.net().parameters())
 
 
 def _file(feature_set: str, network: Network, options: Extraction) -> tuple:

@@ -16,7 +16,7 @@ import numpy as np
 
 from vggfeat import metrics, records, store
 from vggfeat.aggregation import Aggregate, aggregate, fuse
-from vggfeat.backbones import Network
+from vggfeat.backbones.network import Network, siblings
 from vggfeat.benchmarks import evaluation, multi_label, single_label
 from vggfeat.benchmarks.evaluation import Split, SplitResult
 from vggfeat.benchmarks.leaks import Leak, find_leaks, leak_notes
@@ -173,15 +173,18 @@ class Benchmark:
         settings: Settings,
         *,
         features_dir: Path,
+        beside: Sequence[Network] = (),
         command: str = "",
         progress: Progress = lambda label, done, total: None,
     ) -> Record:
         """Extract what is missing, choose C, fit and score every split; several nets are fused.
 
-        Raises what `extract` raises, and DatasetError if skipped pictures leave a class empty.
+        `beside` are networks that will be measured later: what shares a pass with one of these is
+        extracted in the same pass. Raises what `extract` raises, and DatasetError if skipped
+        pictures leave a class empty.
         """
         options = settings.extraction
-        extracted = self._extracted(self.used, networks, options, features_dir, progress)
+        extracted = self._extracted(self.used, networks, options, features_dir, progress, beside)
         skipped = {i: reason for done in extracted for i, reason in done.skipped.items()}
         rows = self._readable(self.used_rows, skipped)
         vectors, digests = self._vectors(rows, extracted, settings)
@@ -205,6 +208,7 @@ class Benchmark:
                 "aggregate": settings.aggregate,
                 "scale_l2": settings.scale_l2,
                 "mirror": options.mirror,
+                "view": " ".join(dict.fromkeys(net.backbone.view for net in networks)),
                 "classifier": "linear SVM",
                 "normalisation": self._normalisation(len(networks), settings),
             },
@@ -293,11 +297,18 @@ class Benchmark:
         options: Extraction,
         features_dir: Path,
         progress: Progress,
+        beside: Sequence[Network] = (),
     ) -> list[Extracted]:
         """What each net's extraction of these pictures came to."""
         return [
             extract(
-                self.feature_set, pictures, net, options, folder=features_dir, progress=progress
+                self.feature_set,
+                pictures,
+                net,
+                options,
+                folder=features_dir,
+                progress=progress,
+                beside=siblings(net, [*networks, *beside]),
             )
             for net in networks
         ]
@@ -379,6 +390,7 @@ def _net_facts(
         "name": network.name,
         "weights": network.weights,
         "weights_sha256": network.weights_sha256,
+        "original": network.original,  # how published rows name these weights, if they do
         "features": {
             "file": extracted.path.name,
             "sha256": digest,  # of the descriptors that were used, in the order of the examples

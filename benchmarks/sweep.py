@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from vggfeat.backbones import before_relu
+from vggfeat.backbones.specification import with_option
 from vggfeat.benchmarks.options import Settings
 from vggfeat.errors import OptionError, UnknownNameError
 
@@ -28,7 +28,8 @@ def check_axes(axes: Sequence[str]) -> None:
 
 def nets_of(nets: Sequence[str], axes: Sequence[str]) -> list[str]:
     """The net specifications a sweep measures."""
-    return list(dict.fromkeys([*nets, *map(before_relu, nets)] if "relu" in axes else nets))
+    before = [with_option(net, "relu", "false") for net in nets] if "relu" in axes else []
+    return list(dict.fromkeys([*nets, *before]))
 
 
 def settings_of(settings: Settings, axes: Sequence[str]) -> Iterator[Settings]:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vggfeat.backbones import Network
+from vggfeat.backbones.network import Network
 from vggfeat.descriptors import Extraction, forward_in, normalised
 from vggfeat.errors import NetworkError
 from vggfeat.networks import STRIDE, DenseVGG

@@ -9,6 +9,7 @@ Shapes: N pictures, S scales, K classes.
 
 import hashlib
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from vggfeat import files, metrics, records, store
-from vggfeat.backbones import Network, parse, split_fusion
+from vggfeat.backbones.network import Network, check_net
+from vggfeat.backbones.specification import parse, split_fusion
 from vggfeat.descriptors import (
     Extracted,
     Extraction,
@@ -64,10 +66,20 @@ class Job:
             if view not in VIEWS:
                 raise UnknownNameError("view", view, VIEWS)
         for specification in self.nets:
-            for part in split_fusion(specification):
-                parse(part)
+            check_class_scores(specification)
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
+
+
+def check_class_scores(specification: str) -> None:
+    """Raise VggfeatError if it is mistyped, or chooses a layer or a view, which `evaluate` does."""
+    check_net(specification)
+    for part in split_fusion(specification):
+        for key in ("layer", "view") & parse(part).options.keys():
+            raise OptionError(
+                f"{part}: {key}= is for descriptors. Class scores come from the last layer, and"
+                " --views says what of a picture is seen."
+            )
 
 
 def parts(measurement: Measurement) -> Iterator[tuple[Network, Scales, str]]:
@@ -132,7 +144,7 @@ def check_tells_classes(network: Network) -> None:
         raise WeightsError(
             f"{network.label}: tells boxes, not classes. `vggfeat localise evaluate` takes it."
         )
-    if network.card and len(network.card.classes) != network.num_outputs:
+    if network.card and len(network.card.classes) not in (0, network.num_outputs):
         raise WeightsError(
             f"{network.label}: its card names {len(network.card.classes)} classes, and its last"
             f" layer has {network.num_outputs} outputs. Export it again."
@@ -149,14 +161,14 @@ def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
             f"{data}: has {len(classes)} classes; the top-5 error needs at least {max(TOP)}."
         )
     check_tells_classes(network)
-    if network.card is None:
+    if network.card is None or not network.card.classes:
         if network.num_outputs != len(classes):
             raise WeightsError(
                 f"{network.label}: is a net of {network.num_outputs} classes, and {data} has"
                 f" {len(classes)}. Name a net that was trained on these classes."
             )
         return
-    if network.card.classes == tuple(classes):
+    if network.card.classes == tuple(classes) or _are_ilsvrcs(network.card.classes, classes):
         return
     if len(network.card.classes) != len(classes):
         what = f"it has {len(network.card.classes)} classes, there are {len(classes)}"
@@ -167,6 +179,18 @@ def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
         f"{network.label}: its classes are not those of {data}: {what}. Name the pictures of the"
         " classes it was trained on; their folders' names must be the same."
     )
+
+
+def _are_ilsvrcs(names: Sequence[str], folders: Sequence[str]) -> bool:
+    """Whether names are the usual ones of ILSVRC's classes, and the folders have its WordNet ids.
+
+    Both are in the order of the ids.
+    """
+    if len(folders) != len(names) or not all(re.fullmatch(r"n\d{8}", name) for name in folders):
+        return False
+    from vggfeat.weights.torchvision import imagenet_classes  # 2 s to import
+
+    return tuple(names) == imagenet_classes()
 
 
 class Session:
@@ -329,6 +353,10 @@ def error(missed: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> dict
 
 def _check_scales(measurement: Measurement) -> None:
     for network, scales, reading in parts(measurement):
+        if reading == "dense" and not network.backbone.any_size:
+            raise OptionError(
+                f"{network.name} takes pictures of one size only: choose --views crops or centre."
+            )
         needed = network.backbone.min_size if reading == "dense" else network.backbone.input_size
         if min(scales) < needed:
             raise OptionError(

@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from vggfeat import images, metrics, records
-from vggfeat.backbones import Network, parse, split_fusion
+from vggfeat.backbones.network import Network, check_net
 from vggfeat.descriptors import Extraction, Progress, check_scales
 from vggfeat.errors import (
     DatasetError,
@@ -83,8 +83,7 @@ class Job:
         if not math.isfinite(self.merge_threshold):
             raise OptionError(f"merge_threshold must be finite; got {self.merge_threshold}.")
         for specification in (*self.nets, *([self.classifier] if self.classifier else [])):
-            for part in split_fusion(specification):
-                parse(part)
+            check_net(specification)
 
 
 def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record]:

@@ -14,7 +14,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from vggfeat.comparison import read_published
+from vggfeat.comparison import CAFFES_POOLING, read_published
 from vggfeat.errors import RecordError
 from vggfeat.pretraining.merging import THRESHOLD
 from vggfeat.records import REMEDY, Record, path_of
@@ -183,7 +183,8 @@ def _judge(row: Row, record: Record, reference: Row | None) -> tuple[str, tuple[
     if "random:" in row.classifier:
         decisive.append("classes named by random weights")
     decisive += [f"net with {option}" for option in dict.fromkeys(other_nets)]
-    minor = [f"net with {one}" for one in dict.fromkeys(options) if one not in other_nets]
+    usual = (*other_nets, CAFFES_POOLING)  # the published nets ran in Caffe
+    minor = [f"net with {one}" for one in dict.fromkeys(options) if one not in usual]
     if row.classifier and row.view == "dense":
         minor.append(f"classes named by {row.classifier}, published by the paper's best nets")
     if record.skipped:

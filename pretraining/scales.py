@@ -11,16 +11,19 @@ The paper's 32 pixels belong to its crops of 224; nets for smaller crops have th
 from collections.abc import Sequence
 from typing import Any
 
-from vggfeat.backbones import Network
+from vggfeat.backbones.network import Network
 from vggfeat.errors import OptionError
 from vggfeat.pretraining.recipes import PAPER_INPUT_SIZE
 
 PAPER_SCALE, PAPER_STEP = 256, 32  # pixels, for crops of 224
+ORIGINAL_SCALES = (256, 512)  # S of the two nets that were released
 Scales = tuple[int, ...]
 
 
 def training_scale(network: Network) -> tuple[int, int] | None:
     """The range of S that a net was trained at, as its card says; None if it does not."""
+    if network.original:
+        return ORIGINAL_SCALES
     found = network.card.recipe.get("scales") if network.card else None
     if isinstance(found, list) and len(found) == 2 and all(type(s) is int for s in found):
         return found[0], found[1]

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from vggfeat import images
-from vggfeat.backbones import Network
+from vggfeat.backbones.network import Network
 from vggfeat.descriptors import Extraction, Progress, check_scales, forward_in, normalised
 from vggfeat.errors import DatasetError, NetworkError, OptionError
 from vggfeat.files import new_file
@@ -100,8 +100,9 @@ def _maps(
             scores = module(normalised(array, network.statistics, device))[0].float().cpu()
         posteriors = torch.softmax(scores, dim=0).numpy()  # [K, h, w]
         whole = torch.softmax(scores.mean(dim=(1, 2)), dim=0).numpy()
+        classes = network.card.classes if network.card else ()
         for number in np.argsort(-whole, kind="stable")[:NUM_CLASSES]:
-            name = network.card.classes[number] if network.card else f"class {number}"
+            name = classes[number] if classes else f"class {number}"
             yield ScoreMap(
                 values=posteriors[number],
                 scale=scale,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from vggfeat.backbones import Network
+from vggfeat.backbones.network import Network
 from vggfeat.pretraining.data import Pictures, open_validation
 
 log = logging.getLogger(__name__)

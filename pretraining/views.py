@@ -15,6 +15,7 @@ from collections import Counter
 import torch
 from torch import Tensor, nn
 
+from vggfeat.crops import centre, cut
 from vggfeat.descriptors import Reading
 
 GRID = 5  # crops a side
@@ -93,16 +94,6 @@ def grid(length: int, side: int) -> list[int]:
     """Where the crops of a regular grid begin along a side of this length, in whole pixels."""
     room, steps = length - side, GRID - 1
     return [(2 * step * room + steps) // (2 * steps) for step in range(GRID)]  # halves go up
-
-
-def cut(batch: Tensor, upper: int, left: int, side: int) -> Tensor:
-    return batch[:, :, upper : upper + side, left : left + side]
-
-
-def centre(batch: Tensor, side: int) -> Tensor:
-    """The centre crops [B, 3, s, s], at the place of training's validation crops."""
-    height, width = batch.shape[2:]
-    return cut(batch, (height - side) // 2, (width - side) // 2, side)
 
 
 def posterior(module: nn.Module, images: Tensor) -> Tensor:

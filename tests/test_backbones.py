@@ -8,10 +8,11 @@ from conftest import NARROW
 from safetensors.torch import save_file
 
 from vggfeat import networks
-from vggfeat.backbones import before_relu, load_network, split_fusion
+from vggfeat.backbones.network import load_network
+from vggfeat.backbones.specification import split_fusion, with_option
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
-from vggfeat.weights.released import TORCHVISION_FILES
+from vggfeat.weights import catalogue
 
 
 def test_random_weights_follow_from_the_seed():
@@ -40,8 +41,9 @@ def test_weights_from_a_file(tmp_path):
 def test_torchvisions_weights_put_there_by_hand_are_verified(tmp_path, monkeypatch):
     (tmp_path / "w.pth").write_bytes(b"what torchvision serves")
     sha256 = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
-    monkeypatch.setitem(TORCHVISION_FILES, "vgg11", f"vgg11-{sha256[:8]}.pth")
-    path = (tmp_path / "w.pth").rename(tmp_path / TORCHVISION_FILES["vgg11"])
+    file = f"vgg11-{sha256[:8]}.pth"
+    monkeypatch.setitem(catalogue.TORCHVISION_FAMILY, "vgg11", (file, 507, 69.0, 88.6))
+    path = (tmp_path / "w.pth").rename(tmp_path / file)
     network = load_network("vgg11", weights_dir=tmp_path, offline=True)
     assert (network.weights, network.weights_sha256) == ("torchvision", sha256)
     path.write_bytes(b"another file")
@@ -86,7 +88,7 @@ def test_equal_nets_have_equal_names(one, other):
     "specification, error, message",
     [
         ("vgg-16", UnknownNameError, "Did you mean 'vgg16'"),
-        ("resnet50", UnknownNameError, "Unknown network 'resnet50'.*Known: .*vgg11"),
+        ("resnet5", UnknownNameError, "Did you mean 'resnet50'.*Known: vgg11, .* and 76 more"),
         ("vgg16:widht=0.5@random:0", UnknownNameError, "Did you mean 'width'"),
         ("vgg16:width=much@random:0", OptionError, "width='much' is not a valid value"),
         ("vgg16:input_size=100@random:0", OptionError, "multiple of 32 .*got 100"),
@@ -95,8 +97,8 @@ def test_equal_nets_have_equal_names(one, other):
         ("vgg16@random:x", OptionError, "need a seed, such as random:0"),
         ("vgg16@gone.safetensors", WeightsError, "gone.safetensors: no such weights file"),
         ("vgg16@.", WeightsError, "unknown kind of weights file"),
-        ("vgg16:width=0.5", WeightsError, "no weights for a changed net"),
-        ("vgg16_1x1", WeightsError, "torchvision has no weights for 'vgg16_1x1'"),
+        ("vgg16:width=0.5", WeightsError, "no released weights for a net with another width"),
+        ("vgg16_1x1", WeightsError, "no released weights of 'vgg16_1x1'"),
         ("vgg16:width=1,width=2@random:0", OptionError, "width is given twice"),
         ("vgg16:input_size=1024@random:0", OptionError, "from 32 to 512; got 1024"),
         ("squeezenet1_0:width=2@random:0", NetworkError, "no option 'width'"),
@@ -111,7 +113,7 @@ def test_what_is_refused(specification, error, message):
 def test_descriptors_before_the_relu_are_what_the_relu_takes_in(name):
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     after = load_network(f"{name}@random:0")
-    before = load_network(before_relu(f"{name}@random:0"))
+    before = load_network(with_option(f"{name}@random:0", "relu", "false"))
     assert before.backbone.layer == f"{after.backbone.layer} before ReLU"
     with torch.inference_mode():
         activations = before.module(images)
@@ -120,7 +122,7 @@ def test_descriptors_before_the_relu_are_what_the_relu_takes_in(name):
 
 
 def test_before_relu_changes_every_net_of_a_fusion():
-    assert before_relu("vgg16+vgg19:width=0.5@a+b.pth") == (
+    assert with_option("vgg16+vgg19:width=0.5@a+b.pth", "relu", "false") == (
         "vgg16:relu=false+vgg19:width=0.5,relu=false@a+b.pth"
     )
-    assert before_relu("vgg16:relu=true") == "vgg16:relu=false"
+    assert with_option("vgg16:relu=true", "relu", "false") == "vgg16:relu=false"

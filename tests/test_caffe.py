@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from vggfeat import networks
-from vggfeat.backbones import parse
+from vggfeat.backbones.specification import parse
 from vggfeat.errors import WeightsError
 from vggfeat.images import PAPER_STATISTICS
 from vggfeat.weights import caffe
@@ -165,7 +165,7 @@ def prototxt(layers, *, old=False, head=""):
 def read_net(path):
     """What `--net FILE` would build of it: the net and its card."""
     card = caffe.read_card(path)
-    name, options, _ = parse(card.net)
+    name, options = parse(card.net).name, parse(card.net).options
     tensors = caffe.read(path)
     outputs = len(tensors["classifier.6.bias"])
     net = networks.build(name, num_classes=outputs, **options)

@@ -8,7 +8,8 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from vggfeat import networks
-from vggfeat.backbones import before_relu, load_network, split_fusion
+from vggfeat.backbones.network import load_network
+from vggfeat.backbones.specification import split_fusion, with_option
 from vggfeat.cli import main
 from vggfeat.errors import UnknownNameError, WeightsError
 from vggfeat.weights.card import KEY, Card, read_card
@@ -45,7 +46,7 @@ def test_a_file_alone_is_enough_to_name_a_net(tmp_path):
     assert network.statistics.mean == (1.0, 2.0, 3.0)
     assert network.module(torch.zeros(1, 3, 32, 32)).shape == (1, 256, 1, 1)
     assert load_network(f"{NET}@{path}").label == network.label
-    assert before_relu(str(path)) == f"{NET},relu=false@{path}"
+    assert with_option(str(path), "relu", "false") == f"{path}:relu=false"
 
 
 def test_options_that_do_not_change_the_weights_may_be_given_with_the_net(tmp_path):

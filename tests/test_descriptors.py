@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from vggfeat import store
-from vggfeat.backbones import load_network
+from vggfeat.backbones.network import load_network
 from vggfeat.descriptors import Extraction, extract
 from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
 
@@ -59,11 +59,7 @@ def slow_descriptor(path, net, scale, *, mirror):
 @pytest.mark.parametrize("mirror", [True, False])
 def test_descriptors_are_the_mean_over_positions_and_mirror(tmp_path, pictures, mirror):
     extracted, network = run(pictures, tmp_path, scales=(32, 80), mirror=mirror)
-    net = network.backbone.build(1000)
-    from vggfeat.networks import initialise
-
-    initialise(net, "glorot", seed=0)
-    net = net.double().eval()
+    net = network.net().double()
     found = stored(extracted, pictures, (32, 80))
     for row, path in enumerate(pictures.values()):
         for column, scale in enumerate((32, 80)):
@@ -191,7 +187,7 @@ def test_progress_counts_up_to_the_pictures_asked_for(tmp_path, pictures):
 def test_descriptors_that_are_not_finite_are_not_stored(tmp_path, pictures):
     """float16 ends at 65,504; this net's activations are made to pass it."""
     network = load_network(NARROW)
-    network.module.dense.fc7.bias.data += 1e5
+    network.maps.dense.fc7.bias.data += 1e5
     options = Extraction(scales=(32,), dtype="float16")
     with pytest.raises(NetworkError, match="not finite as float16.*--dtype float32"):
         extract("test", pictures, network, options, folder=tmp_path)

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from conftest import NARROW, write_picture
 
-from vggfeat.backbones import BACKBONES, NET_OPTIONS
+from vggfeat.backbones.specification import NET_OPTIONS
 from vggfeat.benchmarks.bench import PUBLISHED
 from vggfeat.benchmarks.catalogue import BENCHMARKS
 from vggfeat.cli import main
 from vggfeat.comparison import compare, read_published
+from vggfeat.networks import CONFIGURATIONS
 from vggfeat.pretraining.communication import predicted_speed_up
 from vggfeat.pretraining.grid import render_grid
 from vggfeat.pretraining.paper_tables import render_ilsvrc
@@ -61,7 +62,7 @@ def test_every_option_the_documents_name_exists():
 
 
 def test_every_net_and_option_of_a_net_is_in_the_readme():
-    for name in (*BACKBONES, *NET_OPTIONS):
+    for name in (*CONFIGURATIONS, *NET_OPTIONS):
         assert f"`{name}" in README
 
 

@@ -15,7 +15,7 @@ from record_maker import make_record
 from training import FP32
 
 from vggfeat import records, store
-from vggfeat.backbones import load_network
+from vggfeat.backbones.network import load_network
 from vggfeat.cli import main
 from vggfeat.errors import PictureError
 from vggfeat.folders import folders
@@ -111,7 +111,7 @@ def test_errors_of_two_nets_at_their_scales_are_those_computed_slowly(
 ):
     (record,) = measure("+".join(nets), scales=["32+36,44"], save=tmp_path / "saved")
     loaded = [load_network(net) for net in nets]
-    one, other = [(network, network._built().double()) for network in loaded]
+    one, other = [(network, network.net().double()) for network in loaded]
     pictures = sorted((root / "val").rglob("*.jpg"))
     truth = [CLASSES.index(path.parent.name) for path in pictures]
     posteriors = [

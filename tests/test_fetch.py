@@ -18,9 +18,8 @@ from pathlib import Path
 import pytest
 
 from vggfeat import fetch
-from vggfeat.errors import DownloadError, WeightsError
+from vggfeat.errors import DownloadError
 from vggfeat.fetch import Source, download
-from vggfeat.weights import released
 
 CONTENT = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(400))  # no period to hide in
 SIZE = len(CONTENT)
@@ -559,26 +558,3 @@ def test_a_source_that_makes_no_sense(url, digest, reason):
 
 def test_a_question_in_an_address_is_not_part_of_the_name():
     assert Source("https://host/records/1/files/a.zip?download=1", "md5", MD5).name == "a.zip"
-
-
-def test_torchvision_weights_are_fetched_once_and_verified(tmp_path, server, monkeypatch):
-    sha = hashlib.sha256(CONTENT).hexdigest()[:8]
-    monkeypatch.setattr(
-        released, "TORCHVISION_ADDRESS", f"http://127.0.0.1:{server.server_port}/good/"
-    )
-    monkeypatch.setitem(released.TORCHVISION_FILES, "vgg16", f"vgg16-{sha}.pth")
-    path = released.torchvision_file("vgg16", tmp_path)
-    assert path.read_bytes() == CONTENT
-    assert released.torchvision_file("vgg16", tmp_path, offline=True) == path
-    with pytest.raises(DownloadError, match="wrong content: sha256"):
-        released.torchvision_file("vgg19", tmp_path)
-    with pytest.raises(WeightsError, match="no weights for 'vgg11_lrn'"):
-        released.torchvision_file("vgg11_lrn", tmp_path)
-
-
-def test_the_table_of_torchvisions_files_is_torchvisions_own():
-    import torchvision
-
-    for net, name in released.TORCHVISION_FILES.items():
-        weights = torchvision.models.get_model_weights(net).IMAGENET1K_V1
-        assert weights.url == released.TORCHVISION_ADDRESS + name

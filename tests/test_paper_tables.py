@@ -254,7 +254,7 @@ def test_decisive_differences_are_not_comparable(changes, reason):
     "changes, reason",
     [
         ({"nets": [net(s=None)]}, "weights trained otherwise, published S 256"),
-        ({"nets": [net("vgg16:ceil_mode=true")]}, "net with ceil_mode=true"),
+        ({"nets": [net("vgg16:relu=false")]}, "net with relu=false"),
         ({"skipped": {"a.jpg": "broken"}}, "skipped pictures: 1"),
     ],
 )

@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from training import FP32, write_pictures
 
-from vggfeat.backbones import load_network
+from vggfeat.backbones.network import load_network
 from vggfeat.cli import main
 from vggfeat.errors import DatasetError, TrainingError
 from vggfeat.files import new_file
@@ -196,7 +196,7 @@ def test_exported_weights_are_used_at_once(trained):
     network = load_network(str(out / "vgg19-256.safetensors"))
     assert network.statistics.std == (1.0, 1.0, 1.0)
     weights = load_file(out / "vgg19-256.safetensors")
-    assert network.module.dense.fc7.bias.equal(weights["classifier.3.bias"])
+    assert network.maps.dense.fc7.bias.equal(weights["classifier.3.bias"])
 
 
 def test_records_make_a_table_beside_table_3(trained):

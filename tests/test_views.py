@@ -9,7 +9,7 @@ from net_files import MEAN, STD, write_net
 from PIL import Image
 
 from vggfeat import networks, store
-from vggfeat.backbones import load_network
+from vggfeat.backbones.network import load_network
 from vggfeat.descriptors import Extraction, conditions, extract
 from vggfeat.pretraining.views import READINGS, VIEWS, Centre, Crops, Dense, centre, grid
 
@@ -25,7 +25,7 @@ def network(tmp_path_factory):
 @pytest.fixture(scope="module")
 def slow_net(network):
     """The same net with fully connected layers, in float64."""
-    return network._built().double()
+    return network.net().double()
 
 
 @pytest.fixture(scope="module")
@@ -224,7 +224,7 @@ def test_what_relu_does_to_descriptors_leaves_the_posteriors_alone(pictures, net
 def test_squeezenets_score_map_averaged_is_torchvisions_own_answer():
     network = load_network("squeezenet1_0@random:5")
     theirs = torchvision.models.squeezenet1_0(weights=None).eval()
-    theirs.load_state_dict(network._built().state_dict())
+    theirs.load_state_dict(network.net().state_dict())
     images = torch.randn(1, 3, 224, 224)
     scores = network.output_map(images)
     assert scores.shape == (1, 1000, 13, 13)

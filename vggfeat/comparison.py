@@ -24,7 +24,10 @@ VARIED = (
 )  # fmt: skip
 OF_FEATURES = ("exif", "precision", "dtype")  # what can be varied in the extraction
 
-MINOR = ("test_per_class", "splits", "images", "scales", "aggregate", "mirror")
+MINOR = ("test_per_class", "splits", "images", "scales", "aggregate", "mirror", "view")
+USUAL = {"view": "dense"}  # of records that do not say
+# The published nets ran in Caffe, whose pooling rounds up: they are this net of ours.
+CAFFES_POOLING = "ceil_mode=true"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +130,7 @@ def _of_same_net(record: Record, published: Sequence[dict[str, str]]) -> dict[st
 
     Later rows are of one network with the weights of many, so there the weights must be the same.
     """
-    nets = sorted(record.net.split("+"))
+    nets = sorted(_published_name(net["name"]) for net in record.nets)
     weights = {net["weights"] for net in record.nets}
     rows = [
         row
@@ -137,6 +140,13 @@ def _of_same_net(record: Record, published: Sequence[dict[str, str]]) -> dict[st
     ]
     rows.sort(key=lambda row: (row["metric"] != record.metric, row["metric"] not in record.metrics))
     return rows[0] if rows else None
+
+
+def _published_name(name: str) -> str:
+    """A net as a published row would name it."""
+    base, _, options = name.partition(":")
+    kept = [option for option in options.split(",") if option not in ("", CAFFES_POOLING)]
+    return f"{base}:{','.join(kept)}" if kept else base
 
 
 def _judge(
@@ -163,9 +173,14 @@ def _judge(
     if reference["metric"] != record.metric and reference["metric"] in record.metrics:
         minor.append(f"compared in {reference['metric']}, the rule of the published number")
     if is_same_net and not decisive:
-        weights = " and ".join(dict.fromkeys(net["weights"] for net in record.nets))
+        named = (net.get("original") or net["weights"] for net in record.nets)
+        weights = " and ".join(dict.fromkeys(named))
         if weights != reference["weights"]:
             minor.append(f"weights {weights}, published {reference['weights']}")
+        if any(net.get("original") and CAFFES_POOLING not in net["name"] for net in record.nets):
+            minor.append("pooling rounds down, the published nets' up (ceil_mode=true)")
+        if reference["kind"] == "later":
+            minor.append(f"the published protocol: {reference['notes']}")
     if leaks := record.protocol.get("leaks"):
         minor.append(f"{leaks} test pictures are training pictures too")
     if record.skipped:
@@ -193,7 +208,7 @@ def _percent(fraction: float | None) -> float | None:
 def _differences(record: Record, reference: dict[str, str], points: Sequence[str]) -> list[str]:
     found = []
     for point in points:
-        ours, theirs = _stated(record.protocol.get(point)), reference[point]
+        ours, theirs = _stated(record.protocol.get(point, USUAL.get(point))), reference[point]
         if theirs and ours != theirs:
             left_out = record.protocol.get("left_out") if point == "classes" else None
             without = f" (without {', '.join(left_out)})" if left_out else ""

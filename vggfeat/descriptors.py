@@ -2,7 +2,8 @@
 
 For a picture and a scale Q: rescale the shortest side to Q, run the dense net over the whole
 picture, average the descriptor map over its positions, average with the mirrored picture (paper,
-appendix B). What is stored is not normalised: aggregation over scales and L2 come later.
+appendix B). What is stored is not normalised: aggregation over scales and L2 come later. A net that
+takes pictures of one size only sees crops, whose descriptors are averaged; see `backbone.VIEWS`.
 
 Other vectors that a net gives for a picture and a scale are extracted in the same way: `Reading` is
 what a kind of them has to define, and `Descriptor` the kind that this project is about.
@@ -16,7 +17,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -24,8 +25,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vggfeat import devices, images, store
-from vggfeat.backbones import Network
+from vggfeat import crops, devices, images, store
+from vggfeat.backbones.network import Network, together
 from vggfeat.errors import NetworkError, OptionError, PictureError
 from vggfeat.provenance import library_versions
 
@@ -121,7 +122,14 @@ class Reading(ABC):
 
 
 class Descriptor(Reading):
-    """The last hidden layer, averaged over positions."""
+    """A layer's activations, averaged over positions and over what is seen of a picture.
+
+    Of several networks that share a pass, what they give is joined: D is the sum of theirs.
+    """
+
+    def __init__(self, network: Network, beside: Sequence[Network] = ()):
+        super().__init__(network)
+        self.networks = (network, *beside)
 
     @property
     def layer(self) -> str:
@@ -129,22 +137,32 @@ class Descriptor(Reading):
 
     @property
     def dim(self) -> int:
-        return self.network.backbone.dim
+        return sum(network.backbone.dim for network in self.networks)
 
     @property
     def module(self) -> nn.Module:
-        return self.network.module
+        return together(self.networks)
 
     def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
-        return pooled(module, batch, mirror=mirror)
+        seen = self._seen(batch)
+        if mirror:
+            seen = [one for crop in seen for one in (crop, crop.flip(3))]
+        return torch.stack([pooled(module, one) for one in seen]).mean(dim=0)
+
+    def _seen(self, batch: Tensor) -> list[Tensor]:
+        """What the net sees of the pictures: all of them, or crops."""
+        side = self.network.backbone.input_size
+        match self.network.backbone.view:
+            case "centre":
+                return [crops.centre(batch, side)]
+            case "corners":
+                return crops.corners_and_centre(batch, side)
+        return [batch]
 
 
-def pooled(module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
-    """The map of a batch averaged over positions, and with the mirrored batch's: [B, D]."""
-    descriptor = module(batch).float().mean(dim=(2, 3))
-    if mirror:
-        descriptor = (descriptor + module(batch.flip(3)).float().mean(dim=(2, 3))) / 2
-    return descriptor
+def pooled(module: nn.Module, batch: Tensor) -> Tensor:
+    """The maps that a net gives, each averaged over positions, one after the other: [B, D]."""
+    return torch.cat([one.float().mean(dim=(2, 3)) for one in module(batch)], dim=1)
 
 
 def conditions(
@@ -169,12 +187,27 @@ def conditions(
 
 
 def check_scales(network: Network, options: Extraction) -> None:
-    """Raise OptionError if a scale is too small for the net."""
-    smallest, needed = min(options.scales), network.backbone.min_size
+    """Raise OptionError if a scale is not one for the net."""
+    backbone, smallest = network.backbone, min(options.scales)
+    needed = max(backbone.min_size, backbone.input_size if sees_crops(network) else 0)
     if smallest < needed:
         raise OptionError(
             f"scale {smallest} is too small for {network.name}: it needs at least {needed}."
         )
+    if is_square(network) and not backbone.any_size and set(options.scales) != {needed}:
+        raise OptionError(
+            f"{network.name} takes squares of {needed} only: give --scales {needed}, or view=centre"
+            " or view=corners for larger ones."
+        )
+
+
+def is_square(network: Network) -> bool:
+    """Whether pictures are rescaled to squares, their aspect ratio not kept."""
+    return network.backbone.view == "resized"
+
+
+def sees_crops(network: Network) -> bool:
+    return network.backbone.view in ("centre", "corners")
 
 
 def missing(
@@ -195,14 +228,16 @@ def missing(
 def seconds_per_megapixel(network: Network, options: Extraction) -> float:
     """How long the net takes over a million pixels here, by timing one picture a few times."""
     device = options.resolved_device
-    module = network.module.to(device, memory_format=torch.channels_last)
+    kind = Descriptor(network)
+    module = kind.module.to(device, memory_format=torch.channels_last)
     scale = min(options.scales)
-    picture = np.zeros((1, scale, round(scale * images.ASSUMED_ASPECT), 3), dtype=np.uint8)
+    aspect = 1 if is_square(network) else images.ASSUMED_ASPECT
+    picture = np.zeros((1, scale, round(scale * aspect), 3), dtype=np.uint8)
     times = []
     for _ in range(NUM_TIMINGS):
         started = time.monotonic()
         describe(
-            module, picture, network.statistics, mirror=False, device=device,
+            kind, module, picture, mirror=False, device=device,
             precision=options.resolved_precision,
         )  # fmt: skip
         times.append(time.monotonic() - started)
@@ -218,34 +253,47 @@ def extract(
     folder: Path,
     progress: Progress = lambda label, done, total: None,
     reading: type[Reading] = Descriptor,
+    beside: Sequence[Network] = (),
 ) -> Extracted:
     """Make sure that every picture (id -> file or crop) has its descriptors in a feature file.
 
     The file lies in `folder` under a name that follows from its conditions; only what is missing
-    is extracted, and what is done stays done whatever happens. Raises PictureError at a picture
-    that cannot be read unless options.on_error is "skip", OptionError if a scale is too small for
-    the net, StoreError if the file is damaged.
+    is extracted, and what is done stays done whatever happens. `beside` are networks that share a
+    pass with this one: what they lack is extracted in the same pass, into files of their own.
+    Raises PictureError at a picture that cannot be read unless options.on_error is "skip",
+    OptionError if a scale is too small for the net, StoreError if the file is damaged.
     """
-    check_scales(network, options)
     started = time.monotonic()
-    asked = conditions(dataset, network, options, reading)
     file_bytes = {i: picture_bytes(picture) for i, picture in pictures.items()}
-    path, complete = store.find(folder, f"{dataset}-{network.slug}", asked, file_bytes)
-    if complete:
-        return Extracted(path)
-    kind = reading(network)
+    files = {}  # of the networks that lack something
+    for one in (network, *beside):
+        check_scales(one, options)
+        asked = conditions(dataset, one, options, reading)
+        path, complete = store.find(folder, f"{dataset}-{one.slug}", asked, file_bytes)
+        if not complete:
+            files[path] = one, asked
+        elif one is network:
+            return Extracted(path)
+    others = [one for one, _ in files.values() if one is not network]
+    kind = Descriptor(network, others) if others else reading(network)
     module = kind.module  # weights that do not fit are found before a file is made
-    with store.FeatureWriter(
-        path,
-        asked,
-        dim=kind.dim,
-        file_bytes=file_bytes,
-        weights_name=network.weights,
-        versions=library_versions(),
-    ) as writer:
-        run = _Run(kind, options, pictures, writer, progress)
+    with ExitStack() as opened:
+        writers = {}
+        for path in sorted(files):  # in an order that two processes have in common
+            one, asked = files[path]
+            writers[path] = opened.enter_context(
+                store.FeatureWriter(
+                    path,
+                    asked,
+                    dim=one.backbone.dim if others else kind.dim,
+                    file_bytes=file_bytes,
+                    weights_name=one.weights,
+                    versions=library_versions(),
+                )
+            )
+        run = _Run(kind, options, pictures, [writers[path] for path in files], progress)
         try:
-            run.extract(module, writer.missing(pictures))
+            run.extract(module)
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in str(error):
                 raise OptionError(
@@ -253,7 +301,11 @@ def extract(
                     f" {max(options.scales)}. Try --batch-size 1, or smaller scales."
                 ) from error
             raise
+    path = next(iter(files))
     log.info("%s: %d new %ss in %s", network.label, run.num_new, kind.name, path)
+    if others:
+        layers = ", ".join(one.backbone.layer for one in others)
+        log.info("%s: in the same pass: %s", network.label, layers)
     seconds = time.monotonic() - started
     return Extracted(path, run.num_new, seconds, run.skipped, dict(run.scale_seconds))
 
@@ -269,23 +321,21 @@ def picture_bytes(picture: images.Picture) -> int:
 
 @torch.inference_mode()
 def describe(
+    reading: Reading,
     module: nn.Module,
     pictures: np.ndarray,
-    statistics: images.InputStatistics,
     *,
     mirror: bool,
     device: str = "cpu",
     precision: str = "fp32",
-    read: Callable[..., Tensor] = pooled,
 ) -> Tensor:
-    """Descriptors of a batch at one scale: pictures [B, h, w, 3] uint8 -> [B, D] float32.
+    """What a reading gives for a batch at one scale: [B, h, w, 3] uint8 -> [B, D] float32.
 
-    module maps normalised images [B, 3, h, w] to a map [B, D, h', w'] and is on `device`; read is a
-    Reading's.
+    module is the reading's own, and on `device`.
     """
-    batch = normalised(pictures, statistics, device)
+    batch = normalised(pictures, reading.network.statistics, device)
     with forward_in(device, precision):
-        return read(module, batch, mirror=mirror).float().cpu()
+        return reading.read(module, batch, mirror=mirror).float().cpu()
 
 
 def normalised(pictures: np.ndarray, statistics: images.InputStatistics, device: str) -> Tensor:
@@ -316,38 +366,58 @@ class _Run:
         reading: Reading,
         options: Extraction,
         pictures: Mapping[str, images.Picture],
-        writer: store.FeatureWriter,
+        writers: Sequence[store.FeatureWriter],
         progress: Progress,
     ):
         self.reading, self.options = reading, options
-        self.label, self.statistics = reading.network.label, reading.network.statistics
-        self.pictures, self.writer, self.progress = pictures, writer, progress
+        self.label, self.square = reading.network.label, is_square(reading.network)
+        self.pictures, self.writers, self.progress = pictures, writers, progress
         self.num_new = 0
         self.scale_seconds = dict.fromkeys(options.scales, 0.0)
         self.skipped: dict[str, str] = {}
 
-    def extract(self, module: nn.Module, missing: set[str]) -> None:
+    def extract(self, module: nn.Module) -> None:
         options = self.options
+        lacking = [writer.missing(self.pictures) for writer in self.writers]
+        missing = set().union(*lacking)
         module = module.to(options.resolved_device, memory_format=torch.channels_last)
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             try:
                 sizes = self._sizes(pool)
                 # Planned over all pictures, so that a resumed run cuts the same batches.
-                plan = images.plan_batches(sizes, options.scales, options.batch_size)
+                plan = images.plan_batches(
+                    sizes, options.scales, options.batch_size, square=self.square
+                )
                 batches = [left for ids in plan if (left := [i for i in ids if i in missing])]
                 for ids, arrays in self._loaded(pool, batches):
-                    self.writer.write(
-                        ids,
-                        self._describe(module, ids, arrays),
-                        [sizes[i] for i in ids],
-                        [picture_bytes(self.pictures[i]) for i in ids],
-                    )
+                    self._store(ids, self._describe(module, ids, arrays), sizes, lacking)
                     self.num_new += len(ids)
                     done = self.num_new + len(self.skipped)
                     self.progress(f"extracting {self.label}", done, len(missing))
             except BaseException:
                 pool.shutdown(cancel_futures=True)
                 raise
+
+    def _store(
+        self,
+        ids: list[str],
+        descriptors: np.ndarray,
+        sizes: Mapping[str, tuple[int, int]],
+        lacking: Sequence[set[str]],
+    ) -> None:
+        """Give each writer its columns of descriptors [B, S, D], of the pictures that it lacks."""
+        first = 0
+        for writer, lacked in zip(self.writers, lacking, strict=True):
+            rows = [row for row, i in enumerate(ids) if i in lacked]
+            its_ids = [ids[row] for row in rows]
+            if its_ids:
+                writer.write(
+                    its_ids,
+                    descriptors[rows, :, first : first + writer.dim],
+                    [sizes[i] for i in its_ids],
+                    [picture_bytes(self.pictures[i]) for i in its_ids],
+                )
+            first += writer.dim
 
     def _describe(self, module: nn.Module, ids: list[str], arrays: list[np.ndarray]) -> np.ndarray:
         """Descriptors [B, S, D] of a batch, as they will be stored."""
@@ -356,13 +426,12 @@ class _Run:
             began = time.monotonic()
             descriptors.append(
                 describe(
+                    self.reading,
                     module,
                     array,
-                    self.statistics,
                     mirror=self.options.mirror,
                     device=self.options.resolved_device,
                     precision=self.options.resolved_precision,
-                    read=self.reading.read,
                 )
             )
             self.scale_seconds[scale] += time.monotonic() - began
@@ -384,7 +453,7 @@ class _Run:
             try:
                 size = images.picture_size(item[1], exif=self.options.exif)
                 for scale in self.options.scales:
-                    images.check_fits(item[1], size, scale)
+                    images.check_fits(item[1], size, scale, square=self.square)
                 return size
             except PictureError as error:
                 return error
@@ -405,7 +474,9 @@ class _Run:
 
         def load(ids: list[str]) -> list[np.ndarray]:
             pictures = [self.pictures[i] for i in ids]
-            return images.load_batch(pictures, self.options.scales, exif=self.options.exif)
+            return images.load_batch(
+                pictures, self.options.scales, exif=self.options.exif, square=self.square
+            )
 
         waiting: list[tuple[list[str], Future]] = []
         for ids in batches[:BATCHES_AHEAD]:

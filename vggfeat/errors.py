@@ -14,13 +14,20 @@ class VggfeatError(Exception):
 
 
 class UnknownNameError(VggfeatError):
-    """A name that is not among the known ones; the message offers the nearest."""
+    """A name that is not among the known ones; the message offers the nearest.
 
-    def __init__(self, kind: str, name: str, known: Iterable[str]):
+    Of very many names, `listed` are those that the message lists.
+    """
+
+    def __init__(
+        self, kind: str, name: str, known: Iterable[str], *, listed: Iterable[str] | None = None
+    ):
         known = sorted(known)
+        shown = known if listed is None else list(listed)
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(known)}.")
+        more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
+        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(shown)}{more}.")
 
 
 class NetworkError(VggfeatError):

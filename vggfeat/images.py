@@ -110,28 +110,35 @@ def _decode_file(path: Path, *, exif: bool) -> Image.Image:
         return picture.convert("RGB")
 
 
-def rescaled_size(size: tuple[int, int], scale: int) -> tuple[int, int]:
+def rescaled_size(size: tuple[int, int], scale: int, *, square: bool = False) -> tuple[int, int]:
     """The size with the shortest side at `scale`; the longer side is rounded down.
 
-    Rounding down is torchvision's rule; the paper does not say.
+    Rounding down is torchvision's rule; the paper does not say. square=True makes both sides equal.
     """
+    if square:
+        return scale, scale
     width, height = size
     if width <= height:
         return scale, scale * height // width
     return scale * width // height, scale
 
 
-def rescale(picture: Image.Image, scale: int) -> Image.Image:
-    """The picture with its shortest side at `scale`, aspect ratio kept, antialiased."""
-    size = rescaled_size(picture.size, scale)
+def rescale(picture: Image.Image, scale: int, *, square: bool = False) -> Image.Image:
+    """The picture with its shortest side at `scale`, antialiased.
+
+    The aspect ratio is kept unless square=True.
+    """
+    size = rescaled_size(picture.size, scale, square=square)
     if size == picture.size:
         return picture
     return picture.resize(size, Image.Resampling.BILINEAR)
 
 
-def check_fits(picture: Picture, size: tuple[int, int], scale: int) -> None:
+def check_fits(
+    picture: Picture, size: tuple[int, int], scale: int, *, square: bool = False
+) -> None:
     """Raise PictureError if the picture at this scale would not fit in memory."""
-    width, height = rescaled_size(size, scale)
+    width, height = rescaled_size(size, scale, square=square)
     if width * height > MAX_RESCALED_PIXELS:
         raise PictureError(
             f"{picture}: {size[0]}x{size[1]} becomes {width}x{height} at scale {scale}, which would"
@@ -141,7 +148,11 @@ def check_fits(picture: Picture, size: tuple[int, int], scale: int) -> None:
 
 
 def plan_batches(
-    sizes: Mapping[str, tuple[int, int]], scales: Sequence[int], batch_size: int | None = None
+    sizes: Mapping[str, tuple[int, int]],
+    scales: Sequence[int],
+    batch_size: int | None = None,
+    *,
+    square: bool = False,
 ) -> list[list[str]]:
     """Split ids into batches whose pictures have the same shape at every scale.
 
@@ -150,7 +161,7 @@ def plan_batches(
     """
     groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
     for picture_id, size in sizes.items():
-        shapes = tuple(rescaled_size(size, scale) for scale in scales)
+        shapes = tuple(rescaled_size(size, scale, square=square) for scale in scales)
         groups.setdefault(shapes, []).append(picture_id)
     batches = []
     for shapes, ids in groups.items():
@@ -161,14 +172,21 @@ def plan_batches(
 
 
 def load_batch(
-    pictures: Iterable[Picture], scales: Sequence[int], *, exif: bool = False
+    pictures: Iterable[Picture],
+    scales: Sequence[int],
+    *,
+    exif: bool = False,
+    square: bool = False,
 ) -> list[np.ndarray]:
     """Decode each picture once and rescale it to every scale: S arrays [B, h, w, 3] of uint8.
 
     The pictures must have equal shapes after rescaling, as `plan_batches` arranges.
     """
     decoded = [decode(picture, exif=exif) for picture in pictures]
-    return [np.stack([np.asarray(rescale(one, scale)) for one in decoded]) for scale in scales]
+    return [
+        np.stack([np.asarray(rescale(one, scale, square=square)) for one in decoded])
+        for scale in scales
+    ]
 
 
 @contextmanager

@@ -101,21 +101,24 @@ class DenseVGG(nn.Module):
         self.features = net.features
         side = net.input_size // STRIDE
         fc6, fc7, fc8 = (net.classifier[i] for i in (0, 3, 6))
-        self.fc6 = _as_convolution(fc6, side)
-        self.fc7 = _as_convolution(fc7, 1)
-        self.fc8 = _as_convolution(fc8, 1)
+        self.fc6 = as_convolution(fc6, side)
+        self.fc7 = as_convolution(fc7, 1)
+        self.fc8 = as_convolution(fc8, 1)
         self.eval()
 
-    def descriptor_map(self, images: Tensor, *, relu: bool = True) -> Tensor:
-        """Activations of the last hidden layer, after its ReLU or before: [N, D, h, w]."""
+    def descriptor_map(self, images: Tensor) -> Tensor:
+        """Activations of the last hidden layer, after its ReLU: [N, D, h, w]."""
+        self.check_fits(images)
+        return torch.relu(self.fc7(torch.relu(self.fc6(self.features(images)))))
+
+    def check_fits(self, images: Tensor) -> None:
+        """Raise NetworkError if the images are too small for fc6."""
         height, width = images.shape[-2:]
         if min(height, width) < self.input_size:
             raise NetworkError(
                 f"Images of {height}x{width} are too small for this net: both sides must be at"
                 f" least {self.input_size}. Choose a larger scale."
             )
-        activations = self.fc7(torch.relu(self.fc6(self.features(images))))
-        return torch.relu(activations) if relu else activations
 
     def forward(self, images: Tensor) -> Tensor:
         return self.fc8(self.descriptor_map(images))
@@ -195,7 +198,7 @@ def _convolutions(
     return nn.Sequential(*layers), channels
 
 
-def _as_convolution(linear: nn.Linear, side: int) -> nn.Conv2d:
+def as_convolution(linear: nn.Linear, side: int) -> nn.Conv2d:
     """A linear layer over [C, side, side] as a convolution with that kernel, sharing its memory."""
     channels = linear.in_features // (side * side)
     convolution = nn.Conv2d(channels, linear.out_features, side, device="meta")

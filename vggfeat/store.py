@@ -1,4 +1,4 @@
-"""Feature files: HDF5, schema version 1. The only module that uses h5py.
+"""Feature files: HDF5, schema version 1.
 
     /ids          [N]        utf-8, unique
     /descriptors  [N, S, D]  float32 or float16: per image and scale, not normalised
@@ -204,6 +204,7 @@ class FeatureWriter:
         weights_name: str,
         versions: Mapping[str, str],
     ):
+        self.dim = dim
         self._pending: list[int] = []
         self._committed_at = time.monotonic()
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -200,10 +200,13 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
 
 def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]):
     """The parsed options as what the library takes."""
+    from vggfeat.backbones.specification import with_option
     from vggfeat.benchmarks.bench import Job
     from vggfeat.benchmarks.options import DataOptions
 
     set_up_messages(options["quiet"])
+    if layers := options.pop("layers", ()):
+        nets = [with_option(net, "layer", layer) for net in nets for layer in layers]
     of_data = {field.name for field in fields(DataOptions)}
     of_settings = {
         "scales", "mirror", "exif", "device", "precision", "dtype", "batch_size", "on_error",

@@ -120,8 +120,8 @@ net = click.option(
     "nets",
     multiple=True,
     metavar="NET",
-    help="NAME[:KEY=VALUE,...][@WEIGHTS], repeatable; `+` uses nets together. WEIGHTS is a"
-    " file, `torchvision` (default) or `random:SEED`.",
+    help="NAME[:KEY=VALUE,...][@WEIGHTS], or a file that is a net; repeatable; `+` uses nets"
+    " together. WEIGHTS is a file, a name from `vggfeat weights ls` or `random:SEED`.",
 )
 cache_dir = click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files.")
 forward_precision = click.option(
@@ -141,6 +141,14 @@ batch_size = click.option(
 )
 extraction_options = together(
     net,
+    click.option(
+        "--layer",
+        "layers",
+        multiple=True,
+        metavar="LAYER",
+        help="The module whose activations are the descriptor, of every net. Repeatable: several"
+        " layers come from one pass.",
+    ),
     data_dir,
     cache_dir,
     click.option(

@@ -65,10 +65,11 @@ def read_card(path: Path) -> Card | None:
             text = (file.metadata() or {}).get(KEY)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: not a whole .safetensors file ({error}).") from error
-    return None if text is None else _parsed(text, path)
+    return None if text is None else parsed(text, path)
 
 
-def _parsed(text: str, path: Path) -> Card:
+def parsed(text: str, path: Path) -> Card:
+    """The card that a text of JSON is; path says whose it is. Raises WeightsError."""
     try:
         values = json.loads(text)
         version = values.pop("schema_version")

@@ -7,7 +7,7 @@ Nothing in a file is executed: safetensors hold no code, torch files are read wi
 import hashlib
 import pickle
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -17,12 +17,9 @@ from torch import Tensor, nn
 
 from vggfeat.errors import WeightsError
 
-SUFFIXES = (".safetensors", ".pth", ".pt")
-
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a weights file's bytes. Raises WeightsError."""
-    _check_kind(path)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -36,7 +33,6 @@ def read(path: Path) -> dict[str, Tensor]:
     Raises WeightsError if the file is missing, damaged, of another kind, or holds more than
     tensors.
     """
-    _check_kind(path)
     if path.suffix == ".safetensors":
         tensors = _read_safetensors(path)
     else:
@@ -50,12 +46,22 @@ def read(path: Path) -> dict[str, Tensor]:
     return dict(tensors)
 
 
-def load(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Put the tensors into the net as float32; every key and shape must fit, every value be finite.
+def load(
+    net: nn.Module,
+    tensors: Mapping[str, Tensor],
+    path: Path,
+    *,
+    needs: Callable[[str], bool] = lambda key: True,
+) -> None:
+    """Put the tensors into the net; every key and shape must fit, every value be finite.
 
-    Raises WeightsError naming the key, both shapes and the file.
+    Floating-point weights become float32. `needs` tells the keys whose values matter: others may
+    be what they want. The counts of batches that old files lack matter to nobody. Raises
+    WeightsError naming the key, both shapes and the file.
     """
     wanted = net.state_dict()
+    counts = {key: torch.zeros_like(wanted[key], device="cpu") for key in wanted if _is_count(key)}
+    tensors = counts | dict(tensors)
     problems = [f"key {key!r} is missing" for key in wanted if key not in tensors]
     problems += [f"key {key!r} is not part of the net" for key in tensors if key not in wanted]
     problems += [
@@ -67,21 +73,17 @@ def load(net: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
         problems += [
             f"{key!r} holds values that are not finite (a part this file does not have?)"
             for key in wanted
-            if not tensors[key].isfinite().all()
+            if needs(key) and not tensors[key].isfinite().all()
         ]
     if problems:
         more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
         raise WeightsError(f"{path}: does not fit the net: {problems[0]}{more}.")
-    net.load_state_dict({key: tensors[key].float() for key in wanted}, assign=True)
+    typed = {key: tensors[key].to(wanted[key].dtype) for key in wanted}
+    net.load_state_dict(typed, assign=True)
 
 
-def _check_kind(path: Path) -> None:
-    if path.suffix not in SUFFIXES:
-        raise WeightsError(
-            f"{path}: unknown kind of weights file {path.suffix!r}. Known: {', '.join(SUFFIXES)}."
-        )
-    if not path.is_file():
-        raise WeightsError(f"{path}: no such weights file. Check the path after '@'.")
+def _is_count(key: str) -> bool:
+    return key.endswith("num_batches_tracked")
 
 
 def _read_safetensors(path: Path) -> dict:

@@ -91,7 +91,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
     side = math.sqrt(shapes["fc6"][1] / shapes[names[-4]][0])
     layout = Layout(
         name=found[0],
-        width=shapes["fc7"][0] / networks.FC_UNITS,
+        width=_width(shapes["fc7"][0], shapes[names[0]][0]),
         input_size=round(side * networks.STRIDE),
         num_outputs=shapes["fc8"][0],
     )
@@ -106,3 +106,15 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
                 f"{path}: {layer} has weights of {has}, and {layout.net} needs {needs}."
             )
     return layout
+
+
+def _width(units: int, channels: int) -> float:
+    """The factor, with as few digits as will do, that gives fc7's units and conv1_1's channels."""
+    exact = units / networks.FC_UNITS
+    for digits in range(1, 7):
+        width = round(exact, digits)
+        if networks.scaled(networks.FC_UNITS, width) == units and (
+            networks.scaled(networks.BLOCK_CHANNELS[0], width) == channels
+        ):
+            return width
+    return exact

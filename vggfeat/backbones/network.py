@@ -1,0 +1,384 @@
+"""A specification -> a net with its weights and input statistics, built on first use: `Network`."""
+
+import hashlib
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from vggfeat.backbones import programs
+from vggfeat.backbones.backbone import Backbone, stated
+from vggfeat.backbones.family import family
+from vggfeat.backbones.own import own
+from vggfeat.backbones.specification import (
+    RANDOM,
+    Specification,
+    Value,
+    parse,
+    split_fusion,
+)
+from vggfeat.backbones.timm import PREFIX as TIMM
+from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
+from vggfeat.fetch import download
+from vggfeat.folders import folders
+from vggfeat.images import TORCHVISION_STATISTICS, InputStatistics
+from vggfeat.networks import CONFIGURATIONS, initialise
+from vggfeat.weights import catalogue, checkpoint, formats
+from vggfeat.weights.card import Card
+from vggfeat.weights.catalogue import TORCHVISION, Released
+
+log = logging.getLogger(__name__)
+
+ILSVRC_CLASSES = 1000
+OWN = "own"  # weights that come with a net of the user's
+OF_STATISTICS = ("mean", "std")
+INPUT_SIZE = 224  # of the paper's nets, pixels
+OF_NET = ("width", "input_size", "ceil_mode")  # options that make another net of it
+IN_CARD = ("width", "input_size")  # options that weights decide
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Network:
+    """A net and its weights, as a specification names them. The net is built on first use.
+
+    weights is a file's name, a released name, "random:SEED" or "own"; weights_sha256 is the digest
+    of the file, or of a net's own weights, and empty for random ones, which their name determines.
+    """
+
+    weights: str
+    weights_sha256: str
+    statistics: InputStatistics
+    backbone: Backbone
+    weights_path: Path | None = None  # None: the net is built with its weights
+    card: Card | None = None  # what the file says of itself
+    released: Released | None = None  # what the catalogue says of the file
+
+    @property
+    def name(self) -> str:
+        """The net as `--net` names it, without weights."""
+        return self.backbone.name
+
+    @property
+    def label(self) -> str:
+        return self.name if self.weights == self.name else f"{self.name}@{self.weights}"
+
+    @cached_property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the K classes; empty if nobody says."""
+        if self.card and self.card.classes:
+            return self.card.classes
+        if self.released is None or self.num_outputs != ILSVRC_CLASSES:
+            return ()
+        from vggfeat.weights.torchvision import imagenet_classes  # 2 s to import
+
+        return imagenet_classes()
+
+    @property
+    def original(self) -> str:
+        """How published rows name these weights; empty if none has them."""
+        if self.released:
+            return self.released.original
+        imported = self.card.training.get("imported") if self.card else None
+        return str(imported.get("original", "")) if isinstance(imported, dict) else ""
+
+    @property
+    def weights_identity(self) -> str:
+        """What decides the weights: "random:SEED", or "sha256:" and the file's digest."""
+        return f"sha256:{self.weights_sha256}" if self.weights_sha256 else self.weights
+
+    @property
+    def identity(self) -> tuple[str, str, InputStatistics]:
+        """Networks with the same give the same descriptors."""
+        return self.name, self.weights_identity, self.statistics
+
+    @property
+    def slug(self) -> str:
+        """The name as part of a file name."""
+        return re.sub(r"[^A-Za-z0-9.]+", "_", self.name)
+
+    @property
+    def module(self) -> nn.Module:
+        """In eval mode on the CPU: normalised images [N, 3, H, W] -> descriptor map [N, D, h, w].
+
+        Raises WeightsError if the file does not fit the net.
+        """
+        return _Only(self.maps)
+
+    @cached_property
+    def maps(self) -> nn.Module:
+        """As `module`, but a list of this one map."""
+        return self.backbone.to_maps(self.net(), [self.backbone.tap])
+
+    @cached_property
+    def output_map(self) -> nn.Module:
+        """As `module`, but up to the last layer: -> map of class scores or boxes [N, K, h, w]."""
+        return self.backbone.to_outputs(self.net())
+
+    @cached_property
+    def num_outputs(self) -> int:
+        """K, as the weights have it. Raises WeightsError."""
+        if self.weights_path is not None and self.backbone.last_layer:
+            last = self.tensors().get(f"{self.backbone.last_layer}.weight")
+            if last is not None and last.ndim:
+                return len(last)
+        return self.backbone.num_outputs
+
+    def shares_pass(self, other: "Network") -> bool:
+        """Whether it is the same net with the same weights, perhaps at another layer."""
+        mine = (self.backbone.trunk, self.weights_identity, self.statistics)
+        return mine == (other.backbone.trunk, other.weights_identity, other.statistics)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What the weights file holds, under the net's keys. Raises WeightsError."""
+        tensors = self.backbone.renamed(formats.read(self.weights_path))
+        if self.released and self.released.bgr:
+            tensors = catalogue.to_rgb(tensors)
+        return tensors
+
+    def net(self) -> nn.Module:
+        """The net as it was trained, with its weights, in eval mode. Raises WeightsError."""
+        if self.weights.startswith(RANDOM):
+            with torch.random.fork_rng():
+                torch.manual_seed(int(self.weights.removeprefix(RANDOM)))
+                net = self.backbone.build(None)
+            initialise(net, "glorot", seed=int(self.weights.removeprefix(RANDOM)))
+        elif self.weights_path is None:
+            net = self.backbone.build(None)
+        else:
+            tensors = self.tensors()
+            net = self.backbone.build(tensors)
+            checkpoint.load(net, tensors, self.weights_path, needs=self.backbone.needs)
+        return net.eval()
+
+
+class _Only(nn.Module):
+    """The one map of a module that gives a list."""
+
+    def __init__(self, maps: nn.Module):
+        super().__init__()
+        self.maps = maps
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.maps(images)[0]
+
+
+def bare_name(network: Network) -> str:
+    """The net as `--net` names it, without layer and view."""
+    whole = parse(network.name)
+    kept = {key: value for key, value in whole.options.items() if key in OF_NET}
+    return stated(whole.name, kept)
+
+
+def siblings(network: Network, others: Sequence[Network]) -> list[Network]:
+    """Those of the others that share a pass with this network, each layer once."""
+    sharing = {other.identity: other for other in others if network.shares_pass(other)}
+    sharing.pop(network.identity, None)
+    return list(sharing.values())
+
+
+def together(networks: Sequence[Network]) -> nn.Module:
+    """Networks that share a pass -> images [N, 3, H, W] to a list of their maps [N, D, h, w]."""
+    first = networks[0]
+    if len(networks) == 1:
+        return first.maps
+    return first.backbone.to_maps(first.net(), [network.backbone.tap for network in networks])
+
+
+def load_network(text: str, *, weights_dir: Path | None = None, offline: bool = False) -> Network:
+    """The network that a specification without `+` names.
+
+    weights_dir receives released files, the user's cache folder if it is not given. A file is
+    hashed now and read when the net is first used. Raises UnknownNameError, OptionError,
+    NetworkError, WeightsError or DownloadError.
+    """
+    asked = parse(text)
+    if asked.is_file:
+        path = Path(asked.weights).expanduser()
+        if programs.is_program(path):
+            return _program(path, asked.options)
+        return _of_file(_with_its_net(asked, path), path)
+    if not asked.weights and asked.is_factory:
+        return _own(asked)
+    weights = asked.weights or asked.usual_weights
+    if weights.startswith(RANDOM):
+        if asked.is_factory:
+            raise OptionError(f"{text}: a net of your own comes with its weights, or takes a file.")
+        backbone = _backbone(asked.name, asked.options)
+        return Network(
+            weights=weights,
+            weights_sha256="",
+            statistics=_statistics(asked.options, backbone.statistics),
+            backbone=backbone,
+        )
+    if catalogue.NAMES.fullmatch(weights):
+        return _released(asked, weights, weights_dir or folders().weights, offline)
+    return _of_file(asked, Path(weights).expanduser())
+
+
+def check_net(text: str) -> None:
+    """Raise VggfeatError at whatever is mistyped in a specification, before anything is fetched."""
+    for part in split_fusion(text):
+        asked = parse(part)
+        if asked.is_file:
+            path = Path(asked.weights).expanduser()
+            if not programs.is_program(path):
+                _with_its_net(asked, path)
+        elif not asked.is_factory:
+            _backbone(asked.name, asked.options)
+
+
+def _backbone(name: str, options: Mapping[str, Value], weights: str = TORCHVISION) -> Backbone:
+    """The net of that name; weights names torchvision's set where it decides the net's size."""
+    options = {key: value for key, value in options.items() if key not in OF_STATISTICS}
+    try:
+        if name in CONFIGURATIONS:
+            return family(name, **options)
+        if ":" in name:
+            return own(name, **options)
+        if name.startswith(TIMM):
+            from vggfeat.backbones.timm import timm
+
+            return timm(name, **options)
+        from vggfeat.backbones.torchvision import torchvision
+        from vggfeat.weights.torchvision import NAMES
+
+        if name in NAMES:
+            return torchvision(name, weights=weights, **options)
+    except TypeError as error:
+        unknown = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+        if unknown is None or unknown[1] not in options:
+            raise
+        raise NetworkError(f"{name} has no option {unknown[1]!r}.") from error
+    raise UnknownNameError("network", name, {*NAMES, *CONFIGURATIONS}, listed=CONFIGURATIONS)
+
+
+def _released(asked: Specification, weights: str, folder: Path, offline: bool) -> Network:
+    if asked.name.startswith(TIMM):
+        from vggfeat.backbones import timm
+
+        backbone = _backbone(asked.name, asked.options)
+        path = timm.file_of(asked.name, folder, offline=offline)
+        return Network(
+            weights=weights,
+            weights_sha256=checkpoint.sha256_of(path),
+            statistics=_statistics(asked.options, backbone.statistics),
+            backbone=backbone,
+            weights_path=path,
+        )
+    _backbone(asked.name, asked.options)  # what is mistyped is told before anything is fetched
+    entry = catalogue.released(asked.name, weights)
+    if changed := [key for key in IN_CARD if key in asked.options]:
+        raise WeightsError(
+            f"{asked.text}: there are no released weights for a net with another {changed[0]}. Give"
+            f" a file or random weights, such as {asked.name}@random:0."
+        )
+    path = download(list(entry.sources), folder, offline=offline)
+    sha256 = checkpoint.sha256_of(path)
+    catalogue.check_digest(entry, path, sha256)
+    ceil_mode = {"ceil_mode": True} if entry.ceil_mode else {}
+    return Network(
+        weights=entry.name,
+        weights_sha256=sha256,
+        statistics=_statistics(asked.options, entry.statistics),
+        backbone=_backbone(asked.name, ceil_mode | dict(asked.options), entry.name),
+        weights_path=path,
+        released=entry,
+    )
+
+
+def _of_file(asked: Specification, path: Path) -> Network:
+    formats.check_kind(path)
+    if not asked.is_factory:
+        _backbone(asked.name, asked.options)
+    sha256 = checkpoint.sha256_of(path)
+    card = formats.read_card(path)
+    options, entry = dict(asked.options), None
+    if card:
+        options = _options_of(card, path) | options
+        _check_card(card, asked, path)
+        statistics = InputStatistics(card.mean, card.std)
+    else:
+        entry = catalogue.identified(asked.name, sha256)
+        statistics = entry.statistics if entry else None
+    backbone = _backbone(asked.name, options, entry.name if entry else TORCHVISION)
+    if statistics is None:
+        is_family = asked.name in CONFIGURATIONS
+        statistics = TORCHVISION_STATISTICS if is_family else backbone.statistics
+        if not options.keys() & set(OF_STATISTICS):
+            log.info("%s: no input statistics in the file, torchvision's are used", path)
+    return Network(
+        weights=path.name,
+        weights_sha256=sha256,
+        statistics=_statistics(asked.options, statistics),
+        backbone=backbone,
+        weights_path=path,
+        card=card,
+        released=entry,
+    )
+
+
+def _own(asked: Specification) -> Network:
+    """A net of the user's that comes with its weights."""
+    backbone = _backbone(asked.name, asked.options)
+    digest = hashlib.sha256()
+    for key, tensor in backbone.build(None).state_dict().items():
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return Network(
+        weights=OWN,
+        weights_sha256=digest.hexdigest(),
+        statistics=_statistics(asked.options, backbone.statistics),
+        backbone=backbone,
+    )
+
+
+def _program(path: Path, options: Mapping[str, Value]) -> Network:
+    """A file that is a net itself."""
+    of_net = {key: value for key, value in options.items() if key not in OF_STATISTICS}
+    backbone = programs.program(path, **of_net)
+    return Network(
+        weights=path.name,
+        weights_sha256=checkpoint.sha256_of(path),
+        statistics=_statistics(options, backbone.statistics),
+        backbone=backbone,
+    )
+
+
+def _with_its_net(asked: Specification, path: Path) -> Specification:
+    """A file that stands alone, as the net that it says it is. Raises WeightsError."""
+    card = formats.read_card(path)
+    if card is None:
+        raise WeightsError(f"{path}: does not say which net it belongs to. Write NET@{path}.")
+    net = parse(card.net)
+    size = {key: value for key, value in net.options.items() if key in IN_CARD}
+    return Specification(asked.text, net.name, size | dict(asked.options), asked.weights)
+
+
+def _options_of(card: Card, path: Path) -> dict[str, Value]:
+    """The options that a card's net has. Raises WeightsError."""
+    try:
+        return dict(parse(card.net).options)
+    except (OptionError, UnknownNameError) as error:
+        raise WeightsError(f"{path}: its card names the net {card.net!r}: {error}") from error
+
+
+def _check_card(card: Card, asked: Specification, path: Path) -> None:
+    """Raise WeightsError if the weights are another net's than was asked for."""
+    its = parse(card.net)
+    usual = {"width": 1.0, "input_size": INPUT_SIZE} if its.name in CONFIGURATIONS else {}
+    stated, wanted = usual | dict(its.options), usual | dict(asked.options)
+    if its.name != asked.name or any(stated.get(k) != wanted.get(k) for k in IN_CARD):
+        raise WeightsError(f"{path}: holds weights of {card.net}. Name the file alone.")
+
+
+def _statistics(options: Mapping[str, Value], usual: InputStatistics) -> InputStatistics:
+    """What the user states, and the usual for what is not stated. Raises OptionError."""
+    mean, std = options.get("mean", usual.mean), options.get("std", usual.std)
+    if not all(number > 0 for number in std):
+        raise OptionError(f"std must be above 0 for each channel; got {std}.")
+    return InputStatistics(mean, std)

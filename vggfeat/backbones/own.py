@@ -1,0 +1,81 @@
+"""The user's own nets: `package.module:factory`, a function of theirs that returns a torch module.
+
+What the module returns is the descriptor, or the map of descriptors, unless `layer=` names one of
+its modules. The function is called without arguments. A net that comes with its weights needs no
+file; `@FILE` replaces them by a state dict.
+"""
+
+import importlib
+import os
+import sys
+from functools import cache
+
+from torch import nn
+
+from vggfeat.backbones.backbone import Backbone, Scores, chosen_view, stated
+from vggfeat.backbones.taps import OUTPUT, Survey, Taps, survey
+from vggfeat.errors import NetworkError
+from vggfeat.images import TORCHVISION_STATISTICS
+
+INPUT_SIZE = 224
+
+
+def own(
+    name: str,
+    *,
+    input_size: int = INPUT_SIZE,
+    layer: str | None = None,
+    view: str | None = None,
+) -> Backbone:
+    """Imports the user's module and calls the function. Raises NetworkError."""
+    surveyed = _survey(name, input_size)
+    tap = layer or OUTPUT
+    surveyed.check(name, tap)
+    own_view = chosen_view(name, None, any_size=surveyed.any_size)
+    seen = chosen_view(name, view, any_size=surveyed.any_size)
+    given = {
+        "input_size": input_size if input_size != INPUT_SIZE else None,
+        "view": seen if seen != own_view else None,
+    }
+    return Backbone(
+        name=stated(name, given | {"layer": tap if tap != OUTPUT else None}),
+        trunk=stated(name, given),
+        tap=tap,
+        dim=surveyed.dim(tap),
+        input_size=input_size,
+        min_size=1 if surveyed.any_size else input_size,
+        any_size=surveyed.any_size,
+        view=seen,
+        statistics=TORCHVISION_STATISTICS,
+        build=lambda tensors: made(name),
+        to_maps=lambda net, taps: Taps(net, taps, surveyed),
+        to_outputs=Scores,
+        num_outputs=surveyed.dim(OUTPUT),
+    )
+
+
+def made(name: str) -> nn.Module:
+    """The net that a function of the user's makes, in eval mode. Raises NetworkError."""
+    module_name, _, function_name = name.partition(":")
+    here = os.getcwd()
+    if here not in sys.path:  # as `python -m` has it: the command alone would not look here
+        sys.path.insert(0, here)
+    try:
+        factory = getattr(importlib.import_module(module_name), function_name)
+        net = factory()
+    except ModuleNotFoundError as error:
+        raise NetworkError(
+            f"{name}: there is no module {error.name!r}, neither installed nor in this folder."
+        ) from error
+    except AttributeError as error:
+        raise NetworkError(f"{name}: {error}.") from error
+    except Exception as error:  # the user's code may raise anything
+        raise NetworkError(f"{name}: failed: {type(error).__name__}: {error}") from error
+    if not isinstance(net, nn.Module):
+        raise NetworkError(f"{name}: returns a {type(net).__name__}, not a torch module.")
+    return net.eval()
+
+
+@cache
+def _survey(name: str, side: int) -> Survey:
+    return survey(made(name), side)

@@ -1,0 +1,196 @@
+"""Any module of any net as a layer: what its activations look like, and how to have them.
+
+A net is surveyed once: pictures of two sizes go through it, without memory where that is possible,
+and what every module gives is noted. That tells whether the net is fully convolutional and which
+axis of a module's output counts channels: the one that does not grow with the picture.
+Shapes: N images, D channels, h w sides of a map, T tokens.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from vggfeat.errors import NetworkError, UnknownNameError
+
+LARGER = 64  # pixels by which the second picture is larger: two steps of the usual stride of 32
+INPUT_OF = "input of "  # before a module's name: what goes into it
+OUTPUT = "output"  # of the whole net
+NUM_NAMED = 60  # layers that an error lists
+
+
+@dataclass
+class Seen:
+    """What one module gave in one pass."""
+
+    calls: int = 0
+    shape: tuple[int, ...] | None = None  # of the last call; None: no tensor
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the modules of a net gave, name by name, for pictures of two sizes."""
+
+    first: Mapping[str, Seen]
+    second: Mapping[str, Seen] | None  # None: the net takes one size only
+    any_size: bool = field(default=False)
+
+    @property
+    def layers(self) -> list[str]:
+        """The modules that can be a layer: they give one tensor with a row for each image."""
+        return [name for name, seen in self.first.items() if seen.shape and seen.shape[0] == 1]
+
+    def check(self, net: str, layer: str) -> None:
+        """Raise UnknownNameError, or NetworkError if that module gives no vector or map."""
+        if layer not in self.first:
+            known = [name for name in self.layers if not name.startswith(INPUT_OF)]
+            outer = known if len(known) <= NUM_NAMED else [n for n in known if n.count(".") < 2]
+            raise UnknownNameError(f"layer of {net}", layer, known, listed=outer)
+        shape = self.first[layer].shape
+        if shape is None or shape[0] != 1 or not 2 <= len(shape) <= 4:
+            gives = "no single tensor" if shape is None else f"a tensor {_sides(shape)} an image"
+            raise NetworkError(
+                f"{net}: layer {layer!r} gives {gives}, which is neither a vector, tokens nor a"
+                " map. Choose another module."
+            )
+
+    def dim(self, layer: str) -> int:
+        return self.first[layer].shape[self.channel_axis(layer)]
+
+    def channel_axis(self, layer: str) -> int:
+        """The axis of D in the module's output; N is axis 0."""
+        shape = self.first[layer].shape
+        if self.second is not None and layer in self.second:
+            other = self.second[layer].shape
+            if other is not None and len(other) == len(shape):
+                grown = [axis for axis in range(1, len(shape)) if shape[axis] != other[axis]]
+                kept = [axis for axis in range(1, len(shape)) if axis not in grown]
+                if grown and len(kept) == 1:
+                    return kept[0]
+        return {2: 1, 3: 2, 4: 1}[len(shape)]  # vector, tokens, map: the usual order
+
+
+def survey(net: nn.Module, size: int, *, inputs_of: Sequence[str] = ()) -> Survey:
+    """Send a picture of this side, and a larger one, through a net in eval mode.
+
+    The net's own device is used; on "meta" nothing is computed. inputs_of names modules whose input
+    is of interest as well. Raises NetworkError if the net takes not even the first picture.
+    """
+    device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
+    passes: list[dict[str, Seen]] = []
+    for side in (size, size + LARGER):
+        try:
+            with _watched(net, inputs_of) as seen, torch.inference_mode():
+                output = net(torch.zeros(1, 3, side, side, device=device))
+        except Exception as error:  # the code of a net may raise anything
+            if not passes:
+                reason = str(error).strip().partition("\n")[0]
+                raise NetworkError(
+                    f"the net cannot take a picture of {side}x{side} ({reason}). State its"
+                    " input_size if it is another."
+                ) from error
+            break
+        seen[OUTPUT] = Seen(1, _shape(output))
+        passes.append(seen)
+    attends = any("attention" in type(module).__name__.lower() for module in net.modules())
+    return Survey(
+        first=passes[0],
+        second=passes[1] if len(passes) > 1 else None,
+        any_size=len(passes) > 1 and not attends,
+    )
+
+
+class Taps(nn.Module):
+    """images [N, 3, H, W] -> a map [N, D, h, w] for each of some layers, in one pass.
+
+    A vector becomes a map of one position; T tokens become a map of T positions. A module that is
+    used several times in a pass gives what it gave last. The pass ends with the last layer.
+    """
+
+    def __init__(self, net: nn.Module, layers: Sequence[str], surveyed: Survey):
+        super().__init__()
+        self.net = net
+        self.layers = tuple(layers)
+        self.axes = [surveyed.channel_axis(layer) for layer in layers]
+        self.calls = {layer: surveyed.first[layer].calls for layer in layers}
+        self._found: dict[str, Tensor] = {}
+        self._left: dict[str, int] = {}
+        modules = dict(net.named_modules())
+        for layer in self.calls:
+            if layer.startswith(INPUT_OF):
+                module = modules[layer.removeprefix(INPUT_OF)]
+                module.register_forward_pre_hook(
+                    lambda module, given, layer=layer: self._note(layer, given[0])
+                )
+            elif layer != OUTPUT:
+                modules[layer].register_forward_hook(
+                    lambda module, given, output, layer=layer: self._note(layer, output)
+                )
+        self.eval()
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        self._found.clear()
+        self._left = dict(self.calls)
+        try:
+            output = self.net(images)
+            if OUTPUT in self._left:
+                self._found[OUTPUT] = output
+        except _Enough:
+            pass
+        found = [self._found[layer] for layer in self.layers]
+        self._found.clear()
+        return [_as_map(tensor, axis) for tensor, axis in zip(found, self.axes, strict=True)]
+
+    def _note(self, layer: str, activations: Tensor) -> None:
+        self._left[layer] -= 1
+        if self._left[layer] > 0:
+            return
+        # A copy: what follows in the net may work in place.
+        self._found[layer] = activations.clone()
+        if len(self._found) == len(self.calls):
+            raise _Enough
+
+
+class _Enough(Exception):
+    """All layers have been seen; the rest of the pass is not needed."""
+
+
+def _as_map(activations: Tensor, axis: int) -> Tensor:
+    """[N, ..., D, ...] with D at this axis -> [N, D, h, w]."""
+    moved = activations.movedim(axis, 1)
+    return moved.reshape(*moved.shape, *[1] * (4 - moved.ndim))
+
+
+@contextmanager
+def _watched(net: nn.Module, inputs_of: Sequence[str]) -> Iterator[dict[str, Seen]]:
+    """Notes for a pass: what every module gives, and some take in."""
+    notes: dict[str, Seen] = {}
+
+    def note(name: str, tensor: object) -> None:
+        seen = notes.setdefault(name, Seen())
+        seen.calls += 1
+        seen.shape = _shape(tensor)
+
+    with ExitStack() as hooks:
+        for name, module in net.named_modules():
+            if name:
+                handle = module.register_forward_hook(
+                    lambda module, given, output, name=name: note(name, output)
+                )
+                hooks.callback(handle.remove)
+            if name in inputs_of:
+                handle = module.register_forward_pre_hook(
+                    lambda module, given, name=name: note(INPUT_OF + name, given[0])
+                )
+                hooks.callback(handle.remove)
+        yield notes
+
+
+def _shape(tensor: object) -> tuple[int, ...] | None:
+    return tuple(tensor.shape) if isinstance(tensor, Tensor) else None
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

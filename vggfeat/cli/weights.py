@@ -1,0 +1,212 @@
+"""weights and doctor: weights in and out, and what was understood of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from vggfeat.cli.group import Commands, importing, main, set_up_messages
+from vggfeat.cli.options import cache_dir, offline, quiet
+from vggfeat.errors import VggfeatError, in_one_line
+from vggfeat.folders import folders
+from vggfeat.progress import ProgressDisplay
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@main.group(cls=Commands)
+def weights() -> None:
+    """Weights that are known by name, and files of weights in and out."""
+
+
+@weights.command("ls")
+@click.argument("nets", nargs=-1, metavar="[NETS]...")
+@cache_dir
+def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
+    """List the released weights that `--net NET@NAME` knows; of NETS, all that is known of them.
+
+    Nets of timm have their weights by the name `timm`; `timm.list_pretrained()` lists them.
+
+    \b
+    vggfeat weights ls
+    vggfeat weights ls vgg16 resnet50
+    """
+    with importing():
+        from vggfeat.errors import UnknownNameError
+        from vggfeat.weights.catalogue import everything
+
+    known, folder = list(everything()), folders(cache_dir=cache_dir).weights
+    for net in nets:
+        if net not in {entry.net for entry in known}:
+            raise UnknownNameError("net with released weights", net, {e.net for e in known})
+    for entry in known:
+        here = [source.name for source in entry.sources if (folder / source.name).is_file()]
+        if not nets:
+            there = "  here" if here else ""
+            click.echo(f"{entry.label:<44}{entry.megabytes:>6.0f} MB  {entry.error:<46}{there}")
+        elif entry.net in nets:
+            click.echo(entry.label)
+            for name, value in entry.facts().items():
+                click.echo(f"  {name}: {value}")
+            click.echo(f"  file: {folder / here[0] if here else f'not in {folder}'}")
+
+
+@weights.command()
+@click.argument("names", nargs=-1, required=True, metavar="NET@NAME...")
+@cache_dir
+@quiet
+def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
+    """Download released weights: verified, resumed where an earlier try was cut off.
+
+    \b
+    vggfeat weights fetch vgg16@caffe vgg19@caffe
+    """
+    with importing():
+        from vggfeat.backbones.specification import parse
+        from vggfeat.fetch import download
+        from vggfeat.weights.catalogue import released
+
+    set_up_messages(quiet)
+    asked = [parse(name) for name in names]
+    entries = [released(one.name, one.weights or one.usual_weights) for one in asked]
+    failed = 0
+    with ProgressDisplay(quiet) as progress:
+        for entry in entries:
+            try:
+                path = download(
+                    entry.sources, folders(cache_dir=cache_dir).weights, progress=progress
+                )
+            except VggfeatError as error:
+                failed += 1
+                click.echo(f"Failed: {entry.label}: {in_one_line(error)}", err=True)
+                continue
+            click.echo(f"{entry.label}: {path}")
+    if failed:
+        raise click.ClickException(f"{failed} of {len(entries)} could not be fetched.")
+
+
+@weights.command()
+@click.argument("names", nargs=-1, metavar="[FILES OR NET@NAME]...")
+@cache_dir
+def verify(names: Sequence[str], cache_dir: Path | None) -> None:
+    """See that weights are whole, fit their net and are the released ones that their names say.
+
+    Without names: all in the folder of weights that have a released name. Exit status 1 if
+    something is wrong.
+    """
+    with importing():
+        from vggfeat.backbones.network import load_network
+        from vggfeat.weights.catalogue import everything
+
+    folder = folders(cache_dir=cache_dir).weights
+    if not names:
+        names = [
+            entry.label
+            for entry in everything()
+            if any((folder / source.name).is_file() for source in entry.sources)
+        ]
+        if not names:
+            raise click.ClickException(f"{folder}: holds no released weights.")
+    wrong = 0
+    for name in names:
+        try:
+            network = load_network(name, weights_dir=folder, offline=True)
+            network.net()
+        except VggfeatError as error:
+            wrong += 1
+            click.echo(f"{name}: {in_one_line(error)}")
+            continue
+        what = network.released.label if network.released else "no released weights"
+        click.echo(f"{name}: whole, fits {network.name}; {what}; {network.weights_identity}")
+    if wrong:
+        raise click.ClickException(f"{wrong} of {len(names)} are not as they should be.")
+
+
+@weights.command("import")
+@click.argument("file", type=FILE)
+@click.option("--net", metavar="NET", help="The net it belongs to, where the file does not say.")
+@click.option("--prototxt", type=FILE, help="Caffe's description of the net, to be compared.")
+@click.option("--out", type=FILE, help="By default FILE's name with .safetensors, in this folder.")
+@quiet
+def import_(
+    file: Path, net: str | None, prototxt: Path | None, out: Path | None, quiet: bool
+) -> None:
+    """Turn a weights file into .safetensors with a card that says what it is.
+
+    FILE is a .caffemodel, a MatConvNet .mat, a torch file, .safetensors, or ONNX as exported by
+    `vggfeat weights export`.
+
+    \b
+    vggfeat weights import VGG_ILSVRC_16_layers.caffemodel --out vgg16-caffe.safetensors
+    vggfeat weights import resnet50-0676ba61.pth
+    vggfeat weights import mine.pth --net vgg16:ceil_mode=true,mean=123/117/104,std=1/1/1
+    """
+    set_up_messages(quiet)
+    with importing():
+        from vggfeat.conversion import import_weights
+        from vggfeat.doctor import understood
+
+    out = out or Path(f"{file.stem}.safetensors")
+    network = import_weights(file, out, net=net, prototxt=prototxt)
+    for name, value in understood(network):
+        click.echo(f"{name}: {value}", err=True)
+    click.echo(out)
+
+
+@weights.command()
+@click.argument("net", metavar="NET")
+@click.argument("file", type=FILE)
+@cache_dir
+@offline
+@quiet
+def export(net: str, file: Path, cache_dir: Path | None, offline: bool, quiet: bool) -> None:
+    """Write the weights of a net as FILE, in the format of its suffix.
+
+    .safetensors; .pth in torchvision's layout; .onnx; .caffemodel with a .prototxt beside it; .mat
+    of MatConvNet. What has no place for the card gets it beside, as FILE.card.json.
+
+    \b
+    vggfeat weights export runs/vgg16-256.safetensors vgg16-256.caffemodel
+    """
+    set_up_messages(quiet)
+    with importing():
+        from vggfeat.backbones.network import load_network
+        from vggfeat.conversion import export_weights
+
+    places = folders(cache_dir=cache_dir)
+    export_weights(load_network(net, weights_dir=places.weights, offline=offline), file)
+    click.echo(file)
+
+
+@main.command()
+@click.option("--weights", "net", metavar="NET", help="A net as `--net` names it, or its file.")
+@click.option("--picture", type=FILE, help="Name the likeliest classes of this picture.")
+@cache_dir
+@offline
+@quiet
+def doctor(
+    net: str | None, picture: Path | None, cache_dir: Path | None, offline: bool, quiet: bool
+) -> None:
+    """Say what this machine has, or what was understood of a net and its weights.
+
+    \b
+    vggfeat doctor --weights vgg16.safetensors --picture cat.jpg
+    """
+    if picture and not net:
+        raise click.UsageError("--picture needs a net: --weights NET.")
+    set_up_messages(quiet)
+    with importing():
+        from vggfeat.backbones.network import load_network
+        from vggfeat.doctor import machine, top_classes, understood
+
+    places = folders(cache_dir=cache_dir)
+    if net is None:
+        for name, value in machine(places):
+            click.echo(f"{name}: {value}")
+        return
+    network = load_network(net, weights_dir=places.weights, offline=offline)
+    for name, value in understood(network):
+        click.echo(f"{name}: {value}")
+    if picture:
+        for posterior, name in top_classes(network, picture):
+            click.echo(f"{posterior:7.1%}  {name}")

@@ -1,0 +1,81 @@
+"""Weights from any format to the native one, and from there to others, with their card."""
+
+from pathlib import Path
+
+from vggfeat.backbones.network import Network, bare_name, load_network
+from vggfeat.errors import WeightsError
+from vggfeat.weights import caffe, catalogue, formats, onnx_file
+from vggfeat.weights.card import Card
+
+
+def import_weights(
+    path: Path, out: Path, *, net: str | None = None, prototxt: Path | None = None
+) -> Network:
+    """Write a weights file as .safetensors with a card, and give the network that it is then.
+
+    net names the net where the file does not. prototxt is Caffe's description of the net, which is
+    compared with the file. Raises VggfeatError if the file does not fit the net.
+    """
+    if out.suffix != ".safetensors":
+        raise WeightsError(f"{out}: the native format is .safetensors. Choose such a name.")
+    _check_new(out)
+    if prototxt is not None:
+        if path.suffix != caffe.SUFFIX:
+            raise WeightsError(f"{path}: a .prototxt describes {caffe.SUFFIX} files only.")
+        caffe.check_prototxt(path, prototxt)
+    net = net or _net_of(path)
+    _write(load_network(f"{net}@{path}" if net else str(path)), out)
+    return load_network(str(out))
+
+
+def export_weights(network: Network, out: Path) -> None:
+    """Write the weights of a network in the format that the suffix of `out` names.
+
+    Raises WeightsError if that format cannot hold them.
+    """
+    if out.suffix not in formats.SUFFIXES:
+        raise WeightsError(
+            f"{out}: unknown format {out.suffix!r}. Known: {', '.join(formats.SUFFIXES)}."
+        )
+    _check_new(out)
+    _write(network, out)
+
+
+def card_of(network: Network) -> Card:
+    """What a file of its weights says of itself."""
+    training = dict(network.card.training) if network.card else {}
+    if "recipe" not in training:  # not trained by us
+        origin = {"file": network.weights, "sha256": network.weights_sha256}
+        if network.original:
+            origin["original"] = network.original
+        training["imported"] = dict(training.get("imported", {})) | origin
+    return Card(
+        net=bare_name(network),
+        classes=network.classes,
+        mean=network.statistics.mean,
+        std=network.statistics.std,
+        training=training,
+    )
+
+
+def _write(network: Network, out: Path) -> None:
+    net = network.net()
+    if out.suffix == ".onnx":
+        onnx_file.write(out, net, card_of(network), input_size=network.backbone.input_size)
+    else:
+        formats.write(out, net.state_dict(), card_of(network))
+
+
+def _net_of(path: Path) -> str | None:
+    """The net of a torch file that has the name of a released one and no card."""
+    if path.suffix not in formats.TORCH or not path.is_file() or formats.read_card(path):
+        return None
+    for entry in catalogue.everything():
+        if any(source.name == path.name for source in entry.sources):
+            return entry.net
+    raise WeightsError(f"{path}: does not say which net it belongs to. Name it with --net.")
+
+
+def _check_new(out: Path) -> None:
+    if out.exists():
+        raise WeightsError(f"{out}: is there already. Move it away, or choose another name.")

@@ -1,0 +1,87 @@
+"""What was understood of a net and its weights, and what it makes of a picture."""
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+
+from vggfeat import crops, images, provenance
+from vggfeat.backbones.backbone import VIEWS
+from vggfeat.backbones.network import ILSVRC_CLASSES, Network
+from vggfeat.descriptors import forward_in, normalised
+from vggfeat.folders import Folders
+
+TOP = 5
+CROP_SHARE = 224 / 256  # of the shortest side, as ILSVRC's centre crops have it
+EXTRAS = {"timm": ("timm",), "onnx": ("onnx", "onnxruntime", "onnxscript"),
+          "plot": ("matplotlib",), "tensorboard": ("tensorboard",)}  # fmt: skip
+
+
+def machine(folders: Folders) -> Iterator[tuple[str, str]]:
+    """Name and value of what this machine has."""
+    yield from provenance.library_versions().items()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    yield from ((name, str(value)) for name, value in provenance.hardware(device).items())
+    for extra, modules in EXTRAS.items():
+        lacking = [name for name in modules if importlib.util.find_spec(name) is None]
+        there = f"not there: pip install 'vggfeat[{extra}]'" if lacking else "there"
+        yield f"extra {extra}", there
+    yield "data", str(folders.data)
+    yield "weights", str(folders.weights)
+    yield "feature files", str(folders.features)
+
+
+def understood(network: Network) -> Iterator[tuple[str, str]]:
+    """Name and value of what decides a net's descriptors. Raises WeightsError of misfits."""
+    backbone, net = network.backbone, network.net()
+    number = sum(parameter.numel() for parameter in net.parameters())
+    yield "net", network.name
+    yield "parameters", f"{number:,}"
+    yield "weights", network.weights
+    yield "digest", network.weights_identity
+    if network.original:
+        yield "these are", network.original
+    imported = network.card.training.get("imported") if network.card else None
+    for name, value in imported.items() if isinstance(imported, dict) else ():
+        yield f"imported, {name}", ", ".join(value) if isinstance(value, list) else str(value)
+    yield "pixels less the mean", _channels(network.statistics.mean)
+    yield "divided by", _channels(network.statistics.std)
+    yield "descriptor", f"{backbone.layer}, {backbone.dim} numbers"
+    yield "sees", VIEWS[backbone.view]
+    sizes = f"{backbone.min_size} and more" if backbone.any_size else f"{backbone.input_size}"
+    yield "takes sides of", f"{sizes} pixels; trained on {backbone.input_size}"
+    named, assumed = _names(network)
+    told = f": {', '.join((*named[:2], '...', named[-1]))}" if len(named) > 2 else ""
+    yield "outputs", f"{network.num_outputs}{told}{' (ILSVRC assumed)' if assumed else ''}"
+
+
+def _names(network: Network) -> tuple[tuple[str, ...], bool]:
+    """The names of the classes, and whether they are assumed as nobody says them."""
+    if network.classes or network.num_outputs != ILSVRC_CLASSES:
+        return network.classes, False
+    from vggfeat.weights.torchvision import imagenet_classes  # 2 s to import
+
+    return imagenet_classes(), True
+
+
+@torch.inference_mode()
+def top_classes(network: Network, picture: Path) -> list[tuple[float, str]]:
+    """The likeliest classes of a picture's centre crop: posterior and name, in order.
+
+    A name that nobody says is the class's number. Raises PictureError or WeightsError.
+    """
+    side = network.backbone.input_size
+    (batch,) = images.load_batch([picture], [round(side / CROP_SHARE)])
+    cropped = crops.centre(normalised(batch, network.statistics, "cpu"), side)
+    with forward_in("cpu", "fp32"):
+        scores = network.output_map(cropped).mean(dim=(2, 3))[0]
+    posteriors = torch.softmax(scores, dim=0)
+    best = posteriors.topk(min(TOP, len(posteriors)))
+    names, _ = _names(network)
+    names = names or [f"class {number}" for number in range(len(posteriors))]
+    return [(value.item(), names[index]) for value, index in zip(*best, strict=True)]
+
+
+def _channels(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in zip("RGB", values, strict=True))
