@@ -17,9 +17,9 @@ LAYERS = [
      "weights.caffe_wire", "weights.caffe", "weights.matlab", "weights.matconvnet",
      "weights.onnx_file", "weights.formats", "weights.torchvision", "weights.catalogue"],
     ["backbones.backbone", "backbones.taps", "backbones.family", "backbones.torchvision",
-     "backbones.timm", "backbones.own", "backbones.programs", "backbones.specification",
-     "backbones.network", "store"],
-    ["descriptors", "records"],
+     "backbones.timm", "backbones.own", "backbones.pt2_archive", "backbones.onnx_graph",
+     "backbones.programs", "backbones.specification", "backbones.network", "store"],
+    ["descriptors", "records", "conversion", "doctor"],
     ["comparison", "tables"],
     ["pretraining.boxes", "pretraining.tasks", "pretraining.recipes", "pretraining.schedule",
      "pretraining.draws", "pretraining.drawings", "pretraining.augmentation", "pretraining.data",
@@ -39,7 +39,7 @@ LAYERS = [
      "benchmarks.catalogue"],
     ["benchmarks.verification", "benchmarks.sweep", "benchmarks.bench", "benchmarks.planning"],
     ["progress", "cli.group", "cli.options", "cli.ilsvrc", "cli.measuring", "cli.data",
-     "cli.training", "cli.localisation", "__main__"],
+     "cli.weights", "cli.training", "cli.localisation", "__main__"],
 ]  # fmt: skip
 ORDER = [module for layer in LAYERS for module in layer]
 FOLDERS = {"vggfeat": "", "pretraining": "pretraining.", "benchmarks": "benchmarks."}

@@ -78,3 +78,13 @@ def in_one_line(error: VggfeatError | OSError) -> str:
     if error.errno in (errno.EACCES, errno.EROFS):
         advice = "Choose another folder: --cache-dir and --out name those that are written to."
     return f"{reason}{where}. {advice}" if advice else f"{reason}{where}"
+
+
+def reason_of(error: Exception) -> str:
+    """What went wrong in one line; TorchScript's interpreter tells it last, others first."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    if "TorchScript interpreter" in lines[0]:
+        return lines[-1].removeprefix("RuntimeError: ")
+    return lines[0]

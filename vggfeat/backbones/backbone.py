@@ -66,6 +66,17 @@ class Scores(nn.Module):
         return self.net(images)[:, :, None, None]
 
 
+class Only(nn.Module):
+    """The one map of a module that gives a list."""
+
+    def __init__(self, maps: nn.Module):
+        super().__init__()
+        self.maps = maps
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.maps(images)[0]
+
+
 def chosen_view(name: str, view: str | None, *, any_size: bool) -> str:
     """The view that was asked for, or the net's own: dense where it can be, else the centre crop.
 
@@ -83,10 +94,10 @@ def chosen_view(name: str, view: str | None, *, any_size: bool) -> str:
     return view
 
 
-def stated(name: str, options: Mapping[str, object]) -> str:
+def stated(name: str, options: Mapping[str, object], *, joined: str = ":") -> str:
     """A net's name with its options, as `--net` takes it; None is what was not given."""
     texts = [f"{key}={_text(value)}" for key, value in options.items() if value is not None]
-    return f"{name}:{','.join(texts)}" if texts else name
+    return f"{name}{joined}{','.join(texts)}" if texts else name
 
 
 def _text(value: object) -> str:

@@ -4,15 +4,16 @@ import hashlib
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from vggfeat.backbones import programs
-from vggfeat.backbones.backbone import Backbone, stated
+from vggfeat.backbones.backbone import Backbone, Only, stated
 from vggfeat.backbones.family import family
 from vggfeat.backbones.own import own
 from vggfeat.backbones.specification import (
@@ -54,6 +55,7 @@ class Network:
     weights_sha256: str
     statistics: InputStatistics
     backbone: Backbone
+    given: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # statistics of the user's
     weights_path: Path | None = None  # None: the net is built with its weights
     card: Card | None = None  # what the file says of itself
     released: Released | None = None  # what the catalogue says of the file
@@ -61,11 +63,12 @@ class Network:
     @property
     def name(self) -> str:
         """The net as `--net` names it, without weights."""
-        return self.backbone.name
+        name = self.backbone.name
+        return stated(name, self.given, joined="," if parse(name).options else ":")
 
     @property
     def label(self) -> str:
-        return self.name if self.weights == self.name else f"{self.name}@{self.weights}"
+        return f"{self.name}@{self.weights}"
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -107,7 +110,7 @@ class Network:
 
         Raises WeightsError if the file does not fit the net.
         """
-        return _Only(self.maps)
+        return Only(self.maps)
 
     @cached_property
     def maps(self) -> nn.Module:
@@ -156,17 +159,6 @@ class Network:
         return net.eval()
 
 
-class _Only(nn.Module):
-    """The one map of a module that gives a list."""
-
-    def __init__(self, maps: nn.Module):
-        super().__init__()
-        self.maps = maps
-
-    def forward(self, images: Tensor) -> Tensor:
-        return self.maps(images)[0]
-
-
 def bare_name(network: Network) -> str:
     """The net as `--net` names it, without layer and view."""
     whole = parse(network.name)
@@ -212,7 +204,7 @@ def load_network(text: str, *, weights_dir: Path | None = None, offline: bool = 
         return Network(
             weights=weights,
             weights_sha256="",
-            statistics=_statistics(asked.options, backbone.statistics),
+            **_statistics(asked.options, backbone.statistics),
             backbone=backbone,
         )
     if catalogue.NAMES.fullmatch(weights):
@@ -266,7 +258,7 @@ def _released(asked: Specification, weights: str, folder: Path, offline: bool) -
         return Network(
             weights=weights,
             weights_sha256=checkpoint.sha256_of(path),
-            statistics=_statistics(asked.options, backbone.statistics),
+            **_statistics(asked.options, backbone.statistics),
             backbone=backbone,
             weights_path=path,
         )
@@ -284,7 +276,7 @@ def _released(asked: Specification, weights: str, folder: Path, offline: bool) -
     return Network(
         weights=entry.name,
         weights_sha256=sha256,
-        statistics=_statistics(asked.options, entry.statistics),
+        **_statistics(asked.options, entry.statistics),
         backbone=_backbone(asked.name, ceil_mode | dict(asked.options), entry.name),
         weights_path=path,
         released=entry,
@@ -314,7 +306,7 @@ def _of_file(asked: Specification, path: Path) -> Network:
     return Network(
         weights=path.name,
         weights_sha256=sha256,
-        statistics=_statistics(asked.options, statistics),
+        **_statistics(asked.options, statistics),
         backbone=backbone,
         weights_path=path,
         card=card,
@@ -332,7 +324,7 @@ def _own(asked: Specification) -> Network:
     return Network(
         weights=OWN,
         weights_sha256=digest.hexdigest(),
-        statistics=_statistics(asked.options, backbone.statistics),
+        **_statistics(asked.options, backbone.statistics),
         backbone=backbone,
     )
 
@@ -342,9 +334,9 @@ def _program(path: Path, options: Mapping[str, Value]) -> Network:
     of_net = {key: value for key, value in options.items() if key not in OF_STATISTICS}
     backbone = programs.program(path, **of_net)
     return Network(
-        weights=path.name,
+        weights=OWN,
         weights_sha256=checkpoint.sha256_of(path),
-        statistics=_statistics(options, backbone.statistics),
+        **_statistics(options, backbone.statistics),
         backbone=backbone,
     )
 
@@ -376,9 +368,10 @@ def _check_card(card: Card, asked: Specification, path: Path) -> None:
         raise WeightsError(f"{path}: holds weights of {card.net}. Name the file alone.")
 
 
-def _statistics(options: Mapping[str, Value], usual: InputStatistics) -> InputStatistics:
-    """What the user states, and the usual for what is not stated. Raises OptionError."""
-    mean, std = options.get("mean", usual.mean), options.get("std", usual.std)
-    if not all(number > 0 for number in std):
-        raise OptionError(f"std must be above 0 for each channel; got {std}.")
-    return InputStatistics(mean, std)
+def _statistics(options: Mapping[str, Value], usual: InputStatistics) -> dict[str, Any]:
+    """What the user states, the usual for the rest, as fields of Network. Raises OptionError."""
+    given = {key: options[key] for key in OF_STATISTICS if key in options}
+    statistics = replace(usual, **given)
+    if not all(number > 0 for number in statistics.std):
+        raise OptionError(f"std must be above 0 for each channel; got {statistics.std}.")
+    return {"statistics": statistics, "given": given}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from vggfeat.errors import NetworkError, UnknownNameError
+from vggfeat.errors import NetworkError, UnknownNameError, reason_of
 
 LARGER = 64  # pixels by which the second picture is larger: two steps of the usual stride of 32
 INPUT_OF = "input of "  # before a module's name: what goes into it
@@ -72,27 +72,31 @@ class Survey:
         return {2: 1, 3: 2, 4: 1}[len(shape)]  # vector, tokens, map: the usual order
 
 
-def survey(net: nn.Module, size: int, *, inputs_of: Sequence[str] = ()) -> Survey:
+def survey(net: nn.Module, size: int, *, inputs_of: Sequence[str] = (), batch: int = 1) -> Survey:
     """Send a picture of this side, and a larger one, through a net in eval mode.
 
     The net's own device is used; on "meta" nothing is computed. inputs_of names modules whose input
-    is of interest as well. Raises NetworkError if the net takes not even the first picture.
+    is of interest as well. A net that takes `batch` pictures at a time gets as many, noted as one.
+    Raises NetworkError if the net takes not even the first picture.
     """
     device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
     passes: list[dict[str, Seen]] = []
     for side in (size, size + LARGER):
         try:
             with _watched(net, inputs_of) as seen, torch.inference_mode():
-                output = net(torch.zeros(1, 3, side, side, device=device))
+                output = net(torch.zeros(batch, 3, side, side, device=device))
         except Exception as error:  # the code of a net may raise anything
             if not passes:
-                reason = str(error).strip().partition("\n")[0]
                 raise NetworkError(
-                    f"the net cannot take a picture of {side}x{side} ({reason}). State its"
-                    " input_size if it is another."
+                    f"the net cannot take a picture of {side}x{side} ({reason_of(error)}). State"
+                    " its input_size if it is another."
                 ) from error
             break
         seen[OUTPUT] = Seen(1, _shape(output))
+        if batch > 1:
+            for noted in seen.values():
+                if noted.shape and noted.shape[0] == batch:
+                    noted.shape = (1, *noted.shape[1:])
         passes.append(seen)
     attends = any("attention" in type(module).__name__.lower() for module in net.modules())
     return Survey(

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vggfeat.backbones.backbone import Backbone, Scores, chosen_view, stated
 from vggfeat.backbones.taps import INPUT_OF, Survey, Taps, survey
-from vggfeat.errors import DownloadError, NetworkError, UnknownNameError, WeightsError
+from vggfeat.errors import DownloadError, NetworkError, UnknownNameError, WeightsError, reason_of
 from vggfeat.images import InputStatistics
 
 PREFIX = "timm/"
@@ -79,9 +79,8 @@ def file_of(name: str, folder: Path, *, offline: bool = False) -> Path:
             hf_hub_download(repository, FILE, cache_dir=folder / "timm", local_files_only=offline)
         )
     except Exception as error:  # its errors have no common base
-        reason = str(error).strip().partition("\n")[0]
         raise DownloadError(
-            f"{name}: {FILE} of {repository} cannot be had ({type(error).__name__}: {reason})."
+            f"{name}: {FILE} of {repository} cannot be had ({type(error).__name__}: {reason_of(error)})."
             f" Fetch it elsewhere and name it: {name}@FILE.safetensors."
         ) from error
 
