@@ -13,9 +13,10 @@ import torch
 from onnx import TensorProto, helper
 from torch import nn
 
-from vggfeat.backbones import onnx_graph, programs
+from vggfeat.backbones import onnx_graph
 from vggfeat.backbones.network import load_network, together
 from vggfeat.backbones.programs import is_program, program
+from vggfeat.backbones.pt2_archive import is_plain
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError
 from vggfeat.images import TORCHVISION_STATISTICS
 from vggfeat.weights import onnx_file
@@ -546,7 +547,7 @@ def test_code_in_torchscripts_pickles_is_refused_and_not_run(files, tmp_path, re
 
 
 @pytest.mark.parametrize(
-    "formula, is_plain",
+    "formula, plain",
     [
         ("Symbol('s77', positive=True, integer=True)", True),
         ("FloorDiv(s0 - 1, 2) + 1", True),
@@ -559,10 +560,16 @@ def test_code_in_torchscripts_pickles_is_refused_and_not_run(files, tmp_path, re
         ("f[0]", False),
         ("sympify('a.b')", False),
         ("sympify('f(1)')", False),
+        ("open('victim', 'w')", False),
+        ("(open)('victim', 'w')", False),
+        ("open ( 'victim' , 'w' )", False),
+        ("1if input()else 2", False),
+        ("input()", False),
+        ("Max(Integer(1), Mul(Integer(2), Symbol('s0')))", True),
     ],
 )
-def test_formulas_reach_no_attributes(formula, is_plain):
-    assert (programs.FORMULA.fullmatch(formula) is not None) == is_plain
+def test_formulas_are_arithmetic_and_call_nothing_of_python(formula, plain):
+    assert is_plain(formula) == plain
 
 
 def test_torchscript_moves_with_its_module(files):

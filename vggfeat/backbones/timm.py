@@ -80,7 +80,7 @@ def file_of(name: str, folder: Path, *, offline: bool = False) -> Path:
         )
     except Exception as error:  # its errors have no common base
         raise DownloadError(
-            f"{name}: {FILE} of {repository} cannot be had ({type(error).__name__}: {reason_of(error)})."
+            f"{name}: {FILE} of {repository} cannot be had ({reason_of(error)})."
             f" Fetch it elsewhere and name it: {name}@FILE.safetensors."
         ) from error
 
