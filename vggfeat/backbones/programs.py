@@ -2,8 +2,8 @@
 
 Such a file is run as it is. What it returns is the descriptor, the map of descriptors or the
 tokens, unless `layer=` names something inside. A program is code by its nature, and a weights file
-never is: the kinds are told apart before anything is loaded;
-files that would make Python itself run something while they are loaded are refused.
+never is: the kinds are told apart before anything is loaded, and files that would make Python
+itself run something while they are loaded are refused.
 Shapes: N images, H W sides of a picture, D channels of a layer, h w sides of its map, K outputs.
 """
 
