@@ -1,6 +1,7 @@
 """The card in a weights file: what a net is and how its input is prepared."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -107,3 +108,14 @@ def test_a_card_cannot_name_more_than_a_net(tmp_path):
     odd = json.dumps(GOOD | {"net": "vgg99:width=1"})
     with pytest.raises(UnknownNameError, match="vgg99"):
         load_network(str(write(tmp_path / "odd.safetensors", {KEY: odd})))
+
+
+def test_a_card_cannot_choose_code_that_is_run(tmp_path, monkeypatch):
+    """A function in the current folder is called only if the user names it."""
+    (tmp_path / "trap.py").write_text("def spring():\n    open('sprung', 'w')\n")
+    monkeypatch.chdir(tmp_path)
+    save_file({"w": torch.zeros(1)}, "w.safetensors", replace(CARD, net="trap:spring").metadata())
+    for net in ("w.safetensors", "w.safetensors:layer=x"):
+        with pytest.raises(WeightsError, match="its card names a function, trap:spring. Write"):
+            load_network(net)
+    assert not (tmp_path / "sprung").exists()

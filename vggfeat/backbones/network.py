@@ -291,7 +291,7 @@ def _of_file(asked: Specification, path: Path) -> Network:
     card = formats.read_card(path)
     options, entry = dict(asked.options), None
     if card:
-        options = _options_of(card, path) | options
+        options = dict(_net_in(card, path).options) | options
         _check_card(card, asked, path)
         statistics = InputStatistics(card.mean, card.std)
     else:
@@ -346,22 +346,29 @@ def _with_its_net(asked: Specification, path: Path) -> Specification:
     card = formats.read_card(path)
     if card is None:
         raise WeightsError(f"{path}: does not say which net it belongs to. Write NET@{path}.")
-    net = parse(card.net)
-    size = {key: value for key, value in net.options.items() if key in IN_CARD}
-    return Specification(asked.text, net.name, size | dict(asked.options), asked.weights)
+    its = _net_in(card, path)
+    if its.is_factory:  # a weights file must not choose code that is run
+        raise WeightsError(
+            f"{path}: its card names a function, {card.net}. Write {card.net}@{path} to call it."
+        )
+    size = {key: value for key, value in its.options.items() if key in IN_CARD}
+    return Specification(asked.text, its.name, size | dict(asked.options), asked.weights)
 
 
-def _options_of(card: Card, path: Path) -> dict[str, Value]:
-    """The options that a card's net has. Raises WeightsError."""
+def _net_in(card: Card, path: Path) -> Specification:
+    """The net that a card names. Raises WeightsError."""
     try:
-        return dict(parse(card.net).options)
+        its = parse(card.net)
     except (OptionError, UnknownNameError) as error:
         raise WeightsError(f"{path}: its card names the net {card.net!r}: {error}") from error
+    if its.is_file or its.weights:
+        raise WeightsError(f"{path}: its card names {card.net!r}, which is no net.")
+    return its
 
 
 def _check_card(card: Card, asked: Specification, path: Path) -> None:
     """Raise WeightsError if the weights are another net's than was asked for."""
-    its = parse(card.net)
+    its = _net_in(card, path)
     usual = {"width": 1.0, "input_size": INPUT_SIZE} if its.name in CONFIGURATIONS else {}
     stated, wanted = usual | dict(its.options), usual | dict(asked.options)
     if its.name != asked.name or any(stated.get(k) != wanted.get(k) for k in IN_CARD):
