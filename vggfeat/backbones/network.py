@@ -75,7 +75,8 @@ class Network:
         """The names of the K classes; empty if nobody says."""
         if self.card and self.card.classes:
             return self.card.classes
-        if self.released is None or self.num_outputs != ILSVRC_CLASSES:
+        # torchvision says its classes; of the originals' files none does but MatConvNet's card.
+        if self.released is None or self.original or self.num_outputs != ILSVRC_CLASSES:
             return ()
         from vggfeat.weights.torchvision import imagenet_classes  # 2 s to import
 
