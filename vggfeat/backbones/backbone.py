@@ -77,13 +77,15 @@ class Only(nn.Module):
         return self.maps(images)[0]
 
 
-def chosen_view(name: str, view: str | None, *, any_size: bool) -> str:
+def chosen_view(name: str, view: str | None, *, any_size: bool) -> tuple[str, str | None]:
     """The view that was asked for, or the net's own: dense where it can be, else the centre crop.
 
-    Raises UnknownNameError, or NetworkError where the net takes crops only.
+    Beside it what the net's name states of it: nothing of its own view. Raises UnknownNameError, or
+    NetworkError where the net takes crops only.
     """
-    if view is None:
-        return "dense" if any_size else "centre"
+    own = "dense" if any_size else "centre"
+    if view in (None, own):
+        return own, None
     if view not in VIEWS:
         raise UnknownNameError(f"view of {name}", view, VIEWS)
     if view == "dense" and not any_size:
@@ -91,7 +93,7 @@ def chosen_view(name: str, view: str | None, *, any_size: bool) -> str:
             f"{name}: takes pictures of one size only, so there is no dense view of it. Choose"
             " view=centre, view=corners or view=resized."
         )
-    return view
+    return view, view
 
 
 def stated(name: str, options: Mapping[str, object], *, joined: str = ":") -> str:

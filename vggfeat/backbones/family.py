@@ -51,8 +51,8 @@ def family(
         "relu": None if relu else False,
         "layer": layer if layer != DESCRIPTOR else None,
     }
-    seen = chosen_view(name, view, any_size=True)
-    shown = {"view": seen if seen != "dense" else None}
+    seen, told = chosen_view(name, view, any_size=True)
+    shown = {"view": told}
     return Backbone(
         name=stated(name, given | other | shown),
         trunk=stated(name, given | shown),

@@ -31,12 +31,8 @@ def own(
     surveyed = _survey(name, input_size)
     tap = layer or OUTPUT
     surveyed.check(name, tap)
-    own_view = chosen_view(name, None, any_size=surveyed.any_size)
-    seen = chosen_view(name, view, any_size=surveyed.any_size)
-    given = {
-        "input_size": input_size if input_size != INPUT_SIZE else None,
-        "view": seen if seen != own_view else None,
-    }
+    seen, told = chosen_view(name, view, any_size=surveyed.any_size)
+    given = {"input_size": input_size if input_size != INPUT_SIZE else None, "view": told}
     return Backbone(
         name=stated(name, given | {"layer": tap if tap != OUTPUT else None}),
         trunk=stated(name, given),

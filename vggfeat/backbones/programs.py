@@ -56,12 +56,8 @@ def program(
     side = opened.side_for(input_size)
     tap = layer or opened.output
     surveyed = opened.survey(tap, side)
-    own_view = chosen_view(path.name, None, any_size=surveyed.any_size)
-    seen = chosen_view(path.name, view, any_size=surveyed.any_size)
-    given = {
-        "input_size": side if side != opened.usual_side else None,
-        "view": seen if seen != own_view else None,
-    }
+    seen, told = chosen_view(path.name, view, any_size=surveyed.any_size)
+    given = {"input_size": side if side != opened.usual_side else None, "view": told}
     opened.try_out(tap, side, surveyed)
     opened = replace(opened, net=nn.Identity())  # the weights need not stay in memory
     output = surveyed.first[opened.output].shape

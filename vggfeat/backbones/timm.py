@@ -37,12 +37,8 @@ def timm(
     default = INPUT_OF + classifier
     tap = layer or default
     surveyed.check(name, tap)
-    own_view = chosen_view(name, None, any_size=surveyed.any_size)
-    seen = chosen_view(name, view, any_size=surveyed.any_size)
-    given = {
-        "input_size": side if side != usual else None,
-        "view": seen if seen != own_view else None,
-    }
+    seen, told = chosen_view(name, view, any_size=surveyed.any_size)
+    given = {"input_size": side if side != usual else None, "view": told}
     mean, std = (tuple(round(255 * number, 6) for number in config[key]) for key in ("mean", "std"))
     return Backbone(
         name=stated(name, given | {"layer": tap if tap != default else None}),

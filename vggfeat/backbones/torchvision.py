@@ -45,12 +45,11 @@ def torchvision(
     default = _default_layer(name, side)
     tap = layer or default
     surveyed.check(name, tap)
-    own_view = chosen_view(name, None, any_size=surveyed.any_size)
-    seen = chosen_view(name, view, any_size=surveyed.any_size)
+    seen, told = chosen_view(name, view, any_size=surveyed.any_size)
     given = {
         "input_size": side if side != usual else None,
         "relu": None if relu else False,
-        "view": seen if seen != own_view else None,
+        "view": told,
     }
     sees_whole_field = surveyed.any_size and not (_has_dense_form(name) and _in_classifier(tap))
     return Backbone(
