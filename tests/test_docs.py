@@ -120,6 +120,8 @@ def test_the_committed_tables_are_what_the_records_give():
     assert (RESULTS / "sweep.md").read_text() == render_sweep(read_all(RESULTS / "sweep"), "md")
     transfer = render(compare(read_all(RESULTS / "transfer"), read_published(PUBLISHED)), "md")
     assert (RESULTS / "transfer.md").read_text() == transfer
+    layers = render(compare(read_all(RESULTS / "layers"), read_published(PUBLISHED)), "md")
+    assert (RESULTS / "layers.md").read_text() == layers
     on_ilsvrc = read_all(RESULTS / "ilsvrc")
     assert (RESULTS / "ilsvrc.md").read_text() == render_ilsvrc(on_ilsvrc, "md")
     grid = render_grid(on_ilsvrc, "md")
@@ -132,7 +134,7 @@ def test_the_committed_tables_are_what_the_records_give():
 
 def test_every_record_was_made_from_committed_code_and_its_command_is_told():
     told = (RESULTS / "README.md").read_text()
-    for folder in (RESULTS, *(RESULTS / name for name in ("sweep", "transfer", "ilsvrc"))):
+    for folder in (RESULTS, *(RESULTS / name for name in ("sweep", "layers", "transfer", "ilsvrc"))):
         for record in read_all(folder):
             assert record.git and not record.git["dirty"]
             assert record.command in told
