@@ -40,6 +40,8 @@ class Backbone:
     # A built net -> images [N, 3, H, W] to a map [N, K, h, w] of scores; [N, K, 1, 1] of some.
     to_outputs: Callable[[nn.Module], nn.Module]
     needs: Callable[[str], bool] = lambda key: True  # the keys that decide this layer
+    # What a file of weights holds -> why it can give no more than some layers; empty if it can.
+    gap: Callable[[Mapping[str, Tensor]], str] = lambda tensors: ""
     renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda tensors: tensors  # old keys
     last_layer: str = ""  # whose weights' first axis counts the outputs
     num_outputs: int = 1000  # K, where no weights say; ILSVRC's classes
@@ -56,14 +58,20 @@ class Backbone:
 
 
 class Scores(nn.Module):
-    """A net with scores [N, K] as a map of one position: [N, K, 1, 1]."""
+    """A net with scores [N, K] as a map of one position: [N, K, 1, 1]; a map stays what it is."""
 
     def __init__(self, net: nn.Module):
         super().__init__()
         self.net = net
 
     def forward(self, images: Tensor) -> Tensor:
-        return self.net(images)[:, :, None, None]
+        scores = self.net(images)
+        if scores.ndim not in (2, 4):
+            sides = "x".join(map(str, scores.shape[1:]))
+            raise NetworkError(
+                f"the net gives a tensor {sides} an image, which are no class scores."
+            )
+        return scores if scores.ndim == 4 else scores[:, :, None, None]
 
 
 class Only(nn.Module):

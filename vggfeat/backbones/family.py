@@ -67,6 +67,7 @@ def family(
         to_maps=partial(_FamilyMaps, name),
         to_outputs=networks.VGG.dense,
         needs=lambda key: layer in FC_NAMES or not key.startswith("classifier"),
+        gap=_gap,
         last_layer=LAST_LAYER,
     )
 
@@ -78,6 +79,17 @@ def _build(name: str, options: Mapping, tensors: Mapping[str, Tensor] | None) ->
     classes = {"num_classes": len(last)} if last is not None and last.ndim else {}
     with torch.device("meta"):  # no memory, no random numbers: the tensors replace it all
         return networks.build(name, **classes, **options)
+
+
+def _gap(tensors: Mapping[str, Tensor]) -> str:
+    """Files of the convolutions alone have a classifier of NaN."""
+    classifier = [tensor for key, tensor in tensors.items() if key.startswith("classifier")]
+    if not classifier or not all(tensor.isnan().all() for tensor in classifier):
+        return ""
+    return (
+        "has no classifier: it can give conv1_1 to pool5 (layer=pool5), and neither fc6 to fc8 nor"
+        " scores"
+    )
 
 
 def _channels(name: str, layer: str, net: networks.VGG) -> int:

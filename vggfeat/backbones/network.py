@@ -121,7 +121,7 @@ class Network:
     @cached_property
     def output_map(self) -> nn.Module:
         """As `module`, but up to the last layer: -> map of class scores or boxes [N, K, h, w]."""
-        return self.backbone.to_outputs(self.net())
+        return self.backbone.to_outputs(self.net(whole=True))
 
     @cached_property
     def num_outputs(self) -> int:
@@ -144,8 +144,12 @@ class Network:
             tensors = catalogue.to_rgb(tensors)
         return tensors
 
-    def net(self) -> nn.Module:
-        """The net as it was trained, with its weights, in eval mode. Raises WeightsError."""
+    def net(self, *, whole: bool = False) -> nn.Module:
+        """The net as it was trained, with its weights, in eval mode.
+
+        Weights that the layer does not need may be what they want, unless the net is to be whole.
+        Raises WeightsError.
+        """
         if self.weights.startswith(RANDOM):
             with torch.random.fork_rng():
                 torch.manual_seed(int(self.weights.removeprefix(RANDOM)))
@@ -156,7 +160,11 @@ class Network:
         else:
             tensors = self.tensors()
             net = self.backbone.build(tensors)
-            checkpoint.load(net, tensors, self.weights_path, needs=self.backbone.needs)
+            needs = self.backbone.needs if not whole else lambda key: True
+            gap = self.backbone.gap(tensors)
+            if gap and any(needs(key) for key in tensors if tensors[key].isnan().all()):
+                raise WeightsError(f"{self.weights_path}: {gap}.")
+            checkpoint.load(net, tensors, self.weights_path, needs=needs)
         return net.eval()
 
 
@@ -210,7 +218,11 @@ def load_network(text: str, *, weights_dir: Path | None = None, offline: bool = 
         )
     if catalogue.NAMES.fullmatch(weights):
         return _released(asked, weights, weights_dir or folders().weights, offline)
-    return _of_file(asked, Path(weights).expanduser())
+    path = Path(weights).expanduser()
+    if re.fullmatch(r"[\w-]+", weights) and not asked.is_factory and not path.exists():
+        _backbone(asked.name, asked.options)
+        catalogue.released(asked.name, weights)  # raises: a mistyped name rather than a file
+    return _of_file(asked, path)
 
 
 def check_net(text: str) -> None:
@@ -291,13 +303,15 @@ def _of_file(asked: Specification, path: Path) -> Network:
     sha256 = checkpoint.sha256_of(path)
     card = formats.read_card(path)
     options, entry = dict(asked.options), None
+    if card is None or path.suffix not in formats.TORCH:  # a card beside it says enough
+        entry = catalogue.identified(asked.name, path, sha256)
     if card:
         options = dict(_net_in(card, path).options) | options
         _check_card(card, asked, path)
         statistics = InputStatistics(card.mean, card.std)
     else:
-        entry = catalogue.identified(asked.name, sha256)
         statistics = entry.statistics if entry else None
+        options = ({"ceil_mode": True} if entry and entry.ceil_mode else {}) | options
     backbone = _backbone(asked.name, options, entry.name if entry else TORCHVISION)
     if statistics is None:
         is_family = asked.name in CONFIGURATIONS

@@ -86,6 +86,8 @@ def parse(text: str) -> Specification:
     alone = _FILE.fullmatch(text)
     if alone and ("@" not in alone[1] or Path(alone[1]).expanduser().is_file()):
         return Specification(text, options=_options(text, alone[2] or ""), weights=alone[1])
+    if Path(text).suffix and _is_there(text):  # of no kind that is known, which its reader says
+        return Specification(text, weights=text)
     net, _, weights = text.partition("@")
     if weights.startswith(RANDOM) and not re.fullmatch(r"random:\d{1,18}", weights):
         raise OptionError(f"{text}: random weights need a seed, such as random:0.")
@@ -116,6 +118,8 @@ def with_option(text: str, key: str, value: str) -> str:
 
 def split_fusion(text: str) -> list[str]:
     """Split `a+b` into its nets; a `+` inside a file name is left alone."""
+    if _is_there(text):
+        return [text]
     parts: list[str] = []
     for piece in text.split("+"):
         if parts and not (_begins_with_net(piece) or _is_complete(parts[-1])):
@@ -123,6 +127,13 @@ def split_fusion(text: str) -> list[str]:
         else:
             parts.append(piece)
     return parts
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).expanduser().is_file()
+    except (OSError, ValueError, RuntimeError):  # no name that a file could have
+        return False
 
 
 def _front(front: str, given: Specification) -> tuple[str, str]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from vggfeat.errors import UnknownNameError, WeightsError
 from vggfeat.fetch import Source
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
+from vggfeat.weights import formats
 
 TORCHVISION = "torchvision"
 TORCHVISION_ADDRESS = "https://download.pytorch.org/models/"
@@ -45,6 +46,7 @@ class Released:
     original: str = ""  # as published rows name these weights; empty: no published row has them
     bgr: bool = False  # whether the file's first layer takes B, G, R and nothing in it says so
     ceil_mode: bool = False
+    layer: str = ""  # the last one that it can give, if it has no more than a part of the net
 
     @property
     def label(self) -> str:
@@ -144,13 +146,18 @@ def released(net: str, name: str) -> Released:
     raise UnknownNameError(f"weights of {net}", name, known)
 
 
-def identified(net: str, sha256: str) -> Released | None:
-    """The set of torchvision's whose file has this digest, if it has one for this net."""
+def identified(net: str, path: Path, sha256: str) -> Released | None:
+    """The released file for this net that a file is, by its digest, whatever its name.
+
+    Those that are known by another digest than SHA-256 have to have their name as well.
+    """
     family = [_of_family(net)] if net in TORCHVISION_FAMILY else []
-    for one in [*family, *_of_torchvision(net).values()]:
-        if sha256.startswith(one.sources[0].digest):
+    originals = [one for one in ORIGINALS if one.net == net]
+    for one in [*originals, *family]:
+        if _is_that(one, path, sha256):
             return one
-    return None
+    others = _of_torchvision(net).values() if path.suffix in formats.TORCH else ()
+    return next((one for one in others if _is_that(one, path, sha256)), None)
 
 
 def everything() -> Iterator[Released]:
@@ -176,7 +183,12 @@ def to_rgb(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return dict(tensors) | {first: tensors[first].flip(1)}
 
 
-def check_digest(entry: Released, path: Path, sha256: str) -> None:
+def check_digest(
+    entry: Released,
+    path: Path,
+    sha256: str,
+    advice: str = "Remove it, and it will be fetched.",
+) -> None:
     """Raise WeightsError unless a file that lies under a released name is that file.
 
     Downloads are checked as they arrive; this is for files that were put there by hand.
@@ -187,9 +199,15 @@ def check_digest(entry: Released, path: Path, sha256: str) -> None:
         shown = len(source.digest)
         raise WeightsError(
             f"{path}: its {ALGORITHMS[source.algorithm]} starts with {found[:shown]}, and"
-            f" {entry.label} has {source.digest}: damaged, or another file. Remove it, and it will"
-            " be fetched."
+            f" {entry.label} has {source.digest}: damaged, or another file. {advice}"
         )
+
+
+def _is_that(entry: Released, path: Path, sha256: str) -> bool:
+    source = entry.sources[0]
+    if source.algorithm == "sha256":
+        return sha256.startswith(source.digest)
+    return path.name == source.name and source.matches(path)
 
 
 def _numbers(values: Sequence[float]) -> str:
@@ -248,4 +266,5 @@ def _torchvisions(
         statistics=statistics,
         error=errors if errors == "none" else f"{errors} centre crop",
         use=use,
+        layer="pool5" if name == FEATURES_ONLY else "",
     )

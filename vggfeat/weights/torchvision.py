@@ -14,8 +14,8 @@ NORMALISED_TWICE = ("googlenet", "inception_v3")
 
 
 def weights_of(net: str) -> Mapping[str, models.Weights]:
-    """The sets of weights for a net by their names, oldest first."""
-    return models.get_model_weights(net).__members__
+    """The sets of weights for a net by their names, oldest first; without the alias DEFAULT."""
+    return {weights.name: weights for weights in models.get_model_weights(net)}
 
 
 def weights_named(net: str, name: str) -> models.Weights:
