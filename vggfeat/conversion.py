@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from vggfeat.backbones.network import Network, bare_name, load_network
+from vggfeat.backbones.specification import parse
 from vggfeat.errors import WeightsError
-from vggfeat.weights import caffe, catalogue, formats, onnx_file
+from vggfeat.weights import caffe, catalogue, checkpoint, formats, onnx_file
 from vggfeat.weights.card import Card
 
 
@@ -18,6 +19,7 @@ def import_weights(
     """
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: the native format is .safetensors. Choose such a name.")
+    formats.check_kind(path)
     _check_new(out)
     if prototxt is not None:
         if path.suffix != caffe.SUFFIX:
@@ -25,7 +27,8 @@ def import_weights(
         caffe.check_prototxt(path, prototxt)
     net = net or _net_of(path)
     _write(load_network(f"{net}@{path}" if net else str(path)), out)
-    return load_network(str(out))
+    layer = parse(net).options.get("layer") if net else None  # others may not be in the file
+    return load_network(f"{out}:layer={layer}" if layer else str(out))
 
 
 def export_weights(network: Network, out: Path) -> None:
@@ -45,10 +48,15 @@ def card_of(network: Network) -> Card:
     """What a file of its weights says of itself."""
     training = dict(network.card.training) if network.card else {}
     if "recipe" not in training:  # not trained by us
-        origin = {"file": network.weights, "sha256": network.weights_sha256}
+        origin = {"file": network.weights}
+        if network.weights_sha256:
+            origin["sha256"] = network.weights_sha256
         if network.original:
             origin["original"] = network.original
-        training["imported"] = dict(training.get("imported", {})) | origin
+        known = training.get("imported")
+        known = known if isinstance(known, dict) else {}
+        # Where they came from first, however many files they have gone through since.
+        training["imported"] = known if "file" in known else known | origin
     return Card(
         net=bare_name(network),
         classes=network.classes,
@@ -72,10 +80,19 @@ def _net_of(path: Path) -> str | None:
         return None
     for entry in catalogue.everything():
         if any(source.name == path.name for source in entry.sources):
-            return entry.net
+            advice = f"If it is of that net all the same, say so: --net {entry.net}."
+            catalogue.check_digest(entry, path, checkpoint.sha256_of(path), advice)
+            return f"{entry.net}:layer={entry.layer}" if entry.layer else entry.net
     raise WeightsError(f"{path}: does not say which net it belongs to. Name it with --net.")
 
 
 def _check_new(out: Path) -> None:
-    if out.exists():
-        raise WeightsError(f"{out}: is there already. Move it away, or choose another name.")
+    """Nothing of the user's is written over: neither the file nor what comes beside it."""
+    files = [out]
+    if out.suffix in formats.CARD_BESIDE:
+        files.append(formats.card_path(out))
+    if out.suffix == caffe.SUFFIX:
+        files.append(out.with_suffix(".prototxt"))
+    for file in files:
+        if file.exists():
+            raise WeightsError(f"{file}: is there already. Move it away, or choose another name.")

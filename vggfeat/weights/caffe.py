@@ -32,6 +32,7 @@ from vggfeat.weights.layout import FC_NAMES, Layout, keys, layer_names, recognis
 
 SUFFIX = ".caffemodel"
 FIRST = "conv1_1"
+UNIT = (1.0, 1.0, 1.0)
 # What a layer does, as both generations of messages spell it without case and underscores.
 WEIGHTED = ("convolution", "innerproduct")
 PARAMETERS = {
@@ -73,7 +74,7 @@ def read_card(path: Path) -> Card:
         net=net,
         classes=(),
         mean=PAPER_STATISTICS.mean,
-        std=(1.0, 1.0, 1.0),
+        std=UNIT,
         training={
             "imported": {
                 "format": "Caffe",
@@ -107,7 +108,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
 
     tensors has torchvision's keys. Caffe rounds pooled sides up, so that is how the net is read
     again even if the card says otherwise; it makes no difference where sides are multiples of 32.
-    Raises WeightsError if it is no net of the family.
+    Raises WeightsError if it is no net of the family, or if pictures are divided by a standard
+    deviation, which Caffe does not do and its files cannot tell.
     """
     if path.suffix != SUFFIX:
         raise WeightsError(f"{path}: Caffe's weights are named NAME{SUFFIX}. Choose such a name.")
@@ -116,6 +118,11 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
         raise WeightsError(
             f"{path}: {card.net} cannot be written for Caffe. Known:"
             f" {', '.join(networks.CONFIGURATIONS)}."
+        )
+    if card.std != UNIT:
+        raise WeightsError(
+            f"{path}: cannot be written: pictures of this net are divided by {card.std}, and"
+            " Caffe's files cannot tell that. Only nets with std 1, 1, 1 can be."
         )
     pairs = keys(name)
     wanted = {key for pair in pairs.values() for key in pair}

@@ -85,7 +85,9 @@ def parsed(text: str, path: Path) -> Card:
         sound &= all(map(isfinite, mean))
         sound &= isinstance(card.net, str) and isinstance(card.training, dict)
         sound &= all(isinstance(name, str) for name in card.classes)
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+    ) as error:  # fmt: skip
         raise WeightsError(f"{path}: its card cannot be understood ({error}).") from error
     if not sound:
         raise WeightsError(f"{path}: its card cannot be understood.")

@@ -41,12 +41,13 @@ def read_card(path: Path) -> Card | None:
     that holds nothing else.
     """
     check_kind(path)
-    state = path.stat()
-    return _read_card(path, state.st_size, state.st_mtime_ns)
+    files = [path, card_path(path)] if path.suffix in CARD_BESIDE else [path]
+    states = (file.stat() for file in files if file.is_file())
+    return _read_card(path, tuple((state.st_size, state.st_mtime_ns) for state in states))
 
 
 @lru_cache(maxsize=32)  # of the files as they are: some say who they are at their end
-def _read_card(path: Path, size: int, modified: int) -> Card | None:
+def _read_card(path: Path, states: tuple[tuple[int, int], ...]) -> Card | None:
     if path.suffix in CARD_BESIDE and card_path(path).is_file():
         return _card_beside(path)
     match path.suffix:
@@ -82,11 +83,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], its_card: Card) -> None:
     match path.suffix:
         case ".safetensors":
             with new_path(path) as temporary:
-                save_file(
-                    {key: tensor.contiguous() for key, tensor in tensors.items()},
-                    temporary,
-                    its_card.metadata(),
-                )
+                save_file(_apart(tensors), temporary, its_card.metadata())
         case ".caffemodel":
             caffe.write(path, tensors, its_card)
         case ".mat":
@@ -100,6 +97,18 @@ def write(path: Path, tensors: Mapping[str, Tensor], its_card: Card) -> None:
             file.write(json.dumps(beside, indent=1).encode())
 
 
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous tensors of which no two share memory, as .safetensors has it."""
+    found: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        found.setdefault(tensor.untyped_storage().data_ptr(), {})[key] = tensor.contiguous()
+    return {
+        key: tensor if len(sharing) == 1 else tensor.clone()
+        for sharing in found.values()
+        for key, tensor in sharing.items()
+    }
+
+
 def card_path(path: Path) -> Path:
     return path.with_name(f"{path.name}.card.json")
 
@@ -109,7 +118,7 @@ def _card_beside(path: Path) -> Card:
     try:
         values = json.loads(beside.read_text())
         sha256 = values.pop("sha256")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{beside}: cannot be understood ({error}).") from error
     if sha256 != checkpoint.sha256_of(path):
         raise WeightsError(
