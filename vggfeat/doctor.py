@@ -10,6 +10,7 @@ from vggfeat import crops, images, provenance
 from vggfeat.backbones.backbone import VIEWS
 from vggfeat.backbones.network import ILSVRC_CLASSES, Network
 from vggfeat.descriptors import forward_in, normalised
+from vggfeat.errors import WeightsError
 from vggfeat.folders import Folders
 
 TOP = 5
@@ -44,7 +45,8 @@ def understood(network: Network) -> Iterator[tuple[str, str]]:
         yield "these are", network.original
     imported = network.card.training.get("imported") if network.card else None
     for name, value in imported.items() if isinstance(imported, dict) else ():
-        yield f"imported, {name}", ", ".join(value) if isinstance(value, list) else str(value)
+        told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield f"imported, {name}", told
     yield "pixels less the mean", _channels(network.statistics.mean)
     yield "divided by", _channels(network.statistics.std)
     yield "descriptor", f"{backbone.layer}, {backbone.dim} numbers"
@@ -54,10 +56,26 @@ def understood(network: Network) -> Iterator[tuple[str, str]]:
     named, assumed = _names(network)
     told = f": {', '.join((*named[:2], '...', named[-1]))}" if len(named) > 2 else ""
     yield "outputs", f"{network.num_outputs}{told}{' (ILSVRC assumed)' if assumed else ''}"
+    if wrong := _no_classes(network):
+        yield "classes", wrong
+
+
+def _no_classes(network: Network) -> str:
+    """Why its outputs are not the classes that its card names; empty if they are."""
+    if network.card is None:
+        return ""
+    if network.card.recipe.get("regressor") is not None:
+        return "it tells boxes, not classes"
+    if len(network.card.classes) in (0, network.num_outputs):
+        return ""
+    named = f"its card names {len(network.card.classes)}, and the net has {network.num_outputs}"
+    return f"{named} outputs: the card is of another net"
 
 
 def _names(network: Network) -> tuple[tuple[str, ...], bool]:
     """The names of the classes, and whether they are assumed as nobody says them."""
+    if _no_classes(network):
+        return (), False
     if network.classes or network.num_outputs != ILSVRC_CLASSES:
         return network.classes, False
     from vggfeat.weights.torchvision import imagenet_classes  # 2 s to import
@@ -71,6 +89,8 @@ def top_classes(network: Network, picture: Path) -> list[tuple[float, str]]:
 
     A name that nobody says is the class's number. Raises PictureError or WeightsError.
     """
+    if wrong := _no_classes(network):
+        raise WeightsError(f"{network.label}: {wrong}.")
     side = network.backbone.input_size
     (batch,) = images.load_batch([picture], [round(side / CROP_SHARE)])
     cropped = crops.centre(normalised(batch, network.statistics, "cpu"), side)

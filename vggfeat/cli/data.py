@@ -190,7 +190,9 @@ def splits(
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
     """Say what is in a feature file, and whether its numbers are sound; or show a weights' card."""
-    if file.suffix == ".safetensors":
+    from vggfeat.weights.formats import SUFFIXES
+
+    if file.suffix in SUFFIXES:
         _show_card(file)
         return
     from vggfeat import store
@@ -209,7 +211,7 @@ def inspect(file: Path) -> None:
 
 
 def _show_card(file: Path) -> None:
-    from vggfeat.weights.card import read_card
+    from vggfeat.weights.formats import read_card
 
     card = read_card(file)
     if card is None:

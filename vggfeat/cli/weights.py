@@ -33,17 +33,19 @@ def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
     """
     with importing():
         from vggfeat.errors import UnknownNameError
-        from vggfeat.weights.catalogue import everything
+        from vggfeat.weights.catalogue import TORCHVISION_FAMILY, everything
 
     known, folder = list(everything()), folders(cache_dir=cache_dir).weights
     for net in nets:
         if net not in {entry.net for entry in known}:
-            raise UnknownNameError("net with released weights", net, {e.net for e in known})
+            all_nets = {entry.net for entry in known}
+            kind = "net with released weights"
+            raise UnknownNameError(kind, net, all_nets, listed=TORCHVISION_FAMILY)
     for entry in known:
         here = [source.name for source in entry.sources if (folder / source.name).is_file()]
         if not nets:
-            there = "  here" if here else ""
-            click.echo(f"{entry.label:<44}{entry.megabytes:>6.0f} MB  {entry.error:<46}{there}")
+            line = f"{entry.label:<44}{entry.megabytes:>6.0f} MB  {entry.error:<52}"
+            click.echo(f"{line}{'here' if here else ''}".rstrip())
         elif entry.net in nets:
             click.echo(entry.label)
             for name, value in entry.facts().items():
@@ -68,6 +70,9 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
 
     set_up_messages(quiet)
     asked = [parse(name) for name in names]
+    for one in asked:
+        if one.is_file:
+            raise click.UsageError(f"{one.text}: a file; weights are fetched by name: NET@NAME.")
     entries = [released(one.name, one.weights or one.usual_weights) for one in asked]
     failed = 0
     with ProgressDisplay(quiet) as progress:
@@ -96,6 +101,7 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     """
     with importing():
         from vggfeat.backbones.network import load_network
+        from vggfeat.backbones.specification import parse, with_option
         from vggfeat.weights.catalogue import everything
 
     folder = folders(cache_dir=cache_dir).weights
@@ -111,10 +117,15 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     for name in names:
         try:
             network = load_network(name, weights_dir=folder, offline=True)
+            entry = network.released
+            if entry and entry.layer and "layer" not in parse(name).options:
+                name = with_option(name, "layer", entry.layer)  # it is whole with that much
+                network = load_network(name, weights_dir=folder, offline=True)
             network.net()
         except VggfeatError as error:
             wrong += 1
-            click.echo(f"{name}: {in_one_line(error)}")
+            told = in_one_line(error)
+            click.echo(told if told.startswith(f"{name}: ") else f"{name}: {told}")
             continue
         what = network.released.label if network.released else "no released weights"
         click.echo(f"{name}: whole, fits {network.name}; {what}; {network.weights_identity}")
