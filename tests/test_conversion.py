@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from vggfeat import networks
 from vggfeat.backbones.network import load_network
 from vggfeat.conversion import card_of, export_weights, import_weights
 from vggfeat.errors import VggfeatError, WeightsError
+from vggfeat.fetch import Source
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
 from vggfeat.weights import catalogue, formats
 from vggfeat.weights.card import Card, read_card
@@ -136,7 +138,7 @@ def random_net(name):
 
 @pytest.mark.parametrize(
     "name, suffix",
-    [("squeezenet1_0", ".safetensors"), ("squeezenet1_0", ".pth"), ("resnet18", ".pth")],
+    [("squeezenet1_0", ".safetensors"), ("shufflenet_v2_x0_5", ".pth")],
 )
 def test_nets_of_torchvision_go_out_and_in(tmp_path, name, suffix):
     tensors = random_net(name).state_dict()
@@ -222,14 +224,30 @@ def test_the_authors_own_file_is_known_as_such(tmp_path, monkeypatch):
     (tmp_path / f"{path.name}.card.json").unlink()
     assert not load_network(str(path)).original  # it has the name alone
     sha1 = hashlib.sha1(path.read_bytes()).hexdigest()
-    source = type(entry.sources[0])(entry.sources[0].url, "sha1", sha1)
-    made = type(entry)(**(vars(entry) | {"sources": (source,)}))
-    monkeypatch.setattr(catalogue, "ORIGINALS", (made,))
+    source = Source(entry.sources[0].url, "sha1", sha1)
+    monkeypatch.setattr(catalogue, "ORIGINALS", (replace(entry, sources=(source,)),))
     network = import_weights(path, tmp_path / "b.safetensors")
     assert network.original == "released Caffe model"
     assert network.name == "vgg16:ceil_mode=true"
     export_weights(network, tmp_path / "c.mat")
     assert load_network(str(tmp_path / "c.mat")).original == "released Caffe model"
+
+
+def test_the_port_for_torch_is_imported_for_r_g_b(tmp_path, monkeypatch):
+    monkeypatch.setattr(networks, "BLOCK_CHANNELS", (4, 8, 16, 32, 32))
+    monkeypatch.setattr(networks, "FC_UNITS", 256)
+    tensors = dict(networks.build("vgg16").state_dict())
+    first = tensors["features.0.weight"]
+    torch.save(tensors | {"features.0.weight": first[:, [2, 1, 0]]}, tmp_path / "a.pth")
+    entry = catalogue.released("vgg16", "caffe-pth")
+    digest = hashlib.sha256((tmp_path / "a.pth").read_bytes()).hexdigest()[:8]
+    source = Source(f"https://nowhere.invalid/vgg16-{digest}.pth", "sha256", digest)
+    monkeypatch.setattr(catalogue, "ORIGINALS", (replace(entry, sources=(source,)),))
+    path = (tmp_path / "a.pth").rename(tmp_path / source.name)
+    network = import_weights(path, tmp_path / "b.safetensors")
+    assert same(load_file(tmp_path / "b.safetensors"), tensors)
+    assert network.statistics == PAPER_STATISTICS and network.name == "vgg16:ceil_mode=true"
+    assert network.original == "released Caffe model"
 
 
 @pytest.fixture
@@ -262,7 +280,7 @@ def test_a_prototxt_is_for_caffe_alone(tmp_path, model):
 
 @pytest.mark.parametrize(
     "net, suffix",
-    [("resnet18", ".caffemodel"), ("squeezenet1_0", ".mat"), ("vgg11_bn", ".caffemodel")],
+    [("squeezenet1_0", ".caffemodel"), ("squeezenet1_0", ".mat"), ("resnet18", ".mat")],
 )
 def test_nets_that_are_not_of_the_family_do_not_go_out(tmp_path, suffix, net, monkeypatch):
     monkeypatch.setattr("vggfeat.backbones.network.initialise", lambda *_, **__: None)  # slow
