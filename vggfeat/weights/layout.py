@@ -7,6 +7,7 @@ become the keys of torchvision's layout, which is `networks.VGG`'s.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -58,7 +59,8 @@ def layer_names(name: str) -> list[str]:
     return [*convolutions, *FC_NAMES]
 
 
-def keys(name: str) -> dict[str, tuple[str, str]]:
+@cache
+def keys(name: str) -> Mapping[str, tuple[str, str]]:
     """Layer name -> the keys of its weights and of its bias in torchvision's layout."""
     with torch.device("meta"):
         found = iter(networks.build(name).state_dict())
