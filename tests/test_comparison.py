@@ -327,3 +327,67 @@ def test_rows_of_one_method_are_told_apart_by_what_differs():
 def test_latex_escapes_what_latex_reads_otherwise():
     text = render(rows(), "latex")
     assert r"\begin{tabular}" in text and r"16 \& 19" in text and r"(\%)" in text
+
+
+def of_caffe(name):
+    return net(name, "caffe") | {"original": "released Caffe model"}
+
+
+def test_the_original_weights_with_caffes_pooling_may_be_compared():
+    row = measured(nets=[of_caffe("vgg16:ceil_mode=true")])
+    assert row.comparison == "same" and row.published == 91.8
+    both = measured(nets=[of_caffe("vgg19:ceil_mode=true"), of_caffe("vgg16:ceil_mode=true")])
+    assert both.comparison == "same" and both.published == 92.7
+
+
+def test_the_original_weights_with_another_pooling_are_near():
+    row = measured(nets=[of_caffe("vgg16")])
+    assert row.comparison == "near" and row.published == 91.8
+    assert row.reasons == ("pooling rounds down, the published nets' up (ceil_mode=true)",)
+    one = measured(nets=[of_caffe("vgg16:ceil_mode=true"), of_caffe("vgg19")])
+    assert one.comparison == "near"
+
+
+def test_caffes_pooling_makes_no_other_weights_the_published_ones():
+    row = measured(nets=[net("vgg16:ceil_mode=true", "torchvision")])
+    assert row.reasons == ("weights torchvision, published released Caffe model",)
+
+
+@pytest.mark.parametrize(
+    "options", ["layer=conv5_3", "relu=false", "width=0.5", "ceil_mode=true,layer=fc6"]
+)
+def test_another_layer_has_no_published_number(options):
+    row = measured(nets=[of_caffe(f"vgg16:{options}")])
+    assert row.published is None and "no published number for this net" in row.reasons
+
+
+@pytest.mark.parametrize("view", ["centre", "corners", "resized"])
+def test_another_view_of_the_published_net_is_near(view):
+    row = measured(
+        nets=[of_caffe(f"vgg16:ceil_mode=true,view={view}")],
+        protocol=PAPER_PROTOCOL | {"view": view},
+    )
+    assert row.comparison == "near" and row.published == 91.8
+    assert row.reasons == (f"view {view}, published dense",)
+
+
+@pytest.mark.parametrize("view", ["dense", "centre", "resized"])
+def test_later_rows_are_found_in_any_view_and_never_the_same(view):
+    """Nothing but the published view differs in no point, and still its protocol is another."""
+    name = "resnet50" if view == "dense" else f"resnet50:view={view}"
+    row = voc2007(
+        nets=[net(name, "torchvision")],
+        protocol=VOC_PROTOCOL | {"scales": [224], "mirror": False, "view": view},
+    )
+    assert (row.published, row.difference) == (87.17, 0.83) and row.comparison == "near"
+    seen = [reason for reason in row.reasons if reason.startswith("view")]
+    assert seen == ([] if view == "resized" else [f"view {view}, published resized"])
+    assert row.reasons[-1].startswith("the published protocol: linear SVM on feat5")
+
+
+def test_another_layer_of_a_later_rows_net_is_another_net():
+    row = voc2007(
+        nets=[net("resnet50:layer=layer3,view=resized", "torchvision")],
+        protocol=VOC_PROTOCOL | {"scales": [224], "mirror": False, "view": "resized"},
+    )
+    assert row.published is None

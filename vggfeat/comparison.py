@@ -143,9 +143,13 @@ def _of_same_net(record: Record, published: Sequence[dict[str, str]]) -> dict[st
 
 
 def _published_name(name: str) -> str:
-    """A net as a published row would name it."""
+    """A net as a published row would name it: how it sees pictures is a point of the protocol."""
     base, _, options = name.partition(":")
-    kept = [option for option in options.split(",") if option not in ("", CAFFES_POOLING)]
+    kept = [
+        option
+        for option in options.split(",")
+        if option not in ("", CAFFES_POOLING) and not option.startswith("view=")
+    ]
     return f"{base}:{','.join(kept)}" if kept else base
 
 
