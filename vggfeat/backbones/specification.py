@@ -160,8 +160,9 @@ def _options(text: str, options: str) -> dict[str, Value]:
 
 
 def _begins_with_net(text: str) -> bool:
-    name = re.split(r"[:@]", text, maxsplit=1)[0]
-    if name in CONFIGURATIONS or text.startswith(TIMM) or _FACTORY.match(text):
+    front = text.partition("@")[0]
+    name = front.partition(":")[0]
+    if name in CONFIGURATIONS or text.startswith(TIMM) or _FACTORY.fullmatch(front):
         return True
     from vggfeat.weights.torchvision import NAMES  # 2 s to import, and few have to wait for it
 
@@ -172,4 +173,5 @@ def _is_complete(part: str) -> bool:
     """Whether it names a net and weights, so that what follows a `+` is another net."""
     return _FILE.fullmatch(part) is not None or (
         re.fullmatch(rf"[^@]*(@({catalogue.NAMES.pattern}))?", part) is not None
+        and _begins_with_net(part)
     )
