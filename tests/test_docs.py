@@ -134,7 +134,10 @@ def test_the_committed_tables_are_what_the_records_give():
 
 def test_every_record_was_made_from_committed_code_and_its_command_is_told():
     told = (RESULTS / "README.md").read_text()
-    for folder in (RESULTS, *(RESULTS / name for name in ("sweep", "layers", "transfer", "ilsvrc"))):
+    for folder in (
+        RESULTS,
+        *(RESULTS / name for name in ("sweep", "layers", "transfer", "ilsvrc")),
+    ):
         for record in read_all(folder):
             assert record.git and not record.git["dirty"]
             assert record.command in told

@@ -27,7 +27,8 @@ class UnknownNameError(VggfeatError):
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
-        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {', '.join(shown)}{more}.")
+        names = ", ".join(shown) + more if shown or listed is None else f"{len(known)} names"
+        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {names}.")
 
 
 class NetworkError(VggfeatError):

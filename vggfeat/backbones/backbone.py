@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from vggfeat.errors import NetworkError, UnknownNameError
+from vggfeat.errors import NetworkError, OptionError, UnknownNameError
 from vggfeat.images import InputStatistics
 
 # What of a picture a net sees, once its shortest side is at a scale.
@@ -102,6 +102,12 @@ def chosen_view(name: str, view: str | None, *, any_size: bool) -> tuple[str, st
             " view=centre, view=corners or view=resized."
         )
     return view, view
+
+
+def check_input_size(side: int) -> None:
+    """Raise OptionError unless pictures can have that side."""
+    if side < 1:
+        raise OptionError(f"input_size must be at least 1; got {side}.")
 
 
 def stated(name: str, options: Mapping[str, object], *, joined: str = ":") -> str:

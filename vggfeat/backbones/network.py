@@ -277,7 +277,11 @@ def _released(asked: Specification, weights: str, folder: Path, offline: bool) -
         )
     _backbone(asked.name, asked.options)  # what is mistyped is told before anything is fetched
     entry = catalogue.released(asked.name, weights)
-    if changed := [key for key in IN_CARD if key in asked.options]:
+    ceil_mode = {"ceil_mode": True} if entry.ceil_mode else {}
+    backbone = _backbone(asked.name, ceil_mode | dict(asked.options), entry.name)
+    its_own = {key: value for key, value in asked.options.items() if key not in IN_CARD}
+    if backbone.name != _backbone(asked.name, ceil_mode | its_own, entry.name).name:
+        changed = [key for key in IN_CARD if key in asked.options]
         raise WeightsError(
             f"{asked.text}: there are no released weights for a net with another {changed[0]}. Give"
             f" a file or random weights, such as {asked.name}@random:0."
@@ -285,12 +289,11 @@ def _released(asked: Specification, weights: str, folder: Path, offline: bool) -
     path = download(list(entry.sources), folder, offline=offline)
     sha256 = checkpoint.sha256_of(path)
     catalogue.check_digest(entry, path, sha256)
-    ceil_mode = {"ceil_mode": True} if entry.ceil_mode else {}
     return Network(
         weights=entry.name,
         weights_sha256=sha256,
         **_statistics(asked.options, entry.statistics),
-        backbone=_backbone(asked.name, ceil_mode | dict(asked.options), entry.name),
+        backbone=backbone,
         weights_path=path,
         released=entry,
     )

@@ -10,6 +10,7 @@ import os
 import sys
 from functools import cache
 
+import torch
 from torch import nn
 
 from vggfeat.backbones.backbone import Backbone, Scores, chosen_view, stated
@@ -46,7 +47,7 @@ def own(
         build=lambda tensors: made(name),
         to_maps=lambda net, taps: Taps(net, taps, surveyed),
         to_outputs=Scores,
-        num_outputs=surveyed.dim(OUTPUT),
+        num_outputs=surveyed.dim(OUTPUT) if surveyed.is_layer(OUTPUT) else 0,
     )
 
 
@@ -58,7 +59,9 @@ def made(name: str) -> nn.Module:
         sys.path.insert(0, here)
     try:
         factory = getattr(importlib.import_module(module_name), function_name)
-        net = factory()
+        with torch.random.fork_rng():
+            torch.manual_seed(0)  # a net that draws its weights is the same net at every call
+            net = factory()
     except ModuleNotFoundError as error:
         raise NetworkError(
             f"{name}: there is no module {error.name!r}, neither installed nor in this folder."

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from vggfeat.backbones.backbone import check_input_size
 from vggfeat.errors import NetworkError, UnknownNameError, reason_of
 
 LARGER = 64  # pixels by which the second picture is larger: two steps of the usual stride of 32
@@ -39,8 +40,13 @@ class Survey:
 
     @property
     def layers(self) -> list[str]:
-        """The modules that can be a layer: they give one tensor with a row for each image."""
-        return [name for name, seen in self.first.items() if seen.shape and seen.shape[0] == 1]
+        """The modules that can be a layer."""
+        return [name for name in self.first if self.is_layer(name)]
+
+    def is_layer(self, name: str) -> bool:
+        """Whether it gives a vector, tokens or a map for each image."""
+        shape = self.first[name].shape
+        return shape is not None and 2 <= len(shape) <= 4 and shape[0] == 1
 
     def check(self, net: str, layer: str) -> None:
         """Raise UnknownNameError, or NetworkError if that module gives no vector or map."""
@@ -48,8 +54,8 @@ class Survey:
             known = [name for name in self.layers if not name.startswith(INPUT_OF)]
             outer = known if len(known) <= NUM_NAMED else [n for n in known if n.count(".") < 2]
             raise UnknownNameError(f"layer of {net}", layer, known, listed=outer)
-        shape = self.first[layer].shape
-        if shape is None or shape[0] != 1 or not 2 <= len(shape) <= 4:
+        if not self.is_layer(layer):
+            shape = self.first[layer].shape
             gives = "no single tensor" if shape is None else f"a tensor {_sides(shape)} an image"
             raise NetworkError(
                 f"{net}: layer {layer!r} gives {gives}, which is neither a vector, tokens nor a"
@@ -69,6 +75,8 @@ class Survey:
                 kept = [axis for axis in range(1, len(shape)) if axis not in grown]
                 if grown and len(kept) == 1:
                     return kept[0]
+        if len(shape) == 4 and shape[1] == shape[2] != shape[3]:
+            return 3  # the pictures were square, so these are the sides of the map
         return {2: 1, 3: 2, 4: 1}[len(shape)]  # vector, tokens, map: the usual order
 
 
@@ -77,8 +85,10 @@ def survey(net: nn.Module, size: int, *, inputs_of: Sequence[str] = (), batch: i
 
     The net's own device is used; on "meta" nothing is computed. inputs_of names modules whose input
     is of interest as well. A net that takes `batch` pictures at a time gets as many, noted as one.
-    Raises NetworkError if the net takes not even the first picture.
+    Raises OptionError if there is no such side, NetworkError if the net takes not even the first
+    picture.
     """
+    check_input_size(size)
     device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
     passes: list[dict[str, Seen]] = []
     for side in (size, size + LARGER):
@@ -111,6 +121,7 @@ class Taps(nn.Module):
 
     A vector becomes a map of one position; T tokens become a map of T positions. A module that is
     used several times in a pass gives what it gave last. The pass ends with the last layer.
+    Raises NetworkError if a layer gives no row for each image.
     """
 
     def __init__(self, net: nn.Module, layers: Sequence[str], surveyed: Survey):
@@ -145,6 +156,12 @@ class Taps(nn.Module):
             pass
         found = [self._found[layer] for layer in self.layers]
         self._found.clear()
+        for layer, tensor in zip(self.layers, found, strict=True):
+            if len(tensor) != len(images):
+                raise NetworkError(
+                    f"layer {layer!r} gives {len(tensor)} rows for {len(images)} images. Choose"
+                    " another module."
+                )
         return [_as_map(tensor, axis) for tensor, axis in zip(found, self.axes, strict=True)]
 
     def _note(self, layer: str, activations: Tensor) -> None:
@@ -197,4 +214,4 @@ def _shape(tensor: object) -> tuple[int, ...] | None:
 
 
 def _sides(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
+    return "x".join(map(str, shape)) or "without axes"

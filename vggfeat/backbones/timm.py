@@ -12,7 +12,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from vggfeat.backbones.backbone import Backbone, Scores, chosen_view, stated
+from vggfeat.backbones.backbone import Backbone, Scores, check_input_size, chosen_view, stated
 from vggfeat.backbones.taps import INPUT_OF, Survey, Taps, survey
 from vggfeat.errors import DownloadError, NetworkError, UnknownNameError, WeightsError, reason_of
 from vggfeat.images import InputStatistics
@@ -32,10 +32,13 @@ def timm(
         raise UnknownNameError("network", name, (PREFIX + other for other in known), listed=())
     config = _configuration(plain)
     usual = config["input_size"][-1]
-    side = input_size or usual
+    side = usual if input_size is None else input_size
+    check_input_size(side)
     surveyed, classifier = _survey(plain, side if side != usual else None)
-    default = INPUT_OF + classifier
+    default = INPUT_OF + classifier if classifier else None
     tap = layer or default
+    if tap is None:
+        raise NetworkError(f"{name}: has several classifiers. Choose a layer: {name}:layer=NAME.")
     surveyed.check(name, tap)
     seen, told = chosen_view(name, view, any_size=surveyed.any_size)
     given = {"input_size": side if side != usual else None, "view": told}
@@ -92,9 +95,10 @@ def _timm() -> ModuleType:
 
 
 def _configuration(plain: str) -> dict:
-    found = _timm().get_pretrained_cfg(plain)
-    if found is None:
-        raise NetworkError(f"timm/{plain}: timm has no configuration of that tag.")
+    try:
+        found = _timm().get_pretrained_cfg(plain, allow_unregistered=False)
+    except RuntimeError as error:
+        raise NetworkError(f"timm/{plain}: timm has no configuration of that tag.") from error
     return found.to_dict()
 
 
@@ -116,16 +120,22 @@ def _create(plain: str, side: int | None, **keywords) -> nn.Module:
     except TypeError:
         keywords.pop("img_size", None)  # a net that takes any size does not know the word
         return _timm().create_model(plain, pretrained=False, **keywords)
+    except (AssertionError, ValueError) as error:
+        if side is None:
+            raise
+        raise NetworkError(f"timm/{plain}: cannot have input_size={side} ({error}).") from error
 
 
 @cache
 def _survey(plain: str, side: int | None) -> tuple[Survey, str]:
-    """What its modules give, and which of them is the classifier."""
+    """What its modules give, and which of them is the classifier; "" if there are several."""
     try:
         with torch.device("meta"):
             net = _create(plain, side).eval()
     except (NotImplementedError, RuntimeError):
         net = _create(plain, side).eval()
     classifier = net.get_classifier()
-    name = next(name for name, module in net.named_modules() if module is classifier)
-    return survey(net, side or net.pretrained_cfg["input_size"][-1], inputs_of=(name,)), name
+    found = (name for name, module in net.named_modules() if module is classifier)
+    name = "" if isinstance(classifier, nn.ModuleList) else next(found, "")
+    inputs_of = (name,) if name else ()
+    return survey(net, side or net.pretrained_cfg["input_size"][-1], inputs_of=inputs_of), name

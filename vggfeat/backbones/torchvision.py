@@ -14,12 +14,17 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from vggfeat.backbones.backbone import Backbone, Scores, chosen_view, stated
-from vggfeat.backbones.taps import INPUT_OF, Survey, Taps, survey
+from vggfeat.backbones.backbone import Backbone, Scores, check_input_size, chosen_view, stated
+from vggfeat.backbones.taps import INPUT_OF, OUTPUT, Survey, Taps, survey
 from vggfeat.errors import NetworkError
-from vggfeat.images import TORCHVISION_STATISTICS
 from vggfeat.networks import as_convolution
-from vggfeat.weights.torchvision import FIRST, NORMALISED_TWICE, crop_side, weights_named
+from vggfeat.weights.torchvision import (
+    FIRST,
+    NORMALISED_TWICE,
+    crop_side,
+    statistics_of,
+    weights_named,
+)
 
 # Old files of DenseNet have other keys.
 DENSENET_KEY = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
@@ -40,18 +45,21 @@ def torchvision(
             f"{name}: has no option relu. layer= takes any module, also the one before a ReLU."
         )
     chosen, usual = weights_named(name, weights), crop_side(weights_named(name, FIRST))
-    side = input_size or crop_side(chosen)
+    side = crop_side(chosen) if input_size is None else input_size
+    check_input_size(side)
     surveyed = _survey(name, side)
     default = _default_layer(name, side)
     tap = layer or default
     surveyed.check(name, tap)
+    if not relu and tap != default:
+        raise NetworkError(f"{name}: relu=false is of its layer {default!r} only, not of {tap!r}.")
     seen, told = chosen_view(name, view, any_size=surveyed.any_size)
     given = {
         "input_size": side if side != usual else None,
         "relu": None if relu else False,
         "view": told,
     }
-    sees_whole_field = surveyed.any_size and not (_has_dense_form(name) and _in_classifier(tap))
+    sees_whole_field = surveyed.any_size and not (_has_dense_form(name) and _is_late(tap))
     return Backbone(
         name=stated(name, given | {"layer": tap if tap != default else None}),
         trunk=stated(name, given),
@@ -61,7 +69,7 @@ def torchvision(
         min_size=min(chosen.meta["min_size"]) if sees_whole_field else side,
         any_size=surveyed.any_size,
         view=seen,
-        statistics=TORCHVISION_STATISTICS,
+        statistics=statistics_of(name, chosen),
         build=partial(_build, name, side, relu=relu),
         to_maps=lambda net, taps: Taps(
             _dense(name, net), [tap.removesuffix(" before ReLU") for tap in taps], surveyed
@@ -112,6 +120,8 @@ def _blank(name: str, side: int) -> nn.Module:
                 net = _build(name, side, None)
         except NotImplementedError:  # RegNet computes its widths with tensors
             net = _build(name, side, None)
+        except (AssertionError, ValueError) as error:  # of a ViT: no multiple of its patches
+            raise NetworkError(f"{name}: cannot have input_size={side} ({error}).") from error
     return net.eval()
 
 
@@ -143,8 +153,9 @@ def _has_dense_form(name: str) -> bool:
     return name == "alexnet" or name.startswith("vgg")
 
 
-def _in_classifier(tap: str) -> bool:
-    return tap.removeprefix(INPUT_OF).startswith("classifier")
+def _is_late(tap: str) -> bool:
+    """Whether a layer of a net with a dense form comes after its first window."""
+    return tap == OUTPUT or tap.removeprefix(INPUT_OF).startswith("classifier")
 
 
 def _dense(name: str, net: nn.Module) -> nn.Module:
