@@ -157,6 +157,12 @@ def test_feature_files_name_the_view_and_none_serves_for_another(tmp_path, pictu
     "net, scales, message",
     [
         (f"{NAME},view=centre,layer=conv5_2@random:0", (31,), "scale 31 .* at least 32"),
+        # Dense, this layer would take 40; the crops are of 64.
+        (
+            "vgg11:width=0.0625,input_size=64,view=centre,layer=conv5_2@random:0",
+            (40,),
+            "scale 40 .* at least 64",
+        ),
         (f"{NAME},view=resized@random:0", (24, 40), "scale 24 .* at least 32"),
         ("fixed:centre", (31, 64), "scale 31 is too small .* at least 32"),
         ("fixed:resized", (40,), "takes squares of 32 only: give --scales 32, or view=centre"),
