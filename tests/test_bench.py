@@ -324,6 +324,7 @@ def test_the_timing_is_of_the_net(monkeypatch):
     assert shapes == [(1, 48, 64, 3)] * 3 and rate == pytest.approx(1.0 / (48 * 64 / 1e6))
 
 
+@pytest.mark.slow
 def test_a_sweep_measures_every_combination_and_extracts_once_for_all_scales(run, tmp_path):
     command = (
         "bench", "caltech101", "--net", NARROW, "--scales", "32,48", "--splits", "2",

@@ -336,6 +336,7 @@ extract("test", pictures, networks[0], Extraction(scales=(40, 64), batch_size=1)
 """
 
 
+@pytest.mark.slow
 def test_two_processes_with_the_same_layers_in_another_order_end(tmp_path, pictures):
     orders = [("a", "b", LAYERS[0], LAYERS[1]), ("b", "a", LAYERS[1], LAYERS[0])]
     started = [

@@ -245,7 +245,10 @@ def test_statistics_are_what_the_user_states(mine):
     assert network.statistics == InputStatistics((127.5,) * 3, (127.5,) * 3)
     half = load_network(f"{mine}:maps:std=1/2/3")
     assert half.statistics == InputStatistics(TORCHVISION_STATISTICS.mean, (1.0, 2.0, 3.0))
-    assert half.name == network.name == f"{mine}:maps" and half.identity != network.identity
+    # What is not the net's own is part of its name.
+    assert half.name == f"{mine}:maps:std=1/2/3"
+    assert network.name == f"{mine}:maps:mean=127.5/127.5/127.5,std=127.5/127.5/127.5"
+    assert half.identity != network.identity
 
 
 @pytest.mark.parametrize(

@@ -319,6 +319,7 @@ def test_mistakes_are_told_in_one_line(home, arguments, status, message):
     assert "Traceback" not in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number, status",
     [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],

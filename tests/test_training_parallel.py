@@ -88,6 +88,7 @@ def test_processes_together_end_where_one_ends(size, root, tmp_path):
         assert same_bits(ours, weights_of(tmp_path / "together", 0))
 
 
+@pytest.mark.slow
 def test_a_process_without_a_picture_takes_part(root, tmp_path):
     """Batches of 11, 11 and 1: in the last one only one of two processes has a picture."""
     recipe = replace(RECIPE, batch_size=11, epochs=1)
@@ -111,6 +112,7 @@ def test_a_signal_to_one_stops_all_and_another_number_of_processes_goes_on(root,
     assert [line["epoch"] for line in resumed.position.curve] == [1, 2]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes",
     [
@@ -130,6 +132,7 @@ def test_boxes_are_learned_together(tmp_path, changes):
         assert largest_difference(alone, weights_of(tmp_path / "together", rank)) < 1e-5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "part",
     [

@@ -54,6 +54,7 @@ def load(name, tmp_path):
     return load_benchmark(name, places=Folders(tmp_path, tmp_path / "cache"), offline=True)
 
 
+@pytest.mark.slow
 def test_a_whole_dataset_has_no_difference(known, tmp_path):
     """Caltech-101 with empty files: counting opens none."""
     root = tmp_path / "101_ObjectCategories"

@@ -113,12 +113,15 @@ class Network:
         """
         return Only(self.maps)
 
+    # What is kept may serve outside of inference mode too.
     @cached_property
+    @torch.inference_mode(False)
     def maps(self) -> nn.Module:
         """As `module`, but a list of this one map."""
         return self.backbone.to_maps(self.net(), [self.backbone.tap])
 
     @cached_property
+    @torch.inference_mode(False)
     def output_map(self) -> nn.Module:
         """As `module`, but up to the last layer: -> map of class scores or boxes [N, K, h, w]."""
         return self.backbone.to_outputs(self.net(whole=True))
@@ -144,6 +147,7 @@ class Network:
             tensors = catalogue.to_rgb(tensors)
         return tensors
 
+    @torch.inference_mode(False)
     def net(self, *, whole: bool = False) -> nn.Module:
         """The net as it was trained, with its weights, in eval mode.
 

@@ -197,11 +197,6 @@ class _Run(nn.Module):
                     f"gives {str(values.dtype).removeprefix('torch.')}, and descriptors are"
                     " floating-point numbers. Choose another layer."
                 )
-            if len(values) != len(images):
-                raise NetworkError(
-                    f"gives {len(values)} rows for {len(images)} pictures. Export it with a"
-                    " variable number of pictures, or with exactly one."
-                )
             found.append(values[:given].float())
         return found
 

@@ -160,7 +160,7 @@ class Taps(nn.Module):
             if len(tensor) != len(images):
                 raise NetworkError(
                     f"layer {layer!r} gives {len(tensor)} rows for {len(images)} images. Choose"
-                    " another module."
+                    " another, or export the net for a variable number of images."
                 )
         return [_as_map(tensor, axis) for tensor, axis in zip(found, self.axes, strict=True)]
 
