@@ -46,6 +46,7 @@ def run(home, every_dataset, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_bench_all_ends_in_the_papers_table(run, tmp_path):
     result = run("bench", "--all", "--limit", 40, *PAPER_NETS, *SMALL)
     header, rule, *lines = result.stdout.split("\n\n")[0].splitlines()
@@ -98,6 +99,7 @@ def test_the_servers_archives_are_written_beside_the_records(run, tmp_path):
     assert [path.read_bytes() for path in archives] == before
 
 
+@pytest.mark.slow
 def test_one_failing_benchmark_does_not_stop_the_others(run, every_dataset, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(every_dataset, broken)

@@ -77,6 +77,7 @@ def test_without_positives_there_is_no_ap():
         assert set(aps) == set(metrics.AP_RULES) and all(map(math.isnan, aps.values()))
 
 
+@pytest.mark.slow
 def test_a_recall_that_meets_a_level_counts_as_in_matlab():
     """Of ten positives six rank first: a recall of 6/10 meets MATLAB's 0.6, not numpy.arange's."""
     signs = [1] * 6 + [-1] * 90 + [1] * 4

@@ -179,6 +179,7 @@ def test_nets_that_normalise_twice_get_what_they_really_take(tmp_path, name):
                                    rtol=1e-4, atol=1e-4)  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["googlenet", "inception_v3", "resnet50", "efficientnet_v2_l"])
 def test_released_weights_have_the_statistics_that_torchvision_states(name):
     """Of the two nets that normalise twice: those that are left once both are applied."""

@@ -279,6 +279,7 @@ run(Path(sys.argv[2]), Path(sys.argv[3]), replace(RECIPE, epochs=40))
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_it_goes_on_to_the_same_bits(pictures, tmp_path):
     """SIGKILL, wherever it hits; the weights are those of a run that was not killed."""
     threads = torch.get_num_threads()

@@ -89,6 +89,7 @@ def test_processes_together_end_where_one_ends(size, root, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_process_without_a_picture_takes_part(root, tmp_path):
     """Batches of 11, 11 and 1: in the last one only one of two processes has a picture."""
     recipe = replace(RECIPE, batch_size=11, epochs=1)
