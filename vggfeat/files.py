@@ -15,20 +15,20 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
     """A `with` block to write `target` in; a crash or an error inside leaves the old file alone."""
     with new_path(target) as temporary, temporary.open("xb") as file:
         yield file
-        file.flush()
-        os.fsync(file.fileno())
 
 
 @contextmanager
 def new_path(target: Path) -> Iterator[Path]:
     """A temporary path beside `target` that takes its name when the block ends well.
 
-    For writers that open files themselves, as HDF5 does; they flush to disk on their own.
+    For writers that open files themselves, as HDF5 does.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
         yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
         os.replace(temporary, target)
         _flush(target.parent)
     finally:
