@@ -16,7 +16,15 @@ def net():
     return nn.Sequential(nn.Conv2d(3, 2, 3), nn.Linear(4, 5))
 
 
-@pytest.mark.parametrize("wrap", [lambda tensors: tensors, lambda t: {"state_dict": t, "epoch": 3}])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda tensors: tensors,
+        lambda t: {"state_dict": t, "epoch": 3},
+        lambda t: {"model": t, "optimizer": {"lr": 0.1}},
+        lambda t: {f"module.{key}": tensor for key, tensor in t.items()},
+    ],
+)
 def test_torch_files_are_read_bare_or_wrapped(tmp_path, wrap):
     source, target = net(), net()
     torch.save(wrap(source.state_dict()), tmp_path / "w.pth")

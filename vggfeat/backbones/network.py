@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +201,8 @@ def load_network(text: str, *, weights_dir: Path | None = None, offline: bool = 
     hashed now and read when the net is first used. Raises UnknownNameError, OptionError,
     NetworkError, WeightsError or DownloadError.
     """
+    if len(split_fusion(text)) > 1:
+        raise OptionError(f"{text}: names several nets, and one is taken here.")
     asked = parse(text)
     if asked.is_file:
         path = Path(asked.weights).expanduser()
@@ -324,7 +326,7 @@ def _of_file(asked: Specification, path: Path) -> Network:
         is_family = asked.name in CONFIGURATIONS
         statistics = TORCHVISION_STATISTICS if is_family else backbone.statistics
         if not options.keys() & set(OF_STATISTICS):
-            log.info("%s: no input statistics in the file, torchvision's are used", path)
+            _tell_usual(path, statistics)
     return Network(
         weights=path.name,
         weights_sha256=sha256,
@@ -334,6 +336,12 @@ def _of_file(asked: Specification, path: Path) -> Network:
         card=card,
         released=entry,
     )
+
+
+@cache  # once, however many layers are asked for
+def _tell_usual(path: Path, statistics: InputStatistics) -> None:
+    usual = stated("", vars(statistics), joined="")
+    log.info("%s: says no input statistics; the usual ones are taken, %s", path, usual)
 
 
 def _own(asked: Specification) -> Network:

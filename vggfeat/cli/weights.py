@@ -64,7 +64,8 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
     vggfeat weights fetch vgg16@caffe vgg19@caffe
     """
     with importing():
-        from vggfeat.backbones.specification import parse
+        from vggfeat.backbones.specification import TIMM_WEIGHTS, parse
+        from vggfeat.backbones.timm import file_of
         from vggfeat.fetch import download
         from vggfeat.weights.catalogue import released
 
@@ -73,21 +74,27 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
     for one in asked:
         if one.is_file:
             raise click.UsageError(f"{one.text}: a file; weights are fetched by name: NET@NAME.")
-    entries = [released(one.name, one.weights or one.usual_weights) for one in asked]
-    failed = 0
+    of_timm = {one.text for one in asked if one.usual_weights == TIMM_WEIGHTS}
+    entries = {
+        one.text: released(one.name, one.weights or one.usual_weights)
+        for one in asked
+        if one.text not in of_timm
+    }
+    failed, folder = 0, folders(cache_dir=cache_dir).weights
     with ProgressDisplay(quiet) as progress:
-        for entry in entries:
+        for one in asked:
             try:
-                path = download(
-                    entry.sources, folders(cache_dir=cache_dir).weights, progress=progress
-                )
+                if one.text in of_timm:
+                    path = file_of(one.name, folder)
+                else:
+                    path = download(entries[one.text].sources, folder, progress=progress)
             except VggfeatError as error:
                 failed += 1
-                click.echo(f"Failed: {entry.label}: {in_one_line(error)}", err=True)
+                click.echo(f"Failed: {one.text}: {in_one_line(error)}", err=True)
                 continue
-            click.echo(f"{entry.label}: {path}")
+            click.echo(f"{one.text}: {path}")
     if failed:
-        raise click.ClickException(f"{failed} of {len(entries)} could not be fetched.")
+        raise click.ClickException(f"{failed} of {len(asked)} could not be fetched.")
 
 
 @weights.command()

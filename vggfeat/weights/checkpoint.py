@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from vggfeat.errors import WeightsError
 
+WRAPPERS = ("state_dict", "model")
+PARALLEL = "module."
+
 
 def sha256_of(path: Path) -> str:
     """Hexadecimal SHA-256 of a weights file's bytes. Raises WeightsError."""
@@ -28,22 +31,24 @@ def sha256_of(path: Path) -> str:
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a weights file; a torch file may wrap them as {"state_dict": ...}.
+    """The named tensors of a weights file.
 
-    Raises WeightsError if the file is missing, damaged, of another kind, or holds more than
-    tensors.
+    A torch file may wrap them as {"state_dict": ...} or {"model": ...}, and a net that was trained
+    in parallel puts `module.` before every key. Raises WeightsError if the file is missing,
+    damaged, of another kind, or holds more than tensors.
     """
     if path.suffix == ".safetensors":
         tensors = _read_safetensors(path)
     else:
         tensors = _read_torch(path)
-    if isinstance(tensors.get("state_dict"), Mapping):
-        tensors = tensors["state_dict"]
+    wrapped = (tensors[key] for key in WRAPPERS if isinstance(tensors.get(key), Mapping))
+    tensors = next(wrapped, tensors)
     strangers = [key for key, value in tensors.items() if not _is_plain(value)]
     if strangers or not tensors:
         what = f"{strangers[0]!r} is no plain tensor" if strangers else "it is empty"
         raise WeightsError(f"{path}: not a table of named tensors ({what}).")
-    return dict(tensors)
+    in_parallel = all(str(key).startswith(PARALLEL) for key in tensors)
+    return {key.removeprefix(PARALLEL) if in_parallel else key: t for key, t in tensors.items()}
 
 
 def load(
