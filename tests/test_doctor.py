@@ -1,6 +1,7 @@
 """What the doctor says of a net, and of a picture whose answer is known."""
 
 import hashlib
+import tarfile
 
 import numpy as np
 import pytest
@@ -259,3 +260,18 @@ def test_the_machine_is_described(tmp_path, monkeypatch):
     assert {"extra timm", "extra onnx", "data", "feature files"} <= found.keys()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert dict(machine(folders()))["extra timm"] == "not there: pip install 'vggfeat[timm]'"
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("class_name", ["accordion", "dalmatian", "grand_piano"])
+def test_a_net_that_has_learned_names_real_pictures(real_data, tmp_path, class_name):
+    """Most of the first eight pictures of three classes that Caltech-101 and ILSVRC share."""
+    with tarfile.open(real_data / "data" / "caltech101-cap80.tar") as archive:
+        for number in range(1, 9):
+            name = f"101_ObjectCategories/{class_name}/image_{number:04d}.jpg"
+            archive.extract(name, tmp_path, filter="data")
+    weights = real_data / "weights" / "squeezenet1_0_imagenet.safetensors"
+    network = load_network(f"squeezenet1_0@{weights}")
+    likeliest = [top_classes(network, picture)[0][1] for picture in tmp_path.rglob("*.jpg")]
+    assert len(likeliest) == 8
+    assert likeliest.count(class_name.replace("_", " ")) >= 5
