@@ -293,7 +293,7 @@ def test_nets_that_are_not_of_the_family_do_not_go_out(tmp_path, suffix, net, mo
 def test_pictures_that_are_divided_do_not_go_out(tmp_path, suffix):
     """A user of Caffe or MatConvNet would not know of it and get other scores."""
     make_file(tmp_path / "a.safetensors", std=(58.0, 57.0, 57.0))
-    with pytest.raises(WeightsError, match=f"b{suffix}: cannot be written: .*divided by"):
+    with pytest.raises(WeightsError, match=f"b{suffix}: cannot be written for .*divided by"):
         export_weights(load_network(str(tmp_path / "a.safetensors")), tmp_path / f"b{suffix}")
     assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 

@@ -170,8 +170,8 @@ def test_a_card_beside_that_is_no_text_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "card, message",
     [
-        ({"std": (2.0, 2.0, 2.0)}, r"cannot be written: .* divided by \(2.0, 2.0, 2.0\)"),
-        ({"std": (1.0, 1.0, 1.0001)}, "cannot be written: .* divided by"),
+        ({"std": (2.0, 2.0, 2.0)}, r"cannot be written for .* divided by \(2.0, 2.0, 2.0\)"),
+        ({"std": (1.0, 1.0, 1.0001)}, "cannot be written for .* divided by"),
         ({"net": "resnet18"}, "resnet18.*Known: vgg11, vgg11_lrn, vgg13"),
         ({"net": "vgg11_bn"}, "vgg11_bn.*Known: vgg11, vgg11_lrn, vgg13"),
         ({"net": "vgg13:width=0.0625,input_size=32"}, r"'features|is missing|not those of vgg13"),

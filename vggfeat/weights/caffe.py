@@ -28,7 +28,14 @@ from vggfeat.images import PAPER_STATISTICS
 from vggfeat.weights.caffe_schema import LayerParameter, NetParameter
 from vggfeat.weights.caffe_wire import Layer, Net, read_arrays, read_net, write_net
 from vggfeat.weights.card import Card
-from vggfeat.weights.layout import FC_NAMES, Layout, keys, layer_names, recognise
+from vggfeat.weights.layout import (
+    FC_NAMES,
+    Layout,
+    keys,
+    layer_names,
+    recognise,
+    to_be_written,
+)
 
 SUFFIX = ".caffemodel"
 FIRST = "conv1_1"
@@ -113,31 +120,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     """
     if path.suffix != SUFFIX:
         raise WeightsError(f"{path}: Caffe's weights are named NAME{SUFFIX}. Choose such a name.")
-    name = card.net.partition(":")[0]
-    if name not in networks.CONFIGURATIONS:
-        raise WeightsError(
-            f"{path}: {card.net} cannot be written for Caffe. Known:"
-            f" {', '.join(networks.CONFIGURATIONS)}."
-        )
-    if card.std != UNIT:
-        raise WeightsError(
-            f"{path}: cannot be written: pictures of this net are divided by {card.std}, and"
-            " Caffe's files cannot tell that. Only nets with std 1, 1, 1 can be."
-        )
-    pairs = keys(name)
-    wanted = {key for pair in pairs.values() for key in pair}
-    if wanted != tensors.keys():
-        odd = min(wanted ^ tensors.keys())
-        what = "is missing" if odd in wanted else "is not part of it"
-        raise WeightsError(f"{path}: the weights are not those of {name}: {odd!r} {what}.")
-    blobs = {layer: [tensors[weight], tensors[bias]] for layer, (weight, bias) in pairs.items()}
-    shapes = {layer: tuple(weight.shape) for layer, (weight, _) in blobs.items()}
-    for layer, (_, bias) in blobs.items():
-        num_axes = 2 if layer in FC_NAMES else 4
-        _check_shapes(layer, shapes[layer], tuple(bias.shape), num_axes, path)
-    layout = recognise(shapes, lrn=networks.CONFIGURATIONS[name].lrn, path=path)
-    if layout.name != name:
-        raise WeightsError(f"{path}: the weights are not those of {name}, but of {layout.name}.")
+    layout, pairs = to_be_written(path, tensors, card, "Caffe")
+    blobs = {layer: list(pair) for layer, pair in pairs.items()}
     blobs[FIRST][0] = blobs[FIRST][0].flip(1)
     deploy = _deploy(layout)
     head = NetParameter()

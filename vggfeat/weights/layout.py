@@ -5,15 +5,17 @@ become the keys of torchvision's layout, which is `networks.VGG`'s.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from vggfeat import networks
 from vggfeat.errors import OptionError, WeightsError
+from vggfeat.weights.card import Card
 
 FC_NAMES = ("fc6", "fc7", "fc8")
 
@@ -103,11 +105,51 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
         raise WeightsError(f"{path}: not a net of the family A to E: {error}") from error
     for layer, (weight, _) in keys(layout.name).items():
         if tuple(wanted[weight].shape) != tuple(shapes[layer]):
-            has, needs = ("x".join(map(str, s)) for s in (shapes[layer], wanted[weight].shape))
             raise WeightsError(
-                f"{path}: {layer} has weights of {has}, and {layout.net} needs {needs}."
+                f"{path}: {layer} has weights of {_sides(shapes[layer])}, and {layout.net} needs"
+                f" {_sides(wanted[weight].shape)}."
             )
     return layout
+
+
+def to_be_written(
+    path: Path, tensors: Mapping[str, Tensor], card: Card, program: str
+) -> tuple[Layout, dict[str, tuple[Tensor, Tensor]]]:
+    """A net of the family as another program's file can hold it: layer -> weights and biases.
+
+    Raises WeightsError if it is no such net, if the weights are not those of the card's, or if
+    pictures are divided by a standard deviation, which neither Caffe's nor MatConvNet's files tell.
+    """
+    refused = f"{path}: cannot be written for {program}"
+    name = card.net.partition(":")[0]
+    if name not in networks.CONFIGURATIONS:
+        raise WeightsError(
+            f"{refused}: {card.net} is not of the family A to E. Known:"
+            f" {', '.join(networks.CONFIGURATIONS)}."
+        )
+    if card.std != (1.0, 1.0, 1.0):
+        raise WeightsError(
+            f"{refused}: pictures of this net are divided by {card.std}, and its files cannot tell"
+            " that. Only nets with std 1, 1, 1 can be."
+        )
+    pairs = keys(name)
+    wanted = {key for pair in pairs.values() for key in pair}
+    if odd := sorted(wanted ^ tensors.keys()):
+        what = "is missing" if odd[0] in wanted else "is not part of it"
+        raise WeightsError(f"{refused}: the weights are not those of {name}: {odd[0]!r} {what}.")
+    layers = {layer: (tensors[weight], tensors[bias]) for layer, (weight, bias) in pairs.items()}
+    for layer, (weight, bias) in layers.items():
+        axes = 2 if layer in FC_NAMES else 4
+        if weight.ndim != axes or not weight.numel() or bias.shape != weight.shape[:1]:
+            raise WeightsError(
+                f"{refused}: {layer} has weights of {_sides(weight.shape)} and biases of"
+                f" {_sides(bias.shape)}, which fit no layer of {axes} axes."
+            )
+    shapes = {layer: tuple(weight.shape) for layer, (weight, _) in layers.items()}
+    layout = recognise(shapes, lrn=networks.CONFIGURATIONS[name].lrn, path=path)
+    if layout.name != name:
+        raise WeightsError(f"{refused}: the weights are of {layout.name}, not of {name}.")
+    return layout, layers
 
 
 def _width(units: int, channels: int) -> float:
@@ -120,3 +162,7 @@ def _width(units: int, channels: int) -> float:
         ):
             return width
     return exact
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))

@@ -87,29 +87,14 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     Raises WeightsError if the tensors are not the card's net, or if pictures are divided by a
     standard deviation, which MatConvNet's files cannot tell.
     """
+    net, _ = layout.to_be_written(path, tensors, card, "MatConvNet")
     name, options = _meaning(card.net)
-    if name not in networks.CONFIGURATIONS:
-        raise WeightsError(
-            f"{path}: cannot be written: {card.net} is not of the family A to E. Known:"
-            f" {', '.join(networks.CONFIGURATIONS)}."
-        )
-    if card.std != UNIT:
-        raise WeightsError(
-            f"{path}: cannot be written: pictures of this net are divided by {card.std}, and"
-            " MatConvNet's files cannot tell that. Only nets with std 1, 1, 1 can be."
-        )
-    keys = layout.keys(name)
-    wanted = [key for pair in keys.values() for key in pair]
-    if odd := sorted(set(wanted) ^ set(tensors)):
-        what = "is missing" if odd[0] in wanted else "is no part of the net"
-        raise WeightsError(f"{path}: cannot be written: {odd[0]!r} {what}.")
-    shapes = {layer: tuple(tensors[weight].shape) for layer, (weight, _) in keys.items()}
-    net = layout.recognise(shapes, lrn=networks.CONFIGURATIONS[name].lrn, path=path)
     rounded_up = options["ceil_mode"]
     found = _named(net, rounded_up)
     if _meaning(found) != (name, options):
         raise WeightsError(
-            f"{path}: cannot be written: the weights are {found}, the card names {card.net}."
+            f"{path}: cannot be written for MatConvNet: the weights are {found}, the card names"
+            f" {card.net}."
         )
     contents = {
         "layers": _cell(_layers(name, net.input_size // networks.STRIDE, tensors, rounded_up)),
