@@ -403,6 +403,14 @@ def test_weights_may_lie_in_the_folder_of_an_onnx_file(tmp_path, monkeypatch):
         torch.testing.assert_close(found, net()(images())[:, :, None, None])
 
 
+def test_other_weights_beside_the_same_onnx_file_are_another_net(tmp_path):
+    path = with_external_weights(tmp_path / "net.onnx", "w.bin")
+    graph, before = path.read_bytes(), load_network(str(path))
+    (tmp_path / "w.bin").write_bytes(bytes((tmp_path / "w.bin").stat().st_size))
+    assert path.read_bytes() == graph
+    assert load_network(str(path)).identity != before.identity
+
+
 @pytest.mark.parametrize("location", ["../w.bin", "{root}/w.bin", "link.bin", "gone.bin"])
 def test_weights_outside_the_folder_of_an_onnx_file_are_refused(tmp_path, location):
     (tmp_path / "net").mkdir()

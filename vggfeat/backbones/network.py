@@ -365,7 +365,7 @@ def _program(path: Path, options: Mapping[str, Value]) -> Network:
     backbone = programs.program(path, **of_net)
     return Network(
         weights=OWN,
-        weights_sha256=checkpoint.sha256_of(path),
+        weights_sha256=programs.sha256_of(path),
         **_statistics(options, backbone.statistics),
         backbone=backbone,
     )

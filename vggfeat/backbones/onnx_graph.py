@@ -4,6 +4,7 @@ onnx and onnxruntime are an optional extra and imported where they are first nee
 Shapes: N images, H W sides of a picture.
 """
 
+import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,10 +15,10 @@ from torch import Tensor, nn
 
 from vggfeat.backbones.taps import NUM_NAMED, OUTPUT
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError, reason_of
-from vggfeat.weights import onnx_file
+from vggfeat.weights import checkpoint, onnx_file
 
 if TYPE_CHECKING:
-    from onnx import ModelProto
+    from onnx import ModelProto, TensorProto
     from onnxruntime import InferenceSession
 
 MAX_BYTES = 2**31 - 1  # of a graph with its tensors: protobuf's limit
@@ -108,7 +109,7 @@ def whole(path: Path) -> "ModelProto":
             onnx.load_external_data_for_model(model, str(path.absolute().parent))
     except Exception as error:
         raise WeightsError(f"{path}: the files with its tensors: {reason_of(error)}") from error
-    if any(_external(model, onnx.TensorProto)):  # in places where onnx does not look
+    if any(_external(model)):  # in places where onnx does not look
         raise WeightsError(f"{path}: refused: some of its tensors lie in other files.")
     if model.ByteSize() > MAX_BYTES:
         raise NetworkError(
@@ -118,15 +119,34 @@ def whole(path: Path) -> "ModelProto":
     return model
 
 
-def _external(message, tensor_type: type) -> Iterator[bool]:
-    """Whether a tensor lies in another file, for each tensor anywhere in a protobuf message."""
-    if isinstance(message, tensor_type):
-        yield message.data_location == tensor_type.EXTERNAL
+def sha256_of(path: Path) -> str:
+    """Of an ONNX file that `whole` has opened, and of the other files with its tensors."""
+    of_graph = checkpoint.sha256_of(path)
+    model = onnx_file.parse(path)
+    locations = {
+        entry.value
+        for tensor in _external(model)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    if not locations:
+        return of_graph
+    digests = [checkpoint.sha256_of(path.parent / location) for location in sorted(locations)]
+    return hashlib.sha256("".join([of_graph, *digests]).encode()).hexdigest()
+
+
+def _external(message) -> Iterator["TensorProto"]:
+    """The tensors that lie in other files, anywhere in a protobuf message."""
+    from onnx import TensorProto
+
+    if isinstance(message, TensorProto):
+        if message.data_location == TensorProto.EXTERNAL:
+            yield message
         return
     for field, value in message.ListFields():
         if field.message_type:
             for part in [value] if hasattr(value, "ListFields") else value:
-                yield from _external(part, tensor_type)
+                yield from _external(part)
 
 
 def attends(model: "ModelProto") -> bool:

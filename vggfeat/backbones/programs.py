@@ -18,13 +18,14 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vggfeat.backbones import onnx_graph
 from vggfeat.backbones.backbone import Backbone, Only, chosen_view, stated
 from vggfeat.backbones.onnx_graph import Onnx, attends, whole
 from vggfeat.backbones.pt2_archive import check_archive
 from vggfeat.backbones.taps import OUTPUT, Survey, Taps, survey
 from vggfeat.errors import NetworkError, WeightsError, reason_of
 from vggfeat.images import TORCHVISION_STATISTICS
-from vggfeat.weights import onnx_file
+from vggfeat.weights import checkpoint, onnx_file
 
 INPUT_SIZE = 224  # where the program does not say
 TORCHSCRIPT = (".pt", ".pth")  # suffixes that state dicts have as well
@@ -77,6 +78,11 @@ def program(
         to_outputs=lambda net: Only(opened.maps(net, [opened.output], side, surveyed)),
         num_outputs=surveyed.dim(opened.output) if has_outputs else 0,
     )
+
+
+def sha256_of(path: Path) -> str:
+    """The digest of a program that has been opened, with all that it computes with."""
+    return onnx_graph.sha256_of(path) if path.suffix == ".onnx" else checkpoint.sha256_of(path)
 
 
 @dataclass(frozen=True, kw_only=True)
