@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import zipfile
 
 import pytest
 import torch
@@ -102,6 +103,20 @@ def test_truncated_files_are_refused_by_name(tmp_path, suffix, keep):
         checkpoint.read(path)
 
 
+def test_compressed_torch_files_are_refused(tmp_path):
+    """98 kB of them can stand for 100 MB."""
+    torch.save(net().state_dict(), tmp_path / "plain.pth")
+    path = tmp_path / "w.pth"
+    with (
+        zipfile.ZipFile(tmp_path / "plain.pth") as plain,
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(WeightsError, match="w.pth: refused: it is compressed"):
+        checkpoint.read(path)
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -112,6 +127,7 @@ def test_truncated_files_are_refused_by_name(tmp_path, suffix, keep):
         {"a": torch.zeros(3, device="meta")},
         {"a": torch.zeros(3).to_sparse()},
         {"a": torch.zeros(3, dtype=torch.complex64)},
+        {"a": torch.zeros(1).expand(10**12)},
     ],
 )
 def test_torch_files_without_named_tensors_are_refused(tmp_path, content):

@@ -7,6 +7,7 @@ Nothing in a file is executed: safetensors hold no code, torch files are read wi
 import hashlib
 import pickle
 import warnings
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -106,6 +107,8 @@ def _read_safetensors(path: Path) -> dict:
 
 
 def _read_torch(path: Path) -> dict:
+    if _is_packed(path):  # torch.save packs nothing, and a small file could become a large one
+        raise WeightsError(f"{path}: refused: it is compressed. Write it again with torch.save.")
     try:
         with warnings.catch_warnings():  # torch's remarks on odd files, which end in an error here
             warnings.simplefilter("ignore")
@@ -124,13 +127,23 @@ def _read_torch(path: Path) -> dict:
     return tensors
 
 
+def _is_packed(path: Path) -> bool:
+    """Whether it is an archive of which something is compressed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
+    except (OSError, ValueError, zipfile.BadZipFile):  # the oldest torch files, and damaged ones
+        return False
+
+
 def _is_plain(value: object) -> bool:
-    """Whether it is a tensor of real numbers that lie in memory."""
+    """Whether it is a tensor of real numbers that lie in memory, each of them."""
     return (
         isinstance(value, Tensor)
         and value.layout == torch.strided
         and value.device.type == "cpu"
         and not (value.is_quantized or value.is_complex())
+        and value.nbytes <= value.untyped_storage().nbytes()  # not one number that stands for many
     )
 
 
