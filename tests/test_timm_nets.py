@@ -63,6 +63,12 @@ def test_swin_gives_rows_of_channels_though_it_takes_one_size_only(layer, dim):
     assert backbone.dim == dim and not backbone.any_size
 
 
+@pytest.mark.parametrize("name", ["twins_pcpvt_small", "lambda_resnet26t", "efficientvit_b0"])
+def test_attention_by_another_name_is_attention(name):
+    """These take pictures of any size, at which they are other nets."""
+    assert load_network(f"timm/{name}@random:0").backbone.view == "centre"
+
+
 def test_windows_of_swin_are_refused_in_one_line():
     layer = "layers.0.blocks.0.attn"
     with pytest.raises(NetworkError, match=f"layer '{layer}' gives a tensor 64x49x96") as refused:
@@ -163,6 +169,12 @@ def test_weights_are_fetched_from_timms_repository(tmp_path, monkeypatch):
     assert keywords["local_files_only"] is True
     assert tmp_path / "cache" in keywords["cache_dir"].parents
     assert network.label == "timm/test_resnet@timm" and len(network.weights_sha256) == 64
+
+
+@pytest.mark.parametrize("weights", ["torchvision", "caffe", "IMAGENET1K_V2"])
+def test_weights_of_others_are_not_timms(weights):
+    with pytest.raises(UnknownNameError, match=f"'{weights}'.* Known: timm"):
+        load_network(f"timm/test_resnet@{weights}")
 
 
 def test_weights_that_cannot_be_had_say_what_to_do(tmp_path, monkeypatch):

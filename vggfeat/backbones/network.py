@@ -18,6 +18,7 @@ from vggfeat.backbones.family import family
 from vggfeat.backbones.own import own
 from vggfeat.backbones.specification import (
     RANDOM,
+    TIMM_WEIGHTS,
     Specification,
     Value,
     parse,
@@ -270,6 +271,8 @@ def _backbone(name: str, options: Mapping[str, Value], weights: str = TORCHVISIO
 
 def _released(asked: Specification, weights: str, folder: Path, offline: bool) -> Network:
     if asked.name.startswith(TIMM):
+        if weights != TIMM_WEIGHTS:
+            raise UnknownNameError(f"weights of {asked.name}", weights, [TIMM_WEIGHTS])
         from vggfeat.backbones import timm
 
         backbone = _backbone(asked.name, asked.options)

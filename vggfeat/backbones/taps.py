@@ -6,6 +6,7 @@ axis of a module's output counts channels: the one that does not grow with the p
 Shapes: N images, D channels, h w sides of a map, T tokens.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ from vggfeat.errors import NetworkError, UnknownNameError, reason_of
 LARGER = 64  # pixels by which the second picture is larger: two steps of the usual stride of 32
 INPUT_OF = "input of "  # before a module's name: what goes into it
 OUTPUT = "output"  # of the whole net
+# In the names of modules through which positions see each other, some of timm's among them.
+ATTENTION = re.compile(r"attention|groupedattn|subsampleattn|litemla|lambdalayer", re.IGNORECASE)
 NUM_NAMED = 60  # layers that an error lists
 
 
@@ -108,7 +111,7 @@ def survey(net: nn.Module, size: int, *, inputs_of: Sequence[str] = (), batch: i
                 if noted.shape and noted.shape[0] == batch:
                     noted.shape = (1, *noted.shape[1:])
         passes.append(seen)
-    attends = any("attention" in type(module).__name__.lower() for module in net.modules())
+    attends = any(ATTENTION.search(type(module).__name__) for module in net.modules())
     return Survey(
         first=passes[0],
         second=passes[1] if len(passes) > 1 else None,

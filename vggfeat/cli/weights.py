@@ -74,7 +74,7 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
     for one in asked:
         if one.is_file:
             raise click.UsageError(f"{one.text}: a file; weights are fetched by name: NET@NAME.")
-    of_timm = {one.text for one in asked if one.usual_weights == TIMM_WEIGHTS}
+    of_timm = {one.text for one in asked if (one.weights or one.usual_weights) == TIMM_WEIGHTS}
     entries = {
         one.text: released(one.name, one.weights or one.usual_weights)
         for one in asked
