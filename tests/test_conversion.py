@@ -231,6 +231,10 @@ def test_the_authors_own_file_is_known_as_such(tmp_path, monkeypatch):
     assert network.name == "vgg16:ceil_mode=true"
     export_weights(network, tmp_path / "c.mat")
     assert load_network(str(tmp_path / "c.mat")).original == "released Caffe model"
+    for number, source in enumerate((path, tmp_path / "b.safetensors")):
+        other = load_network(f"{source}:mean=1/2/3")
+        export_weights(other, tmp_path / f"{number}.safetensors")
+        assert not load_network(str(tmp_path / f"{number}.safetensors")).original
 
 
 def test_the_port_for_torch_is_imported_for_r_g_b(tmp_path, monkeypatch):

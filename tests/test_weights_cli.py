@@ -6,6 +6,7 @@ import os
 import pickle
 import shutil
 import threading
+import warnings
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -153,6 +154,8 @@ def test_fetch_needs_names_that_are_known(run, refused):
     assert "no released weights of 'vgg99'" in refused("weights", "fetch", "vgg99")
     assert "Unknown option" in refused("weights", "fetch", "vgg16:widht=1@caffe")
     assert run("weights", "fetch").exit_code == 2
+    result = run("weights", "fetch", "timm/test_vit")
+    assert result.exit_code == 2 and "timm's weights are fetched when" in result.stderr
     result = run("weights", "fetch", "w.safetensors")
     assert (
         result.exit_code == 2 and "w.safetensors: a file; weights are fetched by" in result.stderr
@@ -343,10 +346,15 @@ def test_inspect_of_weights_without_a_card_or_damaged(refused):
         (f"{NET},std=2/2/2@random:0", "x.mat", "divided by (2.0, 2.0, 2.0), and its files"),
         ("vgg18@random:0", "x.pth", "Unknown network 'vgg18'. Did you mean 'vgg1"),
         ("vgg16@caffe", "x.pth", "nothing may be fetched"),
+        ("program.pt", "x.safetensors", "program.pt: a net in a file, not weights"),
+        ("program.pt", "x.onnx", "program.pt: a net in a file, not weights"),
     ],
 )
 def test_what_cannot_be_exported_is_one_line(refused, net, out, message):
     put_bad_files()
+    if net == "program.pt":
+        with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated
+            torch.jit.save(torch.jit.script(torch.nn.Conv2d(3, 2, 3)), net)
     before = sorted(os.listdir())
     assert message in refused("weights", "export", net, out, "--offline")
     assert sorted(os.listdir()) == before

@@ -51,10 +51,12 @@ def card_of(network: Network) -> Card:
         origin = {"file": network.weights}
         if network.weights_sha256:
             origin["sha256"] = network.weights_sha256
-        if network.original:
-            origin["original"] = network.original
         known = training.get("imported")
-        known = known if isinstance(known, dict) else {}
+        known = dict(known) if isinstance(known, dict) else {}
+        if network.given:  # with pixels of the user's it is not what was published
+            known.pop("original", None)
+        elif network.original:
+            origin["original"] = network.original
         # Where they came from first, however many files they have gone through since.
         training["imported"] = known if "file" in known else known | origin
     return Card(
@@ -67,6 +69,8 @@ def card_of(network: Network) -> Card:
 
 
 def _write(network: Network, out: Path) -> None:
+    if parse(network.name).is_file:
+        raise WeightsError(f"{network.name}: a net in a file, not weights. Use it as it is.")
     net = network.net()
     if out.suffix == ".onnx":
         onnx_file.write(out, net, card_of(network), input_size=network.backbone.input_size)
