@@ -1,12 +1,16 @@
 """Variants of a measurement along chosen axes, for ablations: every combination of their values."""
 
 import itertools
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from vggfeat.backbones.network import check_net
 from vggfeat.backbones.specification import with_option
 from vggfeat.benchmarks.options import Settings
-from vggfeat.errors import OptionError, UnknownNameError
+from vggfeat.errors import NetworkError, OptionError, UnknownNameError
+
+log = logging.getLogger(__name__)
 
 AXES = {
     "scales": "single scales, pairs, and all of them",
@@ -27,8 +31,17 @@ def check_axes(axes: Sequence[str]) -> None:
 
 
 def nets_of(nets: Sequence[str], axes: Sequence[str]) -> list[str]:
-    """The net specifications a sweep measures."""
-    before = [with_option(net, "relu", "false") for net in nets] if "relu" in axes else []
+    """The net specifications a sweep measures: of nets without that option as they are only."""
+    before = []
+    for net in nets if "relu" in axes else ():
+        check_net(net)
+        without = with_option(net, "relu", "false")
+        try:
+            check_net(without)
+        except NetworkError as error:
+            log.info("%s: not varied in relu: %s", net, error)
+        else:
+            before.append(without)
     return list(dict.fromkeys([*nets, *before]))
 
 

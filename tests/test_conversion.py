@@ -323,6 +323,21 @@ def test_an_import_does_not_write_over(tmp_path, model):
         import_weights(tmp_path / "gone.mat", tmp_path / "a.safetensors")
 
 
+@pytest.mark.parametrize("suffix", [".caffemodel", ".pth"])
+def test_an_interrupted_export_leaves_nothing(tmp_path, model, suffix, monkeypatch):
+    """Least of all weights without their card, whose statistics would be the format's."""
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    network = load_network(str(model))
+    monkeypatch.setattr(formats.checkpoint, "sha256_of", interrupt)
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt):
+        export_weights(network, tmp_path / f"out{suffix}")
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_folder_that_is_none_cannot_be_written_to(tmp_path):
     make_file(tmp_path / "a.safetensors")
     for suffix in SUFFIXES:

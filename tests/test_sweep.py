@@ -49,6 +49,12 @@ def test_two_scales_have_no_pairs_twice():
     ]  # fmt: skip
 
 
+def test_a_net_without_that_option_does_not_stop_the_others():
+    assert sweep.nets_of(["vgg11", "resnet18", "vgg11+resnet18"], ["relu"]) == [
+        "vgg11", "resnet18", "vgg11+resnet18", "vgg11:relu=false"
+    ]  # fmt: skip
+
+
 def test_relu_varies_the_nets():
     assert sweep.nets_of(["vgg16", "vgg16+vgg19"], ["relu"]) == [
         "vgg16", "vgg16+vgg19", "vgg16:relu=false", "vgg16:relu=false+vgg19:relu=false"

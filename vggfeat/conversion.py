@@ -1,5 +1,6 @@
 """Weights from any format to the native one, and from there to others, with their card."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from vggfeat.backbones.network import Network, bare_name, load_network
@@ -72,10 +73,16 @@ def _write(network: Network, out: Path) -> None:
     if parse(network.name).is_file:
         raise WeightsError(f"{network.name}: a net in a file, not weights. Use it as it is.")
     net = network.net()
-    if out.suffix == ".onnx":
-        onnx_file.write(out, net, card_of(network), input_size=network.backbone.input_size)
-    else:
-        formats.write(out, net.state_dict(), card_of(network))
+    try:
+        if out.suffix == ".onnx":
+            onnx_file.write(out, net, card_of(network), input_size=network.backbone.input_size)
+        else:
+            formats.write(out, net.state_dict(), card_of(network))
+    except BaseException:  # weights without the card beside them would have other statistics
+        for file in _files_of(out):
+            with suppress(OSError):
+                file.unlink()
+        raise
 
 
 def _net_of(path: Path) -> str | None:
@@ -90,13 +97,18 @@ def _net_of(path: Path) -> str | None:
     raise WeightsError(f"{path}: does not say which net it belongs to. Name it with --net.")
 
 
-def _check_new(out: Path) -> None:
-    """Nothing of the user's is written over: neither the file nor what comes beside it."""
+def _files_of(out: Path) -> list[Path]:
+    """A file of weights and what comes beside it."""
     files = [out]
     if out.suffix in formats.CARD_BESIDE:
         files.append(formats.card_path(out))
     if out.suffix == caffe.SUFFIX:
         files.append(out.with_suffix(".prototxt"))
-    for file in files:
+    return files
+
+
+def _check_new(out: Path) -> None:
+    """Nothing of the user's is written over: neither the file nor what comes beside it."""
+    for file in _files_of(out):
         if file.exists():
             raise WeightsError(f"{file}: is there already. Move it away, or choose another name.")
