@@ -1,6 +1,7 @@
 """The user's own nets: a function of theirs, and what is told if something is wrong with it."""
 
 import hashlib
+import subprocess
 import sys
 
 import pytest
@@ -268,3 +269,21 @@ def test_statistics_are_what_the_user_states(mine):
 def test_statistics_that_make_no_sense_are_refused(net, option, message):
     with pytest.raises(OptionError, match=message):
         load_network(net.format(option))
+
+
+def test_the_same_weights_in_other_code_are_another_net(tmp_path):
+    """In a process of its own, as Python imports a module once."""
+    code = (
+        "from vggfeat.backbones.network import load_network;"
+        "print(load_network('rewritten:net').weights_identity)"
+    )
+    found = []
+    for last in ("ReLU", "ReLU", "Sigmoid"):
+        source = f"def net(): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.{last}())"
+        (tmp_path / "rewritten.py").write_text(HEAD + source)
+        run = subprocess.run(
+            [sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True, text=True
+        )
+        found.append(run.stdout)
+    assert found[0] == found[1] != found[2]
+    assert all(identity.startswith("sha256:") for identity in found)

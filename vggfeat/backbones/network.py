@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vggfeat.backbones import programs
 from vggfeat.backbones.backbone import Backbone, Only, stated
 from vggfeat.backbones.family import family
-from vggfeat.backbones.own import own
+from vggfeat.backbones.own import own, sources
 from vggfeat.backbones.specification import (
     RANDOM,
     TIMM_WEIGHTS,
@@ -49,7 +49,8 @@ class Network:
     """A net and its weights, as a specification names them. The net is built on first use.
 
     weights is a file's name, a released name, "random:SEED" or "own"; weights_sha256 is the digest
-    of the file, or of a net's own weights, and empty for random ones, which their name determines.
+    of the file, or of a net's own weights and code, and empty for random ones, which their name
+    determines.
     """
 
     weights: str
@@ -350,8 +351,11 @@ def _tell_usual(path: Path, statistics: InputStatistics) -> None:
 def _own(asked: Specification) -> Network:
     """A net of the user's that comes with its weights."""
     backbone = _backbone(asked.name, asked.options)
+    net = backbone.build(None)
     digest = hashlib.sha256()
-    for key, tensor in backbone.build(None).state_dict().items():
+    for path in sources(asked.name, net):  # the same weights in other code are another net
+        digest.update(path.read_bytes())
+    for key, tensor in net.state_dict().items():
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return Network(

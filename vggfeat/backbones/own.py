@@ -9,6 +9,7 @@ import importlib
 import os
 import sys
 from functools import cache
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -19,6 +20,7 @@ from vggfeat.errors import NetworkError
 from vggfeat.images import TORCHVISION_STATISTICS
 
 INPUT_SIZE = 224
+INSTALLED = {"site-packages", "dist-packages"}  # folders
 
 
 def own(
@@ -73,6 +75,18 @@ def made(name: str) -> nn.Module:
     if not isinstance(net, nn.Module):
         raise NetworkError(f"{name}: returns a {type(net).__name__}, not a torch module.")
     return net.eval()
+
+
+def sources(name: str, net: nn.Module) -> list[Path]:
+    """The user's files that make the net what it is: of the function's package and of its modules'.
+
+    What is installed is left out, as an update does not make another net of it.
+    """
+    named = {name.partition(":")[0], *(type(module).__module__ for module in net.modules())}
+    packages = {module_name.partition(".")[0] for module_name in named}
+    loaded = [m for key, m in list(sys.modules.items()) if key.partition(".")[0] in packages]
+    files = {Path(file) for module in loaded if (file := getattr(module, "__file__", None))}
+    return sorted(f for f in files if f.is_file() and INSTALLED.isdisjoint(f.parts))
 
 
 @cache
