@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vggfeat.backbones.network import Network, load_network
+from vggfeat.backbones.network import Network, load_network, yet_to_be_fetched
 from vggfeat.backbones.specification import TIMM_WEIGHTS, Specification, parse, split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.bench import (
@@ -103,12 +103,9 @@ class Plan:
                     network = load_network(part, weights_dir=weights_dir, offline=True)
                     self.names[network] = network.label
                 except DownloadError:
-                    network = load_network(f"{part.partition('@')[0]}@random:0")
-                    # No feature file and no record will be found for such weights.
-                    network = replace(network, weights_sha256="to be fetched")
-                    asked = parse(part)
-                    self.names[network] = f"{network.name}@{asked.weights or asked.usual_weights}"
-                    self.absent[self.names[network]] = _weights_bytes(asked, network)
+                    network = yet_to_be_fetched(part)
+                    self.names[network] = network.label
+                    self.absent[network.label] = _weights_bytes(parse(part), network)
                 networks.append(network)
             fusions.append(networks)
         return each_once(fusions)

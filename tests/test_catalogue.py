@@ -13,7 +13,7 @@ import torch
 from torchvision import models
 
 from vggfeat import networks
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.network import load_network, yet_to_be_fetched
 from vggfeat.errors import DownloadError, UnknownNameError, WeightsError
 from vggfeat.fetch import Source, download
 from vggfeat.images import PAPER_STATISTICS
@@ -340,3 +340,20 @@ def test_a_single_value_that_is_not_finite_is_no_missing_classifier(tmp_path, na
     put(tensors, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="'classifier.3.bias' holds values that are not finite"):
         load_network(f"vgg16@{tmp_path / 'w.pth'}").net()
+
+
+@pytest.mark.parametrize(
+    "text, label, input_size, mean",
+    [
+        ("vgg16@caffe", "vgg16:ceil_mode=true@caffe", 224, 123.68),
+        ("vgg16", "vgg16@torchvision", 224, 123.675),
+        ("vit_b_16@IMAGENET1K_SWAG_E2E_V1", "vit_b_16:input_size=384@IMAGENET1K_SWAG_E2E_V1", 384,
+         123.675),
+        ("timm/test_vit", "timm/test_vit@timm", 160, 127.5),
+    ],
+)  # fmt: skip
+def test_a_plan_is_of_the_net_that_will_be_fetched(text, label, input_size, mean):
+    network = yet_to_be_fetched(text)
+    assert (network.label, network.backbone.input_size) == (label, input_size)
+    assert network.statistics.mean[0] == mean
+    assert network.weights_identity == "sha256:to be fetched"

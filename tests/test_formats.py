@@ -285,3 +285,14 @@ def test_what_pretraining_exports_is_read(tmp_path):
     path = write_net(tmp_path / "w.safetensors", training={"recipe": {"name": "x"}})
     assert formats.read_card(path).recipe == {"name": "x"}
     assert len(formats.read(path)["classifier.6.bias"]) == 6
+
+
+def test_a_file_is_as_readable_as_others(tmp_path):
+    """safetensors' own writer would keep it to its owner."""
+    net = networks.build("vgg11", width=0.0625, input_size=32)
+    card = Card(net="vgg11:width=0.0625,input_size=32", classes=(), mean=(1.0, 2.0, 3.0),
+                std=(1.0, 1.0, 1.0), training={})  # fmt: skip
+    (tmp_path / "other").touch()
+    formats.write(tmp_path / "w.safetensors", net.state_dict(), card)
+    modes = {(tmp_path / name).stat().st_mode for name in ("other", "w.safetensors")}
+    assert len(modes) == 1

@@ -271,11 +271,14 @@ def test_statistics_that_make_no_sense_are_refused(net, option, message):
         load_network(net.format(option))
 
 
-def test_the_same_weights_in_other_code_are_another_net(tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["", "@w.safetensors"])
+def test_the_same_weights_in_other_code_are_another_net(tmp_path, weights):
     """In a process of its own, as Python imports a module once."""
+    save_file(nn.Sequential(nn.Conv2d(3, 4, 3)).state_dict(), tmp_path / "w.safetensors")
     code = (
         "from vggfeat.backbones.network import load_network;"
-        "print(load_network('rewritten:net').weights_identity)"
+        f"print(load_network('rewritten:net{weights}').weights_identity)"
     )
     found = []
     for last in ("ReLU", "ReLU", "Sigmoid"):

@@ -154,8 +154,9 @@ def test_fetch_needs_names_that_are_known(run, refused):
     assert "no released weights of 'vgg99'" in refused("weights", "fetch", "vgg99")
     assert "Unknown option" in refused("weights", "fetch", "vgg16:widht=1@caffe")
     assert run("weights", "fetch").exit_code == 2
-    result = run("weights", "fetch", "timm/test_vit")
-    assert result.exit_code == 2 and "timm's weights are fetched when" in result.stderr
+    assert "no released weights of 'timm/test_vit'" in refused(
+        "weights", "fetch", "timm/test_vit@caffe"
+    )
     result = run("weights", "fetch", "w.safetensors")
     assert (
         result.exit_code == 2 and "w.safetensors: a file; weights are fetched by" in result.stderr

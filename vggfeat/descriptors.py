@@ -263,6 +263,7 @@ def extract(
     Raises PictureError at a picture that cannot be read unless options.on_error is "skip",
     OptionError if a scale is too small for the net, StoreError if the file is damaged.
     """
+    assert not beside or reading is Descriptor, "only descriptors are read together"
     started = time.monotonic()
     file_bytes = {i: picture_bytes(picture) for i, picture in pictures.items()}
     files = {}  # of the networks that lack something
@@ -292,15 +293,7 @@ def extract(
                 )
             )
         run = _Run(kind, options, pictures, [writers[path] for path in files], progress)
-        try:
-            run.extract(module)
-        except (MemoryError, RuntimeError) as error:
-            if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in str(error):
-                raise OptionError(
-                    f"{network.label}: not enough memory for a batch at scale"
-                    f" {max(options.scales)}. Try --batch-size 1, or smaller scales."
-                ) from error
-            raise
+        run.extract(module)
     path = next(iter(files))
     log.info("%s: %d new %ss in %s", network.label, run.num_new, kind.name, path)
     if others:
@@ -377,6 +370,18 @@ class _Run:
         self.skipped: dict[str, str] = {}
 
     def extract(self, module: nn.Module) -> None:
+        """Raises OptionError where memory does not suffice."""
+        try:
+            self._extract(module)
+        except (MemoryError, RuntimeError) as error:
+            if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in str(error):
+                raise OptionError(
+                    f"{self.label}: not enough memory for a batch at scale"
+                    f" {max(self.options.scales)}. Try --batch-size 1, or smaller scales."
+                ) from error
+            raise
+
+    def _extract(self, module: nn.Module) -> None:
         options = self.options
         lacking = [writer.missing(self.pictures) for writer in self.writers]
         missing = set().union(*lacking)

@@ -55,6 +55,7 @@ class Network:
 
     weights: str
     weights_sha256: str
+    code_sha256: str = ""  # of the user's code that the net is made of
     statistics: InputStatistics
     backbone: Backbone
     given: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # statistics of the user's
@@ -94,8 +95,12 @@ class Network:
 
     @property
     def weights_identity(self) -> str:
-        """What decides the weights: "random:SEED", or "sha256:" and the file's digest."""
-        return f"sha256:{self.weights_sha256}" if self.weights_sha256 else self.weights
+        """What decides the weights: "random:SEED", or "sha256:" and the file's digest.
+
+        Of a net of the user's the digest of its code, too.
+        """
+        identity = f"sha256:{self.weights_sha256}" if self.weights_sha256 else self.weights
+        return f"{identity}, code {self.code_sha256}" if self.code_sha256 else identity
 
     @property
     def identity(self) -> tuple[str, str, InputStatistics]:
@@ -270,6 +275,27 @@ def _backbone(name: str, options: Mapping[str, Value], weights: str = TORCHVISIO
     raise UnknownNameError("network", name, {*NAMES, *CONFIGURATIONS}, listed=CONFIGURATIONS)
 
 
+def yet_to_be_fetched(text: str) -> Network:
+    """A network whose released weights are not here, with random ones, for plans.
+
+    No feature file and no record will be found for it. Raises what `load_network` raises.
+    """
+    asked = parse(text)
+    weights = asked.weights or asked.usual_weights
+    if asked.name.startswith(TIMM):
+        backbone = _backbone(asked.name, asked.options)
+        statistics = backbone.statistics
+    else:
+        entry, backbone = _entry(asked, weights)
+        weights, statistics = entry.name, entry.statistics
+    return Network(
+        weights=weights,
+        weights_sha256="to be fetched",
+        **_statistics(asked.options, statistics),
+        backbone=backbone,
+    )
+
+
 def _released(asked: Specification, weights: str, folder: Path, offline: bool) -> Network:
     if asked.name.startswith(TIMM):
         if weights != TIMM_WEIGHTS:
@@ -285,17 +311,7 @@ def _released(asked: Specification, weights: str, folder: Path, offline: bool) -
             backbone=backbone,
             weights_path=path,
         )
-    _backbone(asked.name, asked.options)  # what is mistyped is told before anything is fetched
-    entry = catalogue.released(asked.name, weights)
-    ceil_mode = {"ceil_mode": True} if entry.ceil_mode else {}
-    backbone = _backbone(asked.name, ceil_mode | dict(asked.options), entry.name)
-    its_own = {key: value for key, value in asked.options.items() if key not in IN_CARD}
-    if backbone.name != _backbone(asked.name, ceil_mode | its_own, entry.name).name:
-        changed = [key for key in IN_CARD if key in asked.options]
-        raise WeightsError(
-            f"{asked.text}: there are no released weights for a net with another {changed[0]}. Give"
-            f" a file or random weights, such as {asked.name}@random:0."
-        )
+    entry, backbone = _entry(asked, weights)  # what is mistyped is told before anything is fetched
     path = download(list(entry.sources), folder, offline=offline)
     sha256 = checkpoint.sha256_of(path)
     catalogue.check_digest(entry, path, sha256)
@@ -307,6 +323,22 @@ def _released(asked: Specification, weights: str, folder: Path, offline: bool) -
         weights_path=path,
         released=entry,
     )
+
+
+def _entry(asked: Specification, weights: str) -> tuple[Released, Backbone]:
+    """What the catalogue says of the net with weights of that name, and the net."""
+    _backbone(asked.name, asked.options)
+    entry = catalogue.released(asked.name, weights)
+    ceil_mode = {"ceil_mode": True} if entry.ceil_mode else {}
+    backbone = _backbone(asked.name, ceil_mode | dict(asked.options), entry.name)
+    its_own = {key: value for key, value in asked.options.items() if key not in IN_CARD}
+    if backbone.name != _backbone(asked.name, ceil_mode | its_own, entry.name).name:
+        changed = [key for key in IN_CARD if key in asked.options]
+        raise WeightsError(
+            f"{asked.text}: there are no released weights for a net with another {changed[0]}. Give"
+            f" a file or random weights, such as {asked.name}@random:0."
+        )
+    return entry, backbone
 
 
 def _of_file(asked: Specification, path: Path) -> Network:
@@ -334,6 +366,7 @@ def _of_file(asked: Specification, path: Path) -> Network:
     return Network(
         weights=path.name,
         weights_sha256=sha256,
+        code_sha256=_code(asked.name, backbone.build(None)) if asked.is_factory else "",
         **_statistics(asked.options, statistics),
         backbone=backbone,
         weights_path=path,
@@ -353,17 +386,24 @@ def _own(asked: Specification) -> Network:
     backbone = _backbone(asked.name, asked.options)
     net = backbone.build(None)
     digest = hashlib.sha256()
-    for path in sources(asked.name, net):  # the same weights in other code are another net
-        digest.update(path.read_bytes())
     for key, tensor in net.state_dict().items():
         digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
     return Network(
         weights=OWN,
         weights_sha256=digest.hexdigest(),
+        code_sha256=_code(asked.name, net),
         **_statistics(asked.options, backbone.statistics),
         backbone=backbone,
     )
+
+
+def _code(name: str, net: nn.Module) -> str:
+    """The digest of the user's code that a net is made of: with other code it is another net."""
+    digest = hashlib.sha256()
+    for path in sources(name, net):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _program(path: Path, options: Mapping[str, Value]) -> Network:

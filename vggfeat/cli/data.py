@@ -190,8 +190,11 @@ def splits(
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
     """Say what is in a feature file, and whether its numbers are sound; or show a weights' card."""
+    from vggfeat.backbones.specification import FILE_SUFFIXES
     from vggfeat.weights.formats import SUFFIXES
 
+    if file.suffix in FILE_SUFFIXES and file.suffix not in SUFFIXES:
+        raise click.ClickException(f"{file}: a net. `vggfeat doctor --weights {file}` tells of it.")
     if file.suffix in SUFFIXES:
         _show_card(file)
         return
@@ -215,5 +218,8 @@ def _show_card(file: Path) -> None:
 
     card = read_card(file)
     if card is None:
-        raise click.ClickException(f"{file}: has no card; it was not exported by vggfeat.")
+        raise click.ClickException(
+            f"{file}: has no card; it was not exported by vggfeat. `vggfeat doctor --weights"
+            f" NET@{file}`, or with the file alone if it is a net, tells what it holds."
+        )
     click.echo(json.dumps(card.to_json(), indent=1))

@@ -83,7 +83,10 @@ def write(path: Path, tensors: Mapping[str, Tensor], its_card: Card) -> None:
     match path.suffix:
         case ".safetensors":
             with new_path(path) as temporary:
+                temporary.touch()
+                mode = temporary.stat().st_mode  # as files have it here; save_file hides its own
                 save_file(_apart(tensors), temporary, its_card.metadata())
+                temporary.chmod(mode)
         case ".caffemodel":
             caffe.write(path, tensors, its_card)
         case ".mat":
