@@ -27,13 +27,14 @@ README = (ROOT / "README.md").read_text()
 PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocols.md",
-         "docs/pretraining.md", "docs/ilsvrc.md", "results/README.md")  # fmt: skip
+         "docs/pretraining.md", "docs/ilsvrc.md", "docs/weights.md",
+         "results/README.md")  # fmt: skip
 DOCUMENTS = [ROOT / name for name in NAMES]
 
 
 SUBCOMMANDS = {
     f"{group} {name}": command
-    for group in ("datasets", "localise")
+    for group in ("datasets", "localise", "weights")
     for name, command in main.commands[group].commands.items()
 }
 RESULTS = ROOT / "results"
