@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat import records
-from vggfeat.backbones.network import Network, check_net, load_network, siblings
+from vggfeat.backbones.loading import check_net, load_network
+from vggfeat.backbones.network import Network, siblings
 from vggfeat.backbones.specification import split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.catalogue import entry_of, load_benchmark

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from vggfeat.backbones.network import Network, load_network, yet_to_be_fetched
+from vggfeat.backbones.loading import load_network, yet_to_be_fetched
+from vggfeat.backbones.network import Network
 from vggfeat.backbones.specification import TIMM_WEIGHTS, Specification, parse, split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.bench import (

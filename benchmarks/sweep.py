@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from vggfeat.backbones.network import check_net
+from vggfeat.backbones.loading import check_net
 from vggfeat.backbones.specification import with_option
 from vggfeat.benchmarks.options import Settings
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError

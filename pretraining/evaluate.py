@@ -19,7 +19,8 @@ from typing import Any
 import numpy as np
 
 from vggfeat import files, metrics, records, store
-from vggfeat.backbones.network import Network, check_net
+from vggfeat.backbones.loading import check_net
+from vggfeat.backbones.network import Network
 from vggfeat.backbones.specification import parse, split_fusion
 from vggfeat.descriptors import (
     Extracted,

@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 from vggfeat import images, metrics, records
-from vggfeat.backbones.network import Network, check_net
+from vggfeat.backbones.loading import check_net
+from vggfeat.backbones.network import Network
 from vggfeat.descriptors import Extraction, Progress, check_scales
 from vggfeat.errors import (
     DatasetError,

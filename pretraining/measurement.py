@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vggfeat import records
-from vggfeat.backbones.network import Network, load_network
+from vggfeat.backbones.loading import load_network
+from vggfeat.backbones.network import Network
 from vggfeat.backbones.specification import split_fusion
 from vggfeat.folders import Folders
 from vggfeat.pretraining.scales import Scales, used_together

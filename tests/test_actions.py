@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 from trees import NUM_BEFORE_JUMPING, write_actions
 
 from vggfeat import images, store
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.benchmarks.actions import ACTIONS
 from vggfeat.benchmarks.catalogue import load_benchmark
 from vggfeat.benchmarks.options import DataOptions

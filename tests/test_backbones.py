@@ -8,7 +8,7 @@ from conftest import NARROW
 from safetensors.torch import save_file
 
 from vggfeat import networks
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.backbones.specification import split_fusion, with_option
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS

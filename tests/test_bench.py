@@ -314,7 +314,7 @@ def test_dry_run_goes_on_past_a_benchmark_that_cannot_be_loaded(run, every_datas
 
 def test_the_timing_is_of_the_net(monkeypatch):
     """A picture of 48 x 64 pixels three times; the shortest time counts."""
-    from vggfeat.backbones.network import load_network
+    from vggfeat.backbones.loading import load_network
 
     shapes, clock = [], iter([0.0, 5.0, 5.0, 6.0, 6.0, 9.0])
     monkeypatch.setattr(descriptors.time, "monotonic", lambda: next(clock))

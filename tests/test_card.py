@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from safetensors.torch import save_file
 
 from vggfeat import networks
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.backbones.specification import split_fusion, with_option
 from vggfeat.cli import main
 from vggfeat.errors import UnknownNameError, WeightsError

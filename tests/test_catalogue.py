@@ -13,7 +13,7 @@ import torch
 from torchvision import models
 
 from vggfeat import networks
-from vggfeat.backbones.network import load_network, yet_to_be_fetched
+from vggfeat.backbones.loading import load_network, yet_to_be_fetched
 from vggfeat.errors import DownloadError, UnknownNameError, WeightsError
 from vggfeat.fetch import Source, download
 from vggfeat.images import PAPER_STATISTICS

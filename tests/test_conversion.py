@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from torchvision import models
 
 from vggfeat import networks
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.conversion import card_of, export_weights, import_weights
 from vggfeat.errors import VggfeatError, WeightsError
 from vggfeat.fetch import Source

@@ -9,7 +9,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from vggfeat import store
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.descriptors import Extraction, extract
 from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
 

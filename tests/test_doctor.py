@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torchvision import models
 
 from vggfeat import networks
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.conversion import export_weights
 from vggfeat.doctor import machine, top_classes, understood
 from vggfeat.errors import NetworkError, PictureError, WeightsError

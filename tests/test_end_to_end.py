@@ -12,7 +12,7 @@ import pytest
 from conftest import NARROW, write_classes
 
 from vggfeat import descriptors, store
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.descriptors import Extraction
 
 

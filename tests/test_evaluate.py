@@ -15,7 +15,7 @@ from record_maker import make_record
 from training import FP32
 
 from vggfeat import records, store
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.cli import main
 from vggfeat.errors import PictureError
 from vggfeat.folders import folders

@@ -13,7 +13,8 @@ from torch import nn
 
 from vggfeat import store
 from vggfeat.backbones import own
-from vggfeat.backbones.network import load_network, siblings, together
+from vggfeat.backbones.loading import load_network
+from vggfeat.backbones.network import siblings, together
 from vggfeat.descriptors import Extraction, check_scales, conditions, extract
 from vggfeat.errors import NetworkError, OptionError, PictureError
 
@@ -321,7 +322,7 @@ def test_siblings_are_the_other_layers_once():
 WORK = """
 import sys, time
 from pathlib import Path
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.descriptors import Extraction, extract
 
 me, other, folder, first, second = sys.argv[1:]

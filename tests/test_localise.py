@@ -16,7 +16,7 @@ from torchvision.ops import box_iou
 from training import FP32
 
 from vggfeat import images, networks
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.cli import main
 from vggfeat.descriptors import normalised
 from vggfeat.errors import DatasetError, WeightsError

@@ -10,7 +10,7 @@ from foreign_nets import saved
 from safetensors.torch import save_file
 from torch import nn
 
-from vggfeat.backbones.network import check_net, load_network
+from vggfeat.backbones.loading import check_net, load_network
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.images import TORCHVISION_STATISTICS, InputStatistics
 
@@ -277,7 +277,7 @@ def test_the_same_weights_in_other_code_are_another_net(tmp_path, weights):
     """In a process of its own, as Python imports a module once."""
     save_file(nn.Sequential(nn.Conv2d(3, 4, 3)).state_dict(), tmp_path / "w.safetensors")
     code = (
-        "from vggfeat.backbones.network import load_network;"
+        "from vggfeat.backbones.loading import load_network;"
         f"print(load_network('rewritten:net{weights}').weights_identity)"
     )
     found = []

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from vggfeat.backbones import onnx_graph
-from vggfeat.backbones.network import load_network, together
+from vggfeat.backbones.loading import load_network
+from vggfeat.backbones.network import together
 from vggfeat.backbones.programs import is_program, program
 from vggfeat.backbones.pt2_archive import is_plain
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError

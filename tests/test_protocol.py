@@ -9,7 +9,7 @@ from sklearn.metrics import balanced_accuracy_score
 from sklearn.svm import LinearSVC
 
 from vggfeat import store
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.benchmarks.catalogue import load_benchmark
 from vggfeat.benchmarks.evaluation import C_GRID
 from vggfeat.benchmarks.options import DataOptions

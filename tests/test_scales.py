@@ -3,7 +3,7 @@
 import pytest
 from net_files import write_net
 
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.errors import OptionError
 from vggfeat.pretraining.scales import as_text, scales_of, training_scale, used_together
 

@@ -5,7 +5,8 @@ import torch
 from foreign_nets import saved
 from net_files import write_net
 
-from vggfeat.backbones.network import bare_name, load_network
+from vggfeat.backbones.loading import load_network
+from vggfeat.backbones.network import bare_name
 from vggfeat.backbones.specification import parse, split_fusion, with_option
 from vggfeat.errors import OptionError, UnknownNameError
 

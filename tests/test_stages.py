@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file
 from training import FP32, write_pictures
 
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.cli import main
 from vggfeat.errors import DatasetError, TrainingError
 from vggfeat.files import new_file

@@ -7,7 +7,7 @@ import pytest
 import torch
 from foreign_nets import random_images, saved, shaken
 
-from vggfeat.backbones.network import check_net, load_network
+from vggfeat.backbones.loading import check_net, load_network
 from vggfeat.errors import (
     DownloadError,
     NetworkError,

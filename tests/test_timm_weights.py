@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.errors import DownloadError
 
 folder = Path(sys.argv[1])

@@ -15,7 +15,7 @@ from torchvision import models
 
 from vggfeat import descriptors
 from vggfeat.backbones import network as network_module
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.errors import NetworkError, OptionError, WeightsError
 from vggfeat.images import TORCHVISION_STATISTICS, InputStatistics
 from vggfeat.weights import catalogue
@@ -267,7 +267,7 @@ def test_convnexts_descriptor_is_the_normalised_mean():
 RANDOM = ("shufflenet_v2_x0_5", "mobilenet_v3_small", "squeezenet1_1")
 DIGEST = """
 import hashlib, sys, torch
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 torch.manual_seed(5)
 for name in sys.argv[1:]:
     net = load_network(name + "@random:3").net()

@@ -9,7 +9,7 @@ from net_files import MEAN, STD, write_net
 from PIL import Image
 
 from vggfeat import networks, store
-from vggfeat.backbones.network import load_network
+from vggfeat.backbones.loading import load_network
 from vggfeat.descriptors import Extraction, conditions, extract
 from vggfeat.pretraining.views import READINGS, VIEWS, Centre, Crops, Dense, centre, grid
 

@@ -18,7 +18,7 @@ _HOMES = {
     "DataOptions": "vggfeat.benchmarks.options",
     "extract": "vggfeat.descriptors",
     "load_benchmark": "vggfeat.benchmarks.catalogue",
-    "load_network": "vggfeat.backbones.network",
+    "load_network": "vggfeat.backbones.loading",
 }
 __all__ = [*_HOMES]
 

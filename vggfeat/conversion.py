@@ -3,7 +3,8 @@
 from contextlib import suppress
 from pathlib import Path
 
-from vggfeat.backbones.network import Network, bare_name, load_network
+from vggfeat.backbones.loading import load_network
+from vggfeat.backbones.network import Network, bare_name
 from vggfeat.backbones.specification import parse
 from vggfeat.errors import WeightsError
 from vggfeat.weights import caffe, catalogue, checkpoint, formats, onnx_file

@@ -107,7 +107,7 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     something is wrong.
     """
     with importing():
-        from vggfeat.backbones.network import load_network
+        from vggfeat.backbones.loading import load_network
         from vggfeat.backbones.specification import parse, with_option
         from vggfeat.weights.catalogue import everything
 
@@ -188,7 +188,7 @@ def export(net: str, file: Path, cache_dir: Path | None, offline: bool, quiet: b
     """
     set_up_messages(quiet)
     with importing():
-        from vggfeat.backbones.network import load_network
+        from vggfeat.backbones.loading import load_network
         from vggfeat.conversion import export_weights
 
     places = folders(cache_dir=cache_dir)
@@ -214,7 +214,7 @@ def doctor(
         raise click.UsageError("--picture needs a net: --weights NET.")
     set_up_messages(quiet)
     with importing():
-        from vggfeat.backbones.network import load_network
+        from vggfeat.backbones.loading import load_network
         from vggfeat.doctor import machine, top_classes, understood
 
     places = folders(cache_dir=cache_dir)
