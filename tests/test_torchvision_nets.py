@@ -14,7 +14,7 @@ from torch import nn
 from torchvision import models
 
 from vggfeat import descriptors
-from vggfeat.backbones import network as network_module
+from vggfeat.backbones import loading
 from vggfeat.backbones.loading import load_network
 from vggfeat.errors import NetworkError, OptionError, WeightsError
 from vggfeat.images import TORCHVISION_STATISTICS, InputStatistics
@@ -306,7 +306,7 @@ def test_random_weights_are_the_same_in_another_process():
 def test_weights_with_another_crop_keep_their_name(monkeypatch, tmp_path):
     """`vit_b_16` is of 224, but one of its released sets is of 384."""
     (tmp_path / "w.pth").write_bytes(b"never read")
-    monkeypatch.setattr(network_module, "download", lambda *_, **__: tmp_path / "w.pth")
+    monkeypatch.setattr(loading, "download", lambda *_, **__: tmp_path / "w.pth")
     monkeypatch.setattr(catalogue, "check_digest", lambda *_: None)
     weights = "IMAGENET1K_SWAG_E2E_V1"
     network = load_network(f"vit_b_16@{weights}")

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vggfeat.backbones.backbone import Backbone, Scores, chosen_view, stated
-from vggfeat.backbones.taps import OUTPUT, Survey, Taps, survey
+from vggfeat.backbones.backbone import Backbone, Scores
+from vggfeat.backbones.taps import OUTPUT, Survey, Taps, survey, surveyed_backbone
 from vggfeat.errors import NetworkError
 from vggfeat.images import TORCHVISION_STATISTICS
 
@@ -32,19 +32,15 @@ def own(
 ) -> Backbone:
     """Imports the user's module and calls the function. Raises NetworkError."""
     surveyed = _survey(name, input_size)
-    tap = layer or OUTPUT
-    surveyed.check(name, tap)
-    seen, told = chosen_view(name, view, any_size=surveyed.any_size)
-    given = {"input_size": input_size if input_size != INPUT_SIZE else None, "view": told}
-    return Backbone(
-        name=stated(name, given | {"layer": tap if tap != OUTPUT else None}),
-        trunk=stated(name, given),
-        tap=tap,
-        dim=surveyed.dim(tap),
-        input_size=input_size,
-        min_size=1 if surveyed.any_size else input_size,
-        any_size=surveyed.any_size,
-        view=seen,
+    return surveyed_backbone(
+        name,
+        surveyed,
+        tap=layer or OUTPUT,
+        usual_tap=OUTPUT,
+        side=input_size,
+        usual_side=INPUT_SIZE,
+        min_size=1,
+        view=view,
         statistics=TORCHVISION_STATISTICS,
         build=lambda tensors: made(name),
         to_maps=lambda net, taps: Taps(net, taps, surveyed),

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.backbones import onnx_graph
-from vggfeat.backbones.backbone import Backbone, Only, chosen_view, stated
+from vggfeat.backbones.backbone import Backbone, Only
 from vggfeat.backbones.onnx_graph import Onnx, attends, whole
 from vggfeat.backbones.pt2_archive import check_archive
-from vggfeat.backbones.taps import OUTPUT, Survey, Taps, survey
+from vggfeat.backbones.taps import OUTPUT, Survey, Taps, survey, surveyed_backbone
 from vggfeat.errors import NetworkError, WeightsError, reason_of
 from vggfeat.images import TORCHVISION_STATISTICS
 from vggfeat.weights import checkpoint, onnx_file
@@ -57,26 +57,22 @@ def program(
     side = opened.side_for(input_size)
     tap = layer or opened.output
     surveyed = opened.survey(tap, side)
-    seen, told = chosen_view(path.name, view, any_size=surveyed.any_size)
-    given = {"input_size": side if side != opened.usual_side else None, "view": told}
     opened.try_out(tap, side, surveyed)
     opened = replace(opened, net=nn.Identity())  # the weights need not stay in memory
-    output = surveyed.first[opened.output].shape
-    has_outputs = output is not None and 2 <= len(output) <= 4  # not several tensors
-    return Backbone(
-        name=stated(path.name, given | {"layer": tap if tap != opened.output else None}),
-        trunk=stated(path.name, given),
+    return surveyed_backbone(
+        path.name,
+        surveyed,
         tap=tap,
-        dim=surveyed.dim(tap),
-        input_size=side,
-        min_size=opened.min_side if surveyed.any_size else side,
-        any_size=surveyed.any_size,
-        view=seen,
+        usual_tap=opened.output,
+        side=side,
+        usual_side=opened.usual_side,
+        min_size=opened.min_side,
+        view=view,
         statistics=TORCHVISION_STATISTICS,
         build=lambda tensors: _opened(path).net,
         to_maps=lambda net, taps: opened.maps(net, taps, side, surveyed),
         to_outputs=lambda net: Only(opened.maps(net, [opened.output], side, surveyed)),
-        num_outputs=surveyed.dim(opened.output) if has_outputs else 0,
+        num_outputs=surveyed.dim(opened.output) if surveyed.is_layer(opened.output) else 0,
     )
 
 

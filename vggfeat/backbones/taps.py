@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vggfeat.backbones.backbone import check_input_size
+from vggfeat.backbones.backbone import Backbone, check_input_size, chosen_view, stated
 from vggfeat.errors import NetworkError, UnknownNameError, reason_of
 
 LARGER = 64  # pixels by which the second picture is larger: two steps of the usual stride of 32
@@ -116,6 +117,40 @@ def survey(net: nn.Module, size: int, *, inputs_of: Sequence[str] = (), batch: i
         first=passes[0],
         second=passes[1] if len(passes) > 1 else None,
         any_size=len(passes) > 1 and not attends,
+    )
+
+
+def surveyed_backbone(
+    name: str,
+    surveyed: Survey,
+    *,
+    tap: str,
+    usual_tap: str | None,
+    side: int,
+    usual_side: int,
+    min_size: int,
+    view: str | None,
+    options: Mapping[str, object] | None = None,
+    **rest: Any,
+) -> Backbone:
+    """A net at a layer, as its survey has it; its name states what is not usual.
+
+    min_size is that of a net which is fully convolutional, rest what a Backbone needs besides.
+    Raises UnknownNameError or NetworkError where there is no such layer or view.
+    """
+    surveyed.check(name, tap)
+    seen, told = chosen_view(name, view, any_size=surveyed.any_size)
+    given = {"input_size": side if side != usual_side else None, **(options or {}), "view": told}
+    return Backbone(
+        name=stated(name, given | {"layer": tap if tap != usual_tap else None}),
+        trunk=stated(name, given),
+        tap=tap,
+        dim=surveyed.dim(tap),
+        input_size=side,
+        min_size=min_size if surveyed.any_size else side,
+        any_size=surveyed.any_size,
+        view=seen,
+        **rest,
     )
 
 

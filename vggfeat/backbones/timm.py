@@ -12,8 +12,8 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from vggfeat.backbones.backbone import Backbone, Scores, check_input_size, chosen_view, stated
-from vggfeat.backbones.taps import INPUT_OF, Survey, Taps, survey
+from vggfeat.backbones.backbone import Backbone, Scores, check_input_size
+from vggfeat.backbones.taps import INPUT_OF, Survey, Taps, survey, surveyed_backbone
 from vggfeat.errors import DownloadError, NetworkError, UnknownNameError, WeightsError, reason_of
 from vggfeat.images import InputStatistics
 
@@ -39,19 +39,16 @@ def timm(
     tap = layer or default
     if tap is None:
         raise NetworkError(f"{name}: has several classifiers. Choose a layer: {name}:layer=NAME.")
-    surveyed.check(name, tap)
-    seen, told = chosen_view(name, view, any_size=surveyed.any_size)
-    given = {"input_size": side if side != usual else None, "view": told}
     mean, std = (tuple(round(255 * number, 6) for number in config[key]) for key in ("mean", "std"))
-    return Backbone(
-        name=stated(name, given | {"layer": tap if tap != default else None}),
-        trunk=stated(name, given),
+    return surveyed_backbone(
+        name,
+        surveyed,
         tap=tap,
-        dim=surveyed.dim(tap),
-        input_size=side,
-        min_size=MIN_SIZE if surveyed.any_size else side,
-        any_size=surveyed.any_size,
-        view=seen,
+        usual_tap=default,
+        side=side,
+        usual_side=usual,
+        min_size=MIN_SIZE,
+        view=view,
         statistics=InputStatistics(mean, std),
         build=partial(_build, plain, side if side != usual else None),
         to_maps=lambda net, taps: Taps(net, taps, surveyed),

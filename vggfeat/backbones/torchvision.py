@@ -8,14 +8,15 @@ attention average over positions by themselves, at any size of the picture.
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from vggfeat.backbones.backbone import Backbone, Scores, check_input_size, chosen_view, stated
-from vggfeat.backbones.taps import INPUT_OF, OUTPUT, Survey, Taps, survey
+from vggfeat.backbones.backbone import Backbone, Scores, check_input_size
+from vggfeat.backbones.taps import INPUT_OF, OUTPUT, Survey, Taps, survey, surveyed_backbone
 from vggfeat.errors import NetworkError
 from vggfeat.networks import as_convolution
 from vggfeat.weights.torchvision import (
@@ -50,25 +51,19 @@ def torchvision(
     surveyed = _survey(name, side)
     default = _default_layer(name, side)
     tap = layer or default
-    surveyed.check(name, tap)
     if not relu and tap != default:
         raise NetworkError(f"{name}: relu=false is of its layer {default!r} only, not of {tap!r}.")
-    seen, told = chosen_view(name, view, any_size=surveyed.any_size)
-    given = {
-        "input_size": side if side != usual else None,
-        "relu": None if relu else False,
-        "view": told,
-    }
-    sees_whole_field = surveyed.any_size and not (_has_dense_form(name) and _is_late(tap))
-    return Backbone(
-        name=stated(name, given | {"layer": tap if tap != default else None}),
-        trunk=stated(name, given),
-        tap=tap if relu else f"{tap} before ReLU",
-        dim=surveyed.dim(tap),
-        input_size=side,
-        min_size=min(chosen.meta["min_size"]) if sees_whole_field else side,
-        any_size=surveyed.any_size,
-        view=seen,
+    has_window = _has_dense_form(name) and _is_late(tap)
+    backbone = surveyed_backbone(
+        name,
+        surveyed,
+        tap=tap,
+        usual_tap=default,
+        side=side,
+        usual_side=usual,
+        min_size=side if has_window else min(chosen.meta["min_size"]),
+        view=view,
+        options={"relu": None if relu else False},
         statistics=statistics_of(name, chosen),
         build=partial(_build, name, side, relu=relu),
         to_maps=lambda net, taps: Taps(
@@ -78,6 +73,7 @@ def torchvision(
         renamed=_in_todays_keys,
         last_layer=_last_layer(name, side),
     )
+    return backbone if relu else replace(backbone, tap=f"{tap} before ReLU")
 
 
 def _in_todays_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
