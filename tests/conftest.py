@@ -8,7 +8,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the core
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
+
+from vggfeat.cli import main
 
 NARROW = "vgg11:width=0.0625,input_size=32@random:0"  # a net that runs in milliseconds
 
@@ -59,3 +62,16 @@ def real_data() -> Path:
     if not folder:
         pytest.skip("VGGFEAT_REAL_DATA is not set: no real pictures to test with")
     return Path(folder)
+
+
+@pytest.fixture
+def run(home: Path):
+    """Run a command with an empty cache folder; stdout and stderr apart."""
+
+    def run(*arguments):
+        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
+        # A traceback would be an error of ours: only click's way out is allowed.
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return result
+
+    return run

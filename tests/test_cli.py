@@ -6,7 +6,6 @@ import sys
 
 import pytest
 import torch
-from click.testing import CliRunner
 from conftest import NARROW
 from safetensors.torch import save_file
 
@@ -16,19 +15,6 @@ from vggfeat.cli.data import datasets
 from vggfeat.progress import ProgressDisplay
 
 BENCH = ("bench", "caltech101", "--scales", "32,48", "--splits", "2", "--offline")
-
-
-@pytest.fixture
-def run(home, tmp_path):
-    """Run a command in the test's folders; stdout and stderr apart."""
-
-    def run(*arguments):
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-        # A traceback would be an error of ours: only click's way out is allowed.
-        assert result.exception is None or isinstance(result.exception, SystemExit)
-        return result
-
-    return run
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 from boxed import TINTS, line, rectangle, write_boxed
-from click.testing import CliRunner
 from conftest import write_picture
 from PIL import Image
 from safetensors.torch import save_file
@@ -17,7 +16,6 @@ from training import FP32
 
 from vggfeat import images, networks
 from vggfeat.backbones.loading import load_network
-from vggfeat.cli import main
 from vggfeat.descriptors import normalised
 from vggfeat.errors import DatasetError, WeightsError
 from vggfeat.folders import folders
@@ -442,15 +440,9 @@ def test_a_card_that_promises_other_boxes_is_refused(nets, pictures, tmp_path):
 
 
 @pytest.fixture
-def run(home, tmp_path, monkeypatch):
+def run(run, tmp_path, monkeypatch):
     """A command in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def run(*arguments):
-        result = CliRunner().invoke(main, [str(argument) for argument in arguments])
-        assert result.exception is None or isinstance(result.exception, SystemExit)
-        return result
-
     return run
 
 
