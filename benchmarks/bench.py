@@ -26,7 +26,6 @@ log = logging.getLogger(__name__)
 
 NUM_NOTES_TOLD = 3
 OF_EXTRACTION = {field.name for field in fields(Extraction)}
-PUBLISHED = Path(__file__).with_name("published.csv")
 
 
 @dataclass(frozen=True, kw_only=True)

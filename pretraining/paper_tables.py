@@ -5,8 +5,6 @@ A table is printed where there is a measured line for it.
 
 from collections.abc import Callable, Sequence
 
-import pandas as pd
-
 from vggfeat.comparison import read_published
 from vggfeat.pretraining.paper_rows import (
     CLASSIFICATION,
@@ -18,7 +16,7 @@ from vggfeat.pretraining.paper_rows import (
     published_rows,
 )
 from vggfeat.records import Record
-from vggfeat.tables import LEGEND, MARKS, Notes, formatted
+from vggfeat.tables import LEGEND, MARKS, Notes, as_csv, formatted
 
 TITLES = {
     3: "one scale",
@@ -209,7 +207,7 @@ def _csv(measured: dict[int, list[Row]]) -> str:
     for number, rows in measured.items():
         lines += [one for one in published if one["table"] == str(number)]
         lines += [line for row in rows for line in _numbers(number, row)]
-    return pd.DataFrame(lines).to_csv(index=False) if lines else ""
+    return as_csv(lines) if lines else ""
 
 
 def _numbers(number: int, row: Row) -> list[dict[str, object]]:

@@ -6,7 +6,7 @@ import io
 import pytest
 from record_maker import PAPER_PROTOCOL, make_record
 
-from vggfeat.benchmarks.bench import PUBLISHED
+from vggfeat.benchmarks import PUBLISHED
 from vggfeat.comparison import compare, read_published
 from vggfeat.tables import render
 

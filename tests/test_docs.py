@@ -9,7 +9,7 @@ import pytest
 from conftest import NARROW, write_picture
 
 from vggfeat.backbones.specification import NET_OPTIONS
-from vggfeat.benchmarks.bench import PUBLISHED
+from vggfeat.benchmarks import PUBLISHED
 from vggfeat.benchmarks.catalogue import BENCHMARKS
 from vggfeat.cli import main
 from vggfeat.comparison import compare, read_published

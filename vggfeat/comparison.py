@@ -5,11 +5,10 @@ each other is "same", "near" (it differs in the points named) or "not comparable
 named). Published values are percentages, as printed; records hold fractions; rows are percentages.
 """
 
+import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import pandas as pd
 
 from vggfeat.records import Record
 
@@ -55,7 +54,8 @@ class Row:
 
 def read_published(path: Path) -> list[dict[str, str]]:
     """The published rows as text, one dict a row; an empty cell was not stated."""
-    return pd.read_csv(path, dtype=str, keep_default_na=False).to_dict("records")
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
 
 
 def compare(records: Sequence[Record], published: Sequence[dict[str, str]]) -> list[Row]:

@@ -1,9 +1,9 @@
 """Rows of a comparison -> text: a wide table for people, a line a number for programs."""
 
-from collections.abc import Sequence
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-
-import pandas as pd
 
 from vggfeat.comparison import Row, settings_of
 from vggfeat.records import Record
@@ -51,12 +51,24 @@ def formatted(
 ) -> str:
     """Cells as a table for people, with notes below; form is "table", "md" or "latex"."""
     if form == "latex":
+        import pandas as pd  # as long to import as all of vggfeat, and few tables need it
+
         table = pd.DataFrame(lines, columns=header).to_latex(index=False, escape=True)
         return table + "".join(f"% {note}\n" for note in notes)
     if form == "md":
         table = _aligned([header, *lines], ("| ", " | ", " |"))
         return "\n".join([table, *(f"{note}\n" for note in notes)])
     return _aligned([header, *lines], ("", "   ", "")) + "\n" + "\n".join(notes) + "\n"
+
+
+def as_csv(lines: Sequence[Mapping[str, object]]) -> str:
+    """A header of every name that a line has, and the lines; a cell of None is empty."""
+    names = dict.fromkeys(name for line in lines for name in line)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()
 
 
 def render_sweep(records: Sequence[Record], form: str) -> str:
@@ -106,7 +118,7 @@ def _sweep_csv(records: Sequence[Record]) -> str:
             | {"limited": record.limited, "splits_sha256": record.splits_sha256}
             | _settings(record)
         )
-    return pd.DataFrame(lines).to_csv(index=False)
+    return as_csv(lines)
 
 
 def _value(record: Record) -> str:
@@ -196,4 +208,4 @@ def _csv(rows: Sequence[Row]) -> str:
     for row in rows:
         line = asdict(row) | {"reasons": "; ".join(row.reasons)}
         lines.append(line | line.pop("settings"))
-    return pd.DataFrame(lines).to_csv(index=False)
+    return as_csv(lines)

@@ -263,7 +263,7 @@ def _show(found: Sequence, form: str, *, sweep: bool) -> None:
 
         click.echo("[" + ",\n".join(records.to_json(record) for record in found) + "]")
         return
-    from vggfeat.benchmarks.bench import PUBLISHED
+    from vggfeat.benchmarks import PUBLISHED
     from vggfeat.comparison import compare, read_published
     from vggfeat.tables import render, render_sweep
 
