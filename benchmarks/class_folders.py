@@ -122,7 +122,7 @@ def _is_picture(path: Path) -> bool:
     """By its name, but never a hidden file, as macOS leaves beside pictures, or a folder."""
     if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
         return False
-    if path.exists() and not path.is_file():  # a folder or a pipe; a dangling link is told later
+    if not path.is_file() and path.exists():  # a folder or a pipe; a dangling link is told later
         return False
     try:
         f"{path.parent.name}/{path.name}".encode()

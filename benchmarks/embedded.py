@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.datasets import load_digits
 
 from vggfeat.benchmarks.actions import ActionProtocol
 from vggfeat.benchmarks.class_folders import ClassFolderProtocol
@@ -88,6 +87,8 @@ class EmbeddedDataset:
 
 def _write_digits(root: Path) -> None:
     """root/<digit>/digit_NNNN.png"""
+    from sklearn.datasets import load_digits  # 1 s to import, and needed once
+
     data = load_digits()
     for number, (scan, digit) in enumerate(zip(data.images, data.target, strict=True)):
         folder = root / str(digit)

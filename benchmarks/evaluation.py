@@ -10,18 +10,22 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.exceptions import ConvergenceWarning
 
 from vggfeat.descriptors import Progress
-from vggfeat.svm import OneVsRestSVM, choose_C
+
+if TYPE_CHECKING:  # scikit-learn takes 1 s to import, and only what fits has to wait for it
+    from vggfeat.svm import OneVsRestSVM
 
 # The paper names neither grid nor solver. A choice at either end is told in the record's notes.
 C_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
-MAX_ITER = 10_000
-TOL = 1e-6  # at scikit-learn's 1e-4 the objective is 0.2 % off at C = 100 on wide data
+SVM = {
+    "class_weight": None,
+    "tol": 1e-6,  # at scikit-learn's 1e-4 the objective is 0.2 % off at C = 100 on wide data
+    "max_iter": 10_000,
+}
 LIBLINEAR_BYTES = 4 * 2**30  # for its copies of the data, 16 bytes a value and thread
 
 
@@ -65,24 +69,26 @@ class SplitResult:
     seconds: Mapping[str, float]
 
 
-def classifier(num_values: int) -> OneVsRestSVM:
+def classifier(num_values: int) -> "OneVsRestSVM":
     """The SVM of every evaluation, with as many threads as liblinear's copies leave memory for.
 
     num_values counts the values of its largest training matrix.
     """
+    from vggfeat.svm import OneVsRestSVM
+
     threads = min(os.cpu_count() or 1, LIBLINEAR_BYTES // (16 * max(1, num_values)))
-    return OneVsRestSVM(tol=TOL, max_iter=MAX_ITER, n_jobs=max(1, threads))
+    return OneVsRestSVM(**SVM, n_jobs=max(1, threads))
 
 
 def choose_and_fit(
-    svm: OneVsRestSVM,
+    svm: "OneVsRestSVM",
     X: np.ndarray,
     split: Split,
     *,
     y_train: np.ndarray,
     y_validation: np.ndarray,
     y_both: np.ndarray,
-    score: Callable[[OneVsRestSVM, np.ndarray, np.ndarray], float | np.ndarray],
+    score: Callable[["OneVsRestSVM", np.ndarray, np.ndarray], float | np.ndarray],
     spread: Callable[[Any, Mapping[float, float]], Any] = lambda C, scores: C,
     progress: Progress,
 ) -> tuple[Any, dict[float, float], dict[str, float]]:
@@ -92,6 +98,10 @@ def choose_and_fit(
     and what is chosen are choose_C's; spread makes of it, and of every C's score, the C of the
     fit. Returns that C, the scores and the seconds of both stages.
     """
+    from sklearn.exceptions import ConvergenceWarning
+
+    from vggfeat.svm import choose_C
+
     num_stages = len(C_GRID) + 1
     times = [time.monotonic()]
     with warnings.catch_warnings():  # convergence is told in the record
@@ -114,14 +124,11 @@ def choose_and_fit(
 
 def settings() -> dict[str, Any]:
     """What is the same in every evaluation; part of a record's key."""
-    svm = classifier(num_values=0)
     return {
         "solver": "liblinear (scikit-learn LinearSVC), primal",
         "loss": "squared hinge, one class against the rest",
         "intercept": "regularised with the weights (intercept_scaling 1)",
-        "class_weight": svm.class_weight,
-        "tol": svm.tol,
-        "max_iter": svm.max_iter,
+        **SVM,
         "c_grid": list(C_GRID),
     }
 

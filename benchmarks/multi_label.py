@@ -9,6 +9,7 @@ Shapes: n pictures, D dimensions, K classes. Labels are 1, -1, or 0 for difficul
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +17,9 @@ from vggfeat import metrics
 from vggfeat.benchmarks.evaluation import Split, SplitResult, choose_and_fit, classifier
 from vggfeat.descriptors import Progress
 from vggfeat.errors import DatasetError
-from vggfeat.svm import OneVsRestSVM
+
+if TYPE_CHECKING:
+    from vggfeat.svm import OneVsRestSVM
 
 C_RULE = (
     "for each class the best average precision (map_area) on the validation part, smallest of"
@@ -28,7 +31,7 @@ C_RULE = (
 class Fitted:
     """Classifiers of those classes that could be trained."""
 
-    svm: OneVsRestSVM
+    svm: "OneVsRestSVM"
     trained: np.ndarray  # [K] bool
     C: np.ndarray  # of the trained classes
     validation_scores: dict[float, float]

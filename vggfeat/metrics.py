@@ -1,7 +1,6 @@
 """Metrics of the benchmarks, under the names that records use."""
 
 import numpy as np
-from sklearn.metrics import average_precision_score
 
 
 def class_recalls(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -56,6 +55,8 @@ def average_precisions(signs: np.ndarray, scores: np.ndarray) -> dict[str, float
     nor miss. scores [N]: higher is more confident, -inf for a picture without a result; in the
     devkit's rules ties keep their order. NaN if there is no picture of sign 1.
     """
+    from sklearn.metrics import average_precision_score  # 1 s to import
+
     signs, scores = np.asarray(signs), np.asarray(scores, dtype=np.float64)
     if signs.shape != scores.shape or signs.ndim != 1:
         raise ValueError(f"signs {signs.shape} and scores {scores.shape} must be equally long.")

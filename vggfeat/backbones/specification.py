@@ -122,7 +122,7 @@ def split_fusion(text: str) -> list[str]:
         return [text]
     parts: list[str] = []
     for piece in text.split("+"):
-        if parts and not (_begins_with_net(piece) or _is_complete(parts[-1])):
+        if parts and not (_is_complete(parts[-1]) or _begins_with_net(piece)):
             parts[-1] += f"+{piece}"
         else:
             parts.append(piece)

@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.io import savemat
 from torch import Tensor
 
 from vggfeat import networks
@@ -100,6 +99,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
         "layers": _cell(_layers(name, net.input_size // networks.STRIDE, tensors, rounded_up)),
         "meta": _meta(card, net.input_size),
     }
+    from scipy.io import savemat  # takes a while to import, and writing is rare
+
     try:
         with new_file(path) as file:
             savemat(file, contents, oned_as="row")
