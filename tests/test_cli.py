@@ -45,6 +45,32 @@ def test_help_imports_neither_torch_nor_sklearn_nor_pandas():
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def heavy_imports(*arguments) -> set[str]:
+    """Which of the libraries that take long to import a command loads."""
+    code = (
+        "import sys; from vggfeat.cli import main; main(sys.argv[1:], standalone_mode=False);"
+        "print(*{'torch', 'torchvision', 'sklearn', 'scipy', 'pandas'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(result.stdout.splitlines()[-1].split())
+
+
+def test_what_is_measured_already_is_shown_without_what_measures(run, caltech_dir, tmp_path):
+    weights, other, out = (tmp_path / name for name in ("a.safetensors", "b.safetensors", "out"))
+    for path in (weights, other):
+        assert run("weights", "export", NARROW, path).exit_code == 0
+    nets = ("--net", NARROW, "--net", f"{weights}+{other}")
+    command = (*BENCH, *nets, "--limit", "4", "--data-dir", caltech_dir, "--out", out)
+    assert run(*command).exit_code == 0
+    assert heavy_imports(*command) == {"torch"}
+    assert heavy_imports("table", "--out", out) == set()
+
+
+def test_the_datasets_are_listed_without_what_measures(home):
+    assert heavy_imports("datasets", "ls") <= {"torch"}
+
+
 def test_python_dash_m():
     result = subprocess.run(
         [sys.executable, "-m", "vggfeat", "--version"], capture_output=True, text=True
