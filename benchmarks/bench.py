@@ -258,6 +258,8 @@ def _measured(measurement: Measurement, job: Job, progress: Progress) -> Record:
         progress=progress,
     )
     log.info("wrote %s", records.write(record, measurement.out))
+    if record.timing:
+        log.info("timing: %s", record.timing)
     for note in record.notes:
         if note not in measurement.benchmark.notes:  # which were told when it was loaded
             log.warning("%s: %s", record.benchmark, note)

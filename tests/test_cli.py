@@ -142,6 +142,15 @@ def test_a_second_run_measures_nothing(bench, caltech_dir, monkeypatch):
     assert "measured already" in second.stderr
 
 
+def test_where_the_time_went_is_told_once_and_not_on_stdout(bench):
+    first = bench("--format", "json")
+    (line,) = [line for line in first.stderr.splitlines() if line.startswith("timing: ")]
+    assert "; most: " in line
+    assert "timing" not in bench().stderr  # nothing was measured
+    assert "timing" not in bench("--aggregate", "average", "--quiet").stderr
+    assert json.loads(first.stdout)
+
+
 def test_json_is_a_list_of_records_and_nothing_else(bench):
     fused = f"{NARROW}+vgg13:width=0.0625,input_size=32@random:1"
     result = bench("--net", fused, "--format", "json")

@@ -18,6 +18,31 @@ def test_a_record_survives_writing_and_reading(tmp_path):
     assert records.read_all(tmp_path) == [record]
 
 
+@pytest.mark.parametrize(
+    "seconds, told",
+    [
+        (
+            {"extract": 100.0, "decode": 12.1, "prepare": 8.0, "forward": 95.2, "store": 0.4,
+             "choose_C": 20.0, "fit": 2.0, "score": 0.1},
+            "decode 12.1 s, prepare 8.0 s, forward 95.2 s, store 0.4 s, fit 22.0 s, score 0.1 s;"
+            " most: forward 69 %",
+        ),
+        # Of records that do not say what extraction was made of.
+        ({"extract": 3.0, "choose_C": 0.5, "fit": 0.5, "score": 0.0},
+         "extract 3.0 s, fit 1.0 s; most: extract 75 %"),
+        # Where all descriptors were there.
+        ({"extract": 0.0, "choose_C": 0.6, "fit": 0.3, "score": 0.1},
+         "fit 0.9 s, score 0.1 s; most: fit 90 %"),
+        ({"boxes": 1.0}, ""),
+        ({}, ""),
+    ],
+)  # fmt: skip
+def test_a_record_tells_where_the_time_went(seconds, told):
+    record = make_record(seconds=seconds)
+    assert record.timing == told
+    assert record.seconds == seconds
+
+
 def test_a_crash_while_writing_leaves_the_old_record(tmp_path, monkeypatch):
     path = records.write(make_record(), tmp_path)
     before = path.read_bytes()

@@ -20,6 +20,8 @@ from vggfeat.files import check_writable, new_file
 
 SCHEMA_VERSION = 1
 REMEDY = "Move it out of the results folder."
+PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
+STAGES = ("extract", "decode", "prepare", "forward", "store", "fit", "score")  # as they are told
 # What tables rely on, so that a record edited by hand is refused in one line.
 _KINDS = {
     "benchmark": str, "title": str, "protocol": dict, "nets": list, "metric": str, "metrics": dict,
@@ -49,7 +51,7 @@ class Record:
     skipped: dict[str, str]  # picture -> reason
     notes: list[str]  # what was done that the protocol does not foresee
     limited: bool  # measured with --limit: never comparable
-    seconds: dict[str, float]
+    seconds: dict[str, float]  # by stage: of the wall, but decode and prepare summed over threads
     versions: dict[str, str]
     hardware: dict[str, Any]
     git: dict[str, Any] | None
@@ -65,6 +67,23 @@ class Record:
     def method(self) -> str:
         """The nets with their weights."""
         return "+".join(f"{net['name']}@{net['weights']}" for net in self.nets)
+
+    @property
+    def timing(self) -> str:
+        """The seconds of each stage, and its share that has most of them; empty if none took any.
+
+        Stages that work beside each other are told one by one: they add up to no wall time.
+        """
+        seconds = dict(self.seconds)
+        seconds["fit"] = seconds.pop("choose_C", 0) + seconds.get("fit", 0)
+        if PARTS_OF_EXTRACT & seconds.keys():
+            seconds.pop("extract", None)
+        told = {stage: spent for stage in STAGES if (spent := seconds.get(stage))}
+        if not told:
+            return ""
+        stages = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in told.items())
+        most = max(told, key=told.__getitem__)
+        return f"{stages}; most: {most} {100 * told[most] / sum(told.values()):.0f} %"
 
 
 def key_of(conditions: Mapping[str, Any]) -> str:
