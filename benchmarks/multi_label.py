@@ -7,14 +7,21 @@ Shapes: n pictures, D dimensions, K classes. Labels are 1, -1, or 0 for difficul
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vggfeat import metrics
-from vggfeat.benchmarks.evaluation import Split, SplitResult, choose_and_fit, classifier
+from vggfeat.benchmarks.evaluation import (
+    NEWTON,
+    Probe,
+    Split,
+    SplitResult,
+    choose_and_fit,
+    convergence,
+)
 from vggfeat.descriptors import Progress
 from vggfeat.errors import DatasetError
 
@@ -51,6 +58,7 @@ def fit(
     split: Split,
     *,
     difficult: str = "ignore",
+    probe: Probe = NEWTON,
     progress: Progress = lambda label, done, total: None,
 ) -> Fitted:
     """Choose C for each class by train and validation parts, then fit on both.
@@ -59,7 +67,7 @@ def fit(
     the picture out for that class, "negative" takes it as -1. Validation is scored without them
     either way. Raises DatasetError if fewer than two classes can be trained.
     """
-    X, signs = vectors, labels
+    signs = labels
     if difficult == "negative":
         signs = np.where(labels == 0, -1, labels)
     trained = _can_be_trained(signs[split.both])
@@ -71,22 +79,14 @@ def fit(
             " on. More pictures are needed."
         )
 
-    def for_all(own: np.ndarray, scores: Mapping[float, float]) -> np.ndarray:
-        """The chosen C of each trained class, the best in the mean where none could be chosen."""
-        C = np.full(len(trained), max(scores, key=scores.__getitem__))
-        C[chosen] = own
-        return C[trained]
-
-    svm = classifier(len(split.both) * X.shape[1])
+    X, truth = vectors[split.both], labels[split.both][:, trained]
+    svm = probe.classifier(X.size)
     C, scores, seconds = choose_and_fit(
         svm,
         X,
-        split,
-        y_train=signs[split.train][:, chosen],
-        y_validation=labels[split.validation][:, chosen],
-        y_both=signs[split.both][:, trained],
-        score=lambda svm, X, y: _areas(y, svm.decision_function(X)),
-        spread=for_all,
+        signs[split.both][:, trained],
+        split.validates,
+        score=lambda decisions, rows: _areas(truth[rows], decisions),
         progress=progress,
     )
     return Fitted(
@@ -107,6 +107,7 @@ def evaluate(
     classes: Sequence[str],
     unread: np.ndarray,
     difficult: str = "ignore",
+    probe: Probe = NEWTON,
     progress: Progress = lambda label, done, total: None,
 ) -> SplitResult:
     """Choose C, fit and score one split.
@@ -114,7 +115,7 @@ def evaluate(
     unread [m, K] holds the labels of test pictures that have no vector: as in the devkit they rank
     last. Raises what `fit` raises, and DatasetError if no class can be scored.
     """
-    fitted = fit(vectors, labels, split, difficult=difficult, progress=progress)
+    fitted = fit(vectors, labels, split, difficult=difficult, probe=probe, progress=progress)
     started = time.monotonic()
     truth = np.concatenate([labels[split.test], unread])
     scores = np.concatenate([fitted.decide(vectors[split.test]), np.full(unread.shape, -np.inf)])
@@ -130,7 +131,7 @@ def evaluate(
         num_test=len(truth),
         C=dict(zip(np.array(classes)[fitted.trained].tolist(), fitted.C.tolist(), strict=True)),
         validation_scores=fitted.validation_scores,
-        num_not_converged=int((~fitted.svm.converged_).sum()),
+        **convergence(fitted.svm),
         metrics=aps,
         left_out={
             classes[k]: "no positive picture to test on"
@@ -147,5 +148,9 @@ def _can_be_trained(signs: np.ndarray) -> np.ndarray:
 
 
 def _areas(signs: np.ndarray, scores: np.ndarray) -> np.ndarray:
-    pairs = zip(signs.T, scores.T, strict=True)
-    return np.array([metrics.average_precisions(*pair)["map_area"] for pair in pairs])
+    """The average precision of each class [K]; NaN for one without scores or positives."""
+    told = ~np.isnan(scores).any(axis=0)
+    areas = np.full(len(told), np.nan)
+    for k in np.flatnonzero(told):
+        areas[k] = metrics.average_precisions(signs[:, k], scores[:, k])["map_area"]
+    return areas

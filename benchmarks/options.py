@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vggfeat.aggregation import Aggregate
+from vggfeat.benchmarks.evaluation import NEWTON, Probe
 from vggfeat.descriptors import Extraction
 from vggfeat.errors import OptionError
 
@@ -38,8 +39,9 @@ class DataOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a measurement is made: extraction, and scale combination."""
+    """How a measurement is made: extraction, scale combination, and who fits the SVMs."""
 
     extraction: Extraction
     aggregate: Aggregate
     scale_l2: bool = False  # normalise each scale before they are combined
+    probe: Probe = NEWTON

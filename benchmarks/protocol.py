@@ -18,7 +18,7 @@ from vggfeat import metrics, records, store
 from vggfeat.aggregation import Aggregate, aggregate, fuse
 from vggfeat.backbones.network import Network, siblings
 from vggfeat.benchmarks import evaluation, multi_label, single_label
-from vggfeat.benchmarks.evaluation import Split, SplitResult
+from vggfeat.benchmarks.evaluation import Probe, Split, SplitResult
 from vggfeat.benchmarks.leaks import Leak, find_leaks, leak_notes
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.submission import Submission, archive
@@ -118,15 +118,18 @@ class Benchmark:
         mirror: bool | None = None,
         aggregate: Aggregate | None = None,
         scale_l2: bool = False,
+        solver: str = "newton",
         **extraction: Any,
     ) -> Settings:
         """The published settings, with whatever is given in their place."""
+        extraction = Extraction(
+            scales=tuple(scales or self.scales),
+            mirror=self.mirror if mirror is None else mirror,
+            **extraction,
+        )
         return Settings(
-            extraction=Extraction(
-                scales=tuple(scales or self.scales),
-                mirror=self.mirror if mirror is None else mirror,
-                **extraction,
-            ),
+            extraction=extraction,
+            probe=Probe(solver=solver, device=extraction.resolved_device),
             aggregate=aggregate or self.aggregate,
             scale_l2=scale_l2,
         )
@@ -148,7 +151,7 @@ class Benchmark:
                 "nets": [vars(conditions(self.feature_set, net, options)) for net in networks],
                 "aggregate": settings.aggregate,
                 "scale_l2": settings.scale_l2,
-                "probe": self._probe_settings(),
+                "probe": self._probe_settings(settings),
                 "protocol": dict(self.protocol),
                 "notes": list(self.notes),
                 "limited": self.limited,
@@ -188,7 +191,7 @@ class Benchmark:
         skipped = {i: reason for done in extracted for i, reason in done.skipped.items()}
         rows = self._readable(self.used_rows, skipped)
         vectors, digests = self._vectors(rows, extracted, settings)
-        results = self._evaluate(rows, vectors, progress)
+        results = self._evaluate(rows, vectors, settings.probe, progress)
         left_out = {name for result in results for name in result.left_out}
         seconds = {"extract": sum(done.seconds for done in extracted)} | {
             stage: sum(result.seconds[stage] for result in results) for stage in results[0].seconds
@@ -217,7 +220,7 @@ class Benchmark:
                 _net_facts(net, done, digests[number], options, self.feature_set)
                 for number, (net, done) in enumerate(zip(networks, extracted, strict=True))
             ],
-            probe=self._probe_settings() | evaluation.probe_facts(results),
+            probe=self._probe_settings(settings) | evaluation.probe_facts(results),
             metric=self.metric,
             metrics=evaluation.summarise(results, self.classes),
             n_train=[result.num_train for result in results],
@@ -256,7 +259,7 @@ class Benchmark:
         part = split.among(rows)
         fitted = multi_label.fit(
             vectors, self.labels[rows], part, difficult=self.difficult,
-            progress=self._told(progress, 0, 1),
+            probe=settings.probe, progress=self._told(progress, 0, 1),
         )  # fmt: skip
         scored = rows[part.test]
         packed = archive(
@@ -335,7 +338,7 @@ class Benchmark:
         return fuse(parts), digests
 
     def _evaluate(
-        self, rows: np.ndarray, vectors: np.ndarray, progress: Progress
+        self, rows: np.ndarray, vectors: np.ndarray, probe: Probe, progress: Progress
     ) -> list[SplitResult]:
         """The result of each split; vectors [len(rows), D] belong to these rows."""
         results = []
@@ -345,11 +348,11 @@ class Benchmark:
             if self.is_multi_label:
                 result = multi_label.evaluate(
                     vectors, labels, part, classes=self.classes, difficult=self.difficult,
-                    unread=self.labels[np.setdiff1d(split.test, rows)], progress=told,
+                    unread=self.labels[np.setdiff1d(split.test, rows)], probe=probe, progress=told,
                 )  # fmt: skip
             else:
                 result = single_label.evaluate(
-                    vectors, labels, part, classes=self.classes, progress=told
+                    vectors, labels, part, classes=self.classes, probe=probe, progress=told
                 )
             results.append(result)
         return results
@@ -370,12 +373,12 @@ class Benchmark:
             steps.append("L2 of the stacked vectors")
         return ", ".join(steps)
 
-    def _probe_settings(self) -> dict[str, Any]:
+    def _probe_settings(self, settings: Settings) -> dict[str, Any]:
         if self.is_multi_label:
             rule = {"c_rule": multi_label.C_RULE, "difficult_in_training": self.difficult}
         else:
             rule = {"c_rule": single_label.C_RULE}
-        return evaluation.settings() | rule
+        return settings.probe.settings() | rule
 
 
 def _rows_of(splits: Sequence[Split]) -> np.ndarray:

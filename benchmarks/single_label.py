@@ -9,7 +9,14 @@ from collections.abc import Sequence
 import numpy as np
 
 from vggfeat import metrics
-from vggfeat.benchmarks.evaluation import Split, SplitResult, choose_and_fit, classifier
+from vggfeat.benchmarks.evaluation import (
+    NEWTON,
+    Probe,
+    Split,
+    SplitResult,
+    choose_and_fit,
+    convergence,
+)
 from vggfeat.descriptors import Progress
 from vggfeat.errors import DatasetError
 
@@ -22,34 +29,33 @@ def evaluate(
     split: Split,
     *,
     classes: Sequence[str],
+    probe: Probe = NEWTON,
     progress: Progress = lambda label, done, total: None,
 ) -> SplitResult:
     """Choose C, fit and score one split; vectors [n, D], labels [n, K] with one 1 a row.
 
     Raises DatasetError unless every class is trained on and tested, and something validates.
     """
-    X, y, num_classes = vectors, labels.argmax(axis=1), len(classes)
+    y, num_classes = labels.argmax(axis=1), len(classes)
     _check(y, split, classes)
-    svm = classifier(len(split.both) * X.shape[1])
+    X, y_both = vectors[split.both], y[split.both]
+    svm = probe.classifier(X.size)
+
+    def recall(decisions: np.ndarray, rows: np.ndarray) -> float:
+        return metrics.mean_class_recall(y_both[rows], svm.decided(decisions), num_classes)
+
     C, scores, seconds = choose_and_fit(
-        svm,
-        X,
-        split,
-        y_train=y[split.train],
-        y_validation=y[split.validation],
-        y_both=y[split.both],
-        score=lambda fitted, X, y: metrics.mean_class_recall(y, fitted.predict(X), num_classes),
-        progress=progress,
+        svm, X, y_both, split.validates, score=recall, progress=progress
     )
     started = time.monotonic()
-    predicted = svm.predict(X[split.test])
+    predicted = svm.predict(vectors[split.test])
     seconds["score"] = time.monotonic() - started
     return SplitResult(
         num_train=len(split.both),
         num_test=len(split.test),
         C=C,
         validation_scores=scores,
-        num_not_converged=int((~svm.converged_).sum()),
+        **convergence(svm),
         metrics={
             "mean_class_recall": metrics.class_recalls(y[split.test], predicted, num_classes),
             "accuracy": metrics.accuracy(y[split.test], predicted),

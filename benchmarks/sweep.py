@@ -62,7 +62,7 @@ def settings_of(settings: Settings, axes: Sequence[str]) -> Iterator[Settings]:
         if len(scales) > 1 and "scale_l2" in axes:
             normalised = _both(settings.scale_l2)
         for aggregate, scale_l2 in itertools.product(aggregates, normalised):
-            yield Settings(extraction=extraction, aggregate=aggregate, scale_l2=scale_l2)
+            yield replace(settings, extraction=extraction, aggregate=aggregate, scale_l2=scale_l2)
 
 
 def _both(first: bool) -> list[bool]:

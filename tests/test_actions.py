@@ -43,7 +43,7 @@ def load(name, tmp_path, **options):
 
 
 def run(bench, folder, nets=(NARROW,)):
-    settings = bench.settings(scales=(32, 48))
+    settings = bench.settings(scales=(32, 48), solver="liblinear")
     return bench.run([load_network(net) for net in nets], settings, features_dir=folder)
 
 

@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module may import from the lines above its own, and from the names before it in its own line.
 LAYERS = [
     ["errors", "files", "folders", "locks"],
-    ["devices", "networks", "images", "crops", "metrics", "svm", "aggregation", "provenance",
-     "fetch", "archives", "annotations"],
+    ["devices", "networks", "images", "crops", "metrics", "newton", "svm", "aggregation",
+     "provenance", "fetch", "archives", "annotations"],
     ["weights.checkpoint", "weights.card", "weights.layout", "weights.caffe_schema",
      "weights.caffe_wire", "weights.caffe", "weights.matlab", "weights.matconvnet",
      "weights.onnx_file", "weights.formats", "weights.torchvision", "weights.catalogue"],
@@ -33,7 +33,7 @@ LAYERS = [
      "pretraining.grid", "pretraining.views", "pretraining.scales", "pretraining.measurement",
      "pretraining.predictions", "pretraining.tested", "pretraining.evaluate",
      "pretraining.box_views", "pretraining.localise", "pretraining.sheets", "pretraining.show"],
-    ["benchmarks.options", "benchmarks.evaluation", "benchmarks.single_label",
+    ["benchmarks.evaluation", "benchmarks.options", "benchmarks.single_label",
      "benchmarks.multi_label", "benchmarks.leaks", "benchmarks.submission", "benchmarks.protocol"],
     ["benchmarks.class_folders", "benchmarks.caltech", "benchmarks.devkit", "benchmarks.voc",
      "benchmarks.actions", "benchmarks.scenes", "benchmarks.datasets", "benchmarks.embedded",

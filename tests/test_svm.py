@@ -8,8 +8,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vggfeat.benchmarks.evaluation import C_GRID, classifier
-from vggfeat.svm import OneVsRestSVM, choose_C
+from vggfeat.benchmarks.evaluation import C_GRID, Probe
+from vggfeat.svm import SOLVERS, Fits, OneVsRestSVM
 
 
 def problem(n=90, d=20, K=3, seed=0):
@@ -23,7 +23,10 @@ def not_ours(_):
     return {"check_class_weight_classifiers": "weights are for positives and negatives, not labels"}
 
 
-@parametrize_with_checks([OneVsRestSVM(max_iter=10_000)], expected_failed_checks=not_ours)
+@parametrize_with_checks(
+    [OneVsRestSVM(solver=solver, max_iter=10_000) for solver in SOLVERS],
+    expected_failed_checks=not_ours,
+)
 def test_it_is_a_scikit_learn_estimator(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -31,23 +34,26 @@ def test_it_is_a_scikit_learn_estimator(estimator, check):
 
 
 @pytest.mark.parametrize("C", [0.01, 1.0, 30.0])
-@pytest.mark.parametrize("n_jobs", [1, 2])
-def test_it_equals_linear_svc(C, n_jobs):
+@pytest.mark.parametrize("how", [{}, {"solver": "liblinear"}, {"solver": "liblinear", "n_jobs": 2}])
+def test_it_equals_linear_svc(C, how):
     X, y = problem()
     theirs = LinearSVC(C=C, tol=1e-8, random_state=0, max_iter=100_000).fit(X, y)
-    ours = OneVsRestSVM(C=C, tol=1e-8, n_jobs=n_jobs, max_iter=100_000).fit(X, y)
+    ours = OneVsRestSVM(C=C, tol=1e-8, max_iter=100_000, **how).fit(X, y)
     np.testing.assert_allclose(
         ours.decision_function(X), theirs.decision_function(X), rtol=1e-5, atol=1e-5
     )
     assert np.array_equal(ours.predict(X), theirs.predict(X))
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("class_weight", [None, {1: 2.0, -1: 0.5}])
-def test_the_stated_objective_is_at_its_minimum(class_weight):
+def test_the_stated_objective_is_at_its_minimum(class_weight, solver):
     """Its gradient, worked out here in float64 with the regularised intercept, vanishes."""
     X, y = problem(n=60, d=5)
     signs = np.where(y[:, None] == np.arange(3), 1, -1)
-    svm = OneVsRestSVM(C=2.0, tol=1e-10, max_iter=10**6, class_weight=class_weight).fit(X, signs)
+    svm = OneVsRestSVM(
+        C=2.0, tol=1e-12, max_iter=10**6, class_weight=class_weight, solver=solver
+    ).fit(X, signs)
     weight = class_weight or {1: 1.0, -1: 1.0}
     for k in range(3):
         s = signs[:, k]
@@ -57,15 +63,17 @@ def test_the_stated_objective_is_at_its_minimum(class_weight):
         np.testing.assert_allclose(svm.intercept_[k], pull.sum(), atol=1e-5)
 
 
-def test_pictures_with_sign_zero_do_not_count_for_that_class():
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_pictures_with_sign_zero_do_not_count_for_that_class(solver):
     X, y = problem()
     signs = np.where(y[:, None] == np.arange(3), 1, -1)
     signs[:30, 1] = 0
-    svm = OneVsRestSVM().fit(X, signs)
-    without = OneVsRestSVM().fit(X[30:], signs[30:])
-    whole = OneVsRestSVM().fit(X, np.where(y[:, None] == np.arange(3), 1, -1))
-    np.testing.assert_allclose(svm.coef_[1], without.coef_[1])
-    np.testing.assert_allclose(svm.coef_[0], whole.coef_[0])
+    svm, without, whole = (OneVsRestSVM(solver=solver, tol=1e-12) for _ in range(3))
+    svm.fit(X, signs)
+    without.fit(X[30:], signs[30:])
+    whole.fit(X, np.where(y[:, None] == np.arange(3), 1, -1))
+    np.testing.assert_allclose(svm.coef_[1], without.coef_[1], rtol=1e-6)
+    np.testing.assert_allclose(svm.coef_[0], whole.coef_[0], rtol=1e-6)
     assert set(np.unique(svm.predict(X))) == {-1, 1}
 
 
@@ -74,67 +82,152 @@ def test_signs_must_be_signs():
         OneVsRestSVM().fit(np.zeros((3, 2)), np.array([[1, 2], [0, 1], [-1, 1]]))
 
 
-def test_missing_convergence_is_reported():
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_missing_convergence_is_reported(solver):
     X, y = problem()
     with pytest.warns(ConvergenceWarning, match="3 of 3 classes did not converge within 1"):
-        svm = OneVsRestSVM(C=1e4, max_iter=1, tol=1e-12).fit(X, y)
+        svm = OneVsRestSVM(C=1e4, max_iter=1, tol=1e-12, solver=solver).fit(X, y)
     assert not svm.converged_.any()
 
 
-def test_choice_of_C_takes_the_best_on_validation_and_the_smallest_of_equals():
+def test_a_class_without_negatives_is_an_error():
     X, y = problem()
+    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    signs[signs[:, 2] < 0, 2] = 0
+    with pytest.raises(ValueError, match="positives and negatives"):
+        OneVsRestSVM().fit(X, signs)
+
+
+def test_an_unknown_solver_is_an_error():
+    with pytest.raises(ValueError, match="newton, liblinear; got 'sgd'"):
+        OneVsRestSVM(solver="sgd").fit(*problem())
+
+
+LEFT_OUT = np.arange(30)
+
+
+def test_choice_of_C_takes_the_best_on_what_is_left_out_and_the_smallest_of_equals():
     truth = {0.1: 0.5, 1.0: 0.8, 10.0: 0.8}
     scores = iter(truth.values())
-    C, found = choose_C(
-        OneVsRestSVM(), (X, y), (X, y), grid=(10.0, 0.1, 1.0), score=lambda svm, X, y: next(scores)
+    C, found = Fits(OneVsRestSVM(), *problem()).choose_C(
+        [LEFT_OUT], grid=(10.0, 0.1, 1.0), score=lambda decisions, rows: next(scores)
     )
     assert C == 1.0 and found == truth
 
 
-def test_choice_of_C_scores_pictures_it_was_not_trained_on():
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_choice_of_C_scores_pictures_it_was_not_trained_on(solver):
+    """Over two folds, each left out by classifiers that scikit-learn trains on the rest."""
     X, y = problem(n=120)
-    seen = []
+    svm, folds = OneVsRestSVM(solver=solver), [np.arange(40), np.arange(80, 120)]
 
-    def score(svm, X, y):
-        seen.append(y)
-        return float((svm.predict(X) == y).mean())
+    def accuracy(decisions, rows):
+        return float((svm.decided(decisions) == y[rows]).mean())
 
-    _, scores = choose_C(
-        OneVsRestSVM(), (X[:90], y[:90]), (X[90:], y[90:]), grid=(0.1, 1.0), score=score
-    )
+    _, scores = Fits(svm, X, y).choose_C(folds, grid=(0.1, 1.0), score=accuracy)
     for C, value in scores.items():
-        expected = LinearSVC(C=C, random_state=0).fit(X[:90], y[:90]).score(X[90:], y[90:])
-        assert value == pytest.approx(expected)
-    assert all(np.array_equal(truth, y[90:]) for truth in seen)
+        expected = []
+        for rows in folds:
+            rest = np.setdiff1d(np.arange(120), rows)
+            theirs = LinearSVC(C=C, random_state=0).fit(X[rest], y[rest])
+            expected.append(theirs.score(X[rows], y[rows]))
+        assert value == pytest.approx(np.mean(expected))
 
 
-def test_each_class_may_have_its_own_C():
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_what_is_fitted_with_the_chosen_C_is_what_fit_gives(solver):
+    X, y = problem()
+    svm = OneVsRestSVM(solver=solver, tol=1e-10)
+    fits = Fits(svm, X, y)
+    fits.choose_C([LEFT_OUT], grid=(0.1, 1.0), score=lambda decisions, rows: 0.0)
+    fits.fit(3.0)
+    alone = OneVsRestSVM(C=3.0, solver=solver, tol=1e-10).fit(X, y)
+    np.testing.assert_allclose(svm.coef_, alone.coef_, rtol=1e-4, atol=1e-7)
+    assert svm.C == 3.0 and svm.converged_.all()
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_each_class_may_have_its_own_C(solver):
     X, y = problem()
     signs = np.where(y[:, None] == np.arange(3), 1, -1)
-    together = OneVsRestSVM(C=[0.1, 1.0, 10.0]).fit(X, signs)
+    together = OneVsRestSVM(C=[0.1, 1.0, 10.0], solver=solver, tol=1e-10).fit(X, signs)
     for k, C in enumerate((0.1, 1.0, 10.0)):
-        alone = OneVsRestSVM(C=C).fit(X, signs)
-        assert np.array_equal(together.coef_[k], alone.coef_[k])
+        alone = OneVsRestSVM(C=C, solver=solver, tol=1e-10).fit(X, signs)
+        np.testing.assert_allclose(together.coef_[k], alone.coef_[k], rtol=1e-4, atol=1e-7)
+
+
+def tried(scores, grid=(1.0, 2.0, 3.0), patience=None, of_training=1.0):
+    """What choose_C makes of scores, a number or three classes' numbers for each C."""
+    X, y = problem()
+    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    told = iter(scores)
+
+    def score(decisions, rows):
+        return np.array(next(told) if len(rows) == len(LEFT_OUT) else of_training)
+
+    return Fits(OneVsRestSVM(), X, signs).choose_C(
+        [LEFT_OUT], grid=grid, patience=patience, score=score
+    )
 
 
 def test_classes_that_cannot_be_told_get_the_C_that_is_best_for_the_others():
-    """Scores of three classes at C 1, 2 and 3; the third has no validation pictures."""
-    X, y = problem()
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
-    scores = iter([[0.1, 0.9, np.nan], [0.2, 0.5, np.nan], [0.3, 0.8, np.nan]])
-    C, means = choose_C(
-        OneVsRestSVM(),
-        (X, signs),
-        (X, signs),
-        grid=(1.0, 2.0, 3.0),
-        score=lambda svm, X, y: np.array(next(scores)),
-    )
+    """The third class has no pictures to be scored with."""
+    C, means = tried([[0.1, 0.9, np.nan], [0.2, 0.5, np.nan], [0.3, 0.8, np.nan]])
     assert C.tolist() == [3.0, 1.0, 3.0]
     assert means == {1.0: 0.5, 2.0: 0.35, 3.0: 0.55}
 
 
+def test_a_class_that_a_fold_leaves_without_positives_has_no_decisions():
+    X, y = problem()
+    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    seen = []
+
+    def score(decisions, rows):
+        seen.append(np.isnan(decisions).all(axis=0).tolist())
+        return np.where(np.isnan(decisions).any(axis=0), np.nan, 1.0)
+
+    for solver in SOLVERS:
+        fits = Fits(OneVsRestSVM(solver=solver), X, signs)
+        fits.choose_C([np.flatnonzero(y == 1)], grid=(1.0,), score=score)
+    assert seen == [[False, True, False]] * 2
+
+
+GRID = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+
+def test_the_grid_ends_where_scores_do_not_improve():
+    C, scores = tried([0.5, 0.7, 0.7, 0.6], GRID, patience=2)
+    assert C == 2.0 and scores == {1.0: 0.5, 2.0: 0.7, 3.0: 0.7, 4.0: 0.6}
+
+
+def test_the_grid_goes_on_while_any_class_improves():
+    C, scores = tried(
+        [
+            [0.9, 0.1, np.nan],
+            [0.4, 0.2, np.nan],
+            [0.3, 0.3, np.nan],
+            [0, 0.2, np.nan],
+            [0, 0, np.nan],
+        ],
+        GRID,
+        patience=2,
+    )
+    assert len(scores) == 5 and C.tolist() == [1.0, 3.0, 1.0]
+
+
+def test_the_grid_goes_on_while_even_the_training_pictures_are_not_told_apart():
+    """On a plateau of small values, that larger ones are no better says nothing of the largest."""
+    C, _ = tried([0.1, 0.1, 0.1, 0.1, 0.9], GRID, patience=2, of_training=0.5)
+    assert C == 5.0
+
+
+def test_without_patience_the_whole_grid_is_tried():
+    assert len(tried([0.5, 0.4, 0.3, 0.2, 0.1], GRID)[1]) == 5
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("C", C_GRID)
-def test_the_benchmarks_solver_reaches_the_objective_on_wide_data(C):
+def test_the_benchmarks_solver_reaches_the_objective_on_wide_data(C, solver):
     """Within 1e-4 of a far stricter solution, also at the largest C, where tol 1e-4 is not enough.
 
     The data are like descriptors: more dimensions than pictures, none negative, length one.
@@ -150,8 +243,8 @@ def test_the_benchmarks_solver_reaches_the_objective_on_wide_data(C):
         slack = np.maximum(0, 1 - signs[:, k] * (X @ svm.coef_[k] + svm.intercept_[k]))
         return (svm.coef_[k] ** 2).sum() / 2 + svm.intercept_[k] ** 2 / 2 + C * (slack**2).sum()
 
-    ours = classifier(num_values=0).set_params(C=C).fit(X, signs)
-    strict = OneVsRestSVM(C=C, tol=1e-10, max_iter=10**6).fit(X, signs)
+    ours = Probe(solver=solver).classifier(num_values=0).set_params(C=C).fit(X, signs)
+    strict = OneVsRestSVM(C=C, tol=1e-10, max_iter=10**6, solver="liblinear").fit(X, signs)
     for k in range(3):
         assert objective(ours, k) == pytest.approx(objective(strict, k), rel=1e-4)
 
@@ -159,6 +252,6 @@ def test_the_benchmarks_solver_reaches_the_objective_on_wide_data(C):
 def test_threads_do_not_change_the_bits():
     """Wide data, many classes: with liblinear's dual solver two runs in threads differ."""
     X, y = problem(n=120, d=300, K=8)
-    first, second = (OneVsRestSVM(C=1.0, n_jobs=2).fit(X, y) for _ in range(2))
-    alone = OneVsRestSVM(C=1.0).fit(X, y)
+    first, second = (OneVsRestSVM(solver="liblinear", n_jobs=2).fit(X, y) for _ in range(2))
+    alone = OneVsRestSVM(solver="liblinear").fit(X, y)
     assert np.array_equal(first.coef_, second.coef_) and np.array_equal(first.coef_, alone.coef_)

@@ -63,7 +63,7 @@ def load(name, data, tmp_path, **options):
 
 
 def run(bench, folder, nets=(NARROW,), **settings):
-    settings = bench.settings(**({"scales": (32, 48)} | settings))
+    settings = bench.settings(**({"scales": (32, 48), "solver": "liblinear"} | settings))
     return bench.run([load_network(net) for net in nets], settings, features_dir=folder)
 
 

@@ -1,4 +1,4 @@
-"""One-vs-rest linear SVMs as a scikit-learn estimator over liblinear, and the choice of C.
+"""One-vs-rest linear SVMs as a scikit-learn estimator, and the choice of C.
 
 Shapes: n pictures, d dimensions, K classes.
 
@@ -15,12 +15,22 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, clone
+import torch
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.parallel import Parallel, delayed
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
+from torch import Tensor
+
+from vggfeat import newton
+
+SOLVERS = ("newton", "liblinear")
+FLOATS = (np.float64, np.float32)
+Score = Callable[[np.ndarray, np.ndarray], float | np.ndarray]  # see `Fits.choose_C`
+SATURATED = 0.999  # score of what was trained on, from which larger C has nothing left to learn
 
 
 class OneVsRestSVM(ClassifierMixin, BaseEstimator):
@@ -30,11 +40,13 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
     several classes, where 0 leaves the picture out of that class's training.
 
     C is one number or one for each class. class_weight is None, "balanced" or {1: a, -1: b}.
-    n_jobs counts threads; liblinear runs without Python's lock but copies the data once for each.
+    solver "newton" fits all classes at once (see newton.py), on `device`, until the duality gap of
+    each is at most tol times its objective. "liblinear" is scikit-learn's LinearSVC with its own
+    meaning of tol, in n_jobs threads, which copy the data once for each.
 
-    After fit: classes_ (labels only), coef_ [K, d], intercept_ [K], n_iter_ [K] and converged_ [K]
-    (K is 1 for two labels, as in scikit-learn). Raises ValueError where a class has no positives
-    or no negatives.
+    After fit: classes_ (labels only), coef_ [K, d], intercept_, n_iter_ and converged_ [K], and
+    from "newton" gap_ [K], worked out in float64 (K is 1 for two labels, as in scikit-learn).
+    Raises ValueError where a class has no positives or no negatives.
     """
 
     def __init__(
@@ -42,52 +54,42 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
         *,
         C: float | Sequence[float] = 1.0,
         class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+        solver: Literal["newton", "liblinear"] = "newton",
         tol: float = 1e-4,
         max_iter: int = 1000,
         n_jobs: int | None = None,
+        device: str = "cpu",
     ):
         self.C = C
         self.class_weight = class_weight
+        self.solver = solver
         self.tol = tol
         self.max_iter = max_iter
         self.n_jobs = n_jobs
+        self.device = device
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "OneVsRestSVM":
-        X, y = validate_data(self, X, y, dtype=np.float64, multi_output=True)
-        signs = self._signs(y)
-        with warnings.catch_warnings():  # gathered into one warning below
-            warnings.simplefilter("ignore", ConvergenceWarning)
-            fitted = Parallel(n_jobs=self.n_jobs, prefer="threads")(
-                delayed(self._fit_class)(X, column, C)
-                for column, C in zip(signs.T, np.broadcast_to(self.C, signs.shape[1]), strict=True)
-            )
-        self.coef_ = np.concatenate([svm.coef_ for svm in fitted])
-        self.intercept_ = np.concatenate([svm.intercept_ for svm in fitted])
-        self.n_iter_ = np.array([svm.n_iter_ for svm in fitted])
-        self.converged_ = self.n_iter_ < self.max_iter
-        if not self.converged_.all():
-            warnings.warn(
-                f"{(~self.converged_).sum()} of {len(fitted)} classes did not converge within"
-                f" {self.max_iter} iterations at C={self.C}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
+        Fits(self, X, y).fit(self.C)
         return self
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:
         """Signed scores [n, K]; [n] for two labels."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, reset=False)
-        scores = X @ self.coef_.T + self.intercept_
+        X = validate_data(self, X, dtype=FLOATS, reset=False)
+        scores = X @ self.coef_.T.astype(X.dtype) + self.intercept_.astype(X.dtype)
         return scores[:, 0] if self._has_two_labels else scores
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """The best label [n]; for signs, a sign for every class [n, K]."""
-        scores = self.decision_function(X)
+        return self.decided(self.decision_function(X))
+
+    def decided(self, scores: np.ndarray) -> np.ndarray:
+        """What `predict` makes of scores."""
         if not hasattr(self, "classes_"):
             return np.where(scores > 0, 1, -1)
-        best = (scores > 0).astype(int) if self._has_two_labels else scores.argmax(axis=1)
-        return self.classes_[best]
+        if self._has_two_labels:
+            return self.classes_[(scores.ravel() > 0).astype(int)]
+        return self.classes_[scores.argmax(axis=1)]
 
     @property
     def _has_two_labels(self) -> bool:
@@ -110,46 +112,208 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
         columns = [1] if len(self.classes_) == 2 else range(len(self.classes_))
         return np.stack([np.where(numbers == k, 1, -1) for k in columns], axis=1)
 
-    def _fit_class(self, X: np.ndarray, signs: np.ndarray, C: float) -> LinearSVC:
-        known = signs != 0
+
+class Fits:
+    """Fits of one classifier to the same pictures, which share what they can.
+
+    X [n, d] and y are what the classifier's `fit` takes. Raises what it raises.
+    """
+
+    def __init__(self, svm: OneVsRestSVM, X: np.ndarray, y: np.ndarray):
+        self.svm = svm
+        X, y = validate_data(svm, X, y, dtype=FLOATS, multi_output=True)
+        self.signs = svm._signs(y)
+        if svm.solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {svm.solver!r}.")
+        self.solver = (_Newton if svm.solver == "newton" else _Liblinear)(svm, X)
+
+    def choose_C(
+        self,
+        folds: Sequence[np.ndarray],
+        *,
+        grid: Sequence[float],
+        score: Score,
+        patience: int | None = None,
+        progress: Callable[[int], None] = lambda num_done: None,
+    ) -> tuple[float | np.ndarray, dict[float, float]]:
+        """The C of the grid that scores best on pictures left out, and the (mean) score of each C.
+
+        Each fold holds the rows [m] that are left out together. score takes their decisions [m, K]
+        and the rows, and returns one number, for one C, or one for each class [K], for a C for each
+        class; folds are averaged. NaN says that a class cannot be told, and it gets the C that is
+        best in the mean of the others; so are the decisions for a class that a fold leaves without
+        positives or negatives. The smallest of equally good values wins.
+
+        The grid is tried upwards. With patience it ends after so many values in a row that were no
+        better than one before, for no class, if what was trained on has a score of SATURATED: until
+        then a larger C may still learn what smaller ones could not.
+        """
+        signs = np.concatenate([self._without(rows) for rows in folds], axis=1)
+        untrained, num_classes = ~_can_be_trained(signs), self.signs.shape[1]
+        costs, scores, best = sorted(grid), [], -np.inf
+        for C in costs:
+            decisions = self.solver.decisions(signs, C)
+            decisions[:, untrained] = np.nan
+            by_fold = np.split(decisions, len(folds), axis=1)
+            scores.append(self._mean_score(score, by_fold, folds))
+            self.solver.remember(np.broadcast_to(scores[-1] > best, num_classes))
+            best = np.fmax(best, scores[-1])
+            progress(len(scores))
+            if patience and np.all(_since_best(scores) >= patience):
+                trained_on = [np.setdiff1d(np.arange(len(signs)), rows) for rows in folds]
+                if np.nanmin(self._mean_score(score, by_fold, trained_on)) >= SATURATED:
+                    break
+        by_class = np.reshape(scores, (len(scores), -1))  # [C, 1] or [C, K]
+        means = np.nanmean(by_class, axis=1)
+        untold = np.isnan(by_class).any(axis=0)
+        chosen = np.where(untold, means.argmax(), np.where(untold, 0, by_class).argmax(axis=0))
+        C = np.array(costs)[chosen]
+        found = dict(zip(costs, means.tolist(), strict=False))
+        return (C if np.ndim(scores[0]) else float(C[0])), found
+
+    def fit(self, C: float | Sequence[float]) -> OneVsRestSVM:
+        """The classifier, fitted to all pictures with this C."""
+        svm, num_classes = self.svm, self.signs.shape[1]
+        if not _can_be_trained(self.signs).all():
+            raise ValueError("each class needs positives and negatives to train on.")
+        svm.C = C
+        vars(svm).pop("gap_", None)  # of an earlier fit by another solver
+        fitted = self.solver.fitted(self.signs, np.broadcast_to(np.array(C, float), num_classes))
+        for name, value in fitted.items():
+            setattr(svm, name, value)
+        if not svm.converged_.all():
+            warnings.warn(
+                f"{(~svm.converged_).sum()} of {num_classes} classes did not converge within"
+                f" {svm.max_iter} iterations at C={C}",
+                ConvergenceWarning,
+                stacklevel=2,
+            )
+        return svm
+
+    def _mean_score(
+        self, score: Score, by_fold: Sequence[np.ndarray], rows: Sequence[np.ndarray]
+    ) -> float | np.ndarray:
+        pairs = zip(by_fold, rows, strict=True)
+        return np.mean([score(decisions[part], part) for decisions, part in pairs], axis=0)
+
+    def _without(self, rows: np.ndarray) -> np.ndarray:
+        signs = self.signs.copy()
+        signs[rows] = 0
+        return signs
+
+
+class _Newton:
+    """All classes, folds and values of C over one Gram matrix, each C from the one before."""
+
+    def __init__(self, svm: OneVsRestSVM, X: np.ndarray):
+        self.svm = svm
+        self.pictures = newton.Pictures(
+            torch.from_numpy(np.require(X, requirements="CW")).to(svm.device)
+        )
+        self.limits = {"tol": svm.tol, "max_steps": svm.max_iter}
+        self.last: Tensor | None = None
+        self.start: Tensor | None = None
+
+    def decisions(self, signs: np.ndarray, C: float) -> np.ndarray:
+        """Scores of all pictures [n, P] by classifiers for signs [n, P]."""
+        problems = self._problems(signs, np.full(signs.shape[1], C))
+        solution = newton.solve(self.pictures, *problems, start=self.last, **self.limits)
+        self.last = solution.a
+        return solution.f.T.cpu().numpy()
+
+    def remember(self, classes: np.ndarray) -> None:
+        """Start the fit of these classes [K] from where the last decisions' first fold came."""
+        if self.start is None:
+            self.start = torch.zeros_like(self.last[: len(classes)])
+        chosen = torch.tensor(classes)
+        self.start[chosen] = self.last[: len(classes)][chosen]
+
+    def fitted(self, signs: np.ndarray, C: np.ndarray) -> dict[str, np.ndarray]:
+        minimum = newton.minimise(
+            self.pictures, *self._problems(signs, C), start=self.start, **self.limits
+        )
+        w, objective, gap, steps = (each.cpu().numpy() for each in vars(minimum).values())
+        gap = gap / objective
+        return {
+            "coef_": w[:, :-1],
+            "intercept_": w[:, -1],
+            "n_iter_": steps,
+            "gap_": gap,
+            "converged_": gap <= self.svm.tol,
+        }
+
+    def _problems(self, signs: np.ndarray, C: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Signs and costs [P, n] of these classifiers."""
+        y = torch.from_numpy(signs.T.copy()).to(self.pictures.X)
+        c = torch.zeros_like(y)
+        for row, column in enumerate(signs.T):
+            for sign, weight in _weights(self.svm.class_weight, column).items():
+                c[row, y[row] == sign] = C[row] * weight
+        return y, c
+
+
+class _Liblinear:
+    """scikit-learn's LinearSVC for one class after the other."""
+
+    def __init__(self, svm: OneVsRestSVM, X: np.ndarray):
+        self.svm, self.X = svm, X.astype(np.float64, copy=False)
+
+    def decisions(self, signs: np.ndarray, C: float) -> np.ndarray:
+        """Scores of all pictures [n, P]; NaN where signs [n, P] do not suffice to train."""
+        trained = _can_be_trained(signs)
+        fitted = self.fitted(signs[:, trained], np.full(trained.sum(), C))
+        scores = np.full(signs.shape, np.nan)
+        scores[:, trained] = self.X @ fitted["coef_"].T + fitted["intercept_"]
+        return scores
+
+    def remember(self, classes: np.ndarray) -> None:
+        """Nothing: liblinear cannot start from anywhere else than zero."""
+
+    def fitted(self, signs: np.ndarray, C: np.ndarray) -> dict[str, np.ndarray]:
+        with warnings.catch_warnings():  # gathered into one warning
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            fitted = Parallel(n_jobs=self.svm.n_jobs, prefer="threads")(
+                delayed(self._fit_class)(column, cost)
+                for column, cost in zip(signs.T, C, strict=True)
+            )
+        num_iterations = np.array([each.n_iter_ for each in fitted])
+        return {
+            "coef_": np.concatenate([each.coef_ for each in fitted]),
+            "intercept_": np.concatenate([each.intercept_ for each in fitted]),
+            "n_iter_": num_iterations,
+            "converged_": num_iterations < self.svm.max_iter,
+        }
+
+    def _fit_class(self, signs: np.ndarray, C: float) -> LinearSVC:
+        X, known = self.X, signs != 0
         if not known.all():
             X, signs = X[known], signs[known]
         return LinearSVC(
             C=float(C),
-            class_weight=self.class_weight,
-            tol=self.tol,
-            max_iter=self.max_iter,
+            class_weight=self.svm.class_weight,
+            tol=self.svm.tol,
+            max_iter=self.svm.max_iter,
             # The dual solver, up to twice as fast on wide data, draws from one random generator for
             # all threads, so that the bits would depend on how these take turns.
             dual=False,
         ).fit(X, signs)
 
 
-def choose_C(
-    svm: OneVsRestSVM,
-    train: tuple[np.ndarray, np.ndarray],
-    validation: tuple[np.ndarray, np.ndarray],
-    *,
-    grid: Sequence[float],
-    score: Callable[[OneVsRestSVM, np.ndarray, np.ndarray], float | np.ndarray],
-    progress: Callable[[int], None] = lambda num_fits: None,
-) -> tuple[float | np.ndarray, dict[float, float]]:
-    """The C of the grid that scores best on the validation pictures, and every C's (mean) score.
+def _can_be_trained(signs: np.ndarray) -> np.ndarray:
+    """Whether signs [n, P] have both positives and negatives: [P]."""
+    return (signs > 0).any(axis=0) & (signs < 0).any(axis=0)
 
-    train and validation are (X, y). score takes (fitted, X, y), as scikit-learn's scorers do, and
-    returns one number, for one C, or one for each class [K], for a C for each class; NaN says that
-    a class cannot be told, and it gets the C that is best in the mean of the others. The smallest
-    of equally good values wins.
-    """
-    costs, scores = sorted(grid), []
-    for C in costs:
-        fitted = clone(svm).set_params(C=C).fit(*train)
-        scores.append(score(fitted, *validation))
-        progress(len(scores))
-    by_class = np.reshape(scores, (len(costs), -1))  # [C, 1] or [C, K]
-    means = np.nanmean(by_class, axis=1)
-    untold = np.isnan(by_class).any(axis=0)
-    best = np.where(untold, means.argmax(), np.where(untold, 0, by_class).argmax(axis=0))
-    chosen = np.array(costs)[best]
-    C = chosen if np.ndim(scores[0]) else float(chosen[0])
-    return C, dict(zip(costs, means.tolist(), strict=True))
+
+def _since_best(scores: Sequence[float | np.ndarray]) -> np.ndarray:
+    """How many values ago each class was at its best first: [1] or [K]."""
+    by_class = np.nan_to_num(np.reshape(scores, (len(scores), -1)), nan=-np.inf)
+    return len(scores) - 1 - by_class.argmax(axis=0)
+
+
+def _weights(
+    class_weight: Mapping[int, float] | Literal["balanced"] | None, signs: np.ndarray
+) -> dict[int, float]:
+    """The weights of both signs; signs [n] of 0 do not count."""
+    present = np.unique(signs[signs != 0])
+    weights = compute_class_weight(class_weight, classes=present, y=signs[signs != 0])
+    return dict(zip(present.tolist(), weights.tolist(), strict=True))

@@ -56,6 +56,13 @@ nets of the paper, and no published number compares."""
 )
 @split_options
 @click.option(
+    "--solver",
+    type=click.Choice(["newton", "liblinear"]),
+    default="newton",
+    show_default=True,
+    help="What fits the SVMs: this project's solver of all classes at once, or scikit-learn's.",
+)
+@click.option(
     "--sweep",
     type=Names(),
     default="",
@@ -210,7 +217,7 @@ def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]
     of_data = {field.name for field in fields(DataOptions)}
     of_settings = {
         "scales", "mirror", "exif", "device", "precision", "dtype", "batch_size", "on_error",
-        "aggregate", "scale_l2",
+        "aggregate", "scale_l2", "solver",
     }  # fmt: skip
     return Job(
         benchmarks=benchmarks,
