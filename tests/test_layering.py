@@ -39,6 +39,8 @@ LAYERS = [
      "benchmarks.actions", "benchmarks.scenes", "benchmarks.datasets", "benchmarks.embedded",
      "benchmarks.catalogue"],
     ["benchmarks.verification", "benchmarks.sweep", "benchmarks.bench", "benchmarks.planning"],
+    ["benchmarks.speed.measuring", "benchmarks.speed.limits", "benchmarks.speed.photographs",
+     "benchmarks.speed.flops", "benchmarks.speed.usual"],
     ["progress", "cli.group", "cli.options", "cli.ilsvrc", "cli.measuring", "cli.data",
      "cli.weights", "cli.training", "cli.localisation", "__main__"],
 ]  # fmt: skip

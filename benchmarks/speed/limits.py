@@ -1,0 +1,60 @@
+"""What the machine can do at most: contenders that do nothing else."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from vggfeat.benchmarks.speed.measuring import Contender
+
+TERA, GIGA, MEGA = 1e12, 1e9, 1e6
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+# Large enough to be the fastest there is, and long enough to be timed.
+SIDE = {"cpu": 3072, "cuda": 8192}
+PRODUCTS = {"cpu": 2, "cuda": 64}
+COPY_BYTES = 2**28  # far beyond all caches
+
+
+def matrix_product(precision: str, device: str) -> Contender:
+    """Products of square matrices, in TFLOP/s, by torch's own routine."""
+    side, count = SIDE[device], PRODUCTS[device]
+    left, right = (torch.randn(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
+    result = torch.empty_like(left)
+
+    def run() -> None:
+        for _ in range(count):
+            torch.mm(left, right, out=result)
+        finish(device)
+
+    return Contender(product_name(precision), run, count * 2 * side**3 / TERA, "TFLOP/s")
+
+
+def product_name(precision: str) -> str:
+    return f"the {precision} matrix product"
+
+
+def memory_copy() -> Contender:
+    """One core copies memory, in GB/s of what is copied."""
+    source, target = np.ones(COPY_BYTES, np.uint8), np.zeros(COPY_BYTES, np.uint8)
+    return Contender(
+        "the memory copy", lambda: np.copyto(target, source), COPY_BYTES / GIGA, "GB/s"
+    )
+
+
+def jpeg_decoding(paths: Sequence[Path]) -> Contender:
+    """One core decodes JPEGs and does no more, in pictures/s."""
+
+    def run() -> None:
+        for path in paths:
+            with Image.open(path) as picture:
+                picture.load()
+
+    return Contender("JPEG decoding", run, len(paths), "pictures/s")
+
+
+def finish(device: str) -> None:
+    """Wait for what a GPU still does."""
+    if device == "cuda":
+        torch.cuda.synchronize()
