@@ -1,0 +1,179 @@
+"""Descriptors of VGG-16 at three scales with mirrored pictures: `extract` beside the usual way."""
+
+import multiprocessing
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from itertools import count
+from pathlib import Path
+
+import numpy as np
+import torchvision
+from torch import nn
+
+from vggfeat import store
+from vggfeat.backbones.loading import load_network
+from vggfeat.backbones.network import Network
+from vggfeat.benchmarks.speed import flops
+from vggfeat.benchmarks.speed.limits import TERA, jpeg_decoding, matrix_product, product_name
+from vggfeat.benchmarks.speed.measuring import (
+    Asked,
+    Contender,
+    Goal,
+    Measured,
+    Row,
+    Spread,
+    Timed,
+    in_turns,
+    on_cuda,
+    share_row,
+    speed_row,
+)
+from vggfeat.benchmarks.speed.photographs import write_photographs
+from vggfeat.benchmarks.speed.usual import NAME as USUAL
+from vggfeat.benchmarks.speed.usual import UsualWay
+from vggfeat.descriptors import Extracted, Extraction, extract
+from vggfeat.images import picture_size
+
+NUM_PICTURES = {"cpu": 8, "cuda": 512}
+FASTER = Goal(4, of="ratio")
+NEAR = Goal(1e-4, "at most")
+GPU_SHARE = Goal(0.6)
+BOUNDED = Goal(1.1, "at most")
+MEMORY_NET = "vgg16:width=0.125@random:0"  # whose own memory does not hide what pictures take
+MEMORY_PICTURES = 24
+THINGSVISION = (
+    "thingsvision: not measured. Version 2.7.3 asks for torchvision==0.15.2, numpy<2 and"
+    " safetensors<0.6, so it cannot be installed beside the torchvision>=0.26 of this project."
+)
+
+
+def measure(
+    asked: Asked,
+    *,
+    net: str = "vgg16@random:0",
+    peer: Callable[[], nn.Module] = lambda: torchvision.models.vgg16(init_weights=False),
+    scales: tuple[int, ...] = (256, 384, 512),
+    num_pictures: int | None = None,
+    memory_net: str = MEMORY_NET,
+    memory_pictures: int = MEMORY_PICTURES,
+) -> Measured:
+    """Pictures a second, how near the descriptors are, how much of the arithmetic is reached.
+
+    peer builds a net of the same shape in torchvision's layout, which takes over the weights.
+    """
+    device = asked.device
+    pictures = write_photographs(asked.folder / "pictures", num_pictures or NUM_PICTURES[device])
+    network = load_network(net)
+    theirs = peer()
+    theirs.load_state_dict(network.net().state_dict())
+    usual = UsualWay(theirs, network.statistics, scales, device)
+    fp32, bf16 = (
+        _ours(network, pictures, asked, Extraction(scales=scales, device=device, precision=one))
+        for one in ("fp32", "bf16")
+    )
+    reference = Contender(USUAL, lambda: usual(pictures), len(pictures), "pictures/s")
+    products = [matrix_product(precision, device) for precision in ("fp32", "bf16")]
+    decoding = jpeg_decoding(list(pictures.values()))
+    timed = in_turns([reference, fp32, bf16, *products, decoding], asked.repeats)
+    sizes = [picture_size(path) for path in pictures.values()]
+    work = flops.of_descriptors(network.module, sizes, scales, mirror=True) / TERA
+    on_cpu = device == "cpu"
+    rows = [speed_row(timed[USUAL], device)]
+    for one, product, faster, share in (
+        (fp32, products[0], None, None),
+        (bf16, products[1], FASTER if on_cpu else None, None if on_cpu else GPU_SHARE),
+    ):
+        rows += [
+            speed_row(timed[one.name], device, peer=timed[USUAL], goal=faster),
+            _away(timed[one.name], timed[USUAL], pictures, scales, device),
+            share_row(timed[one.name], work, timed[product.name], device, goal=share),
+        ]
+    if on_cpu:
+        rows.append(on_cuda(bf16.name, product_name("bf16"), GPU_SHARE))
+        rows.append(_memory(memory_net, scales, pictures, memory_pictures, asked))
+    return Measured(
+        settings={
+            "net": net,
+            "scales": list(scales),
+            "mirror": True,
+            "pictures": len(pictures),
+            "teraflop_per_picture": work / len(pictures),
+            "memory_net": memory_net,
+        },
+        rows=rows,
+        limits=[
+            *(speed_row(timed[product.name], device) for product in products),
+            speed_row(timed[decoding.name], "cpu"),
+        ],
+        notes=[THINGSVISION],
+    )
+
+
+def _ours(
+    network: Network, pictures: Mapping[str, Path], asked: Asked, options: Extraction
+) -> Contender:
+    """Each run into a feature file of its own, as one that is there is not made again."""
+    name = f"vggfeat, {options.precision}"
+    runs = count()
+
+    def run() -> Extracted:
+        folder = asked.folder / f"{options.precision}-{next(runs)}"
+        return extract("photographs", pictures, network, options, folder=folder)
+
+    return Contender(name, run, len(pictures), "pictures/s")
+
+
+def _away(
+    ours: Timed,
+    theirs: Timed,
+    pictures: Mapping[str, Path],
+    scales: tuple[int, ...],
+    device: str,
+) -> Row:
+    """How far from the peer's the descriptors are at worst."""
+    a, b = store.read(ours.result.path, list(pictures), scales), theirs.result  # [N, S, D]
+    cosines = (a * b).sum(2) / (np.linalg.norm(a, axis=2) * np.linalg.norm(b, axis=2))
+    return Row(
+        contender=ours.contender.name,
+        quantity=f"1 - cosine to {USUAL}, largest",
+        device=device,
+        value=Spread.of([max(0.0, 1 - float(cosines.min()))]),
+        goal=NEAR,
+    )
+
+
+def _memory(
+    net: str, scales: tuple[int, ...], pictures: Mapping[str, Path], number: int, asked: Asked
+) -> Row:
+    """The peak of memory with four times the pictures over that with `number` of them."""
+    paths = list(pictures.values())
+    peaks = []
+    for times in (1, 4):
+        chosen = {str(i): paths[i % len(paths)] for i in range(times * number)}
+        folder = asked.folder / f"memory-{times}"
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+            peaks.append(pool.submit(_peak_bytes, net, scales, chosen, folder).result())
+    quantity = f"peak memory of {4 * number} pictures over that of {number}"
+    known = None not in peaks
+    return Row(
+        contender="vggfeat, fp32",
+        quantity=quantity,
+        device="cpu",
+        value=Spread.of([peaks[1] / peaks[0]]) if known else None,
+        goal=BOUNDED,
+        note="" if known else "only Linux tells",
+    )
+
+
+def _peak_bytes(
+    net: str, scales: tuple[int, ...], pictures: Mapping[str, Path], folder: Path
+) -> int | None:
+    """Runs in a process of its own."""
+    options = Extraction(scales=scales, device="cpu", precision="fp32")
+    extract("photographs", pictures, load_network(net), options, folder=folder)
+    # Not ru_maxrss, which a process has from the one that started it.
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    (peak,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) * 1024

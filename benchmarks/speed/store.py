@@ -1,0 +1,147 @@
+"""Descriptors to disk and back: the feature file beside bare HDF5 and numpy's files."""
+
+import os
+from itertools import count
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from vggfeat import store
+from vggfeat.backbones.loading import load_network
+from vggfeat.benchmarks.speed.limits import GIGA, MEGA, memory_copy
+from vggfeat.benchmarks.speed.measuring import (
+    Asked,
+    Contender,
+    Measured,
+    in_turns,
+    share_row,
+    speed_row,
+)
+from vggfeat.descriptors import Extraction, conditions
+
+SCALES = (256, 384, 512)
+BATCH = 32  # rows written at once
+NOTE = (
+    "What is written is brought to disk (fsync); what is read comes from memory, in random order."
+    " Only the feature file can be killed at any moment, and finds rows by id."
+)
+
+
+def measure(asked: Asked, *, num_rows: int = 2048, dim: int = 4096) -> Measured:
+    """MB/s of descriptors [N, S, D] float32, written in batches and read in random order."""
+    random = np.random.default_rng(0)
+    descriptors = random.random((num_rows, len(SCALES), dim), dtype=np.float32)
+    order = random.permutation(num_rows)
+    files = {
+        "numpy": _Numpy(asked.folder, descriptors, order),
+        "h5py": _Hdf5(asked.folder, descriptors, order),
+        "vggfeat": _FeatureFile(asked.folder, descriptors, order),
+    }
+    megabytes = descriptors.nbytes / MEGA
+    copy = memory_copy()
+    contenders = [copy]
+    for name, file in files.items():
+        contenders.append(Contender(f"{name}, writing", file.write, megabytes, "MB/s"))
+        contenders.append(Contender(f"{name}, reading", file.read, megabytes, "MB/s"))
+    timed = in_turns(contenders, asked.repeats)
+    rows, limit = [], timed[copy.name]
+    for verb in ("writing", "reading"):
+        numpy, peer, ours = (timed[f"{name}, {verb}"] for name in files)
+        rows += [
+            speed_row(numpy, "cpu"),
+            speed_row(peer, "cpu"),
+            speed_row(ours, "cpu", peer=peer),
+            share_row(ours, descriptors.nbytes / GIGA, limit, "cpu"),
+        ]
+        if verb == "reading":
+            for one in (numpy, peer, ours):
+                assert np.array_equal(one.result, descriptors[order]), "read is what was written"
+    return Measured(
+        settings={"rows": num_rows, "scales": len(SCALES), "dim": dim, "batch": BATCH},
+        rows=rows,
+        limits=[speed_row(limit, "cpu")],
+        notes=[NOTE],
+    )
+
+
+class _File:
+    """A way to store descriptors: each `write` makes a new file, `read` reads the last one."""
+
+    suffix: str
+
+    def __init__(self, folder: Path, descriptors: np.ndarray, order: np.ndarray):
+        self.folder, self.descriptors, self.order = folder, descriptors, order
+        self.numbers = count()
+        self.path = folder
+
+    def write(self) -> None:
+        if self.path.is_file():
+            self.path.unlink()
+        self.path = self.folder / f"{next(self.numbers)}{self.suffix}"
+        self.fill(self.path)
+
+    def fill(self, path: Path) -> None:
+        raise NotImplementedError
+
+    def read(self) -> np.ndarray:
+        raise NotImplementedError
+
+    def batches(self) -> list[slice]:
+        return [slice(i, i + BATCH) for i in range(0, len(self.descriptors), BATCH)]
+
+
+class _Numpy(_File):
+    suffix = ".npy"
+
+    def fill(self, path: Path) -> None:
+        with path.open("xb") as file:
+            np.save(file, self.descriptors)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self) -> np.ndarray:
+        return np.load(self.path)[self.order]
+
+
+class _Hdf5(_File):
+    suffix = ".hdf5"
+
+    def fill(self, path: Path) -> None:
+        with h5py.File(path, "x") as file:
+            rows = file.create_dataset("descriptors", self.descriptors.shape, np.float32)
+            for part in self.batches():
+                rows[part] = self.descriptors[part]
+            file.flush()
+            os.fsync(file.id.get_vfd_handle())
+
+    def read(self) -> np.ndarray:
+        with h5py.File(self.path) as file:
+            return file["descriptors"][()][self.order]
+
+
+class _FeatureFile(_File):
+    suffix = ".h5"
+
+    def __init__(self, folder: Path, descriptors: np.ndarray, order: np.ndarray):
+        super().__init__(folder, descriptors, order)
+        network = load_network("vgg16@random:0")
+        self.conditions = conditions("noise", network, Extraction(scales=SCALES, device="cpu"))
+        self.ids = [f"{row:06d}" for row in range(len(descriptors))]
+
+    def fill(self, path: Path) -> None:
+        with store.FeatureWriter(
+            path,
+            self.conditions,
+            dim=self.descriptors.shape[2],
+            file_bytes=dict.fromkeys(self.ids, 1),
+            weights_name="random:0",
+            versions={},
+        ) as writer:
+            for part in self.batches():
+                ids = self.ids[part]
+                sizes = [(500, 375)] * len(ids)
+                writer.write(ids, self.descriptors[part], sizes, [1] * len(ids))
+
+    def read(self) -> np.ndarray:
+        return store.read(self.path, [self.ids[row] for row in self.order], SCALES)

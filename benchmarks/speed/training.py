@@ -1,0 +1,182 @@
+"""One update of training: `pretraining.train.update` beside the plain loop around torchvision."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torchvision
+from torch import nn
+
+from vggfeat import networks
+from vggfeat.benchmarks.speed import flops
+from vggfeat.benchmarks.speed.limits import TERA, finish, matrix_product, product_name
+from vggfeat.benchmarks.speed.measuring import (
+    Asked,
+    Contender,
+    Goal,
+    Measured,
+    in_turns,
+    on_cuda,
+    share_row,
+    speed_row,
+)
+from vggfeat.pretraining import recipes
+from vggfeat.pretraining.augmentation import Colours
+from vggfeat.pretraining.dropout import replace_dropout
+from vggfeat.pretraining.initialisation import initial_net
+from vggfeat.pretraining.interruption import StopRequest
+from vggfeat.pretraining.loading import NO_BOXES, Pass
+from vggfeat.pretraining.parallel import World
+from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.train import InputMaker, Running, update
+
+GPU_SHARE = Goal(0.45)
+NUM_CLASSES = 1000
+GREY = Colours(
+    mean=(123.68, 116.779, 103.939),
+    eigenvalues=(0.0, 0.0, 0.0),
+    eigenvectors=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
+)
+NOTE = "Pictures are in memory: neither side loads any."
+
+
+@dataclass(frozen=True)
+class Case:
+    """A net with the batch that it is trained on, and a peer of the same shape."""
+
+    recipe: Recipe  # its batch_size is for a CPU
+    peer: Callable[[], nn.Module]
+    cuda_batch: int
+    cuda_goal: Goal | None = None
+
+    @property
+    def name(self) -> str:
+        return self.recipe.net_specification
+
+    def batch(self, device: str) -> int:
+        return self.cuda_batch if device == "cuda" else self.recipe.batch_size
+
+
+SMALL = Case(
+    replace(
+        recipes.vgg11_256(),
+        width=0.25,
+        input_size=64,
+        scales=(73, 73),
+        init="glorot",
+        batch_size=64,
+    ),
+    lambda: networks.build("vgg11", width=0.25, input_size=64),
+    cuda_batch=256,
+)
+FULL = Case(
+    replace(recipes.vgg16_256(), start=None, init="glorot", batch_size=8),
+    lambda: torchvision.models.vgg16(init_weights=False),
+    cuda_batch=128,
+    cuda_goal=GPU_SHARE,
+)
+
+
+def measure(asked: Asked, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> Measured:
+    """Pictures a second of updates, and how much of the arithmetic is reached."""
+    device = asked.device
+    running = Running(device=device)
+    precision = running.resolved_precision
+    product = matrix_product(precision, device)
+    rows, limits = [], []
+    for case in cases:
+        work = _step_flops(case, case.batch(device)) / TERA
+        theirs, ours = _plain_loop(case, device), _ours(case, running)
+        timed = in_turns([theirs, ours, product], asked.repeats)
+        reference, mine, limit = timed.values()
+        goal = case.cuda_goal if device == "cuda" else None
+        rows += [
+            speed_row(reference, device),
+            speed_row(mine, device, peer=reference),
+            share_row(mine, work, limit, device, goal=goal),
+        ]
+        if case.cuda_goal and device == "cpu":
+            rows.append(on_cuda(_name("bf16", case), product_name("bf16"), case.cuda_goal))
+        limits.append(speed_row(limit, device))
+    return Measured(
+        settings={"batches": {case.name: case.batch(device) for case in cases}},
+        rows=rows,
+        limits=limits,
+        notes=[NOTE],
+    )
+
+
+def _ours(case: Case, running: Running) -> Contender:
+    device, precision = torch.device(running.device_type), running.resolved_precision
+    recipe, number = case.recipe, case.batch(running.device_type)
+    task = recipe.task(NUM_CLASSES)
+    net = initial_net(recipe, task.num_outputs, None)
+    replace_dropout(net, recipe.dropout)
+    net = net.to(device, memory_format=torch.channels_last).train()
+    optimiser = _optimiser(net, recipe)
+    to_input = InputMaker(GREY, device, precision == "bf16")
+    one = Pass(
+        pixels=_pixels(number, recipe.input_size),
+        shifts=np.zeros((number, 3), np.float32),
+        labels=_labels(number),
+        boxes=np.repeat(NO_BOXES[None], number, axis=0),
+        rows=slice(0, number),
+        batch_size=number,
+    )
+    stop = StopRequest(patient=False)
+
+    def run() -> None:
+        update(
+            net, optimiser, [one], to_input, task,
+            seed=0, step=0, world=World(), stop=stop,
+        )  # fmt: skip
+        finish(device.type)
+
+    return Contender(_name(precision, case), run, number, "pictures/s")
+
+
+def _name(precision: str, case: Case) -> str:
+    return f"vggfeat, {precision}, {case.name}"
+
+
+def _plain_loop(case: Case, device: str) -> Contender:
+    """fp32, NCHW, on pictures that are floats already."""
+    number = case.batch(device)
+    net = case.peer().to(device).train()
+    optimiser = _optimiser(net, case.recipe)
+    pixels = torch.from_numpy(_pixels(number, case.recipe.input_size))
+    images = (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5).contiguous().to(device)
+    labels = torch.from_numpy(_labels(number)).to(device)
+
+    def run() -> float:
+        optimiser.zero_grad()
+        loss = nn.functional.cross_entropy(net(images), labels)
+        loss.backward()
+        optimiser.step()
+        finish(device)
+        return loss.item()
+
+    return Contender(f"plain loop, fp32, {case.name}", run, number, "pictures/s")
+
+
+def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
+    # A rate at which noise does not grow: the seconds of a step do not depend on it.
+    return torch.optim.SGD(
+        net.parameters(), lr=1e-6, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
+
+
+def _step_flops(case: Case, number: int) -> int:
+    recipe = case.recipe
+    with torch.device("meta"):
+        net = networks.build(recipe.net, width=recipe.width, input_size=recipe.input_size)
+    return flops.of_step(net, (number, 3, recipe.input_size, recipe.input_size))
+
+
+def _pixels(number: int, side: int) -> np.ndarray:  # [n, S, S, 3] uint8
+    return np.random.default_rng(0).integers(0, 256, (number, side, side, 3), dtype=np.uint8)
+
+
+def _labels(number: int) -> np.ndarray:  # [n] int64
+    return np.random.default_rng(1).integers(0, NUM_CLASSES, number)
