@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint smoke clean
+.PHONY: demo test test-all lint smoke speed clean
 
 demo: $(VENV)/installed
 	$(BIN)/vggfeat demo
@@ -18,6 +18,10 @@ test-all: $(VENV)/installed
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Speed beside peers and the machine's limits, into results/speed; the machine should do nothing else.
+speed: $(VENV)/installed
+	$(BIN)/vggfeat bench-speed
 
 # The wheel as a user gets it, in an environment of its own, away from this folder.
 smoke:

@@ -11,6 +11,8 @@ from conftest import NARROW, write_picture
 from vggfeat.backbones.specification import NET_OPTIONS
 from vggfeat.benchmarks import PUBLISHED
 from vggfeat.benchmarks.catalogue import BENCHMARKS
+from vggfeat.benchmarks.speed.record import read_all as read_speed_records
+from vggfeat.benchmarks.speed.tables import render as render_speed
 from vggfeat.cli import main
 from vggfeat.comparison import compare, read_published
 from vggfeat.networks import CONFIGURATIONS
@@ -28,7 +30,7 @@ PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocols.md",
          "docs/pretraining.md", "docs/ilsvrc.md", "docs/weights.md",
-         "results/README.md")  # fmt: skip
+         "results/README.md", "results/speed/README.md")  # fmt: skip
 DOCUMENTS = [ROOT / name for name in NAMES]
 
 
@@ -89,7 +91,7 @@ def test_the_predicted_speed_ups_are_what_the_code_predicts():
 
 
 def test_every_module_is_on_the_map():
-    for folder in ("vggfeat", "vggfeat/cli", "benchmarks", "pretraining"):
+    for folder in ("vggfeat", "vggfeat/cli", "benchmarks", "benchmarks/speed", "pretraining"):
         for path in (ROOT / folder).glob("*.py"):
             assert path.name.startswith("__") or f"  {path.name} " in DESIGN
 
@@ -128,6 +130,8 @@ def test_the_committed_tables_are_what_the_records_give():
     grid = render_grid(on_ilsvrc, "md")
     assert (RESULTS / "ilsvrc-grid.md").read_text() == grid
     assert grid in README
+    speed = read_speed_records(RESULTS / "speed")
+    assert (RESULTS / "speed" / "tables.md").read_text() == render_speed(speed, "md")
     pretraining = render_training(read_training_records(RUNS), "md")
     assert (RESULTS / "pretraining.md").read_text() == pretraining
     assert pretraining in README
@@ -142,6 +146,9 @@ def test_every_record_was_made_from_committed_code_and_its_command_is_told():
         for record in read_all(folder):
             assert record.git and not record.git["dirty"]
             assert record.command in told
+    for record in read_speed_records(RESULTS / "speed"):
+        assert record.git and not record.git["dirty"]
+        assert record.command in (RESULTS / "speed" / "README.md").read_text()
     (common,) = re.findall(r"\n    (--data .*)\n", told)
     for record in [json.loads(path.read_text()) for path in RUNS.glob("*.json")]:
         assert record["git"] and not record["git"]["dirty"]

@@ -43,8 +43,9 @@ LAYERS = [
      "benchmarks.speed.flops", "benchmarks.speed.usual"],
     ["benchmarks.speed.extraction", "benchmarks.speed.preparation", "benchmarks.speed.store",
      "benchmarks.speed.startup", "benchmarks.speed.training"],
+    ["benchmarks.speed.record", "benchmarks.speed.tables", "benchmarks.speed.suite"],
     ["progress", "cli.group", "cli.options", "cli.ilsvrc", "cli.measuring", "cli.data",
-     "cli.weights", "cli.training", "cli.localisation", "__main__"],
+     "cli.weights", "cli.training", "cli.localisation", "cli.speed", "__main__"],
 ]  # fmt: skip
 ORDER = [module for layer in LAYERS for module in layer]
 FOLDERS = {"vggfeat": "", "pretraining": "pretraining.", "benchmarks": "benchmarks."}

@@ -182,7 +182,7 @@ def test_classes_without_positives_are_named_and_left_out(drawn, tmp_path):
 
 def test_the_servers_archive_is_trained_on_trainval(drawn, tmp_path):
     bench = load("voc2012", drawn, tmp_path)
-    settings = bench.settings(scales=(32, 48))
+    settings = bench.settings(scales=(32, 48), solver="liblinear")
     networks = [load_network(NARROW)]
     packed, num_unscored = bench.submit(networks, settings, features_dir=tmp_path)
     assert num_unscored == 0

@@ -4,7 +4,7 @@ Numbers and tables go to stdout, everything else to stderr. What a user can caus
 and exit status 1, wrong usage in 2, an interrupt in 130.
 """
 
-from vggfeat.cli import data, ilsvrc, localisation, measuring, training, weights
+from vggfeat.cli import data, ilsvrc, localisation, measuring, speed, training, weights
 from vggfeat.cli.group import main
 
-__all__ = ["data", "ilsvrc", "localisation", "main", "measuring", "training", "weights"]
+__all__ = ["data", "ilsvrc", "localisation", "main", "measuring", "speed", "training", "weights"]

@@ -1,0 +1,116 @@
+"""Records of speed: JSON, schema version 1, one per benchmark and device.
+
+    results/speed/<name>/<device>.json
+
+A new measurement replaces the old one: of a speed only the newest counts.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vggfeat.benchmarks.speed.measuring import Asked, Measured, Row
+from vggfeat.errors import RecordError
+from vggfeat.files import new_file
+from vggfeat.provenance import git_state, hardware, library_versions
+
+SCHEMA_VERSION = 1
+REMEDY = "`vggfeat bench-speed` makes it again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeedRecord:
+    """What a benchmark found, with what, on what."""
+
+    schema_version: int
+    name: str
+    device: str
+    command: str
+    hardware: dict[str, Any]
+    versions: dict[str, str]
+    git: dict[str, Any] | None
+    time: str  # UTC, ISO 8601
+    seconds: float  # of the whole measurement
+    repeats: int
+    settings: dict[str, Any]
+    limits: list[Row]  # what the machine can do
+    rows: list[Row]
+    notes: list[str]
+
+
+def made(
+    name: str, measured: Measured, asked: Asked, *, command: str, seconds: float
+) -> SpeedRecord:
+    """The record of what was measured just now, here."""
+    return SpeedRecord(
+        schema_version=SCHEMA_VERSION,
+        name=name,
+        device=asked.device,
+        command=command,
+        hardware=hardware(asked.device) | _capacity(),
+        versions=library_versions(),
+        git=git_state(),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        seconds=round(seconds, 1),
+        repeats=asked.repeats,
+        settings=measured.settings,
+        limits=measured.limits,
+        rows=measured.rows,
+        notes=measured.notes,
+    )
+
+
+def write(record: SpeedRecord, folder: Path) -> Path:
+    """Write a record, whole or not at all, and return its path."""
+    path = folder / record.name / f"{record.device}.json"
+    content = asdict(record) | {
+        part: [row.to_json() for row in getattr(record, part)] for part in ("limits", "rows")
+    }
+    with new_file(path) as file:
+        file.write(json.dumps(content, indent=1).encode() + b"\n")
+    return path
+
+
+def read(path: Path) -> SpeedRecord:
+    """Read one record. Raises RecordError naming the file and what is wrong with it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{path}: cannot be read ({error}). {REMEDY}") from error
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        raise RecordError(
+            f"{path}: not a record of speed of schema version {SCHEMA_VERSION}. {REMEDY}"
+        )
+    if content.keys() != {field.name for field in fields(SpeedRecord)}:
+        raise RecordError(f"{path}: lacks a field, or has an unknown one. {REMEDY}")
+    try:
+        rows = {part: _rows(content[part]) for part in ("limits", "rows")}
+    except (TypeError, ValueError, AttributeError) as error:
+        raise RecordError(f"{path}: its rows are malformed ({error}). {REMEDY}") from error
+    return SpeedRecord(**(content | rows))
+
+
+def read_all(folder: Path) -> list[SpeedRecord]:
+    """Every record of a folder, by name and device; none if there is no folder."""
+    return [read(path) for path in sorted(folder.glob("*/*.json"))]
+
+
+def _rows(values: list[Mapping[str, Any]]) -> list[Row]:
+    return [Row.from_json(dict(one)) for one in values]
+
+
+def _capacity() -> dict[str, float | int]:
+    """Of this machine, as far as this process may use it."""
+    found: dict[str, float | int] = {"threads": torch.get_num_threads()}
+    if hasattr(os, "sched_getaffinity"):
+        found["cores_available"] = len(os.sched_getaffinity(0))
+    if "SC_PHYS_PAGES" in os.sysconf_names:
+        pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        found["memory_gib"] = round(pages / 2**30, 1)
+    return found

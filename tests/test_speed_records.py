@@ -1,0 +1,112 @@
+"""Records of speed on disk, and the tables made of them."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from vggfeat.benchmarks.speed import record as records
+from vggfeat.benchmarks.speed import suite, tables
+from vggfeat.benchmarks.speed.measuring import Asked, Goal, Measured, Row, Spread, on_cuda
+from vggfeat.errors import RecordError, UnknownNameError
+
+OURS = Row(
+    contender="vggfeat", quantity="pictures/s", device="cpu", value=Spread.of([1, 2, 1234]),
+    peer="the usual way", ratio=Spread.of([3.999, 4.25, 5]), goal=Goal(4, of="ratio"),
+)  # fmt: skip
+ON_CUDA = on_cuda("vggfeat", "the bf16 matrix product", Goal(0.6))
+MEASURED = Measured(
+    settings={"scales": [256]},
+    rows=[OURS, ON_CUDA],
+    limits=[Row(contender="JPEG decoding", quantity="pictures/s", device="cpu",
+                value=Spread.of([700.0]))],
+    notes=["A note."],
+)  # fmt: skip
+
+
+@pytest.fixture
+def record(tmp_path):
+    asked = Asked(tmp_path, repeats=3)
+    return records.made("extraction", MEASURED, asked, command="vggfeat bench-speed", seconds=1.26)
+
+
+def test_a_record_comes_back_as_it_was(record, tmp_path):
+    path = records.write(record, tmp_path / "speed")
+    assert path == tmp_path / "speed" / "extraction" / "cpu.json"
+    assert records.read_all(tmp_path / "speed") == [record]
+    content = json.loads(path.read_text())
+    assert [row["reached"] for row in content["rows"]] == ["yes", "not measured"]
+    assert content["hardware"]["cpu"] and content["hardware"]["threads"] and content["versions"]
+    assert (content["seconds"], content["repeats"]) == (1.3, 3)
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (lambda content: content.update(schema_version=2), "schema version 1"),
+        (lambda content: content.pop("git"), "lacks a field"),
+        (lambda content: content["rows"][0].pop("contender"), "malformed"),
+        (lambda content: content["rows"][0].update(value=3), "malformed"),
+    ],
+)
+def test_a_damaged_record_is_refused(record, tmp_path, damage, message):
+    path = records.write(record, tmp_path)
+    content = json.loads(path.read_text())
+    damage(content)
+    path.write_text(json.dumps(content))
+    with pytest.raises(RecordError, match=message):
+        records.read(path)
+
+
+def test_a_table_has_peer_limit_and_goal_beside_what_was_measured(record):
+    text = tables.render([record], "md")
+    first, second, limit = (
+        line for line in text.splitlines() if line.startswith(("| vgg", "| JP"))
+    )
+    cells = [cell.strip() for cell in first.strip("|").split("|")]
+    assert cells == [
+        "vggfeat", "cpu", "pictures/s", "2 (1 to 1,234)", "the usual way: 4.25 (4 to 5)",
+        "at least 4 times", "yes",
+    ]  # fmt: skip
+    assert "not measured: needs --device cuda" in second and "at least 0.6" in second
+    assert "| 700 " in limit
+    assert "A note." in text and "3 rounds" in text and "`vggfeat bench-speed`" in text
+
+
+def test_what_another_device_has_measured_is_no_gap(record):
+    share = replace(ON_CUDA, value=Spread.of([0.65]), note="")
+    text = tables.render([record, replace(record, device="cuda", rows=[share])], "md")
+    assert "not measured" not in text and "| 0.65 " in text and "| yes" in text
+    assert text.count("## Extraction") == 1
+
+
+def test_without_records_there_is_nothing_to_tell(tmp_path):
+    assert tables.render(records.read_all(tmp_path / "nowhere"), "md") == tables.NOTHING
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Benchmarks that take no time."""
+    monkeypatch.setattr(suite, "BENCHMARKS", {"extraction": lambda asked: MEASURED})
+
+
+def test_the_command_measures_writes_and_shows(quick, run, tmp_path):
+    out = tmp_path / "speed"
+    result = run("bench-speed", "--out", out, "--repeats", "2", "--device", "cpu")
+    assert result.exit_code == 0 and result.stdout.startswith("Extraction\n")
+    (record,) = records.read_all(out)
+    assert (record.repeats, record.rows) == (2, MEASURED.rows)
+    assert (out / "tables.md").read_text() == tables.render([record], "md")
+
+
+def test_mistyped_names_are_told_before_anything_is_measured(tmp_path, run):
+    result = run("bench-speed", "extrction", "--out", tmp_path)
+    assert result.exit_code == 1 and "Did you mean 'extraction'?" in result.stderr
+    with pytest.raises(UnknownNameError):
+        list(suite.run(["x"], tmp_path, device="cpu", repeats=1, command=""))
+
+
+def test_a_folder_that_cannot_be_written_is_told(quick, run, tmp_path):
+    (tmp_path / "file").touch()
+    result = run("bench-speed", "--out", tmp_path / "file" / "speed")
+    assert result.exit_code == 1 and "Choose another --out" in result.stderr

@@ -1,0 +1,42 @@
+"""bench-speed: how fast this is here."""
+
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from vggfeat.cli.group import importing, main, set_up_messages
+from vggfeat.cli.options import FOLDER, device, quiet
+
+
+@main.command("bench-speed")
+@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@click.option(
+    "--out",
+    type=FOLDER,
+    default=Path("results/speed"),
+    show_default=True,
+    help="Folder of records, and of the tables made from them.",
+)
+@click.option(
+    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Rounds, each of all."
+)
+@device
+@quiet
+def bench_speed(names: Sequence[str], out: Path, repeats: int, device: str, quiet: bool) -> None:
+    """Measure speed beside peers and the machine's limits, in turns.
+
+    \b
+    vggfeat bench-speed
+    vggfeat bench-speed extraction training --device cuda
+    """
+    set_up_messages(quiet)
+    with importing():
+        from vggfeat.benchmarks.speed import suite, tables
+
+    command = shlex.join(["vggfeat", *sys.argv[1:]])
+    for _ in suite.run(names, out, device=device, repeats=repeats, command=command):
+        shown = tables.write(out)  # after each, as what comes next may be interrupted
+    click.echo(shown, nl=False)
