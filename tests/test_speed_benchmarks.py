@@ -135,7 +135,7 @@ def test_what_is_stored_is_read_again(asked):
 
 
 def test_training_beside_the_plain_loop(asked):
-    case = training.Case(RECIPE, narrow_net, 8, training.GPU_SHARE)
+    case = training.Case(RECIPE, narrow_net, cuda_batch=8, cuda_goal=training.GPU_SHARE)
     measured = training.measure(asked, cases=(case,))
     peer, ours, share, on_cuda = measured.rows
     assert ours.peer == peer.contender and ours.contender.startswith("vggfeat, ")

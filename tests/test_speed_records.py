@@ -27,7 +27,9 @@ MEASURED = Measured(
 @pytest.fixture
 def record(tmp_path):
     asked = Asked(tmp_path, repeats=3)
-    return records.made("extraction", MEASURED, asked, command="vggfeat bench-speed", seconds=1.26)
+    return records.made(
+        "extraction", MEASURED, asked, command="vggfeat bench-speed", git=None, seconds=1.26
+    )
 
 
 def test_a_record_comes_back_as_it_was(record, tmp_path):

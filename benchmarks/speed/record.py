@@ -18,7 +18,7 @@ import torch
 from vggfeat.benchmarks.speed.measuring import Asked, Measured, Row
 from vggfeat.errors import RecordError
 from vggfeat.files import new_file
-from vggfeat.provenance import git_state, hardware, library_versions
+from vggfeat.provenance import hardware, library_versions
 
 SCHEMA_VERSION = 1
 REMEDY = "`vggfeat bench-speed` makes it again."
@@ -45,9 +45,15 @@ class SpeedRecord:
 
 
 def made(
-    name: str, measured: Measured, asked: Asked, *, command: str, seconds: float
+    name: str,
+    measured: Measured,
+    asked: Asked,
+    *,
+    command: str,
+    git: dict[str, Any] | None,
+    seconds: float,
 ) -> SpeedRecord:
-    """The record of what was measured just now, here."""
+    """The record of what was measured just now, here; git is the state of the code that ran."""
     return SpeedRecord(
         schema_version=SCHEMA_VERSION,
         name=name,
@@ -55,7 +61,7 @@ def made(
         command=command,
         hardware=hardware(asked.device) | _capacity(),
         versions=library_versions(),
-        git=git_state(),
+        git=git,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
         repeats=asked.repeats,

@@ -19,6 +19,7 @@ from vggfeat.benchmarks.speed.measuring import Asked, Measured
 from vggfeat.benchmarks.speed.record import SpeedRecord
 from vggfeat.errors import RecordError, UnknownNameError
 from vggfeat.files import check_writable
+from vggfeat.provenance import git_state
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ def run(
         raise RecordError(
             f"{out}: records cannot be written there ({error.strerror}). Choose another --out."
         ) from error
+    git = git_state()  # now: what is changed during hours of measuring does not run
     for name in dict.fromkeys(names or BENCHMARKS):
         log.info("measuring %s", name)
         began = time.monotonic()
@@ -57,6 +59,6 @@ def run(
             asked = Asked(Path(folder), resolved if name in USE_A_GPU else "cpu", repeats)
             measured = BENCHMARKS[name](asked)
         seconds = time.monotonic() - began
-        found = record.made(name, measured, asked, command=command, seconds=seconds)
+        found = record.made(name, measured, asked, command=command, git=git, seconds=seconds)
         log.info("wrote %s", record.write(found, out))
         yield found

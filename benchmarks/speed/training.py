@@ -33,6 +33,7 @@ from vggfeat.pretraining.train import InputMaker, Running, update
 
 GPU_SHARE = Goal(0.45)
 NUM_CLASSES = 1000
+CUDA_UPDATES = 10  # as many for each one of a CPU
 GREY = Colours(
     mean=(123.68, 116.779, 103.939),
     eigenvalues=(0.0, 0.0, 0.0),
@@ -48,6 +49,7 @@ class Case:
     recipe: Recipe  # its batch_size is for a CPU
     peer: Callable[[], nn.Module]
     cuda_batch: int
+    updates: int = 1  # in a run, that it is long enough to be timed
     cuda_goal: Goal | None = None
 
     @property
@@ -56,6 +58,13 @@ class Case:
 
     def batch(self, device: str) -> int:
         return self.cuda_batch if device == "cuda" else self.recipe.batch_size
+
+    def updates_on(self, device: str) -> int:
+        return self.updates * (CUDA_UPDATES if device == "cuda" else 1)
+
+    def pictures(self, device: str) -> int:
+        """Of a run."""
+        return self.batch(device) * self.updates_on(device)
 
 
 SMALL = Case(
@@ -69,6 +78,7 @@ SMALL = Case(
     ),
     lambda: networks.build("vgg11", width=0.25, input_size=64),
     cuda_batch=256,
+    updates=10,
 )
 FULL = Case(
     replace(recipes.vgg16_256(), start=None, init="glorot", batch_size=8),
@@ -84,12 +94,13 @@ def measure(asked: Asked, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> Measure
     running = Running(device=device)
     precision = running.resolved_precision
     product = matrix_product(precision, device)
-    rows, limits = [], []
-    for case in cases:
-        work = _step_flops(case, case.batch(device)) / TERA
-        theirs, ours = _plain_loop(case, device), _ours(case, running)
-        timed = in_turns([theirs, ours, product], asked.repeats)
-        reference, mine, limit = timed.values()
+    sides = [(_plain_loop(case, device), _ours(case, running)) for case in cases]
+    everyone = [contender for both in sides for contender in both]
+    timed = in_turns([*everyone, product], asked.repeats)
+    limit, rows = timed[product.name], []
+    for case, both in zip(cases, sides, strict=True):
+        reference, mine = (timed[one.name] for one in both)
+        work = _step_flops(case, case.pictures(device)) / TERA
         goal = case.cuda_goal if device == "cuda" else None
         rows += [
             speed_row(reference, device),
@@ -98,11 +109,10 @@ def measure(asked: Asked, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> Measure
         ]
         if case.cuda_goal and device == "cpu":
             rows.append(on_cuda(_name("bf16", case), product_name("bf16"), case.cuda_goal))
-        limits.append(speed_row(limit, device))
     return Measured(
         settings={"batches": {case.name: case.batch(device) for case in cases}},
         rows=rows,
-        limits=limits,
+        limits=[speed_row(limit, device)],
         notes=[NOTE],
     )
 
@@ -127,13 +137,14 @@ def _ours(case: Case, running: Running) -> Contender:
     stop = StopRequest(patient=False)
 
     def run() -> None:
-        update(
-            net, optimiser, [one], to_input, task,
-            seed=0, step=0, world=World(), stop=stop,
-        )  # fmt: skip
+        for step in range(case.updates_on(device.type)):
+            update(
+                net, optimiser, [one], to_input, task,
+                seed=0, step=step, world=World(), stop=stop,
+            )  # fmt: skip
         finish(device.type)
 
-    return Contender(_name(precision, case), run, number, "pictures/s")
+    return Contender(_name(precision, case), run, case.pictures(device.type), "pictures/s")
 
 
 def _name(precision: str, case: Case) -> str:
@@ -149,15 +160,14 @@ def _plain_loop(case: Case, device: str) -> Contender:
     images = (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5).contiguous().to(device)
     labels = torch.from_numpy(_labels(number)).to(device)
 
-    def run() -> float:
-        optimiser.zero_grad()
-        loss = nn.functional.cross_entropy(net(images), labels)
-        loss.backward()
-        optimiser.step()
+    def run() -> None:
+        for _ in range(case.updates_on(device)):
+            optimiser.zero_grad()
+            nn.functional.cross_entropy(net(images), labels).backward()
+            optimiser.step()
         finish(device)
-        return loss.item()
 
-    return Contender(f"plain loop, fp32, {case.name}", run, number, "pictures/s")
+    return Contender(f"plain loop, fp32, {case.name}", run, case.pictures(device), "pictures/s")
 
 
 def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
