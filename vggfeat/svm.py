@@ -30,6 +30,7 @@ from vggfeat import newton
 SOLVERS = ("newton", "liblinear")
 FLOATS = (np.float64, np.float32)
 Score = Callable[[np.ndarray, np.ndarray], float | np.ndarray]  # see `Fits.choose_C`
+WHILE_CHOOSING = 1e-4  # the least tol of classifiers that only serve to choose C
 SATURATED = 0.999  # score of what was trained on, from which larger C has nothing left to learn
 
 
@@ -217,7 +218,8 @@ class _Newton:
     def decisions(self, signs: np.ndarray, C: float) -> np.ndarray:
         """Scores of all pictures [n, P] by classifiers for signs [n, P]."""
         problems = self._problems(signs, np.full(signs.shape[1], C))
-        solution = newton.solve(self.pictures, *problems, start=self.last, **self.limits)
+        limits = self.limits | {"tol": max(self.svm.tol, WHILE_CHOOSING)}
+        solution = newton.solve(self.pictures, *problems, start=self.last, **limits)
         self.last = solution.a
         return solution.f.T.cpu().numpy()
 
