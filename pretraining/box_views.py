@@ -17,9 +17,10 @@ import torch
 from torch import Tensor
 
 from vggfeat.backbones.network import Network
-from vggfeat.descriptors import Extraction, forward_in, normalised
+from vggfeat.descriptors import Extraction
 from vggfeat.errors import NetworkError
 from vggfeat.networks import STRIDE, DenseVGG
+from vggfeat.passes import forward_in, normalised
 from vggfeat.pretraining.boxes import in_picture, understood
 from vggfeat.pretraining.merging import merge
 from vggfeat.pretraining.scales import Scales
@@ -97,15 +98,14 @@ class BoxView:
         maps = [torch.softmax(self._run(net, array, None), dim=1) for net in self.classifier]
         return torch.stack(maps).mean(dim=0).flatten(2).numpy()
 
-    @torch.inference_mode()
     def _run(self, network: Network, array: np.ndarray, side: int | None) -> Tensor:
         """The output map [B, ..., h, w] float32 of a batch, or of its centre crops."""
         device = self.forward.resolved_device
         module = network.output_map.to(device, memory_format=torch.channels_last)
         if not isinstance(module, DenseVGG):
             raise NetworkError(f"{network.name}: boxes are told and scored by the VGG nets only.")
-        batch = normalised(array, network.statistics, device)
-        if side is not None:
-            batch = centre(batch, side)
         with forward_in(device, self.forward.resolved_precision):
+            batch = normalised(array, network.statistics, device)
+            if side is not None:
+                batch = centre(batch, side)
             return module(batch).float().cpu()

@@ -9,11 +9,12 @@ import torch
 
 from vggfeat import images
 from vggfeat.backbones.network import Network
-from vggfeat.descriptors import Extraction, Progress, check_scales, forward_in, normalised
+from vggfeat.descriptors import Extraction, Progress, check_scales
 from vggfeat.errors import DatasetError, NetworkError, OptionError
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
 from vggfeat.networks import DenseVGG
+from vggfeat.passes import forward_in, normalised
 from vggfeat.pretraining import localise
 from vggfeat.pretraining.boxes import MIN_IOU, iou
 from vggfeat.pretraining.evaluate import check_tells_classes
@@ -96,7 +97,7 @@ def _maps(
     device = extraction.resolved_device
     module = module.to(device, memory_format=torch.channels_last)
     for scale, array in zip(scales, images.load_batch([picture], scales), strict=True):
-        with torch.inference_mode(), forward_in(device, extraction.resolved_precision):
+        with forward_in(device, extraction.resolved_precision):
             scores = module(normalised(array, network.statistics, device))[0].float().cpu()
         posteriors = torch.softmax(scores, dim=0).numpy()  # [K, h, w]
         whole = torch.softmax(scores.mean(dim=(1, 2)), dim=0).numpy()

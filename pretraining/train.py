@@ -83,10 +83,7 @@ class Running:
     @property
     def resolved_precision(self) -> str:
         """ "bf16" or "fp32"; auto is bf16 wherever the hardware multiplies it."""
-        if self.precision != "auto":
-            return self.precision
-        multiplies = self.device_type == "cuda" or _cpu_multiplies_bf16()
-        return "bf16" if multiplies else "fp32"
+        return devices.resolved_precision(self.precision, self.device_type)
 
     def pass_size_for(self, recipe: Recipe, world: World) -> int:
         """Pictures in a pass of this recipe."""
@@ -411,8 +408,3 @@ def _stuck(recipe: Recipe, position: Position, num_classes: int) -> str:
         f" {recipe.init_std:g}) or another learning_rate (it was {recipe.learning_rate:g}). If it"
         f" only needs longer: --set stuck_after={2 * position.step}."
     )
-
-
-def _cpu_multiplies_bf16() -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

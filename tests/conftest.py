@@ -39,6 +39,12 @@ def write_classes(root: Path, counts: dict[str, int]) -> Path:
     return root
 
 
+@pytest.fixture(autouse=True)
+def any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """auto is fp32 whatever the processor multiplies, so that tests see the same digits."""
+    monkeypatch.setattr("torch.cpu.get_capabilities", dict, raising=False)
+
+
 @pytest.fixture
 def caltech_dir(tmp_path: Path) -> Path:
     """A data folder with a small Caltech-101: four classes, the background among them."""

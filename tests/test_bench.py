@@ -8,6 +8,7 @@ import shutil
 import tarfile
 
 import pytest
+import torch
 from click.testing import CliRunner
 from conftest import NARROW
 from trees import write_all
@@ -318,9 +319,12 @@ def test_the_timing_is_of_the_net(monkeypatch):
 
     shapes, clock = [], iter([0.0, 5.0, 5.0, 6.0, 6.0, 9.0])
     monkeypatch.setattr(descriptors.time, "monotonic", lambda: next(clock))
-    monkeypatch.setattr(
-        descriptors, "describe", lambda kind, module, picture, **_: shapes.append(picture.shape)
-    )
+
+    def describe(kind, module, picture, **_):
+        shapes.append(picture.shape)
+        return torch.zeros(1)
+
+    monkeypatch.setattr(descriptors, "describe", describe)
     options = descriptors.Extraction(scales=(64, 48))
     rate = descriptors.seconds_per_megapixel(load_network(NARROW), options)
     assert shapes == [(1, 48, 64, 3)] * 3 and rate == pytest.approx(1.0 / (48 * 64 / 1e6))

@@ -307,7 +307,7 @@ def test_ctrl_c_says_that_nothing_is_lost(bench, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("vggfeat.descriptors.describe", interrupted)
+        patch.setattr("vggfeat.pipeline.describe", interrupted)
         result = bench()
     assert result.exit_code == 130 and "the same command goes on" in result.stderr
     assert bench().exit_code == 0

@@ -1,5 +1,8 @@
 """Pictures to descriptors: against a slow computation, and what must never be lost."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -26,7 +29,7 @@ def pictures(tmp_path):
 
 def run(pictures, folder, net=NARROW, **options):
     network = load_network(net)
-    options = Extraction(**({"scales": (32, 48)} | options))
+    options = Extraction(**({"scales": (32, 48), "precision": "fp32"} | options))
     extracted = extract("test", pictures, network, options, folder=folder)
     return extracted, network
 
@@ -99,13 +102,32 @@ def test_batched_descriptors_equal_single_ones(tmp_path, pictures):
     )
 
 
-def test_bf16_stays_close_to_fp32(tmp_path, pictures):
-    fp32, bf16 = (
-        stored(run(pictures, tmp_path, precision=precision)[0], pictures).reshape(7, -1)
-        for precision in ("fp32", "bf16")
+@pytest.mark.parametrize("net", ["vgg11:width=0.25,input_size=32@random:0", "resnet18@random:0"])
+def test_bf16_stays_close_to_fp32(tmp_path, pictures, net):
+    """Of one process and one net, so that each precision meets what the other left behind."""
+    fp32, bf16, again = (
+        stored(run(pictures, tmp_path / f"{number}", net, precision=precision)[0], pictures)
+        for number, precision in enumerate(("fp32", "bf16", "fp32"))
     )
-    cosines = (fp32 * bf16).sum(1) / np.linalg.norm(fp32, axis=1) / np.linalg.norm(bf16, axis=1)
-    assert 0.999 < cosines.min() < 1
+    assert np.array_equal(fp32, again)
+    norms = np.linalg.norm(fp32, axis=2) * np.linalg.norm(bf16, axis=2)
+    assert 0.9999 <= ((fp32 * bf16).sum(axis=2) / norms).min() < 1
+
+
+def test_the_file_says_at_which_precision_it_was_made(tmp_path, pictures, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    extracted, _ = run(pictures, tmp_path, precision="auto", device="cpu")
+    assert store.inspect(extracted.path).conditions.precision == "bf16"
+
+
+def test_stages_are_timed_where_something_is_new(tmp_path, pictures):
+    extracted, _ = run(pictures, tmp_path)
+    assert list(extracted.stage_seconds) == ["decode", "prepare", "forward", "store"]
+    assert all(seconds > 0 for seconds in extracted.stage_seconds.values())
+    waited = extracted.stage_seconds["forward"] + extracted.stage_seconds["store"]
+    assert waited <= extracted.seconds
+    assert 0 < sum(extracted.scale_seconds.values()) <= extracted.seconds
+    assert run(pictures, tmp_path)[0].stage_seconds == {}
 
 
 def test_a_second_run_opens_no_picture(tmp_path, pictures, monkeypatch):
@@ -206,7 +228,7 @@ def test_running_out_of_memory_says_what_to_try(tmp_path, pictures, monkeypatch)
     def full(*_, **__):
         raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1")
 
-    monkeypatch.setattr("vggfeat.descriptors.describe", full)
+    monkeypatch.setattr("vggfeat.pipeline.describe", full)
     with pytest.raises(OptionError, match="not enough memory .* Try --batch-size 1"):
         run(pictures, tmp_path)
 
@@ -244,3 +266,31 @@ def test_gpu_and_cpu_descriptors_agree(tmp_path, pictures):
     cpu, _ = run(pictures, tmp_path / "cpu", device="cpu")
     gpu, _ = run(pictures, tmp_path / "gpu", device="cuda", precision="fp32")
     np.testing.assert_allclose(stored(gpu, pictures), stored(cpu, pictures), rtol=1e-3, atol=1e-3)
+
+
+PEAK = r"""
+import re, sys
+from pathlib import Path
+from vggfeat.backbones.loading import load_network
+from vggfeat.descriptors import Extraction, extract
+picture, count, folder = sys.argv[1:]
+options = Extraction(scales=(64, 96), precision="fp32", device="cpu")
+pictures = {f"{n}": Path(picture) for n in range(int(count))}
+extract("test", pictures, load_network("vgg11:width=0.25,input_size=32@random:0"), options,
+        folder=Path(folder))
+print(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read as Linux tells them")
+def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
+    picture = write_picture(tmp_path / "one.jpg", (100, 80))
+    few, many = (
+        int(subprocess.run(
+            [sys.executable, "-c", PEAK, str(picture), str(count), str(tmp_path / f"{count}")],
+            check=True, capture_output=True, text=True,
+        ).stdout)
+        for count in (500, 3000)
+    )  # fmt: skip
+    assert many - few < 50 * 1024  # KiB; the arrays of 3000 pictures would be 130 MiB

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = [
     ["errors", "files", "folders", "locks"],
     ["devices", "networks", "images", "crops", "metrics", "newton", "svm", "aggregation",
-     "provenance", "fetch", "archives", "annotations"],
+     "provenance", "fetch", "archives", "annotations", "passes"],
     ["weights.checkpoint", "weights.card", "weights.layout", "weights.caffe_schema",
      "weights.caffe_wire", "weights.caffe", "weights.matlab", "weights.matconvnet",
      "weights.onnx_file", "weights.formats", "weights.torchvision", "weights.catalogue"],
@@ -20,7 +20,7 @@ LAYERS = [
      "backbones.timm", "backbones.own", "backbones.pt2_archive", "backbones.onnx_graph",
      "backbones.programs", "backbones.specification", "backbones.network",
      "backbones.loading", "store"],
-    ["descriptors", "records", "conversion", "doctor"],
+    ["extraction", "readings", "pipeline", "descriptors", "records", "conversion", "doctor"],
     ["comparison", "tables"],
     ["pretraining.boxes", "pretraining.tasks", "pretraining.recipes", "pretraining.schedule",
      "pretraining.draws", "pretraining.drawings", "pretraining.augmentation", "pretraining.data",

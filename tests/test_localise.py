@@ -16,9 +16,9 @@ from training import FP32
 
 from vggfeat import images, networks
 from vggfeat.backbones.loading import load_network
-from vggfeat.descriptors import normalised
 from vggfeat.errors import DatasetError, WeightsError
 from vggfeat.folders import folders
+from vggfeat.passes import normalised
 from vggfeat.pretraining import box_views, evaluate, localise, predictions
 from vggfeat.pretraining.box_files import with_boxes
 from vggfeat.pretraining.box_recipes import box_recipe

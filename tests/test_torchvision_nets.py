@@ -13,7 +13,7 @@ from foreign_nets import random_images, saved, shaken
 from torch import nn
 from torchvision import models
 
-from vggfeat import descriptors
+from vggfeat import passes
 from vggfeat.backbones import loading
 from vggfeat.backbones.loading import load_network
 from vggfeat.errors import NetworkError, OptionError, WeightsError
@@ -172,7 +172,7 @@ def test_nets_that_normalise_twice_get_what_they_really_take(tmp_path, name):
     net.fc.register_forward_pre_hook(lambda module, given: fed.append(given[0]))
     with torch.inference_mode():
         scores = net(theirs)
-        ours = descriptors.normalised(pictures, network.statistics, "cpu")
+        ours = passes.normalised(pictures, network.statistics, "cpu")
         maps = network.module(ours)
         torch.testing.assert_close(maps[:, :, 0, 0], fed[0], rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(network.output_map(ours)[:, :, 0, 0], scores,

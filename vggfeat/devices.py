@@ -1,4 +1,4 @@
-"""Which device to compute on."""
+"""Which device to compute on, and at which precision."""
 
 import torch
 
@@ -16,3 +16,18 @@ def resolved(device: str) -> str:
     if device == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return device
+
+
+def resolved_precision(precision: str, device: str) -> str:
+    """ "fp32" or "bf16"; auto is bf16 wherever the hardware multiplies it.
+
+    device is a resolved one. Elsewhere bf16 would be emulated, and slower than fp32.
+    """
+    if precision != "auto":
+        return precision
+    return "bf16" if device == "cuda" or _cpu_multiplies_bf16() else "fp32"
+
+
+def _cpu_multiplies_bf16() -> bool:
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))

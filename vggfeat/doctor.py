@@ -9,9 +9,9 @@ import torch
 from vggfeat import crops, images, provenance
 from vggfeat.backbones.backbone import VIEWS
 from vggfeat.backbones.network import ILSVRC_CLASSES, Network
-from vggfeat.descriptors import forward_in, normalised
 from vggfeat.errors import WeightsError
 from vggfeat.folders import Folders
+from vggfeat.passes import forward_in, normalised
 
 TOP = 5
 CROP_SHARE = 224 / 256  # of the shortest side, as ILSVRC's centre crops have it
@@ -83,7 +83,6 @@ def _names(network: Network) -> tuple[tuple[str, ...], bool]:
     return imagenet_classes(), True
 
 
-@torch.inference_mode()
 def top_classes(network: Network, picture: Path) -> list[tuple[float, str]]:
     """The likeliest classes of a picture's centre crop: posterior and name, in order.
 
@@ -93,8 +92,8 @@ def top_classes(network: Network, picture: Path) -> list[tuple[float, str]]:
         raise WeightsError(f"{network.label}: {wrong}.")
     side = network.backbone.input_size
     (batch,) = images.load_batch([picture], [round(side / CROP_SHARE)])
-    cropped = crops.centre(normalised(batch, network.statistics, "cpu"), side)
     with forward_in("cpu", "fp32"):
+        cropped = crops.centre(normalised(batch, network.statistics, "cpu"), side)
         scores = network.output_map(cropped).mean(dim=(2, 3))[0]
     posteriors = torch.softmax(scores, dim=0)
     best = posteriors.topk(min(TOP, len(posteriors)))

@@ -21,7 +21,8 @@ RESIZE_FILTER = "bilinear"  # Pillow's, which widens its support when shrinking:
 # 256 bytes a pixel, in and out: 4 GiB at this limit.
 MAX_RESCALED_PIXELS = 2**23
 ASSUMED_ASPECT = 4 / 3  # of a photograph, where its size is not known yet
-# A batch of this many pixels keeps two cores busy and the first layers within 0.5 GiB.
+# A batch of this many pixels, and its mirror images, keeps two cores busy and the first layers of
+# the nets within 1 GiB of float32.
 BATCH_PIXELS = 2**20
 
 
@@ -79,6 +80,15 @@ def picture_size(picture: Picture, *, exif: bool = False) -> tuple[int, int]:
         if exif and opened.getexif().get(0x0112, 1) in (5, 6, 7, 8):
             width, height = height, width
     return width, height
+
+
+def picture_bytes(picture: Picture) -> int:
+    """Size of a picture's file, by which a changed picture is noticed; -1 if there is none."""
+    path = picture.path if isinstance(picture, Crop) else picture
+    try:
+        return path.stat().st_size
+    except OSError:
+        return -1
 
 
 def decode(picture: Picture, *, exif: bool = False) -> Image.Image:
@@ -183,6 +193,13 @@ def load_batch(
     The pictures must have equal shapes after rescaling, as `plan_batches` arranges.
     """
     decoded = [decode(picture, exif=exif) for picture in pictures]
+    return at_scales(decoded, scales, square=square)
+
+
+def at_scales(
+    decoded: Sequence[Image.Image], scales: Sequence[int], *, square: bool = False
+) -> list[np.ndarray]:
+    """Pictures of equal shape after rescaling, at every scale: S arrays [B, h, w, 3] of uint8."""
     return [
         np.stack([np.asarray(rescale(one, scale, square=square)) for one in decoded])
         for scale in scales

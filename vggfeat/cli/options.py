@@ -129,7 +129,7 @@ forward_precision = click.option(
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
     show_default=True,
-    help="Of the forward pass; auto is bf16 on a GPU, fp32 on a CPU.",
+    help="Of the forward pass; auto is bf16 wherever the hardware multiplies it, else fp32.",
 )
 batch_size = click.option(
     "--batch-size",
