@@ -35,6 +35,7 @@ from vggfeat.errors import (
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
 from vggfeat.networks import CONFIGURATIONS
+from vggfeat.passes import forward_in, kept_memory
 from vggfeat.pretraining import evaluate
 from vggfeat.pretraining.box_files import with_boxes
 from vggfeat.pretraining.box_views import VIEWS, BoxView
@@ -287,27 +288,31 @@ class Session:
         )
         scales = tuple(sorted({scale for of_net in measurement.scales for scale in of_net}))
         sizes = self._sizes(wanted, scales, problems)
-        try:
-            batches = images.plan_batches(sizes, scales, self.forward.batch_size)
-            for read, arrays in ahead(lambda b: self._loaded(b, scales, problems), batches):
-                self._stop_if_asked(problems)
-                if not read:
-                    continue
-                told = view.boxes(
-                    dict(zip(scales, arrays, strict=True)),
-                    [self.tested.labels[i] for i in read], [sizes[i] for i in read],
-                )  # fmt: skip
-                found |= dict(zip(read, told, strict=True))
-                progress(
-                    f"boxes of {measurement.networks[0].label}",
-                    len(found) - num_before, len(wanted) - len(problems),
-                )  # fmt: skip
-                if time.monotonic() - saved > SAVE_EVERY_S:
+        with (
+            kept_memory(),
+            forward_in(self.forward.resolved_device, self.forward.resolved_precision),
+        ):
+            try:
+                batches = images.plan_batches(sizes, scales, self.forward.batch_size)
+                for read, arrays in ahead(lambda b: self._loaded(b, scales, problems), batches):
+                    self._stop_if_asked(problems)
+                    if not read:
+                        continue
+                    told = view.boxes(
+                        dict(zip(scales, arrays, strict=True)),
+                        [self.tested.labels[i] for i in read], [sizes[i] for i in read],
+                    )  # fmt: skip
+                    found |= dict(zip(read, told, strict=True))
+                    progress(
+                        f"boxes of {measurement.networks[0].label}",
+                        len(found) - num_before, len(wanted) - len(problems),
+                    )  # fmt: skip
+                    if time.monotonic() - saved > SAVE_EVERY_S:
+                        _write(path, found)
+                        saved = time.monotonic()
+            finally:
+                if len(found) > num_before:
                     _write(path, found)
-                    saved = time.monotonic()
-        finally:
-            if len(found) > num_before:
-                _write(path, found)
         seconds = round(time.monotonic() - began, 2)
         for problem in problems.values():
             log.warning("skipped: %s", problem)
