@@ -5,6 +5,7 @@ Shapes: N examples, K classes, D dimensions of the vector that stands for an exa
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,10 +29,9 @@ from vggfeat.descriptors import (
     Progress,
     conditions,
     extract,
-    picture_bytes,
 )
 from vggfeat.errors import DatasetError
-from vggfeat.images import Crop, Picture
+from vggfeat.images import Crop, Picture, picture_bytes
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
 
@@ -193,9 +193,9 @@ class Benchmark:
         vectors, digests = self._vectors(rows, extracted, settings)
         results = self._evaluate(rows, vectors, settings.probe, progress)
         left_out = {name for result in results for name in result.left_out}
-        seconds = {"extract": sum(done.seconds for done in extracted)} | {
-            stage: sum(result.seconds[stage] for result in results) for stage in results[0].seconds
-        }
+        seconds = Counter(extract=sum(done.seconds for done in extracted))
+        for done in (*(one.stage_seconds for one in extracted), *(one.seconds for one in results)):
+            seconds.update(done)
         return Record(
             schema_version=records.SCHEMA_VERSION,
             key=self.key(networks, settings),
