@@ -15,6 +15,7 @@ from vggfeat import store
 from vggfeat.backbones.loading import load_network
 from vggfeat.descriptors import Extraction, extract
 from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
+from vggfeat.readings import describe
 
 
 @pytest.fixture
@@ -173,6 +174,21 @@ def test_an_interrupted_run_keeps_its_batches_and_the_next_ends_bit_equal(tmp_pa
     rest, _ = run(pictures, tmp_path, batch_size=2)
     assert rest.num_new == 3
     assert np.array_equal(stored(rest, pictures), stored(whole, pictures))
+
+
+def test_a_batch_is_stored_when_the_next_has_been_told(tmp_path, pictures, monkeypatch):
+    """So a GPU has something to do while this is stored."""
+    order = []
+
+    def noted(kind, module, batch, **options):
+        order.append("told")
+        return describe(kind, module, batch, **options)
+
+    monkeypatch.setattr("vggfeat.pipeline.describe", noted)
+    options = Extraction(scales=(32,), batch_size=2, precision="fp32")
+    extract("test", pictures, load_network(NARROW), options, folder=tmp_path,
+            progress=lambda *_: order.append("stored"))  # fmt: skip
+    assert order == ["told", *["told", "stored"] * 3, "stored"]  # 2 + 2 and 2 + 1 pictures
 
 
 @pytest.mark.parametrize("keep", [0, 120])
