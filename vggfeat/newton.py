@@ -28,6 +28,8 @@ Shapes: P problems, n pictures, d dimensions with the 1. Everything is on one de
 """
 
 import itertools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -152,7 +154,7 @@ class Leading:
 
     def inverses(self, curvature: Tensor) -> Tensor:
         """(I + T)^-1 - I of each problem [P, m, m]."""
-        T = torch.stack([self._hessian(c) for c in curvature]).double()
+        T = torch.stack(_each(self._hessian, curvature)).double()
         identity = torch.eye(len(self.root), dtype=torch.float64, device=T.device)
         return (torch.linalg.inv(identity + T) - identity).to(self.Z.dtype)
 
@@ -448,18 +450,35 @@ def _by_factorising(
     """p and G p [P, n], a system for each problem."""
     if pictures.gram is None and pictures.d < (curvature > 0).sum(dim=1).max():
         gradient = pictures.weights(r)
-        pw = torch.stack(
-            [-_solution(pictures.hessian(c), g) for c, g in zip(curvature, gradient, strict=True)]
+        pw = -torch.stack(
+            _each(lambda c, g: _solution(pictures.hessian(c), g), curvature, gradient)
         )
         Gp = pictures.scores(pw)
         return -r - curvature * Gp, Gp
-    q = torch.zeros_like(r)
-    for problem, c in enumerate(curvature):
+
+    def solved(c: Tensor, Gr: Tensor) -> Tensor:
         S = c.nonzero()[:, 0]
         system = pictures.among(S)
         system.diagonal().add_(1 / c[S])
-        q[problem, S] = _solution(system, Gr[problem, S])
+        return torch.zeros_like(c).index_put_((S,), _solution(system, Gr[S]))
+
+    q = torch.stack(_each(solved, curvature, Gr))
     return q - r, pictures.times(q) - Gr
+
+
+def _each(function: Callable[..., Tensor], *of_problems: Tensor) -> list[Tensor]:
+    """What function makes of each problem's rows, on a CPU with a core for each problem.
+
+    Several cores for one small system would mostly wait for each other.
+    """
+    threads = torch.get_num_threads()
+    if of_problems[0].device.type != "cpu" or threads == 1:
+        return list(map(function, *of_problems))
+    try:
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=[1]) as pool:
+            return list(pool.map(function, *of_problems))
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _solution(system: Tensor, right: Tensor) -> Tensor:
