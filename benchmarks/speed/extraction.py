@@ -25,6 +25,7 @@ from vggfeat.benchmarks.speed.measuring import (
     Timed,
     in_turns,
     on_cuda,
+    peak_bytes,
     share_row,
     speed_row,
 )
@@ -171,9 +172,4 @@ def _peak_bytes(
     """Runs in a process of its own."""
     options = Extraction(scales=scales, device="cpu", precision="fp32")
     extract("photographs", pictures, load_network(net), options, folder=folder)
-    # Not ru_maxrss, which a process has from the one that started it.
-    status = Path("/proc/self/status")
-    if not status.is_file():
-        return None
-    (peak,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-    return int(peak.split()[1]) * 1024
+    return peak_bytes()

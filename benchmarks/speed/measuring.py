@@ -212,6 +212,16 @@ def _share(limit: str) -> str:
     return f"share of {limit}"
 
 
+def peak_bytes() -> int | None:
+    """The most memory that this process has had; None where the system does not tell."""
+    # Not ru_maxrss, which a process has from the one that started it.
+    status = Path("/proc/self/status")
+    if not status.is_file():
+        return None
+    (peak,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(peak.split()[1]) * 1024
+
+
 @contextmanager
 def one_core() -> Iterator[None]:
     """A `with` block that has one core to compute on."""

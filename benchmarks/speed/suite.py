@@ -13,6 +13,7 @@ from vggfeat.benchmarks.speed import (
     record,
     startup,
     store,
+    svm,
     training,
 )
 from vggfeat.benchmarks.speed.measuring import Asked, Measured
@@ -26,11 +27,12 @@ log = logging.getLogger(__name__)
 BENCHMARKS: dict[str, Callable[[Asked], Measured]] = {
     "extraction": extraction.measure,
     "preparation": preparation.measure,
+    "svm": svm.measure,
     "store": store.measure,
     "startup": startup.measure,
     "training": training.measure,
 }
-USE_A_GPU = ("extraction", "training")  # the others measure what a CPU does
+USE_A_GPU = ("extraction", "svm", "training")  # the others measure what a CPU does
 
 
 def run(
