@@ -9,6 +9,7 @@ from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vggfeat.benchmarks.evaluation import C_GRID, Probe
+from vggfeat.metrics import average_precisions
 from vggfeat.svm import SOLVERS, Fits, OneVsRestSVM
 
 
@@ -262,3 +263,108 @@ def test_threads_do_not_change_the_bits():
     first, second = (OneVsRestSVM(solver="liblinear", n_jobs=2).fit(X, y) for _ in range(2))
     alone = OneVsRestSVM(solver="liblinear").fit(X, y)
     assert np.array_equal(first.coef_, second.coef_) and np.array_equal(first.coef_, alone.coef_)
+
+
+def benchmark_like(n=600, d=400, K=12, seed=0):
+    """Pictures of length one, as descriptors are, to train on and to test with, and their signs."""
+    random = np.random.default_rng(seed)
+    signs = np.where(random.random((2 * n, K)) < 0.1, 1, -1)
+    X = np.maximum(random.normal(size=(2 * n, d)) + (signs > 0) @ random.normal(size=(K, d)), 0)
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    return X[:n].astype(np.float32), signs[:n], X[n:].astype(np.float32), signs[n:]
+
+
+@pytest.mark.parametrize("C", [1.0, 100.0])
+def test_both_solvers_rank_and_decide_alike_on_data_like_a_benchmarks(C):
+    """To 0.05 points of average precision, and but for one decision in a thousand."""
+    X, signs, X_test, truth = benchmark_like()
+    decisions = []
+    for solver in SOLVERS:
+        svm = Probe(solver=solver).classifier(X.size).set_params(C=C).fit(X, signs)
+        assert svm.converged_.all()
+        decisions.append(svm.decision_function(X_test))
+    ours, theirs = decisions
+    assert ((ours > 0) == (theirs > 0)).mean() >= 0.999
+    for k in range(signs.shape[1]):
+        ap, their_ap = (average_precisions(truth[:, k], each[:, k]) for each in decisions)
+        for rule, value in ap.items():
+            assert value == pytest.approx(their_ap[rule], abs=0.0005)
+
+
+@pytest.mark.parametrize("class_weight", ["balanced", {1: 3.0, -1: 0.5}, {1: 2.0}])
+@pytest.mark.parametrize("with_zeros", [False, True])
+def test_class_weights_are_those_of_linear_svc(class_weight, with_zeros):
+    """Balanced for each class by the pictures that count for it."""
+    X, y = problem()
+    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    if with_zeros:
+        signs[:30, 1] = 0
+    svm = OneVsRestSVM(class_weight=class_weight, tol=1e-9).fit(X, signs)
+    for k, column in enumerate(signs.T):
+        theirs = LinearSVC(class_weight=class_weight, tol=1e-9, dual=False, max_iter=10**5)
+        theirs.fit(X[column != 0], column[column != 0])
+        np.testing.assert_allclose(svm.coef_[k], theirs.coef_[0], atol=1e-4)
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("class_weight", [None, "balanced", {1: 2.0, -1: 0.5}])
+def test_a_class_of_which_a_fold_leaves_nothing_is_told_apart(class_weight, solver):
+    X, y = problem()
+    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    signs[len(LEFT_OUT) :, 1] = 0
+    fits = Fits(OneVsRestSVM(class_weight=class_weight, solver=solver), X, signs)
+    seen = []
+    fits.choose_C(
+        [LEFT_OUT],
+        grid=(1.0,),
+        score=lambda decisions, rows: seen.append(np.isnan(decisions).all(axis=0).tolist()) or 0.0,
+    )
+    assert seen == [[False, True, False]]
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_C_may_be_chosen_again_over_other_folds(solver):
+    X, y = problem()
+    for first, second in ((1, 2), (2, 1)):
+        fits = Fits(OneVsRestSVM(solver=solver), X, y)
+        for count in (first, second):
+            folds = np.array_split(LEFT_OUT, count)
+            C, _ = fits.choose_C(folds, grid=(0.1, 1.0), score=lambda decisions, rows: 0.0)
+            assert C == 0.1
+
+
+@pytest.mark.parametrize("solver", SOLVERS)
+@pytest.mark.parametrize("C", [0.0, -1.0, np.nan, np.inf, [1.0, 0.0, 1.0]])
+def test_C_must_be_a_positive_number(C, solver):
+    with pytest.raises(ValueError, match="C"):
+        OneVsRestSVM(C=C, solver=solver).fit(*problem())
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_pictures_of_any_size_have_weights_and_gaps_that_are_numbers(dtype):
+    X, y = problem()
+    for size in (1e-6, 1.0, 1e3):
+        svm = OneVsRestSVM().fit((size * X).astype(dtype), y)
+        assert svm.converged_.all() and np.isfinite(svm.coef_).all()
+
+
+def test_all_newton_steps_are_counted():
+    """Also those in float32, where float64 goes on from them."""
+    X, y = problem()
+    svm = OneVsRestSVM(tol=1e-7).fit(X.astype(np.float32), y)
+    assert svm.converged_.all() and (svm.n_iter_ > 3).all()
+
+
+def test_newton_gives_the_same_bits_each_time():
+    X, signs, *_ = benchmark_like(n=100, d=60)
+    first, second = (OneVsRestSVM(C=10.0).fit(X, signs) for _ in range(2))
+    for name in ("coef_", "intercept_", "gap_", "n_iter_"):
+        assert np.array_equal(getattr(first, name), getattr(second, name))
+
+
+def test_what_one_solver_says_of_itself_is_gone_after_the_other():
+    X, y = problem()
+    svm = OneVsRestSVM().fit(X, y)
+    assert svm.gap_.shape == (3,) and (svm.gap_ <= svm.tol).all()
+    svm.set_params(solver="liblinear").fit(X, y)
+    assert not hasattr(svm, "gap_")

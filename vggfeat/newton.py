@@ -16,157 +16,39 @@ rounding error of f grows in b, and the dual objective at a itself bounds it bet
 Newton's direction p solves (I + X_S' 2c X_S) p = -gradient over the active set S, where s_i > 0:
 
 - by conjugate gradients (Keerthi & DeCoste 2005), one product with G an iteration for all problems
-  together: best while C is small, when S is large and the system well conditioned;
+  together, led by the directions in which all pictures differ most (gram.py): best while S is large
+  or still changes, as a step need not be exact then;
 - by factorising what is left of the system on S (Chapelle 2007): p = -r + q, where q is 0 outside
   of S and (G_SS + 1/2c) q_S = (G r)_S. Best at large C, when few pictures are active;
 - or, with fewer dimensions than active pictures, by factorising I + X_S' 2c X_S itself.
 
 Which is cheaper is not known beforehand, so gradients run until they have cost as much as the
-factorisation would, and then the system is factorised.
+factorisation would. From then on the problem's systems are factorised, as they are where gradients
+gain too little.
 
 Shapes: P problems, n pictures, d dimensions with the 1. Everything is on one device.
 """
 
 import itertools
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from vggfeat.gram import Pictures, each_problem
+
 ETA = 0.1  # gradients reduce the length of the residual to this part: the gap to its square
 MIN_BUDGET = 20  # iterations; below, gradients are not tried
 ITERATION_COST = 2.5  # products that an iteration takes as long as
+MAX_AGAIN = 3  # times that a gap larger than it seemed is worked on again
 SETTLED = 0.02  # an active set that changed by no more than this part of it
-NUM_LEADING, LEADING_ROUNDS = 64, 3  # directions that lead gradients, and how they are found
-LEAST_LEADING = 1e-5  # of the first: smaller eigenvalues are not sound in float32
+SHORT_STEP, LONG_STEP = 0.3, 2  # times the step that Newton's direction itself would be
 MAX_SEARCH = 20  # trials of a step length
 # So many steps in turn that gain no more than rounding would: the digits are exhausted.
 MAX_WASTED, LEAST_GAIN = 4, 10  # LEAST_GAIN counts units of the last place of the objective
-# A factorisation reaches this part of the speed of a product, and a value of G_SS takes as long to
-# gather as so many operations of a product. Measured on CPUs; only speed hangs on them.
-FACTORISING_SPEED, GATHERING_COST = 0.4, 400
 FOR_ROUNDING = 0.9  # the part of tol that a gap in the pictures' digits may be, to hold in float64
 ROWS_AT_ONCE = 1024  # of pictures that are made float64
 BLOCK_VALUES = 2**26  # of each P x n matrix that is worked on; about ten are alive
-
-
-class Pictures:
-    """Pictures X [n, d - 1], to each of which a 1 is appended, and the products with them.
-
-    Their Gram matrix is kept if it is not larger than twice the pictures themselves.
-    """
-
-    def __init__(self, X: Tensor):
-        self.X = X
-        self.n, self.d = X.shape[0], X.shape[1] + 1
-
-    @cached_property
-    def gram(self) -> Tensor | None:
-        """G [n, n], or None where products through the pictures are cheaper."""
-        if self.n > 2 * self.d:
-            return None
-        if self.X.device.type == "cpu":  # NumPy sees that it is symmetric, which is half the work
-            X = self.X.numpy()
-            return torch.from_numpy(X @ X.T).add_(1)
-        return self.X @ self.X.T + 1
-
-    @cached_property
-    def lengths(self) -> Tensor:
-        """The length of each picture [n]."""
-        return ((self.X**2).sum(dim=1) + 1).sqrt()
-
-    @cached_property
-    def leading(self) -> "Leading":
-        return Leading(self)
-
-    @cached_property
-    def exact(self) -> "Pictures":
-        """The same in float64."""
-        return self if self.X.dtype == torch.float64 else Pictures(self.X.double())
-
-    def part(self, rows: slice) -> "Pictures":
-        """These pictures, in float64."""
-        return Pictures(self.X[rows].double())
-
-    def weights(self, a: Tensor) -> Tensor:
-        """a [P, n] -> w [P, d]."""
-        return torch.cat([a @ self.X, a.sum(dim=1, keepdim=True)], dim=1)
-
-    def scores(self, w: Tensor) -> Tensor:
-        """w [P, d] -> f [P, n]."""
-        return w[:, :-1] @ self.X.T + w[:, -1:]
-
-    def times(self, a: Tensor) -> Tensor:
-        """a [P, n] -> a G [P, n]."""
-        return self.scores(self.weights(a)) if self.gram is None else a @ self.gram
-
-    def among(self, rows: Tensor) -> Tensor:
-        """G of these pictures [len(rows), len(rows)]."""
-        if self.gram is None:
-            X = self.X[rows]
-            return X @ X.T + 1
-        return self.gram[rows[:, None], rows]
-
-    def hessian(self, curvature: Tensor) -> Tensor:
-        """I + X_S' diag(curvature) X_S [d, d]; curvature [n] is 0 outside of S."""
-        S = curvature.nonzero()[:, 0]
-        X = torch.cat([self.X[S], self.X.new_ones(len(S), 1)], dim=1) * curvature[S, None].sqrt()
-        H = X.T @ X
-        H.diagonal().add_(1)
-        return H
-
-    def product_cost(self) -> float:
-        """Operations of a product with one vector."""
-        return 2 * self.n * (self.n if self.gram is not None else 2 * self.d)
-
-    def factorisation_cost(self, active: Tensor) -> Tensor:
-        """Operations of a product that take as long as factorising so many active pictures [P]."""
-        size, gathering = active.double(), GATHERING_COST
-        if self.gram is None:
-            size, gathering = size.clamp(max=self.d), 2 * size.clamp(min=self.d)
-        return size**3 / 3 / FACTORISING_SPEED + size**2 * gathering
-
-
-class Leading:
-    """The few directions in which pictures differ most, where gradients are slow without help.
-
-    With the first eigenvectors U [n, m] of G and their eigenvalues l, V = X'U / sqrt(l) are
-    orthonormal directions of w. Over them the Hessian is I + T, T = Z_S' diag(curvature) Z_S with
-    Z = U sqrt(l), and elsewhere it is taken for I: M = I + V T V'. What M^-1 makes of a gradient
-    costs next to nothing, and gradients that it leads need a third of the products.
-    """
-
-    def __init__(self, pictures: Pictures):
-        X, n = pictures.X, pictures.n
-        count = min(NUM_LEADING, n // 2)
-        draw = torch.Generator().manual_seed(0)
-        U = torch.randn(n, count, generator=draw, dtype=torch.float64).to(X)
-        for _ in range(LEADING_ROUNDS):  # subspace iteration
-            U = torch.linalg.qr(pictures.times(U.T).T)[0]
-        eigenvalues, turned = torch.linalg.eigh((pictures.times(U.T) @ U).double())
-        sound = eigenvalues > LEAST_LEADING * eigenvalues.max()
-        self.root = eigenvalues[sound].sqrt().to(X.dtype)
-        self.U = U @ turned[:, sound].to(X.dtype)
-        self.Z = pictures.times(self.U.T).T / self.root  # as U is not exact, U times root is not Z
-
-    def inverses(self, curvature: Tensor) -> Tensor:
-        """(I + T)^-1 - I of each problem [P, m, m]."""
-        T = torch.stack(_each(self._hessian, curvature)).double()
-        identity = torch.eye(len(self.root), dtype=torch.float64, device=T.device)
-        return (torch.linalg.inv(identity + T) - identity).to(self.Z.dtype)
-
-    def applied(self, inverses: Tensor, r: Tensor, Gr: Tensor) -> tuple[Tensor, Tensor]:
-        """z and G z [P, n], where X'z = M^-1 X'r."""
-        t = torch.bmm(inverses, (r @ self.Z)[:, :, None])[:, :, 0]
-        return r + t / self.root @ self.U.T, Gr + t @ self.Z.T
-
-    def _hessian(self, curvature: Tensor) -> Tensor:
-        S = curvature.nonzero()[:, 0]
-        Z = self.Z[S]
-        return (Z * curvature[S, None]).T @ Z
 
 
 @dataclass
@@ -229,18 +111,23 @@ def minimise(
 ) -> Minimum:
     """The weights that `solve` comes to, to be used and not only to start from.
 
-    The gap is that of the weights themselves, and float64 goes on where rounding left too much.
+    The gap is that of the weights themselves, and float64 goes on, from scores worked out anew,
+    where rounding left too much.
     """
     solution = solve(
         pictures, signs, costs, tol=FOR_ROUNDING * tol, max_steps=max_steps, start=start
     )
     found = _measured(pictures, signs, costs, solution)
-    rest = (found.gap > tol * found.objective).nonzero()[:, 0]
-    if len(rest) and pictures.exact is not pictures:
+    for _ in range(MAX_AGAIN):
+        rest = (~(found.gap <= tol * found.objective)).nonzero()[:, 0]
+        steps_left = max_steps - int(found.steps[rest].max()) if len(rest) else 0
+        if steps_left <= 0:
+            break
         exactly = [each[rest].double() for each in (signs, costs, solution.a)]
-        again = _solved(pictures.exact, *exactly, FOR_ROUNDING * tol, max_steps)
+        again = _solved(pictures.exact, *exactly, FOR_ROUNDING * tol, steps_left)
         again.steps += solution.steps[rest]
-        better = _measured(pictures.exact, exactly[0], exactly[1], again)
+        solution[rest] = again
+        better = _measured(pictures.exact, *exactly[:2], again)
         for name, value in vars(found).items():
             value[rest] = getattr(better, name)
     return found
@@ -291,13 +178,14 @@ def _solved(
 ) -> Solution:
     problems = _Problems(pictures, signs, costs, a, tol)
     problems.run(max_steps)
-    unsolved = problems.exhausted
-    if len(unsolved) and pictures.exact is not pictures:
-        rest = (each[unsolved].double() for each in (signs, costs, problems.solution.a))
-        more = _Problems(pictures.exact, *rest, tol)
-        more.run(max_steps)
-        problems.solution[unsolved] = more.solution
-    return problems.solution
+    found, rest = problems.solution, problems.exhausted
+    if len(rest) and pictures.exact is not pictures:
+        exactly = (each[rest].double() for each in (signs, costs, found.a))
+        more = _Problems(pictures.exact, *exactly, tol)
+        more.run(max_steps - int(found.steps[rest].max()))
+        more.solution.steps += found.steps[rest]
+        found[rest] = more.solution
+    return found
 
 
 class _Problems:
@@ -307,7 +195,12 @@ class _Problems:
         self.pictures, self.signs, self.costs, self.tol = pictures, signs, costs, tol
         unknown = a.new_full((len(a),), torch.inf, dtype=torch.float64)
         none = torch.zeros_like(unknown, dtype=torch.long)
-        self.solution = Solution(a, pictures.times(a), unknown, unknown.clone(), none)
+        f = pictures.times(a)
+        slack = (1 - signs * f).clamp(min=0)
+        worse = ~(_dot(a, f) / 2 + _dot(costs * slack, slack) <= costs.sum(dim=1))  # than w = 0
+        a[worse], f[worse] = 0, 0
+        self.solution = Solution(a, f, unknown, unknown.clone(), none)
+        self.least = unknown.clone()  # objective so far
         self.wasted = none.clone()
         self.factorise = torch.zeros_like(none, dtype=torch.bool)
         self.active = torch.zeros_like(a, dtype=torch.bool)  # of the last step
@@ -343,9 +236,12 @@ class _Problems:
         near_a.add(self.pictures, y, c, a, f)
         gap = torch.minimum(_dot(r, Gr) / 2, objective - near_a.value(_dot(a, f)))
         gap = gap.clamp_(min=resolved)
-        gained = self.solution.objective[which] - objective
-        wasted = gained < resolved
+        gained = self.least[which] - objective
+        self.least[which] = torch.fmin(self.least[which], objective)
+        wasted = ~(gained >= resolved)  # so written, what is not a number is wasted, too
         self.wasted[which] = torch.where(wasted, self.wasted[which] + 1, 0)
+        # Directions that are nearly Newton's may lead on too slowly.
+        self.factorise[which] |= gained < self.tol * objective
         self.solution.objective[which], self.solution.gap[which] = objective, gap
         return slack, r, Gr
 
@@ -353,7 +249,10 @@ class _Problems:
         """One step of each of these problems; which of them are not solved yet."""
         slack, r, Gr = self._measure(left)
         gap, objective = self.solution.gap[left], self.solution.objective[left]
-        going = (gap > self.tol * objective) & (self.wasted[left] < MAX_WASTED)
+        solved = gap <= self.tol * objective
+        at_rounding = gap <= 2 * LEAST_GAIN * torch.finfo(r.dtype).eps * objective
+        self.wasted[left[~solved & at_rounding]] = MAX_WASTED
+        going = ~solved & (self.wasted[left] < MAX_WASTED)
         left, slack, r, Gr = left[going], slack[going], r[going], Gr[going]
         if not len(left):
             return left
@@ -361,7 +260,10 @@ class _Problems:
         needed = (self.tol * objective / gap)[going] / 2  # what the gap must still shrink by
         p, Gp = self._direction(left, torch.where(slack > 0, 2 * c, 0), r, Gr, needed)
         f, a = self.solution.f[left], self.solution.a[left]
-        t = _column(_best_step(c, 1 - y * f, y * Gp, _dot(a, Gp), _dot(p, Gp)), p)
+        t = _best_step(c, 1 - y * f, y * Gp, _dot(a, Gp), _dot(p, Gp))
+        # A direction that is nearly Newton's should lead about as far.
+        self.factorise[left] |= (t < SHORT_STEP) | (t > LONG_STEP)
+        t = _column(t, p)
         self.solution.a[left] = a + t * p
         self.solution.f[left] = f + t * Gp
         self.solution.steps[left] += 1
@@ -380,14 +282,14 @@ class _Problems:
         budget = self.pictures.factorisation_cost(size) / self.pictures.product_cost()
         budget /= ITERATION_COST
         solved = torch.zeros_like(settled)
-        tried = ((budget > MIN_BUDGET) & ~(settled & self.factorise[which])).nonzero()[:, 0]
+        tried = ((budget > MIN_BUDGET) & ~self.factorise[which]).nonzero()[:, 0]
         if len(tried):
             p[tried], Gp[tried], solved[tried] = _by_gradients(
                 self.pictures,
                 curvature[tried],
                 r[tried],
                 Gr[tried],
-                reduction=needed[tried].clamp(min=ETA**2).masked_fill(~settled[tried], torch.nan),
+                reduction=needed[tried].clamp(min=ETA**2).masked_fill(~settled[tried], torch.inf),
                 budget=budget[tried],
             )
             self.factorise[which[tried]] |= ~solved[tried]
@@ -406,9 +308,10 @@ def _by_gradients(
     reduction: Tensor,
     budget: Tensor,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """p and G p [P, n] where the squared residual falls to `reduction` [P] of what it was.
+    """Nearly p and G p [P, n], and which problems [P] got there within their budget of iterations.
 
-    Also which problems [P] got there within their budget [P] of products.
+    The squared length of the residual is to fall to `reduction` [P] of what it was; where that is
+    infinite, its squared length as `Leading` measures it to ETA^2, which takes fewer iterations.
     """
     p, Gp = torch.zeros_like(r), torch.zeros_like(r)
     solved = torch.zeros(len(r), dtype=torch.bool, device=r.device)
@@ -417,16 +320,19 @@ def _by_gradients(
     inverse = pictures.leading.inverses(curvature)
     d, Gd = pictures.leading.applied(inverse, r, Gr)  # the direction of this iteration
     length = _dot(r, Gd)
-    target = torch.where(reduction.isnan(), ETA**2 * length, torch.nan)
-    exact_target = reduction * _dot(r, Gr)
+    loose = reduction.isinf()
+    target = torch.where(loose, ETA**2 * length, -torch.inf)
+    exact_target = torch.where(loose, -torch.inf, reduction * _dot(r, Gr))
     for used in itertools.count(1):
         Hd = d + curvature * Gd
-        step = _column(length / _dot(Hd, Gd), r)
+        bend = _dot(Hd, Gd)
+        step = _column(torch.where(bend > 0, length / bend, 0), r)
         x, Gx, r = x + step * d, Gx + step * Gd, r - step * Hd
         Gr = pictures.times(r)
         z, Gz = pictures.leading.applied(inverse, r, Gr)
         before, length = length, _dot(r, Gz)
-        done = (length <= target) | (_dot(r, Gr) <= exact_target)
+        # So written, what is not a number is done, too.
+        done = ~((length > target) & (_dot(r, Gr) > exact_target))
         stopped = done | (used >= budget)
         # Copying what is left costs as much as several of these lines: not for every problem.
         if stopped.double().mean() > 0.1 or used % 8 == 0:
@@ -451,7 +357,7 @@ def _by_factorising(
     if pictures.gram is None and pictures.d < (curvature > 0).sum(dim=1).max():
         gradient = pictures.weights(r)
         pw = -torch.stack(
-            _each(lambda c, g: _solution(pictures.hessian(c), g), curvature, gradient)
+            each_problem(lambda c, g: _solution(pictures.hessian(c), g), curvature, gradient)
         )
         Gp = pictures.scores(pw)
         return -r - curvature * Gp, Gp
@@ -462,23 +368,8 @@ def _by_factorising(
         system.diagonal().add_(1 / c[S])
         return torch.zeros_like(c).index_put_((S,), _solution(system, Gr[S]))
 
-    q = torch.stack(_each(solved, curvature, Gr))
+    q = torch.stack(each_problem(solved, curvature, Gr))
     return q - r, pictures.times(q) - Gr
-
-
-def _each(function: Callable[..., Tensor], *of_problems: Tensor) -> list[Tensor]:
-    """What function makes of each problem's rows, on a CPU with a core for each problem.
-
-    Several cores for one small system would mostly wait for each other.
-    """
-    threads = torch.get_num_threads()
-    if of_problems[0].device.type != "cpu" or threads == 1:
-        return list(map(function, *of_problems))
-    try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=[1]) as pool:
-            return list(pool.map(function, *of_problems))
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _solution(system: Tensor, right: Tensor) -> Tensor:
@@ -498,17 +389,21 @@ def _best_step(c: Tensor, margin: Tensor, change: Tensor, ap: Tensor, pp: Tensor
     t = torch.ones_like(ap)
     low, high = torch.zeros_like(t), torch.full_like(t, torch.inf)
     at_0 = (ap - 2 * _dot(c * margin.clamp(min=0), change)).abs()
+    loss = _dot(c * margin.clamp(min=0), margin.clamp(min=0))
     for _ in range(MAX_SEARCH):
         slack = (margin - _column(t, change) * change).clamp_(min=0)
         slope = ap + t * pp - 2 * _dot(c * slack, change)
-        if (slope.abs() <= 0.01 * at_0).all():
+        gained = loss - _dot(c * slack, slack) - t * ap - t * t * pp / 2
+        found = (slope.abs() <= 0.01 * at_0) & (gained >= 0)
+        if found.all():
             break
-        rise = pp + 2 * _dot(c * (slack > 0) * change, change)
         low, high = torch.where(slope < 0, t, low), torch.where(slope < 0, high, t)
-        t = t - slope / rise
-        outside = (t <= low) | (t >= high)
         middle = torch.where(high.isinf(), 2 * low, (low + high) / 2)
-        t = torch.where(outside, middle, t)
+        rise = pp + 2 * _dot(c * (slack > 0) * change, change)
+        tangent = t - slope / rise
+        inside = (tangent > low) & (tangent < high)  # false where there is no rise
+        # Others' search must not lead a problem away from what it has found.
+        t = torch.where(found, t, torch.where(inside, tangent, middle))
     return t
 
 

@@ -30,6 +30,7 @@ from vggfeat import newton
 SOLVERS = ("newton", "liblinear")
 FLOATS = (np.float64, np.float32)
 Score = Callable[[np.ndarray, np.ndarray], float | np.ndarray]  # see `Fits.choose_C`
+SMALLEST_C = 1e-15
 WHILE_CHOOSING = 1e-4  # the least tol of classifiers that only serve to choose C
 SATURATED = 0.999  # score of what was trained on, from which larger C has nothing left to learn
 
@@ -151,7 +152,7 @@ class Fits:
         """
         signs = np.concatenate([self._without(rows) for rows in folds], axis=1)
         untrained, num_classes = ~_can_be_trained(signs), self.signs.shape[1]
-        costs, scores, best = sorted(grid), [], -np.inf
+        costs, scores, best = sorted(_checked(grid)), [], -np.inf
         for C in costs:
             decisions = self.solver.decisions(signs, C)
             decisions[:, untrained] = np.nan
@@ -177,9 +178,10 @@ class Fits:
         svm, num_classes = self.svm, self.signs.shape[1]
         if not _can_be_trained(self.signs).all():
             raise ValueError("each class needs positives and negatives to train on.")
+        costs = np.broadcast_to(_checked(C), num_classes)
         svm.C = C
         vars(svm).pop("gap_", None)  # of an earlier fit by another solver
-        fitted = self.solver.fitted(self.signs, np.broadcast_to(np.array(C, float), num_classes))
+        fitted = self.solver.fitted(self.signs, costs)
         for name, value in fitted.items():
             setattr(svm, name, value)
         if not svm.converged_.all():
@@ -219,7 +221,8 @@ class _Newton:
         """Scores of all pictures [n, P] by classifiers for signs [n, P]."""
         problems = self._problems(signs, np.full(signs.shape[1], C))
         limits = self.limits | {"tol": max(self.svm.tol, WHILE_CHOOSING)}
-        solution = newton.solve(self.pictures, *problems, start=self.last, **limits)
+        start = self.last if self.last is not None and len(self.last) == len(problems[0]) else None
+        solution = newton.solve(self.pictures, *problems, start=start, **limits)
         self.last = solution.a
         return solution.f.T.cpu().numpy()
 
@@ -235,13 +238,12 @@ class _Newton:
             self.pictures, *self._problems(signs, C), start=self.start, **self.limits
         )
         w, objective, gap, steps = (each.cpu().numpy() for each in vars(minimum).values())
-        gap = gap / objective
         return {
             "coef_": w[:, :-1],
             "intercept_": w[:, -1],
             "n_iter_": steps,
-            "gap_": gap,
-            "converged_": gap <= self.svm.tol,
+            "gap_": gap / objective,
+            "converged_": gap <= self.svm.tol * objective,
         }
 
     def _problems(self, signs: np.ndarray, C: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -301,6 +303,14 @@ class _Liblinear:
         ).fit(X, signs)
 
 
+def _checked(C: float | Sequence[float]) -> np.ndarray:
+    """Raises ValueError unless each C is a number that float32 can hold, and its square, too."""
+    costs = np.array(C, dtype=float)
+    if not ((costs >= SMALLEST_C) & (costs <= 1 / SMALLEST_C)).all():
+        raise ValueError(f"C must be from {SMALLEST_C:g} to {1 / SMALLEST_C:g}; got {C}.")
+    return costs
+
+
 def _can_be_trained(signs: np.ndarray) -> np.ndarray:
     """Whether signs [n, P] have both positives and negatives: [P]."""
     return (signs > 0).any(axis=0) & (signs < 0).any(axis=0)
@@ -315,7 +325,9 @@ def _since_best(scores: Sequence[float | np.ndarray]) -> np.ndarray:
 def _weights(
     class_weight: Mapping[int, float] | Literal["balanced"] | None, signs: np.ndarray
 ) -> dict[int, float]:
-    """The weights of both signs; signs [n] of 0 do not count."""
+    """The weights of the signs that are there; signs [n] of 0 do not count."""
     present = np.unique(signs[signs != 0])
+    if not len(present):
+        return {}
     weights = compute_class_weight(class_weight, classes=present, y=signs[signs != 0])
     return dict(zip(present.tolist(), weights.tolist(), strict=True))
