@@ -61,7 +61,10 @@ def test_what_is_measured_already_is_shown_without_what_measures(run, caltech_di
     for path in (weights, other):
         assert run("weights", "export", NARROW, path).exit_code == 0
     nets = ("--net", NARROW, "--net", f"{weights}+{other}")
-    command = (*BENCH, *nets, "--limit", "4", "--data-dir", caltech_dir, "--out", out)
+    command = (
+        *BENCH, *nets, "--limit", "4", "--precision", "fp32",
+        "--data-dir", caltech_dir, "--out", out,
+    )  # fmt: skip
     assert run(*command).exit_code == 0
     assert heavy_imports(*command) == {"torch"}
     assert heavy_imports("table", "--out", out) == set()

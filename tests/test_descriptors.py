@@ -176,9 +176,16 @@ def test_an_interrupted_run_keeps_its_batches_and_the_next_ends_bit_equal(tmp_pa
     assert np.array_equal(stored(rest, pictures), stored(whole, pictures))
 
 
-def test_a_batch_is_stored_when_the_next_has_been_told(tmp_path, pictures, monkeypatch):
+@pytest.mark.parametrize(
+    "behind, expected",
+    [(0, ["told", "stored"] * 4), (1, ["told", *["told", "stored"] * 3, "stored"])],
+)
+def test_a_batch_is_stored_at_once_or_when_the_next_has_been_told(
+    tmp_path, pictures, monkeypatch, behind, expected
+):
     """So a GPU has something to do while this is stored."""
     order = []
+    monkeypatch.setattr("vggfeat.pipeline.NUM_BEHIND", {"cpu": behind})
 
     def noted(kind, module, batch, **options):
         order.append("told")
@@ -188,7 +195,22 @@ def test_a_batch_is_stored_when_the_next_has_been_told(tmp_path, pictures, monke
     options = Extraction(scales=(32,), batch_size=2, precision="fp32")
     extract("test", pictures, load_network(NARROW), options, folder=tmp_path,
             progress=lambda *_: order.append("stored"))  # fmt: skip
-    assert order == ["told", *["told", "stored"] * 3, "stored"]  # 2 + 2 and 2 + 1 pictures
+    assert order == expected  # 2 + 2 and 2 + 1 pictures
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_what_was_computed_before_a_picture_that_stops_all_is_stored(
+    tmp_path, pictures, monkeypatch, behind
+):
+    monkeypatch.setattr("vggfeat.pipeline.NUM_BEHIND", {"cpu": behind})
+    last = list(pictures)[-1]
+    pictures[last].write_bytes(pictures[last].read_bytes()[:120])
+    done = []
+    options = Extraction(scales=(32,), batch_size=1, precision="fp32")
+    with pytest.raises(PictureError):
+        extract("test", pictures, load_network(NARROW), options, folder=tmp_path,
+                progress=lambda label, number, total: done.append(number))  # fmt: skip
+    assert done and done[-1] >= len(pictures) - 3
 
 
 @pytest.mark.parametrize("keep", [0, 120])

@@ -1,6 +1,7 @@
 """Passes through a net: precisions, what is kept between passes, and that nothing else changes."""
 
 import ctypes
+import resource
 import sys
 
 import numpy as np
@@ -120,8 +121,49 @@ def test_memory_is_kept_in_a_block_only_whatever_happens_there(monkeypatch):
         libc.asked.clear()
         raise KeyError
     assert libc.asked == [
-        (passes.M_MMAP_MAX, 65536), (passes.M_TRIM_THRESHOLD, 131072), "trim",
-    ]  # fmt: skip
+        (passes.M_MMAP_MAX, 65536),
+        (passes.M_MMAP_THRESHOLD, 2**25),
+        (passes.M_TRIM_THRESHOLD, 2**26),
+        "trim",
+    ]
+
+
+def test_the_outermost_of_nested_blocks_decides(monkeypatch):
+    libc = Libc()
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
+    with passes.kept_memory():
+        libc.asked.clear()
+        with passes.kept_memory():
+            pass
+        assert not libc.asked
+    assert libc.asked
+
+
+def test_what_the_user_has_set_is_left(monkeypatch):
+    libc = Libc()
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
+    monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
+    with passes.kept_memory():
+        assert not libc.asked
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's page faults are Linux's")
+def test_afterwards_blocks_of_some_megabytes_are_used_again():
+    """As in any process that has freed large blocks: no page is cleared for each of them."""
+
+    def faults() -> int:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        for _ in range(20):
+            torch.relu(pictures)
+        return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+    pictures = torch.zeros(1_400_000)
+    with passes.kept_memory():
+        pass
+    faults()  # the first block is new
+    assert faults() < 20 * pictures.numel() * 4 / 4096 / 4
 
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])

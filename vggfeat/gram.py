@@ -16,6 +16,7 @@ LEAST_LEADING = 1e-5  # of the first: smaller eigenvalues are not sound in float
 # A factorisation reaches this part of the speed of a product, and a value of G_SS takes as long to
 # gather as so many operations of a product. Measured on CPUs; only speed hangs on them.
 FACTORISING_SPEED, GATHERING_COST = 0.4, 400
+SYSTEMS_BYTES = 2 * 2**30  # of systems and their factors that are worked on at once
 
 
 class Pictures:
@@ -134,16 +135,21 @@ class Leading:
         return (Z * curvature[S, None]).T @ Z
 
 
-def each_problem(function: Callable[..., Tensor], *of_problems: Tensor) -> list[Tensor]:
-    """What function makes of each problem's rows, on a CPU with a core for each problem.
+def each_problem(
+    function: Callable[..., Tensor], *of_problems: Tensor, num_bytes: float = 0
+) -> list[Tensor]:
+    """What function makes of each problem's rows, on a CPU of several problems at once.
 
-    Several cores for one small system would mostly wait for each other.
+    Several cores for one small system would mostly wait for each other. num_bytes is what the
+    largest takes: as many are worked on at once as SYSTEMS_BYTES holds.
     """
-    threads = torch.get_num_threads()
-    if of_problems[0].device.type != "cpu" or threads == 1:
+    threads, count = torch.get_num_threads(), len(of_problems[0])
+    workers = int(min(threads, count, max(1, SYSTEMS_BYTES // max(1, num_bytes))))
+    if of_problems[0].device.type != "cpu" or workers == 1:
         return list(map(function, *of_problems))
+    own = [threads // workers]
     try:
-        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=[1]) as pool:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=own) as pool:
             return list(pool.map(function, *of_problems))
     finally:
         torch.set_num_threads(threads)

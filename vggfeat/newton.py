@@ -87,7 +87,9 @@ def solve(
         block = slice(first, first + count)
         a = torch.zeros_like(signs[block]) if start is None else start[block].clone()
         blocks.append(_solved(pictures, signs[block], costs[block], a, tol, max_steps))
-    return Solution(*map(torch.cat, zip(*(vars(block).values() for block in blocks), strict=True)))
+    return Solution(
+        **{name: torch.cat([vars(block)[name] for block in blocks]) for name in vars(blocks[0])}
+    )
 
 
 @dataclass
@@ -354,10 +356,16 @@ def _by_factorising(
     pictures: Pictures, curvature: Tensor, r: Tensor, Gr: Tensor
 ) -> tuple[Tensor, Tensor]:
     """p and G p [P, n], a system for each problem."""
-    if pictures.gram is None and pictures.d < (curvature > 0).sum(dim=1).max():
+    active = int((curvature > 0).sum(dim=1).max())
+    if pictures.gram is None and pictures.d < active:
         gradient = pictures.weights(r)
         pw = -torch.stack(
-            each_problem(lambda c, g: _solution(pictures.hessian(c), g), curvature, gradient)
+            each_problem(
+                lambda c, g: _solution(pictures.hessian(c), g),
+                curvature,
+                gradient,
+                num_bytes=2 * r.element_size() * pictures.d * (pictures.d + active),
+            )
         )
         Gp = pictures.scores(pw)
         return -r - curvature * Gp, Gp
@@ -368,7 +376,7 @@ def _by_factorising(
         system.diagonal().add_(1 / c[S])
         return torch.zeros_like(c).index_put_((S,), _solution(system, Gr[S]))
 
-    q = torch.stack(each_problem(solved, curvature, Gr))
+    q = torch.stack(each_problem(solved, curvature, Gr, num_bytes=2 * r.element_size() * active**2))
     return q - r, pictures.times(q) - Gr
 
 

@@ -1,7 +1,7 @@
 """Missing pictures -> rows of feature files: prepared ahead, run through the net, stored behind.
 
 Threads decode and rescale the batches to come, this thread tells the device what to compute and
-stores what it is done with: one batch behind, so that a GPU has the next one already.
+stores what it is done with: on a GPU one batch behind, so that it has the next one already.
 
 Shapes: B pictures of a batch, S scales, D channels, h w sides of a picture.
 """
@@ -30,6 +30,7 @@ from vggfeat.readings import Reading, describe, is_square
 log = logging.getLogger(__name__)
 
 NUM_AHEAD = 2 + (os.cpu_count() or 1)  # batches that are prepared, or wait for the net
+NUM_BEHIND = {"cpu": 0, "cuda": 1}  # batches that the device was told and that are not fetched
 STAGES = ("decode", "prepare", "forward", "store")
 Progress = Callable[[str, int, int], None]  # label, pictures done, pictures in all
 
@@ -105,15 +106,19 @@ class Run:
     def _described(
         self, module: nn.Module, loaded: Iterator[tuple[list[str], list[np.ndarray]]]
     ) -> Iterator[tuple[list[str], np.ndarray]]:
-        """The batches with their descriptors [B, S, D], each once the next has been told."""
-        told: _Told | None = None
-        for ids, arrays in loaded:
-            with self._timed("forward"):
-                before, told = told, self._tell(module, ids, arrays)
-            if before:
-                yield before.ids, self._fetched(before)
-        if told:
-            yield told.ids, self._fetched(told)
+        """The batches with their descriptors [B, S, D], on a GPU each once the next was told."""
+        waiting: deque[_Told] = deque()
+        try:
+            for ids, arrays in loaded:
+                with self._timed("forward"):
+                    waiting.append(self._tell(module, ids, arrays))
+                if len(waiting) > NUM_BEHIND[self.options.resolved_device]:
+                    told = waiting.popleft()
+                    yield told.ids, self._fetched(told)
+        except PictureError:  # what was computed before it is not lost
+            yield from ((told.ids, self._fetched(told)) for told in waiting)
+            raise
+        yield from ((told.ids, self._fetched(told)) for told in waiting)
 
     def _store(
         self,

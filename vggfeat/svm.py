@@ -26,13 +26,12 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from torch import Tensor
 
 from vggfeat import newton
+from vggfeat.newton import ROWS_AT_ONCE
 
 SOLVERS = ("newton", "liblinear")
 FLOATS = (np.float64, np.float32)
 Score = Callable[[np.ndarray, np.ndarray], float | np.ndarray]  # see `Fits.choose_C`
 SMALLEST_C = 1e-15
-WHILE_CHOOSING = 1e-4  # the least tol of classifiers that only serve to choose C
-SATURATED = 0.999  # score of what was trained on, from which larger C has nothing left to learn
 
 
 class OneVsRestSVM(ClassifierMixin, BaseEstimator):
@@ -78,7 +77,9 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
         """Signed scores [n, K]; [n] for two labels."""
         check_is_fitted(self)
         X = validate_data(self, X, dtype=FLOATS, reset=False)
-        scores = X @ self.coef_.T.astype(X.dtype) + self.intercept_.astype(X.dtype)
+        blocks = [X[i : i + ROWS_AT_ONCE] for i in range(0, len(X), ROWS_AT_ONCE)]
+        products = [block.astype(np.float64) @ self.coef_.T for block in blocks]
+        scores = np.concatenate(products) + self.intercept_
         return scores[:, 0] if self._has_two_labels else scores
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -136,6 +137,8 @@ class Fits:
         grid: Sequence[float],
         score: Score,
         patience: int | None = None,
+        saturated: float = 0.999,
+        tol: float = 1e-4,
         progress: Callable[[int], None] = lambda num_done: None,
     ) -> tuple[float | np.ndarray, dict[float, float]]:
         """The C of the grid that scores best on pictures left out, and the (mean) score of each C.
@@ -147,14 +150,15 @@ class Fits:
         positives or negatives. The smallest of equally good values wins.
 
         The grid is tried upwards. With patience it ends after so many values in a row that were no
-        better than one before, for no class, if what was trained on has a score of SATURATED: until
-        then a larger C may still learn what smaller ones could not.
+        better than one before, for no class, if what was trained on has a score of `saturated`:
+        until then a larger C may still learn what smaller ones could not. "newton" fits to the
+        larger of tol and the classifier's own.
         """
         signs = np.concatenate([self._without(rows) for rows in folds], axis=1)
         untrained, num_classes = ~_can_be_trained(signs), self.signs.shape[1]
         costs, scores, best = sorted(_checked(grid)), [], -np.inf
         for C in costs:
-            decisions = self.solver.decisions(signs, C)
+            decisions = self.solver.decisions(signs, C, tol)
             decisions[:, untrained] = np.nan
             by_fold = np.split(decisions, len(folds), axis=1)
             scores.append(self._mean_score(score, by_fold, folds))
@@ -163,7 +167,7 @@ class Fits:
             progress(len(scores))
             if patience and np.all(_since_best(scores) >= patience):
                 trained_on = [np.setdiff1d(np.arange(len(signs)), rows) for rows in folds]
-                if np.nanmin(self._mean_score(score, by_fold, trained_on)) >= SATURATED:
+                if np.nanmin(self._mean_score(score, by_fold, trained_on)) >= saturated:
                     break
         by_class = np.reshape(scores, (len(scores), -1))  # [C, 1] or [C, K]
         means = np.nanmean(by_class, axis=1)
@@ -217,10 +221,10 @@ class _Newton:
         self.last: Tensor | None = None
         self.start: Tensor | None = None
 
-    def decisions(self, signs: np.ndarray, C: float) -> np.ndarray:
+    def decisions(self, signs: np.ndarray, C: float, tol: float) -> np.ndarray:
         """Scores of all pictures [n, P] by classifiers for signs [n, P]."""
         problems = self._problems(signs, np.full(signs.shape[1], C))
-        limits = self.limits | {"tol": max(self.svm.tol, WHILE_CHOOSING)}
+        limits = self.limits | {"tol": max(self.svm.tol, tol)}
         start = self.last if self.last is not None and len(self.last) == len(problems[0]) else None
         solution = newton.solve(self.pictures, *problems, start=start, **limits)
         self.last = solution.a
@@ -237,13 +241,13 @@ class _Newton:
         minimum = newton.minimise(
             self.pictures, *self._problems(signs, C), start=self.start, **self.limits
         )
-        w, objective, gap, steps = (each.cpu().numpy() for each in vars(minimum).values())
+        found = {name: value.cpu().numpy() for name, value in vars(minimum).items()}
         return {
-            "coef_": w[:, :-1],
-            "intercept_": w[:, -1],
-            "n_iter_": steps,
-            "gap_": gap / objective,
-            "converged_": gap <= self.svm.tol * objective,
+            "coef_": found["w"][:, :-1],
+            "intercept_": found["w"][:, -1],
+            "n_iter_": found["steps"],
+            "gap_": found["gap"] / found["objective"],
+            "converged_": found["gap"] <= self.svm.tol * found["objective"],
         }
 
     def _problems(self, signs: np.ndarray, C: np.ndarray) -> tuple[Tensor, Tensor]:
@@ -261,9 +265,13 @@ class _Liblinear:
 
     def __init__(self, svm: OneVsRestSVM, X: np.ndarray):
         self.svm, self.X = svm, X.astype(np.float64, copy=False)
+        self._known = np.ones(len(X), bool), self.X  # the last pictures that were trained on
 
-    def decisions(self, signs: np.ndarray, C: float) -> np.ndarray:
-        """Scores of all pictures [n, P]; NaN where signs [n, P] do not suffice to train."""
+    def decisions(self, signs: np.ndarray, C: float, tol: float) -> np.ndarray:
+        """Scores of all pictures [n, P]; NaN where signs [n, P] do not suffice to train.
+
+        tol is newton's: liblinear keeps its own.
+        """
         trained = _can_be_trained(signs)
         fitted = self.fitted(signs[:, trained], np.full(trained.sum(), C))
         scores = np.full(signs.shape, np.nan)
@@ -277,7 +285,7 @@ class _Liblinear:
         with warnings.catch_warnings():  # gathered into one warning
             warnings.simplefilter("ignore", ConvergenceWarning)
             fitted = Parallel(n_jobs=self.svm.n_jobs, prefer="threads")(
-                delayed(self._fit_class)(column, cost)
+                delayed(self._fit_class)(*self._trained_on(column), cost)
                 for column, cost in zip(signs.T, C, strict=True)
             )
         num_iterations = np.array([each.n_iter_ for each in fitted])
@@ -288,10 +296,14 @@ class _Liblinear:
             "converged_": num_iterations < self.svm.max_iter,
         }
 
-    def _fit_class(self, signs: np.ndarray, C: float) -> LinearSVC:
-        X, known = self.X, signs != 0
-        if not known.all():
-            X, signs = X[known], signs[known]
+    def _trained_on(self, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The pictures with signs and these, copied once for classes that have the same."""
+        known = signs != 0
+        if not np.array_equal(known, self._known[0]):
+            self._known = known, self.X if known.all() else self.X[known]
+        return self._known[1], signs[known]
+
+    def _fit_class(self, X: np.ndarray, signs: np.ndarray, C: float) -> LinearSVC:
         return LinearSVC(
             C=float(C),
             class_weight=self.svm.class_weight,

@@ -138,7 +138,7 @@ def _away(
         contender=ours.contender.name,
         quantity=f"1 - cosine to {USUAL}, largest",
         device=device,
-        value=Spread.of([max(0.0, 1 - float(cosines.min()))]),
+        value=Spread.of([np.maximum(0, 1 - cosines.min())]),  # not a number stays one
         goal=NEAR,
     )
 

@@ -128,6 +128,10 @@ class Row:
         """Raises TypeError or AttributeError if the values are not what `to_json` gives."""
         kinds = {"value": Spread, "ratio": Spread, "goal": Goal}
         parts = {name: kind(**values[name]) for name, kind in kinds.items() if values.get(name)}
+        for part in parts.values():
+            numbers = vars(part).values() if isinstance(part, Spread) else [part.bound]
+            if not all(isinstance(number, int | float) for number in numbers):
+                raise TypeError(f"{part} holds what is no number")
         rest = {name: value for name, value in values.items() if name != "reached"}
         return cls(**(rest | parts))
 

@@ -99,6 +99,8 @@ def read(path: Path) -> SpeedRecord:
         rows = {part: _rows(content[part]) for part in ("limits", "rows")}
     except (TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{path}: its rows are malformed ({error}). {REMEDY}") from error
+    if not {"cpu", "cores", "threads"} <= content["hardware"].keys():
+        raise RecordError(f"{path}: does not say on which machine. {REMEDY}")
     return SpeedRecord(**(content | rows))
 
 

@@ -41,7 +41,7 @@ def run(
     """Measure these benchmarks, all without names, yielding each record once it is on disk.
 
     Raises UnknownNameError, OptionError at a device that is not there, or RecordError at an `out`
-    that cannot be written.
+    that cannot be written or has a damaged record.
     """
     for name in names:
         if name not in BENCHMARKS:
@@ -54,6 +54,7 @@ def run(
             f"{out}: records cannot be written there ({error.strerror}). Choose another --out."
         ) from error
     git = git_state()  # now: what is changed during hours of measuring does not run
+    record.read_all(out)  # a damaged one is better known now than after hours
     for name in dict.fromkeys(names or BENCHMARKS):
         log.info("measuring %s", name)
         began = time.monotonic()

@@ -34,11 +34,11 @@ def _table(found: Sequence[SpeedRecord], form: str) -> str:
     heading = f"## {title}\n\n" if form == "md" else f"{title}\n\n"
     rows = [row for record in found for row in (*record.rows, *record.limits)]
     notes = [note for record in found for note in (_about(record), *record.notes)]
-    lines = [_line(row) for row in _without_gaps_filled(rows)]
+    lines = [_line(row) for row in _without_filled_gaps(rows)]
     return heading + formatted(HEADER, lines, list(dict.fromkeys(notes)), form)
 
 
-def _without_gaps_filled(rows: Sequence[Row]) -> list[Row]:
+def _without_filled_gaps(rows: Sequence[Row]) -> list[Row]:
     """What was not measured on one device is left out where the record of another has it."""
     measured = {_key(row) for row in rows if row.value}
     return [row for row in rows if row.value or _key(row) not in measured]

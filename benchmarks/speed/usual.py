@@ -59,7 +59,8 @@ class UsualWay:
 
     def _descriptor(self, path: Path, scale: int) -> np.ndarray:  # [D]
         image = self.normalise(prepared(path, scale))[None].to(self.device)
-        both = [self.net(one).mean(dim=(2, 3))[0] for one in (image, image.flip(3))]
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # or it would not be fp32
+            both = [self.net(one).mean(dim=(2, 3))[0] for one in (image, image.flip(3))]
         return ((both[0] + both[1]) / 2).cpu().numpy()
 
 

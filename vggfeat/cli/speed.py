@@ -1,6 +1,7 @@
 """bench-speed: how fast this is here."""
 
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +38,10 @@ def bench_speed(names: Sequence[str], out: Path, repeats: int, device: str, quie
         from vggfeat.benchmarks.speed import suite, tables
 
     command = shlex.join(["vggfeat", *sys.argv[1:]])
-    for _ in suite.run(names, out, device=device, repeats=repeats, command=command):
-        shown = tables.write(out)  # after each, as what comes next may be interrupted
+    try:
+        for _ in suite.run(names, out, device=device, repeats=repeats, command=command):
+            shown = tables.write(out)  # after each, as what comes next may be interrupted
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted. The records that were written are kept.", err=True)
+        raise click.exceptions.Exit(128 + signal.SIGINT) from None
     click.echo(shown, nl=False)
