@@ -11,7 +11,7 @@ from conftest import NARROW, write_picture
 from PIL import Image
 from safetensors.torch import save_file
 
-from vggfeat import store
+from vggfeat import images, store
 from vggfeat.backbones.loading import load_network
 from vggfeat.descriptors import Extraction, extract
 from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
@@ -203,14 +203,16 @@ def test_what_was_computed_before_a_picture_that_stops_all_is_stored(
     tmp_path, pictures, monkeypatch, behind
 ):
     monkeypatch.setattr("vggfeat.pipeline.NUM_BEHIND", {"cpu": behind})
-    last = list(pictures)[-1]
-    pictures[last].write_bytes(pictures[last].read_bytes()[:120])
+    sizes = {i: images.picture_size(path) for i, path in pictures.items()}
+    order = [i for ids in images.plan_batches(sizes, (32,), 1) for i in ids]
+    damaged = pictures[order[3]]
+    damaged.write_bytes(damaged.read_bytes()[:120])
     done = []
     options = Extraction(scales=(32,), batch_size=1, precision="fp32")
     with pytest.raises(PictureError):
         extract("test", pictures, load_network(NARROW), options, folder=tmp_path,
                 progress=lambda label, number, total: done.append(number))  # fmt: skip
-    assert done and done[-1] >= len(pictures) - 3
+    assert done == [1, 2, 3]
 
 
 @pytest.mark.parametrize("keep", [0, 120])
