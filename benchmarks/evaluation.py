@@ -29,9 +29,9 @@ SVM = {
     # At scikit-learn's own tol, 1e-4, the objective is 0.2 % off at C = 100 on wide data.
     "liblinear": {"tol": 1e-6, "max_iter": 10_000},
 }
-SOLVER_NAMES = {
+METHODS = {
     "newton": "Newton's method on all classes, duality gap at most tol of the objective",
-    "liblinear": "liblinear (scikit-learn LinearSVC), primal",
+    "liblinear": "scikit-learn's LinearSVC, primal, one class after the other",
 }
 LIBLINEAR_BYTES = 4 * 2**30  # for its copies of the data, 16 bytes a value and thread
 
@@ -96,7 +96,8 @@ class Probe:
     def settings(self) -> dict[str, Any]:
         """What decides the numbers; part of a record's key."""
         return {
-            "solver": SOLVER_NAMES[self.solver],
+            "solver": self.solver,
+            "method": METHODS[self.solver],
             "loss": "squared hinge, one class against the rest",
             "intercept": "regularised with the weights (intercept_scaling 1)",
             "class_weight": None,

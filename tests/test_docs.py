@@ -120,7 +120,9 @@ def test_the_committed_tables_are_what_the_records_give():
     table = render(compare(read_all(RESULTS), read_published(PUBLISHED)), "md")
     assert (RESULTS / "table.md").read_text() == table
     assert table in README
-    assert (RESULTS / "sweep.md").read_text() == render_sweep(read_all(RESULTS / "sweep"), "md")
+    for name in ("sweep", "solver"):
+        sweep = render_sweep(read_all(RESULTS / name), "md")
+        assert (RESULTS / f"{name}.md").read_text() == sweep
     transfer = render(compare(read_all(RESULTS / "transfer"), read_published(PUBLISHED)), "md")
     assert (RESULTS / "transfer.md").read_text() == transfer
     layers = render(compare(read_all(RESULTS / "layers"), read_published(PUBLISHED)), "md")
@@ -141,7 +143,7 @@ def test_every_record_was_made_from_committed_code_and_its_command_is_told():
     told = (RESULTS / "README.md").read_text()
     for folder in (
         RESULTS,
-        *(RESULTS / name for name in ("sweep", "layers", "transfer", "ilsvrc")),
+        *(RESULTS / name for name in ("sweep", "solver", "layers", "transfer", "ilsvrc")),
     ):
         for record in read_all(folder):
             assert record.git and not record.git["dirty"]

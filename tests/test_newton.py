@@ -483,3 +483,18 @@ def test_what_is_worked_on_does_not_change_the_gram_matrix():
     before = pictures.gram.clone()
     newton.solve(pictures, *rows, tol=TOL, max_steps=100)
     assert torch.equal(pictures.gram, before)
+
+
+def test_what_float32_claims_is_true_of_its_weights_also_far_from_the_start():
+    """The first steps at a large C are large; what rounding leaves of them must not stay."""
+    random = np.random.default_rng(0)
+    X = np.maximum(random.normal(size=(400, 600)) - 0.3, 0).astype("float32")
+    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    signs = np.where(random.random((4, 400)) < 0.3, 1, -1).astype("float32")
+    pictures, y = pictures_and(X, signs)
+    found = newton.solve(pictures, y, 100 * y.abs(), tol=1e-4, max_steps=200)
+    a = found.a.double().numpy()
+    w = np.concatenate([a @ X, a.sum(axis=1, keepdims=True)], axis=1)
+    f = w[:, :-1] @ X.T + w[:, -1:]
+    loss = 100 * (np.maximum(0, 1 - signs * f) ** 2).sum(axis=1)
+    np.testing.assert_allclose(found.objective, (w**2).sum(axis=1) / 2 + loss, rtol=1e-5)

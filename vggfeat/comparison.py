@@ -122,7 +122,9 @@ def _measured_row(record: Record, published: Sequence[dict[str, str]]) -> Row:
 def settings_of(record: Record) -> dict[str, str]:
     """What a user can vary and the net's name does not tell, as text."""
     stated = {name: _stated(record.protocol.get(name, "")) for name in VARIED}
-    return stated | {name: _of_nets(record, name) for name in OF_FEATURES}
+    of_features = {name: _of_nets(record, name) for name in OF_FEATURES}
+    solver = str(record.probe.get("solver", "")).partition(" ")[0]  # older records say more
+    return stated | of_features | {"solver": solver}
 
 
 def _of_same_net(record: Record, published: Sequence[dict[str, str]]) -> dict[str, str] | None:

@@ -265,9 +265,9 @@ class _Problems:
         t = _best_step(c, 1 - y * f, y * Gp, _dot(a, Gp), _dot(p, Gp))
         # A direction that is nearly Newton's should lead about as far.
         self.factorise[left] |= (t < SHORT_STEP) | (t > LONG_STEP)
-        t = _column(t, p)
-        self.solution.a[left] = a + t * p
-        self.solution.f[left] = f + t * Gp
+        a = a + _column(t, p) * p
+        # Not f + t G p: what rounding leaves of the large values of the first steps would stay.
+        self.solution.a[left], self.solution.f[left] = a, self.pictures.times(a)
         self.solution.steps[left] += 1
         return left
 

@@ -150,12 +150,16 @@ def in_turns(
     contenders: Sequence[Contender],
     repeats: int,
     *,
+    warm_up: bool = True,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, Timed]:
-    """Run each once to warm up, then all in each of `repeats` rounds. By name."""
+    """Run each once to warm up, unless not asked for, then all in each of `repeats` rounds.
+
+    By name.
+    """
     seconds: dict[str, list[float]] = {one.name: [] for one in contenders}
     results = {}
-    for number in range(repeats + 1):
+    for number in range(0 if warm_up else 1, repeats + 1):
         log.info("round %d of %d: %s", number, repeats, "; ".join(seconds))
         for one in reversed(contenders) if number % 2 else contenders:
             began = clock()
