@@ -67,11 +67,13 @@ def fit(
     the picture out for that class, "negative" takes it as -1. Validation is scored without them
     either way. Raises DatasetError if fewer than two classes can be trained.
     """
+    from vggfeat.svm import can_be_trained  # scikit-learn takes 1 s to import
+
     signs = labels
     if difficult == "negative":
         signs = np.where(labels == 0, -1, labels)
-    trained = _can_be_trained(signs[split.both])
-    chosen = _can_be_trained(signs[split.train]) & trained
+    trained = can_be_trained(signs[split.both])
+    chosen = can_be_trained(signs[split.train]) & trained
     if chosen.sum() < 2 or not (labels[split.validation][:, chosen] > 0).any():
         raise DatasetError(
             f"C can be chosen for {chosen.sum()} of {labels.shape[1]} classes: at least two need"
@@ -141,10 +143,6 @@ def evaluate(
         },
         seconds=fitted.seconds | {"score": time.monotonic() - started},
     )
-
-
-def _can_be_trained(signs: np.ndarray) -> np.ndarray:
-    return (signs > 0).any(axis=0) & (signs < 0).any(axis=0)
 
 
 def _areas(signs: np.ndarray, scores: np.ndarray) -> np.ndarray:

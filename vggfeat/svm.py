@@ -155,7 +155,7 @@ class Fits:
         larger of tol and the classifier's own.
         """
         signs = np.concatenate([self._without(rows) for rows in folds], axis=1)
-        untrained, num_classes = ~_can_be_trained(signs), self.signs.shape[1]
+        untrained, num_classes = ~can_be_trained(signs), self.signs.shape[1]
         costs, scores, best = sorted(_checked(grid)), [], -np.inf
         for C in costs:
             decisions = self.solver.decisions(signs, C, tol)
@@ -180,7 +180,7 @@ class Fits:
     def fit(self, C: float | Sequence[float]) -> OneVsRestSVM:
         """The classifier, fitted to all pictures with this C."""
         svm, num_classes = self.svm, self.signs.shape[1]
-        if not _can_be_trained(self.signs).all():
+        if not can_be_trained(self.signs).all():
             raise ValueError("each class needs positives and negatives to train on.")
         costs = np.broadcast_to(_checked(C), num_classes)
         svm.C = C
@@ -272,7 +272,7 @@ class _Liblinear:
 
         tol is newton's: liblinear keeps its own.
         """
-        trained = _can_be_trained(signs)
+        trained = can_be_trained(signs)
         fitted = self.fitted(signs[:, trained], np.full(trained.sum(), C))
         scores = np.full(signs.shape, np.nan)
         scores[:, trained] = self.X @ fitted["coef_"].T + fitted["intercept_"]
@@ -323,7 +323,7 @@ def _checked(C: float | Sequence[float]) -> np.ndarray:
     return costs
 
 
-def _can_be_trained(signs: np.ndarray) -> np.ndarray:
+def can_be_trained(signs: np.ndarray) -> np.ndarray:
     """Whether signs [n, P] have both positives and negatives: [P]."""
     return (signs > 0).any(axis=0) & (signs < 0).any(axis=0)
 

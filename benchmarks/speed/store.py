@@ -1,6 +1,7 @@
 """Descriptors to disk and back: the feature file beside bare HDF5 and numpy's files."""
 
 import os
+from abc import ABC, abstractmethod
 from itertools import count
 from pathlib import Path
 
@@ -65,7 +66,7 @@ def measure(asked: Asked, *, num_rows: int = 2048, dim: int = 4096) -> Measured:
     )
 
 
-class _File:
+class _File(ABC):
     """A way to store descriptors: each `write` makes a new file, `read` reads the last one."""
 
     suffix: str
@@ -81,11 +82,13 @@ class _File:
         self.path = self.folder / f"{next(self.numbers)}{self.suffix}"
         self.fill(self.path)
 
+    @abstractmethod
     def fill(self, path: Path) -> None:
-        raise NotImplementedError
+        """Write the descriptors to a new file."""
 
+    @abstractmethod
     def read(self) -> np.ndarray:
-        raise NotImplementedError
+        """The descriptors in `order`."""
 
     def batches(self) -> list[slice]:
         return [slice(i, i + BATCH) for i in range(0, len(self.descriptors), BATCH)]
