@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.svm import LinearSVC
 
-from vggfeat import gram, newton
+from vggfeat import directions, gram, newton
 
 TOL = 1e-5
 SHAPES = {"wide": (16, 40), "square": (36, 30), "tall": (80, 5)}  # the last without a Gram matrix
@@ -297,32 +297,21 @@ def test_by_gradients_wherever_they_lead_on(shape, dtype, monkeypatch):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_by_factorising_alone(shape, dtype, monkeypatch):
-    monkeypatch.setattr(newton, "MIN_BUDGET", np.inf)
-    monkeypatch.setattr(newton, "_by_gradients", never)
+    monkeypatch.setattr(directions, "MIN_BUDGET", np.inf)
+    monkeypatch.setattr(directions, "by_gradients", never)
     X, signs = problems(shape=shape, dtype=dtype)
     check(X, signs, np.abs(signs), minimised(X, signs, np.abs(signs)))
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_both_ways_lead_in_newtons_direction(shape):
-    """p solves (I + 2c G) p = -r, worked out here with a dense matrix."""
-    X, signs = problems(shape=shape)
-    pictures, r = pictures_and(X, signs)
-    G = with_ones(X) @ with_ones(X).T
-    for density in (0.05, 1):  # fewer and more active pictures than dimensions
-        active = np.random.default_rng(1).random(signs.shape) < density
-        curvature = torch.from_numpy(3.0 * active)
-        Gr = pictures.times(r)
-        p, Gp = newton._by_factorising(pictures, curvature, r, Gr)
-        limits = {"reduction": torch.full((5,), 1e-24), "budget": torch.full((5,), 1e4)}
-        _, Gq, done = newton._by_gradients(pictures, curvature, r, Gr, **limits)
-        assert done.all()  # in what scores tell of p: the rest of it adds to no weight
-        for k in range(5):
-            system = np.eye(len(X)) + curvature[k].numpy()[:, None] * G
-            expected = np.linalg.solve(system, -signs[k])
-            np.testing.assert_allclose(p[k], expected, rtol=1e-6, atol=1e-8)
-            np.testing.assert_allclose(Gp[k], G @ expected, rtol=1e-6, atol=1e-8)
-            np.testing.assert_allclose(Gq[k], G @ expected, rtol=1e-6, atol=1e-8)
+def test_what_has_weight_stays_active_where_slack_is_next_to_nothing():
+    """By slack alone one step would drop many of the active pictures and the next win few back."""
+    random = np.random.default_rng(0)
+    X = descriptors(random, 300, 500).astype("float32")
+    signs = np.where(random.random((8, 300)) < 0.3, 1, -1).astype("float32")
+    pictures, y = pictures_and(X, signs)
+    start = newton.solve(pictures, y, 100 * y.abs(), tol=1e-4, max_steps=100).a
+    found = newton.solve(pictures, y, 1e4 * y.abs(), tol=1e-4, max_steps=100, start=start)
+    assert found.steps.max() <= 6  # by slack alone it takes 20 to 30
 
 
 def lines():

@@ -13,35 +13,26 @@ and r = a - b. Then X'r is the gradient of P, and half its squared length, r'Gr 
 gap between P(w) and the dual objective at b: what is still to be gained is never more. At large C a
 rounding error of f grows in b, and the dual objective at a itself bounds it better.
 
-Newton's direction p solves (I + X_S' 2c X_S) p = -gradient over the active set S, where s_i > 0:
-
-- by conjugate gradients (Keerthi & DeCoste 2005), one product with G an iteration for all problems
-  together, led by the directions in which all pictures differ most (gram.py): best while S is large
-  or still changes, as a step need not be exact then;
-- by factorising what is left of the system on S (Chapelle 2007): p = -r + q, where q is 0 outside
-  of S and (G_SS + 1/2c) q_S = (G r)_S. Best at large C, when few pictures are active;
-- or, with fewer dimensions than active pictures, by factorising I + X_S' 2c X_S itself.
-
-Which is cheaper is not known beforehand, so gradients run until they have cost as much as the
-factorisation would. From then on the problem's systems are factorised, as they are where gradients
-gain too little.
+Newton's method goes along directions (directions.py) to the least P. They belong to an active set:
+the pictures with slack, where P is curved. Near the minimum at large C slack is next to nothing, so
+that errors of f decide who has some. Hence pictures count as active, too, that would have slack
+without what they contribute to their own score: where a step along a single a_i would leave a_i
+alive. Where such directions do not lead on, only slack counts.
 
 Shapes: P problems, n pictures, d dimensions with the 1. Everything is on one device.
 """
 
-import itertools
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from vggfeat.gram import Pictures, each_problem
+from vggfeat import directions
+from vggfeat.gram import Pictures, dot
 
-ETA = 0.1  # gradients reduce the length of the residual to this part: the gap to its square
-MIN_BUDGET = 20  # iterations; below, gradients are not tried
-ITERATION_COST = 2.5  # products that an iteration takes as long as
 MAX_AGAIN = 3  # times that a gap larger than it seemed is worked on again
 SETTLED = 0.02  # an active set that changed by no more than this part of it
+LIKELY = 1.5  # times the gap that is asked for: an estimate that is worth a product
 SHORT_STEP, LONG_STEP = 0.3, 2  # times the step that Newton's direction itself would be
 MAX_SEARCH = 20  # trials of a step length
 # So many steps in turn that gain no more than rounding would: the digits are exhausted.
@@ -144,11 +135,11 @@ def _measured(pictures: Pictures, signs: Tensor, costs: Tensor, solution: Soluti
         part, y, c = pictures.part(rows), signs[:, rows].double(), costs[:, rows].double()
         f = part.scores(w)
         slack = (1 - y * f).clamp(min=0)
-        loss += _dot(c * slack, slack)
+        loss += dot(c * slack, slack)
         at_b += part.weights(2 * c * y * slack)
         near_a.add(part, y, c, a[:, rows].double(), f)
-    objective = _dot(w, w) / 2 + loss
-    gap = torch.minimum(_dot(w - at_b, w - at_b) / 2, objective - near_a.value(_dot(w, w)))
+    objective = dot(w, w) / 2 + loss
+    gap = torch.minimum(dot(w - at_b, w - at_b) / 2, objective - near_a.value(dot(w, w)))
     return Minimum(w, objective, gap, solution.steps)
 
 
@@ -166,8 +157,8 @@ class DualBound:
         """Count these pictures in; y, c, a and f are [P, pictures.n]."""
         change = torch.where((y * a < 0) | (c == 0), -a, 0)
         allowed = a + change
-        self.linear += _dot(y, allowed) - _dot(allowed, allowed / (4 * c).masked_fill(c == 0, 1))
-        self.product += _dot(change, f)
+        self.linear += dot(y, allowed) - dot(allowed, allowed / (4 * c).masked_fill(c == 0, 1))
+        self.product += dot(change, f)
         self.length += change.abs() @ pictures.lengths
 
     def value(self, squared: Tensor) -> Tensor:
@@ -199,12 +190,13 @@ class _Problems:
         none = torch.zeros_like(unknown, dtype=torch.long)
         f = pictures.times(a)
         slack = (1 - signs * f).clamp(min=0)
-        worse = ~(_dot(a, f) / 2 + _dot(costs * slack, slack) <= costs.sum(dim=1))  # than w = 0
+        worse = ~(dot(a, f) / 2 + dot(costs * slack, slack) <= costs.sum(dim=1))  # than w = 0
         a[worse], f[worse] = 0, 0
         self.solution = Solution(a, f, unknown, unknown.clone(), none)
         self.least = unknown.clone()  # objective so far
         self.wasted = none.clone()
         self.factorise = torch.zeros_like(none, dtype=torch.bool)
+        self.only_slack = torch.zeros_like(self.factorise)  # makes a picture active
         self.active = torch.zeros_like(a, dtype=torch.bool)  # of the last step
 
     @property
@@ -221,50 +213,52 @@ class _Problems:
                 return
         self._measure(left)
 
-    def _measure(self, which: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Objective and gap of these problems; their slack, r and G r [P, n]."""
-        y, c, a, f = (
-            self.signs[which],
-            self.costs[which],
-            self.solution.a[which],
-            self.solution.f[which],
-        )
+    def _measure(self, which: Tensor) -> None:
+        """Objective and gap of these problems, and what the last step has gained."""
+        y, c = self.signs[which], self.costs[which]
+        a, f = self.solution.a[which], self.solution.f[which]
         slack = (1 - y * f).clamp_(min=0).masked_fill_(c == 0, 0)
-        r = a - 2 * c * y * slack
-        Gr = self.pictures.times(r)
-        objective = _dot(a, f) / 2 + _dot(c * slack, slack)
+        objective = dot(a, f) / 2 + dot(c * slack, slack)
         resolved = LEAST_GAIN * torch.finfo(f.dtype).eps * objective
         near_a = DualBound()
         near_a.add(self.pictures, y, c, a, f)
-        gap = torch.minimum(_dot(r, Gr) / 2, objective - near_a.value(_dot(a, f)))
-        gap = gap.clamp_(min=resolved)
+        gap = objective - near_a.value(dot(a, f))
+        # The other bound takes a product: only where it may well tell that a problem is solved.
+        aim = self.tol * objective
+        rest = (~(gap <= aim)).nonzero()[:, 0]
+        r = (a - 2 * c * y * slack)[rest]
+        likely = self.pictures.leading.squares(r) / 2 <= LIKELY * aim[rest]
+        rest, r = rest[likely], r[likely]
+        if len(rest):
+            gap[rest] = torch.fmin(gap[rest], dot(r, self.pictures.times(r)) / 2)
         gained = self.least[which] - objective
         self.least[which] = torch.fmin(self.least[which], objective)
         wasted = ~(gained >= resolved)  # so written, what is not a number is wasted, too
         self.wasted[which] = torch.where(wasted, self.wasted[which] + 1, 0)
         # Directions that are nearly Newton's may lead on too slowly.
-        self.factorise[which] |= gained < self.tol * objective
-        self.solution.objective[which], self.solution.gap[which] = objective, gap
-        return slack, r, Gr
+        self.factorise[which] |= gained < aim
+        self.solution.objective[which] = objective
+        self.solution.gap[which] = gap.clamp_(min=resolved)
 
     def _step(self, left: Tensor) -> Tensor:
         """One step of each of these problems; which of them are not solved yet."""
-        slack, r, Gr = self._measure(left)
+        self._measure(left)
         gap, objective = self.solution.gap[left], self.solution.objective[left]
         solved = gap <= self.tol * objective
-        at_rounding = gap <= 2 * LEAST_GAIN * torch.finfo(r.dtype).eps * objective
+        eps = torch.finfo(self.solution.f.dtype).eps
+        at_rounding = gap <= 2 * LEAST_GAIN * eps * objective
         self.wasted[left[~solved & at_rounding]] = MAX_WASTED
-        going = ~solved & (self.wasted[left] < MAX_WASTED)
-        left, slack, r, Gr = left[going], slack[going], r[going], Gr[going]
+        left = left[~solved & (self.wasted[left] < MAX_WASTED)]
         if not len(left):
             return left
-        y, c = self.signs[left], self.costs[left]
-        needed = (self.tol * objective / gap)[going] / 2  # what the gap must still shrink by
-        p, Gp = self._direction(left, torch.where(slack > 0, 2 * c, 0), r, Gr, needed)
-        f, a = self.solution.f[left], self.solution.a[left]
-        t = _best_step(c, 1 - y * f, y * Gp, _dot(a, Gp), _dot(p, Gp))
-        # A direction that is nearly Newton's should lead about as far.
-        self.factorise[left] |= (t < SHORT_STEP) | (t > LONG_STEP)
+        y, c, a = self.signs[left], self.costs[left], self.solution.a[left]
+        margin = 1 - y * self.solution.f[left]
+        p, Gp = self._direction(left, y, c, a, margin)
+        t = _best_step(c, margin, y * Gp, dot(a, Gp), dot(p, Gp))
+        # A good direction leads about as far as it says.
+        misled = (t < SHORT_STEP) | (t > LONG_STEP)
+        self.factorise[left] |= misled & self.only_slack[left]
+        self.only_slack[left] |= misled
         a = a + _column(t, p) * p
         # Not f + t G p: what rounding leaves of the large values of the first steps would stay.
         self.solution.a[left], self.solution.f[left] = a, self.pictures.times(a)
@@ -272,120 +266,25 @@ class _Problems:
         return left
 
     def _direction(
-        self, which: Tensor, curvature: Tensor, r: Tensor, Gr: Tensor, needed: Tensor
+        self, which: Tensor, y: Tensor, c: Tensor, a: Tensor, margin: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Newton's p and G p [P, n]; curvature [P, n] is 2c on the active set and 0 elsewhere."""
-        p, Gp = torch.empty_like(r), torch.empty_like(r)
-        active = curvature > 0
+        """Newton's p and G p [P, n] at a; margin is 1 - y f."""
+        own = (y * a).clamp(min=0) * self.pictures.lengths**2  # of the score
+        active = (c > 0) & (margin + own.masked_fill(self.only_slack[which, None], 0) > 0)
         moved = (active != self.active[which]).sum(dim=1)
         self.active[which] = active
-        size = active.sum(dim=1)
-        settled = moved <= SETTLED * size
-        budget = self.pictures.factorisation_cost(size) / self.pictures.product_cost()
-        budget /= ITERATION_COST
-        solved = torch.zeros_like(settled)
-        tried = ((budget > MIN_BUDGET) & ~self.factorise[which]).nonzero()[:, 0]
-        if len(tried):
-            p[tried], Gp[tried], solved[tried] = _by_gradients(
-                self.pictures,
-                curvature[tried],
-                r[tried],
-                Gr[tried],
-                reduction=needed[tried].clamp(min=ETA**2).masked_fill(~settled[tried], torch.inf),
-                budget=budget[tried],
-            )
-            self.factorise[which[tried]] |= ~solved[tried]
-        rest = (~solved).nonzero()[:, 0]
-        if len(rest):
-            p[rest], Gp[rest] = _by_factorising(self.pictures, curvature[rest], r[rest], Gr[rest])
-        return p, Gp
-
-
-def _by_gradients(
-    pictures: Pictures,
-    curvature: Tensor,
-    r: Tensor,
-    Gr: Tensor,
-    *,
-    reduction: Tensor,
-    budget: Tensor,
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Nearly p and G p [P, n], and which problems [P] got there within their budget of iterations.
-
-    The squared length of the residual is to fall to `reduction` [P] of what it was; where that is
-    infinite, its squared length as `Leading` measures it to ETA^2, which takes fewer iterations.
-    """
-    p, Gp = torch.zeros_like(r), torch.zeros_like(r)
-    solved = torch.zeros(len(r), dtype=torch.bool, device=r.device)
-    left = torch.arange(len(r), device=r.device)
-    x, Gx, r, Gr = torch.zeros_like(r), torch.zeros_like(r), -r, -Gr
-    inverse = pictures.leading.inverses(curvature)
-    d, Gd = pictures.leading.applied(inverse, r, Gr)  # the direction of this iteration
-    length = _dot(r, Gd)
-    loose = reduction.isinf()
-    target = torch.where(loose, ETA**2 * length, -torch.inf)
-    exact_target = torch.where(loose, -torch.inf, reduction * _dot(r, Gr))
-    for used in itertools.count(1):
-        Hd = d + curvature * Gd
-        bend = _dot(Hd, Gd)
-        step = _column(torch.where(bend > 0, length / bend, 0), r)
-        x, Gx, r = x + step * d, Gx + step * Gd, r - step * Hd
-        Gr = pictures.times(r)
-        z, Gz = pictures.leading.applied(inverse, r, Gr)
-        before, length = length, _dot(r, Gz)
-        # So written, what is not a number is done, too.
-        done = ~((length > target) & (_dot(r, Gr) > exact_target))
-        stopped = done | (used >= budget)
-        # Copying what is left costs as much as several of these lines: not for every problem.
-        if stopped.double().mean() > 0.1 or used % 8 == 0:
-            p[left[done]], Gp[left[done]], solved[left[done]] = x[done], Gx[done], True
-            going = ~stopped
-            left = left[going]
-            if not len(left):
-                return p, Gp, solved
-            (x, Gx, r, z, Gz, d, Gd, curvature, inverse, length, before, target, exact_target,
-             budget) = (each[going] for each in (
-                 x, Gx, r, z, Gz, d, Gd, curvature, inverse, length, before, target, exact_target,
-                 budget))  # fmt: skip
-        again = _column(length / before, r)
-        d, Gd = z + again * d, Gz + again * Gd
-    raise AssertionError("budgets are finite")
-
-
-def _by_factorising(
-    pictures: Pictures, curvature: Tensor, r: Tensor, Gr: Tensor
-) -> tuple[Tensor, Tensor]:
-    """p and G p [P, n], a system for each problem."""
-    active = int((curvature > 0).sum(dim=1).max())
-    if pictures.gram is None and pictures.d < active:
-        gradient = pictures.weights(r)
-        pw = -torch.stack(
-            each_problem(
-                lambda c, g: _solution(pictures.hessian(c), g),
-                curvature,
-                gradient,
-                num_bytes=2 * r.element_size() * pictures.d * (pictures.d + active),
-            )
+        settled = moved <= SETTLED * active.sum(dim=1)
+        half = self.tol * self.solution.objective[which] / 2  # of the gap that is asked for
+        curvature = torch.where(active, 2 * c, 0)
+        p, Gp, by_gradients = directions.newtons(
+            self.pictures,
+            curvature,
+            a - curvature * y * margin,
+            gap=half.masked_fill(~settled, torch.inf),
+            gradients=~self.factorise[which],
         )
-        Gp = pictures.scores(pw)
-        return -r - curvature * Gp, Gp
-
-    def solved(c: Tensor, Gr: Tensor) -> Tensor:
-        S = c.nonzero()[:, 0]
-        system = pictures.among(S)
-        system.diagonal().add_(1 / c[S])
-        return torch.zeros_like(c).index_put_((S,), _solution(system, Gr[S]))
-
-    q = torch.stack(each_problem(solved, curvature, Gr, num_bytes=2 * r.element_size() * active**2))
-    return q - r, pictures.times(q) - Gr
-
-
-def _solution(system: Tensor, right: Tensor) -> Tensor:
-    """The solution of a symmetric positive definite system; 0 where rounding made it another."""
-    factor, failed = torch.linalg.cholesky_ex(system)
-    if failed:
-        return torch.zeros_like(right)
-    return torch.cholesky_solve(right[:, None], factor)[:, 0]
+        self.factorise[which] |= ~by_gradients
+        return p, Gp
 
 
 def _best_step(c: Tensor, margin: Tensor, change: Tensor, ap: Tensor, pp: Tensor) -> Tensor:
@@ -396,28 +295,23 @@ def _best_step(c: Tensor, margin: Tensor, change: Tensor, ap: Tensor, pp: Tensor
     """
     t = torch.ones_like(ap)
     low, high = torch.zeros_like(t), torch.full_like(t, torch.inf)
-    at_0 = (ap - 2 * _dot(c * margin.clamp(min=0), change)).abs()
-    loss = _dot(c * margin.clamp(min=0), margin.clamp(min=0))
+    at_0 = (ap - 2 * dot(c * margin.clamp(min=0), change)).abs()
+    loss = dot(c * margin.clamp(min=0), margin.clamp(min=0))
     for _ in range(MAX_SEARCH):
         slack = (margin - _column(t, change) * change).clamp_(min=0)
-        slope = ap + t * pp - 2 * _dot(c * slack, change)
-        gained = loss - _dot(c * slack, slack) - t * ap - t * t * pp / 2
+        slope = ap + t * pp - 2 * dot(c * slack, change)
+        gained = loss - dot(c * slack, slack) - t * ap - t * t * pp / 2
         found = (slope.abs() <= 0.01 * at_0) & (gained >= 0)
         if found.all():
             break
         low, high = torch.where(slope < 0, t, low), torch.where(slope < 0, high, t)
         middle = torch.where(high.isinf(), 2 * low, (low + high) / 2)
-        rise = pp + 2 * _dot(c * (slack > 0) * change, change)
+        rise = pp + 2 * dot(c * (slack > 0) * change, change)
         tangent = t - slope / rise
         inside = (tangent > low) & (tangent < high)  # false where there is no rise
         # Others' search must not lead a problem away from what it has found.
         t = torch.where(found, t, torch.where(inside, tangent, middle))
     return t
-
-
-def _dot(u: Tensor, v: Tensor) -> Tensor:
-    """Inner products of the rows of u and v [P, n], summed in float64: [P]."""
-    return (u * v).sum(dim=1, dtype=torch.float64)
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:

@@ -1,0 +1,103 @@
+"""Newton's directions, by both ways, and what leads gradients, against dense matrices."""
+
+import numpy as np
+import pytest
+import torch
+
+from vggfeat import directions
+from vggfeat.gram import Pictures
+
+SHAPES = {"wide": (40, 60), "square": (60, 60), "tall": (90, 6)}  # the last without a Gram matrix
+COSTS = (0.05, 3.0, 2000.0)
+
+
+def case(shape, *, density=0.5, seed=0):
+    """Pictures of few strong directions, their Gram matrix with the 1, r [5, n] and active ones."""
+    random = np.random.default_rng(seed)
+    n, d = SHAPES[shape]
+    X = np.maximum(random.normal(size=(n, d)) * np.geomspace(3, 0.1, d), 0)
+    X1 = np.column_stack([X, np.ones(n)])
+    r, active = random.normal(size=(5, n)), random.random((5, n)) < density
+    return Pictures(torch.from_numpy(X)), X1 @ X1.T, torch.from_numpy(r), active
+
+
+def newtons(G, curvature, r):
+    """p from (I + 2c G) p = -r, which is q - r and has q = 0 outside of S."""
+    return np.linalg.solve(np.eye(len(G)) + curvature[:, None] * G, -r)
+
+
+@pytest.mark.parametrize("cost", COSTS)
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("density", [0.05, 1])  # fewer and more active pictures than dimensions
+def test_both_ways_lead_in_newtons_direction(shape, density, cost):
+    pictures, G, r, active = case(shape, density=density)
+    curvature = torch.from_numpy(2 * cost * active)
+    p, Gp = directions.by_factorising(pictures, curvature, r)
+    q, Gq, found = directions.by_gradients(
+        pictures, curvature, r, gap=torch.full((5,), 1e-18), budget=torch.full((5,), 1e4)
+    )
+    assert found.all()
+    for k in range(5):
+        expected = newtons(G, curvature[k].numpy(), r[k].numpy())
+        like = {"rtol": 1e-5, "atol": 1e-6 * np.abs(G @ expected).max()}
+        np.testing.assert_allclose(p[k], expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+        np.testing.assert_allclose(Gp[k], G @ expected, **like)
+        np.testing.assert_allclose(Gq[k], G @ expected, **like)
+        np.testing.assert_allclose(G @ q[k].numpy(), Gq[k], **like)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_gradients_stop_within_their_part_of_the_way(shape):
+    """Of what the model, which is P on S, still gains from there."""
+    pictures, G, r, active = case(shape)
+    curvature = torch.from_numpy(2 * 3.0 * active)
+    open_ended, budget = torch.full((5,), torch.inf), torch.full((5,), 1e4)
+    p, _, found = directions.by_gradients(pictures, curvature, r, gap=open_ended, budget=budget)
+    assert found.all()
+    for k in range(5):
+        bend = G + G @ (curvature[k].numpy()[:, None] * G)
+        way = newtons(G, curvature[k].numpy(), r[k].numpy())
+        missing = way - p[k].numpy()
+        assert missing @ bend @ missing <= 2 * directions.ETA**2 * (way @ bend @ way)
+
+
+def test_gradients_end_with_their_budget_and_say_so():
+    pictures, _, r, active = case("square")
+    curvature = torch.from_numpy(2 * 3.0 * active)
+    budget = torch.tensor([1.0, 1e4, 1e4, 1e4, 1.0])
+    _, _, found = directions.by_gradients(
+        pictures, curvature, r, gap=torch.full((5,), 1e-18), budget=budget
+    )
+    assert found.tolist() == [False, True, True, True, False]
+
+
+def test_gradients_are_tried_where_they_may_be_and_others_are_factorised(monkeypatch):
+    monkeypatch.setattr(directions, "MIN_BUDGET", 0)
+    pictures, G, r, active = case("square")
+    curvature = torch.from_numpy(2 * 3.0 * active)
+    allowed = torch.tensor([True, False, True, False, True])
+    p, Gp, found = directions.newtons(
+        pictures, curvature, r, gap=torch.full((5,), 1e3), gradients=allowed
+    )
+    assert torch.equal(found, allowed)
+    for k in (1, 3):
+        expected = newtons(G, curvature[k].numpy(), r[k].numpy())
+        np.testing.assert_allclose(p[k], expected, rtol=1e-8, atol=1e-10)
+        np.testing.assert_allclose(Gp[k], G @ expected, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_leads_them_solves_the_system_that_the_leading_directions_make(shape):
+    pictures, G, r, active = case(shape)
+    leading = pictures.leading
+    Z, rest = leading.Z.numpy(), leading.rest.numpy()
+    np.testing.assert_allclose((Z**2).sum(axis=1) + rest, np.diag(G))
+    curvature = torch.from_numpy(2 * 3.0 * active)
+    weights = leading.weights(curvature)
+    solved = leading.solved(leading.inverses(weights), weights, r).numpy()
+    near = Z @ Z.T + np.diag(rest)
+    for k, S in enumerate(active):
+        system = near[np.ix_(S, S)] + np.eye(S.sum()) / 6
+        np.testing.assert_allclose(solved[k, S], np.linalg.solve(system, r[k].numpy()[S]))
+        assert not solved[k, ~S].any()
+        assert leading.squares(r)[k].item() == pytest.approx(r[k].numpy() @ near @ r[k].numpy())
