@@ -71,6 +71,18 @@ def test_gradients_end_with_their_budget_and_say_so():
     assert found.tolist() == [False, True, True, True, False]
 
 
+def test_those_that_are_near_stay_there_while_others_go_on():
+    """What has come to the last digit has nothing left to divide by."""
+    pictures, _, r, active = case("wide")
+    r[:4] = 0
+    curvature = torch.from_numpy(2 * 2000.0 * active)
+    p, Gp, found = directions.by_gradients(
+        pictures, curvature, r, gap=torch.zeros(5), budget=torch.full((5,), 40.0)
+    )
+    assert found[:4].all() and p.isfinite().all() and Gp.isfinite().all()
+    assert not p[:4].any() and not Gp[:4].any()
+
+
 def test_gradients_are_tried_where_they_may_be_and_others_are_factorised(monkeypatch):
     monkeypatch.setattr(directions, "MIN_BUDGET", 0)
     pictures, G, r, active = case("square")

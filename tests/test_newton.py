@@ -398,10 +398,11 @@ def test_where_float32_does_not_suffice_float64_goes_on(kind, shape):
     check(X, signs, costs, newton.Minimum(*(v.numpy() for v in vars(found).values())), tol=1e-9)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_tolerance_beyond_all_digits_ends_without_nan(kind):
+def test_a_tolerance_beyond_all_digits_ends_without_nan(kind, shape):
     for dtype in ("float32", "float64"):
-        X, signs = problems(kind, dtype=dtype)
+        X, signs = problems(kind, shape, dtype)
         found = minimised(X, signs, np.abs(signs), tol=0)
         for k in range(len(signs)):
             value, gap = found.objective[k], found.gap[k]

@@ -54,7 +54,7 @@ def by_gradients(
     pictures: Pictures, curvature: Tensor, r: Tensor, *, gap: Tensor, budget: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Nearly p and G p [P, n], and which problems [P] got there within their budget."""
-    p, Gp = torch.empty_like(r), torch.empty_like(r)
+    p, Gp = torch.zeros_like(r), torch.zeros_like(r)
     found = torch.zeros(len(r), dtype=torch.bool, device=r.device)
     left = torch.arange(len(r), device=r.device)
     gradients = _Gradients(pictures, curvature, r, gap)
@@ -63,7 +63,7 @@ def by_gradients(
         gradients.go_on()
         used += 1
         near = gradients.are_near()
-        going = ~near & (used < budget[left])
+        going = ~near & gradients.length.isfinite() & (used < budget[left])
         # Copying what goes on takes as long as several lines of an iteration: not for each problem.
         if going.double().mean() < 0.9 or used % 8 == 0:
             done = left[near]
@@ -99,26 +99,31 @@ class _Gradients:
         Gd = self.pictures.times(d)
         Kd = torch.where(self.curvature > 0, Gd + self.ridge * d, 0)
         bend = dot(Kd, d)
-        step = torch.where(bend > 0, before / bend, 0)[:, None].to(d.dtype)
+        step = _quotient(before, bend)[:, None].to(d.dtype)
         self.p, self.Gp = self.p + step * d, self.Gp + step * Gd
         self.residual = self.residual - step * Kd
         lacks = self._lead()
-        self.direction = lacks + (self.length / before)[:, None].to(d.dtype) * d
+        self.direction = lacks + _quotient(self.length, before)[:, None].to(d.dtype) * d
 
     def are_near(self) -> Tensor:
-        """Which problems are where they should be [P]; those that are no numbers are, too."""
+        """Which problems are where they should be [P]."""
         change = self.curvature * self.residual  # that would be left in r
         lost = dot(change, self.residual)
         gap = torch.minimum(lost, self.pictures.leading.squares(change)) / 2  # by either bound
         missing, way = lost - self.length, -dot(self.r, self.Gp)  # in the objective, twice
         open_ended = self.gap.isinf()
-        return ~(torch.where(open_ended, missing - ETA**2 * way, gap - self.gap) > 0)
+        return torch.where(open_ended, missing <= ETA**2 * way, gap <= self.gap)
 
     def keep(self, which: Tensor) -> None:
         """Go on with these problems only."""
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 setattr(self, name, value[which])
+
+
+def _quotient(a: Tensor, b: Tensor) -> Tensor:
+    """a / b, and 0 where nothing is left: those that are near go on for a while with the others."""
+    return torch.where(b > 0, a / b, 0)
 
 
 def by_factorising(pictures: Pictures, curvature: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:

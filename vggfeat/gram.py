@@ -128,7 +128,8 @@ class Leading:
         """(I + Z_S' diag(weights) Z_S)^-1 of each problem [P, m, m]."""
         systems = torch.stack(each_problem(self._system, weights)).double()
         systems.diagonal(dim1=1, dim2=2).add_(1)
-        return torch.linalg.inv(systems).to(self.Z.dtype)
+        factors, _ = torch.linalg.cholesky_ex(systems)
+        return torch.cholesky_inverse(factors).to(self.Z.dtype)
 
     def solved(self, inverses: Tensor, weights: Tensor, right: Tensor) -> Tensor:
         """The solution [P, n] of the system with this right-hand side, by Woodbury's formula."""

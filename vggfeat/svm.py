@@ -253,11 +253,8 @@ class _Newton:
     def _problems(self, signs: np.ndarray, C: np.ndarray) -> tuple[Tensor, Tensor]:
         """Signs and costs [P, n] of these classifiers."""
         y = torch.from_numpy(signs.T.copy()).to(self.pictures.X)
-        c = torch.zeros_like(y)
-        for row, column in enumerate(signs.T):
-            for sign, weight in _weights(self.svm.class_weight, column).items():
-                c[row, y[row] == sign] = C[row] * weight
-        return y, c
+        weights = _weights(self.svm.class_weight, signs) * C
+        return y, torch.from_numpy(weights.T.copy()).to(y)
 
 
 class _Liblinear:
@@ -336,10 +333,14 @@ def _since_best(scores: Sequence[float | np.ndarray]) -> np.ndarray:
 
 def _weights(
     class_weight: Mapping[int, float] | Literal["balanced"] | None, signs: np.ndarray
-) -> dict[int, float]:
-    """The weights of the signs that are there; signs [n] of 0 do not count."""
-    present = np.unique(signs[signs != 0])
-    if not len(present):
-        return {}
-    weights = compute_class_weight(class_weight, classes=present, y=signs[signs != 0])
-    return dict(zip(present.tolist(), weights.tolist(), strict=True))
+) -> np.ndarray:
+    """The weight of each picture in each class [n, P]; signs [n, P] of 0 do not count."""
+    weights = (signs != 0).astype(float)
+    if class_weight is not None:
+        for column, known in zip(weights.T, signs.T, strict=True):
+            present = np.unique(known[known != 0])
+            if len(present):
+                values = compute_class_weight(class_weight, classes=present, y=known[known != 0])
+                for sign, value in zip(present, values, strict=True):
+                    column[known == sign] = value
+    return weights

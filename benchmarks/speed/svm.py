@@ -96,9 +96,7 @@ CALTECH101 = Case(
 CALTECH256 = Case(
     "15,420 x 12,288, 257 classes", 15420, 12288, 257, False, 0.32, C_GRID, 1, 2, (REFIT_C,), 1
 )
-LARGEST = replace(
-    CALTECH256, name="15,420 x 24,576, 257 classes, C = 1", dim=24576, grid=(REFIT_C,)
-)
+LARGEST = replace(CALTECH256, name="15,420 x 24,576, 257 classes", dim=24576)  # both nets
 NOTES = [
     "LinearSVC with scikit-learn's defaults and max_iter 2000, for some of the classes; a fit is"
     " one class at one C without one fold, and refits to all pictures count as well.",
