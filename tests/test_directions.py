@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vggfeat import directions
+from vggfeat import directions, gram
 from vggfeat.gram import Pictures
 
 SHAPES = {"wide": (40, 60), "square": (60, 60), "tall": (90, 6)}  # the last without a Gram matrix
@@ -113,3 +113,16 @@ def test_what_leads_them_solves_the_system_that_the_leading_directions_make(shap
         np.testing.assert_allclose(solved[k, S], np.linalg.solve(system, r[k].numpy()[S]))
         assert not solved[k, ~S].any()
         assert leading.squares(r)[k].item() == pytest.approx(r[k].numpy() @ near @ r[k].numpy())
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_products_that_only_lead_are_near_in_bf16_and_exact_elsewhere(precision, monkeypatch):
+    monkeypatch.setattr(gram, "resolved_precision", lambda asked, device: precision)
+    random = np.random.default_rng(0)
+    X = np.maximum(random.normal(size=(300, 200)) - 0.3, 0).astype("float32")
+    pictures = Pictures(torch.from_numpy(X / np.linalg.norm(X, axis=1, keepdims=True)))
+    a = torch.from_numpy(random.normal(size=(4, 300)).astype("float32"))
+    exact, found = pictures.times(a), pictures.leading.times(a)
+    assert (found - exact).norm() <= (5e-3 if precision == "bf16" else 0) * exact.norm()
+    assert (pictures.leading.remainder is not None) == (precision == "bf16")
+    assert pictures.exact.leading.remainder is None  # what goes on in float64 stays there

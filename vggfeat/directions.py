@@ -81,7 +81,7 @@ class _Gradients:
         self.pictures, self.curvature, self.r, self.gap = pictures, curvature, r, gap
         self.ridge = torch.where(active, 1 / curvature, 0)  # 1/2c
         self.p = torch.where(active, 0, -r)
-        self.Gp = pictures.times(self.p)
+        self.Gp = pictures.leading.times(self.p)
         self.residual = torch.where(active, -self.Gp - self.ridge * r, 0)
         self.weights = pictures.leading.weights(curvature)
         self.inverses = pictures.leading.inverses(self.weights)
@@ -96,7 +96,7 @@ class _Gradients:
     def go_on(self) -> None:
         """One iteration."""
         d, before = self.direction, self.length
-        Gd = self.pictures.times(d)
+        Gd = self.pictures.leading.times(d)
         Kd = torch.where(self.curvature > 0, Gd + self.ridge * d, 0)
         bend = dot(Kd, d)
         step = _quotient(before, bend)[:, None].to(d.dtype)
