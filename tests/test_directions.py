@@ -11,14 +11,14 @@ SHAPES = {"wide": (40, 60), "square": (60, 60), "tall": (90, 6)}  # the last wit
 COSTS = (0.05, 3.0, 2000.0)
 
 
-def case(shape, *, density=0.5, seed=0):
-    """Pictures of few strong directions, their Gram matrix with the 1, r [5, n] and active ones."""
+def case(shape, *, density=0.5, seed=0, num_problems=5):
+    """Pictures of few strong directions, their Gram matrix with the 1, r [P, n] and active ones."""
     random = np.random.default_rng(seed)
     n, d = SHAPES[shape]
     X = np.maximum(random.normal(size=(n, d)) * np.geomspace(3, 0.1, d), 0)
     X1 = np.column_stack([X, np.ones(n)])
-    r, active = random.normal(size=(5, n)), random.random((5, n)) < density
-    return Pictures(torch.from_numpy(X)), X1 @ X1.T, torch.from_numpy(r), active
+    r, chance = random.normal(size=(num_problems, n)), random.random((num_problems, n))
+    return Pictures(torch.from_numpy(X)), X1 @ X1.T, torch.from_numpy(r), chance < density
 
 
 def newtons(G, curvature, r):
@@ -28,7 +28,7 @@ def newtons(G, curvature, r):
 
 @pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("density", [0.05, 1])  # fewer and more active pictures than dimensions
+@pytest.mark.parametrize("density", [0.03, 1])  # fewer and more active pictures than dimensions
 def test_both_ways_lead_in_newtons_direction(shape, density, cost):
     pictures, G, r, active = case(shape, density=density)
     curvature = torch.from_numpy(2 * cost * active)
@@ -73,14 +73,14 @@ def test_gradients_end_with_their_budget_and_say_so():
 
 def test_those_that_are_near_stay_there_while_others_go_on():
     """What has come to the last digit has nothing left to divide by."""
-    pictures, _, r, active = case("wide")
-    r[:4] = 0
+    pictures, _, r, active = case("wide", num_problems=20)
+    r[0] = 0
     curvature = torch.from_numpy(2 * 2000.0 * active)
     p, Gp, found = directions.by_gradients(
-        pictures, curvature, r, gap=torch.zeros(5), budget=torch.full((5,), 40.0)
+        pictures, curvature, r, gap=torch.zeros(20), budget=torch.full((20,), 40.0)
     )
-    assert found[:4].all() and p.isfinite().all() and Gp.isfinite().all()
-    assert not p[:4].any() and not Gp[:4].any()
+    assert found[0] and not p[0].any() and not Gp[0].any()
+    assert p.isfinite().all() and Gp.isfinite().all()
 
 
 def test_gradients_are_tried_where_they_may_be_and_others_are_factorised(monkeypatch):
@@ -88,10 +88,16 @@ def test_gradients_are_tried_where_they_may_be_and_others_are_factorised(monkeyp
     pictures, G, r, active = case("square")
     curvature = torch.from_numpy(2 * 3.0 * active)
     allowed = torch.tensor([True, False, True, False, True])
-    p, Gp, found = directions.newtons(
+    assert pictures.leading  # otherwise these few problems would not be worth it
+    tried = []
+    by_gradients = directions.by_gradients
+    monkeypatch.setattr(
+        directions, "by_gradients", lambda *a, **b: tried.append(len(a[2])) or by_gradients(*a, **b)
+    )
+    p, Gp, in_vain = directions.newtons(
         pictures, curvature, r, gap=torch.full((5,), 1e3), gradients=allowed
     )
-    assert torch.equal(found, allowed)
+    assert tried == [3] and not in_vain.any()
     for k in (1, 3):
         expected = newtons(G, curvature[k].numpy(), r[k].numpy())
         np.testing.assert_allclose(p[k], expected, rtol=1e-8, atol=1e-10)

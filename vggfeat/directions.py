@@ -20,7 +20,7 @@ Shapes: P problems, n pictures, d dimensions with the 1. Everything is on one de
 import torch
 from torch import Tensor
 
-from vggfeat.gram import Pictures, dot, each_problem
+from vggfeat.gram import LEADING_COST, Pictures, dot, each_problem
 
 ETA = 0.1  # gradients leave this part of the way, as the model measures it
 MIN_BUDGET = 8  # iterations; below, gradients are not tried
@@ -30,16 +30,19 @@ ITERATION_COST = 1.3  # products that an iteration takes as long as
 def newtons(
     pictures: Pictures, curvature: Tensor, r: Tensor, *, gap: Tensor, gradients: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Newton's p and G p [P, n], and for which problems gradients led there [P].
+    """Newton's p and G p [P, n], and for which problems gradients were tried in vain [P].
 
     curvature [P, n] is 2c on S and 0 elsewhere. Gradients are tried where `gradients` [P] allows
-    it. They leave a gap of `gap` [P], if S stays; where that is infinite, ETA of the way.
+    it. They leave about a gap of `gap` [P], if S stays; where that is infinite, ETA of the way.
     """
     p, Gp = torch.empty_like(r), torch.empty_like(r)
     found = torch.zeros_like(gradients)
     budget = pictures.factorisation_cost((curvature > 0).sum(dim=1)) / pictures.product_cost()
     budget /= ITERATION_COST
-    tried = (gradients & (budget > MIN_BUDGET)).nonzero()[:, 0]
+    worth = gradients & (budget > MIN_BUDGET)
+    if "leading" not in vars(pictures):  # what leads them is to be found first
+        worth &= budget[worth].sum() > LEADING_COST
+    tried = worth.nonzero()[:, 0]
     if len(tried):
         p[tried], Gp[tried], found[tried] = by_gradients(
             pictures, curvature[tried], r[tried], gap=gap[tried], budget=budget[tried]
@@ -47,7 +50,7 @@ def newtons(
     rest = (~found).nonzero()[:, 0]
     if len(rest):
         p[rest], Gp[rest] = by_factorising(pictures, curvature[rest], r[rest])
-    return p, Gp, found
+    return p, Gp, worth & ~found
 
 
 def by_gradients(
@@ -63,7 +66,7 @@ def by_gradients(
         gradients.go_on()
         used += 1
         near = gradients.are_near()
-        going = ~near & gradients.length.isfinite() & (used < budget[left])
+        going = ~near & gradients.are_sound() & (used < budget[left])
         # Copying what goes on takes as long as several lines of an iteration: not for each problem.
         if going.double().mean() < 0.9 or used % 8 == 0:
             done = left[near]
@@ -99,17 +102,23 @@ class _Gradients:
         Gd = self.pictures.leading.times(d)
         Kd = torch.where(self.curvature > 0, Gd + self.ridge * d, 0)
         bend = dot(Kd, d)
-        step = _quotient(before, bend)[:, None].to(d.dtype)
+        step = _quotient(before, bend).to(d.dtype)
         self.p, self.Gp = self.p + step * d, self.Gp + step * Gd
         self.residual = self.residual - step * Kd
         lacks = self._lead()
-        self.direction = lacks + _quotient(self.length, before)[:, None].to(d.dtype) * d
+        self.direction = lacks + _quotient(self.length, before).to(d.dtype) * d
+
+    def are_sound(self) -> Tensor:
+        """For which problems lengths are still positive numbers [P]."""
+        return (self.length > 0) & self.length.isfinite()
 
     def are_near(self) -> Tensor:
         """Which problems are where they should be [P]."""
         change = self.curvature * self.residual  # that would be left in r
         lost = dot(change, self.residual)
-        gap = torch.minimum(lost, self.pictures.leading.squares(change)) / 2  # by either bound
+        gap = (
+            torch.minimum(lost, self.pictures.leading.squares(change)) / 2
+        )  # by the bound at a + p, or about that by the gradient
         missing, way = lost - self.length, -dot(self.r, self.Gp)  # in the objective, twice
         open_ended = self.gap.isinf()
         return torch.where(open_ended, missing <= ETA**2 * way, gap <= self.gap)
@@ -122,8 +131,8 @@ class _Gradients:
 
 
 def _quotient(a: Tensor, b: Tensor) -> Tensor:
-    """a / b, and 0 where nothing is left: those that are near go on for a while with the others."""
-    return torch.where(b > 0, a / b, 0)
+    """a / b [P, 1], and 0 where nothing is left: some are near and go on with the others."""
+    return torch.where(b > 0, a / b, 0)[:, None]
 
 
 def by_factorising(pictures: Pictures, curvature: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
@@ -150,7 +159,8 @@ def by_factorising(pictures: Pictures, curvature: Tensor, r: Tensor) -> tuple[Te
 
     Gr = pictures.times(r)
     q = torch.stack(each_problem(solved, curvature, Gr, num_bytes=2 * r.element_size() * active**2))
-    return q - r, pictures.times(q) - Gr
+    p = q - r
+    return p, pictures.times(p)
 
 
 def _solution(system: Tensor, right: Tensor) -> Tensor:

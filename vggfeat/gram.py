@@ -14,6 +14,7 @@ from torch import Tensor
 from vggfeat.devices import resolved_precision
 
 NUM_LEADING, LEADING_ROUNDS = 64, 3  # directions that lead gradients, and how they are found
+LEADING_COST = NUM_LEADING * (LEADING_ROUNDS + 2)  # products
 LEAST_LEADING = 1e-5  # of the first: smaller eigenvalues are not sound in float32
 # A factorisation reaches this part of the speed of a product, and a value of G_SS takes as long to
 # gather as so many operations of a product. Measured on CPUs; only speed hangs on them.
@@ -25,17 +26,18 @@ SYSTEMS_BYTES = 2 * 2**30  # of systems and their factors that are worked on at 
 class Pictures:
     """Pictures X [n, d - 1], to each of which a 1 is appended, and the products with them.
 
-    Their Gram matrix is kept if it is not larger than twice the pictures themselves.
+    Their Gram matrix is kept if it is not larger than twice the pictures themselves, unless they
+    are for a few problems only, which it would take longer to work out than all else.
     """
 
-    def __init__(self, X: Tensor):
-        self.X = X
+    def __init__(self, X: Tensor, *, for_few: bool = False):
+        self.X, self.for_few = X, for_few
         self.n, self.d = X.shape[0], X.shape[1] + 1
 
     @cached_property
     def gram(self) -> Tensor | None:
         """G [n, n], or None where products through the pictures are cheaper."""
-        if self.n > 2 * self.d:
+        if self.for_few or self.n > 2 * self.d:
             return None
         if self.X.device.type == "cpu":  # NumPy sees that it is symmetric, which is half the work
             X = self.X.numpy()
@@ -43,9 +45,9 @@ class Pictures:
         return self.X @ self.X.T + 1
 
     @cached_property
-    def lengths(self) -> Tensor:
-        """The length of each picture [n]."""
-        return ((self.X**2).sum(dim=1) + 1).sqrt()
+    def squared_lengths(self) -> Tensor:
+        """Of each picture with its 1 [n]: the diagonal of G."""
+        return (self.X**2).sum(dim=1) + 1
 
     @cached_property
     def leading(self) -> "Leading":
@@ -53,8 +55,8 @@ class Pictures:
 
     @cached_property
     def exact(self) -> "Pictures":
-        """The same in float64."""
-        return self if self.X.dtype == torch.float64 else Pictures(self.X.double())
+        """The same in float64, which few problems need."""
+        return self if self.X.dtype == torch.float64 else Pictures(self.X.double(), for_few=True)
 
     def part(self, rows: slice) -> "Pictures":
         """These pictures, in float64."""
@@ -105,13 +107,12 @@ class Leading:
     With the first eigenvectors U [n, m] of G and their eigenvalues, Z = U sqrt(eigenvalues) [n, m]
     are the pictures' coordinates along them. What Z Z' lacks of G is taken for diagonal: for `rest`
     [n], the squared length of what the coordinates lack of each picture. A system G_SS + 1/2c that
-    is taken for Z_S Z_S' + diag(rest + 1/2c) is solved in next to no time, and gradients that are
-    led by that need 4 to 8 products.
+    is taken for Z_S Z_S' + diag(rest + 1/2c) is solved in next to no time.
     """
 
     def __init__(self, pictures: Pictures):
         X, n = pictures.X, pictures.n
-        count = min(NUM_LEADING, n // 2)
+        count = min(NUM_LEADING, n // 2, pictures.d)
         draw = torch.Generator().manual_seed(0)
         U = torch.randn(n, count, generator=draw, dtype=torch.float64).to(X)
         for _ in range(LEADING_ROUNDS):  # subspace iteration
@@ -121,7 +122,7 @@ class Leading:
         U = U @ turned[:, sound].to(X.dtype)
         # As U is not exact, U times the root is not Z.
         self.Z = pictures.times(U.T).T / eigenvalues[sound].sqrt().to(X.dtype)
-        self.rest = (pictures.lengths**2 - (self.Z**2).sum(dim=1)).clamp(min=0)
+        self.rest = (pictures.squared_lengths - (self.Z**2).sum(dim=1)).clamp(min=0)
         self.pictures = pictures
         self.remainder = self._remainder()
 
@@ -148,11 +149,14 @@ class Leading:
         return curvature / (1 + curvature * self.rest)
 
     def inverses(self, weights: Tensor) -> Tensor:
-        """(I + Z_S' diag(weights) Z_S)^-1 of each problem [P, m, m]."""
+        """(I + Z_S' diag(weights) Z_S)^-1 of each problem [P, m, m]; 0 where rounding forbids."""
         systems = torch.stack(each_problem(self._system, weights)).double()
         systems.diagonal(dim1=1, dim2=2).add_(1)
-        factors, _ = torch.linalg.cholesky_ex(systems)
-        return torch.cholesky_inverse(factors).to(self.Z.dtype)
+        factors, failed = torch.linalg.cholesky_ex(systems)
+        failed = (failed != 0)[:, None, None]
+        identity = torch.eye(factors.shape[-1], dtype=factors.dtype, device=factors.device)
+        inverses = torch.cholesky_inverse(torch.where(failed, identity, factors))
+        return inverses.masked_fill_(failed, 0).to(self.Z.dtype)
 
     def solved(self, inverses: Tensor, weights: Tensor, right: Tensor) -> Tensor:
         """The solution [P, n] of the system with this right-hand side, by Woodbury's formula."""

@@ -13,11 +13,12 @@ and r = a - b. Then X'r is the gradient of P, and half its squared length, r'Gr 
 gap between P(w) and the dual objective at b: what is still to be gained is never more. At large C a
 rounding error of f grows in b, and the dual objective at a itself bounds it better.
 
-Newton's method goes along directions (directions.py) to the least P. They belong to an active set:
-the pictures with slack, where P is curved. Near the minimum at large C slack is next to nothing, so
-that errors of f decide who has some. Hence pictures count as active, too, that would have slack
-without what they contribute to their own score: where a step along a single a_i would leave a_i
-alive. Where such directions do not lead on, only slack counts.
+Newton's method goes along directions (directions.py) to the least P. Each supposes which pictures
+will have slack: the active set. These are the pictures that have slack, but near the minimum at
+large C it is next to nothing, so that errors of f decide who has some. Hence pictures count as
+active, too, that would have slack without what they contribute to their own score: those whose a_i
+would not become 0 if it alone were changed for the best. Where this does not lead on, only slack
+counts.
 
 Shapes: P problems, n pictures, d dimensions with the 1. Everything is on one device.
 """
@@ -112,10 +113,11 @@ def minimise(
     )
     found = _measured(pictures, signs, costs, solution)
     for _ in range(MAX_AGAIN):
-        rest = (~(found.gap <= tol * found.objective)).nonzero()[:, 0]
-        steps_left = max_steps - int(found.steps[rest].max()) if len(rest) else 0
-        if steps_left <= 0:
+        unsolved = ~(found.gap <= tol * found.objective) & (found.steps < max_steps)
+        rest = unsolved.nonzero()[:, 0]
+        if not len(rest):
             break
+        steps_left = max_steps - int(found.steps[rest].max())
         exactly = [each[rest].double() for each in (signs, costs, solution.a)]
         again = _solved(pictures.exact, *exactly, FOR_ROUNDING * tol, steps_left)
         again.steps += solution.steps[rest]
@@ -159,7 +161,7 @@ class DualBound:
         allowed = a + change
         self.linear += dot(y, allowed) - dot(allowed, allowed / (4 * c).masked_fill(c == 0, 1))
         self.product += dot(change, f)
-        self.length += change.abs() @ pictures.lengths
+        self.length += change.abs() @ pictures.squared_lengths.sqrt()
 
     def value(self, squared: Tensor) -> Tensor:
         """The bound [P]; squared is w'w of a."""
@@ -172,6 +174,7 @@ def _solved(
     problems = _Problems(pictures, signs, costs, a, tol)
     problems.run(max_steps)
     found, rest = problems.solution, problems.exhausted
+    rest = rest[found.steps[rest] < max_steps]
     if len(rest) and pictures.exact is not pictures:
         exactly = (each[rest].double() for each in (signs, costs, found.a))
         more = _Problems(pictures.exact, *exactly, tol)
@@ -196,7 +199,8 @@ class _Problems:
         self.least = unknown.clone()  # objective so far
         self.wasted = none.clone()
         self.factorise = torch.zeros_like(none, dtype=torch.bool)
-        self.only_slack = torch.zeros_like(self.factorise)  # makes a picture active
+        self.misled = torch.zeros_like(self.factorise)  # by the last direction
+        self.only_slack = torch.zeros_like(self.factorise)  # whether it alone makes pictures active
         self.active = torch.zeros_like(a, dtype=torch.bool)  # of the last step
 
     @property
@@ -219,24 +223,26 @@ class _Problems:
         a, f = self.solution.a[which], self.solution.f[which]
         slack = (1 - y * f).clamp_(min=0).masked_fill_(c == 0, 0)
         objective = dot(a, f) / 2 + dot(c * slack, slack)
-        resolved = LEAST_GAIN * torch.finfo(f.dtype).eps * objective
+        resolved = LEAST_GAIN * torch.finfo(f.dtype).eps * objective.abs()
         near_a = DualBound()
         near_a.add(self.pictures, y, c, a, f)
         gap = objective - near_a.value(dot(a, f))
-        # The other bound takes a product: only where it may well tell that a problem is solved.
         aim = self.tol * objective
         rest = (~(gap <= aim)).nonzero()[:, 0]
-        r = (a - 2 * c * y * slack)[rest]
-        likely = self.pictures.leading.squares(r) / 2 <= LIKELY * aim[rest]
-        rest, r = rest[likely], r[likely]
         if len(rest):
+            r = a[rest] - (2 * c * y * slack)[rest]
+            if "leading" in vars(self.pictures):  # tells whether the other bound is worth a product
+                likely = self.pictures.leading.squares(r) / 2 <= LIKELY * aim[rest]
+                rest, r = rest[likely], r[likely]
             gap[rest] = torch.fmin(gap[rest], dot(r, self.pictures.times(r)) / 2)
         gained = self.least[which] - objective
         self.least[which] = torch.fmin(self.least[which], objective)
         wasted = ~(gained >= resolved)  # so written, what is not a number is wasted, too
         self.wasted[which] = torch.where(wasted, self.wasted[which] + 1, 0)
-        # Directions that are nearly Newton's may lead on too slowly.
-        self.factorise[which] |= gained < aim
+        # A good direction leads about as far as it says, and not too slowly.
+        misled, slow = self.misled[which], gained < aim
+        self.factorise[which] |= torch.where(misled, self.only_slack[which], slow)
+        self.only_slack[which] |= misled
         self.solution.objective[which] = objective
         self.solution.gap[which] = gap.clamp_(min=resolved)
 
@@ -255,10 +261,7 @@ class _Problems:
         margin = 1 - y * self.solution.f[left]
         p, Gp = self._direction(left, y, c, a, margin)
         t = _best_step(c, margin, y * Gp, dot(a, Gp), dot(p, Gp))
-        # A good direction leads about as far as it says.
-        misled = (t < SHORT_STEP) | (t > LONG_STEP)
-        self.factorise[left] |= misled & self.only_slack[left]
-        self.only_slack[left] |= misled
+        self.misled[left] = (t < SHORT_STEP) | (t > LONG_STEP)
         a = a + _column(t, p) * p
         # Not f + t G p: what rounding leaves of the large values of the first steps would stay.
         self.solution.a[left], self.solution.f[left] = a, self.pictures.times(a)
@@ -269,39 +272,39 @@ class _Problems:
         self, which: Tensor, y: Tensor, c: Tensor, a: Tensor, margin: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Newton's p and G p [P, n] at a; margin is 1 - y f."""
-        own = (y * a).clamp(min=0) * self.pictures.lengths**2  # of the score
+        own = (y * a).clamp(min=0) * self.pictures.squared_lengths  # of the score
         active = (c > 0) & (margin + own.masked_fill(self.only_slack[which, None], 0) > 0)
         moved = (active != self.active[which]).sum(dim=1)
         self.active[which] = active
         settled = moved <= SETTLED * active.sum(dim=1)
         half = self.tol * self.solution.objective[which] / 2  # of the gap that is asked for
         curvature = torch.where(active, 2 * c, 0)
-        p, Gp, by_gradients = directions.newtons(
+        p, Gp, in_vain = directions.newtons(
             self.pictures,
             curvature,
             a - curvature * y * margin,
             gap=half.masked_fill(~settled, torch.inf),
             gradients=~self.factorise[which],
         )
-        self.factorise[which] |= ~by_gradients
+        self.factorise[which] |= in_vain
         return p, Gp
 
 
 def _best_step(c: Tensor, margin: Tensor, change: Tensor, ap: Tensor, pp: Tensor) -> Tensor:
-    """The t [P] > 0 at which P(w + t p) is least, but for 1 % of its slope at 0.
+    """The t [P] at which P(w + t p) is least, but for 1 % of its slope at 0; 0 if p leads nowhere.
 
     margin [P, n] is 1 - y f, change [P, n] is y G p; ap and pp [P] are w'p and p'p.
     P's slope along p grows with t and is piecewise linear: Newton's method between two bounds.
     """
     t = torch.ones_like(ap)
     low, high = torch.zeros_like(t), torch.full_like(t, torch.inf)
-    at_0 = (ap - 2 * dot(c * margin.clamp(min=0), change)).abs()
+    at_0 = ap - 2 * dot(c * margin.clamp(min=0), change)
     loss = dot(c * margin.clamp(min=0), margin.clamp(min=0))
     for _ in range(MAX_SEARCH):
         slack = (margin - _column(t, change) * change).clamp_(min=0)
         slope = ap + t * pp - 2 * dot(c * slack, change)
         gained = loss - dot(c * slack, slack) - t * ap - t * t * pp / 2
-        found = (slope.abs() <= 0.01 * at_0) & (gained >= 0)
+        found = (slope.abs() <= -0.01 * at_0) & (gained >= 0)
         if found.all():
             break
         low, high = torch.where(slope < 0, t, low), torch.where(slope < 0, high, t)
@@ -311,7 +314,8 @@ def _best_step(c: Tensor, margin: Tensor, change: Tensor, ap: Tensor, pp: Tensor
         inside = (tangent > low) & (tangent < high)  # false where there is no rise
         # Others' search must not lead a problem away from what it has found.
         t = torch.where(found, t, torch.where(inside, tangent, middle))
-    return t
+    # Uphill, or down without an end, which is rounding: nowhere.
+    return torch.where((at_0 >= 0) | (high.isinf() & ~found), 0, t)
 
 
 def _column(values: Tensor, like: Tensor) -> Tensor:
