@@ -16,10 +16,12 @@ from vggfeat.benchmarks.catalogue import entry_of, load_benchmark
 from vggfeat.benchmarks.options import DataOptions, Settings
 from vggfeat.benchmarks.protocol import Benchmark
 from vggfeat.benchmarks.verification import counts
-from vggfeat.descriptors import Extracted, Extraction, Progress, check_scales, extract
+from vggfeat.descriptors import Extracted, check_scales, extract
 from vggfeat.errors import VggfeatError, in_one_line
+from vggfeat.extraction import Extraction
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
+from vggfeat.pipeline import Progress
 from vggfeat.records import Record
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from vggfeat.descriptors import Progress
 from vggfeat.errors import OptionError
+from vggfeat.pipeline import Progress
 
 if TYPE_CHECKING:  # scikit-learn takes 1 s to import, and only what fits has to wait for it
     from vggfeat.svm import OneVsRestSVM

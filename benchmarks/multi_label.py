@@ -22,8 +22,8 @@ from vggfeat.benchmarks.evaluation import (
     choose_and_fit,
     convergence,
 )
-from vggfeat.descriptors import Progress
 from vggfeat.errors import DatasetError
+from vggfeat.pipeline import Progress
 
 if TYPE_CHECKING:
     from vggfeat.svm import OneVsRestSVM

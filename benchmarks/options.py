@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from vggfeat.aggregation import Aggregate
 from vggfeat.benchmarks.evaluation import NEWTON, Probe
-from vggfeat.descriptors import Extraction
 from vggfeat.errors import OptionError
+from vggfeat.extraction import Extraction
 
 MAX_SPLITS = 1000
 MAX_BOX_MARGIN = 10

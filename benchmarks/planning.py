@@ -20,14 +20,9 @@ from vggfeat.benchmarks.bench import (
 from vggfeat.benchmarks.catalogue import Entry, entry_of
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.sweep import settings_of
-from vggfeat.descriptors import (
-    Extraction,
-    check_scales,
-    conditions,
-    missing,
-    seconds_per_megapixel,
-)
+from vggfeat.descriptors import check_scales, conditions, missing, seconds_per_megapixel
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
+from vggfeat.extraction import Extraction
 from vggfeat.fetch import Source
 from vggfeat.images import ASSUMED_ASPECT
 from vggfeat.weights import catalogue

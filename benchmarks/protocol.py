@@ -23,15 +23,11 @@ from vggfeat.benchmarks.evaluation import Probe, Split, SplitResult
 from vggfeat.benchmarks.leaks import Leak, find_leaks, leak_notes
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.submission import Submission, archive
-from vggfeat.descriptors import (
-    Extracted,
-    Extraction,
-    Progress,
-    conditions,
-    extract,
-)
+from vggfeat.descriptors import Extracted, conditions, extract
 from vggfeat.errors import DatasetError
+from vggfeat.extraction import Extraction
 from vggfeat.images import Crop, Picture, picture_bytes
+from vggfeat.pipeline import Progress
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import Record
 

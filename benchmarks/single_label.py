@@ -17,8 +17,8 @@ from vggfeat.benchmarks.evaluation import (
     choose_and_fit,
     convergence,
 )
-from vggfeat.descriptors import Progress
 from vggfeat.errors import DatasetError
+from vggfeat.pipeline import Progress
 
 C_RULE = "best mean class recall on the validation part of each split, smallest of equals"
 

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from vggfeat.backbones.network import Network
-from vggfeat.descriptors import Extraction
 from vggfeat.errors import NetworkError
+from vggfeat.extraction import Extraction
 from vggfeat.networks import STRIDE, DenseVGG
 from vggfeat.passes import forward_in, normalised
 from vggfeat.pretraining.boxes import in_picture, understood

@@ -22,15 +22,11 @@ from vggfeat import files, metrics, records, store
 from vggfeat.backbones.loading import check_net
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.specification import parse, split_fusion
-from vggfeat.descriptors import (
-    Extracted,
-    Extraction,
-    Progress,
-    conditions,
-    extract,
-)
+from vggfeat.descriptors import Extracted, conditions, extract
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError, WeightsError
+from vggfeat.extraction import Extraction
 from vggfeat.folders import Folders
+from vggfeat.pipeline import Progress
 from vggfeat.pretraining.measurement import Measurement, each_once, every, load_fusions
 from vggfeat.pretraining.paper_rows import CLASSIFICATION as BENCHMARK
 from vggfeat.pretraining.predictions import About, Predictions, fuse, write

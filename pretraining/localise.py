@@ -23,7 +23,7 @@ import numpy as np
 from vggfeat import images, metrics, records
 from vggfeat.backbones.loading import check_net
 from vggfeat.backbones.network import Network
-from vggfeat.descriptors import Extraction, Progress, check_scales
+from vggfeat.descriptors import check_scales
 from vggfeat.errors import (
     DatasetError,
     NetworkError,
@@ -32,10 +32,12 @@ from vggfeat.errors import (
     UnknownNameError,
     WeightsError,
 )
+from vggfeat.extraction import Extraction
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
 from vggfeat.networks import CONFIGURATIONS
 from vggfeat.passes import forward_in, kept_memory
+from vggfeat.pipeline import Progress
 from vggfeat.pretraining import evaluate
 from vggfeat.pretraining.box_files import with_boxes
 from vggfeat.pretraining.box_views import VIEWS, BoxView

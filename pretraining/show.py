@@ -9,12 +9,14 @@ import torch
 
 from vggfeat import images
 from vggfeat.backbones.network import Network
-from vggfeat.descriptors import Extraction, Progress, check_scales
+from vggfeat.descriptors import check_scales
 from vggfeat.errors import DatasetError, NetworkError, OptionError
+from vggfeat.extraction import Extraction
 from vggfeat.files import new_file
 from vggfeat.folders import Folders
 from vggfeat.networks import DenseVGG
 from vggfeat.passes import forward_in, normalised
+from vggfeat.pipeline import Progress
 from vggfeat.pretraining import localise
 from vggfeat.pretraining.boxes import MIN_IOU, iou
 from vggfeat.pretraining.evaluate import check_tells_classes

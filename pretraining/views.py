@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.crops import centre, cut
-from vggfeat.descriptors import Reading
+from vggfeat.readings import Reading
 
 GRID = 5  # crops a side
 

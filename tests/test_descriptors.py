@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 
 from vggfeat import images, store
 from vggfeat.backbones.loading import load_network
-from vggfeat.descriptors import Extraction, extract
+from vggfeat.descriptors import extract
 from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
+from vggfeat.extraction import Extraction
 from vggfeat.readings import describe
 
 
@@ -312,7 +313,8 @@ PEAK = r"""
 import re, sys
 from pathlib import Path
 from vggfeat.backbones.loading import load_network
-from vggfeat.descriptors import Extraction, extract
+from vggfeat.descriptors import extract
+from vggfeat.extraction import Extraction
 picture, count, folder = sys.argv[1:]
 options = Extraction(scales=(64, 96), precision="fp32", device="cpu")
 pictures = {f"{n}": Path(picture) for n in range(int(count))}

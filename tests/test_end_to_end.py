@@ -13,7 +13,7 @@ from conftest import NARROW, write_classes
 
 from vggfeat import descriptors, store
 from vggfeat.backbones.loading import load_network
-from vggfeat.descriptors import Extraction
+from vggfeat.extraction import Extraction
 
 
 def command(*arguments):

@@ -15,8 +15,9 @@ from vggfeat import store
 from vggfeat.backbones import own
 from vggfeat.backbones.loading import load_network
 from vggfeat.backbones.network import siblings, together
-from vggfeat.descriptors import Extraction, check_scales, conditions, extract
+from vggfeat.descriptors import check_scales, conditions, extract
 from vggfeat.errors import NetworkError, OptionError, PictureError
+from vggfeat.extraction import Extraction
 
 MEAN, STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])
 SIZES = [(48, 36), (40, 60), (37, 37), (90, 31)]
@@ -323,7 +324,8 @@ WORK = """
 import sys, time
 from pathlib import Path
 from vggfeat.backbones.loading import load_network
-from vggfeat.descriptors import Extraction, extract
+from vggfeat.descriptors import extract
+from vggfeat.extraction import Extraction
 
 me, other, folder, first, second = sys.argv[1:]
 folder = Path(folder)

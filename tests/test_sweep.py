@@ -8,8 +8,8 @@ from record_maker import PAPER_PROTOCOL, make_record
 
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.options import Settings
-from vggfeat.descriptors import Extraction
 from vggfeat.errors import OptionError, UnknownNameError
+from vggfeat.extraction import Extraction
 from vggfeat.tables import render_sweep
 
 PAPER = Settings(extraction=Extraction(scales=(256, 384, 512)), aggregate="stack")

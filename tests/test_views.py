@@ -10,7 +10,8 @@ from PIL import Image
 
 from vggfeat import networks, store
 from vggfeat.backbones.loading import load_network
-from vggfeat.descriptors import Extraction, conditions, extract
+from vggfeat.descriptors import conditions, extract
+from vggfeat.extraction import Extraction
 from vggfeat.pretraining.views import READINGS, VIEWS, Centre, Crops, Dense, centre, grid
 
 SIDE = 64  # pixels of the net's input; its feature map has 2 x 2 positions there

@@ -12,7 +12,7 @@ __version__ = version("vggfeat")
 
 _HOMES = {
     "Benchmark": "vggfeat.benchmarks.protocol",
-    "Extraction": "vggfeat.descriptors",
+    "Extraction": "vggfeat.extraction",
     "OneVsRestSVM": "vggfeat.svm",
     "VggfeatError": "vggfeat.errors",
     "DataOptions": "vggfeat.benchmarks.options",

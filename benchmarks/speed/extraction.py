@@ -32,7 +32,8 @@ from vggfeat.benchmarks.speed.measuring import (
 from vggfeat.benchmarks.speed.photographs import write_photographs
 from vggfeat.benchmarks.speed.usual import NAME as USUAL
 from vggfeat.benchmarks.speed.usual import UsualWay
-from vggfeat.descriptors import Extracted, Extraction, extract
+from vggfeat.descriptors import Extracted, extract
+from vggfeat.extraction import Extraction
 from vggfeat.images import picture_size
 
 NUM_PICTURES = {"cpu": 8, "cuda": 512}

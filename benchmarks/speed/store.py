@@ -19,7 +19,8 @@ from vggfeat.benchmarks.speed.measuring import (
     share_row,
     speed_row,
 )
-from vggfeat.descriptors import Extraction, conditions
+from vggfeat.descriptors import conditions
+from vggfeat.extraction import Extraction
 
 SCALES = (256, 384, 512)
 BATCH = 32  # rows written at once
