@@ -1,5 +1,8 @@
 """Newton's directions, by both ways, and what leads gradients, against dense matrices."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -128,7 +131,20 @@ def test_products_that_only_lead_are_near_in_bf16_and_exact_elsewhere(precision,
     X = np.maximum(random.normal(size=(300, 200)) - 0.3, 0).astype("float32")
     pictures = Pictures(torch.from_numpy(X / np.linalg.norm(X, axis=1, keepdims=True)))
     a = torch.from_numpy(random.normal(size=(4, 300)).astype("float32"))
-    exact, found = pictures.times(a), pictures.leading.times(a)
+    exact, found = pictures.times(a), pictures.nearly_times(a)
     assert (found - exact).norm() <= (5e-3 if precision == "bf16" else 0) * exact.norm()
     assert (pictures.leading.remainder is not None) == (precision == "bf16")
     assert pictures.exact.leading.remainder is None  # what goes on in float64 stays there
+
+
+def test_pictures_that_are_done_with_give_their_memory_back_at_once():
+    """What is found of them does not hold them: no Gram matrix waits for the garbage collector."""
+    pictures, *_ = case("square")
+    assert pictures.leading.remainder is None
+    gone = weakref.ref(pictures)
+    gc.disable()
+    try:
+        del pictures
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -40,7 +40,7 @@ def newtons(
     budget = pictures.factorisation_cost((curvature > 0).sum(dim=1)) / pictures.product_cost()
     budget /= ITERATION_COST
     worth = gradients & (budget > MIN_BUDGET)
-    if "leading" not in vars(pictures):  # what leads them is to be found first
+    if not pictures.has_leading:  # what leads them is to be found first
         worth &= budget[worth].sum() > LEADING_COST
     tried = worth.nonzero()[:, 0]
     if len(tried):
@@ -84,7 +84,7 @@ class _Gradients:
         self.pictures, self.curvature, self.r, self.gap = pictures, curvature, r, gap
         self.ridge = torch.where(active, 1 / curvature, 0)  # 1/2c
         self.p = torch.where(active, 0, -r)
-        self.Gp = pictures.leading.times(self.p)
+        self.Gp = pictures.nearly_times(self.p)
         self.residual = torch.where(active, -self.Gp - self.ridge * r, 0)
         self.weights = pictures.leading.weights(curvature)
         self.inverses = pictures.leading.inverses(self.weights)
@@ -99,7 +99,7 @@ class _Gradients:
     def go_on(self) -> None:
         """One iteration."""
         d, before = self.direction, self.length
-        Gd = self.pictures.leading.times(d)
+        Gd = self.pictures.nearly_times(d)
         Kd = torch.where(self.curvature > 0, Gd + self.ridge * d, 0)
         bend = dot(Kd, d)
         step = _quotient(before, bend).to(d.dtype)

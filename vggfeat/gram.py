@@ -74,6 +74,21 @@ class Pictures:
         """a [P, n] -> a G [P, n]."""
         return self.scores(self.weights(a)) if self.gram is None else a @ self.gram
 
+    def nearly_times(self, a: Tensor) -> Tensor:
+        """a [P, n] -> about a G [P, n]: in bf16, but for leading directions, where that is faster.
+
+        What bf16 lacks of the remainder, its 9th digit in base 2, is little beside what it adds to.
+        """
+        Z, remainder = self.leading.Z, self.leading.remainder
+        if remainder is None:
+            return self.times(a)
+        return (a.bfloat16() @ remainder).to(a.dtype) + a @ Z @ Z.T
+
+    @property
+    def has_leading(self) -> bool:
+        """Whether the leading directions were found already."""
+        return "leading" in vars(self)
+
     def among(self, rows: Tensor) -> Tensor:
         """G of these pictures [len(rows), len(rows)]."""
         if self.gram is None:
@@ -123,26 +138,14 @@ class Leading:
         # As U is not exact, U times the root is not Z.
         self.Z = pictures.times(U.T).T / eigenvalues[sound].sqrt().to(X.dtype)
         self.rest = (pictures.squared_lengths - (self.Z**2).sum(dim=1)).clamp(min=0)
-        self.pictures = pictures
-        self.remainder = self._remainder()
+        self.remainder = None if pictures.gram is None else self._remainder(pictures.gram)
 
-    def _remainder(self) -> Tensor | None:
+    def _remainder(self, G: Tensor) -> Tensor | None:
         """G - Z Z' in bf16 [n, n], where bf16 is multiplied faster than the pictures' type."""
-        G = self.pictures.gram
-        kind = G is not None and resolved_precision("auto", G.device.type)
-        if kind != "bf16" or G.dtype != torch.float32:
+        if G.dtype != torch.float32 or resolved_precision("auto", G.device.type) != "bf16":
             return None
         parts = zip(G.split(ROWS_AT_ONCE), self.Z.split(ROWS_AT_ONCE), strict=True)
         return torch.cat([(rows - Z @ self.Z.T).bfloat16() for rows, Z in parts])
-
-    def times(self, a: Tensor) -> Tensor:
-        """a [P, n] -> a G [P, n], in bf16 but for the leading directions where that is faster.
-
-        What bf16 lacks of the remainder, its 9th digit in base 2, is little beside what it adds to.
-        """
-        if self.remainder is None:
-            return self.pictures.times(a)
-        return (a.bfloat16() @ self.remainder).to(a.dtype) + a @ self.Z @ self.Z.T
 
     def weights(self, curvature: Tensor) -> Tensor:
         """1 / (rest + 1/2c) on S, 0 elsewhere [P, n]; curvature [P, n] is 2c on S, 0 elsewhere."""

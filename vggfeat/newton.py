@@ -231,7 +231,7 @@ class _Problems:
         rest = (~(gap <= aim)).nonzero()[:, 0]
         if len(rest):
             r = a[rest] - (2 * c * y * slack)[rest]
-            if "leading" in vars(self.pictures):  # tells whether the other bound is worth a product
+            if self.pictures.has_leading:  # tells whether the other bound is worth a product
                 likely = self.pictures.leading.squares(r) / 2 <= LIKELY * aim[rest]
                 rest, r = rest[likely], r[likely]
             gap[rest] = torch.fmin(gap[rest], dot(r, self.pictures.times(r)) / 2)
