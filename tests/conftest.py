@@ -40,9 +40,10 @@ def write_classes(root: Path, counts: dict[str, int]) -> Path:
 
 
 @pytest.fixture(autouse=True)
-def any_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+def any_processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """auto is fp32 whatever the processor multiplies, so that tests see the same digits."""
-    monkeypatch.setattr("torch.cpu.get_capabilities", dict, raising=False)
+    if not request.node.get_closest_marker("this_processor"):
+        monkeypatch.setattr("torch.cpu.get_capabilities", dict, raising=False)
 
 
 @pytest.fixture
