@@ -12,7 +12,7 @@ import math
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from vggfeat import devices
+from vggfeat.amx import right_convolutions
 from vggfeat.errors import PictureError, TrainingError
 from vggfeat.networks import VGG
 from vggfeat.pretraining import communication
@@ -288,7 +289,8 @@ def update(
                 outputs = model(images)  # [n, K]
             loss = task.loss(outputs, labels, boxes)
             # Of several processes not the sum of their gradients comes back but the mean.
-            (loss * (world.size / one.batch_size)).backward()
+            with to_input.right_convolutions():
+                (loss * (world.size / one.batch_size)).backward()
         with torch.no_grad():
             correct = task.hits(outputs, labels, boxes)[:, 0].sum()
             sums += torch.stack([(labels != NO_LABEL).sum(), loss, correct]).double()
@@ -365,8 +367,18 @@ class InputMaker:
         images = pixels.permute(0, 3, 1, 2).float() - self.mean + shifts[:, :, None, None]
         return images, labels, boxes
 
-    def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16)
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """A `with` block for what goes forward."""
+        with (
+            torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
+            self.right_convolutions(),
+        ):
+            yield
+
+    def right_convolutions(self) -> AbstractContextManager:
+        """A `with` block for the way back, which is not autocast's."""
+        return right_convolutions(self.device.type, bf16=self.bf16)
 
 
 def _measure_exchange(

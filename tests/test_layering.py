@@ -11,8 +11,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # A module may import from the lines above its own, and from the names before it in its own line.
 LAYERS = [
     ["errors", "files", "folders", "locks"],
-    ["devices", "networks", "images", "crops", "metrics", "gram", "directions", "newton", "svm",
-     "aggregation", "provenance", "fetch", "archives", "annotations", "passes"],
+    ["devices", "amx", "networks", "images", "crops", "metrics", "gram", "directions", "newton",
+     "svm", "aggregation", "provenance", "fetch", "archives", "annotations", "passes"],
     ["weights.checkpoint", "weights.card", "weights.layout", "weights.caffe_schema",
      "weights.caffe_wire", "weights.caffe", "weights.matlab", "weights.matconvnet",
      "weights.onnx_file", "weights.formats", "weights.torchvision", "weights.catalogue"],

@@ -28,6 +28,15 @@ def resolved_precision(precision: str, device: str) -> str:
     return "bf16" if device == "cuda" or _cpu_multiplies_bf16() else "fp32"
 
 
+def cpu_has_amx() -> bool:
+    """Whether the processor multiplies bf16 by tiles, as Xeons since the fourth generation do."""
+    return _cpu_has("amx_bf16")
+
+
 def _cpu_multiplies_bf16() -> bool:
+    return _cpu_has("avx512_bf16", "amx_bf16", "bf16")
+
+
+def _cpu_has(*names: str) -> bool:
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+    return any(capabilities.get(name) for name in names)

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggfeat.amx import right_convolutions
 from vggfeat.images import InputStatistics
 
 # Of mallopt, as <malloc.h> has them.
@@ -55,6 +56,7 @@ def forward_in(device: str, precision: str) -> Iterator[None]:
         torch.inference_mode(False),
         torch.no_grad(),
         torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"),
+        right_convolutions(device, bf16=precision == "bf16"),
         # Otherwise "fp32" would mean TF32 on a GPU, and other digits than on a CPU.
         torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
     ):

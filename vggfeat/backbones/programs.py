@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from vggfeat.amx import right_convolutions
 from vggfeat.backbones import onnx_graph
 from vggfeat.backbones.backbone import Backbone, Only
 from vggfeat.backbones.onnx_graph import Onnx, attends, whole
@@ -173,8 +174,9 @@ class _Run(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         try:
-            # A program computes in the precision that it was written in.
-            with torch.autocast(images.device.type, enabled=False):
+            # A program computes in the precision that it was written in, which may be bf16.
+            device = images.device.type
+            with torch.autocast(device, enabled=False), right_convolutions(device, bf16=True):
                 parts = images.float().split(self.batch or len(images))
                 found = [self._of_part(part) for part in parts]
         except NetworkError as error:
