@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from vggfeat.errors import OptionError
-from vggfeat.pipeline import Progress
+from vggfeat.features.pipeline import Progress
 
 if TYPE_CHECKING:  # scikit-learn takes 1 s to import, and only what fits has to wait for it
-    from vggfeat.svm import OneVsRestSVM
+    from vggfeat.probes.svm import OneVsRestSVM
 
 # The paper names neither grid nor solver. A choice at either end is told in the record's notes.
 C_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
@@ -111,7 +111,7 @@ class Probe:
 
         num_values counts the values of its largest training matrix.
         """
-        from vggfeat.svm import OneVsRestSVM
+        from vggfeat.probes.svm import OneVsRestSVM
 
         threads = min(os.cpu_count() or 1, LIBLINEAR_BYTES // (16 * max(1, num_values)))
         return OneVsRestSVM(
@@ -138,7 +138,7 @@ def choose_and_fit(
     """
     from sklearn.exceptions import ConvergenceWarning
 
-    from vggfeat.svm import Fits
+    from vggfeat.probes.svm import Fits
 
     num_stages = len(C_GRID) + 1
     times = [time.monotonic()]

@@ -23,10 +23,10 @@ from vggfeat.benchmarks.evaluation import (
     convergence,
 )
 from vggfeat.errors import DatasetError
-from vggfeat.pipeline import Progress
+from vggfeat.features.pipeline import Progress
 
 if TYPE_CHECKING:
-    from vggfeat.svm import OneVsRestSVM
+    from vggfeat.probes.svm import OneVsRestSVM
 
 C_RULE = (
     "for each class the best average precision (map_area) on the validation part, smallest of"
@@ -67,7 +67,7 @@ def fit(
     the picture out for that class, "negative" takes it as -1. Validation is scored without them
     either way. Raises DatasetError if fewer than two classes can be trained.
     """
-    from vggfeat.svm import can_be_trained  # scikit-learn takes 1 s to import
+    from vggfeat.probes.svm import can_be_trained  # scikit-learn takes 1 s to import
 
     signs = labels
     if difficult == "negative":

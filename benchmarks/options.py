@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from vggfeat.aggregation import Aggregate
 from vggfeat.benchmarks.evaluation import NEWTON, Probe
 from vggfeat.errors import OptionError
-from vggfeat.extraction import Extraction
+from vggfeat.features.aggregate import Aggregate
+from vggfeat.features.options import Extraction
 
 MAX_SPLITS = 1000
 MAX_BOX_MARGIN = 10

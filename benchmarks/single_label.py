@@ -18,7 +18,7 @@ from vggfeat.benchmarks.evaluation import (
     convergence,
 )
 from vggfeat.errors import DatasetError
-from vggfeat.pipeline import Progress
+from vggfeat.features.pipeline import Progress
 
 C_RULE = "best mean class recall on the validation part of each split, smallest of equals"
 

@@ -5,8 +5,8 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from vggfeat.backbones.loading import check_net
-from vggfeat.backbones.specification import with_option
+from vggfeat.backbones.load import check_net
+from vggfeat.backbones.spec import with_option
 from vggfeat.benchmarks.options import Settings
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import rescaled_size
-from vggfeat.pretraining.draws import Purpose, generator
+from vggfeat.pretraining.rng import Purpose, generator
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Literal
 
 from vggfeat.errors import UnknownNameError
 from vggfeat.pretraining.recipes import RECIPES, Recipe, recipe
-from vggfeat.pretraining.tasks import REGRESSORS, BoxRegression
+from vggfeat.pretraining.targets import REGRESSORS, BoxRegression
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,8 +18,8 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from vggfeat.errors import TrainingError
-from vggfeat.files import new_file
 from vggfeat.pretraining.schedule import Schedule
+from vggfeat.storage.files import new_file
 
 log = logging.getLogger(__name__)
 

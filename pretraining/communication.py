@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from vggfeat.pretraining.parallel import World
+from vggfeat.distributed import World
 
 NUM_TIMINGS = 3
 BACKWARD_SHARE = 2 / 3  # of a step: two products of matrices a layer, against one on the way there

@@ -3,13 +3,13 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vggfeat.files import new_folder
-from vggfeat.folders import Folders
 from vggfeat.pretraining.drawings import write_drawings
 from vggfeat.pretraining.monitor import Status
 from vggfeat.pretraining.recipes import overridden, recipe
-from vggfeat.pretraining.stages import Job, Stage, pretrain
+from vggfeat.pretraining.run import Job, Stage, pretrain
 from vggfeat.pretraining.train import Running
+from vggfeat.storage.files import new_folder
+from vggfeat.storage.folders import Folders
 
 VERSION = 1  # of the drawings and of what is set here
 # An eighth of the paper's channels and a seventh of its picture side, with rates to match.

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from vggfeat.networks import VGG
-from vggfeat.pretraining.draws import Purpose, torch_seed
+from vggfeat.pretraining.rng import Purpose, torch_seed
+from vggfeat.vgg import VGG
 
 LAYERS = (2, 5)  # of VGG.classifier: after fc6 and fc7
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from vggfeat import networks
+from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.pretraining.recipes import Recipe
 
@@ -14,7 +14,7 @@ LAST_LAYER = "classifier.6"
 NUM_TAKEN_CONVOLUTIONS = 4  # and the three FC layers (paper, sect. 3.1)
 
 
-def initial_net(recipe: Recipe, num_outputs: int, start: Start | None) -> networks.VGG:
+def initial_net(recipe: Recipe, num_outputs: int, start: Start | None) -> vgg.VGG:
     """The recipe's net as its training begins.
 
     start holds name and weights of the net to start from: of the same configuration, to take all,
@@ -22,10 +22,10 @@ def initial_net(recipe: Recipe, num_outputs: int, start: Start | None) -> networ
     the last layer. What the recipe does not train requires no gradient. Raises WeightsError if
     they do not fit.
     """
-    net = networks.build(
+    net = vgg.build(
         recipe.net, num_classes=num_outputs, width=recipe.width, input_size=recipe.input_size
     )
-    networks.initialise(net, recipe.init, seed=recipe.seed, std=recipe.init_std)
+    vgg.initialise(net, recipe.init, seed=recipe.seed, std=recipe.init_std)
     if start is not None:
         name, weights = start
         layers = taken_over(recipe.net, name)
@@ -52,7 +52,7 @@ def taken_over(net: str, start: str) -> dict[str, str]:
 def _convolutions(name: str) -> dict[tuple[int, int], str]:
     """(block, number in the block) -> module name, in the order of the layers."""
     with torch.device("meta"):
-        layers = networks.build(name).features
+        layers = vgg.build(name).features
     found, block, number = {}, 1, 1
     for index, layer in enumerate(layers):
         if isinstance(layer, torch.nn.Conv2d):
@@ -64,9 +64,7 @@ def _convolutions(name: str) -> dict[tuple[int, int], str]:
 
 
 @torch.no_grad()
-def _copy(
-    net: networks.VGG, ours: str, theirs: str, weights: Mapping[str, Tensor], start: str
-) -> None:
+def _copy(net: vgg.VGG, ours: str, theirs: str, weights: Mapping[str, Tensor], start: str) -> None:
     for kind in ("weight", "bias"):
         target = net.get_parameter(f"{ours}.{kind}")
         source = weights.get(f"{theirs}.{kind}")

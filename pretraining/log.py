@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.errors import OptionError, TrainingError
-from vggfeat.files import new_file
+from vggfeat.storage.files import new_file
 
 NAME = "log.jsonl"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.pretraining.checkpoints import Position
-from vggfeat.pretraining.loading import Loader
+from vggfeat.pretraining.data_loader import Loader
 from vggfeat.pretraining.log import RunLog
 
 LOG_EVERY = 20  # updates

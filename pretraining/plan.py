@@ -6,15 +6,15 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
+from vggfeat.distributed import World
 from vggfeat.pretraining.augmentation import Colours
+from vggfeat.pretraining.data_loader import Loader, Pass, available_cores
 from vggfeat.pretraining.dropout import replace_dropout
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import StopRequest
-from vggfeat.pretraining.loading import Loader, Pass, available_cores
 from vggfeat.pretraining.monitor import in_words
-from vggfeat.pretraining.parallel import World
 from vggfeat.pretraining.recipes import Recipe
-from vggfeat.pretraining.stages import Job, check_start, trained_before, weights_of
+from vggfeat.pretraining.run import Job, check_start, trained_before, weights_of
 from vggfeat.pretraining.train import InputMaker, Running, update
 
 NUM_TIMINGS = 3  # at least; the fastest counts, as the first ones warm up

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from vggfeat.errors import OptionError, TrainingError
-from vggfeat.files import new_file
 from vggfeat.pretraining.log import read_log
+from vggfeat.storage.files import new_file
 
 NAME = "curves.png"
 

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 import torch
 
-from vggfeat import networks
+from vggfeat import vgg
 from vggfeat.errors import OptionError, UnknownNameError
-from vggfeat.pretraining.tasks import Classification, Task
+from vggfeat.pretraining.targets import Classification, Task
 
 PAPER_INPUT_SIZE = 224
 Scales = tuple[int, int]
@@ -54,10 +54,10 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.net not in networks.CONFIGURATIONS:
-            raise UnknownNameError("network", self.net, networks.CONFIGURATIONS)
+        if self.net not in vgg.CONFIGURATIONS:
+            raise UnknownNameError("network", self.net, vgg.CONFIGURATIONS)
         with torch.device("meta"):  # refuses width and input_size
-            networks.build(self.net, width=self.width, input_size=self.input_size)
+            vgg.build(self.net, width=self.width, input_size=self.input_size)
         self._require(self.init in ("normal", "glorot"), "init", "'normal' or 'glorot'")
         first, last = self.scales
         self._require(
@@ -360,7 +360,7 @@ FIXED_FIELDS = ("name", "net", "published", "regressor", "tuned")
 
 def recipe(name: str) -> Recipe:
     """The recipe of a stage. Raises UnknownNameError, or OptionError at a net's name."""
-    if name in networks.CONFIGURATIONS:
+    if name in vgg.CONFIGURATIONS:
         stages = ", ".join(stage for stage in RECIPES if stage.startswith(f"{name}-"))
         raise OptionError(f"{name} is a net; its stages are {stages}.")
     if name not in RECIPES:
@@ -370,8 +370,8 @@ def recipe(name: str) -> Recipe:
 
 def chain(target: str) -> list[Recipe]:
     """The recipes that lead to a net's last stage, or to a stage, in the order of training."""
-    if target not in RECIPES and target not in networks.CONFIGURATIONS:
-        raise UnknownNameError("recipe", target, [*networks.CONFIGURATIONS, *RECIPES])
+    if target not in RECIPES and target not in vgg.CONFIGURATIONS:
+        raise UnknownNameError("recipe", target, [*vgg.CONFIGURATIONS, *RECIPES])
     wanted: str | None = target if target in RECIPES else f"{target}-jitter"
     found: list[Recipe] = []
     while wanted:

@@ -23,8 +23,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vggfeat import devices
 from vggfeat.amx import right_convolutions
+from vggfeat.distributed import World
 from vggfeat.errors import PictureError, TrainingError
-from vggfeat.networks import VGG
+from vggfeat.layouts.imagenet import Pictures
 from vggfeat.pretraining import communication
 from vggfeat.pretraining.augmentation import Colours
 from vggfeat.pretraining.checkpoints import (
@@ -34,16 +35,15 @@ from vggfeat.pretraining.checkpoints import (
     save_checkpoint,
 )
 from vggfeat.pretraining.communication import Communication
-from vggfeat.pretraining.data import Pictures
+from vggfeat.pretraining.data_loader import Loader, Pass
 from vggfeat.pretraining.dropout import draw_for, replace_dropout
 from vggfeat.pretraining.initialisation import Start, initial_net
 from vggfeat.pretraining.interruption import Interrupted, StopRequest
-from vggfeat.pretraining.loading import Loader, Pass
 from vggfeat.pretraining.monitor import Monitor, Status, Update
-from vggfeat.pretraining.parallel import World
 from vggfeat.pretraining.recipes import Recipe
 from vggfeat.pretraining.schedule import Schedule
-from vggfeat.pretraining.tasks import NO_LABEL, Task
+from vggfeat.pretraining.targets import NO_LABEL, Task
+from vggfeat.vgg import VGG
 
 log = logging.getLogger(__name__)
 

@@ -5,22 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from boxed import rectangle
+from helpers.boxed import rectangle
 from torchvision.ops import box_iou
 
+from vggfeat.boxes import MIN_IOU, area, check, in_crop, in_picture, iou, told, understood, visible
 from vggfeat.errors import PictureError
 from vggfeat.pretraining import augmentation
-from vggfeat.pretraining.boxes import (
-    MIN_IOU,
-    area,
-    check,
-    in_crop,
-    in_picture,
-    iou,
-    told,
-    understood,
-    visible,
-)
 
 UNIT = np.array([0.0, 0.0, 10.0, 10.0])
 NAN = float("nan")

@@ -6,18 +6,18 @@ import tarfile
 import numpy as np
 import pytest
 import torch
-from conftest import write_picture
+from helpers.pictures import write_picture
 from PIL import Image
 from safetensors.torch import save_file
 from torchvision import models
 
-from vggfeat import networks
-from vggfeat.backbones.loading import load_network
-from vggfeat.conversion import export_weights
+from vggfeat import vgg
+from vggfeat.backbones.convert import export_weights
+from vggfeat.backbones.load import load_network
 from vggfeat.doctor import machine, top_classes, understood
 from vggfeat.errors import NetworkError, PictureError, WeightsError
-from vggfeat.folders import folders
-from vggfeat.weights import catalogue
+from vggfeat.storage.folders import folders
+from vggfeat.weights import released
 from vggfeat.weights.card import Card
 
 NET = "vgg11:width=0.0625,input_size=32"
@@ -33,10 +33,10 @@ def make_file(
     path, *, classes=CLASSES, num_outputs=None, input_size=32, training=None, scores=None
 ):
     """A narrow net; with scores, one that gives these for any picture."""
-    net = networks.build(
+    net = vgg.build(
         "vgg11", num_classes=num_outputs or len(classes), width=0.0625, input_size=input_size
     )
-    networks.initialise(net, "glorot", seed=2)
+    vgg.initialise(net, "glorot", seed=2)
     tensors = dict(net.state_dict())
     if scores is not None:
         tensors["classifier.6.weight"] = torch.zeros_like(tensors["classifier.6.weight"])
@@ -99,12 +99,12 @@ def test_random_weights_and_nets_of_torchvision_are_understood():
 
 
 def test_what_is_known_of_released_weights_is_said(tmp_path, monkeypatch):
-    monkeypatch.setattr(networks, "BLOCK_CHANNELS", (4, 8, 16, 32, 32))
-    monkeypatch.setattr(networks, "FC_UNITS", 256)
-    torch.save(networks.build("vgg11").state_dict(), tmp_path / "w.pth")
+    monkeypatch.setattr(vgg, "BLOCK_CHANNELS", (4, 8, 16, 32, 32))
+    monkeypatch.setattr(vgg, "FC_UNITS", 256)
+    torch.save(vgg.build("vgg11").state_dict(), tmp_path / "w.pth")
     sha256 = hashlib.sha256((tmp_path / "w.pth").read_bytes()).hexdigest()
     row = (f"vgg11-{sha256[:8]}.pth", 507, 69.0, 88.6)
-    monkeypatch.setitem(catalogue.TORCHVISION_FAMILY, "vgg11", row)
+    monkeypatch.setitem(released.TORCHVISION_FAMILY, "vgg11", row)
     (tmp_path / "w.pth").rename(tmp_path / row[0])
     found = told(load_network("vgg11", weights_dir=tmp_path, offline=True))
     assert found["weights"] == "torchvision" and found["digest"] == f"sha256:{sha256}"
@@ -148,7 +148,7 @@ def test_the_class_that_must_win_wins(tmp_path):
 def test_the_colour_decides_in_every_format(tmp_path, kind):
     """A net that adds up the red less the mean, and one channel for each other colour."""
     classes = ("red", "green", "blue")
-    tensors = {key: torch.zeros_like(value) for key, value in networks.build(
+    tensors = {key: torch.zeros_like(value) for key, value in vgg.build(
         "vgg11", num_classes=3, width=0.0625, input_size=32).state_dict().items()}  # fmt: skip
     for layer, weight in tensors.items():
         if weight.ndim == 4:

@@ -9,11 +9,12 @@ import time
 import h5py
 import numpy as np
 import pytest
-from conftest import NARROW, write_classes
+from helpers.pictures import NARROW, write_classes
 
-from vggfeat import descriptors, store
-from vggfeat.backbones.loading import load_network
-from vggfeat.extraction import Extraction
+from vggfeat.backbones.load import load_network
+from vggfeat.features import extract as descriptors
+from vggfeat.features import store
+from vggfeat.features.options import Extraction
 
 
 def command(*arguments):

@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 import torchvision
-from conftest import write_picture
+from helpers.pictures import write_picture
 from PIL import Image
 
 from vggfeat import images

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from devkit_ap import devkit_aps
+from helpers.devkit_ap import devkit_aps
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,

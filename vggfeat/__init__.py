@@ -11,14 +11,14 @@ from importlib.metadata import version
 __version__ = version("vggfeat")
 
 _HOMES = {
-    "Benchmark": "vggfeat.benchmarks.protocol",
-    "Extraction": "vggfeat.extraction",
-    "OneVsRestSVM": "vggfeat.svm",
+    "Benchmark": "vggfeat.benchmarks.benchmark",
+    "Extraction": "vggfeat.features.options",
+    "OneVsRestSVM": "vggfeat.probes.svm",
     "VggfeatError": "vggfeat.errors",
     "DataOptions": "vggfeat.benchmarks.options",
-    "extract": "vggfeat.descriptors",
-    "load_benchmark": "vggfeat.benchmarks.catalogue",
-    "load_network": "vggfeat.backbones.loading",
+    "extract": "vggfeat.features.extract",
+    "load_benchmark": "vggfeat.benchmarks.datasets.registry",
+    "load_network": "vggfeat.backbones.load",
 }
 __all__ = [*_HOMES]
 

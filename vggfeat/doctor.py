@@ -6,12 +6,13 @@ from pathlib import Path
 
 import torch
 
-from vggfeat import crops, images, provenance
+from vggfeat import images, provenance
 from vggfeat.backbones.backbone import VIEWS
 from vggfeat.backbones.network import ILSVRC_CLASSES, Network
 from vggfeat.errors import WeightsError
-from vggfeat.folders import Folders
-from vggfeat.passes import forward_in, normalised
+from vggfeat.features import crops
+from vggfeat.features.forward import forward_in, normalised
+from vggfeat.storage.folders import Folders
 
 TOP = 5
 CROP_SHARE = 224 / 256  # of the shortest side, as ILSVRC's centre crops have it

@@ -10,8 +10,7 @@ import numpy as np
 import torchvision
 from torch import nn
 
-from vggfeat import store
-from vggfeat.backbones.loading import load_network
+from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.speed import flops
 from vggfeat.benchmarks.speed.limits import TERA, jpeg_decoding, matrix_product, product_name
@@ -32,8 +31,9 @@ from vggfeat.benchmarks.speed.measuring import (
 from vggfeat.benchmarks.speed.photographs import write_photographs
 from vggfeat.benchmarks.speed.usual import NAME as USUAL
 from vggfeat.benchmarks.speed.usual import UsualWay
-from vggfeat.descriptors import Extracted, extract
-from vggfeat.extraction import Extraction
+from vggfeat.features import store
+from vggfeat.features.extract import Extracted, extract
+from vggfeat.features.options import Extraction
 from vggfeat.images import picture_size
 
 NUM_PICTURES = {"cpu": 8, "cuda": 512}

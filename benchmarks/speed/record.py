@@ -17,8 +17,8 @@ import torch
 
 from vggfeat.benchmarks.speed.measuring import Asked, Measured, Row
 from vggfeat.errors import RecordError
-from vggfeat.files import new_file
 from vggfeat.provenance import hardware, library_versions
+from vggfeat.storage.files import new_file
 
 SCHEMA_VERSION = 1
 REMEDY = "`vggfeat bench-speed` makes it again."

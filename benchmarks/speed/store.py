@@ -8,8 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from vggfeat import store
-from vggfeat.backbones.loading import load_network
+from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.speed.limits import GIGA, MEGA, memory_copy
 from vggfeat.benchmarks.speed.measuring import (
     Asked,
@@ -19,8 +18,9 @@ from vggfeat.benchmarks.speed.measuring import (
     share_row,
     speed_row,
 )
-from vggfeat.descriptors import conditions
-from vggfeat.extraction import Extraction
+from vggfeat.features import store
+from vggfeat.features.extract import conditions
+from vggfeat.features.options import Extraction
 
 SCALES = (256, 384, 512)
 BATCH = 32  # rows written at once

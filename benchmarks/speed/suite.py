@@ -19,8 +19,8 @@ from vggfeat.benchmarks.speed import (
 from vggfeat.benchmarks.speed.measuring import Asked, Measured
 from vggfeat.benchmarks.speed.record import SpeedRecord
 from vggfeat.errors import RecordError, UnknownNameError
-from vggfeat.files import check_writable
 from vggfeat.provenance import git_state
+from vggfeat.storage.files import check_writable
 
 log = logging.getLogger(__name__)
 

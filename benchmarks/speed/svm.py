@@ -31,7 +31,7 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
 )
 from vggfeat.metrics import average_precisions
-from vggfeat.svm import Fits
+from vggfeat.probes.svm import Fits
 
 PEER = "LinearSVC, a process for each core"
 FASTER = {"cpu": Goal(20, of="ratio"), "cuda": Goal(100, of="ratio")}

@@ -6,8 +6,8 @@ from pathlib import Path
 from vggfeat.benchmarks.speed import record as records
 from vggfeat.benchmarks.speed.measuring import Goal, Row, Spread
 from vggfeat.benchmarks.speed.record import SpeedRecord
-from vggfeat.files import new_file
-from vggfeat.tables import formatted
+from vggfeat.report.table import formatted
+from vggfeat.storage.files import new_file
 
 HEADER = ("who", "device", "what", "median (min to max)", "times as fast as", "goal", "reached")
 NOTHING = "Nothing was measured yet.\n"

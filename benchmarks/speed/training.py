@@ -8,7 +8,7 @@ import torch
 import torchvision
 from torch import nn
 
-from vggfeat import networks
+from vggfeat import vgg
 from vggfeat.benchmarks.speed import flops
 from vggfeat.benchmarks.speed.limits import TERA, finish, matrix_product, product_name
 from vggfeat.benchmarks.speed.measuring import (
@@ -21,13 +21,13 @@ from vggfeat.benchmarks.speed.measuring import (
     share_row,
     speed_row,
 )
+from vggfeat.distributed import World
 from vggfeat.pretraining import recipes
 from vggfeat.pretraining.augmentation import Colours
+from vggfeat.pretraining.data_loader import NO_BOXES, Pass
 from vggfeat.pretraining.dropout import replace_dropout
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import StopRequest
-from vggfeat.pretraining.loading import NO_BOXES, Pass
-from vggfeat.pretraining.parallel import World
 from vggfeat.pretraining.recipes import Recipe
 from vggfeat.pretraining.train import InputMaker, Running, update
 
@@ -76,7 +76,7 @@ SMALL = Case(
         init="glorot",
         batch_size=64,
     ),
-    lambda: networks.build("vgg11", width=0.25, input_size=64),
+    lambda: vgg.build("vgg11", width=0.25, input_size=64),
     cuda_batch=256,
     updates=10,
 )
@@ -180,7 +180,7 @@ def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
 def _step_flops(case: Case, number: int) -> int:
     recipe = case.recipe
     with torch.device("meta"):
-        net = networks.build(recipe.net, width=recipe.width, input_size=recipe.input_size)
+        net = vgg.build(recipe.net, width=recipe.width, input_size=recipe.input_size)
     return flops.of_step(net, (number, 3, recipe.input_size, recipe.input_size))
 
 

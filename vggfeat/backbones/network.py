@@ -10,16 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.backbones.backbone import Backbone, Only, stated
-from vggfeat.backbones.specification import (
-    RANDOM,
-    parse,
-)
+from vggfeat.backbones.spec import RANDOM, parse
 from vggfeat.errors import WeightsError
 from vggfeat.images import InputStatistics
-from vggfeat.networks import initialise
-from vggfeat.weights import catalogue, checkpoint, formats
+from vggfeat.vgg import initialise
+from vggfeat.weights import checkpoint, formats
+from vggfeat.weights import released as catalogue
 from vggfeat.weights.card import Card
-from vggfeat.weights.catalogue import Released
+from vggfeat.weights.released import Released
 
 ILSVRC_CLASSES = 1000
 OF_NET = ("width", "input_size", "ceil_mode")  # options that make another net of it

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.backbones.backbone import Backbone, Scores, check_input_size
-from vggfeat.backbones.taps import INPUT_OF, Survey, Taps, survey, surveyed_backbone
+from vggfeat.backbones.hooks import INPUT_OF, Survey, Taps, survey, surveyed_backbone
 from vggfeat.errors import DownloadError, NetworkError, UnknownNameError, WeightsError, reason_of
 from vggfeat.images import InputStatistics
 

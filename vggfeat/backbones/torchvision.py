@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torchvision import models
 
 from vggfeat.backbones.backbone import Backbone, Scores, check_input_size
-from vggfeat.backbones.taps import INPUT_OF, OUTPUT, Survey, Taps, survey, surveyed_backbone
+from vggfeat.backbones.hooks import INPUT_OF, OUTPUT, Survey, Taps, survey, surveyed_backbone
 from vggfeat.errors import NetworkError
-from vggfeat.networks import as_convolution
+from vggfeat.vgg import as_convolution
 from vggfeat.weights.torchvision import (
     FIRST,
     NORMALISED_TWICE,

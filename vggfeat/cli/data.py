@@ -29,8 +29,8 @@ def datasets() -> None:
 @data_dir
 def ls(data_dir: Path | None) -> None:
     """List the benchmarks and where their data is."""
-    from vggfeat.benchmarks.catalogue import BENCHMARKS
-    from vggfeat.folders import folders
+    from vggfeat.benchmarks.datasets.registry import BENCHMARKS
+    from vggfeat.storage.folders import folders
 
     places = folders(data_dir)
     for name, entry in BENCHMARKS.items():
@@ -51,9 +51,9 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
     \b
     vggfeat datasets fetch voc2007 caltech101
     """
-    from vggfeat.benchmarks.datasets import DATASETS, dataset
+    from vggfeat.benchmarks.datasets.distribution import DATASETS, dataset
     from vggfeat.errors import VggfeatError
-    from vggfeat.folders import folders
+    from vggfeat.storage.folders import folders
 
     if not names and not all_datasets:
         raise click.UsageError(f"Name a dataset ({', '.join(DATASETS)}) or give --all.")
@@ -94,8 +94,8 @@ def verify(
     Without names, every benchmark whose data is there. Exit status 1 if something differs.
     """
     with importing():
-        from vggfeat.benchmarks.catalogue import BENCHMARKS, entry_of
-    from vggfeat.folders import folders
+        from vggfeat.benchmarks.datasets.registry import BENCHMARKS, entry_of
+    from vggfeat.storage.folders import folders
 
     set_up_messages(quiet)
     places = folders(data_dir, cache_dir)
@@ -116,8 +116,8 @@ def verify(
 
 def _is_sound(name: str, places) -> bool:
     """Tell what differs from the dataset as distributed; whether nothing does."""
-    from vggfeat.benchmarks.catalogue import BENCHMARKS, load_benchmark
-    from vggfeat.benchmarks.verification import counts
+    from vggfeat.benchmarks.datasets.registry import BENCHMARKS, load_benchmark
+    from vggfeat.benchmarks.known_counts import counts
     from vggfeat.errors import VggfeatError
 
     dataset = BENCHMARKS[name].dataset
@@ -169,9 +169,9 @@ def splits(
     vggfeat datasets splits caltech101 > caltech101-splits.csv
     """
     with importing():
-        from vggfeat.benchmarks.catalogue import load_benchmark
+        from vggfeat.benchmarks.datasets.registry import load_benchmark
         from vggfeat.benchmarks.options import DataOptions
-    from vggfeat.folders import folders
+    from vggfeat.storage.folders import folders
 
     set_up_messages(quiet)
     benchmark = load_benchmark(
@@ -190,7 +190,7 @@ def splits(
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
     """Say what is in a feature file, and whether its numbers are sound; or show a weights' card."""
-    from vggfeat.backbones.specification import FILE_SUFFIXES
+    from vggfeat.backbones.spec import FILE_SUFFIXES
     from vggfeat.weights.formats import SUFFIXES
 
     if file.suffix in FILE_SUFFIXES and file.suffix not in SUFFIXES:
@@ -198,7 +198,7 @@ def inspect(file: Path) -> None:
     if file.suffix in SUFFIXES:
         _show_card(file)
         return
-    from vggfeat import store
+    from vggfeat.features import store
 
     found = store.inspect(file)
     num_rows, num_scales, dim = found.shape

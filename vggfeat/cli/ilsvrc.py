@@ -24,8 +24,8 @@ from vggfeat.cli.options import (
     out,
     quiet,
 )
-from vggfeat.folders import folders
 from vggfeat.progress import ProgressDisplay
+from vggfeat.storage.folders import folders
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 OF_EXTRACTION = ("device", "precision", "batch_size", "on_error")
@@ -106,13 +106,13 @@ def evaluate(
     if shown and of_measuring:
         raise click.UsageError("--show draws and does not measure: no --data, --views, ...")
     with importing():
-        from vggfeat.pretraining.evaluate import Job, evaluate, evaluate_files
+        from vggfeat.benchmarks.ilsvrc.classification import Job, evaluate, evaluate_files
 
     nets = nets or ("vgg16", "vgg19", "vgg16+vgg19")
     command = shlex.join(["vggfeat", *sys.argv[1:]])
     given = {name: options[name] for name in OF_EXTRACTION}
     if shown:
-        from vggfeat.pretraining.show import show_score_maps
+        from vggfeat.benchmarks.ilsvrc.show import show_score_maps
 
         places = folders(cache_dir=cache_dir)
         at = scales or ("single",)
@@ -152,11 +152,11 @@ def measure_and_show(measure: Callable[..., Iterator], form: str, quiet: bool) -
 def show_tables(found: Sequence, form: str) -> None:
     """Print records as JSON, or as the paper's tables with them."""
     if form == "json":
-        from vggfeat import records
+        from vggfeat.records import record as records
 
         click.echo("[" + ",\n".join(records.to_json(record) for record in found) + "]")
         return
-    from vggfeat.pretraining.paper_tables import render_ilsvrc
+    from vggfeat.report.ilsvrc_tables import render_ilsvrc
 
     click.echo(render_ilsvrc(found, form), nl=False)
 
@@ -165,7 +165,7 @@ def show_grid(found: Sequence, form: str) -> None:
     """Print a line for each net and its scales, a column for each view."""
     if form not in ("table", "md", "latex"):
         raise click.UsageError(f"--sweep with --ilsvrc has no format {form}; leave out --sweep.")
-    from vggfeat.pretraining.grid import render_grid
+    from vggfeat.report.ilsvrc_grid import render_grid
 
     text = render_grid(found, form)
     if not text:

@@ -24,8 +24,8 @@ from vggfeat.cli.options import (
     together,
 )
 from vggfeat.cli.training import pairs, run_training, training_options
-from vggfeat.folders import folders
 from vggfeat.progress import ProgressDisplay
+from vggfeat.storage.folders import folders
 
 PAPER_REGRESSORS = ("vgg16-256-pcr", "vgg16-384-pcr")
 
@@ -125,7 +125,7 @@ def evaluate(out: Path, form: str, **options: Any) -> None:
                      --views dense --scales 256+352,384 --classifier runs/vgg16-jitter.safetensors
     """
     job = _job(options, views=options["views"] or ("centre",), limit=options["limit"])
-    from vggfeat.pretraining.localise import localise
+    from vggfeat.benchmarks.ilsvrc.localisation import localise
 
     measure_and_show(lambda progress: localise(job, out, progress), form, options["quiet"])
 
@@ -151,7 +151,7 @@ def show(view: str, scales: str, count: int, to: Path, **options: Any) -> None:
     if len(options["nets"]) > 1:
         raise click.UsageError("Name one --net; `+` uses nets together.")
     job = _job(options | {"scales": (scales,)}, views=(view,))
-    from vggfeat.pretraining.show import show_boxes
+    from vggfeat.benchmarks.ilsvrc.show import show_boxes
 
     with ProgressDisplay(options["quiet"]) as progress:
         show_boxes(job, count, to, progress)
@@ -162,7 +162,7 @@ def _job(options: dict[str, Any], **more: Any):
     """The parsed options as what the library takes."""
     set_up_messages(options["quiet"])
     with importing():
-        from vggfeat.pretraining.localise import Job
+        from vggfeat.benchmarks.ilsvrc.localisation import Job
 
     given = {
         name: options[name]

@@ -20,8 +20,8 @@ from vggfeat.cli.options import (
     quiet,
     split_options,
 )
-from vggfeat.folders import folders
 from vggfeat.progress import ProgressDisplay, TrainingDisplay
+from vggfeat.storage.folders import folders
 
 EXPLANATION = """
 What these numbers are: pretraining and measurement in miniature, made on this machine. Nets an
@@ -96,10 +96,11 @@ def bench(
     if not benchmarks and not all_benchmarks:
         raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
     with importing():
-        from vggfeat.benchmarks import catalogue, planning
+        from vggfeat.benchmarks import plan as planning
+        from vggfeat.benchmarks.datasets import registry
 
     if all_benchmarks:
-        in_paper = [name for name, entry in catalogue.BENCHMARKS.items() if entry.in_paper]
+        in_paper = [name for name, entry in registry.BENCHMARKS.items() if entry.in_paper]
         benchmarks = [*benchmarks, *in_paper]
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
     job = _job(benchmarks, nets, options)
@@ -123,7 +124,7 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
     vggfeat extract --dataset caltech101 --net vgg16
     """
     with importing():
-        from vggfeat.benchmarks.bench import extract_all
+        from vggfeat.benchmarks.runner import extract_all
 
     nets = options.pop("nets") or ("vgg16", "vgg19")
     job = _job(datasets, nets, options)
@@ -156,8 +157,8 @@ def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) ->
     if runs is not None:
         _show_training(runs, form)
         return
-    from vggfeat import records
-    from vggfeat.pretraining.paper_rows import CLASSIFICATION, LOCALISATION
+    from vggfeat.records import record as records
+    from vggfeat.report.ilsvrc_rows import CLASSIFICATION, LOCALISATION
 
     on_ilsvrc = (CLASSIFICATION, LOCALISATION)
     found = [one for one in records.read_all(out) if (one.benchmark in on_ilsvrc) == ilsvrc]
@@ -188,7 +189,7 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     through the code that runs Caltech-101, PASCAL VOC and its actions.
     """
     with importing():
-        from vggfeat.benchmarks.embedded import DEMO_BENCHMARKS, DEMO_NETS
+        from vggfeat.benchmarks.datasets.embedded import DEMO_BENCHMARKS, DEMO_NETS
         from vggfeat.pretraining.demo import pretrain_demo
 
     places = folders(cache_dir=cache_dir)
@@ -207,9 +208,9 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
 
 def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]):
     """The parsed options as what the library takes."""
-    from vggfeat.backbones.specification import with_option
-    from vggfeat.benchmarks.bench import Job
+    from vggfeat.backbones.spec import with_option
     from vggfeat.benchmarks.options import DataOptions
+    from vggfeat.benchmarks.runner import Job
 
     set_up_messages(options["quiet"])
     if layers := options.pop("layers", ()):
@@ -233,7 +234,7 @@ def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]
 
 def _bench(job, out: Path, form: str, quiet: bool) -> None:
     """Run the job and show its records; what failed is told last, and makes the exit status 1."""
-    from vggfeat.benchmarks.bench import Failure, bench
+    from vggfeat.benchmarks.runner import Failure, bench
 
     found, failures = [], []
     try:
@@ -256,7 +257,7 @@ def _bench(job, out: Path, form: str, quiet: bool) -> None:
 
 
 def _show_training(runs: Path, form: str) -> None:
-    from vggfeat.pretraining.table import read_training_records, render_training
+    from vggfeat.report.training import read_training_records, render_training
 
     if form not in ("table", "md", "latex"):
         raise click.UsageError(f"--runs has no format {form}: {runs} holds the records as JSON.")
@@ -266,13 +267,13 @@ def _show_training(runs: Path, form: str) -> None:
 def _show(found: Sequence, form: str, *, sweep: bool) -> None:
     """Print records: as JSON, as a table beside the published numbers, or as a sweep's."""
     if form == "json":
-        from vggfeat import records
+        from vggfeat.records import record as records
 
         click.echo("[" + ",\n".join(records.to_json(record) for record in found) + "]")
         return
     from vggfeat.benchmarks import PUBLISHED
-    from vggfeat.comparison import compare, read_published
-    from vggfeat.tables import render, render_sweep
+    from vggfeat.report.judge import compare, read_published
+    from vggfeat.report.table import render, render_sweep
 
     if sweep:
         click.echo(render_sweep(found, form), nl=False)

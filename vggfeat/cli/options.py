@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from vggfeat.folders import folders
+from vggfeat.storage.folders import folders
 
 
 class Numbers(click.ParamType):

@@ -146,7 +146,7 @@ def run_training(
 ) -> None:
     """Do what the training options say with these recipes."""
     with importing():
-        from vggfeat.pretraining.stages import Job
+        from vggfeat.pretraining.run import Job
         from vggfeat.pretraining.train import Running
 
     job = Job(
@@ -189,7 +189,7 @@ def pairs(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _check_data(job, quiet: bool) -> None:
-    from vggfeat.pretraining.loading import unreadable_pictures
+    from vggfeat.pretraining.data_loader import unreadable_pictures
 
     pictures = job.pictures()
     largest = max(recipe.scales[1] for recipe in job.recipes)
@@ -208,7 +208,7 @@ def _check_data(job, quiet: bool) -> None:
 def _train(job, quiet: bool) -> None:
     from vggfeat.pretraining.interruption import sigterm_interrupts
     from vggfeat.pretraining.monitor import ERRORS
-    from vggfeat.pretraining.stages import pretrain
+    from vggfeat.pretraining.run import pretrain
     from vggfeat.pretraining.train import PeerFailed
 
     try:

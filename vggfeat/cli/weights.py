@@ -8,8 +8,8 @@ import click
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, offline, quiet
 from vggfeat.errors import VggfeatError, in_one_line
-from vggfeat.folders import folders
 from vggfeat.progress import ProgressDisplay
+from vggfeat.storage.folders import folders
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -33,7 +33,7 @@ def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
     """
     with importing():
         from vggfeat.errors import UnknownNameError
-        from vggfeat.weights.catalogue import TORCHVISION_FAMILY, everything
+        from vggfeat.weights.released import TORCHVISION_FAMILY, everything
 
     known, folder = list(everything()), folders(cache_dir=cache_dir).weights
     for net in nets:
@@ -64,10 +64,10 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
     vggfeat weights fetch vgg16@caffe vgg19@caffe
     """
     with importing():
-        from vggfeat.backbones.specification import TIMM_WEIGHTS, parse
+        from vggfeat.backbones.spec import TIMM_WEIGHTS, parse
         from vggfeat.backbones.timm import file_of
-        from vggfeat.fetch import download
-        from vggfeat.weights.catalogue import released
+        from vggfeat.storage.download import download
+        from vggfeat.weights.released import released
 
     set_up_messages(quiet)
     asked = [parse(name) for name in names]
@@ -107,9 +107,9 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     something is wrong.
     """
     with importing():
-        from vggfeat.backbones.loading import load_network
-        from vggfeat.backbones.specification import parse, with_option
-        from vggfeat.weights.catalogue import everything
+        from vggfeat.backbones.load import load_network
+        from vggfeat.backbones.spec import parse, with_option
+        from vggfeat.weights.released import everything
 
     folder = folders(cache_dir=cache_dir).weights
     if not names:
@@ -161,7 +161,7 @@ def import_(
     """
     set_up_messages(quiet)
     with importing():
-        from vggfeat.conversion import import_weights
+        from vggfeat.backbones.convert import import_weights
         from vggfeat.doctor import understood
 
     out = out or Path(f"{file.stem}.safetensors")
@@ -188,8 +188,8 @@ def export(net: str, file: Path, cache_dir: Path | None, offline: bool, quiet: b
     """
     set_up_messages(quiet)
     with importing():
-        from vggfeat.backbones.loading import load_network
-        from vggfeat.conversion import export_weights
+        from vggfeat.backbones.convert import export_weights
+        from vggfeat.backbones.load import load_network
 
     places = folders(cache_dir=cache_dir)
     export_weights(load_network(net, weights_dir=places.weights, offline=offline), file)
@@ -214,7 +214,7 @@ def doctor(
         raise click.UsageError("--picture needs a net: --weights NET.")
     set_up_messages(quiet)
     with importing():
-        from vggfeat.backbones.loading import load_network
+        from vggfeat.backbones.load import load_network
         from vggfeat.doctor import machine, top_classes, understood
 
     places = folders(cache_dir=cache_dir)

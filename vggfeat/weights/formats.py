@@ -15,9 +15,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vggfeat.errors import WeightsError
-from vggfeat.files import new_file, new_path
-from vggfeat.weights import caffe, card, checkpoint, matconvnet, onnx_file
+from vggfeat.storage.files import new_file, new_path
+from vggfeat.weights import card, checkpoint, onnx
+from vggfeat.weights.caffe import caffemodel
 from vggfeat.weights.card import Card
+from vggfeat.weights.matconvnet import network
 
 TORCH = (".pth", ".pt")
 SUFFIXES = (".safetensors", *TORCH, ".caffemodel", ".mat", ".onnx")
@@ -54,11 +56,11 @@ def _read_card(path: Path, states: tuple[tuple[int, int], ...]) -> Card | None:
         case ".safetensors":
             return card.read_card(path)
         case ".caffemodel":
-            return caffe.read_card(path)
+            return caffemodel.read_card(path)
         case ".mat":
-            return matconvnet.read_card(path)
+            return network.read_card(path)
         case ".onnx":
-            return onnx_file.read_card(path)
+            return onnx.read_card(path)
     return None
 
 
@@ -67,11 +69,11 @@ def read(path: Path) -> dict[str, Tensor]:
     check_kind(path)
     match path.suffix:
         case ".caffemodel":
-            return caffe.read(path)
+            return caffemodel.read(path)
         case ".mat":
-            return matconvnet.read(path)
+            return network.read(path)
         case ".onnx":
-            return onnx_file.read(path)
+            return onnx.read(path)
     return checkpoint.read(path)
 
 
@@ -88,9 +90,9 @@ def write(path: Path, tensors: Mapping[str, Tensor], its_card: Card) -> None:
                 save_file(_apart(tensors), temporary, its_card.metadata())
                 temporary.chmod(mode)
         case ".caffemodel":
-            caffe.write(path, tensors, its_card)
+            caffemodel.write(path, tensors, its_card)
         case ".mat":
-            matconvnet.write(path, tensors, its_card)
+            network.write(path, tensors, its_card)
         case _:
             with new_file(path) as file:
                 torch.save(dict(tensors), file)

@@ -1,0 +1,205 @@
+"""Posteriors of labelled pictures in a file of their own, to be fused later without a net.
+
+A .safetensors file: `posteriors` [N, K] float16, `top5` [N, 5] and `labels` [N] int32; its metadata
+holds as JSON the pictures' ids, the classes, and what was measured.
+"""
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from vggfeat.errors import DatasetError
+from vggfeat.features.heads.posterior import VIEWS
+from vggfeat.storage.files import new_file
+
+SCHEMA_VERSION = 1
+KEY = "vggfeat_predictions"
+TENSORS = {"posteriors": ("F16", 2), "top5": ("I32", 2), "labels": ("I32", 1)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class About:
+    """What the posteriors are of. Every field is plain JSON."""
+
+    title: str  # of the pictures
+    data: str  # digest of the pictures and their labels
+    limited: bool
+    classes: Sequence[str]
+    ids: Sequence[str]
+    skipped: dict[str, str]  # picture -> why it could not be read
+    view: str
+    nets: Sequence[dict[str, Any]]  # as in a record
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Predictions:
+    about: About
+    posteriors: np.ndarray  # [N, K] float32
+    labels: np.ndarray  # [N] class numbers
+
+
+def write(path: Path, predictions: Predictions) -> None:
+    """Write predictions, whole or not at all; posteriors are rounded to float16."""
+    # Of equal posteriors the lower class number comes first, as metrics.ranks has it.
+    top5 = np.argsort(-predictions.posteriors, axis=1, kind="stable")[:, :5]
+    tensors = {
+        "posteriors": predictions.posteriors.astype(np.float16),
+        "top5": np.ascontiguousarray(top5, dtype=np.int32),
+        "labels": predictions.labels.astype(np.int32),
+    }
+    about = {"schema_version": SCHEMA_VERSION, **asdict(predictions.about)}
+    with new_file(path) as file:
+        file.write(save(tensors, {KEY: json.dumps(about)}))
+
+
+def read(path: Path) -> Predictions:
+    """Read predictions. Raises DatasetError if the file is missing, damaged or of another kind."""
+    if not path.is_file():
+        raise DatasetError(f"{path}: no such file of predictions. `--save` writes them.")
+    try:
+        with safe_open(path, framework="np") as file:
+            text = (file.metadata() or {}).get(KEY)
+            if text is None:
+                raise DatasetError(f"{path}: holds no predictions. `--save` writes them.")
+            for name, (kind, dimensions) in TENSORS.items():
+                found = file.get_slice(name)
+                if found.get_dtype() != kind or len(found.get_shape()) != dimensions:
+                    raise ValueError(f"{name} is not as it should be")
+            posteriors = file.get_tensor("posteriors").astype(np.float32)
+            labels = file.get_tensor("labels")
+        about = json.loads(text)
+        if not isinstance(about, dict):
+            raise ValueError("what it says of itself cannot be understood")
+        version = about.pop("schema_version")
+        if version != SCHEMA_VERSION:
+            raise ValueError(f"schema version {version}, not {SCHEMA_VERSION}")
+        predictions = Predictions(About(**about), posteriors, labels)
+        _check(predictions)
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DatasetError(f"{path}: not a whole file of predictions ({error}).") from error
+    return predictions
+
+
+def fuse(paths: Sequence[Path]) -> Predictions:
+    """The mean of the posteriors of several files, each net of each file counted alike.
+
+    Pictures that are not in all of them are left out. Raises DatasetError unless all are of the
+    same pictures and classes.
+    """
+    parts = [read(path) for path in paths]
+    first = parts[0].about
+    seen: set[tuple[str, str]] = set()
+    for path, one in zip(paths, parts, strict=True):
+        if (one.about.data, one.about.classes) != (first.data, first.classes):
+            raise DatasetError(f"{path}: is not of the same pictures and classes as {paths[0]}.")
+        its = {(one.about.view, _identity(net)) for net in one.about.nets}
+        if its & seen:
+            raise DatasetError(f"{path}: is of a net and scales that are there. Name each once.")
+        seen |= its
+    rows = [{i: row for row, i in enumerate(one.about.ids)} for one in parts]
+    ids = [i for i in first.ids if all(i in of_one for of_one in rows)]
+    if not ids:
+        raise DatasetError(f"no picture is in all of {', '.join(map(str, paths))}.")
+    posteriors = [
+        one.posteriors[[of_one[i] for i in ids]] for one, of_one in zip(parts, rows, strict=True)
+    ]
+    about = replace(
+        first,
+        ids=ids,
+        skipped={i: reason for one in parts for i, reason in one.about.skipped.items()},
+        view=_together([one.about for one in parts]),
+        nets=_each_once([net for one in parts for net in one.about.nets]),
+        notes=list(dict.fromkeys(note for one in parts for note in one.about.notes)),
+    )
+    # A file of two nets holds their mean.
+    mean = np.average(posteriors, axis=0, weights=[len(one.about.nets) for one in parts])
+    return Predictions(about, mean, parts[0].labels[[rows[0][i] for i in ids]])
+
+
+def _together(parts: Sequence[About]) -> str:
+    """The view of several files: of the same nets, dense and crops are both."""
+    views = sorted({about.view for about in parts})
+    if views == ["crops", "dense"]:
+        nets = [
+            [_identity(net) for about in parts if about.view == view for net in about.nets]
+            for view in views
+        ]
+        if sorted(nets[0]) == sorted(nets[1]):
+            return "both"
+    if len(views) > 1:
+        raise DatasetError(
+            f"the files are of the views {', '.join(views)}. Name files of one view, or of dense"
+            " and crops of the same nets and scales."
+        )
+    return views[0]
+
+
+def _each_once(nets: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Nets at their scales; one that is in several files saw more than one view."""
+    found: dict[str, dict[str, Any]] = {}
+    for net in nets:
+        known = found.setdefault(_identity(net), dict(net))
+        known["images_per_s"] = known.get("images_per_s", {}) | net.get("images_per_s", {})
+    return list(found.values())
+
+
+def _identity(net: dict[str, Any]) -> str:
+    names = ("name", "weights", "weights_sha256", "scales")
+    return json.dumps([net.get(name) for name in names])
+
+
+def _check(predictions: Predictions) -> None:
+    about, (num_pictures, num_classes) = predictions.about, predictions.posteriors.shape
+    labels = predictions.labels
+    if not _is_sound(about):
+        raise ValueError("what it says of itself cannot be understood")
+    if len(about.ids) != num_pictures or len(labels) != num_pictures or not num_pictures:
+        raise ValueError("its pictures and posteriors are not of the same number")
+    if len(about.classes) != num_classes or num_classes < 5:
+        raise ValueError("its classes and posteriors are not of the same number")
+    if not np.isfinite(predictions.posteriors).all():
+        raise ValueError("a posterior is not finite")
+    if not (0 <= labels.min() and labels.max() < num_classes):
+        raise ValueError("a label is no class")
+    if not (about.nets and all(_is_net(net) for net in about.nets)):
+        raise ValueError("its nets cannot be understood")
+
+
+def _is_sound(about: About) -> bool:
+    """Whether the facts are of the kinds that records and tables rely on."""
+    return (
+        all(map(_is_texts, (about.classes, about.ids, about.notes)))
+        and len(set(about.ids)) == len(about.ids)
+        and isinstance(about.skipped, dict)
+        and isinstance(about.title, str)
+        and isinstance(about.data, str)
+        and isinstance(about.limited, bool)
+        and about.view in VIEWS
+    )
+
+
+def _is_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def _is_net(net: Any) -> bool:
+    if not isinstance(net, dict) or not {"name", "weights", "train_scale", "scales"} <= net.keys():
+        return False
+    scales, rates, train_scale = net["scales"], net.get("images_per_s", {}), net["train_scale"]
+    return (
+        _is_texts([net["name"], net["weights"]])
+        and isinstance(scales, list)
+        and bool(scales)
+        and all(type(scale) is int for scale in scales)
+        and (train_scale is None or re.fullmatch(r"\d+(-\d+)?", train_scale) is not None)
+        and isinstance(rates, dict)
+        and all(type(rate) in (int, float) and rate > 0 for rate in rates.values())
+    )

@@ -1,0 +1,114 @@
+"""What a net sees, as pictures to look at: class-score maps, predicted boxes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vggfeat import images
+from vggfeat.backbones.network import Network
+from vggfeat.benchmarks.ilsvrc import localisation
+from vggfeat.benchmarks.ilsvrc.classification import check_tells_classes
+from vggfeat.benchmarks.ilsvrc.measurement import load_fusions
+from vggfeat.benchmarks.ilsvrc.scales import scales_of
+from vggfeat.benchmarks.ilsvrc.sheets import Cell, ScoreMap, box_sheet, score_map_sheet
+from vggfeat.boxes import MIN_IOU, iou
+from vggfeat.errors import DatasetError, NetworkError, OptionError
+from vggfeat.features.extract import check_scales
+from vggfeat.features.forward import forward_in, normalised
+from vggfeat.features.options import Extraction
+from vggfeat.features.pipeline import Progress
+from vggfeat.storage.files import new_file
+from vggfeat.storage.folders import Folders
+from vggfeat.vgg import DenseVGG
+
+NUM_CLASSES = 3  # the likeliest ones are drawn
+
+
+def show_score_maps(
+    nets: Sequence[str],
+    scales: Sequence[str],
+    picture: Path,
+    out: Path,
+    places: Folders,
+    options: Mapping[str, Any],
+    *,
+    offline: bool = False,
+) -> Iterator[Path]:
+    """Draw the likeliest classes of each net at all scales over a picture, to PNGs in `out`.
+
+    options are those of Extraction. Raises VggfeatError.
+    """
+    decoded, number = images.decode(picture), 0
+    for networks in load_fusions(nets, places, offline=offline):
+        lists = [scales_of(text, networks) for text in scales]
+        for place, network in enumerate(networks):
+            at = dict.fromkeys(scale for one in lists for scale in one[place])
+            for scale in at:
+                images.check_fits(picture, decoded.size, scale)
+            sheet = score_map_sheet(decoded, list(_maps(network, picture, tuple(at), options)))
+            number += 1  # two nets of a fusion may be of one name
+            path = out / f"{picture.stem}-{number}-{network.slug}.png"
+            with new_file(path) as file:
+                sheet.save(file, format="png")
+            yield path
+
+
+def show_boxes(job: localisation.Job, count: int, path: Path, progress: Progress) -> None:
+    """Draw so many test pictures, evenly spread over the list, with their boxes, to a PNG.
+
+    The job is of one fusion of nets, one list of scales and one view. Raises VggfeatError.
+    """
+    if path.suffix != ".png":
+        raise OptionError(f"{path}: the sheet is a PNG; name a file that ends in .png.")
+    session, grid = localisation.prepared(job)
+    ids = list(session.tested.files)
+    count = min(count, len(ids))
+    chosen = [ids[n * len(ids) // count] for n in range(count)]
+    found, _, _ = session.boxes(grid[0], chosen, progress)
+    pictures = session.tested.pictures
+    cells = []
+    for i, box in found.items():
+        overlap = float(iou(box, pictures.boxes[i]).max())
+        cells.append(
+            Cell(
+                picture=images.decode(session.tested.files[i]),
+                true_boxes=[tuple(one) for one in pictures.boxes[i].tolist()],
+                predicted=tuple(box.tolist()),
+                title=f"{overlap:.2f} {pictures.classes[session.tested.labels[i]]}",
+                hit=overlap > MIN_IOU,
+            )
+        )
+    if not cells:
+        raise DatasetError(f"{job.data}: no picture could be read.")
+    with new_file(path) as file:
+        box_sheet(cells).save(file, format="png")
+
+
+def _maps(
+    network: Network, picture: Path, scales: tuple[int, ...], options: Mapping[str, Any]
+) -> Iterator[ScoreMap]:
+    extraction = Extraction(scales=scales, **options)
+    check_tells_classes(network)
+    check_scales(network, extraction)
+    module = network.output_map
+    if not isinstance(module, DenseVGG) or "ceil_mode" in network.name:
+        raise NetworkError(f"{network.name}: score maps are drawn of the VGG nets only.")
+    device = extraction.resolved_device
+    module = module.to(device, memory_format=torch.channels_last)
+    for scale, array in zip(scales, images.load_batch([picture], scales), strict=True):
+        with forward_in(device, extraction.resolved_precision):
+            scores = module(normalised(array, network.statistics, device))[0].float().cpu()
+        posteriors = torch.softmax(scores, dim=0).numpy()  # [K, h, w]
+        whole = torch.softmax(scores.mean(dim=(1, 2)), dim=0).numpy()
+        classes = network.card.classes if network.card else ()
+        for number in np.argsort(-whole, kind="stable")[:NUM_CLASSES]:
+            name = classes[number] if classes else f"class {number}"
+            yield ScoreMap(
+                values=posteriors[number],
+                scale=scale,
+                window=network.backbone.input_size,
+                title=f"{whole[number]:.2f} {name}",
+            )

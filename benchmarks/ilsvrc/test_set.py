@@ -1,0 +1,73 @@
+"""The pictures that nets are tested on."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+from vggfeat.backbones.network import Network
+from vggfeat.layouts.imagenet import Pictures, open_validation
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tested:
+    """The pictures of a job that nets are tested on."""
+
+    pictures: Pictures
+    limit: int | None
+
+    @cached_property
+    def files(self) -> dict[str, Path]:
+        """Path below the root -> file, in the order of the labels."""
+        return {path: self.pictures.root / path for path, _ in self._labelled}
+
+    @cached_property
+    def labels(self) -> dict[str, int]:
+        return dict(self._labelled)
+
+    @property
+    def limited(self) -> bool:
+        return len(self._labelled) < len(self.pictures.validation)
+
+    @property
+    def name(self) -> str:
+        return self.pictures.root.resolve().name
+
+    @cached_property
+    def dataset(self) -> str:
+        """What feature files call it; another list of pictures has another name.
+
+        Sizes of files are not in it: the feature file knows them, and a picture that is put right
+        is the only one to be extracted again.
+        """
+        paths = "\n".join(path for path, _ in self.pictures.validation)
+        return f"{self.name}-{hashlib.sha256(paths.encode()).hexdigest()[:12]}"
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of what is tested on: paths, classes, sizes of the files."""
+        return replace(self.pictures, validation=self._labelled).digest
+
+    @cached_property
+    def _labelled(self) -> list[tuple[str, int]]:
+        counts: dict[int, int] = {}
+        kept = []
+        for path, number in self.pictures.validation:
+            counts[number] = counts.get(number, 0) + 1
+            if self.limit is None or counts[number] <= self.limit:
+                kept.append((path, number))
+        return kept
+
+
+def open_tested(data: Path, networks: Sequence[Network], limit: int | None) -> Tested:
+    """The pictures to test these nets on. Raises DatasetError."""
+    cards = [network.card for network in networks if network.card]
+    trained_on = {digest for card in cards for digest in card.trained_on}
+    pictures = open_validation(data, trained_on)
+    for note in pictures.notes:
+        log.info("%s: %s", data, note)
+    return Tested(pictures=pictures, limit=limit)

@@ -1,0 +1,233 @@
+"""What a job would do, before it does it: what is there, what is missing, how long it may take."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vggfeat.backbones.load import load_network, yet_to_be_fetched
+from vggfeat.backbones.network import Network
+from vggfeat.backbones.spec import TIMM_WEIGHTS, Specification, parse, split_fusion
+from vggfeat.benchmarks import sweep
+from vggfeat.benchmarks.datasets.registry import Entry, entry_of
+from vggfeat.benchmarks.options import Settings
+from vggfeat.benchmarks.runner import Job, Measurement, each_once, extraction_of, made, measurements
+from vggfeat.benchmarks.sweep import settings_of
+from vggfeat.errors import DownloadError, VggfeatError, in_one_line
+from vggfeat.features.extract import check_scales, conditions, missing, seconds_per_megapixel
+from vggfeat.features.options import Extraction
+from vggfeat.images import ASSUMED_ASPECT
+from vggfeat.storage.download import Source
+from vggfeat.weights import released
+
+BYTES_OF = {"float32": 4, "float16": 2}
+
+
+class Plan:
+    """What the lines so far add up to. A descriptor that one of them extracts is there for all.
+
+    Raises VggfeatError at mistyped names, at options and scales that are not allowed, and at
+    weights files that are not there.
+    """
+
+    def __init__(self, job: Job, out: Path):
+        job.check()
+        self.job, self.out = job, out
+        self.num_impossible = 0  # benchmarks
+        self.num_measurements = self.num_made = self.num_descriptors = self.num_bytes = 0
+        self.seconds = 0.0
+        self.planned: dict[tuple, set[str]] = {}  # feature file -> ids
+        self.rates: dict[Network, float] = {}  # seconds a megapixel
+        self.names: dict[Network, str] = {}
+        self.fetched: set[Source] = set()
+        self.absent: dict[str, int] = {}  # net whose weights are to be fetched -> bytes
+        self.fusions = self._fusions()
+        for name in job.benchmarks:
+            for network in self.names:
+                check_scales(network, extraction_of(job, name))
+
+    def lines(self) -> Iterator[str]:
+        """A line for each benchmark and each measurement, and one for all of them.
+
+        Nothing is fetched and no record is made; an archive that is there is unpacked.
+        """
+        for name, num_bytes in self.absent.items():
+            self.num_bytes += num_bytes
+            yield f"{name}: weights to be fetched, {_size(num_bytes)}"
+        for name in dict.fromkeys(self.job.benchmarks):
+            entry = entry_of(name)
+            lacking = entry.dataset.missing(self.job.folders)
+            if lacking and self.job.offline:
+                self.num_impossible += 1
+                yield f"{name}: cannot be measured: not here, and --offline"
+                continue
+            if lacking:
+                self._add_archives(lacking)
+                yield f"{name}: to be fetched, {_sources(lacking)}; {self._unseen(name, entry)}"
+                continue
+            try:
+                found = measurements(self.job, name, self.fusions, self.out, lambda *_: None)
+                lines = [f"  {self._name(m)}: {self._line(m)}" for m in found]
+            except (VggfeatError, OSError) as error:
+                self.num_impossible += 1
+                yield f"{name}: cannot be measured: {in_one_line(error)}"
+                continue
+            yield f"{name}: in {_place(entry.dataset.locate(self.job.folders))}"
+            yield from lines
+        free = shutil.disk_usage(_existing(self.job.folders.cache)).free
+        yield (
+            f"In all: {self.num_measurements} measurements, {self.num_made} made already;"
+            f" {self.num_descriptors:,} descriptors to extract, {_size(self.num_bytes)} of"
+            f" {_size(free)} free, about {_duration(self.seconds)}, and the classifiers on top."
+        )
+
+    def _fusions(self) -> list[list[Network]]:
+        """The nets of each specification. One whose weights are to be fetched is random here."""
+        fusions = []
+        for specification in sweep.nets_of(self.job.nets, self.job.sweep):
+            networks = []
+            for part in split_fusion(specification):
+                weights_dir = self.job.folders.weights
+                try:
+                    network = load_network(part, weights_dir=weights_dir, offline=True)
+                    self.names[network] = network.label
+                except DownloadError:
+                    network = yet_to_be_fetched(part)
+                    self.names[network] = network.label
+                    self.absent[network.label] = _weights_bytes(parse(part), network)
+                networks.append(network)
+            fusions.append(networks)
+        return each_once(fusions)
+
+    def _name(self, measurement: Measurement) -> str:
+        nets = "+".join(self.names[network] for network in measurement.networks)
+        if not self.job.sweep:
+            return nets
+        settings = measurement.settings
+        scales = ",".join(map(str, settings.extraction.scales))
+        mirror = "mirror" if settings.extraction.mirror else "no mirror"
+        per_scale = ", L2 per scale" if settings.scale_l2 else ""
+        return f"{nets} ({scales}, {settings.aggregate}, {mirror}{per_scale})"
+
+    def _line(self, measurement: Measurement) -> str:
+        self.num_measurements += 1
+        benchmark, options = measurement.benchmark, measurement.settings.extraction
+        sends = benchmark.submission is not None and not benchmark.limited
+        what, pictures = "to measure", benchmark.needed
+        if made(measurement):
+            self.num_made += 1
+            what = f"measured already, {measurement.path}"
+            if not sends or measurement.archive_path.is_file():
+                return what
+            what += "; the server's archive to be made"
+        counts, files = [], []
+        for network in measurement.networks:
+            path, lacking = missing(
+                benchmark.feature_set, pictures, network, options, folder=self.job.folders.features
+            )
+            planned = self.planned.setdefault(_file(benchmark.feature_set, network, options), set())
+            counts.append(len(lacking - planned))
+            planned |= lacking
+            files.append(f"{path.name} {'is there' if path.is_file() else 'is missing'}")
+        to_do = self._added(measurement.networks, options, counts)
+        files_are = f" ({', '.join(files)})" if any(counts) else ""
+        return f"{what}, {len(pictures):,} pictures; {to_do}{files_are}"
+
+    def _add_archives(self, parts: Sequence[Sequence[Source]]) -> None:
+        """Archives take their size once more when unpacked; benchmarks may share them."""
+        for source in (part[0] for part in parts):
+            if source not in self.fetched:
+                self.fetched.add(source)
+                self.num_bytes += 2 * (source.size or 0)
+
+    def _unseen(self, name: str, entry: Entry) -> str:
+        """What a benchmark whose pictures are not here yet will take, all of its pictures."""
+        options = extraction_of(self.job, name)
+        networks = list(dict.fromkeys(network for fused in self.fusions for network in fused))
+        asked = Settings(extraction=options, aggregate="average")
+        variants = list(settings_of(asked, self.job.sweep))
+        self.num_measurements += len(self.fusions) * len(variants)
+        ids = {f"picture {n}" for n in range(entry.num_pictures)}
+        ids |= {f"crop {n}" for n in range(entry.num_crops)}
+        counts = []
+        for network in networks:
+            count = 0
+            for mirror in dict.fromkeys(variant.extraction.mirror for variant in variants):
+                file = _file(entry.dataset.name, network, replace(options, mirror=mirror))
+                planned = self.planned.setdefault(file, set())
+                count += len(ids - planned)
+                planned |= ids
+            counts.append(count)
+        added = self._added(networks, options, counts)
+        limited = " (all of them, --limit not counted)" if self.job.data.limit else ""
+        return f"{entry.num_pictures:,} pictures{limited}; {added}"
+
+    def _added(
+        self, networks: Sequence[Network], options: Extraction, counts: Sequence[int]
+    ) -> str:
+        """Add so many new descriptors of each net to the sums, and say so."""
+        num_bytes, seconds = 0, 0.0
+        for network, count in zip(networks, counts, strict=True):
+            if count:
+                num_bytes += count * len(options.scales) * network.backbone.dim
+                seconds += count * self._seconds(network, options)
+        num_bytes *= BYTES_OF[options.dtype]
+        self.num_descriptors += sum(counts)
+        self.num_bytes += num_bytes
+        self.seconds += seconds
+        if not any(counts):
+            return "no more descriptors to extract"
+        return (
+            f"{sum(counts):,} descriptors to extract, {_size(num_bytes)}, about"
+            f" {_duration(seconds)}"
+        )
+
+    def _seconds(self, network: Network, options: Extraction) -> float:
+        """Seconds a picture will take, by a short timing of the net.
+
+        None for a net that shares its pass with one before.
+        """
+        if network not in self.rates and any(map(network.shares_pass, self.rates)):
+            return 0
+        if network not in self.rates:
+            self.rates[network] = seconds_per_megapixel(network, options)
+        pixels = sum(scale * scale * ASSUMED_ASPECT for scale in options.scales)
+        return self.rates[network] * pixels / 1e6 * (2 if options.mirror else 1)
+
+
+def _weights_bytes(asked: Specification, network: Network) -> int:
+    """Of the file that is to be fetched; where nobody says, four bytes a parameter."""
+    weights = asked.weights or asked.usual_weights
+    if weights != TIMM_WEIGHTS:
+        return round(released.released(asked.name, weights).megabytes * 1e6)
+    return sum(4 * parameter.numel() for parameter in network.net().parameters())
+
+
+def _file(feature_set: str, network: Network, options: Extraction) -> tuple:
+    """What tells feature files apart but their scales: the first to be planned has them all."""
+    stated = vars(conditions(feature_set, network, options))
+    return tuple(value for name, value in stated.items() if name != "scales")
+
+
+def _sources(parts: list) -> str:
+    sources = [part[0] for part in parts]
+    return ", ".join(s.name + (f" ({_size(s.size)})" if s.size else "") for s in sources)
+
+
+def _place(found: Path | list[Path]) -> str:
+    return str(found) if isinstance(found, Path) else ", ".join(map(str, found))
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
+def _size(num_bytes: float) -> str:
+    return f"{num_bytes / 1e9:,.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:,.1f} MB"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

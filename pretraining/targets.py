@@ -1,0 +1,84 @@
+"""What a net is trained for: to name the class of a picture, or to tell its object's box.
+
+Shapes: n pictures of a pass, K classes, B boxes of a picture.
+"""
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from vggfeat.boxes import MIN_IOU, iou, told, understood
+
+NO_LABEL = -100  # of a row that is no picture; torch's loss leaves it out
+REGRESSORS = ("scr", "pcr")  # one box for all classes, or one for each (paper, appendix A.1)
+
+
+class Task(ABC):
+    """Outputs, loss and measures of a kind of training."""
+
+    measures: tuple[str, ...]  # shares of pictures; the first decides about the learning rate
+    plateau: float  # a loss at or above it has learned nothing
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+        """The sum over the pictures that have a label.
+
+        outputs [n, ...] of the net, labels [n] of classes, boxes [n, B, 4] in pixels of the crop,
+        NaN where a picture has fewer; a picture is trained on its first.
+        """
+
+    @abstractmethod
+    def hits(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+        """Which pictures are right, by each of the measures: [n, M] bool."""
+
+
+class Classification(Task):
+    """Multinomial logistic regression (paper, sect. 3.1)."""
+
+    measures = ("top1", "top5")
+
+    def __init__(self, num_classes: int):
+        self.num_outputs = num_classes
+        self.plateau = math.log(num_classes)  # of equal scores
+
+    def loss(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+        return cross_entropy(outputs.float(), labels, reduction="sum", ignore_index=NO_LABEL)
+
+    def hits(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+        best = outputs.topk(min(5, outputs.shape[1]), dim=1).indices  # [n, 5]
+        hits = best == labels[:, None]
+        return torch.stack([hits[:, 0], hits.any(dim=1)], dim=1)
+
+
+class BoxRegression(Task):
+    """Euclidean loss of the box of a picture's class (paper, appendix A.1)."""
+
+    measures = ("localised",)  # IoU above 0.5 with a box of the class, which is given
+    plateau = math.inf
+
+    def __init__(self, regressor: str, num_classes: int, side: int):
+        self.num_boxes = num_classes if regressor == "pcr" else 1
+        self.num_outputs = 4 * self.num_boxes
+        self.side = side  # of a crop, in pixels
+
+    def loss(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+        wanted = torch.from_numpy(told(boxes[:, 0].cpu().numpy(), self.side)).to(outputs.device)
+        # Left out before they are squared: a NaN that is left out later has a gradient of NaN.
+        kept = labels != NO_LABEL
+        away = self._of_class(outputs.float(), labels)[kept] - wanted.float()[kept]
+        return (away**2).sum() / 2
+
+    def hits(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
+        values = self._of_class(outputs.detach().float(), labels).cpu().double().numpy()
+        overlaps = iou(understood(values, self.side)[:, None], boxes.cpu().numpy())  # [n, B]
+        hits = torch.from_numpy((overlaps > MIN_IOU).any(axis=1)).to(outputs.device)
+        return (hits & (labels != NO_LABEL))[:, None]
+
+    def _of_class(self, outputs: Tensor, labels: Tensor) -> Tensor:
+        """What is told of each picture's class: [n, 4]."""
+        rows = torch.arange(len(outputs), device=outputs.device)
+        by_class = outputs.view(len(outputs), self.num_boxes, 4)
+        return by_class[rows, labels.clamp(min=0) if self.num_boxes > 1 else 0]

@@ -1,0 +1,63 @@
+"""A small training run that several test modules build on."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helpers.pictures import write_classes
+from vggfeat.distributed import World
+from vggfeat.layouts.boxes import with_boxes
+from vggfeat.layouts.imagenet import open_pictures
+from vggfeat.pretraining import recipes
+from vggfeat.pretraining.augmentation import Colours
+from vggfeat.pretraining.box_recipes import BoxRecipe
+from vggfeat.pretraining.train import Running, Trained, train
+
+COLOURS = Colours(
+    mean=(120.0, 110.0, 100.0),
+    eigenvalues=(0.2, 0.02, 0.004),
+    eigenvectors=((0.57, 0.58, 0.58), (-0.72, 0.0, 0.69), (0.4, -0.81, 0.42)),
+)
+# 3 classes, 23 training pictures: batches of 8, 8 and 7.
+RECIPE = replace(
+    recipes.vgg11_256(),
+    width=0.0625,
+    input_size=32,
+    scales=(36, 44),
+    init="glorot",
+    batch_size=8,
+    epochs=2,
+)
+FP32 = Running(device="cpu", precision="fp32")
+
+
+def write_pictures(root: Path) -> Path:
+    write_classes(root / "train", {"ant": 8, "bee": 8, "cat": 7})
+    write_classes(root / "val", {"ant": 3, "bee": 2, "cat": 2})
+    return root
+
+
+def run(root: Path, folder: Path, recipe=RECIPE, *, world=World(), running=FP32, **rest) -> Trained:  # noqa: B008
+    pictures = open_pictures(root)
+    if isinstance(recipe, BoxRecipe):
+        pictures = with_boxes(pictures)
+    return train(
+        recipe, pictures, COLOURS, folder,
+        begun_with={"recipe": recipe.decisive()}, world=world, running=running, **rest,
+    )  # fmt: skip
+
+
+def weights(net: torch.nn.Module) -> dict[str, np.ndarray]:
+    return {name: value.numpy().copy() for name, value in net.state_dict().items()}
+
+
+def same_bits(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
+    return one.keys() == other.keys() and all(np.array_equal(one[k], other[k]) for k in one)
+
+
+def largest_difference(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> float:
+    """Relative to the largest weight of the layer, unless all are zero."""
+    assert one.keys() == other.keys()
+    return max(np.abs(one[k] - other[k]).max() / (np.abs(one[k]).max() or 1.0) for k in one)

@@ -1,0 +1,326 @@
+"""Folders of labelled pictures in the layouts that people have them in."""
+
+import shutil
+
+import numpy as np
+import pytest
+from helpers.pictures import write_picture
+from scipy.io import savemat
+
+from vggfeat.errors import DatasetError
+from vggfeat.layouts.imagenet import open_pictures, open_validation
+
+# wnids in the order of ILSVRC2012_ID, which is not that of their names; the last is no leaf.
+SYNSETS = [("n03", 0), ("n01", 0), ("n02", 0), ("n00", 3)]
+
+
+def write_train(root, names=("n01", "n02", "n03"), count=3):
+    for name in names:
+        for i in range(count):
+            write_picture(root / "train" / name / f"{name}_{i}.JPEG")
+
+
+def write_flat(root, ids=(1, 3, 2, 2, 1), devkit=True):
+    for i in range(1, 6):
+        write_picture(root / "val" / f"ILSVRC2012_val_0000000{i}.JPEG")
+    if devkit:
+        folder = root / "ILSVRC2012_devkit_t12" / "data"
+        folder.mkdir(parents=True)
+        lines = "".join(f"{i}\n" for i in ids)
+        (folder / "ILSVRC2012_validation_ground_truth.txt").write_text(lines)
+        kinds = [("ILSVRC2012_ID", object), ("WNID", object), ("num_children", object)]
+        rows = [(n, wnid, children) for n, (wnid, children) in enumerate(SYNSETS, start=1)]
+        savemat(folder / "meta.mat", {"synsets": np.array(rows, dtype=kinds)[:, None]})
+
+
+def test_class_folders_for_both_sets(tmp_path):
+    write_train(tmp_path)
+    write_picture(tmp_path / "val/n03/b.JPEG")
+    write_picture(tmp_path / "val/n01/a.png")
+    (tmp_path / "val/n01/list.txt").write_text("")
+    pictures = open_pictures(tmp_path)
+    assert pictures.classes == ("n01", "n02", "n03")
+    assert pictures.train[:4] == [
+        ("train/n01/n01_0.JPEG", 0), ("train/n01/n01_1.JPEG", 0), ("train/n01/n01_2.JPEG", 0),
+        ("train/n02/n02_0.JPEG", 1),
+    ]  # fmt: skip
+    assert pictures.validation == [("val/n01/a.png", 0), ("val/n03/b.JPEG", 2)]
+    assert pictures.notes == ()
+
+
+def test_ilsvrcs_flat_validation_set_takes_its_classes_from_the_devkit(tmp_path):
+    write_train(tmp_path)
+    write_flat(tmp_path)
+    names = [pictures for pictures in open_pictures(tmp_path).validation]
+    classes = [("n01", "n02", "n03")[number] for _, number in names]
+    assert classes == ["n03", "n02", "n01", "n01", "n03"]
+    assert names[0][0] == "val/ILSVRC2012_val_00000001.JPEG"
+
+
+def test_validation_pictures_of_other_classes_are_left_out_and_told(tmp_path):
+    write_train(tmp_path, names=("n01", "n03"))
+    write_flat(tmp_path)
+    pictures = open_pictures(tmp_path)
+    assert [number for _, number in pictures.validation] == [1, 0, 0, 1]
+    assert pictures.notes == ("1 validation pictures of other classes left out",)
+    sorted_too = tmp_path / "sorted"
+    write_train(sorted_too, names=("n01", "n03"))
+    for name in ("n01", "n02"):
+        write_picture(sorted_too / "val" / name / "a.JPEG")
+    assert open_pictures(sorted_too).validation == [("val/n01/a.JPEG", 0)]
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (dict(devkit=False), "has no class folders. Put the devkit's folder at"),
+        (dict(ids=(1, 2, 3)), "holds 5 pictures, .* has 3 lines"),
+        (dict(ids=(1, 2, 3, 9, 1)), "'9' is no ILSVRC2012_ID"),
+        (dict(ids=(1, 2, 3, 4, 1)), "'4' is no ILSVRC2012_ID"),
+    ],
+)
+def test_a_flat_validation_set_that_does_not_fit_is_told(tmp_path, damage, message):
+    write_train(tmp_path)
+    write_flat(tmp_path, **damage)
+    with pytest.raises(DatasetError, match=message):
+        open_pictures(tmp_path)
+
+
+def test_a_devkit_that_is_none_is_told(tmp_path):
+    write_train(tmp_path)
+    write_flat(tmp_path)
+    (tmp_path / "ILSVRC2012_devkit_t12/data/meta.mat").write_bytes(b"nonsense")
+    with pytest.raises(DatasetError, match="meta.mat: not the devkit's table of synsets"):
+        open_pictures(tmp_path)
+
+
+def test_tiny_imagenets_layout(tmp_path):
+    for name in ("n01", "n02"):
+        for i in range(2):
+            write_picture(tmp_path / "train" / name / "images" / f"{name}_{i}.JPEG")
+        (tmp_path / "train" / name / f"{name}_boxes.txt").write_text("")
+    write_picture(tmp_path / "val/images/val_0.JPEG")
+    lines = "val_0.JPEG\tn02\t0\t0\t9\t9\nval_1.JPEG\tn77\t0\t0\t9\t9\n"
+    (tmp_path / "val/val_annotations.txt").write_text(lines)
+    pictures = open_pictures(tmp_path)
+    assert pictures.train[0] == ("train/n01/images/n01_0.JPEG", 0)
+    assert pictures.validation == [("val/images/val_0.JPEG", 1)]
+
+
+@pytest.mark.parametrize("line", ["../../secret.JPEG\tn01", "val_0.JPEG", "a/b.JPEG\tn01\t0"])
+def test_tiny_imagenets_list_cannot_lead_out_of_the_folder(tmp_path, line):
+    write_train(tmp_path)
+    (tmp_path / "val").mkdir()
+    (tmp_path / "val/val_annotations.txt").write_text(line)
+    with pytest.raises(DatasetError, match="is not a file name, a class and a box"):
+        open_pictures(tmp_path)
+
+
+def test_tiny_imagenets_list_must_be_of_pictures_that_are_there(tmp_path):
+    write_train(tmp_path)
+    write_picture(tmp_path / "val/images/val_0.JPEG")
+    path = tmp_path / "val/val_annotations.txt"
+    path.write_text("val_0.JPEG\tn01\nval_1.JPEG\tn02\n")
+    with pytest.raises(DatasetError, match="lists 'val_1.JPEG', which is not in"):
+        open_pictures(tmp_path)
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(DatasetError, match="val_annotations.txt: cannot be read"):
+        open_pictures(tmp_path)
+
+
+def test_of_a_folder_of_class_folders_every_tenth_picture_validates(tmp_path):
+    for name, count in (("ant", 40), ("bee", 5)):
+        for i in range(count):
+            write_picture(tmp_path / name / f"{i}.png", size=(8, 8))
+    pictures = open_pictures(tmp_path)
+    counts = [[n for _, n in part].count(k) for part in (pictures.train, pictures.validation)
+              for k in (0, 1)]  # fmt: skip
+    assert counts == [36, 4, 4, 1]
+    assert not set(pictures.train) & set(pictures.validation)
+    assert pictures.notes == ("5 of 45 pictures held out to validate",)
+    # Which ones does not depend on what else is there.
+    write_picture(tmp_path / "cat" / "1.png", size=(8, 8))
+    write_picture(tmp_path / "cat" / "2.png", size=(8, 8))
+    assert set(pictures.validation) < set(open_pictures(tmp_path).validation)
+
+
+def test_without_a_validation_set_training_pictures_are_held_out(tmp_path):
+    write_train(tmp_path)
+    pictures = open_pictures(tmp_path)
+    assert len(pictures.train) == 6 and len(pictures.validation) == 3
+    assert pictures.notes[0] == "there is no folder val"
+
+
+@pytest.mark.parametrize(
+    "write, message",
+    [
+        (lambda root: root.rmdir(), "no such folder. Name the folder of pictures with --data"),
+        (lambda root: (root.rmdir(), root.write_text("")), "is a file. Name a folder"),
+        (lambda root: None, "needs at least two class folders with pictures"),
+        (lambda root: write_picture(root / "train/a/1.jpg"), "train: needs at least two class"),
+        (lambda root: (write_train(root), (root / "val/n01").mkdir(parents=True)), "val: needs at"),
+        (lambda root: (write_train(root), (root / "train/n01/\udcff.jpg").touch()), "not UTF-8"),
+        (lambda root: (write_train(root), write_picture(root / "train/n\udcff/a.jpg")),
+         "'n.*udcff' is not UTF-8. Rename it"),
+        (lambda root: (write_train(root), write_picture(root / "val/n98/a.jpg"),
+                       write_picture(root / "val/n99/a.jpg")), "no picture of the 3 classes"),
+        (lambda root: [write_picture(root / f"{n}/a.jpg") for n in "ab"], "has one picture"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_does_not_fit_is_told(tmp_path, write, message):
+    root = tmp_path / "pictures"
+    root.mkdir()
+    write(root)
+    with pytest.raises(DatasetError, match=message):
+        open_pictures(root)
+
+
+def test_the_digest_is_that_of_names_classes_and_sizes(tmp_path):
+    write_train(tmp_path)
+    before = open_pictures(tmp_path).digest
+    assert open_pictures(tmp_path).digest == before
+    path = tmp_path / "train/n01/n01_0.JPEG"
+    path.write_bytes(path.read_bytes() + b" ")
+    assert open_pictures(tmp_path).digest != before
+
+
+# What nets are tested on.
+
+
+def test_where_there_is_a_training_set_nets_are_tested_on_what_it_validates_on(tmp_path):
+    write_train(tmp_path, names=("n01", "n03"))
+    write_flat(tmp_path)
+    trained, tested = open_pictures(tmp_path), open_validation(tmp_path)
+    assert tested.validation == trained.validation and tested.classes == trained.classes
+    assert not tested.train
+    # Without val, pictures were held out.
+    other = tmp_path / "other"
+    write_train(other)
+    assert open_validation(other).validation == open_pictures(other).validation
+
+
+def test_a_validation_set_in_class_folders_is_enough_to_test_on(tmp_path):
+    for name in ("n02", "n01", "n03"):
+        write_picture(tmp_path / "val" / name / "a.JPEG")
+    tested = open_validation(tmp_path)
+    assert tested.classes == ("n01", "n02", "n03") and not tested.train
+    assert tested.validation == [(f"val/n0{k + 1}/a.JPEG", k) for k in range(3)]
+
+
+def test_a_flat_validation_set_and_the_devkit_are_enough_to_test_on(tmp_path):
+    """The classes are the devkit's leaves in the order of their wnids, not of their IDs."""
+    write_flat(tmp_path)
+    tested = open_validation(tmp_path)
+    assert tested.classes == ("n01", "n02", "n03")
+    names = [tested.classes[number] for _, number in tested.validation]
+    assert names == ["n03", "n02", "n01", "n01", "n03"]
+    assert tested.notes == ()
+    # A class that no picture is of remains one, or all numbers after it would be others.
+    write_flat(tmp_path / "few", ids=(2, 2, 2, 2, 2))
+    assert open_validation(tmp_path / "few").classes == ("n01", "n02", "n03")
+
+
+@pytest.mark.parametrize(
+    "damage, message",
+    [
+        (dict(devkit=False), "has no class folders. Put the devkit's folder at"),
+        (dict(ids=(1, 2, 3)), "holds 5 pictures, .* has 3 lines"),
+        (dict(ids=(1, 2, "x", 2, 1)), "'x' is no ILSVRC2012_ID"),
+        (dict(ids=(1, 2, 4, 2, 1)), "'4' is no ILSVRC2012_ID"),
+    ],
+)
+def test_a_validation_set_alone_that_does_not_fit_its_devkit_is_told(tmp_path, damage, message):
+    write_flat(tmp_path, **damage)
+    with pytest.raises(DatasetError, match=message):
+        open_validation(tmp_path)
+
+
+def test_a_devkit_without_its_ground_truth_is_told(tmp_path):
+    write_flat(tmp_path)
+    (tmp_path / "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt").unlink()
+    with pytest.raises(DatasetError, match="ILSVRC2012_validation_ground_truth.txt: cannot be r"):
+        open_validation(tmp_path)
+
+
+def test_tiny_imagenet_is_tested_on_with_and_without_its_training_set(tmp_path):
+    for i in range(3):
+        write_picture(tmp_path / f"val/images/val_{i}.JPEG")
+    lines = "val_0.JPEG\tn02\t0\t0\t9\t9\nval_1.JPEG\tn07\t0\nval_2.JPEG\tn01\t0\n"
+    (tmp_path / "val/val_annotations.txt").write_text(lines)
+    alone = open_validation(tmp_path)
+    assert alone.classes == ("n01", "n02", "n07") and alone.notes == ()
+    assert [number for _, number in alone.validation] == [1, 2, 0]
+    for name in ("n01", "n02"):
+        write_picture(tmp_path / "train" / name / "images" / "0.JPEG")
+    beside = open_validation(tmp_path)
+    assert beside.classes == ("n01", "n02") and not beside.train
+    assert [number for _, number in beside.validation] == [1, 0]
+    assert beside.notes == ("1 validation pictures of other classes left out",)
+
+
+def write_tree(root):
+    for name, count in (("ant", 21), ("bee", 5)):
+        for i in range(count):
+            write_picture(root / name / f"{i}.png", size=(8, 8))
+
+
+def test_of_a_folder_of_class_folders_all_pictures_are_tested_on(tmp_path):
+    write_tree(tmp_path)
+    tested = open_validation(tmp_path)
+    assert len(tested.validation) == 26 and tested.notes == ()
+    # A folder that was changed after training is not recognised: that is told.
+    tested = open_validation(tmp_path, {"the digest of other pictures"})
+    assert len(tested.validation) == 26
+    assert tested.notes == (
+        "all pictures are tested: no net was trained on this folder as it is now",
+    )
+
+
+def test_what_a_net_was_trained_on_it_is_not_tested_on(tmp_path):
+    write_tree(tmp_path)
+    trained = open_pictures(tmp_path)
+    tested = open_validation(tmp_path, {"of other pictures", trained.digest})
+    assert tested.validation == trained.validation and len(tested.validation) == 3
+    assert tested.notes == ("3 of 26 pictures held out to validate",)
+    # One of one picture cannot be held out of: no net was trained on this.
+    write_picture(tmp_path / "cat" / "0.png", size=(8, 8))
+    assert len(open_validation(tmp_path, {trained.digest}).validation) == 27
+
+
+@pytest.mark.parametrize(
+    "write, message",
+    [
+        (lambda root: root.rmdir(), "no such folder. Name the folder of pictures with --data"),
+        (lambda root: (root.rmdir(), root.write_text("")), "is a file. Name a folder"),
+        (lambda root: None, "needs at least two class folders"),
+        (lambda root: (root / "val").mkdir(), "val: needs at least two class folders"),
+        (lambda root: ((root / "val").mkdir(),
+                       (root / "val/val_annotations.txt").write_text("val_0.JPEG\tn01\n")),
+         "lists 'val_0.JPEG', which is not in"),
+    ],
+)  # fmt: skip
+def test_a_folder_that_there_is_nothing_to_test_on_in_is_told(tmp_path, write, message):
+    root = tmp_path / "pictures"
+    root.mkdir()
+    write(root)
+    with pytest.raises(DatasetError, match=message):
+        open_validation(root)
+
+
+@pytest.mark.real
+def test_the_counts_of_the_real_slice_of_tiny_imagenet(real_data, tmp_path):
+    """40 classes of 300 training and 50 validation pictures."""
+    import tarfile
+
+    with tarfile.open(real_data / "data" / "tiny-imagenet-40.tar") as archive:
+        archive.extractall(tmp_path, filter="data")
+    pictures = open_pictures(tmp_path / "tiny-imagenet-200")
+    assert len(pictures.classes) == 40 and pictures.notes == ()
+    assert open_validation(pictures.root).validation == pictures.validation
+    for part, count in ((pictures.train, 300), (pictures.validation, 50)):
+        numbers = [number for _, number in part]
+        assert [numbers.count(k) for k in range(40)] == [count] * 40
+        assert all((pictures.root / path).is_file() for path, _ in part)
+    shutil.rmtree(pictures.root / "train")
+    alone = open_validation(pictures.root)
+    assert (alone.classes, alone.validation) == (pictures.classes, pictures.validation)

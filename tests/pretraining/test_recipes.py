@@ -1,0 +1,133 @@
+"""The recipes are the paper's, derive from one another, and refuse nonsense."""
+
+import re
+
+import pytest
+from torch.utils.flop_counter import FlopCounterMode
+
+from vggfeat import vgg
+from vggfeat.errors import OptionError, UnknownNameError
+from vggfeat.pretraining.recipes import RECIPES, chain, chosen, overridden, recipe
+
+# Table 3 of the paper: top-1 and top-5 validation error at one test scale.
+TABLE_3 = {
+    "vgg11-256": (29.6, 10.4), "vgg11_lrn-256": (29.7, 10.5), "vgg13-256": (28.7, 9.9),
+    "vgg16_1x1-256": (28.1, 9.4), "vgg16_1x1-384": (28.1, 9.3), "vgg16_1x1-jitter": (27.3, 8.8),
+    "vgg16-256": (27.0, 8.8), "vgg16-384": (26.8, 8.7), "vgg16-jitter": (25.6, 8.1),
+    "vgg19-256": (27.3, 9.0), "vgg19-384": (26.9, 8.7), "vgg19-jitter": (25.5, 8.0),
+}  # fmt: skip
+
+
+def names(recipes):
+    return [one.name for one in recipes]
+
+
+def test_every_net_has_its_three_stages():
+    assert set(RECIPES) == {
+        f"{net}-{stage}" for net in vgg.CONFIGURATIONS for stage in ("256", "384", "jitter")
+    }
+
+
+def test_the_published_errors_are_table_3():
+    published = {name: make().published for name, make in RECIPES.items() if make().published}
+    assert published == TABLE_3
+
+
+def test_what_the_paper_says_of_training():
+    """Sect. 3.1."""
+    d = recipe("vgg16-256")
+    assert (d.batch_size, d.momentum, d.weight_decay, d.dropout) == (256, 0.9, 5e-4, 0.5)
+    assert (d.learning_rate, d.drops, d.epochs) == (1e-2, 3, 74)
+    assert (d.input_size, d.scales, d.width) == (224, (256, 256), 1.0)
+    assert recipe("vgg16-384").scales == (384, 384)
+    assert recipe("vgg16-384").learning_rate == 1e-3
+    assert recipe("vgg16-jitter").scales == (256, 512) and recipe("vgg16-jitter").test_scale == 384
+
+
+def test_chains_begin_with_the_shallow_net():
+    assert names(chain("vgg16")) == ["vgg11-256", "vgg16-256", "vgg16-384", "vgg16-jitter"]
+    assert names(chain("vgg19-256")) == ["vgg11-256", "vgg19-256"]
+    assert names(chain("vgg11")) == ["vgg11-256", "vgg11-384", "vgg11-jitter"]
+    with pytest.raises(UnknownNameError, match="Did you mean 'vgg19'"):
+        chain("vgg18")
+
+
+def test_several_targets_share_what_they_start_from():
+    assert names(chosen(["vgg16-256", "vgg19-256"], [], {})) == [
+        "vgg11-256", "vgg16-256", "vgg19-256",
+    ]  # fmt: skip
+    assert names(chosen([], [], {}))[-1] == "vgg19-jitter"
+    assert names(chosen([], ["vgg16-384"], {})) == ["vgg16-384"]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_tells_its_command_its_cost_and_its_expected_error(name):
+    made = RECIPES[name]()
+    told = RECIPES[name].__doc__
+    assert f"vggfeat pretrain --stage {name} --data DIR" in told
+    expected = f"{made.published[0]} / {made.published[1]}" if made.published else "not in the pap"
+    assert f"Expected:  {expected}" in told
+    assert f"S={made.scales[0]}" in told or "S from 256 to 512" in told
+    assert made.start is None or made.start in told
+
+
+@pytest.mark.parametrize("net", vgg.CONFIGURATIONS)
+def test_the_cost_is_that_of_the_net(net):
+    import torch
+
+    with torch.device("meta"), FlopCounterMode(display=False) as counter:
+        vgg.build(net)(torch.empty(1, 3, 224, 224)).sum().backward()
+    (told,) = re.findall(r"Cost:\s+([\d.]+)e18 operations in 74", RECIPES[f"{net}-256"].__doc__)
+    assert float(told) == round(counter.get_total_flops() * 1_281_167 * 74 / 1e18, 1)
+
+
+def test_overrides_are_read_by_the_fields_type():
+    changed = overridden(
+        recipe("vgg16-256"),
+        {"width": "0.25", "epochs": "3", "init": "glorot", "mirror": "false", "start": "none",
+         "scales": "224-300"},
+        one_stage=True,
+    )  # fmt: skip
+    assert (changed.width, changed.epochs, changed.mirror, changed.start) == (0.25, 3, False, None)
+    assert changed.scales == (224, 300) and changed.begins_with == "Glorot"
+
+
+def test_another_input_size_scales_s_so_that_crops_show_the_same_share():
+    changed = overridden(recipe("vgg16-jitter"), {"input_size": "64"}, one_stage=False)
+    assert changed.scales == (73, 146)  # 256 and 512 times 64 / 224
+    given = overridden(recipe("vgg16-256"), {"input_size": "64", "scales": "70"}, one_stage=True)
+    assert given.scales == (70, 70)
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"epoch": "3"}, "Unknown field of a recipe 'epoch'. Did you mean 'epochs'"),
+        ({"name": "x"}, "Unknown field of a recipe 'name'"),
+        ({"epochs": "many"}, "epochs must be a whole number; got 'many'"),
+        ({"epochs": "0"}, "epochs must be at least 1; got 0"),
+        ({"learning_rate": "-1"}, "learning_rate must be above 0"),
+        ({"learning_rate": "nan"}, "learning_rate must be above 0"),
+        ({"dropout": "1"}, "dropout must be at least 0 and below 1"),
+        ({"init": "he"}, "init must be 'normal' or 'glorot'"),
+        ({"mirror": "perhaps"}, "mirror must be true or false"),
+        ({"scales": "200"}, "scales must be S or SMIN-SMAX, from input_size 224"),
+        ({"scales": "300-256"}, "to 2048; got 300-256"),
+        ({"input_size": "100"}, "input_size must be a multiple of 32"),
+        ({"width": "0"}, "width must be above 0"),
+        ({"start": "vgg19-256"}, "start must be another stage of vgg16, one of vgg11, or none"),
+        ({"start": "vgg16-256"}, "start must be another stage of vgg16"),
+        ({"start": "vgg16"}, "vgg16 is a net; its stages are vgg16-256, vgg16-384, vgg16-jitter"),
+        ({"learning_rate": "inf"}, "learning_rate must be above 0 and finite; got inf"),
+        ({"start": "vgg99"}, "Unknown stage 'vgg99'"),
+    ],
+)
+def test_an_override_that_makes_no_sense_is_refused(options, message):
+    with pytest.raises((OptionError, UnknownNameError), match=re.escape(message)):
+        overridden(recipe("vgg16-256"), options, one_stage=True)
+
+
+def test_what_belongs_to_one_stage_is_not_set_for_a_chain():
+    for field, value in (("scales", "256"), ("start", "none")):
+        with pytest.raises(OptionError, match=f"{field} belongs to one stage: .*--stage"):
+            chosen(["vgg16"], [], {field: value})

@@ -1,0 +1,1 @@
+"""Files that are nets: ONNX, TorchScript and torch.export."""

@@ -1,0 +1,162 @@
+"""ONNX graphs as torch modules: any of their values, computed by onnxruntime.
+
+onnx and onnxruntime are an optional extra and imported where they are first needed.
+Shapes: N images, H W sides of a picture.
+"""
+
+import hashlib
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from vggfeat.backbones.hooks import NUM_NAMED, OUTPUT
+from vggfeat.errors import NetworkError, UnknownNameError, WeightsError, reason_of
+from vggfeat.weights import checkpoint
+from vggfeat.weights import onnx as onnx_file
+
+if TYPE_CHECKING:
+    from onnx import ModelProto, TensorProto
+    from onnxruntime import InferenceSession
+
+MAX_BYTES = 2**31 - 1  # of a graph with its tensors: protobuf's limit
+PASSED_ON = ("Cast", "Dropout", "IsNaN", "Where")  # what exporters put behind a softmax
+CUDA = "CUDAExecutionProvider"
+
+
+class Onnx(nn.Module):
+    """Values of an ONNX graph, computed by onnxruntime: images -> the first of them.
+
+    Each value has a module that does nothing, so that it is surveyed and tapped as any net is.
+    """
+
+    def __init__(self, path: Path, model: "ModelProto", names: Sequence[str] = ()):
+        super().__init__()
+        self.path = path
+        self.model = model
+        self.outputs = [value.name for value in model.graph.output]
+        self.names = list(dict.fromkeys(names or self.outputs[:1]))
+        for name in self.names:
+            self._modules[name] = nn.Identity()  # add_module takes no names with a dot
+        self._sessions: dict[str, InferenceSession] = {}
+
+    def forward(self, images: Tensor) -> Tensor:
+        session = self.session(images.device)
+        given = {session.get_inputs()[0].name: images.detach().cpu().contiguous().numpy()}
+        found = dict(zip(self.names, session.run(self.names, given), strict=True))
+        # The survey knows what is returned as OUTPUT, which may be the name of another value.
+        returned = OUTPUT if OUTPUT in found else self.names[0]
+        for name, values in found.items():
+            found[name] = self._modules[name](torch.from_numpy(values).to(images.device))
+        return found[returned]
+
+    def giving(self, names: Sequence[str]) -> "Onnx":
+        """The same graph with other values."""
+        other = Onnx(self.path, self.model, names)
+        if other.names == self.names:
+            other._sessions = self._sessions
+        return other
+
+    def check(self, name: str) -> None:
+        """Raise UnknownNameError unless the graph has such a value."""
+        inner = [value for node in self.model.graph.node for value in node.output if value]
+        if name not in inner:
+            last = [value for value in inner[-NUM_NAMED:] if value not in self.outputs]
+            raise UnknownNameError(
+                f"layer of {self.path.name}", name, inner, listed=[*self.outputs, *last]
+            )
+
+    def session(self, device: torch.device) -> "InferenceSession":
+        """Where onnxruntime can use the GPU that the images are on it does; else on the CPU."""
+        if str(device) not in self._sessions:
+            import onnxruntime
+
+            providers: list = ["CPUExecutionProvider"]
+            if device.type == "cuda" and CUDA in onnxruntime.get_available_providers():
+                providers.insert(0, (CUDA, {"device_id": device.index or 0}))
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = torch.get_num_threads()
+            options.log_severity_level = 4  # it writes errors to stderr besides raising them
+            self._sessions[str(device)] = onnxruntime.InferenceSession(
+                self._content(), options, providers=providers
+            )
+        return self._sessions[str(device)]
+
+    def _content(self) -> bytes:
+        """The graph with these values as its outputs."""
+        from onnx import ModelProto, ValueInfoProto
+
+        known = {value.name: value for value in self.model.graph.output}
+        changed = ModelProto()
+        changed.CopyFrom(self.model)
+        del changed.graph.output[:]
+        changed.graph.output.extend(
+            known.get(name, ValueInfoProto(name=name)) for name in self.names
+        )
+        return changed.SerializeToString()
+
+
+def whole(path: Path) -> "ModelProto":
+    """An ONNX file with the tensors that lie in other files of its folder. Raises WeightsError."""
+    onnx = onnx_file.library(path)
+    model = onnx_file.parse(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # onnx refuses paths and links that lead out of the folder.
+            onnx.load_external_data_for_model(model, str(path.absolute().parent))
+    except Exception as error:
+        raise WeightsError(f"{path}: the files with its tensors: {reason_of(error)}") from error
+    if any(_external(model)):  # in places where onnx does not look
+        raise WeightsError(f"{path}: refused: some of its tensors lie in other files.")
+    if model.ByteSize() > MAX_BYTES:
+        raise NetworkError(
+            f"{path}: with its tensors it takes {model.ByteSize() / 2**30:.1f} GiB, and 2 is the"
+            " limit. Export it as .pt2."
+        )
+    return model
+
+
+def sha256_of(path: Path) -> str:
+    """Of an ONNX file that `whole` has opened, and of the other files with its tensors."""
+    of_graph = checkpoint.sha256_of(path)
+    model = onnx_file.parse(path)
+    locations = {
+        entry.value
+        for tensor in _external(model)
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    if not locations:
+        return of_graph
+    digests = [checkpoint.sha256_of(path.parent / location) for location in sorted(locations)]
+    return hashlib.sha256("".join([of_graph, *digests]).encode()).hexdigest()
+
+
+def _external(message) -> Iterator["TensorProto"]:
+    """The tensors that lie in other files, anywhere in a protobuf message."""
+    from onnx import TensorProto
+
+    if isinstance(message, TensorProto):
+        if message.data_location == TensorProto.EXTERNAL:
+            yield message
+        return
+    for field, value in message.ListFields():
+        if field.message_type:
+            for part in [value] if hasattr(value, "ListFields") else value:
+                yield from _external(part)
+
+
+def attends(model: "ModelProto") -> bool:
+    """Whether positions see each other: a product with what a softmax gave."""
+    carried: set[str] = set()
+    for node in model.graph.node:
+        follows = not carried.isdisjoint(node.input)
+        if "Attention" in node.op_type or (node.op_type == "MatMul" and follows):
+            return True
+        if node.op_type == "Softmax" or (node.op_type in PASSED_ON and follows):
+            carried.update(node.output)
+    return False

@@ -1,0 +1,1 @@
+"""Pictures and a frozen net in, vectors in a feature file out."""

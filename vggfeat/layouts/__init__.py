@@ -1,0 +1,1 @@
+"""How labelled pictures lie on disk."""

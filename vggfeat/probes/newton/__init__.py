@@ -1,0 +1,1 @@
+"""Linear SVMs of many classes at once by Newton's method."""

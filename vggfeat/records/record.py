@@ -1,0 +1,190 @@
+"""Result records: JSON, schema version 1, one per benchmark, nets and options.
+
+    results/<benchmark>/<nets>-<key>.json
+
+`key` is a digest of everything that decides the numbers, so a record is found again by what would
+be measured, and another measurement never overwrites it. This module is the only writer of results.
+"""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from vggfeat.errors import RecordError
+from vggfeat.storage.files import check_writable, new_file
+
+SCHEMA_VERSION = 1
+REMEDY = "Move it out of the results folder."
+PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
+STAGES = ("extract", "decode", "prepare", "forward", "store", "fit", "score")  # as they are told
+# What tables rely on, so that a record edited by hand is refused in one line.
+_KINDS = {
+    "benchmark": str, "title": str, "protocol": dict, "nets": list, "metric": str, "metrics": dict,
+    "skipped": dict, "limited": bool, "time": str,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One measurement: what was measured, under which protocol, with what, and the numbers.
+
+    Metric values are fractions of one. Every field is plain JSON.
+    """
+
+    schema_version: int
+    key: str
+    benchmark: str
+    title: str
+    protocol: dict[str, Any]  # version, classes, train_per_class, splits, scales, aggregate, ...
+    splits_sha256: str
+    nets: list[dict[str, Any]]  # name, weights, weights_sha256, features {file, sha256, ...}
+    probe: dict[str, Any]  # solver, C grid, chosen C per split, convergence
+    metric: str  # the headline among the metrics
+    metrics: dict[str, dict[str, Any]]  # name -> value, spread, per_split, per_class
+    n_train: list[int]  # pictures of each split, validation included
+    n_test: list[int]
+    skipped: dict[str, str]  # picture -> reason
+    notes: list[str]  # what was done that the protocol does not foresee
+    limited: bool  # measured with --limit: never comparable
+    seconds: dict[str, float]  # by stage: of the wall, but decode and prepare summed over threads
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    git: dict[str, Any] | None
+    command: str
+    time: str  # UTC, ISO 8601
+
+    @property
+    def net(self) -> str:
+        """The nets without their weights, such as vgg16+vgg19."""
+        return "+".join(net["name"] for net in self.nets)
+
+    @property
+    def method(self) -> str:
+        """The nets with their weights."""
+        return "+".join(f"{net['name']}@{net['weights']}" for net in self.nets)
+
+    @property
+    def timing(self) -> str:
+        """The seconds of each stage, and its share that has most of them; empty if none took any.
+
+        Stages that work beside each other are told one by one: they add up to no wall time.
+        """
+        seconds = dict(self.seconds)
+        seconds["fit"] = seconds.pop("choose_C", 0) + seconds.get("fit", 0)
+        if PARTS_OF_EXTRACT & seconds.keys():
+            seconds.pop("extract", None)
+        told = {stage: spent for stage in STAGES if (spent := seconds.get(stage))}
+        if not told:
+            return ""
+        stages = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in told.items())
+        most = max(told, key=told.__getitem__)
+        return f"{stages}; most: {most} {100 * told[most] / sum(told.values()):.0f} %"
+
+
+def key_of(conditions: Mapping[str, Any]) -> str:
+    """Sixteen hexadecimal digits that tell these conditions (plain JSON) from others."""
+    text = json.dumps(conditions, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def path_of(folder: Path, benchmark: str, net: str, key: str) -> Path:
+    """Where the record of this benchmark, nets and key lies."""
+    slug = re.sub(r"[^A-Za-z0-9.]+", "_", net)[:80]
+    return folder / benchmark / f"{slug}-{key}.json"
+
+
+def prepare(folder: Path, benchmark: str) -> None:
+    """Make the folder of a benchmark's records now. Raises RecordError if it cannot be written."""
+    target = folder / benchmark
+    try:
+        check_writable(target)
+    except OSError as error:
+        raise RecordError(
+            f"{target}: records cannot be written there ({error.strerror}). Choose another --out."
+        ) from error
+
+
+def write(record: Record, folder: Path) -> Path:
+    """Write a record, whole or not at all, and return its path."""
+    path = path_of(folder, record.benchmark, record.net, record.key)
+    with new_file(path) as file:
+        file.write(to_json(record).encode() + b"\n")
+    return path
+
+
+def to_json(record: Record) -> str:
+    """The record as indented JSON."""
+    return json.dumps(asdict(record), indent=1)
+
+
+def read(path: Path) -> Record:
+    """Read one record. Raises RecordError naming the file and what is wrong with it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path}: not a JSON file ({error}). {REMEDY}") from error
+    if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
+        raise RecordError(f"{path}: not a record of schema version {SCHEMA_VERSION}. {REMEDY}")
+    names = {field.name for field in fields(Record)}
+    for problem, keys in (
+        ("lacks", names - content.keys()),
+        ("has an unknown", content.keys() - names),
+    ):
+        if keys:
+            raise RecordError(f"{path}: the record {problem} field {min(keys)!r}.")
+    for name, kind in _KINDS.items():
+        if not isinstance(content[name], kind):
+            found = type(content[name]).__name__
+            raise RecordError(f"{path}: field {name!r} is {found}, not {kind.__name__}.")
+    record = Record(**content)
+    if record.metric not in record.metrics:
+        raise RecordError(f"{path}: the record has no value for its metric {record.metric!r}.")
+    if not _is_sound(record):
+        raise RecordError(f"{path}: the record's nets or metrics are malformed.")
+    return record
+
+
+def made(path: Path, *, may_skip: bool) -> Record | None:
+    """The record at this path, if it is there and as complete as is asked for now.
+
+    Without may_skip one that had to leave out pictures is to be made again. Raises RecordError.
+    """
+    if not path.is_file():
+        return None
+    record = read(path)
+    return record if may_skip or not record.skipped else None
+
+
+def read_all(folder: Path) -> list[Record]:
+    """Every record under a results folder: by benchmark, number of nets, nets and time."""
+    if not folder.is_dir():
+        raise RecordError(f"{folder}: no such results folder. `vggfeat bench` makes one.")
+    found = [read(path) for path in sorted(folder.glob("*/*.json"))]
+    return sorted(found, key=lambda r: (r.benchmark, len(r.nets), r.method, r.time))
+
+
+def _is_sound(record: Record) -> bool:
+    """Whether the parts that tables look into are of the right kind."""
+    headline = record.metrics[record.metric]
+    return (
+        isinstance(headline, dict)
+        and headline.keys() >= {"value", "spread"}
+        and all(
+            isinstance(headline[name], float) and math.isfinite(headline[name])
+            for name in ("value", "spread")
+            if headline[name] is not None or name == "value"
+        )
+        and all(
+            isinstance(net, dict)
+            and isinstance(net.get("name"), str)
+            and isinstance(net.get("weights"), str)
+            for net in record.nets
+        )
+    )

@@ -1,0 +1,203 @@
+"""Archives, unpacked into a folder of their own, which appears whole or not at all."""
+
+import glob
+import hashlib
+import itertools
+import logging
+import lzma
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+from vggfeat.errors import DatasetError
+from vggfeat.storage.files import new_folder
+from vggfeat.storage.locks import making
+
+log = logging.getLogger(__name__)
+
+CHUNK = 2**20
+ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
+# A folder is looked for among so many entries of a compressed archive, as listing all of another
+# dataset's can take minutes.
+NUM_ENTRIES_LOOKED_AT = 20_000
+NUM_NAMED = 3  # of the entries that are left out
+# What reading a damaged archive raises.
+DAMAGED = (
+    tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
+    LookupError, RuntimeError, ValueError,
+)  # fmt: skip
+
+
+def find_archives(folder: Path, content: str, names: Sequence[Sequence[str]]) -> list[Path]:
+    """The archives in `folder` that together hold a folder called `content`; [] if none does.
+
+    names holds, for each part that a dataset is distributed in, the names its archive may have.
+    Archives so named are taken at their word, the first name of a part first. Where a part is not
+    there by name, all other archives are opened and looked into.
+    """
+    if not folder.is_dir():
+        return []
+    files = sorted(p for p in folder.iterdir() if p.name.endswith(ARCHIVE_SUFFIXES) and p.is_file())
+    by_name = {path.name: path for path in files}
+    present = [[by_name[name] for name in part if name in by_name] for part in names]
+    named = [archives[0] for archives in present if archives]
+    if names and len(named) == len(names):
+        return named
+    known = {name for part in names for name in part}
+    return named + [
+        archive
+        for archive in files
+        if archive.name not in known
+        and _holds(archive, content, archive.stat().st_size, archive.stat().st_mtime_ns)
+    ]
+
+
+def unpack(archives: Sequence[Path], content: str, cache: Path) -> Path:
+    """The folder `content` of the archives together, unpacked under `cache` once and found later.
+
+    A zip may hold a tar that holds the folder, as CaltechDATA's does. Only regular files below
+    `content` are written, so that nothing can land outside; symbolic links are left out with a
+    warning. Of two processes the second waits for the first. Raises DatasetError, also if two
+    archives hold different files under one path, and OSError for errors of the disk.
+    """
+    if not archives:
+        raise ValueError("unpack needs at least one archive")
+    keys = []
+    for archive in archives:
+        status = archive.stat()
+        keys.append(f"{archive.resolve()}:{status.st_size}:{status.st_mtime_ns}")
+    key = hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:12]
+    target = cache / f"{content}-{key}"
+    if target.is_dir():
+        return target / content
+    with making(target):
+        if not target.is_dir():
+            # Whoever holds the lock is alone, so these are of processes that were killed.
+            for stale in cache.glob(f".{glob.escape(target.name)}.*.part"):
+                shutil.rmtree(stale, ignore_errors=True)
+            with new_folder(target) as temporary:
+                written: dict[Path, Path] = {}
+                for archive in archives:
+                    log.info("unpacking %s", archive)
+                    _unpack_into(temporary, archive, content, written)
+    return target / content
+
+
+def _unpack_into(folder: Path, archive: Path, content: str, written: dict[Path, Path]) -> None:
+    """Write the files of one archive. `written` tells which archive a file came from."""
+    num_files, links = 0, []
+    try:
+        for inner_path, stream in _entries(archive):
+            parts = PurePosixPath(inner_path).parts
+            if content not in parts[:-1] or ".." in parts:
+                continue
+            if stream is None:
+                links.append(inner_path)
+                continue
+            target = folder.joinpath(*parts[parts.index(content) :])
+            if not target.resolve().is_relative_to(folder.resolve()):
+                raise DatasetError(f"{archive}: entry {inner_path!r} would leave its folder.")
+            _write(target, stream, archive, written, inner_path)
+            num_files += 1
+    except DAMAGED as error:
+        if getattr(error, "errno", None):  # the disk, not the archive
+            raise
+        raise DatasetError(
+            f"{archive}: damaged or cut short ({error}). Fetch it again, or unpack it by hand."
+        ) from error
+    if links:
+        named = ", ".join(links[:NUM_NAMED]) + (", ..." if len(links) > NUM_NAMED else "")
+        log.warning("%s: %d links are left out: %s", archive, len(links), named)
+    if not num_files:
+        raise DatasetError(f"{archive}: holds no folder {content!r}.")
+
+
+def _write(
+    target: Path, stream: BinaryIO, archive: Path, written: dict[Path, Path], inner_path: str
+) -> None:
+    """One file, unless another archive has written the same. Raises DatasetError or OSError."""
+    earlier = written.setdefault(target, archive)
+    if earlier != archive:
+        if not _equal(target, stream):
+            raise DatasetError(
+                f"{archive} and {earlier} hold different files called {inner_path!r}."
+                " Keep the archive that belongs to the dataset, and move the other away."
+            )
+        return
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with target.open("wb") as file:
+            shutil.copyfileobj(stream, file)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
+        raise DatasetError(
+            f"{archive}: {inner_path!r} is a file in one place and a folder in another."
+            " Fetch it again, or unpack it by hand."
+        ) from error
+
+
+def _equal(path: Path, stream: BinaryIO) -> bool:
+    with path.open("rb") as file:
+        while True:
+            ours, theirs = file.read(CHUNK), stream.read(CHUNK)
+            if ours != theirs:
+                return False
+            if not ours:
+                return True
+
+
+def _entries(archive: Path) -> Iterator[tuple[str, BinaryIO | None]]:
+    """(path, content) of every file of a tar or zip, looking into a tar inside a zip.
+
+    The content of a link that is not to a file of the archive is None.
+    """
+    if not archive.name.endswith(".zip"):
+        with tarfile.open(archive) as tar:
+            yield from _tar_entries(tar)
+        return
+    with zipfile.ZipFile(archive) as outer:
+        for info in outer.infolist():
+            path = PurePosixPath(info.filename)
+            if info.is_dir() or path.name.startswith("._"):  # macOS puts such shadows into zips
+                continue
+            if stat.S_ISLNK(info.external_attr >> 16):
+                yield info.filename, None
+                continue
+            with outer.open(info) as stream:
+                if path.name.endswith((".tar", ".tar.gz", ".tgz")):
+                    with tarfile.open(fileobj=stream) as tar:
+                        yield from _tar_entries(tar)
+                else:
+                    yield info.filename, stream
+
+
+def _tar_entries(tar: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO | None]]:
+    for member in tar:
+        if member.issym():
+            yield member.name, None
+        elif member.isreg() or member.islnk():
+            yield member.name, tar.extractfile(member)  # None for a hard link to no file
+    # tarfile takes a file that is cut between two entries for whole; a whole one ends with zeros.
+    tar.fileobj.seek(tar.offset)
+    if len(tar.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
+        raise EOFError("it ends without an end mark")
+    while tar.fileobj.read(CHUNK):  # gzip compares its checksum at the very end
+        pass
+
+
+@lru_cache
+def _holds(archive: Path, content: str, size: int, mtime_ns: int) -> bool:
+    """Whether there is such a folder in it; looked up once for an archive of this size and time."""
+    limit = None if archive.suffix == ".tar" else NUM_ENTRIES_LOOKED_AT
+    try:
+        for path, stream in itertools.islice(_entries(archive), limit):
+            if stream is not None and content in PurePosixPath(path).parts[:-1]:
+                return True
+    except DAMAGED as error:
+        log.warning("%s: not a readable archive (%s), passed over", archive, error)
+    return False

@@ -1,0 +1,1 @@
+"""MatConvNet's nets in .mat files."""

@@ -1,0 +1,168 @@
+"""The family A to E as other programs list it: layers by the paper's names, one after the other.
+
+Caffe's and MatConvNet's files hold conv1_1 ... conv5_3, fc6, fc7, fc8 with their weights; here they
+become the keys of torchvision's layout, which is `networks.VGG`'s.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vggfeat import vgg
+from vggfeat.errors import OptionError, WeightsError
+from vggfeat.weights.card import Card
+
+FC_NAMES = ("fc6", "fc7", "fc8")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A net of the family, as its weights' shapes tell it."""
+
+    name: str
+    width: float
+    input_size: int
+    num_outputs: int
+
+    @property
+    def net(self) -> str:
+        """As `--net` names it, without weights."""
+        stated = []
+        if self.width != 1:
+            stated.append(f"width={self.width}")
+        if self.input_size != 224:
+            stated.append(f"input_size={self.input_size}")
+        return f"{self.name}:{','.join(stated)}" if stated else self.name
+
+    def build(self) -> vgg.VGG:
+        """The net without memory for its weights."""
+        with torch.device("meta"):
+            return vgg.build(
+                self.name,
+                num_classes=self.num_outputs,
+                width=self.width,
+                input_size=self.input_size,
+            )
+
+
+def layer_names(name: str) -> list[str]:
+    """The layers with weights of a net of the family, in order: conv1_1, ..., fc8."""
+    blocks = vgg.CONFIGURATIONS[name].blocks
+    convolutions = [
+        f"conv{block}_{number}"
+        for block, kernels in enumerate(blocks, start=1)
+        for number in range(1, len(kernels) + 1)
+    ]
+    return [*convolutions, *FC_NAMES]
+
+
+@cache
+def keys(name: str) -> Mapping[str, tuple[str, str]]:
+    """Layer name -> the keys of its weights and of its bias in torchvision's layout."""
+    with torch.device("meta"):
+        found = iter(vgg.build(name).state_dict())
+    return {layer: (next(found), next(found)) for layer in layer_names(name)}
+
+
+def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -> Layout:
+    """Which net of the family has these layers.
+
+    shapes maps each layer with weights, in the file's order, to the shape of its weights:
+    (outputs, inputs, kernel, kernel) of a convolution, (outputs, inputs) of fc6 to fc8. lrn says
+    whether the net normalises local responses. Raises WeightsError if it is another net's file.
+    """
+    names = list(shapes)
+    found = [
+        name
+        for name, configuration in vgg.CONFIGURATIONS.items()
+        if layer_names(name) == names
+        and configuration.lrn == lrn
+        and [kernel for block in configuration.blocks for kernel in block]
+        == [shapes[layer][-1] for layer in names[: -len(FC_NAMES)]]
+    ]
+    if not found:
+        told = ", ".join(names[:4]) + (f", ... {names[-1]}" if len(names) > 4 else "")
+        raise WeightsError(
+            f"{path}: not a net of the family A to E: its {len(names)} layers with weights are"
+            f" {told or 'none'}{', with local response normalisation' if lrn else ''}. Known:"
+            f" {', '.join(vgg.CONFIGURATIONS)} with layers conv1_1, ..., fc8."
+        )
+    side = math.sqrt(shapes["fc6"][1] / shapes[names[-4]][0])
+    layout = Layout(
+        name=found[0],
+        width=_width(shapes["fc7"][0], shapes[names[0]][0]),
+        input_size=round(side * vgg.STRIDE),
+        num_outputs=shapes["fc8"][0],
+    )
+    try:
+        wanted = layout.build().state_dict()
+    except OptionError as error:
+        raise WeightsError(f"{path}: not a net of the family A to E: {error}") from error
+    for layer, (weight, _) in keys(layout.name).items():
+        if tuple(wanted[weight].shape) != tuple(shapes[layer]):
+            raise WeightsError(
+                f"{path}: {layer} has weights of {_sides(shapes[layer])}, and {layout.net} needs"
+                f" {_sides(wanted[weight].shape)}."
+            )
+    return layout
+
+
+def to_be_written(
+    path: Path, tensors: Mapping[str, Tensor], card: Card, program: str
+) -> tuple[Layout, dict[str, tuple[Tensor, Tensor]]]:
+    """A net of the family as another program's file can hold it: layer -> weights and biases.
+
+    Raises WeightsError if it is no such net, if the weights are not those of the card's, or if
+    pictures are divided by a standard deviation, which neither Caffe's nor MatConvNet's files tell.
+    """
+    refused = f"{path}: cannot be written for {program}"
+    name = card.net.partition(":")[0]
+    if name not in vgg.CONFIGURATIONS:
+        raise WeightsError(
+            f"{refused}: {card.net} is not of the family A to E. Known:"
+            f" {', '.join(vgg.CONFIGURATIONS)}."
+        )
+    if card.std != (1.0, 1.0, 1.0):
+        raise WeightsError(
+            f"{refused}: pictures of this net are divided by {card.std}, and its files cannot tell"
+            " that. Only nets with std 1, 1, 1 can be."
+        )
+    pairs = keys(name)
+    wanted = {key for pair in pairs.values() for key in pair}
+    if odd := sorted(wanted ^ tensors.keys()):
+        what = "is missing" if odd[0] in wanted else "is not part of it"
+        raise WeightsError(f"{refused}: the weights are not those of {name}: {odd[0]!r} {what}.")
+    layers = {layer: (tensors[weight], tensors[bias]) for layer, (weight, bias) in pairs.items()}
+    for layer, (weight, bias) in layers.items():
+        axes = 2 if layer in FC_NAMES else 4
+        if weight.ndim != axes or not weight.numel() or bias.shape != weight.shape[:1]:
+            raise WeightsError(
+                f"{refused}: {layer} has weights of {_sides(weight.shape)} and biases of"
+                f" {_sides(bias.shape)}, which fit no layer of {axes} axes."
+            )
+    shapes = {layer: tuple(weight.shape) for layer, (weight, _) in layers.items()}
+    layout = recognise(shapes, lrn=vgg.CONFIGURATIONS[name].lrn, path=path)
+    if layout.name != name:
+        raise WeightsError(f"{refused}: the weights are of {layout.name}, not of {name}.")
+    return layout, layers
+
+
+def _width(units: int, channels: int) -> float:
+    """The factor, with as few digits as will do, that gives fc7's units and conv1_1's channels."""
+    exact = units / vgg.FC_UNITS
+    for digits in range(1, 7):
+        width = round(exact, digits)
+        if vgg.scaled(vgg.FC_UNITS, width) == units and (
+            vgg.scaled(vgg.BLOCK_CHANNELS[0], width) == channels
+        ):
+            return width
+    return exact
+
+
+def _sides(shape: Sequence[int]) -> str:
+    return "x".join(map(str, shape))
