@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from vggfeat import metrics
-from vggfeat.backbones.network import Network, siblings
+from vggfeat.backbones.network import Network, sharing_forward
 from vggfeat.benchmarks import evaluation, multi_label, single_label
 from vggfeat.benchmarks.evaluation import Probe, Split, SplitResult
 from vggfeat.benchmarks.leaks import Leak, find_leaks, leak_notes
@@ -174,7 +174,7 @@ class Benchmark:
         settings: Settings,
         *,
         features_dir: Path,
-        beside: Sequence[Network] = (),
+        shared_with: Sequence[Network] = (),
         command: str = "",
         progress: Progress = lambda label, done, total: None,
     ) -> Record:
@@ -185,7 +185,9 @@ class Benchmark:
         pictures leave a class empty.
         """
         options = settings.extraction
-        extracted = self._extracted(self.used, networks, options, features_dir, progress, beside)
+        extracted = self._extracted(
+            self.used, networks, options, features_dir, progress, shared_with
+        )
         skipped = {i: reason for done in extracted for i, reason in done.skipped.items()}
         rows = self._readable(self.used_rows, skipped)
         vectors, digests = self._vectors(rows, extracted, settings)
@@ -298,7 +300,7 @@ class Benchmark:
         options: Extraction,
         features_dir: Path,
         progress: Progress,
-        beside: Sequence[Network] = (),
+        shared_with: Sequence[Network] = (),
     ) -> list[Extracted]:
         """What each net's extraction of these pictures came to."""
         return [
@@ -309,7 +311,7 @@ class Benchmark:
                 options,
                 folder=features_dir,
                 progress=progress,
-                beside=siblings(net, [*networks, *beside]),
+                shared_with=sharing_forward(net, [*networks, *shared_with]),
             )
             for net in networks
         ]

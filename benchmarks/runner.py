@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.backbones.load import check_net, load_network
-from vggfeat.backbones.network import Network, siblings
+from vggfeat.backbones.network import Network, sharing_forward
 from vggfeat.backbones.spec import split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.benchmark import Benchmark
@@ -60,7 +60,7 @@ class Measurement:
     networks: Sequence[Network]
     settings: Settings
     out: Path
-    beside: Sequence[Network] = ()  # all networks of the job: some may share a pass
+    shared_with: Sequence[Network] = ()  # all networks of the job: some may share a pass
 
     @property
     def nets(self) -> str:
@@ -137,7 +137,7 @@ def measurements(
     everyone = [network for networks in fusions for network in networks]
     return [
         Measurement(
-            benchmark=benchmark, networks=networks, settings=settings, out=out, beside=everyone
+            benchmark=benchmark, networks=networks, settings=settings, out=out, shared_with=everyone
         )
         for networks in fusions
         for settings in sweep.settings_of(chosen, job.sweep)
@@ -166,7 +166,7 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
                     settings.extraction,
                     folder=job.folders.features,
                     progress=progress,
-                    beside=siblings(network, [*once]),
+                    shared_with=sharing_forward(network, [*once]),
                 ),
             )
 
@@ -255,7 +255,7 @@ def _measured(measurement: Measurement, job: Job, progress: Progress) -> Record:
         measurement.networks,
         measurement.settings,
         features_dir=job.folders.features,
-        beside=measurement.beside,
+        shared_with=measurement.shared_with,
         command=job.command,
         progress=progress,
     )

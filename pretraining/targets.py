@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from vggfeat.boxes import MIN_IOU, iou, told, understood
+from vggfeat.boxes import MIN_IOU, decode, encode, iou
 
 NO_LABEL = -100  # of a row that is no picture; torch's loss leaves it out
 REGRESSORS = ("scr", "pcr")  # one box for all classes, or one for each (paper, appendix A.1)
@@ -65,7 +65,7 @@ class BoxRegression(Task):
         self.side = side  # of a crop, in pixels
 
     def loss(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        wanted = torch.from_numpy(told(boxes[:, 0].cpu().numpy(), self.side)).to(outputs.device)
+        wanted = torch.from_numpy(encode(boxes[:, 0].cpu().numpy(), self.side)).to(outputs.device)
         # Left out before they are squared: a NaN that is left out later has a gradient of NaN.
         kept = labels != NO_LABEL
         away = self._of_class(outputs.float(), labels)[kept] - wanted.float()[kept]
@@ -73,7 +73,7 @@ class BoxRegression(Task):
 
     def hits(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
         values = self._of_class(outputs.detach().float(), labels).cpu().double().numpy()
-        overlaps = iou(understood(values, self.side)[:, None], boxes.cpu().numpy())  # [n, B]
+        overlaps = iou(decode(values, self.side)[:, None], boxes.cpu().numpy())  # [n, B]
         hits = torch.from_numpy((overlaps > MIN_IOU).any(axis=1)).to(outputs.device)
         return (hits & (labels != NO_LABEL))[:, None]
 

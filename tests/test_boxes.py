@@ -8,7 +8,7 @@ import torch
 from helpers.boxed import rectangle
 from torchvision.ops import box_iou
 
-from vggfeat.boxes import MIN_IOU, area, check, in_crop, in_picture, iou, told, understood, visible
+from vggfeat.boxes import MIN_IOU, area, check, decode, encode, in_crop, in_picture, iou, visible
 from vggfeat.errors import PictureError
 from vggfeat.pretraining import augmentation
 
@@ -64,13 +64,13 @@ def test_a_net_tells_centre_and_size_as_shares_of_its_window():
     """Of 32 pixels the right upper quarter, and the whole."""
     boxes = np.array([[16.0, 0, 32, 16], [0, 0, 32, 32], [-16, 8, 48, 16]])
     expected = [[0.25, -0.25, 0.5, 0.5], [0, 0, 1, 1], [0, -0.125, 2, 0.25]]
-    np.testing.assert_array_equal(told(boxes, 32), expected)
-    np.testing.assert_array_equal(understood(np.array(expected), 32), boxes)
+    np.testing.assert_array_equal(encode(boxes, 32), expected)
+    np.testing.assert_array_equal(decode(np.array(expected), 32), boxes)
 
 
 def test_what_is_told_is_understood():
     boxes = random_boxes(50, 2).reshape(5, 10, 4)
-    np.testing.assert_allclose(understood(told(boxes, 224), 224), boxes, atol=1e-10)
+    np.testing.assert_allclose(decode(encode(boxes, 224), 224), boxes, atol=1e-10)
 
 
 @pytest.mark.parametrize("size", [(96, 60), (60, 97), (50, 50)])

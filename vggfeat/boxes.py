@@ -24,7 +24,7 @@ TOLERANCE = 1.0
 COUNTED = "Its numbers are told from 0, right and lower outside."  # a file may count otherwise
 
 
-def told(boxes: np.ndarray, side: int) -> np.ndarray:
+def encode(boxes: np.ndarray, side: int) -> np.ndarray:
     """What a net should tell of boxes in pixels of its window."""
     left, upper, right, lower = np.moveaxis(boxes, -1, 0)
     values = ((left + right) / 2 - side / 2, (upper + lower) / 2 - side / 2, right - left,
@@ -32,7 +32,7 @@ def told(boxes: np.ndarray, side: int) -> np.ndarray:
     return np.stack(values, axis=-1) / side
 
 
-def understood(values: np.ndarray, side: int) -> np.ndarray:
+def decode(values: np.ndarray, side: int) -> np.ndarray:
     """Boxes in pixels of the window, of what a net tells; the inverse of `told`."""
     x, y, width, height = np.moveaxis(values * side, -1, 0)
     x, y = x + side / 2, y + side / 2

@@ -11,7 +11,7 @@ from vggfeat.backbones.backbone import VIEWS
 from vggfeat.backbones.network import ILSVRC_CLASSES, Network
 from vggfeat.errors import WeightsError
 from vggfeat.features import crops
-from vggfeat.features.forward import forward_in, normalised
+from vggfeat.features.forward import autocast_for, to_input
 from vggfeat.storage.folders import Folders
 
 TOP = 5
@@ -93,8 +93,8 @@ def top_classes(network: Network, picture: Path) -> list[tuple[float, str]]:
         raise WeightsError(f"{network.label}: {wrong}.")
     side = network.backbone.input_size
     (batch,) = images.load_batch([picture], [round(side / CROP_SHARE)])
-    with forward_in("cpu", "fp32"):
-        cropped = crops.centre(normalised(batch, network.statistics, "cpu"), side)
+    with autocast_for("cpu", "fp32"):
+        cropped = crops.centre(to_input(batch, network.statistics, "cpu"), side)
         scores = network.output_map(cropped).mean(dim=(2, 3))[0]
     posteriors = torch.softmax(scores, dim=0)
     best = posteriors.topk(min(TOP, len(posteriors)))

@@ -19,9 +19,9 @@ from torch import Tensor
 from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.ilsvrc.scales import Scales
 from vggfeat.box_merging import merge
-from vggfeat.boxes import in_picture, understood
+from vggfeat.boxes import decode, in_picture
 from vggfeat.errors import NetworkError
-from vggfeat.features.forward import forward_in, normalised
+from vggfeat.features.forward import autocast_for, to_input
 from vggfeat.features.heads.posterior import centre
 from vggfeat.features.options import Extraction
 from vggfeat.vgg import STRIDE, DenseVGG
@@ -91,7 +91,7 @@ class BoxView:
         else:
             upper, left = np.mgrid[:h, :w] * STRIDE
             corners = np.stack([left.ravel(), upper.ravel()], axis=1)
-        return understood(values.double().numpy(), side), corners
+        return decode(values.double().numpy(), side), corners
 
     def _scores(self, array: np.ndarray) -> np.ndarray:
         """The classifier's posteriors [B, K, n] at each position."""
@@ -104,8 +104,8 @@ class BoxView:
         module = network.output_map.to(device, memory_format=torch.channels_last)
         if not isinstance(module, DenseVGG):
             raise NetworkError(f"{network.name}: boxes are told and scored by the VGG nets only.")
-        with forward_in(device, self.forward.resolved_precision):
-            batch = normalised(array, network.statistics, device)
+        with autocast_for(device, self.forward.resolved_precision):
+            batch = to_input(array, network.statistics, device)
             if side is not None:
                 batch = centre(batch, side)
             return module(batch).float().cpu()

@@ -25,11 +25,11 @@ from vggfeat.backbones.spec import parse, split_fusion
 from vggfeat.benchmarks.ilsvrc.measurement import Measurement, each_once, every, load_fusions
 from vggfeat.benchmarks.ilsvrc.predictions import About, Predictions, fuse, write
 from vggfeat.benchmarks.ilsvrc.scales import Scales, facts
-from vggfeat.benchmarks.ilsvrc.test_set import Tested, open_tested
+from vggfeat.benchmarks.ilsvrc.test_set import TestSet, open_test_set
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError, WeightsError
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, conditions, extract
-from vggfeat.features.heads.posterior import GRID, READINGS, VIEWS
+from vggfeat.features.heads.posterior import GRID, HEADS, VIEWS
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.provenance import git_state, hardware, library_versions
@@ -85,8 +85,8 @@ def check_class_scores(specification: str) -> None:
 def parts(measurement: Measurement) -> Iterator[tuple[Network, Scales, str]]:
     """The posteriors that a measurement is the mean of: net, scales, reading."""
     for network, scales in zip(measurement.networks, measurement.scales, strict=True):
-        for reading in VIEWS[measurement.view]:
-            yield network, scales, reading
+        for head in VIEWS[measurement.view]:
+            yield network, scales, head
 
 
 def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
@@ -101,7 +101,7 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
         files.check_writable(job.save)
     fusions = load_fusions(job.nets, job.folders, offline=job.offline)
     networks = [network for fused in fusions for network in fused]
-    tested = open_tested(job.data, networks, job.limit)
+    tested = open_test_set(job.data, networks, job.limit)
     for network in networks:
         check_classes(network, tested.pictures.classes, job.data)
     grid = every(fusions, job.scales, job.views)
@@ -196,17 +196,17 @@ def _are_ilsvrcs(names: Sequence[str], folders: Sequence[str]) -> bool:
 class Session:
     """The posteriors of a grid, each extracted when it is first needed."""
 
-    def __init__(self, job: Job, tested: Tested, grid: Sequence[Measurement]):
+    def __init__(self, job: Job, tested: TestSet, grid: Sequence[Measurement]):
         self.job, self.tested = job, tested
         # All scales of a net and reading at once: a picture is decoded for them together.
         self.scales: dict[tuple[str, str, str], set[int]] = {}
-        for network, scales, reading in (part for one in grid for part in parts(one)):
-            self.scales.setdefault(_key(network, reading), set()).update(scales)
+        for network, scales, head in (part for one in grid for part in parts(one)):
+            self.scales.setdefault(_key(network, head), set()).update(scales)
         self.done: dict[tuple[str, str, str], Extracted] = {}
         self.seconds: dict[tuple[str, str, str, int], float] = {}  # of a picture
 
-    def options(self, reading: str, scales: Sequence[int]) -> Extraction:
-        return Extraction(scales=tuple(scales), mirror=READINGS[reading].mirror, **self.job.options)
+    def options(self, head: str, scales: Sequence[int]) -> Extraction:
+        return Extraction(scales=tuple(scales), mirror=HEADS[head].mirror, **self.job.options)
 
     @property
     def device(self) -> str:
@@ -231,7 +231,7 @@ class Session:
     def predictions(self, measurement: Measurement, progress: Progress) -> Predictions:
         """The posteriors of the pictures that could be read, after extracting what is missing."""
         its = list(parts(measurement))
-        extracted = [self._extracted(network, reading, progress) for network, _, reading in its]
+        extracted = [self._extracted(network, head, progress) for network, _, head in its]
         skipped = {i: reason for one in extracted for i, reason in one.skipped.items()}
         ids = [i for i in self.tested.files if i not in skipped]
         if not ids:
@@ -256,8 +256,8 @@ class Session:
         truth = np.array([self.tested.labels[i] for i in ids])
         return Predictions(about, total / len(extracted), truth)
 
-    def _extracted(self, network: Network, reading: str, progress: Progress) -> Extracted:
-        key = _key(network, reading)
+    def _extracted(self, network: Network, head: str, progress: Progress) -> Extracted:
+        key = _key(network, head)
         if key in self.done:
             return self.done[key]
         scales = sorted(self.scales[key])
@@ -265,35 +265,33 @@ class Session:
             self.tested.dataset,
             self.tested.files,
             network,
-            self.options(reading, scales),
+            self.options(head, scales),
             folder=self.job.folders.features,
             progress=progress,
-            reading=READINGS[reading],
+            head=HEADS[head],
         )
         for scale, seconds in done.scale_seconds.items():
             if done.num_new:
                 self.seconds[*key, scale] = seconds / done.num_new
         return done
 
-    def _conditions(self, network: Network, scales: Scales, reading: str) -> store.Conditions:
-        return conditions(
-            self.tested.dataset, network, self.options(reading, scales), READINGS[reading]
-        )
+    def _conditions(self, network: Network, scales: Scales, head: str) -> store.Conditions:
+        return conditions(self.tested.dataset, network, self.options(head, scales), HEADS[head])
 
     def _net_facts(self, network: Network, scales: Scales, view: str) -> dict[str, Any]:
         rates = {}
-        for reading in VIEWS[view]:
-            seconds = [self.seconds.get((*_key(network, reading), scale)) for scale in scales]
+        for head in VIEWS[view]:
+            seconds = [self.seconds.get((*_key(network, head), scale)) for scale in scales]
             if all(seconds):
-                rates[reading] = round(1 / sum(seconds), 2)
+                rates[head] = round(1 / sum(seconds), 2)
         return facts(network, scales) | {
             "images_per_s": rates,  # of the net alone, where it was measured in this run
             "posteriors": [vars(self._conditions(network, scales, r)) for r in VIEWS[view]],
         }
 
 
-def _key(network: Network, reading: str) -> tuple[str, str, str]:
-    return network.name, network.weights_identity, reading
+def _key(network: Network, head: str) -> tuple[str, str, str]:
+    return network.name, network.weights_identity, head
 
 
 def _record(predictions: Predictions, key: str, device: str | None, command: str) -> Record:
@@ -352,15 +350,15 @@ def error(missed: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> dict
 
 
 def _check_scales(measurement: Measurement) -> None:
-    for network, scales, reading in parts(measurement):
-        if reading == "dense" and not network.backbone.any_size:
+    for network, scales, head in parts(measurement):
+        if head == "dense" and not network.backbone.any_size:
             raise OptionError(
                 f"{network.name} takes pictures of one size only: choose --views crops or centre."
             )
-        needed = network.backbone.min_size if reading == "dense" else network.backbone.input_size
+        needed = network.backbone.min_size if head == "dense" else network.backbone.input_size
         if min(scales) < needed:
             raise OptionError(
-                f"scale {min(scales)} is too small for {network.name}: {reading} needs at least"
+                f"scale {min(scales)} is too small for {network.name}: {head} needs at least"
                 f" {needed}."
             )
 

@@ -27,7 +27,7 @@ from vggfeat.benchmarks.ilsvrc import classification
 from vggfeat.benchmarks.ilsvrc.box_views import VIEWS, BoxView
 from vggfeat.benchmarks.ilsvrc.measurement import Measurement, each_once, every, load_fusions
 from vggfeat.benchmarks.ilsvrc.scales import Scales, facts, used_together
-from vggfeat.benchmarks.ilsvrc.test_set import Tested, open_tested
+from vggfeat.benchmarks.ilsvrc.test_set import TestSet, open_test_set
 from vggfeat.box_merging import THRESHOLD
 from vggfeat.boxes import MIN_IOU, check, iou
 from vggfeat.errors import (
@@ -39,7 +39,7 @@ from vggfeat.errors import (
     WeightsError,
 )
 from vggfeat.features.extract import check_scales
-from vggfeat.features.forward import forward_in, kept_memory
+from vggfeat.features.forward import autocast_for, kept_memory
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.layouts.boxes import with_boxes
@@ -113,7 +113,7 @@ def prepared(job: Job) -> tuple["Session", list[Measurement]]:
     fusions = load_fusions(job.nets, job.folders)
     classifier = load_fusions([job.classifier], job.folders)[0] if job.classifier else []
     regressors = [network for networks in fusions for network in networks]
-    labelled = open_tested(job.data, [*regressors, *classifier], job.limit)
+    labelled = open_test_set(job.data, [*regressors, *classifier], job.limit)
     for network in classifier:
         classification.check_classes(network, labelled.pictures.classes, job.data)
     tested = boxed(labelled, regressors, classifier)
@@ -133,7 +133,7 @@ def prepared(job: Job) -> tuple["Session", list[Measurement]]:
     return Session(job, labelled, tested, classifier), grid
 
 
-def boxed(labelled: Tested, networks: Sequence[Network], classifier: Sequence[Network]) -> Tested:
+def boxed(labelled: TestSet, networks: Sequence[Network], classifier: Sequence[Network]) -> TestSet:
     """Those of the pictures that have boxes, to test regressors on.
 
     Raises DatasetError if there are none, WeightsError or NetworkError at nets that do not fit.
@@ -153,7 +153,7 @@ def boxed(labelled: Tested, networks: Sequence[Network], classifier: Sequence[Ne
             f"the nets see windows of {', '.join(map(str, sorted(sides)))} pixels. Nets that are"
             " used together need the same input_size."
         )
-    return Tested(pictures=pictures, limit=None)
+    return TestSet(pictures=pictures, limit=None)
 
 
 def regressor_of(network: Network) -> tuple[str, str]:
@@ -182,8 +182,8 @@ class Session:
     def __init__(
         self,
         job: Job,
-        labelled: Tested,
-        tested: Tested,
+        labelled: TestSet,
+        tested: TestSet,
         classifier: Sequence[Network],
     ):
         self.job, self.labelled, self.tested, self.classifier = job, labelled, tested, classifier
@@ -293,7 +293,7 @@ class Session:
         sizes = self._sizes(wanted, scales, problems)
         with (
             kept_memory(),
-            forward_in(self.forward.resolved_device, self.forward.resolved_precision),
+            autocast_for(self.forward.resolved_device, self.forward.resolved_precision),
         ):
             try:
                 batches = images.plan_batches(sizes, scales, self.forward.batch_size)

@@ -17,7 +17,7 @@ from vggfeat.benchmarks.ilsvrc.sheets import Cell, ScoreMap, box_sheet, score_ma
 from vggfeat.boxes import MIN_IOU, iou
 from vggfeat.errors import DatasetError, NetworkError, OptionError
 from vggfeat.features.extract import check_scales
-from vggfeat.features.forward import forward_in, normalised
+from vggfeat.features.forward import autocast_for, to_input
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.storage.files import new_file
@@ -99,8 +99,8 @@ def _maps(
     device = extraction.resolved_device
     module = module.to(device, memory_format=torch.channels_last)
     for scale, array in zip(scales, images.load_batch([picture], scales), strict=True):
-        with forward_in(device, extraction.resolved_precision):
-            scores = module(normalised(array, network.statistics, device))[0].float().cpu()
+        with autocast_for(device, extraction.resolved_precision):
+            scores = module(to_input(array, network.statistics, device))[0].float().cpu()
         posteriors = torch.softmax(scores, dim=0).numpy()  # [K, h, w]
         whole = torch.softmax(scores.mean(dim=(1, 2)), dim=0).numpy()
         classes = network.card.classes if network.card else ()

@@ -14,8 +14,10 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tested:
+class TestSet:
     """The pictures of a job that nets are tested on."""
+
+    __test__ = False  # nothing for pytest to collect
 
     pictures: Pictures
     limit: int | None
@@ -63,11 +65,11 @@ class Tested:
         return kept
 
 
-def open_tested(data: Path, networks: Sequence[Network], limit: int | None) -> Tested:
+def open_test_set(data: Path, networks: Sequence[Network], limit: int | None) -> TestSet:
     """The pictures to test these nets on. Raises DatasetError."""
     cards = [network.card for network in networks if network.card]
     trained_on = {digest for card in cards for digest in card.trained_on}
     pictures = open_validation(data, trained_on)
     for note in pictures.notes:
         log.info("%s: %s", data, note)
-    return Tested(pictures=pictures, limit=limit)
+    return TestSet(pictures=pictures, limit=limit)

@@ -17,7 +17,7 @@ from vggfeat.backbones.exported import onnx_graph
 from vggfeat.backbones.exported.backbone import is_program, program
 from vggfeat.backbones.exported.pt2_archive import is_plain
 from vggfeat.backbones.load import load_network
-from vggfeat.backbones.network import together
+from vggfeat.backbones.network import joint_module
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError
 from vggfeat.images import TORCHVISION_STATISTICS
 from vggfeat.weights import onnx as onnx_file
@@ -178,10 +178,10 @@ def test_options_are_part_of_the_name(files):
 @pytest.mark.parametrize("name", ["any.pt2", "two.onnx"])
 def test_several_layers_come_from_one_pass(files, name):
     layers = [WITH_LAYERS[name], "output"]
-    siblings = [load_network(f"{files[name]}:input_size=32,layer={layer}") for layer in layers]
-    assert siblings[0].shares_pass(siblings[1])
+    nets = [load_network(f"{files[name]}:input_size=32,layer={layer}") for layer in layers]
+    assert nets[0].shares_pass(nets[1])
     with torch.inference_mode():
-        features, scores = together(siblings)(images())
+        features, scores = joint_module(nets)(images())
         torch.testing.assert_close(features, net().features(images()))
         torch.testing.assert_close(scores, net()(images())[:, :, None, None])
 

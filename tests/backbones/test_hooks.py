@@ -175,9 +175,9 @@ def test_layers_together_are_bit_equal_to_each_alone_in_one_pass(resnet):
     passes = []
     net.conv1.register_forward_hook(lambda *_: passes.append(1))
     with torch.inference_mode():
-        together = Taps(net, layers, survey(resnet, 64))(images)
+        joint_module = Taps(net, layers, survey(resnet, 64))(images)
     assert passes == [1]
-    for one, other in zip(together, alone, strict=True):
+    for one, other in zip(joint_module, alone, strict=True):
         assert torch.equal(one, other)
 
 

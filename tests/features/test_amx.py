@@ -17,7 +17,7 @@ from vggfeat.backbones.load import load_network
 from vggfeat.distributed import World
 from vggfeat.features import store
 from vggfeat.features.extract import extract
-from vggfeat.features.forward import forward_in
+from vggfeat.features.forward import autocast_for
 from vggfeat.features.options import Extraction
 from vggfeat.pretraining import train
 from vggfeat.pretraining.augmentation import Colours
@@ -110,7 +110,7 @@ def assert_rounded(found, exact):
 def test_this_processor_convolves_rightly_in_bf16(case, channels_last):
     images, weight, bias, options = operands(case, channels_last)
     exact = convolved(images, weight, bias, options)
-    with forward_in("cpu", "bf16"):
+    with autocast_for("cpu", "bf16"):
         assert_rounded(convolved(images, weight, bias, options), exact)
 
 
@@ -124,7 +124,7 @@ def test_this_processor_convolves_rightly_whatever_the_sides(kernel, stride):
             case = ((2, 19, *sides), (33, 19, kernel, kernel), {"stride": stride})
             images, weight, bias, options = operands(case)
             exact = convolved(images, weight, bias, options)
-            with forward_in("cpu", "bf16"):
+            with autocast_for("cpu", "bf16"):
                 assert_rounded(convolved(images, weight, bias, options), exact)
 
 
@@ -174,7 +174,7 @@ def test_what_amx_computes_wrongly_and_nothing_else_is_in_fp32(case, dtype, arou
     images, weight, bias, options = operands(case)
     exact = convolved(images, weight, bias, options)
     with around(), Convolutions() as seen:
-        with forward_in("cpu", "bf16"), forward_in("cpu", "bf16"):
+        with autocast_for("cpu", "bf16"), autocast_for("cpu", "bf16"):
             found = convolved(images, weight, bias, options)
     assert seen.forward == [dtype]
     assert_rounded(found, exact)
@@ -185,14 +185,14 @@ def test_what_amx_computes_wrongly_and_nothing_else_is_in_fp32(case, dtype, arou
 def test_inference_mode_inside_changes_nothing(with_amx):
     for case, dtype in ((WRONG[0], FP32), (WRONG[10], FP32), (WRONG[13], FP32), (RIGHT[6], BF16)):
         images, weight, bias, options = operands(case)
-        with Convolutions() as seen, forward_in("cpu", "bf16"), torch.inference_mode():
+        with Convolutions() as seen, autocast_for("cpu", "bf16"), torch.inference_mode():
             found = convolved(images, weight, bias, options)
         assert seen.forward == [dtype] and found.dtype == BF16
 
 
 def test_arguments_may_be_given_in_any_way(with_amx):
     images, weight, bias, _ = operands(WRONG[0])
-    with Convolutions() as seen, forward_in("cpu", "bf16"):
+    with Convolutions() as seen, autocast_for("cpu", "bf16"):
         torch.conv2d(images, weight, bias, 2)
         torch.conv2d(input=images, weight=weight, stride=[2, 2], padding=0)
         torch.convolution(images, weight, None, [2], [0], [1], False, [0], 1)
@@ -205,7 +205,7 @@ def test_arguments_may_be_given_in_any_way(with_amx):
 
 def test_transposed_convolutions_are_left_as_they_are(with_amx):
     images, weight = rounded((2, 16, 9, 1)), rounded((16, 8, 3, 3))
-    with Convolutions() as seen, forward_in("cpu", "bf16"):
+    with Convolutions() as seen, autocast_for("cpu", "bf16"):
         conv_transpose2d(images, weight, stride=2)
     assert seen.forward == [BF16]
 
@@ -216,11 +216,11 @@ def test_a_mode_is_entered_once_and_only_where_it_is_needed(monkeypatch, with_am
 
     assert entered("cpu")
     assert not entered("cuda") and not entered("cpu", bf16=False)
-    with forward_in("cpu", "fp32"):
+    with autocast_for("cpu", "fp32"):
         assert entered("cpu")
-    with forward_in("cpu", "bf16"):
+    with autocast_for("cpu", "bf16"):
         assert not entered("cpu")
-    with suppress(KeyError), forward_in("cpu", "bf16"):
+    with suppress(KeyError), autocast_for("cpu", "bf16"):
         raise KeyError
     assert entered("cpu")
     for capabilities in ({"avx512_bf16": True, "amx_bf16": False}, {}):
@@ -250,9 +250,9 @@ def strided():
 def test_layers_are_found_by_hooks_as_elsewhere(with_amx):
     net, images = strided(), rounded((2, 3, 32, 32))
     taps = Taps(net, ["first", "second"], survey(net, 32))
-    with forward_in("cpu", "fp32"):
+    with autocast_for("cpu", "fp32"):
         exact = taps(images)
-    with Convolutions() as seen, forward_in("cpu", "bf16"):
+    with Convolutions() as seen, autocast_for("cpu", "bf16"):
         found = taps(images)
     assert seen.forward == [BF16, FP32]
     assert [tuple(one.shape) for one in found] == [(2, 16, 16, 16), (2, 8, 4, 1)]
@@ -287,7 +287,7 @@ def test_programs_in_bf16_are_right_at_any_precision(kind, precision, tmp_path, 
     backbone = program(path, input_size=32)
     module = backbone.to_maps(backbone.build(None), [backbone.tap])
     images = rounded((2, 3, 32, 32))
-    with Convolutions() as seen, forward_in("cpu", precision):
+    with Convolutions() as seen, autocast_for("cpu", precision):
         (found,) = module(images)
     assert seen.forward == [BF16, FP32] and found.dtype == FP32
     torch.testing.assert_close(found, strided()(images), rtol=0.05, atol=0.02)

@@ -39,7 +39,7 @@ def test_auto_is_fp32_where_torch_does_not_know_the_processor(monkeypatch):
 
 def test_pictures_are_normalised_by_channel():
     pictures = np.array([[[[1, 4, 11], [2, 2, 3]]]], dtype=np.uint8)
-    batch = forward.normalised(pictures, STATISTICS, "cpu")
+    batch = forward.to_input(pictures, STATISTICS, "cpu")
     assert batch.shape == (1, 3, 1, 2) and batch.dtype == torch.float32
     assert batch[0, :, 0, 0].tolist() == [0, 1, 2] and batch[0, :, 0, 1].tolist() == [1, 0, 0]
     assert pictures[0, 0, 0].tolist() == [1, 4, 11]
@@ -54,9 +54,9 @@ def casts(run) -> int:
 def test_weights_are_cast_once_in_a_block():
     module = load_network(NARROW).maps
     batch = torch.zeros(1, 3, 48, 48)
-    with forward.forward_in("cpu", "bf16"):
+    with forward.autocast_for("cpu", "bf16"):
         first = casts(lambda: pooled(module, batch))
-        with forward.forward_in("cpu", "bf16"):
+        with forward.autocast_for("cpu", "bf16"):
             second = casts(lambda: pooled(module, batch))
         third = casts(lambda: pooled(module, batch))
     assert first > len(list(module.parameters()))
@@ -176,6 +176,6 @@ def test_without_glibc_memory_is_as_it_is(monkeypatch, platform):
 
 
 def test_moments_of_a_cpu_are_those_of_the_clock():
-    earlier, later = forward.Moment("cpu"), forward.Moment("cpu")
+    earlier, later = forward.DeviceTimer("cpu"), forward.DeviceTimer("cpu")
     later.wait()
     assert 0 <= later.seconds_since(earlier) < 60

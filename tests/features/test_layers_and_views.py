@@ -13,7 +13,7 @@ from torch import nn
 
 from vggfeat.backbones import factory
 from vggfeat.backbones.load import load_network
-from vggfeat.backbones.network import siblings, together
+from vggfeat.backbones.network import joint_module, sharing_forward
 from vggfeat.errors import NetworkError, OptionError, PictureError
 from vggfeat.features import store
 from vggfeat.features.extract import check_scales, conditions, extract
@@ -53,11 +53,11 @@ def stored(path, pictures, scales):
     return store.read(path, list(pictures), scales)
 
 
-def run(pictures, folder, net, beside=(), **options):
+def run(pictures, folder, net, shared_with=(), **options):
     network = load_network(net)
     options = Extraction(**({"scales": (40,)} | options))
-    others = [load_network(other) for other in beside]
-    return extract("test", pictures, network, options, folder=folder, beside=others)
+    others = [load_network(other) for other in shared_with]
+    return extract("test", pictures, network, options, folder=folder, shared_with=others)
 
 
 def by_hand(path, scale, view, *, mirror):
@@ -222,7 +222,7 @@ def test_layers_together_are_bit_equal_to_each_alone():
     networks = [load_network(text) for text in LAYERS]
     images = torch.randn(2, 3, 64, 80, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        for one, network in zip(together(networks)(images), networks, strict=True):
+        for one, network in zip(joint_module(networks)(images), networks, strict=True):
             assert torch.equal(one, network.module(images))
             assert one.shape[1] == network.backbone.dim
 
@@ -263,12 +263,12 @@ def test_one_file_complete_and_another_half_done(tmp_path, pictures, num_layers)
 
     with pytest.raises(KeyboardInterrupt):
         extract("test", pictures, networks[0], options, folder=tmp_path, progress=interrupt,
-                beside=networks[1:])  # fmt: skip
+                shared_with=networks[1:])  # fmt: skip
     done = [store.inspect(path).num_done for path in tmp_path.glob("*.h5")]
     assert done == [3] * num_layers
     assert run(pictures, tmp_path, LAYERS[0], batch_size=1).num_new == 5  # now it is complete
     rest = extract("test", pictures, networks[1], options, folder=tmp_path,
-                   beside=siblings(networks[1], networks))  # fmt: skip
+                   shared_with=sharing_forward(networks[1], networks))  # fmt: skip
     assert rest.num_new == 5
     for one, text in zip(whole, LAYERS[:num_layers], strict=True):
         found = run(pictures, tmp_path, text, batch_size=1)
@@ -316,7 +316,7 @@ def test_a_scale_that_is_too_small_for_a_layer_beside_is_refused_before_any_file
 def test_siblings_are_the_other_layers_once():
     networks = [load_network(text) for text in (*LAYERS[:3], LAYERS[1])]
     others = [load_network(f"{NAME}@random:1"), load_network(f"{NAME},view=centre@random:0")]
-    found = siblings(networks[0], [*networks, *others])
+    found = sharing_forward(networks[0], [*networks, *others])
     assert [one.name for one in found] == [networks[1].name, networks[2].name]
 
 

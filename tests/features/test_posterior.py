@@ -12,7 +12,7 @@ from vggfeat import vgg
 from vggfeat.backbones.load import load_network
 from vggfeat.features import store
 from vggfeat.features.extract import conditions, extract
-from vggfeat.features.heads.posterior import READINGS, VIEWS, Centre, Crops, Dense, centre, grid
+from vggfeat.features.heads.posterior import HEADS, VIEWS, Centre, Crops, Dense, centre, grid
 from vggfeat.features.options import Extraction
 
 SIDE = 64  # pixels of the net's input; its feature map has 2 x 2 positions there
@@ -40,9 +40,9 @@ def pictures(tmp_path_factory):
 
 def extracted(pictures, network, folder, view, *scales):
     """Posteriors [N, S, K] that extraction stores."""
-    reading = READINGS[view]
-    options = Extraction(scales=scales, mirror=reading.mirror)
-    done = extract("test", pictures, network, options, folder=folder, reading=reading)
+    head = HEADS[view]
+    options = Extraction(scales=scales, mirror=head.mirror)
+    done = extract("test", pictures, network, options, folder=folder, head=head)
     return store.read(done.path, list(pictures), scales)
 
 
@@ -200,11 +200,9 @@ def test_both_is_dense_and_crops():
 
 
 def test_no_view_is_taken_for_another_in_a_feature_file(network):
-    layers = {reading(network).layer for reading in (Dense, Crops, Centre)}
+    layers = {head(network).layer for head in (Dense, Crops, Centre)}
     assert len(layers | {network.backbone.layer}) == 4
-    asked = [
-        conditions("test", network, Extraction(scales=(64,)), one) for one in READINGS.values()
-    ]
+    asked = [conditions("test", network, Extraction(scales=(64,)), one) for one in HEADS.values()]
     assert len({one.digest() for one in asked}) == 3
 
 

@@ -222,7 +222,7 @@ def pooled(x):
     return x.reshape(len(x), x.shape[1] // 2, 2, x.shape[2] // 2, 2).max((2, 4))
 
 
-def normalised(x, size, alpha, beta, k):
+def to_input(x, size, alpha, beta, k):
     """Caffe's LRN across channels, which divides alpha by their number."""
     squares = np.pad(x**2, ((size // 2, size // 2), (0, 0), (0, 0)))
     sums = sum(squares[i : i + len(x)] for i in range(size))
@@ -257,7 +257,7 @@ def run_caffe(data, image):
         elif kind == "LRN":
             own = decoded(fields[118][0])
             values = [struct.unpack("<f", own[number][0])[0] for number in (2, 3, 5)]
-            x = normalised(x, own[1][0], *values)
+            x = to_input(x, own[1][0], *values)
         else:
             assert kind in ("Dropout", "Softmax"), kind
             continue

@@ -279,9 +279,9 @@ def test_hdf5_that_leads_elsewhere_or_nowhere_is_refused(tmp_path, change, messa
 def test_other_files_are_refused_by_name(tmp_path, content):
     path = tmp_path / "a.mat"
     path.write_bytes(content)
-    for reading in (mat_file.variables, lambda path: mat_file.read(path, ["layers"])):
+    for head in (mat_file.variables, lambda path: mat_file.read(path, ["layers"])):
         with pytest.raises(WeightsError, match="a.mat: cannot be read as a MATLAB file"):
-            reading(path)
+            head(path)
 
 
 def test_a_missing_file_is_said_to_be_missing(tmp_path):

@@ -349,9 +349,9 @@ def test_a_net_that_is_not_of_the_family_is_refused_and_the_reason_said(tmp_path
     if message is None:  # savemat writes booleans as bytes: numbers, if odd ones
         assert network.read(path)
         return
-    for reading in (network.read, network.read_card):
+    for head in (network.read, network.read_card):
         with pytest.raises(WeightsError, match=f"a.mat: .*{message}") as error:
-            reading(path)
+            head(path)
         assert "\n" not in str(error.value)
 
 
@@ -392,9 +392,9 @@ def test_truncated_files_are_refused_wherever_they_end(tmp_path, version):
     path = tmp_path / "cut.mat"
     for share in (0, 0.0001, 0.1, 0.5, 0.9, 0.99, 0.9999):
         path.write_bytes(whole[: int(share * len(whole))])
-        for reading in (network.read, network.read_card):
+        for head in (network.read, network.read_card):
             with pytest.raises(WeightsError, match="cut.mat"):
-                reading(path)
+                head(path)
 
 
 @pytest.mark.parametrize(

@@ -165,14 +165,14 @@ def bare_name(network: Network) -> str:
     return stated(whole.name, kept)
 
 
-def siblings(network: Network, others: Sequence[Network]) -> list[Network]:
+def sharing_forward(network: Network, others: Sequence[Network]) -> list[Network]:
     """Those of the others that share a pass with this network, each layer once."""
     sharing = {other.identity: other for other in others if network.shares_pass(other)}
     sharing.pop(network.identity, None)
     return list(sharing.values())
 
 
-def together(networks: Sequence[Network]) -> nn.Module:
+def joint_module(networks: Sequence[Network]) -> nn.Module:
     """Networks that share a pass -> images [N, 3, H, W] to a list of their maps [N, D, h, w]."""
     first = networks[0]
     if len(networks) == 1:

@@ -13,6 +13,7 @@ from vggfeat.cli.ilsvrc import OF_EXTRACTION, measure_and_show
 from vggfeat.cli.options import (
     batch_size,
     cache_dir,
+    combined,
     data_folder,
     device,
     format_,
@@ -21,7 +22,6 @@ from vggfeat.cli.options import (
     on_error,
     out,
     quiet,
-    together,
 )
 from vggfeat.cli.training import pairs, run_training, training_options
 from vggfeat.progress import ProgressDisplay
@@ -29,7 +29,7 @@ from vggfeat.storage.folders import folders
 
 PAPER_REGRESSORS = ("vgg16-256-pcr", "vgg16-384-pcr")
 
-testing_options = together(
+testing_options = combined(
     click.option(
         "--net",
         "nets",

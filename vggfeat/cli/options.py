@@ -45,7 +45,7 @@ class Names(click.ParamType):
         return tuple(name for part in value.split(",") if (name := part.strip()))
 
 
-def together(*decorators: Callable) -> Callable:
+def combined(*decorators: Callable) -> Callable:
     def apply(command: Callable) -> Callable:
         for decorator in reversed(decorators):
             command = decorator(command)
@@ -80,7 +80,7 @@ format_ = click.option(
     show_default=True,
     help="What to print; json prints the records themselves.",
 )
-data_options = together(
+data_options = combined(
     click.option(
         "--background/--no-background",
         default=True,
@@ -93,7 +93,7 @@ data_options = together(
         help="At most N pictures a class, in VOC N pictures or people a set, to try things out.",
     ),
 )
-split_options = together(
+split_options = combined(
     click.option(
         "--splits", "num_splits", type=int, default=3, show_default=True, help="Random splits."
     ),
@@ -139,7 +139,7 @@ batch_size = click.option(
     show_default=True,
     help="In pictures.",
 )
-extraction_options = together(
+extraction_options = combined(
     net,
     click.option(
         "--layer",

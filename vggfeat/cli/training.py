@@ -14,12 +14,12 @@ from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
     BatchSize,
+    combined,
     data_folder,
     device,
     labelled_data,
     on_error,
     quiet,
-    together,
 )
 from vggfeat.errors import VggfeatError
 from vggfeat.progress import ProgressDisplay, TrainingDisplay
@@ -28,7 +28,7 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
 
 
-training_options = together(
+training_options = combined(
     labelled_data,
     click.option(
         "--out", type=FOLDER, default=Path("runs"), show_default=True, help="Folder of runs."

@@ -23,8 +23,8 @@ from vggfeat import images
 from vggfeat.backbones.network import Network
 from vggfeat.errors import OptionError
 from vggfeat.features import store
-from vggfeat.features.forward import forward_in, kept_memory
-from vggfeat.features.heads.descriptor import Descriptor, Reading, describe, is_square, sees_crops
+from vggfeat.features.forward import autocast_for, kept_memory
+from vggfeat.features.heads.descriptor import Descriptor, Head, describe, is_square, sees_crops
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress, Run
 from vggfeat.provenance import library_versions
@@ -49,14 +49,14 @@ class Extracted:
 
 
 def conditions(
-    dataset: str, network: Network, options: Extraction, reading: type[Reading] = Descriptor
+    dataset: str, network: Network, options: Extraction, head: type[Head] = Descriptor
 ) -> store.Conditions:
     """What decides the descriptors of this dataset, net and options."""
     return store.Conditions(
         dataset=dataset,
         network=network.name,
         weights=network.weights_identity,
-        layer=reading(network).layer,
+        layer=head(network).layer,
         scales=options.scales,
         mirror=options.mirror,
         mean=network.statistics.mean,
@@ -108,7 +108,7 @@ def seconds_per_megapixel(network: Network, options: Extraction) -> float:
     aspect = 1 if is_square(network) else images.ASSUMED_ASPECT
     picture = np.zeros((1, scale, round(scale * aspect), 3), dtype=np.uint8)
     times = []
-    with kept_memory(), forward_in(device, precision):
+    with kept_memory(), autocast_for(device, precision):
         for _ in range(NUM_TIMINGS):
             started = time.monotonic()
             describe(kind, module, picture, mirror=False, device=device, precision=precision).cpu()
@@ -124,8 +124,8 @@ def extract(
     *,
     folder: Path,
     progress: Progress = lambda label, done, total: None,
-    reading: type[Reading] = Descriptor,
-    beside: Sequence[Network] = (),
+    head: type[Head] = Descriptor,
+    shared_with: Sequence[Network] = (),
 ) -> Extracted:
     """Make sure that every picture (id -> file or crop) has its descriptors in a feature file.
 
@@ -135,20 +135,20 @@ def extract(
     Raises PictureError at a picture that cannot be read unless options.on_error is "skip",
     OptionError if a scale is too small for the net, StoreError if the file is damaged.
     """
-    assert not beside or reading is Descriptor, "only descriptors are read together"
+    assert not shared_with or head is Descriptor, "only descriptors are read together"
     started = time.monotonic()
     file_bytes = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
     files = {}  # of the networks that lack something
-    for one in (network, *beside):
+    for one in (network, *shared_with):
         check_scales(one, options)
-        asked = conditions(dataset, one, options, reading)
+        asked = conditions(dataset, one, options, head)
         path, complete = store.find(folder, f"{dataset}-{one.slug}", asked, file_bytes)
         if not complete:
             files[path] = one, asked
         elif one is network:
             return Extracted(path)
     others = [one for one, _ in files.values() if one is not network]
-    kind = Descriptor(network, others) if others else reading(network)
+    kind = Descriptor(network, others) if others else head(network)
     module = kind.module  # weights that do not fit are found before a file is made
     with ExitStack() as opened:
         writers = {}

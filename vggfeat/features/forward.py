@@ -27,7 +27,7 @@ MMAP_THRESHOLD, TRIM_THRESHOLD = 32 * 2**20, 64 * 2**20
 OF_THE_USER = ("MALLOC_", "GLIBC_TUNABLES")  # settings in the environment that are left as they are
 
 
-def normalised(pictures: np.ndarray, statistics: InputStatistics, device: str) -> Tensor:
+def to_input(pictures: np.ndarray, statistics: InputStatistics, device: str) -> Tensor:
     """Pictures [B, h, w, 3] uint8 as a net takes them: [B, 3, h, w] float32 on the device."""
     batch = torch.from_numpy(pictures)
     if device == "cuda":
@@ -45,7 +45,7 @@ def _on_device(statistics: InputStatistics, device: str) -> tuple[Tensor, Tensor
 
 
 @contextmanager
-def forward_in(device: str, precision: str) -> Iterator[None]:
+def autocast_for(device: str, precision: str) -> Iterator[None]:
     """A `with` block for passes through a net at this precision.
 
     bf16 is autocast's, so that each kind of layer is computed as it can be. Weights are cast in the
@@ -102,8 +102,8 @@ def _keep(libc: ctypes.CDLL, change: int) -> None:
             libc.malloc_trim(0)
 
 
-class Moment:
-    """A moment in what a device does. A GPU reaches it some time after it was told to."""
+class DeviceTimer:
+    """A point in the work queued on a device. A GPU reaches it some time after it was queued."""
 
     def __init__(self, device: str):
         self._event = torch.cuda.Event(enable_timing=True) if device == "cuda" else None
@@ -116,8 +116,8 @@ class Moment:
         if self._event:
             self._event.synchronize()
 
-    def seconds_since(self, earlier: "Moment") -> float:
-        """Of two moments that the device has passed."""
+    def seconds_since(self, earlier: "DeviceTimer") -> float:
+        """Seconds between two timers that the device has passed."""
         if self._event:
             return earlier._event.elapsed_time(self._event) / 1000
         return self._clock - earlier._clock

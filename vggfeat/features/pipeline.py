@@ -24,8 +24,8 @@ from torch import Tensor, nn
 from vggfeat import images
 from vggfeat.errors import NetworkError, OptionError, PictureError
 from vggfeat.features import store
-from vggfeat.features.forward import Moment, forward_in, kept_memory
-from vggfeat.features.heads.descriptor import Reading, describe, is_square
+from vggfeat.features.forward import DeviceTimer, autocast_for, kept_memory
+from vggfeat.features.heads.descriptor import Head, describe, is_square
 from vggfeat.features.options import Extraction
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class _Told:
 
     ids: list[str]
     descriptors: Tensor  # [B, S, D] on the CPU, there once the last moment has come
-    moments: list[Moment]  # before the first scale, after each, after the way to the CPU
+    timers: list[DeviceTimer]  # before the first scale, after each, after the way to the CPU
 
 
 class Run:
@@ -50,14 +50,14 @@ class Run:
 
     def __init__(
         self,
-        reading: Reading,
+        head: Head,
         options: Extraction,
         pictures: Mapping[str, images.Picture],
         writers: Sequence[store.FeatureWriter],
         progress: Progress,
     ):
-        self.reading, self.options = reading, options
-        self.label, self.square = reading.network.label, is_square(reading.network)
+        self.head, self.options = head, options
+        self.label, self.square = head.network.label, is_square(head.network)
         self.pictures, self.writers, self.progress = pictures, writers, progress
         self.num_new = 0
         self.scale_seconds = dict.fromkeys(options.scales, 0.0)
@@ -84,7 +84,7 @@ class Run:
         module = module.to(options.resolved_device, memory_format=torch.channels_last)
         with (
             kept_memory(),
-            forward_in(options.resolved_device, options.resolved_precision),
+            autocast_for(options.resolved_device, options.resolved_precision),
             ThreadPoolExecutor(os.cpu_count()) as pool,
         ):
             try:
@@ -144,11 +144,11 @@ class Run:
 
     def _tell(self, module: nn.Module, ids: list[str], arrays: list[np.ndarray]) -> _Told:
         device, descriptors = self.options.resolved_device, []
-        moments = [Moment(device)]
+        timers = [DeviceTimer(device)]
         for array in arrays:
             descriptors.append(
                 describe(
-                    self.reading,
+                    self.head,
                     module,
                     array,
                     mirror=self.options.mirror,
@@ -156,16 +156,16 @@ class Run:
                     precision=self.options.resolved_precision,
                 )
             )
-            moments.append(Moment(device))
+            timers.append(DeviceTimer(device))
         on_cpu = torch.stack(descriptors, dim=1).to("cpu", non_blocking=True)
-        return _Told(ids, on_cpu, [*moments, Moment(device)])
+        return _Told(ids, on_cpu, [*timers, DeviceTimer(device)])
 
     def _fetched(self, told: _Told) -> np.ndarray:
         """Descriptors [B, S, D] of a batch, as they will be stored."""
         with self._timed("forward"):
-            told.moments[-1].wait()
+            told.timers[-1].wait()
         for scale, (before, after) in zip(
-            self.options.scales, pairwise(told.moments[:-1]), strict=True
+            self.options.scales, pairwise(told.timers[:-1]), strict=True
         ):
             self.scale_seconds[scale] += after.seconds_since(before)
         with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite: see below
@@ -173,7 +173,7 @@ class Run:
         unsound = np.flatnonzero(~np.isfinite(stored).all(axis=(1, 2)))
         if len(unsound):
             raise NetworkError(
-                f"{self.label}: the {self.reading.name} of {told.ids[unsound[0]]} is not finite as"
+                f"{self.label}: the {self.head.name} of {told.ids[unsound[0]]} is not finite as"
                 f" {self.options.dtype}. Check the weights, or use --dtype float32 and"
                 " --precision fp32."
             )

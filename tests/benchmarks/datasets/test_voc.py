@@ -372,7 +372,11 @@ def test_too_few_classes_to_train_are_told(data, tmp_path):
 
 @pytest.mark.real
 def test_the_real_slice_of_voc_2012(real_data, tmp_path):
-    bench = load("voc2012", real_data / "data", tmp_path)
+    data = tmp_path / "data"  # with this one archive: there are several slices of VOC 2012
+    data.mkdir()
+    archive = "voc2012-animals-150.tar"
+    (data / archive).symlink_to(real_data / "data" / archive)
+    bench = load("voc2012", data, tmp_path)
     assert {name: len(rows) for name, rows in bench.sets.items()} == {"train": 90, "val": 60}
     weights = real_data / "weights" / "squeezenet1_0_imagenet.safetensors"
     settings = bench.settings(scales=(128,), mirror=False)

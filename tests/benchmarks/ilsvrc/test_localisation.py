@@ -18,7 +18,7 @@ from vggfeat import images, vgg
 from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.ilsvrc import box_views, classification, localisation, predictions
 from vggfeat.errors import DatasetError, WeightsError
-from vggfeat.features.forward import normalised
+from vggfeat.features.forward import to_input
 from vggfeat.layouts.boxes import with_boxes
 from vggfeat.layouts.imagenet import open_pictures
 from vggfeat.pretraining.box_recipes import box_recipe
@@ -201,7 +201,7 @@ def test_the_dense_box_lies_where_its_posterior_is_highest(nets, tmp_path, size,
     for k, name in enumerate(CLASSES):
         (array,) = images.load_batch([root / f"val/{name}/0.png"], [scale])
         with torch.no_grad():
-            scores = network.output_map(normalised(array, network.statistics, "cpu"))[0]
+            scores = network.output_map(to_input(array, network.statistics, "cpu"))[0]
         posteriors = scores.softmax(dim=0)[k].numpy()
         height, width = array.shape[1:3]
         assert posteriors.shape == (height // 32, width // 32) and posteriors.size > 1

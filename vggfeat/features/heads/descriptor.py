@@ -13,14 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat import images
-from vggfeat.backbones.network import Network, together
+from vggfeat.backbones.network import Network, joint_module
 from vggfeat.features import crops
-from vggfeat.features.forward import forward_in, normalised
+from vggfeat.features.forward import autocast_for, to_input
 
 PASS_PIXELS = 2 * images.BATCH_PIXELS  # a batch and its mirror images
 
 
-class Reading(ABC):
+class Head(ABC):
     """A kind of vector [D] that a net gives for each picture and scale."""
 
     name = "descriptor"  # what people are told of
@@ -44,19 +44,19 @@ class Reading(ABC):
         """What the pictures go through, in eval mode on the CPU; built on first use."""
 
     @abstractmethod
-    def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
         """Normalised pictures [B, 3, h, w] of equal shape -> [B, D]; module is on their device."""
 
 
-class Descriptor(Reading):
+class Descriptor(Head):
     """A layer's activations, averaged over positions and over what is seen of a picture.
 
     Of several networks that share a pass, what they give is joined: D is the sum of theirs.
     """
 
-    def __init__(self, network: Network, beside: Sequence[Network] = ()):
+    def __init__(self, network: Network, shared_with: Sequence[Network] = ()):
         super().__init__(network)
-        self.networks = (network, *beside)
+        self.networks = (network, *shared_with)
 
     @property
     def layer(self) -> str:
@@ -68,9 +68,9 @@ class Descriptor(Reading):
 
     @property
     def module(self) -> nn.Module:
-        return together(self.networks)
+        return joint_module(self.networks)
 
-    def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
         seen = self._seen(batch)
         if mirror:
             seen = [one for crop in seen for one in (crop, crop.flip(3))]
@@ -113,7 +113,7 @@ def sees_crops(network: Network) -> bool:
 
 
 def describe(
-    reading: Reading,
+    head: Head,
     module: nn.Module,
     pictures: np.ndarray,
     *,
@@ -125,6 +125,6 @@ def describe(
 
     module is the reading's own, and on `device`, as what is given; a GPU may still be at it.
     """
-    with forward_in(device, precision):
-        batch = normalised(pictures, reading.network.statistics, device)
-        return reading.read(module, batch, mirror=mirror).float()
+    with autocast_for(device, precision):
+        batch = to_input(pictures, head.network.statistics, device)
+        return head.forward(module, batch, mirror=mirror).float()

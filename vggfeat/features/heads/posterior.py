@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.features.crops import centre, cut
-from vggfeat.features.heads.descriptor import Reading
+from vggfeat.features.heads.descriptor import Head
 
 GRID = 5  # crops a side
 
 
-class _Posterior(Reading):
+class _Posterior(Head):
     name = "posterior"
 
     @property
@@ -44,7 +44,7 @@ class Dense(_Posterior):
     def layer(self) -> str:
         return "posterior, dense"
 
-    def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
         seen = [batch, batch.flip(3)] if mirror else [batch]
         return torch.stack([posterior(module, one) for one in seen]).mean(dim=0)
 
@@ -56,7 +56,7 @@ class Crops(_Posterior):
     def layer(self) -> str:
         return f"posterior, {GRID}x{GRID} crops of {self.crop_side}"
 
-    def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
         height, width = batch.shape[2:]
         side = self.crop_side
         total, count = 0, 0
@@ -77,11 +77,11 @@ class Centre(_Posterior):
     def layer(self) -> str:
         return f"posterior, centre crop of {self.crop_side}"
 
-    def read(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
         return posterior(module, centre(batch, self.crop_side))
 
 
-READINGS = {"dense": Dense, "crops": Crops, "centre": Centre}
+HEADS = {"dense": Dense, "crops": Crops, "centre": Centre}
 VIEWS = {
     "dense": ("dense",),
     "crops": ("crops",),
