@@ -1,17 +1,14 @@
-"""Lists of pictures -> batches of crops, prepared ahead by threads.
+"""Lists of pictures -> batches of crops, prefetched by threads.
 
 The pictures of one update over all devices are a batch; each process prepares its own part of it,
 in passes of a size that its device holds.
 """
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -20,6 +17,7 @@ from vggfeat.distributed import World
 from vggfeat.errors import PictureError
 from vggfeat.images import check_fits, decode, rescale
 from vggfeat.layouts.imagenet import Labelled, Pictures
+from vggfeat.prefetch import prefetch
 from vggfeat.pretraining import augmentation
 from vggfeat.pretraining.augmentation import Colours, colours_of
 from vggfeat.pretraining.recipes import Recipe
@@ -34,9 +32,6 @@ MIN_VISIBLE = 0.5
 COLOUR_PICTURES = 10_000  # that mean and principal components are computed from, at most
 NO_BOXES = np.empty((0, 4))
 COLOUR_SIDE = 64  # pixels, shortest side of those pictures
-
-Task = TypeVar("Task")
-Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ class Loader:
             parts(ids[n * size : (n + 1) * size], self.world, self.pass_size)
             for n in range(first_batch, self.num_batches)
         ]
-        prepared = ahead(
+        prepared = prefetch(
             lambda part: self.training_pass(epoch, *part),
             [part for batch in batches for part in batch],
         )
@@ -92,7 +87,7 @@ class Loader:
         """This process's share of the validation pictures, as centre crops."""
         mine = self.pictures.validation[self.world.rank :: self.world.size]
         starts = range(0, len(mine), self.pass_size)
-        yield from ahead(lambda n: self._centre_pass(mine[n : n + self.pass_size]), starts)
+        yield from prefetch(lambda n: self._centre_pass(mine[n : n + self.pass_size]), starts)
 
     def training_pass(self, epoch: int, ids: np.ndarray, rows: slice, batch_size: int) -> Pass:
         recipe = self.recipe
@@ -182,27 +177,6 @@ def parts(ids: np.ndarray, world: World, pass_size: int) -> list[tuple[np.ndarra
     return [(ids[cut], slice(int(cut[0]), int(cut[-1]) + 1), len(ids)) for cut in cuts]
 
 
-def available_cores() -> int:
-    """Of this machine for this process, beside the others that train on it."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-
-
-def ahead(function: Callable[[Task], Result], tasks: Sequence[Task]) -> Iterator[Result]:
-    """The function's results in the tasks' order, computed by threads a little ahead of use."""
-    num_threads = available_cores()
-    with ThreadPoolExecutor(num_threads) as pool:
-        try:
-            upcoming = iter(tasks)
-            waiting = [pool.submit(function, task) for task in islice(upcoming, num_threads + 1)]
-            while waiting:
-                result = waiting.pop(0).result()
-                waiting += [pool.submit(function, task) for task in islice(upcoming, 1)]
-                yield result
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
 def compute_colours(pictures: Pictures) -> Colours:
     """From the training pictures, or as many of them, evenly spread, as give a sound estimate.
 
@@ -216,7 +190,7 @@ def compute_colours(pictures: Pictures) -> Colours:
         except PictureError:
             return None  # told when training comes to it
 
-    found = (one for one in ahead(small, pictures.train[::step]) if one is not None)
+    found = (one for one in prefetch(small, pictures.train[::step]) if one is not None)
     return colours_of(found)
 
 
@@ -236,7 +210,7 @@ def unreadable_pictures(
             return str(error)
         return None
 
-    for done, problem in enumerate(ahead(problem_of, labelled), start=1):
+    for done, problem in enumerate(prefetch(problem_of, labelled), start=1):
         progress("checking pictures", done, len(labelled))
         if problem:
             yield problem

@@ -7,8 +7,9 @@ import numpy as np
 import torch
 
 from vggfeat.distributed import World
+from vggfeat.prefetch import available_cores
 from vggfeat.pretraining.augmentation import Colours
-from vggfeat.pretraining.data_loader import Loader, Pass, available_cores
+from vggfeat.pretraining.data_loader import Loader, Pass
 from vggfeat.pretraining.dropout import replace_dropout
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import StopRequest

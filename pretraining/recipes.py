@@ -19,8 +19,8 @@ import torch
 from vggfeat import vgg
 from vggfeat.errors import OptionError, UnknownNameError
 from vggfeat.pretraining.targets import Classification, Task
+from vggfeat.vgg import PAPER_INPUT_SIZE
 
-PAPER_INPUT_SIZE = 224
 Scales = tuple[int, int]
 
 

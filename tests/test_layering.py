@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors",),
     ("storage", "devices", "amx", "images", "metrics", "boxes", "box_merging", "provenance",
-     "distributed"),
+     "distributed", "prefetch"),
     ("vgg",),
     ("weights",),
     ("backbones",),
@@ -31,8 +31,6 @@ FOLDERS = {"vggfeat": "", "pretraining": "pretraining.", "benchmarks": "benchmar
 STRANGERS = {("pretraining", "benchmarks"), ("benchmarks", "pretraining")}
 YET_TO_GO = {
     "report.training",
-    "benchmarks.ilsvrc.scales",
-    "benchmarks.ilsvrc.localisation",
 }
 
 

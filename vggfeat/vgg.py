@@ -40,6 +40,7 @@ CONFIGURATIONS = {
 
 BLOCK_CHANNELS = (64, 128, 256, 512, 512)
 FC_UNITS = 4096
+PAPER_INPUT_SIZE = 224  # pixels, side of the paper's crops
 MAX_INPUT_SIZE, MAX_WIDTH = 512, 4  # beyond them fc6 alone takes gigabytes
 STRIDE = 32  # pixels of input per position of the last feature map: five poolings by two
 

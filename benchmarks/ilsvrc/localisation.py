@@ -43,7 +43,7 @@ from vggfeat.features.forward import autocast_for, kept_memory
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.layouts.boxes import with_boxes
-from vggfeat.pretraining.data_loader import ahead
+from vggfeat.prefetch import prefetch
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
@@ -297,7 +297,7 @@ class Session:
         ):
             try:
                 batches = images.plan_batches(sizes, scales, self.forward.batch_size)
-                for read, arrays in ahead(lambda b: self._loaded(b, scales, problems), batches):
+                for read, arrays in prefetch(lambda b: self._loaded(b, scales, problems), batches):
                     self._stop_if_asked(problems)
                     if not read:
                         continue
@@ -367,7 +367,7 @@ class Session:
                 return None
             return size
 
-        sizes = dict(zip(ids, ahead(size, ids), strict=True))
+        sizes = dict(zip(ids, prefetch(size, ids), strict=True))
         self._stop_if_asked(problems)
         return {i: size for i, size in sizes.items() if size}
 

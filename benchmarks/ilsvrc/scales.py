@@ -13,7 +13,7 @@ from typing import Any
 
 from vggfeat.backbones.network import Network
 from vggfeat.errors import OptionError
-from vggfeat.pretraining.recipes import PAPER_INPUT_SIZE
+from vggfeat.vgg import PAPER_INPUT_SIZE
 
 PAPER_SCALE, PAPER_STEP = 256, 32  # pixels, for crops of 224
 ORIGINAL_SCALES = (256, 512)  # S of the two nets that were released
