@@ -9,10 +9,11 @@ from vggfeat.backbones.load import load_network, yet_to_be_fetched
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import TIMM_WEIGHTS, Specification, parse, split_fusion
 from vggfeat.benchmarks import sweep
+from vggfeat.benchmarks.bench import Job, each_once, extraction_of, measurements
 from vggfeat.benchmarks.datasets.registry import Entry, entry_of
 from vggfeat.benchmarks.options import Settings
-from vggfeat.benchmarks.runner import Job, Measurement, each_once, extraction_of, made, measurements
 from vggfeat.benchmarks.sweep import settings_of
+from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
 from vggfeat.features.extract import check_scales, conditions, missing, seconds_per_megapixel
 from vggfeat.features.options import Extraction
@@ -99,7 +100,7 @@ class Plan:
             fusions.append(networks)
         return each_once(fusions)
 
-    def _name(self, measurement: Measurement) -> str:
+    def _name(self, measurement: TransferMeasurement) -> str:
         nets = "+".join(self.names[network] for network in measurement.networks)
         if not self.job.sweep:
             return nets
@@ -109,12 +110,12 @@ class Plan:
         per_scale = ", L2 per scale" if settings.scale_l2 else ""
         return f"{nets} ({scales}, {settings.aggregate}, {mirror}{per_scale})"
 
-    def _line(self, measurement: Measurement) -> str:
+    def _line(self, measurement: TransferMeasurement) -> str:
         self.num_measurements += 1
         benchmark, options = measurement.benchmark, measurement.settings.extraction
         sends = benchmark.submission is not None and not benchmark.limited
         what, pictures = "to measure", benchmark.needed
-        if made(measurement):
+        if measurement.existing():
             self.num_made += 1
             what = f"measured already, {measurement.path}"
             if not sends or measurement.archive_path.is_file():

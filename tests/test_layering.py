@@ -77,7 +77,12 @@ def test_only_readers_and_writers_of_hdf5_use_h5py_and_only_the_command_line_use
         return {n for n, path in modules().items() if f"import {library}" in path.read_text()}
 
     # One measures how fast the store is beside bare HDF5.
-    h5py = {"features.store", "weights.matconvnet.mat_file", "benchmarks.speed.store"}
+    h5py = {
+        "features.store",
+        "records.scores",
+        "weights.matconvnet.mat_file",
+        "benchmarks.speed.store",
+    }
     assert users("h5py") == h5py
     assert {name.partition(".")[0] for name in users("click")} == {"cli", "progress"}
 

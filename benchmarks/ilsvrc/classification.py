@@ -7,7 +7,6 @@ grid costs what its largest parts cost, and an interrupted run goes on from wher
 Shapes: N pictures, S scales, K classes.
 """
 
-import hashlib
 import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -37,6 +36,7 @@ from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.report.ilsvrc_rows import CLASSIFICATION as BENCHMARK
 from vggfeat.storage import files
+from vggfeat.storage.files import sha256_of
 from vggfeat.storage.folders import Folders
 
 log = logging.getLogger(__name__)
@@ -127,15 +127,10 @@ def evaluate_files(paths: Sequence[Path], out: Path, command: str) -> Iterator[R
     whole = fuse(paths)  # what does not belong together is refused before anything is written
     for part in [[path] for path in paths] + ([paths] if len(paths) > 1 else []):
         predictions = whole if len(part) == len(paths) else fuse(part)
-        key = records.key_of({"benchmark": BENCHMARK, "files": [_sha256_of(path) for path in part]})
+        key = records.key_of({"benchmark": BENCHMARK, "files": [sha256_of(path) for path in part]})
         record = _record(predictions, key, None, command)
         log.info("wrote %s", records.write(record, out))
         yield record
-
-
-def _sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_tells_classes(network: Network) -> None:

@@ -68,7 +68,7 @@ def each_once(
     """
     for key, measurement in {key_of(one): one for one in grid}.items():
         path = records.path_of(out, benchmark, measurement.net, key)
-        record = records.made(path, may_skip=may_skip)
+        record = records.find_record(path, may_skip=may_skip)
         if record:
             log.info("measured already: %s (move it away to measure again)", path)
         yield measurement, key, path, record

@@ -172,7 +172,7 @@ def test_nets_that_normalise_twice_get_what_they_really_take(tmp_path, name):
     net.fc.register_forward_pre_hook(lambda module, given: fed.append(given[0]))
     with torch.inference_mode():
         scores = net(theirs)
-        ours = forward.normalised(pictures, network.statistics, "cpu")
+        ours = forward.to_input(pictures, network.statistics, "cpu")
         maps = network.module(ours)
         torch.testing.assert_close(maps[:, :, 0, 0], fed[0], rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(network.output_map(ours)[:, :, 0, 0], scores,

@@ -12,6 +12,7 @@ from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.evaluation import C_GRID
 from vggfeat.benchmarks.options import DataOptions
+from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.storage.folders import Folders
@@ -33,6 +34,10 @@ def bench(caltech_dir, tmp_path):
 def run(bench, folder, nets=(NARROW,), **settings):
     settings = bench.settings(**({"scales": (32, 48), "solver": "liblinear"} | settings))
     return bench.run([load_network(net) for net in nets], settings, features_dir=folder)
+
+
+def key_of(bench, networks, settings):
+    return TransferMeasurement(benchmark=bench, networks=networks, settings=settings).key
 
 
 def by_hand(bench, folder, record, combine):
@@ -103,7 +108,7 @@ def test_what_is_told_of_the_pictures_decides_the_key(caltech_dir, tmp_path):
 
     def state():
         bench = load(caltech_dir, tmp_path, num_splits=1)
-        key = bench.key([load_network(NARROW)], bench.settings(scales=(32,)))
+        key = key_of(bench, [load_network(NARROW)], bench.settings(scales=(32,)))
         return bench.splits_sha256, bench.protocol["images"], key
 
     before = state()
@@ -125,7 +130,7 @@ def test_one_split_has_no_spread(caltech_dir, tmp_path):
 def test_whatever_decides_the_numbers_decides_the_key(bench, caltech_dir, tmp_path):
     def key(bench=bench, nets=(NARROW,), **settings):
         settings = bench.settings(**({"scales": (32,)} | settings))
-        return bench.key([load_network(net) for net in nets], settings)
+        return key_of(bench, [load_network(net) for net in nets], settings)
 
     changed = [
         key(nets=(OTHER,)),
@@ -169,10 +174,10 @@ def test_a_choice_at_the_end_of_the_grid_is_told(bench, tmp_path):
 def test_a_changed_picture_makes_another_key(bench):
     settings = bench.settings(scales=(32,))
     networks = [load_network(NARROW)]
-    before = bench.key(networks, settings)
+    before = key_of(bench, networks, settings)
     picture = bench.pictures[bench.ids[bench.splits[0].test[0]]]
     picture.write_bytes(picture.read_bytes() + b" ")
-    assert bench.key(networks, settings) != before
+    assert key_of(bench, networks, settings) != before
 
 
 def test_counts_leave_out_skipped_pictures(bench, tmp_path):

@@ -335,7 +335,7 @@ networks = [load_network(first), load_network(second)]
 while not (folder / other).exists():
     time.sleep(0.01)
 extract("test", pictures, networks[0], Extraction(scales=(40, 64), batch_size=1), folder=folder,
-        beside=networks[1:])
+        shared_with=networks[1:])
 """
 
 

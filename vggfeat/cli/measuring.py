@@ -124,7 +124,7 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
     vggfeat extract --dataset caltech101 --net vgg16
     """
     with importing():
-        from vggfeat.benchmarks.runner import extract_all
+        from vggfeat.benchmarks.bench import extract_all
 
     nets = options.pop("nets") or ("vgg16", "vgg19")
     job = _job(datasets, nets, options)
@@ -209,8 +209,8 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
 def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]):
     """The parsed options as what the library takes."""
     from vggfeat.backbones.spec import with_option
+    from vggfeat.benchmarks.bench import Job
     from vggfeat.benchmarks.options import DataOptions
-    from vggfeat.benchmarks.runner import Job
 
     set_up_messages(options["quiet"])
     if layers := options.pop("layers", ()):
@@ -234,7 +234,8 @@ def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]
 
 def _bench(job, out: Path, form: str, quiet: bool) -> None:
     """Run the job and show its records; what failed is told last, and makes the exit status 1."""
-    from vggfeat.benchmarks.runner import Failure, bench
+    from vggfeat.benchmarks.bench import bench
+    from vggfeat.benchmarks.runner import Failure
 
     found, failures = [], []
     try:

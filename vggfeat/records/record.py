@@ -1,9 +1,10 @@
 """Result records: JSON, schema version 1, one per benchmark, nets and options.
 
     results/<benchmark>/<nets>-<key>.json
+    results/<benchmark>/<nets>-<key>.scores.h5    the score of every test example, see scores.py
 
 `key` is a digest of everything that decides the numbers, so a record is found again by what would
-be measured, and another measurement never overwrites it. This module is the only writer of results.
+be measured, and another measurement never overwrites it. This module is the only writer of records.
 """
 
 import hashlib
@@ -12,20 +13,23 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from vggfeat.errors import RecordError
+from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.storage.files import check_writable, new_file
 
 SCHEMA_VERSION = 1
+OPTIONAL = {"scores_sha256"}  # fields of Record that came later
 REMEDY = "Move it out of the results folder."
 PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
 STAGES = ("extract", "decode", "prepare", "forward", "store", "fit", "score")  # as they are told
 # What tables rely on, so that a record edited by hand is refused in one line.
 _KINDS = {
     "benchmark": str, "title": str, "protocol": dict, "nets": list, "metric": str, "metrics": dict,
-    "skipped": dict, "limited": bool, "time": str,
+    "skipped": dict, "limited": bool, "time": str, "scores_sha256": str | None,
 }  # fmt: skip
 
 
@@ -57,6 +61,7 @@ class Record:
     git: dict[str, Any] | None
     command: str
     time: str  # UTC, ISO 8601
+    scores_sha256: str | None = None  # of the file of scores beside it; older records have none
 
     @property
     def net(self) -> str:
@@ -84,6 +89,21 @@ class Record:
         stages = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in told.items())
         most = max(told, key=told.__getitem__)
         return f"{stages}; most: {most} {100 * told[most] / sum(told.values()):.0f} %"
+
+
+def new_record(*, device: str, **facts: Any) -> Record:
+    """A record of these facts, with what every record says of how it was made.
+
+    device, "cpu" or "cuda", is what was computed on.
+    """
+    return Record(
+        schema_version=SCHEMA_VERSION,
+        versions=library_versions(),
+        hardware=hardware(device),
+        git=git_state(),
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+        **facts,
+    )
 
 
 def key_of(conditions: Mapping[str, Any]) -> str:
@@ -118,8 +138,11 @@ def write(record: Record, folder: Path) -> Path:
 
 
 def to_json(record: Record) -> str:
-    """The record as indented JSON."""
-    return json.dumps(asdict(record), indent=1)
+    """The record as indented JSON, without empty fields that older records lack."""
+    values = asdict(record)
+    return json.dumps(
+        {name: value for name, value in values.items() if name not in OPTIONAL or value}, indent=1
+    )
 
 
 def read(path: Path) -> Record:
@@ -134,15 +157,16 @@ def read(path: Path) -> Record:
         raise RecordError(f"{path}: not a record of schema version {SCHEMA_VERSION}. {REMEDY}")
     names = {field.name for field in fields(Record)}
     for problem, keys in (
-        ("lacks", names - content.keys()),
+        ("lacks", names - OPTIONAL - content.keys()),
         ("has an unknown", content.keys() - names),
     ):
         if keys:
             raise RecordError(f"{path}: the record {problem} field {min(keys)!r}.")
     for name, kind in _KINDS.items():
-        if not isinstance(content[name], kind):
-            found = type(content[name]).__name__
-            raise RecordError(f"{path}: field {name!r} is {found}, not {kind.__name__}.")
+        value = content.get(name) if name in OPTIONAL else content[name]
+        if not isinstance(value, kind):
+            expected = getattr(kind, "__name__", "str")
+            raise RecordError(f"{path}: field {name!r} is {type(value).__name__}, not {expected}.")
     record = Record(**content)
     if record.metric not in record.metrics:
         raise RecordError(f"{path}: the record has no value for its metric {record.metric!r}.")
@@ -151,10 +175,10 @@ def read(path: Path) -> Record:
     return record
 
 
-def made(path: Path, *, may_skip: bool) -> Record | None:
-    """The record at this path, if it is there and as complete as is asked for now.
+def find_record(path: Path, *, may_skip: bool) -> Record | None:
+    """The existing record, unless it skipped pictures and the caller wants none skipped.
 
-    Without may_skip one that had to leave out pictures is to be made again. Raises RecordError.
+    Raises RecordError if it is damaged.
     """
     if not path.is_file():
         return None

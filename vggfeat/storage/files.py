@@ -1,5 +1,6 @@
 """Files and folders that appear under their name whole, or not at all."""
 
+import hashlib
 import os
 import shutil
 import tempfile
@@ -53,6 +54,12 @@ def new_folder(target: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file's content, in hexadecimal digits. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_writable(folder: Path) -> None:

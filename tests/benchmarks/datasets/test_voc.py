@@ -17,8 +17,10 @@ from vggfeat.benchmarks.datasets.scenes import write_devkit
 from vggfeat.benchmarks.datasets.voc import CLASSES
 from vggfeat.benchmarks.evaluation import C_GRID
 from vggfeat.benchmarks.options import DataOptions
+from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
+from vggfeat.features.requests import FeatureSets
 from vggfeat.storage.folders import Folders
 
 SETS = {"train": 30, "val": 30, "test": 40}
@@ -184,7 +186,8 @@ def test_the_servers_archive_is_trained_on_trainval(drawn, tmp_path):
     bench = load("voc2012", drawn, tmp_path)
     settings = bench.settings(scales=(32, 48), solver="liblinear")
     networks = [load_network(NARROW)]
-    packed, num_unscored = bench.submit(networks, settings, features_dir=tmp_path)
+    measurement = TransferMeasurement(benchmark=bench, networks=networks, settings=settings)
+    packed, num_unscored = measurement.server_archive(FeatureSets(tmp_path), lambda *_: None)
     assert num_unscored == 0
     split = bench.submission.split
     assert bench.splits[0].test.tolist() == split.validation.tolist() == bench.sets["val"].tolist()
@@ -201,7 +204,7 @@ def test_the_servers_archive_is_trained_on_trainval(drawn, tmp_path):
             assert [i for i, _ in lines] == test_ids
             found = np.array([float(score) for _, score in lines])
             np.testing.assert_allclose(found, scores.get(name, np.zeros(40)), atol=1e-3)
-    assert packed == bench.submit(networks, settings, features_dir=tmp_path)[0]
+    assert packed == measurement.server_archive(FeatureSets(tmp_path), lambda *_: None)[0]
 
 
 def test_without_the_test_pictures_there_is_no_archive(data, tmp_path):
@@ -273,7 +276,11 @@ def test_a_test_picture_that_cannot_be_read_ranks_last(drawn, tmp_path):
 def test_labels_decide_the_key(data, tmp_path):
     def key():
         bench = load("voc2007", data, tmp_path)
-        return bench.key([load_network(NARROW)], bench.settings(scales=(32,)))
+        return TransferMeasurement(
+            benchmark=bench,
+            networks=[load_network(NARROW)],
+            settings=bench.settings(scales=(32,)),
+        ).key
 
     before = key()
     path = data / "VOCdevkit" / "VOC2007" / "ImageSets" / "Main" / "dog_test.txt"

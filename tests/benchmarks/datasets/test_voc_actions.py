@@ -18,8 +18,10 @@ from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.datasets.scenes import write_devkit
 from vggfeat.benchmarks.datasets.voc_actions import ACTIONS
 from vggfeat.benchmarks.options import DataOptions
+from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError, OptionError, PictureError
 from vggfeat.features import store
+from vggfeat.features.requests import FeatureSets
 from vggfeat.storage.folders import Folders
 
 SETS = {"train": 40, "val": 30, "test": 12}
@@ -124,7 +126,8 @@ def test_image_and_box_are_stacked(people, tmp_path):
     expected = np.concatenate(parts, axis=1) / np.sqrt(2)
     settings = bench.settings(scales=(32, 48))
     extracted = type("Extracted", (), {"path": path})
-    found, _ = bench._vectors(bench.used_rows, [extracted], settings)
+    measurement = TransferMeasurement(benchmark=bench, networks=(), settings=settings)
+    found, _ = measurement.vectors(bench.used_rows, [extracted])
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert record.protocol["box_margin"] == 0.1
     # Shapes that fill their box are told apart better than by the whole picture.
@@ -136,7 +139,13 @@ def test_another_margin_is_another_measurement(people, tmp_path):
     keys = set()
     for margin in (0.0, 0.1, 0.5):
         bench = load("voc2012_actions_box", tmp_path, box_margin=margin)
-        keys.add(bench.key([load_network(NARROW)], bench.settings(scales=(32,))))
+        keys.add(
+            TransferMeasurement(
+                benchmark=bench,
+                networks=[load_network(NARROW)],
+                settings=bench.settings(scales=(32,)),
+            ).key
+        )
     assert len(keys) == 3
     with pytest.raises(OptionError, match="box margin must be from 0 to 10; got -1"):
         DataOptions(box_margin=-1)
@@ -156,7 +165,10 @@ def test_the_servers_archive_names_people(people, root, tmp_path, test_lists):
             path.unlink()
     bench = load("voc2012_actions", tmp_path)
     settings = bench.settings(scales=(32, 48))
-    packed, num_unscored = bench.submit([load_network(NARROW)], settings, features_dir=tmp_path)
+    measurement = TransferMeasurement(
+        benchmark=bench, networks=[load_network(NARROW)], settings=settings
+    )
+    packed, num_unscored = measurement.server_archive(FeatureSets(tmp_path), lambda *_: None)
     assert num_unscored == 0
     test_names = (root / "ImageSets" / "Action" / "test.txt").read_text().split()
     everyone = [f"{name} {index}" for name, index in people if name in test_names]

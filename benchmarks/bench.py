@@ -1,0 +1,192 @@
+"""What `vggfeat bench` and `vggfeat extract` do: every benchmark with every net, one by one."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from vggfeat.backbones.load import check_net, load_network
+from vggfeat.backbones.network import Network
+from vggfeat.backbones.spec import split_fusion
+from vggfeat.benchmarks import runner, sweep
+from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.benchmarks.datasets.registry import entry_of, load_benchmark
+from vggfeat.benchmarks.known_counts import counts
+from vggfeat.benchmarks.options import DataOptions
+from vggfeat.benchmarks.runner import Failure, failure
+from vggfeat.benchmarks.transfer import TransferMeasurement
+from vggfeat.features.extract import Extracted, check_scales
+from vggfeat.features.options import Extraction
+from vggfeat.features.pipeline import Progress
+from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.records import record as records
+from vggfeat.records.record import Record
+from vggfeat.storage.folders import Folders
+
+log = logging.getLogger(__name__)
+
+NUM_NOTES_SHOWN = 3
+OF_EXTRACTION = {field.name for field in fields(Extraction)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What the user asked for. Settings not given are the benchmark's published ones."""
+
+    benchmarks: Sequence[str]
+    nets: Sequence[str]  # specifications, `+` fuses
+    folders: Folders
+    data: DataOptions = field(default_factory=DataOptions)
+    offline: bool = False
+    settings: Mapping[str, Any] = field(default_factory=dict)  # for Benchmark.settings
+    sweep: Sequence[str] = ()  # axes, see sweep.AXES
+    command: str = ""
+
+    def check(self) -> None:
+        """Raise VggfeatError at whatever is mistyped, before anything is fetched."""
+        for name in self.benchmarks:
+            entry_of(name)
+        for specification in self.nets:
+            check_net(specification)
+        sweep.check_axes(self.sweep)
+
+
+def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]:
+    """Measure every net on every benchmark, yielding each record once it is on disk.
+
+    A measurement whose record is in `out` already is not repeated. One that fails is yielded as a
+    Failure and does not stop the others. Raises VggfeatError where nothing can be measured: at
+    mistyped names, at weights that are missing, at an `out` that cannot be written.
+    """
+    job.check()
+    names = list(dict.fromkeys(job.benchmarks))
+    for name in names:
+        records.prepare(out, name)
+    fusions = load_networks(job)
+    for name in names:
+        for network in (network for networks in fusions for network in networks):
+            check_scales(network, extraction_of(job, name))
+    features = FeatureSets(job.folders.features, progress)
+    # What is here is looked at first, so that a damaged dataset is known before hours of work; what
+    # has to be fetched is fetched when its turn comes, so that the work need not wait for it.
+    away = [name for name in names if entry_of(name).dataset.missing(job.folders)]
+    here = [
+        item
+        for name in names
+        if name not in away
+        for item in _loaded(job, name, fusions, out, progress)
+    ]
+    _log_plan(here, away)
+    yield from runner.run(here, features, progress)
+    unfetched: dict[str, str] = {}  # dataset -> the benchmark that could not have it
+    for name in away:
+        dataset = entry_of(name).dataset
+        if dataset.name in unfetched and dataset.missing(job.folders):
+            yield Failure(name, f"its dataset could not be fetched, see {unfetched[dataset.name]}.")
+            continue
+        items = _loaded(job, name, fusions, out, progress)
+        if isinstance(items[0], Failure):
+            unfetched[dataset.name] = name
+        yield from runner.run(items, features, progress)
+
+
+def measurements(
+    job: Job, name: str, fusions: Sequence[Sequence[Network]], out: Path, progress: Progress
+) -> list[TransferMeasurement]:
+    """Every measurement on one benchmark. Raises what loading it raises."""
+    benchmark = _load(job, name, progress)
+    chosen = benchmark.settings(**job.settings)
+    return [
+        TransferMeasurement(
+            benchmark=benchmark,
+            networks=networks,
+            settings=settings,
+            out=out,
+            command=job.command,
+        )
+        for networks in fusions
+        for settings in sweep.settings_of(chosen, job.sweep)
+    ]
+
+
+def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extracted]]:
+    """The descriptors of every picture of each benchmark, used in a split or not."""
+    job.check()
+    networks = {net.identity: net for fused in load_networks(job) for net in fused}.values()
+    features = FeatureSets(job.folders.features, progress)
+    for name in dict.fromkeys(job.benchmarks):
+        benchmark = _load(job, name, progress)
+        requests = [
+            FeatureRequest(
+                dataset=benchmark.feature_set,
+                pictures=benchmark.pictures,
+                network=network,
+                options=benchmark.settings(**job.settings).extraction,
+            )
+            for network in networks
+        ]
+        features.gather(requests)
+        for request in requests:
+            yield benchmark.name, request.network.label, features.extract(request)
+
+
+def load_networks(job: Job) -> list[list[Network]]:
+    """The nets of each specification, each net loaded once, the same nets measured once."""
+    parts = [split_fusion(net) for net in sweep.nets_of(job.nets, job.sweep)]
+    loaded = {
+        part: load_network(part, weights_dir=job.folders.weights, offline=job.offline)
+        for part in dict.fromkeys(part for fused in parts for part in fused)
+    }
+    return each_once([[loaded[part] for part in fused] for fused in parts])
+
+
+def each_once(fusions: Sequence[list[Network]]) -> list[list[Network]]:
+    """The same nets, however they are written, are the same measurement."""
+    return list({tuple(n.identity for n in f): f for f in fusions}.values())
+
+
+def extraction_of(job: Job, name: str) -> Extraction:
+    """How pictures of a benchmark will be described, before it is loaded. Raises OptionError."""
+    given = {field: job.settings[field] for field in OF_EXTRACTION & job.settings.keys()}
+    chosen = {field: value for field, value in given.items() if value is not None}
+    return Extraction(**({"scales": entry_of(name).protocol.scales} | chosen))
+
+
+def _load(job: Job, name: str, progress: Progress) -> Benchmark:
+    benchmark = load_benchmark(
+        name, options=job.data, places=job.folders, offline=job.offline, progress=progress
+    )
+    _log_notes(benchmark)
+    return benchmark
+
+
+def _loaded(
+    job: Job, name: str, fusions: Sequence[Sequence[Network]], out: Path, progress: Progress
+) -> Sequence[TransferMeasurement | Failure]:
+    """The measurements on a benchmark, or the failure to load it."""
+    try:
+        return measurements(job, name, fusions, out, progress)
+    except Exception as error:
+        return [failure(name, error)]
+
+
+def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str]) -> None:
+    ready = [item for item in items if isinstance(item, TransferMeasurement)]
+    num_made = sum(measurement.path.is_file() for measurement in ready)
+    later = f"; to be fetched: {', '.join(away)}" if away else ""
+    log.info("%d measurements, %d of them made already%s", len(ready), num_made, later)
+
+
+def _log_notes(benchmark: Benchmark) -> None:
+    total = next((count for count in counts(benchmark) if not count.name), None)
+    if total and total.found != total.known and not benchmark.limited:
+        log.warning(
+            "%s: set %s has %s of its %s examples (`vggfeat datasets verify` tells more)",
+            benchmark.name, total.set, f"{total.found:,}", f"{total.known:,}",
+        )  # fmt: skip
+    for note in benchmark.notes[:NUM_NOTES_SHOWN]:
+        log.warning("%s: %s", benchmark.name, note)
+    if len(benchmark.notes) > NUM_NOTES_SHOWN:
+        more = len(benchmark.notes) - NUM_NOTES_SHOWN
+        log.warning("%s: and %d more such notes, all in the record", benchmark.name, more)

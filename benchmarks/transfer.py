@@ -1,0 +1,321 @@
+"""Nets on a benchmark by a probe on their frozen features: vectors, choice of C, scores, record.
+
+Shapes: N examples, n of them readable, K classes, D dimensions of the vector of an example.
+"""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vggfeat.backbones.network import Network
+from vggfeat.benchmarks import evaluation, multi_label, single_label
+from vggfeat.benchmarks.benchmark import Benchmark, rows_of
+from vggfeat.benchmarks.evaluation import Split, SplitResult
+from vggfeat.benchmarks.leaks import leak_notes
+from vggfeat.benchmarks.options import Settings
+from vggfeat.benchmarks.runner import Measurement
+from vggfeat.benchmarks.submission import archive
+from vggfeat.errors import DatasetError
+from vggfeat.features import store
+from vggfeat.features.aggregate import aggregate, fuse
+from vggfeat.features.extract import Extracted
+from vggfeat.features.pipeline import Progress
+from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.images import Picture, picture_bytes
+from vggfeat.records import record as records
+from vggfeat.records.record import Record, new_record
+from vggfeat.records.scores import Scores
+from vggfeat.storage.files import new_file
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TransferMeasurement(Measurement):
+    """One benchmark with one net, or several nets that are fused, under one set of settings."""
+
+    benchmark: Benchmark
+    networks: Sequence[Network]
+    settings: Settings
+    out: Path = Path()
+    command: str = ""
+    supplement = "the server's archive"
+
+    @property
+    def nets(self) -> str:
+        """The nets with their weights."""
+        return "+".join(network.label for network in self.networks)
+
+    @property
+    def label(self) -> str:
+        return f"{self.benchmark.name}, {self.nets}"
+
+    @property
+    def may_skip(self) -> bool:
+        return self.settings.extraction.on_error == "skip"
+
+    @property
+    def known_notes(self) -> Sequence[str]:
+        return self.benchmark.notes
+
+    @cached_property
+    def path(self) -> Path:
+        return self._path_of(self.key)
+
+    @cached_property
+    def key(self) -> str:
+        """The key of the record: a digest of everything that decides its numbers.
+
+        Pictures count by the sizes of their files; none is opened.
+        """
+        benchmark = self.benchmark
+        labels = benchmark.labels[benchmark.used_rows]
+        return records.key_of(
+            {
+                "benchmark": benchmark.name,
+                "version": benchmark.version,
+                "splits": benchmark.splits_sha256,
+                "labels": hashlib.sha256(labels.tobytes()).hexdigest(),
+                "pictures": list(benchmark.used),
+                "file_bytes": [picture_bytes(picture) for picture in benchmark.used.values()],
+                "nets": [vars(request.conditions) for request in self.requests()],
+                "aggregate": self.settings.aggregate,
+                "scale_l2": self.settings.scale_l2,
+                "probe": self._probe_settings(),
+                "protocol": dict(benchmark.protocol),
+                "notes": list(benchmark.notes),
+                "limited": benchmark.limited,
+            }
+        )
+
+    def requests(self) -> list[FeatureRequest]:
+        return self._requests(self.benchmark.used)
+
+    def measure(self, features: FeatureSets, progress: Progress) -> tuple[Record, Scores | None]:
+        benchmark, settings = self.benchmark, self.settings
+        extracted = [features.extract(request) for request in self.requests()]
+        skipped = {i: reason for file in extracted for i, reason in file.skipped.items()}
+        rows = self._readable(benchmark.used_rows, skipped)
+        vectors, digests = self.vectors(rows, extracted)
+        results = self._evaluate(rows, vectors, progress)
+        left_out = {name for result in results for name in result.left_out}
+        record = new_record(
+            device=settings.extraction.resolved_device,
+            key=self.key,
+            benchmark=benchmark.name,
+            title=benchmark.title,
+            protocol={
+                "version": benchmark.version,
+                "classes": len(benchmark.classes) - len(left_out),
+                "left_out": sorted(left_out),
+                "leaks": len(benchmark.leaks),
+                **benchmark.protocol,
+                "scales": list(settings.extraction.scales),
+                "aggregate": settings.aggregate,
+                "scale_l2": settings.scale_l2,
+                "mirror": settings.extraction.mirror,
+                "view": " ".join(dict.fromkeys(net.backbone.view for net in self.networks)),
+                "classifier": "linear SVM",
+                "normalisation": self._normalisation(),
+            },
+            splits_sha256=benchmark.splits_sha256,
+            nets=[
+                _net_facts(request, file, digest)
+                for request, file, digest in zip(self.requests(), extracted, digests, strict=True)
+            ],
+            probe=self._probe_settings() | evaluation.probe_facts(results),
+            metric=benchmark.metric,
+            metrics=evaluation.summarise(results, benchmark.classes),
+            n_train=[result.num_train for result in results],
+            n_test=[result.num_test for result in results],
+            skipped=skipped,
+            notes=[*benchmark.notes, *leak_notes(benchmark.leaks), *evaluation.notes(results)],
+            limited=benchmark.limited,
+            seconds=_seconds(extracted, results),
+            command=self.command,
+        )
+        return record, None
+
+    def finish(self, features: FeatureSets, progress: Progress) -> None:
+        """Write what the evaluation server is sent; a part of a set is not sent."""
+        if self.benchmark.submission is None or self.benchmark.limited:
+            return
+        path = self.archive_path
+        existing = [path] if path.is_file() else []
+        if self.may_skip:
+            existing += path.parent.glob(f"without-*-{path.name}")
+        if existing:
+            log.info("made already: %s", existing[0])
+            return
+        packed, num_unscored = self.server_archive(features, progress)
+        if num_unscored:
+            # Under another name, as it is not the archive of the whole test set.
+            path = path.with_name(f"without-{num_unscored}-{path.name}")
+            log.warning("%s: %d examples of the test set have no score", path, num_unscored)
+        with new_file(path) as file:
+            file.write(packed)
+        log.info("wrote %s, for the evaluation server", path)
+
+    @cached_property
+    def archive_path(self) -> Path:
+        """Where the archive for the evaluation server lies or will lie."""
+        benchmark, submission = self.benchmark, self.benchmark.submission
+        key = records.key_of(
+            {
+                "record": self.key,
+                "pictures": {i: picture_bytes(picture) for i, picture in benchmark.needed.items()},
+                "test": [benchmark.ids[row] for row in submission.split.test],
+                "listed": hashlib.sha256(submission.listed.tobytes()).hexdigest(),
+            }
+        )
+        return self._path_of(key).with_suffix(".server.tar.gz")
+
+    def server_archive(self, features: FeatureSets, progress: Progress) -> tuple[bytes, int]:
+        """The archive's content, and how many of its examples have no score.
+
+        Trains on `submission.split` and scores its test rows. What a skipped picture stands for
+        has no line, which the server ranks last.
+        """
+        benchmark, split = self.benchmark, self.benchmark.submission.split
+        rows = rows_of([split])
+        requests = self._requests(benchmark.pictures_at(rows))
+        extracted = [features.extract(request) for request in requests]
+        rows = self._readable(rows, {i for file in extracted for i in file.skipped})
+        vectors, _ = self.vectors(rows, extracted)
+        part = split.among(rows)
+        fitted = multi_label.fit(
+            vectors, benchmark.labels[rows], part, difficult=benchmark.difficult,
+            probe=self.settings.probe, progress=self._of_all_splits(progress, 0, 1),
+        )  # fmt: skip
+        scored = rows[part.test]
+        packed = archive(
+            benchmark.submission.file,
+            benchmark.classes,
+            [benchmark.ids[row] for row in scored],
+            benchmark.submission.listed[np.isin(split.test, scored)],
+            fitted.decide(vectors[part.test]),
+        )
+        return packed, len(split.test) - len(scored)
+
+    def vectors(
+        self, rows: np.ndarray, extracted: Sequence[Extracted]
+    ) -> tuple[np.ndarray, list[str]]:
+        """Vectors [n, D] of these examples, and a digest of each net's descriptors."""
+        benchmark, settings = self.benchmark, self.settings
+        parts, digests = [], []
+        for file in extracted:
+            digest = hashlib.sha256()
+            pictures = (benchmark.pictures_of[benchmark.ids[row]] for row in rows)
+            for ids in zip(*pictures, strict=True):
+                descriptors = store.read(file.path, ids, settings.extraction.scales)
+                digest.update(descriptors.tobytes())
+                parts.append(aggregate(descriptors, settings.aggregate, scale_l2=settings.scale_l2))
+            digests.append(digest.hexdigest())
+        return fuse(parts), digests
+
+    def _path_of(self, key: str) -> Path:
+        net = "+".join(network.name for network in self.networks)
+        return records.path_of(self.out, self.benchmark.name, net, key)
+
+    def _requests(self, pictures: Mapping[str, Picture]) -> list[FeatureRequest]:
+        return [
+            FeatureRequest(
+                dataset=self.benchmark.feature_set,
+                pictures=pictures,
+                network=network,
+                options=self.settings.extraction,
+            )
+            for network in self.networks
+        ]
+
+    def _readable(self, rows: np.ndarray, skipped: Collection[str]) -> np.ndarray:
+        """Those of the examples all of whose pictures could be read."""
+        benchmark, unread = self.benchmark, set(skipped)
+        kept = [row for row in rows if unread.isdisjoint(benchmark.pictures_of[benchmark.ids[row]])]
+        if not kept:
+            raise DatasetError(
+                f"{benchmark.name}: no picture could be read; {len(skipped)} skipped."
+            )
+        return np.array(kept)
+
+    def _evaluate(
+        self, rows: np.ndarray, vectors: np.ndarray, progress: Progress
+    ) -> list[SplitResult]:
+        """The result of each split; vectors [n, D] belong to these rows."""
+        benchmark, probe, results = self.benchmark, self.settings.probe, []
+        labels = benchmark.labels[rows]
+        for number, split in enumerate(benchmark.splits):
+            of_split = self._of_all_splits(progress, number, len(benchmark.splits))
+            part: Split = split.among(rows)
+            if benchmark.is_multi_label:
+                unread = benchmark.labels[np.setdiff1d(split.test, rows)]
+                result = multi_label.evaluate(
+                    vectors, labels, part, classes=benchmark.classes,
+                    difficult=benchmark.difficult, unread=unread, probe=probe, progress=of_split,
+                )  # fmt: skip
+            else:
+                result = single_label.evaluate(
+                    vectors, labels, part, classes=benchmark.classes, probe=probe,
+                    progress=of_split,
+                )  # fmt: skip
+            results.append(result)
+        return results
+
+    def _of_all_splits(self, progress: Progress, number: int, count: int) -> Progress:
+        """Progress of one split of several, as the progress of all of them."""
+
+        def report(label: str, done: int, total: int) -> None:
+            progress(f"{label}, {self.benchmark.name}", number * total + done, count * total)
+
+        return report
+
+    def _normalisation(self) -> str:
+        num_views = len(next(iter(self.benchmark.pictures_of.values())))
+        steps = ["L2 of each scale"] if self.settings.scale_l2 else []
+        of_views = " of picture and of box" if num_views > 1 else ""
+        steps.append(f"L2 of each net's vector{of_views}")
+        if len(self.networks) * num_views > 1:
+            steps.append("L2 of the stacked vectors")
+        return ", ".join(steps)
+
+    def _probe_settings(self) -> dict[str, Any]:
+        if self.benchmark.is_multi_label:
+            rule = {
+                "c_rule": multi_label.C_RULE,
+                "difficult_in_training": self.benchmark.difficult,
+            }
+        else:
+            rule = {"c_rule": single_label.C_RULE}
+        return self.settings.probe.settings() | rule
+
+
+def _net_facts(request: FeatureRequest, extracted: Extracted, digest: str) -> dict[str, Any]:
+    """What a record says of a net; digest is of the descriptors used, in the examples' order."""
+    network = request.network
+    return {
+        "name": network.name,
+        "weights": network.weights,
+        "weights_sha256": network.weights_sha256,
+        "original": network.original,  # how published rows name these weights, if they do
+        "features": {
+            "file": extracted.path.name,
+            "sha256": digest,
+            "dim": network.backbone.dim,
+            **vars(request.conditions),
+        },
+    }
+
+
+def _seconds(extracted: Sequence[Extracted], results: Sequence[SplitResult]) -> dict[str, float]:
+    """Seconds by stage, over all nets and splits."""
+    seconds = Counter(extract=sum(file.seconds for file in extracted))
+    for stages in (*(file.stage_seconds for file in extracted), *(r.seconds for r in results)):
+        seconds.update(stages)
+    return {stage: round(value, 2) for stage, value in seconds.items()}

@@ -1,0 +1,100 @@
+"""Vectors that tasks need, gathered first and extracted once: `FeatureRequest`, `FeatureSets`.
+
+Measurements of one job often need the same vectors, at other scales or for another fusion of nets.
+All requests are gathered before the first is answered. At the first use of a feature file it is
+completed at every scale that was gathered for it, together with the files of nets that share its
+forward pass; later uses read what is there.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from vggfeat.backbones.network import Network, sharing_forward
+from vggfeat.features import store
+from vggfeat.features.extract import Extracted, conditions, extract
+from vggfeat.features.heads.descriptor import Descriptor, Head
+from vggfeat.features.options import Extraction
+from vggfeat.features.pipeline import Progress
+from vggfeat.images import Picture
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FeatureRequest:
+    """The vectors that a net's head gives for pictures at some scales."""
+
+    dataset: str  # names the feature file
+    pictures: Mapping[str, Picture]  # id -> file or crop
+    network: Network
+    options: Extraction
+    head: Callable[[Network], Head] = Descriptor
+
+    @property
+    def conditions(self) -> store.Conditions:
+        """Everything that decides what the vectors are."""
+        return conditions(self.dataset, self.network, self.options, self.head)
+
+    @property
+    def source(self) -> tuple:
+        """Equal for requests whose vectors lie in one feature file, whatever their scales."""
+        return tuple(v for name, v in vars(self.conditions).items() if name != "scales")
+
+
+class FeatureSets:
+    """The feature files of a job in one folder; each picture goes through a net once a scale."""
+
+    def __init__(self, folder: Path, progress: Progress = lambda label, done, total: None):
+        self.folder, self.progress = folder, progress
+        self._gathered: dict[tuple, dict[tuple, FeatureRequest]] = {}
+        # With the pictures, so that no other mapping gets their id.
+        self._extracted: dict[tuple, tuple[Mapping[str, Picture], Extracted]] = {}
+
+    def gather(self, requests: Iterable[FeatureRequest]) -> None:
+        """Take note of what will be asked for, before anything is extracted."""
+        for request in requests:
+            self._gathered.setdefault(request.source, {})[request.options.scales] = request
+
+    def extract(self, request: FeatureRequest) -> Extracted:
+        """Complete the request's feature file. Raises what `extract.extract` raises.
+
+        What it took is in the answer to the first of equal requests only.
+        """
+        self.gather([request])
+        key = (request.source, id(request.pictures))
+        if key in self._extracted:
+            _, earlier = self._extracted[key]
+            return replace(earlier, num_new=0, seconds=0.0, scale_seconds={}, stage_seconds={})
+        extracted = extract(
+            request.dataset,
+            request.pictures,
+            request.network,
+            replace(request.options, scales=self._scales(request)),
+            folder=self.folder,
+            progress=self.progress,
+            head=request.head,
+            shared_with=self._shared_with(request),
+        )
+        self._extracted[key] = request.pictures, extracted
+        return extracted
+
+    def _scales(self, request: FeatureRequest) -> tuple[int, ...]:
+        """All scales gathered for the file, in the order of a request that has them all."""
+        gathered = self._gathered[request.source]
+        union = set().union(*gathered)
+        complete = (scales for scales in gathered if set(scales) == union)
+        return next(complete, tuple(sorted(union)))
+
+    def _shared_with(self, request: FeatureRequest) -> list[Network]:
+        """The other nets of the same pictures that share the request's forward pass."""
+        if request.head is not Descriptor:
+            return []
+        alike = replace(request.options, scales=(1,))
+        others = [
+            other.network
+            for requests in self._gathered.values()
+            for other in requests.values()
+            if other.head is Descriptor
+            and other.dataset == request.dataset
+            and replace(other.options, scales=(1,)) == alike
+        ]
+        return sharing_forward(request.network, others)
