@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,14 @@ from vggfeat.benchmarks import runner, sweep
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.registry import entry_of, load_benchmark
 from vggfeat.benchmarks.known_counts import counts
-from vggfeat.benchmarks.options import DataOptions
 from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.features.extract import Extracted, check_scales
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.layouts.options import DataOptions
+from vggfeat.options import declarations
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.storage.folders import Folders
@@ -27,7 +28,6 @@ from vggfeat.storage.folders import Folders
 log = logging.getLogger(__name__)
 
 NUM_NOTES_SHOWN = 3
-OF_EXTRACTION = {field.name for field in fields(Extraction)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,8 +148,8 @@ def each_once(fusions: Sequence[list[Network]]) -> list[list[Network]]:
 
 def extraction_of(job: Job, name: str) -> Extraction:
     """How pictures of a benchmark will be described, before it is loaded. Raises OptionError."""
-    given = {field: job.settings[field] for field in OF_EXTRACTION & job.settings.keys()}
-    chosen = {field: value for field, value in given.items() if value is not None}
+    given = {option: job.settings.get(option) for option in declarations(Extraction)}
+    chosen = {option: value for option, value in given.items() if value is not None}
     return Extraction(**({"scales": entry_of(name).protocol.scales} | chosen))
 
 

@@ -15,12 +15,10 @@ import numpy as np
 
 from vggfeat import metrics
 from vggfeat.backbones.network import Network
-from vggfeat.benchmarks.evaluation import Probe, Split
+from vggfeat.benchmarks.evaluation import Split
 from vggfeat.benchmarks.leaks import Leak, find_leaks
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.submission import Submission
-from vggfeat.features.aggregate import Aggregate
-from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureSets
 from vggfeat.images import Crop, Picture
@@ -45,7 +43,7 @@ class Benchmark:
     splits: tuple[Split, ...]
     sets: Mapping[str, np.ndarray]  # rows of the dataset's own sets, such as train and val
     scales: tuple[int, ...]
-    aggregate: Aggregate
+    aggregate: str  # one of features.options.AGGREGATES
     mirror: bool = True
     metric: str = "mean_class_recall"  # or one of metrics.AP_RULES for several classes a picture
     difficult: str = "ignore"  # labels of 0 in training: "ignore" or "negative"
@@ -102,28 +100,14 @@ class Benchmark:
     def is_multi_label(self) -> bool:
         return self.metric in metrics.AP_RULES
 
-    def settings(
-        self,
-        *,
-        scales: Sequence[int] | None = None,
-        mirror: bool | None = None,
-        aggregate: Aggregate | None = None,
-        scale_l2: bool = False,
-        solver: str = "newton",
-        **extraction: Any,
-    ) -> Settings:
-        """The published settings, with whatever is given in their place."""
-        extraction = Extraction(
-            scales=tuple(scales or self.scales),
-            mirror=self.mirror if mirror is None else mirror,
-            **extraction,
-        )
-        return Settings(
-            extraction=extraction,
-            probe=Probe(solver=solver, device=extraction.resolved_device),
-            aggregate=aggregate or self.aggregate,
-            scale_l2=scale_l2,
-        )
+    def settings(self, **values: Any) -> Settings:
+        """The published settings, but for these values of options; None leaves one as published.
+
+        Raises OptionError, or TypeError at a name that is no option.
+        """
+        published = {"scales": self.scales, "mirror": self.mirror, "aggregate": self.aggregate}
+        given = {name: value for name, value in values.items() if value is not None}
+        return Settings.of(published | given)
 
     def run(
         self,

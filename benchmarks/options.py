@@ -1,47 +1,43 @@
-"""What a user may change in a measurement: pictures, splits and labels; extraction and vectors."""
+"""The settings of a measurement: how pictures become vectors, and what is fitted to them."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
-from vggfeat.benchmarks.evaluation import NEWTON, Probe
-from vggfeat.errors import OptionError
-from vggfeat.features.aggregate import Aggregate
-from vggfeat.features.options import Extraction
+from vggfeat.features.options import Extraction, VectorOptions
+from vggfeat.options import Declaration, declarations, split_by_owner
+from vggfeat.probes.options import ProbeOptions
 
-MAX_SPLITS = 1000
-MAX_BOX_MARGIN = 10
+PARTS = {"extraction": Extraction, "vectors": VectorOptions, "probe": ProbeOptions}
 
 
-@dataclass(frozen=True, kw_only=True)
-class DataOptions:
-    """What a user may change in a benchmark's pictures, splits and labels."""
-
-    num_splits: int = 3  # where splits are random
-    seed: int = 0  # of random splits
-    background: bool = True  # Caltech: whether the background or clutter class counts as a class
-    difficult: str = "ignore"  # VOC: what pictures of difficult instances only are in training
-    box_margin: float = 0.0  # actions: added on every side of a box, as a share of its sides
-    limit: int | None = None  # pictures at most: of a class, or in VOC of a set
-
-    def __post_init__(self):
-        if not 1 <= self.num_splits <= MAX_SPLITS:
-            raise OptionError(f"splits must be from 1 to {MAX_SPLITS}; got {self.num_splits}.")
-        if self.limit is not None and self.limit < 2:
-            raise OptionError(
-                f"limit must be at least 2, one picture to train and one to test; got {self.limit}."
-            )
-        if self.difficult not in ("ignore", "negative"):
-            raise OptionError(f"difficult must be 'ignore' or 'negative'; got {self.difficult!r}.")
-        if not 0 <= self.box_margin <= MAX_BOX_MARGIN:
-            raise OptionError(
-                f"box margin must be from 0 to {MAX_BOX_MARGIN}; got {self.box_margin}."
-            )
+def measurement_options() -> dict[str, Declaration]:
+    """Name -> declaration of every option of a measurement, in the order of declaration."""
+    return {name: d for part in PARTS.values() for name, d in declarations(part).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """How a measurement is made: extraction, scale combination, and who fits the SVMs."""
+    """The options of a measurement, by what they change."""
 
     extraction: Extraction
-    aggregate: Aggregate
-    scale_l2: bool = False  # normalise each scale before they are combined
-    probe: Probe = NEWTON
+    vectors: VectorOptions
+    probe: ProbeOptions
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> "Settings":
+        """The settings with these values of options. Raises OptionError, or TypeError at a name."""
+        parts = split_by_owner(PARTS, values)
+        return cls(**{name: PARTS[name](**given) for name, given in parts.items()})
+
+    def values(self) -> dict[str, Any]:
+        """Name -> value of every option."""
+        parts = (getattr(self, part) for part in PARTS)
+        return {name: getattr(part, name) for part in parts for name in declarations(part)}
+
+    def changed(self, values: Mapping[str, Any]) -> "Settings":
+        """The same settings with these values of options. Raises OptionError."""
+        parts = split_by_owner(PARTS, values)
+        return Settings(
+            **{name: replace(getattr(self, name), **given) for name, given in parts.items()}
+        )

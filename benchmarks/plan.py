@@ -11,13 +11,14 @@ from vggfeat.backbones.spec import TIMM_WEIGHTS, Specification, parse, split_fus
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.bench import Job, each_once, extraction_of, measurements
 from vggfeat.benchmarks.datasets.registry import Entry, entry_of
-from vggfeat.benchmarks.options import Settings
+from vggfeat.benchmarks.options import Settings, measurement_options
 from vggfeat.benchmarks.sweep import settings_of
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
 from vggfeat.features.extract import check_scales, conditions, missing, seconds_per_megapixel
 from vggfeat.features.options import Extraction
 from vggfeat.images import ASSUMED_ASPECT
+from vggfeat.options import declarations
 from vggfeat.storage.download import Source
 from vggfeat.weights import released
 
@@ -104,11 +105,9 @@ class Plan:
         nets = "+".join(self.names[network] for network in measurement.networks)
         if not self.job.sweep:
             return nets
-        settings = measurement.settings
-        scales = ",".join(map(str, settings.extraction.scales))
-        mirror = "mirror" if settings.extraction.mirror else "no mirror"
-        per_scale = ", L2 per scale" if settings.scale_l2 else ""
-        return f"{nets} ({scales}, {settings.aggregate}, {mirror}{per_scale})"
+        values = measurement.settings.values()
+        phrases = (d.phrase(values[n]) for n, d in measurement_options().items() if d.sweep)
+        return f"{nets} ({', '.join(filter(None, phrases))})"
 
     def _line(self, measurement: TransferMeasurement) -> str:
         self.num_measurements += 1
@@ -145,8 +144,8 @@ class Plan:
         """What a benchmark whose pictures are not here yet will take, all of its pictures."""
         options = extraction_of(self.job, name)
         networks = list(dict.fromkeys(network for fused in self.fusions for network in fused))
-        asked = Settings(extraction=options, aggregate="average")
-        variants = list(settings_of(asked, self.job.sweep))
+        values = {name: getattr(options, name) for name in declarations(Extraction)}
+        variants = list(settings_of(Settings.of(values), self.job.sweep))
         self.num_measurements += len(self.fusions) * len(variants)
         ids = {f"picture {n}" for n in range(entry.num_pictures)}
         ids |= {f"crop {n}" for n in range(entry.num_crops)}

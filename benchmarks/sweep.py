@@ -3,22 +3,16 @@
 import itertools
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from vggfeat.backbones.load import check_net
 from vggfeat.backbones.spec import with_option
-from vggfeat.benchmarks.options import Settings
+from vggfeat.benchmarks.options import Settings, measurement_options
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError
 
 log = logging.getLogger(__name__)
 
-AXES = {
-    "scales": "single scales, pairs, and all of them",
-    "aggregate": "average or stack",
-    "scale_l2": "each scale normalised before they are combined, or not",
-    "mirror": "averaged with mirrored pictures, or not",
-    "relu": "the last hidden layer after its ReLU, or before",
-}
+AXES = {name: d.sweep_help for name, d in measurement_options().items() if d.sweep}
+AXES["relu"] = "the last hidden layer after its ReLU, or before"  # an option of nets
 
 
 def check_axes(axes: Sequence[str]) -> None:
@@ -31,7 +25,7 @@ def check_axes(axes: Sequence[str]) -> None:
 
 
 def nets_of(nets: Sequence[str], axes: Sequence[str]) -> list[str]:
-    """The net specifications a sweep measures: of nets without that option as they are only."""
+    """The nets that a sweep measures: with `relu`, each also before its last ReLU if it has one."""
     before = []
     for net in nets if "relu" in axes else ():
         check_net(net)
@@ -46,30 +40,19 @@ def nets_of(nets: Sequence[str], axes: Sequence[str]) -> list[str]:
 
 
 def settings_of(settings: Settings, axes: Sequence[str]) -> Iterator[Settings]:
-    """Every variant of the settings; the first has all scales, so its descriptors serve the rest.
+    """Every variant of the settings, these first.
 
-    How scales are combined is not varied where there is one scale only.
+    What combines scales is not varied where there is one scale only.
     """
-    options = settings.extraction
-    mirrors = _both(options.mirror) if "mirror" in axes else [options.mirror]
-    subsets = _subsets(options.scales) if "scales" in axes else [options.scales]
-    for mirror, scales in itertools.product(mirrors, subsets):
-        extraction = replace(options, mirror=mirror, scales=scales)
-        aggregates, normalised = [settings.aggregate], [settings.scale_l2]
-        if len(scales) > 1 and "aggregate" in axes:
-            other = {"stack": "average", "average": "stack"}[settings.aggregate]
-            aggregates.append(other)
-        if len(scales) > 1 and "scale_l2" in axes:
-            normalised = _both(settings.scale_l2)
-        for aggregate, scale_l2 in itertools.product(aggregates, normalised):
-            yield replace(settings, extraction=extraction, aggregate=aggregate, scale_l2=scale_l2)
-
-
-def _both(first: bool) -> list[bool]:
-    return [first, not first]
-
-
-def _subsets(scales: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """All scales together, then pairs, then single ones."""
-    sizes = [size for size in (2, 1) if size < len(scales)]
-    return [scales, *itertools.chain(*(itertools.combinations(scales, size) for size in sizes))]
+    options, values = measurement_options(), settings.values()
+    varied = [name for name in options if name in axes]
+    tried = [options[name].sweep(values[name]) for name in varied]
+    for combination in itertools.product(*tried):
+        changes = dict(zip(varied, combination, strict=True))
+        variant = settings.changed(changes)
+        is_idle = any(
+            options[name].combines_scales and value != values[name]
+            for name, value in changes.items()
+        )
+        if not (is_idle and len(variant.extraction.scales) == 1):
+            yield variant

@@ -17,7 +17,7 @@ import numpy as np
 from vggfeat.backbones.network import Network
 from vggfeat.benchmarks import evaluation, multi_label, single_label
 from vggfeat.benchmarks.benchmark import Benchmark, rows_of
-from vggfeat.benchmarks.evaluation import Split, SplitResult
+from vggfeat.benchmarks.evaluation import Probe, Split, SplitResult
 from vggfeat.benchmarks.leaks import leak_notes
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.runner import Measurement
@@ -65,6 +65,12 @@ class TransferMeasurement(Measurement):
     def known_notes(self) -> Sequence[str]:
         return self.benchmark.notes
 
+    @property
+    def probe(self) -> Probe:
+        """What is fitted, and where."""
+        device = self.settings.extraction.resolved_device
+        return Probe(solver=self.settings.probe.solver, device=device)
+
     @cached_property
     def path(self) -> Path:
         return self._path_of(self.key)
@@ -86,8 +92,7 @@ class TransferMeasurement(Measurement):
                 "pictures": list(benchmark.used),
                 "file_bytes": [picture_bytes(picture) for picture in benchmark.used.values()],
                 "nets": [vars(request.conditions) for request in self.requests()],
-                "aggregate": self.settings.aggregate,
-                "scale_l2": self.settings.scale_l2,
+                **self.settings.vectors.key_values(),
                 "probe": self._probe_settings(),
                 "protocol": dict(benchmark.protocol),
                 "notes": list(benchmark.notes),
@@ -118,8 +123,7 @@ class TransferMeasurement(Measurement):
                 "leaks": len(benchmark.leaks),
                 **benchmark.protocol,
                 "scales": list(settings.extraction.scales),
-                "aggregate": settings.aggregate,
-                "scale_l2": settings.scale_l2,
+                **vars(settings.vectors),
                 "mirror": settings.extraction.mirror,
                 "view": " ".join(dict.fromkeys(net.backbone.view for net in self.networks)),
                 "classifier": "linear SVM",
@@ -192,7 +196,7 @@ class TransferMeasurement(Measurement):
         part = split.among(rows)
         fitted = multi_label.fit(
             vectors, benchmark.labels[rows], part, difficult=benchmark.difficult,
-            probe=self.settings.probe, progress=self._of_all_splits(progress, 0, 1),
+            probe=self.probe, progress=self._of_all_splits(progress, 0, 1),
         )  # fmt: skip
         scored = rows[part.test]
         packed = archive(
@@ -216,7 +220,7 @@ class TransferMeasurement(Measurement):
             for ids in zip(*pictures, strict=True):
                 descriptors = store.read(file.path, ids, settings.extraction.scales)
                 digest.update(descriptors.tobytes())
-                parts.append(aggregate(descriptors, settings.aggregate, scale_l2=settings.scale_l2))
+                parts.append(aggregate(descriptors, settings.vectors))
             digests.append(digest.hexdigest())
         return fuse(parts), digests
 
@@ -249,7 +253,7 @@ class TransferMeasurement(Measurement):
         self, rows: np.ndarray, vectors: np.ndarray, progress: Progress
     ) -> list[SplitResult]:
         """The result of each split; vectors [n, D] belong to these rows."""
-        benchmark, probe, results = self.benchmark, self.settings.probe, []
+        benchmark, probe, results = self.benchmark, self.probe, []
         labels = benchmark.labels[rows]
         for number, split in enumerate(benchmark.splits):
             of_split = self._of_all_splits(progress, number, len(benchmark.splits))
@@ -278,7 +282,7 @@ class TransferMeasurement(Measurement):
 
     def _normalisation(self) -> str:
         num_views = len(next(iter(self.benchmark.pictures_of.values())))
-        steps = ["L2 of each scale"] if self.settings.scale_l2 else []
+        steps = ["L2 of each scale"] if self.settings.vectors.scale_l2 else []
         of_views = " of picture and of box" if num_views > 1 else ""
         steps.append(f"L2 of each net's vector{of_views}")
         if len(self.networks) * num_views > 1:
@@ -293,7 +297,7 @@ class TransferMeasurement(Measurement):
             }
         else:
             rule = {"c_rule": single_label.C_RULE}
-        return self.settings.probe.settings() | rule
+        return self.probe.settings() | rule
 
 
 def _net_facts(request: FeatureRequest, extracted: Extracted, digest: str) -> dict[str, Any]:

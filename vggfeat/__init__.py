@@ -15,7 +15,7 @@ _HOMES = {
     "Extraction": "vggfeat.features.options",
     "OneVsRestSVM": "vggfeat.probes.svm",
     "VggfeatError": "vggfeat.errors",
-    "DataOptions": "vggfeat.benchmarks.options",
+    "DataOptions": "vggfeat.layouts.options",
     "extract": "vggfeat.features.extract",
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",
     "load_network": "vggfeat.backbones.load",

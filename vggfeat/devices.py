@@ -1,8 +1,8 @@
 """Which device to compute on, and at which precision."""
 
-import torch
-
 from vggfeat.errors import OptionError
+
+# torch takes 2 s to import: it is imported where it is asked, as options name devices, too.
 
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -11,6 +11,8 @@ def resolved(device: str) -> str:
     """ "cpu" or "cuda"; auto is a GPU where there is one. Raises OptionError."""
     if device not in DEVICES:
         raise OptionError(f"device must be one of {', '.join(DEVICES)}; got {device!r}.")
+    import torch
+
     if device == "cuda" and not torch.cuda.is_available():
         raise OptionError("device cuda: no CUDA device was found. Use auto or cpu.")
     if device == "auto":
@@ -38,5 +40,7 @@ def _cpu_multiplies_bf16() -> bool:
 
 
 def _cpu_has(*names: str) -> bool:
+    import torch
+
     capabilities = getattr(torch.cpu, "get_capabilities", dict)()
     return any(capabilities.get(name) for name in names)

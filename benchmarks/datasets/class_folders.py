@@ -14,9 +14,9 @@ import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.evaluation import Split
-from vggfeat.benchmarks.options import DataOptions
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
+from vggfeat.layouts.options import DataOptions
 
 PROTOCOL_VERSION = 1
 VALIDATION_SHARE = 0.2  # of the training pictures (paper, appendix B)

@@ -16,8 +16,8 @@ from vggfeat.benchmarks.datasets.voc_actions import (
     WHOLE_PICTURE,
     actions_benchmark,
 )
-from vggfeat.benchmarks.options import DataOptions
 from vggfeat.errors import UnknownNameError
+from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.download import Progress
 from vggfeat.storage.folders import Folders, folders
 

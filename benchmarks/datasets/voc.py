@@ -18,9 +18,9 @@ import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.evaluation import Split
-from vggfeat.benchmarks.options import DataOptions
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.errors import DatasetError
+from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.voc_devkit import Devkit, check_disjoint
 
 log = logging.getLogger(__name__)

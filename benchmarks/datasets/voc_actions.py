@@ -26,10 +26,10 @@ from vggfeat.benchmarks.datasets.voc import (
     official_split,
     rows_of_sets,
 )
-from vggfeat.benchmarks.options import DataOptions
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.errors import DatasetError
 from vggfeat.images import Crop, Picture
+from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.voc_devkit import Devkit, check_disjoint
 
 log = logging.getLogger(__name__)

@@ -9,15 +9,14 @@ from helpers.records import PAPER_PROTOCOL, make_record
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.options import Settings
 from vggfeat.errors import OptionError, UnknownNameError
-from vggfeat.features.options import Extraction
 from vggfeat.report.table import render_sweep
 
-PAPER = Settings(extraction=Extraction(scales=(256, 384, 512)), aggregate="stack")
+PAPER = Settings.of({"scales": (256, 384, 512), "aggregate": "stack"})
 
 
 def variants(*axes, settings=PAPER):
     return [
-        (s.extraction.scales, s.aggregate, s.scale_l2, s.extraction.mirror)
+        (s.extraction.scales, s.vectors.aggregate, s.vectors.scale_l2, s.extraction.mirror)
         for s in sweep.settings_of(settings, axes)
     ]
 
@@ -43,7 +42,7 @@ def test_mirrors_are_varied_about_what_is_asked():
 
 
 def test_two_scales_have_no_pairs_twice():
-    settings = Settings(extraction=Extraction(scales=(256, 384)), aggregate="stack")
+    settings = Settings.of({"scales": (256, 384), "aggregate": "stack"})
     assert [row[0] for row in variants("scales", settings=settings)] == [
         (256, 384), (256,), (384,)
     ]  # fmt: skip

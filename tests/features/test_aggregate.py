@@ -3,22 +3,27 @@
 import numpy as np
 
 from vggfeat.features.aggregate import aggregate, fuse, l2_normalised
+from vggfeat.features.options import VectorOptions
 
 DESCRIPTORS = np.array([[[3.0, 0.0], [0.0, 4.0]], [[0.0, 0.0], [0.0, 0.0]]])  # 2 pictures, 2 scales
 
 
 def test_average_over_scales_then_l2():
-    np.testing.assert_allclose(aggregate(DESCRIPTORS, "average"), [[0.6, 0.8], [0, 0]])
+    np.testing.assert_allclose(
+        aggregate(DESCRIPTORS, VectorOptions(aggregate="average")), [[0.6, 0.8], [0, 0]]
+    )
 
 
 def test_stacking_keeps_the_scales_weights_and_ends_with_l2():
-    np.testing.assert_allclose(aggregate(DESCRIPTORS, "stack"), [[0.6, 0, 0, 0.8], [0] * 4])
+    np.testing.assert_allclose(
+        aggregate(DESCRIPTORS, VectorOptions(aggregate="stack")), [[0.6, 0, 0, 0.8], [0] * 4]
+    )
 
 
 def test_scales_may_be_normalised_one_by_one_first():
-    stacked = aggregate(DESCRIPTORS, "stack", scale_l2=True)
+    stacked = aggregate(DESCRIPTORS, VectorOptions(aggregate="stack", scale_l2=True))
     np.testing.assert_allclose(stacked, [[np.sqrt(0.5), 0, 0, np.sqrt(0.5)], [0] * 4])
-    averaged = aggregate(DESCRIPTORS, "average", scale_l2=True)
+    averaged = aggregate(DESCRIPTORS, VectorOptions(aggregate="average", scale_l2=True))
     np.testing.assert_allclose(averaged, [[np.sqrt(0.5), np.sqrt(0.5)], [0, 0]])
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import click
 
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
-from vggfeat.cli.options import data_dir, data_options, offline, quiet, split_options
+from vggfeat.cli.options import data_dir, declared, offline, quiet
+from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import ProgressDisplay
 
 NUM_DIFFERENCES_TOLD = 10
@@ -148,8 +149,7 @@ def _is_sound(name: str, places) -> bool:
 @click.argument("name")
 @data_dir
 @_cache_dir
-@data_options
-@split_options
+@declared(DataOptions, "background", "limit", "num_splits", "seed")
 @offline
 @quiet
 def splits(
@@ -170,7 +170,7 @@ def splits(
     """
     with importing():
         from vggfeat.benchmarks.datasets.registry import load_benchmark
-        from vggfeat.benchmarks.options import DataOptions
+        from vggfeat.layouts.options import DataOptions
     from vggfeat.storage.folders import folders
 
     set_up_messages(quiet)

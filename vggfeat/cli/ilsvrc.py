@@ -11,16 +11,13 @@ import click
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
-    batch_size,
     cache_dir,
     data_folder,
-    device,
     format_,
-    forward_precision,
+    forward_options,
     labelled_data,
     net,
     offline,
-    on_error,
     out,
     quiet,
 )
@@ -65,10 +62,7 @@ OF_EXTRACTION = ("device", "precision", "batch_size", "on_error")
     help="Only draw the likeliest classes' score maps over this picture, to a PNG in --out.",
 )
 @cache_dir
-@on_error
-@device
-@forward_precision
-@batch_size
+@forward_options
 @offline
 @quiet
 @out

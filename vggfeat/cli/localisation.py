@@ -11,15 +11,12 @@ import click
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.ilsvrc import OF_EXTRACTION, measure_and_show
 from vggfeat.cli.options import (
-    batch_size,
     cache_dir,
     combined,
     data_folder,
-    device,
     format_,
-    forward_precision,
+    forward_options,
     labelled_data,
-    on_error,
     out,
     quiet,
 )
@@ -53,10 +50,7 @@ testing_options = combined(
         " sides, minus their overlap, is at most T; 0.25 by default.",
     ),
     cache_dir,
-    on_error,
-    device,
-    forward_precision,
-    batch_size,
+    forward_options,
     quiet,
 )
 

@@ -3,23 +3,27 @@
 import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vggfeat.benchmarks.options import measurement_options
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.ilsvrc import show_grid, show_tables
 from vggfeat.cli.options import (
     FOLDER,
     Names,
+    declared,
     extraction_options,
     format_,
     out,
     quiet,
-    split_options,
 )
+from vggfeat.features.options import VectorOptions
+from vggfeat.layouts.options import DataOptions
+from vggfeat.options import declarations
+from vggfeat.probes.options import ProbeOptions
 from vggfeat.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.storage.folders import folders
 
@@ -32,42 +36,21 @@ What they are not: drawings, digits and scenes are no photographs. The numbers s
 nets of the paper, and no published number compares."""
 
 
+_AXES = [name for name, declaration in measurement_options().items() if declaration.sweep]
+
+
 @main.command()
 @click.argument("benchmarks", nargs=-1, metavar="[NAMES]...")
 @click.option("--all", "all_benchmarks", is_flag=True, help="Every benchmark of the paper.")
 @extraction_options
-@click.option(
-    "--aggregate",
-    type=click.Choice(["average", "stack"]),
-    help="How to combine scales; each benchmark has the paper's default.",
-)
-@click.option(
-    "--scale-l2/--no-scale-l2",
-    default=False,
-    show_default=True,
-    help="Normalise each scale before scales are combined.",
-)
-@click.option(
-    "--difficult",
-    type=click.Choice(["ignore", "negative"]),
-    default="ignore",
-    show_default=True,
-    help="VOC classification: what a picture with difficult instances only is in training.",
-)
-@split_options
-@click.option(
-    "--solver",
-    type=click.Choice(["newton", "liblinear"]),
-    default="newton",
-    show_default=True,
-    help="What fits the SVMs: this project's solver of all classes at once, or scikit-learn's.",
-)
+@declared(VectorOptions)
+@declared(DataOptions, "difficult", "num_splits", "seed")
+@declared(ProbeOptions)
 @click.option(
     "--sweep",
     type=Names(),
     default="",
-    help="Measure every combination along these axes: scales (all, pairs, single ones), aggregate,"
-    " scale_l2, mirror, relu.",
+    help=f"Measure every combination along these axes: {', '.join(_AXES)}, relu.",
 )
 @click.option(
     "--dry-run",
@@ -210,23 +193,18 @@ def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]
     """The parsed options as what the library takes."""
     from vggfeat.backbones.spec import with_option
     from vggfeat.benchmarks.bench import Job
-    from vggfeat.benchmarks.options import DataOptions
 
     set_up_messages(options["quiet"])
     if layers := options.pop("layers", ()):
         nets = [with_option(net, "layer", layer) for net in nets for layer in layers]
-    of_data = {field.name for field in fields(DataOptions)}
-    of_settings = {
-        "scales", "mirror", "exif", "device", "precision", "dtype", "batch_size", "on_error",
-        "aggregate", "scale_l2", "solver",
-    }  # fmt: skip
+    of_data, of_settings = declarations(DataOptions), measurement_options()
     return Job(
         benchmarks=benchmarks,
         nets=nets,
         folders=folders(options.get("data_dir"), options.get("cache_dir")),
-        data=DataOptions(**{name: options[name] for name in of_data & options.keys()}),
+        data=DataOptions(**{name: options[name] for name in of_data.keys() & options}),
         offline=options.get("offline", False),
-        settings={name: options[name] for name in of_settings & options.keys()},
+        settings={name: options[name] for name in of_settings.keys() & options},
         sweep=options.get("sweep", ()),
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )

@@ -1,11 +1,15 @@
-"""Options that several commands share."""
+"""Options that several commands share; those of a measurement follow from their declarations."""
 
+import typing
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vggfeat.features.options import Extraction
+from vggfeat.layouts.options import DataOptions
+from vggfeat.options import Declaration, Declared, declarations
 from vggfeat.storage.folders import folders
 
 
@@ -80,40 +84,49 @@ format_ = click.option(
     show_default=True,
     help="What to print; json prints the records themselves.",
 )
-data_options = combined(
-    click.option(
-        "--background/--no-background",
-        default=True,
-        help="Caltech: count the background or clutter folder as a class.",
-    ),
-    click.option(
-        "--limit",
-        type=int,
-        metavar="N",
-        help="At most N pictures a class, in VOC N pictures or people a set, to try things out.",
-    ),
-)
-split_options = combined(
-    click.option(
-        "--splits", "num_splits", type=int, default=3, show_default=True, help="Random splits."
-    ),
-    click.option(
-        "--seed", type=click.IntRange(0), default=0, show_default=True, help="Of random splits."
-    ),
-)
-on_error = click.option(
-    "--on-error",
-    type=click.Choice(["stop", "skip"]),
-    default="stop",
-    show_default=True,
-    help="What to do at a picture that cannot be read.",
-)
-device = click.option(
-    "--device",
-    type=click.Choice(["auto", "cpu", "cuda"]),
-    default="auto",
-    show_default=True,
-)
+
+
+def declared(options: type[Declared], *names: str) -> Callable:
+    """The options of these names, all by default, of a dataclass of declared options."""
+    hints, known = typing.get_type_hints(options), declarations(options)
+    return combined(
+        *(
+            _click_option(name, known[name], hints[name], vars(options).get(name))
+            for name in names or known
+        )
+    )
+
+
+def _click_option(name: str, declaration: Declaration, kind: Any, default: Any) -> Callable:
+    flag = f"--{(declaration.flag or name).replace('_', '-')}"
+    shown: dict[str, Any] = {"default": None, "help": declaration.help}
+    if not declaration.by_benchmark:
+        shown["default"] = declaration.unset or None if default is None else default
+        shown["show_default"] = shown["default"] is not None
+    if kind is bool and declaration.negatable:
+        return click.option(f"{flag}/--no-{flag[2:]}", name, **shown)
+    if kind is bool:
+        return click.option(flag, name, is_flag=True, help=declaration.help)
+    shown |= {"type": _click_type(declaration, kind), "metavar": declaration.metavar}
+    return click.option(flag, name, **shown)
+
+
+def _click_type(declaration: Declaration, kind: Any) -> Any:
+    if declaration.choices:
+        return click.Choice(declaration.choices)
+    if kind == tuple[int, ...]:
+        return Numbers()
+    if declaration.unset:
+        return BatchSize()
+    if kind is float:
+        return float
+    # What is too small for a reason is an error of the measurement, which states the reason.
+    has_plain_minimum = declaration.minimum is not None and not declaration.because
+    if has_plain_minimum and declaration.maximum is None:
+        return click.IntRange(int(declaration.minimum))
+    return int
+
+
 offline = click.option("--offline", is_flag=True, help="Never download.")
 net = click.option(
     "--net",
@@ -124,21 +137,9 @@ net = click.option(
     " together. WEIGHTS is a file, a name from `vggfeat weights ls` or `random:SEED`.",
 )
 cache_dir = click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files.")
-forward_precision = click.option(
-    "--precision",
-    type=click.Choice(["auto", "fp32", "bf16"]),
-    default="auto",
-    show_default=True,
-    help="Of the forward pass; auto is bf16 wherever the hardware multiplies it, else fp32.",
-)
-batch_size = click.option(
-    "--batch-size",
-    type=BatchSize(),
-    metavar="N",
-    default="auto",
-    show_default=True,
-    help="In pictures.",
-)
+# How a net is run, whatever is made of what it gives.
+forward_options = declared(Extraction, "on_error", "device", "precision", "batch_size")
+device, on_error = declared(Extraction, "device"), declared(Extraction, "on_error")
 extraction_options = combined(
     net,
     click.option(
@@ -151,36 +152,9 @@ extraction_options = combined(
     ),
     data_dir,
     cache_dir,
-    click.option(
-        "--scales",
-        type=Numbers(),
-        help="Shortest sides in pixels; each benchmark has the paper's by default.",
-    ),
-    click.option(
-        "--mirror/--no-mirror",
-        default=None,
-        help="Average with mirrored pictures, as the paper does (the default).",
-    ),
-    click.option("--exif", is_flag=True, help="Turn pictures as their EXIF orientation says."),
-    data_options,
-    click.option(
-        "--box-margin",
-        type=float,
-        default=0.0,
-        show_default=True,
-        help="Actions: added on every side of a person's box, as a share of the box's sides.",
-    ),
-    on_error,
-    device,
-    forward_precision,
-    click.option(
-        "--dtype",
-        type=click.Choice(["float32", "float16"]),
-        default="float32",
-        show_default=True,
-        help="Of the stored descriptors.",
-    ),
-    batch_size,
+    declared(Extraction, "scales", "mirror", "exif"),
+    declared(DataOptions, "background", "limit", "box_margin"),
+    declared(Extraction, "on_error", "device", "precision", "dtype", "batch_size"),
     offline,
     quiet,
 )

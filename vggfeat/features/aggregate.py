@@ -4,29 +4,24 @@ Shapes: N pictures, S scales, D channels of one net.
 """
 
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
-from vggfeat.errors import OptionError
-
-Aggregate = Literal["average", "stack"]
+from vggfeat.features.options import VectorOptions
 
 
-def aggregate(descriptors: np.ndarray, how: Aggregate, *, scale_l2: bool = False) -> np.ndarray:
+def aggregate(descriptors: np.ndarray, options: VectorOptions) -> np.ndarray:
     """Combine scales, then L2: [N, S, D] -> [N, D] for "average", [N, S * D] for "stack".
 
     The paper averages on VOC and stacks on Caltech (appendix B). It does not say whether scales
     are normalised one by one before they are combined; scale_l2 does so, otherwise a scale keeps
     its weight.
     """
-    if scale_l2:
+    if options.scale_l2:
         descriptors = l2_normalised(descriptors)
-    if how == "average":
-        return l2_normalised(descriptors.mean(axis=1))
-    if how == "stack":
+    if options.aggregate == "stack":
         return l2_normalised(descriptors.reshape(len(descriptors), -1))
-    raise OptionError(f"aggregate must be 'average' or 'stack'; got {how!r}.")
+    return l2_normalised(descriptors.mean(axis=1))
 
 
 def fuse(vectors: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,50 +1,133 @@
-"""The options of an extraction."""
+"""What a user may change in how pictures become vectors: the extraction, and what follows it."""
 
+import itertools
 from dataclasses import dataclass
 
-from vggfeat import devices
 from vggfeat.errors import OptionError
+from vggfeat.options import (
+    DESCRIPTORS,
+    NOTHING,
+    VECTORS,
+    Declared,
+    both,
+    option,
+    others_of,
+)
 
 MAX_SCALE = 10_000
-CHOICES = {
-    "precision": ("auto", "fp32", "bf16"),
-    "dtype": ("float32", "float16"),
-    "on_error": ("stop", "skip"),
-}
+AGGREGATES = ("average", "stack")
+
+
+def scale_subsets(scales: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """All scales together, then pairs, then single ones."""
+    sizes = [size for size in (2, 1) if size < len(scales)]
+    return [scales, *itertools.chain(*(itertools.combinations(scales, size) for size in sizes))]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Extraction:
+class Extraction(Declared):
     """The options of an extraction. Those that change descriptors are stored with them."""
 
-    scales: tuple[int, ...]
-    mirror: bool = True
-    exif: bool = False
-    device: str = "auto"
-    precision: str = "auto"
-    dtype: str = "float32"
-    batch_size: int | None = None  # None: as many as images.BATCH_PIXELS allows
-    on_error: str = "stop"
+    scales: tuple[int, ...] = option(
+        help="Shortest sides in pixels; each benchmark has the paper's by default.",
+        changes=DESCRIPTORS,
+        minimum=1,
+        maximum=MAX_SCALE,
+        by_benchmark=True,
+        sweep=scale_subsets,
+        sweep_help="single scales, pairs, and all of them",
+        phrase=lambda scales: ",".join(map(str, scales)),
+    )
+    mirror: bool = option(
+        True,
+        "Average with mirrored pictures, as the paper does (the default).",
+        changes=DESCRIPTORS,
+        by_benchmark=True,
+        sweep=both,
+        sweep_help="averaged with mirrored pictures, or not",
+        phrase=lambda mirror: "mirror" if mirror else "no mirror",
+    )
+    exif: bool = option(
+        False,
+        "Turn pictures as their EXIF orientation says.",
+        changes=DESCRIPTORS,
+        negatable=False,
+    )
+    on_error: str = option(
+        "stop",
+        "What to do at a picture that cannot be read.",
+        changes=NOTHING,
+        choices=("stop", "skip"),
+    )
+    device: str = option(
+        "auto",
+        "What to compute on; auto is a GPU where there is one.",
+        changes=NOTHING,
+        choices=("auto", "cpu", "cuda"),
+    )
+    precision: str = option(
+        "auto",
+        "Precision of the forward pass; auto is bf16 wherever the hardware multiplies it, else"
+        " fp32.",
+        changes=DESCRIPTORS,
+        choices=("auto", "fp32", "bf16"),
+    )
+    dtype: str = option(
+        "float32",
+        "Type of the stored descriptors.",
+        changes=DESCRIPTORS,
+        choices=("float32", "float16"),
+    )
+    batch_size: int | None = option(  # None: as many as images.BATCH_PIXELS allows
+        None, "Pictures a batch.", changes=NOTHING, minimum=1, metavar="N", unset="auto"
+    )
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
+        """Raises OptionError."""
         object.__setattr__(self, "scales", tuple(self.scales))
-        if not self.scales or not all(1 <= scale <= MAX_SCALE for scale in self.scales):
-            raise OptionError(f"scales must be from 1 to {MAX_SCALE}; got {list(self.scales)}.")
+        if not self.scales:
+            raise OptionError(f"scales must be from 1 to {MAX_SCALE}; got [].")
+        super().__post_init__()
         if len(set(self.scales)) < len(self.scales):
             raise OptionError(f"a scale is given twice in {list(self.scales)}.")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise OptionError(f"batch size must be at least 1; got {self.batch_size}.")
-        for name, allowed in CHOICES.items():
-            if getattr(self, name) not in allowed:
-                raise OptionError(
-                    f"{name} must be one of {', '.join(allowed)}; got {getattr(self, name)!r}."
-                )
-        devices.resolved(self.device)  # refuses one that is not there
+        if self.device == "cuda":
+            _ = self.resolved_device  # refuses a device that is not there
 
     @property
     def resolved_device(self) -> str:
+        """ "cpu" or "cuda"."""
+        from vggfeat import devices  # torch takes 2 s to import, and options are wanted for --help
+
         return devices.resolved(self.device)
 
     @property
     def resolved_precision(self) -> str:
+        """ "fp32" or "bf16"."""
+        from vggfeat import devices
+
         return devices.resolved_precision(self.precision, self.resolved_device)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VectorOptions(Declared):
+    """How the stored descriptors of an example become the vector that a probe gets."""
+
+    aggregate: str = option(
+        "average",
+        "How to combine scales; each benchmark has the paper's default.",
+        changes=VECTORS,
+        choices=AGGREGATES,
+        by_benchmark=True,
+        sweep=others_of(AGGREGATES),
+        sweep_help="average or stack",
+        combines_scales=True,
+    )
+    scale_l2: bool = option(
+        False,
+        "Normalise each scale before scales are combined.",
+        changes=VECTORS,
+        sweep=both,
+        sweep_help="each scale normalised before they are combined, or not",
+        combines_scales=True,
+        phrase=lambda scale_l2: "L2 per scale" if scale_l2 else "",
+    )

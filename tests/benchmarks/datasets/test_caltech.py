@@ -4,7 +4,7 @@ import pytest
 from helpers.pictures import write_classes, write_picture
 
 from vggfeat.benchmarks.datasets.registry import load_benchmark
-from vggfeat.benchmarks.options import DataOptions
+from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.folders import Folders
 
 

@@ -8,8 +8,8 @@ import pytest
 from helpers.pictures import write_classes
 
 from vggfeat.benchmarks.datasets.class_folders import ClassFolderProtocol, class_folder_benchmark
-from vggfeat.benchmarks.options import DataOptions
 from vggfeat.errors import DatasetError, OptionError
+from vggfeat.layouts.options import DataOptions
 
 PROTOCOL = ClassFolderProtocol(
     name="folders",

@@ -16,11 +16,11 @@ from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.datasets.scenes import write_devkit
 from vggfeat.benchmarks.datasets.voc import CLASSES
 from vggfeat.benchmarks.evaluation import C_GRID
-from vggfeat.benchmarks.options import DataOptions
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.features.requests import FeatureSets
+from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.folders import Folders
 
 SETS = {"train": 30, "val": 30, "test": 40}

@@ -17,11 +17,11 @@ from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.datasets.scenes import write_devkit
 from vggfeat.benchmarks.datasets.voc_actions import ACTIONS
-from vggfeat.benchmarks.options import DataOptions
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError, OptionError, PictureError
 from vggfeat.features import store
 from vggfeat.features.requests import FeatureSets
+from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.folders import Folders
 
 SETS = {"train": 40, "val": 30, "test": 12}

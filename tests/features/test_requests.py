@@ -1,0 +1,68 @@
+"""Requests for vectors: gathered first, each picture goes through a net once a scale."""
+
+import pytest
+from helpers.pictures import NARROW, write_picture
+
+from vggfeat.backbones.load import load_network
+from vggfeat.features import store
+from vggfeat.features.options import Extraction
+from vggfeat.features.requests import FeatureRequest, FeatureSets
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    return {f"{n}": write_picture(tmp_path / f"{n}.png", seed=n) for n in range(3)}
+
+
+def request(pictures, *scales, net=NARROW, **options):
+    return FeatureRequest(
+        dataset="test",
+        pictures=pictures,
+        network=load_network(net),
+        options=Extraction(scales=scales, **options),
+    )
+
+
+def test_a_file_is_completed_at_all_scales_that_were_gathered(pictures, tmp_path):
+    features = FeatureSets(tmp_path)
+    small, both = request(pictures, 32), request(pictures, 48, 32)
+    features.gather([small, both])
+    first, second = features.extract(small), features.extract(both)
+    assert first.path == second.path and (first.num_new, second.num_new) == (3, 0)
+    assert second.seconds == 0 and not second.stage_seconds
+    assert store.read(first.path, ["1"], (48, 32)).shape[:2] == (1, 2)
+
+
+def test_scales_that_no_request_has_together_are_joined(pictures, tmp_path):
+    features = FeatureSets(tmp_path)
+    requests = [request(pictures, 48), request(pictures, 32)]
+    features.gather(requests)
+    assert {features.extract(one).path for one in requests} == {features.extract(requests[0]).path}
+
+
+def test_other_conditions_are_another_file(pictures, tmp_path):
+    features = FeatureSets(tmp_path)
+    paths = {
+        features.extract(request(pictures, 32, **options)).path
+        for options in ({}, {"mirror": False}, {"dtype": "float16"}, {"exif": True})
+    }
+    assert len(paths) == 4
+
+
+def test_layers_of_one_net_share_a_forward_pass(pictures, tmp_path, caplog):
+    caplog.set_level("INFO")
+    features = FeatureSets(tmp_path)
+    name, _, weights = NARROW.partition("@")
+    layers = [request(pictures, 32, net=f"{name},layer={layer}@{weights}")
+              for layer in ("pool5", "fc6")]  # fmt: skip
+    features.gather(layers)
+    features.extract(layers[0])
+    assert "in the same pass: fc6" in caplog.text
+    assert features.extract(layers[1]).num_new == 0
+
+
+def test_more_pictures_are_added_to_the_file(pictures, tmp_path):
+    features = FeatureSets(tmp_path)
+    fewer = {i: path for i, path in pictures.items() if i != "2"}
+    first, second = features.extract(request(fewer, 32)), features.extract(request(pictures, 32))
+    assert (first.num_new, second.num_new) == (2, 1) and first.path == second.path

@@ -1,0 +1,17 @@
+"""Which probe is fitted to the vectors."""
+
+from dataclasses import dataclass
+
+from vggfeat.options import PROBE, Declared, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeOptions(Declared):
+    """The probe by its name."""
+
+    solver: str = option(
+        "newton",
+        "What fits the SVMs: this project's solver of all classes at once, or scikit-learn's.",
+        changes=PROBE,
+        choices=("newton", "liblinear"),
+    )
