@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from vggfeat.probes.newton import directions, gram
-from vggfeat.probes.newton.gram import Pictures
+from vggfeat.probes.newton import design_matrix, directions
+from vggfeat.probes.newton.design_matrix import Pictures
 
 SHAPES = {"wide": (40, 60), "square": (60, 60), "tall": (90, 6)}  # the last without a Gram matrix
 COSTS = (0.05, 3.0, 2000.0)
@@ -126,7 +126,7 @@ def test_what_leads_them_solves_the_system_that_the_leading_directions_make(shap
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
 def test_products_that_only_lead_are_near_in_bf16_and_exact_elsewhere(precision, monkeypatch):
-    monkeypatch.setattr(gram, "resolved_precision", lambda asked, device: precision)
+    monkeypatch.setattr(design_matrix, "resolved_precision", lambda asked, device: precision)
     random = np.random.default_rng(0)
     X = np.maximum(random.normal(size=(300, 200)) - 0.3, 0).astype("float32")
     pictures = Pictures(torch.from_numpy(X / np.linalg.norm(X, axis=1, keepdims=True)))

@@ -6,7 +6,7 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.svm import LinearSVC
 
-from vggfeat.probes.newton import directions, gram, solver
+from vggfeat.probes.newton import design_matrix, directions, solver
 
 TOL = 1e-5
 SHAPES = {"wide": (16, 40), "square": (36, 30), "tall": (80, 5)}  # the last without a Gram matrix
@@ -289,7 +289,7 @@ def never(*args, **options):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_by_gradients_wherever_they_lead_on(shape, dtype, monkeypatch):
-    monkeypatch.setattr(gram, "FACTORISING_SPEED", 1e-6)
+    monkeypatch.setattr(design_matrix, "FACTORISING_SPEED", 1e-6)
     X, signs = problems(shape=shape, dtype=dtype)
     check(X, signs, np.abs(signs), minimised(X, signs, np.abs(signs)))
 

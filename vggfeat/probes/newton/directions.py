@@ -20,7 +20,7 @@ Shapes: P problems, n pictures, d dimensions with the 1. Everything is on one de
 import torch
 from torch import Tensor
 
-from vggfeat.probes.newton.gram import LEADING_COST, Pictures, dot, each_problem
+from vggfeat.probes.newton.design_matrix import LEADING_COST, Pictures, dot, each_problem
 
 ETA = 0.1  # gradients leave this part of the way, as the model measures it
 MIN_BUDGET = 8  # iterations; below, gradients are not tried

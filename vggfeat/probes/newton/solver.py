@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from vggfeat.probes.newton import directions
-from vggfeat.probes.newton.gram import Pictures, dot
+from vggfeat.probes.newton.design_matrix import Pictures, dot
 
 MAX_AGAIN = 3  # times that a gap larger than it seemed is worked on again
 SETTLED = 0.02  # an active set that changed by no more than this part of it
