@@ -1,4 +1,4 @@
-"""Newton's directions, by both ways, and what leads gradients, against dense matrices."""
+"""Newton's directions, by both ways, and their preconditioner, against dense matrices."""
 
 import gc
 import weakref
@@ -7,21 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from vggfeat.probes.newton import design_matrix, directions
-from vggfeat.probes.newton.design_matrix import Pictures
+from vggfeat.probes.newton import conjugate_gradients, directions, preconditioner
+from vggfeat.probes.newton.design_matrix import DesignMatrix
 
 SHAPES = {"wide": (40, 60), "square": (60, 60), "tall": (90, 6)}  # the last without a Gram matrix
 COSTS = (0.05, 3.0, 2000.0)
 
 
 def case(shape, *, density=0.5, seed=0, num_problems=5):
-    """Pictures of few strong directions, their Gram matrix with the 1, r [P, n] and active ones."""
+    """Examples of few strong directions, their Gram matrix with the 1, r [P, n] and active ones."""
     random = np.random.default_rng(seed)
     n, d = SHAPES[shape]
     X = np.maximum(random.normal(size=(n, d)) * np.geomspace(3, 0.1, d), 0)
     X1 = np.column_stack([X, np.ones(n)])
     r, chance = random.normal(size=(num_problems, n)), random.random((num_problems, n))
-    return Pictures(torch.from_numpy(X)), X1 @ X1.T, torch.from_numpy(r), chance < density
+    return DesignMatrix(torch.from_numpy(X)), X1 @ X1.T, torch.from_numpy(r), chance < density
 
 
 def newtons(G, curvature, r):
@@ -31,15 +31,15 @@ def newtons(G, curvature, r):
 
 @pytest.mark.parametrize("cost", COSTS)
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("density", [0.03, 1])  # fewer and more active pictures than dimensions
+@pytest.mark.parametrize("density", [0.03, 1])  # fewer and more active examples than dimensions
 def test_both_ways_lead_in_newtons_direction(shape, density, cost):
-    pictures, G, r, active = case(shape, density=density)
+    design, G, r, active = case(shape, density=density)
     curvature = torch.from_numpy(2 * cost * active)
-    p, Gp = directions.by_factorising(pictures, curvature, r)
-    q, Gq, found = directions.by_gradients(
-        pictures, curvature, r, gap=torch.full((5,), 1e-18), budget=torch.full((5,), 1e4)
+    p, Gp = directions.by_factorising(design, curvature, r)
+    q, Gq, converged = directions.by_conjugate_gradients(
+        design, curvature, r, gap=torch.full((5,), 1e-18), budget=torch.full((5,), 1e4)
     )
-    assert found.all()
+    assert converged.all()
     for k in range(5):
         expected = newtons(G, curvature[k].numpy(), r[k].numpy())
         like = {"rtol": 1e-5, "atol": 1e-6 * np.abs(G @ expected).max()}
@@ -50,57 +50,61 @@ def test_both_ways_lead_in_newtons_direction(shape, density, cost):
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_gradients_stop_within_their_part_of_the_way(shape):
+def test_conjugate_gradients_stop_within_their_part_of_the_way(shape):
     """Of what the model, which is P on S, still gains from there."""
-    pictures, G, r, active = case(shape)
+    design, G, r, active = case(shape)
     curvature = torch.from_numpy(2 * 3.0 * active)
     open_ended, budget = torch.full((5,), torch.inf), torch.full((5,), 1e4)
-    p, _, found = directions.by_gradients(pictures, curvature, r, gap=open_ended, budget=budget)
-    assert found.all()
+    p, _, converged = directions.by_conjugate_gradients(
+        design, curvature, r, gap=open_ended, budget=budget
+    )
+    assert converged.all()
     for k in range(5):
         bend = G + G @ (curvature[k].numpy()[:, None] * G)
         way = newtons(G, curvature[k].numpy(), r[k].numpy())
         missing = way - p[k].numpy()
-        assert missing @ bend @ missing <= 2 * directions.ETA**2 * (way @ bend @ way)
+        assert missing @ bend @ missing <= 2 * conjugate_gradients.ETA**2 * (way @ bend @ way)
 
 
-def test_gradients_end_with_their_budget_and_say_so():
-    pictures, _, r, active = case("square")
+def test_conjugate_gradients_end_with_their_budget_and_say_so():
+    design, _, r, active = case("square")
     curvature = torch.from_numpy(2 * 3.0 * active)
     budget = torch.tensor([1.0, 1e4, 1e4, 1e4, 1.0])
-    _, _, found = directions.by_gradients(
-        pictures, curvature, r, gap=torch.full((5,), 1e-18), budget=budget
+    _, _, converged = directions.by_conjugate_gradients(
+        design, curvature, r, gap=torch.full((5,), 1e-18), budget=budget
     )
-    assert found.tolist() == [False, True, True, True, False]
+    assert converged.tolist() == [False, True, True, True, False]
 
 
-def test_those_that_are_near_stay_there_while_others_go_on():
+def test_problems_that_converged_stay_there_while_others_go_on():
     """What has come to the last digit has nothing left to divide by."""
-    pictures, _, r, active = case("wide", num_problems=20)
+    design, _, r, active = case("wide", num_problems=20)
     r[0] = 0
     curvature = torch.from_numpy(2 * 2000.0 * active)
-    p, Gp, found = directions.by_gradients(
-        pictures, curvature, r, gap=torch.zeros(20), budget=torch.full((20,), 40.0)
+    p, Gp, converged = directions.by_conjugate_gradients(
+        design, curvature, r, gap=torch.zeros(20), budget=torch.full((20,), 40.0)
     )
-    assert found[0] and not p[0].any() and not Gp[0].any()
+    assert converged[0] and not p[0].any() and not Gp[0].any()
     assert p.isfinite().all() and Gp.isfinite().all()
 
 
-def test_gradients_are_tried_where_they_may_be_and_others_are_factorised(monkeypatch):
+def test_conjugate_gradients_are_tried_where_allowed_and_other_problems_are_factorised(monkeypatch):
     monkeypatch.setattr(directions, "MIN_BUDGET", 0)
-    pictures, G, r, active = case("square")
+    design, G, r, active = case("square")
     curvature = torch.from_numpy(2 * 3.0 * active)
     allowed = torch.tensor([True, False, True, False, True])
-    assert pictures.leading  # otherwise these few problems would not be worth it
+    assert design.preconditioner  # otherwise these few problems would not be worth it
     tried = []
-    by_gradients = directions.by_gradients
+    by_conjugate_gradients = directions.by_conjugate_gradients
     monkeypatch.setattr(
-        directions, "by_gradients", lambda *a, **b: tried.append(len(a[2])) or by_gradients(*a, **b)
+        directions,
+        "by_conjugate_gradients",
+        lambda *a, **b: tried.append(len(a[2])) or by_conjugate_gradients(*a, **b),
     )
-    p, Gp, in_vain = directions.newtons(
-        pictures, curvature, r, gap=torch.full((5,), 1e3), gradients=allowed
+    p, Gp, failed = directions.newton_directions(
+        design, curvature, r, gap=torch.full((5,), 1e3), allow_gradients=allowed
     )
-    assert tried == [3] and not in_vain.any()
+    assert tried == [3] and not failed.any()
     for k in (1, 3):
         expected = newtons(G, curvature[k].numpy(), r[k].numpy())
         np.testing.assert_allclose(p[k], expected, rtol=1e-8, atol=1e-10)
@@ -108,43 +112,45 @@ def test_gradients_are_tried_where_they_may_be_and_others_are_factorised(monkeyp
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_what_leads_them_solves_the_system_that_the_leading_directions_make(shape):
-    pictures, G, r, active = case(shape)
-    leading = pictures.leading
-    Z, rest = leading.Z.numpy(), leading.rest.numpy()
-    np.testing.assert_allclose((Z**2).sum(axis=1) + rest, np.diag(G))
+def test_the_preconditioner_solves_the_system_of_its_low_rank_approximation(shape):
+    design, G, r, active = case(shape)
+    low_rank = design.preconditioner
+    Z, residual = low_rank.Z.numpy(), low_rank.residual.numpy()
+    np.testing.assert_allclose((Z**2).sum(axis=1) + residual, np.diag(G))
     curvature = torch.from_numpy(2 * 3.0 * active)
-    weights = leading.weights(curvature)
-    solved = leading.solved(leading.inverses(weights), weights, r).numpy()
-    near = Z @ Z.T + np.diag(rest)
+    inverse_diagonal = low_rank.inverse_diagonal(curvature)
+    solved = low_rank.solve(low_rank.inverses(inverse_diagonal), inverse_diagonal, r).numpy()
+    approximation = Z @ Z.T + np.diag(residual)
     for k, S in enumerate(active):
-        system = near[np.ix_(S, S)] + np.eye(S.sum()) / 6
+        system = approximation[np.ix_(S, S)] + np.eye(S.sum()) / 6
         np.testing.assert_allclose(solved[k, S], np.linalg.solve(system, r[k].numpy()[S]))
         assert not solved[k, ~S].any()
-        assert leading.squares(r)[k].item() == pytest.approx(r[k].numpy() @ near @ r[k].numpy())
+        assert low_rank.quadratic_form(r)[k].item() == pytest.approx(
+            r[k].numpy() @ approximation @ r[k].numpy()
+        )
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])
-def test_products_that_only_lead_are_near_in_bf16_and_exact_elsewhere(precision, monkeypatch):
-    monkeypatch.setattr(design_matrix, "resolved_precision", lambda asked, device: precision)
+def test_approximate_products_are_close_in_bf16_and_exact_elsewhere(precision, monkeypatch):
+    monkeypatch.setattr(preconditioner, "resolved_precision", lambda asked, device: precision)
     random = np.random.default_rng(0)
     X = np.maximum(random.normal(size=(300, 200)) - 0.3, 0).astype("float32")
-    pictures = Pictures(torch.from_numpy(X / np.linalg.norm(X, axis=1, keepdims=True)))
+    design = DesignMatrix(torch.from_numpy(X / np.linalg.norm(X, axis=1, keepdims=True)))
     a = torch.from_numpy(random.normal(size=(4, 300)).astype("float32"))
-    exact, found = pictures.times(a), pictures.nearly_times(a)
-    assert (found - exact).norm() <= (5e-3 if precision == "bf16" else 0) * exact.norm()
-    assert (pictures.leading.remainder is not None) == (precision == "bf16")
-    assert pictures.exact.leading.remainder is None  # what goes on in float64 stays there
+    exact, approximate = design.times(a), design.times_approximately(a)
+    assert (approximate - exact).norm() <= (5e-3 if precision == "bf16" else 0) * exact.norm()
+    assert (design.preconditioner.remainder is not None) == (precision == "bf16")
+    assert design.in_float64.preconditioner.remainder is None  # what goes on in float64 stays there
 
 
-def test_pictures_that_are_done_with_give_their_memory_back_at_once():
-    """What is found of them does not hold them: no Gram matrix waits for the garbage collector."""
-    pictures, *_ = case("square")
-    assert pictures.leading.remainder is None
-    gone = weakref.ref(pictures)
+def test_a_design_matrix_that_is_done_with_gives_its_memory_back_at_once():
+    """The preconditioner does not refer to it: no Gram matrix waits for the garbage collector."""
+    design, *_ = case("square")
+    assert design.preconditioner.remainder is None
+    gone = weakref.ref(design)
     gc.disable()
     try:
-        del pictures
+        del design
         assert gone() is None
     finally:
         gc.enable()

@@ -1,4 +1,4 @@
-"""The solver of many SVMs against others: its minimum, its gap, its paths, and where digits end."""
+"""The solver of many SVMs against others: its minimum, its gap, its ways, and where digits end."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,10 @@ import torch
 from scipy.optimize import minimize, minimize_scalar
 from sklearn.svm import LinearSVC
 
-from vggfeat.probes.newton import design_matrix, directions, solver
+from vggfeat.probes.newton import design_matrix, directions, line_search, solver
+from vggfeat.probes.newton.design_matrix import DesignMatrix
+from vggfeat.probes.newton.dual_bound import DualBound
+from vggfeat.probes.newton.minimise import Minimum, minimise
 
 TOL = 1e-5
 SHAPES = {"wide": (16, 40), "square": (36, 30), "tall": (80, 5)}  # the last without a Gram matrix
@@ -74,20 +77,20 @@ def problems(kind=normal, shape="square", dtype="float64", seed=0):
     return X, signs.astype(dtype)
 
 
-def pictures_and(X, *arrays):
-    return solver.Pictures(torch.from_numpy(X)), *map(torch.from_numpy, arrays)
+def design_and(X, *arrays):
+    return DesignMatrix(torch.from_numpy(X)), *map(torch.from_numpy, arrays)
 
 
 def minimised(X, signs, costs, *, tol=TOL, max_steps=200, start=None):
     """What `minimise` finds, as arrays."""
-    pictures, *rows = pictures_and(X, signs, costs)
-    found = solver.minimise(pictures, *rows, tol=tol, max_steps=max_steps, start=start)
-    return solver.Minimum(*(value.numpy() for value in vars(found).values()))
+    design, *rows = design_and(X, signs, costs)
+    found = minimise(design, *rows, tol=tol, max_steps=max_steps, start=start)
+    return Minimum(*(value.numpy() for value in vars(found).values()))
 
 
 def solved(X, signs, costs, *, tol=TOL):
-    pictures, *rows = pictures_and(X, signs, costs)
-    return solver.solve(pictures, *rows, tol=tol, max_steps=200)
+    design, *rows = design_and(X, signs, costs)
+    return solver.solve(design, *rows, tol=tol, max_steps=200)
 
 
 def with_ones(X):
@@ -288,7 +291,7 @@ def never(*args, **options):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_by_gradients_wherever_they_lead_on(shape, dtype, monkeypatch):
+def test_by_conjugate_gradients_wherever_they_converge(shape, dtype, monkeypatch):
     monkeypatch.setattr(design_matrix, "FACTORISING_SPEED", 1e-6)
     X, signs = problems(shape=shape, dtype=dtype)
     check(X, signs, np.abs(signs), minimised(X, signs, np.abs(signs)))
@@ -298,7 +301,7 @@ def test_by_gradients_wherever_they_lead_on(shape, dtype, monkeypatch):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_by_factorising_alone(shape, dtype, monkeypatch):
     monkeypatch.setattr(directions, "MIN_BUDGET", np.inf)
-    monkeypatch.setattr(directions, "by_gradients", never)
+    monkeypatch.setattr(directions, "by_conjugate_gradients", never)
     X, signs = problems(shape=shape, dtype=dtype)
     check(X, signs, np.abs(signs), minimised(X, signs, np.abs(signs)))
 
@@ -317,9 +320,9 @@ def test_what_has_weight_stays_active_where_slack_is_next_to_nothing():
     random = np.random.default_rng(0)
     X = descriptors(random, 300, 500).astype("float32")
     signs = np.where(random.random((8, 300)) < 0.3, 1, -1).astype("float32")
-    pictures, y = pictures_and(X, signs)
-    start = solver.solve(pictures, y, 100 * y.abs(), tol=1e-4, max_steps=100).a
-    found = solver.solve(pictures, y, 1e4 * y.abs(), tol=1e-4, max_steps=100, start=start)
+    design, y = design_and(X, signs)
+    start = solver.solve(design, y, 100 * y.abs(), tol=1e-4, max_steps=100).a
+    found = solver.solve(design, y, 1e4 * y.abs(), tol=1e-4, max_steps=100, start=start)
     assert found.steps.max() <= 6  # by slack alone it takes 20 to 30
 
 
@@ -341,7 +344,7 @@ def lines():
 
 def test_the_step_is_where_the_objective_is_least_along_a_line():
     parts, along = lines()
-    t = solver._best_step(*parts).tolist()
+    t = line_search.best_step(*parts).tolist()
     for k in range(20):
         best = minimize_scalar(along, args=(k,), bounds=(0, 1e4), options={"xatol": 1e-10})
         assert along(0, k) - along(t[k], k) >= 0.99 * (along(0, k) - best.fun)
@@ -350,8 +353,8 @@ def test_the_step_is_where_the_objective_is_least_along_a_line():
 def test_the_step_of_a_problem_does_not_wait_for_others():
     """It is no longer changed where it was found."""
     parts, _ = lines()
-    t = solver._best_step(*parts)
-    alone = [solver._best_step(*(each[k : k + 1] for each in parts)) for k in range(20)]
+    t = line_search.best_step(*parts)
+    alone = [line_search.best_step(*(each[k : k + 1] for each in parts)) for k in range(20)]
     assert torch.equal(t, torch.cat(alone))
 
 
@@ -382,13 +385,13 @@ def test_no_more_steps_than_allowed_are_taken_and_all_are_counted(kind, monkeypa
     """In both types together: where float32 does not suffice, float64 goes on."""
     X, signs = problems(kind, "tall", "float32")
     taken = []
-    best_step = solver._best_step
+    best_step = line_search.best_step
 
     def counted(c, *rest):
         taken.append(len(c))
         return best_step(c, *rest)
 
-    monkeypatch.setattr(solver, "_best_step", counted)
+    monkeypatch.setattr(solver, "best_step", counted)
     for max_steps in (3, 100):
         taken.clear()
         found = minimised(X, signs, 1e3 * np.abs(signs), tol=1e-7, max_steps=max_steps)
@@ -401,10 +404,10 @@ def test_no_more_steps_than_allowed_are_taken_and_all_are_counted(kind, monkeypa
 def test_where_float32_does_not_suffice_float64_goes_on(kind, shape):
     X, signs = problems(kind, shape, "float32")
     costs = np.abs(signs)
-    pictures, *rows = pictures_and(X, signs, costs)
-    found = solver.minimise(pictures, *rows, tol=1e-9, max_steps=200)
-    assert "exact" in vars(pictures)
-    check(X, signs, costs, solver.Minimum(*(v.numpy() for v in vars(found).values())), tol=1e-9)
+    design, *rows = design_and(X, signs, costs)
+    found = minimise(design, *rows, tol=1e-9, max_steps=200)
+    assert "in_float64" in vars(design)
+    check(X, signs, costs, Minimum(*(v.numpy() for v in vars(found).values())), tol=1e-9)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -435,17 +438,17 @@ def test_the_scores_of_a_solution_are_those_of_its_combination_of_pictures(kind,
 
 def test_the_dual_bound_is_below_the_dual_objective_which_is_below_the_minimum():
     X, signs = problems()
-    pictures, y = pictures_and(X, signs)
+    design, y = design_and(X, signs)
     c = y.abs() * 0.7
     for noise in (0.0, 1e-3, 1.0):  # the best a, and such as the dual problem does not allow
-        a = solver.solve(pictures, y, c, tol=1e-12, max_steps=100).a
+        a = solver.solve(design, y, c, tol=1e-12, max_steps=100).a
         a = a + noise * torch.from_numpy(np.random.default_rng(0).normal(size=a.shape))
-        f = pictures.times(a)
-        bound = solver.DualBound()
-        bound.add(pictures, y, c, a, f)
+        f = design.times(a)
+        bound = DualBound()
+        bound.add(design, y, c, a, f)
         value = bound.value((a * f).sum(dim=1))
         allowed = torch.where((y * a < 0) | (c == 0), 0, a)
-        dual = (y * allowed).sum(dim=1) - (allowed * pictures.times(allowed)).sum(dim=1) / 2
+        dual = (y * allowed).sum(dim=1) - (allowed * design.times(allowed)).sum(dim=1) / 2
         dual -= (allowed**2 / (4 * c).masked_fill(c == 0, 1)).sum(dim=1)
         lowest = np.array([least(X, *row) for row in zip(signs, c.numpy(), strict=True)])
         assert (value <= dual + 1e-9).all() and (dual.numpy() <= lowest + 1e-9).all()
@@ -453,23 +456,23 @@ def test_the_dual_bound_is_below_the_dual_objective_which_is_below_the_minimum()
             np.testing.assert_allclose(value, lowest, rtol=1e-6)
 
 
-# The pictures
+# The design matrix
 
 
 @pytest.mark.parametrize("shape, kept", [("wide", True), ("square", True), ("tall", False)])
 def test_products_are_those_with_a_one_at_the_end_of_each_picture(shape, kept):
     X, signs = problems(shape=shape)
-    pictures, a = pictures_and(X, signs)
+    design, a = design_and(X, signs)
     X1 = with_ones(X)
-    assert (pictures.gram is not None) == kept
-    np.testing.assert_allclose(pictures.weights(a), signs @ X1)
-    np.testing.assert_allclose(pictures.times(a), signs @ X1 @ X1.T, atol=1e-9)
+    assert (design.gram is not None) == kept
+    np.testing.assert_allclose(design.weights(a), signs @ X1)
+    np.testing.assert_allclose(design.times(a), signs @ X1 @ X1.T, atol=1e-9)
     rows = torch.tensor([3, 0, 5])
-    np.testing.assert_allclose(pictures.among(rows), X1[rows] @ X1[rows].T, atol=1e-12)
-    np.testing.assert_allclose(pictures.squared_lengths, (X1**2).sum(axis=1))
+    np.testing.assert_allclose(design.gram_among(rows), X1[rows] @ X1[rows].T, atol=1e-12)
+    np.testing.assert_allclose(design.squared_norms, (X1**2).sum(axis=1))
     curvature = np.arange(len(X)) % 4.0
     np.testing.assert_allclose(
-        pictures.hessian(torch.from_numpy(curvature)),
+        design.hessian(torch.from_numpy(curvature)),
         np.eye(X1.shape[1]) + X1.T @ (curvature[:, None] * X1),
         atol=1e-9,
     )
@@ -478,10 +481,10 @@ def test_products_are_those_with_a_one_at_the_end_of_each_picture(shape, kept):
 def test_what_is_worked_on_does_not_change_the_gram_matrix():
     """`among` is a copy, to which a diagonal may be added."""
     X, signs = problems()
-    pictures, *rows = pictures_and(X, signs, 1e3 * np.abs(signs))
-    before = pictures.gram.clone()
-    solver.solve(pictures, *rows, tol=TOL, max_steps=100)
-    assert torch.equal(pictures.gram, before)
+    design, *rows = design_and(X, signs, 1e3 * np.abs(signs))
+    before = design.gram.clone()
+    solver.solve(design, *rows, tol=TOL, max_steps=100)
+    assert torch.equal(design.gram, before)
 
 
 def test_what_float32_claims_is_true_of_its_weights_also_far_from_the_start():
@@ -490,8 +493,8 @@ def test_what_float32_claims_is_true_of_its_weights_also_far_from_the_start():
     X = np.maximum(random.normal(size=(400, 600)) - 0.3, 0).astype("float32")
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     signs = np.where(random.random((4, 400)) < 0.3, 1, -1).astype("float32")
-    pictures, y = pictures_and(X, signs)
-    found = solver.solve(pictures, y, 100 * y.abs(), tol=1e-4, max_steps=200)
+    design, y = design_and(X, signs)
+    found = solver.solve(design, y, 100 * y.abs(), tol=1e-4, max_steps=200)
     a = found.a.double().numpy()
     w = np.concatenate([a @ X, a.sum(axis=1, keepdims=True)], axis=1)
     f = w[:, :-1] @ X.T + w[:, -1:]

@@ -26,7 +26,8 @@ from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_dat
 from torch import Tensor
 
 from vggfeat.probes.newton import solver as newton
-from vggfeat.probes.newton.solver import ROWS_AT_ONCE
+from vggfeat.probes.newton.design_matrix import DesignMatrix
+from vggfeat.probes.newton.minimise import ROWS_AT_ONCE, minimise
 
 SOLVERS = ("newton", "liblinear")
 FLOATS = (np.float64, np.float32)
@@ -214,7 +215,7 @@ class _Newton:
 
     def __init__(self, svm: OneVsRestSVM, X: np.ndarray):
         self.svm = svm
-        self.pictures = newton.Pictures(
+        self.pictures = DesignMatrix(
             torch.from_numpy(np.require(X, requirements="CW")).to(svm.device)
         )
         self.limits = {"tol": svm.tol, "max_steps": svm.max_iter}
@@ -238,7 +239,7 @@ class _Newton:
         self.start[chosen] = self.last[: len(classes)][chosen]
 
     def fitted(self, signs: np.ndarray, C: np.ndarray) -> dict[str, np.ndarray]:
-        minimum = newton.minimise(
+        minimum = minimise(
             self.pictures, *self._problems(signs, C), start=self.start, **self.limits
         )
         found = {name: value.cpu().numpy() for name, value in vars(minimum).items()}

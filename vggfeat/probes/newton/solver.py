@@ -1,26 +1,27 @@
 """Many linear SVMs with squared hinge loss at once: Newton's method over one shared Gram matrix.
 
-A problem is a row of signs y [n]: +1, -1, or 0 for a picture that it leaves out, so that classes,
-values of C and folds are all rows over the same pictures. It minimises over w, with costs c_i >= 0,
+A problem is a row of signs y [n]: +1, -1, or 0 for an example that it leaves out, so that classes,
+values of C and folds are all rows over the same examples. It minimises over w, with costs c_i >= 0,
 
     P(w) = w'w / 2 + sum_i c_i s_i^2,    s_i = max(0, 1 - y_i w'x_i),
 
 where each x_i ends with a 1: the intercept is the last weight, and regularised like the others.
 
-The weights are a combination of pictures, w = sum_i a_i x_i, so that the scores are f = G a with
-the Gram matrix G of the pictures. Let b_i = 2 c_i y_i s_i, a point that the dual problem allows,
+The weights are a combination of examples, w = sum_i a_i x_i, so that the scores are f = G a with
+the Gram matrix G of the examples. Let b_i = 2 c_i y_i s_i, a feasible point of the dual problem,
 and r = a - b. Then X'r is the gradient of P, and half its squared length, r'Gr / 2, is exactly the
-gap between P(w) and the dual objective at b: what is still to be gained is never more. At large C a
-rounding error of f grows in b, and the dual objective at a itself bounds it better.
+duality gap between P(w) and the dual objective at b: no more than that can still be gained. At
+large C a rounding error of f grows in b, and the dual objective at a itself is a tighter bound
+(dual_bound.py).
 
-Newton's method goes along directions (directions.py) to the least P. Each supposes which pictures
-will have slack: the active set. These are the pictures that have slack, but near the minimum at
-large C it is next to nothing, so that errors of f decide who has some. Hence pictures count as
-active, too, that would have slack without what they contribute to their own score: those whose a_i
-would not become 0 if it alone were changed for the best. Where this does not lead on, only slack
-counts.
+Newton's method goes along directions (directions.py) by an exact line search (line_search.py). Each
+direction supposes which examples will have slack: the active set. These are the examples that have
+slack, but near the minimum at large C it is next to nothing, so that errors of f decide who has
+some. Hence examples are active, too, that would have slack without what they contribute to their
+own score: those whose a_i would not become 0 if it alone were changed for the best. Where this
+gives poor directions, only slack counts.
 
-Shapes: P problems, n pictures, d dimensions with the 1. Everything is on one device.
+Shapes: P problems, n examples, d dimensions with the 1. Everything is on one device.
 """
 
 from dataclasses import dataclass
@@ -28,19 +29,18 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vggfeat.probes.newton import directions
-from vggfeat.probes.newton.design_matrix import Pictures, dot
+from vggfeat.probes.newton.batched import as_column, dot
+from vggfeat.probes.newton.design_matrix import DesignMatrix
+from vggfeat.probes.newton.directions import newton_directions
+from vggfeat.probes.newton.dual_bound import DualBound
+from vggfeat.probes.newton.line_search import best_step
 
-MAX_AGAIN = 3  # times that a gap larger than it seemed is worked on again
-SETTLED = 0.02  # an active set that changed by no more than this part of it
-LIKELY = 1.5  # times the gap that is asked for: an estimate that is worth a product
-SHORT_STEP, LONG_STEP = 0.3, 2  # times the step that Newton's direction itself would be
-MAX_SEARCH = 20  # trials of a step length
+SETTLED = 0.02  # an active set that changed by no more than this share of it
+PROMISING = 1.5  # times the gap that is asked for: an estimate that is worth a product
+SHORT_STEP, LONG_STEP = 0.3, 2  # steps beyond these, times Newton's own, are of a poor direction
 # So many steps in turn that gain no more than rounding would: the digits are exhausted.
-MAX_WASTED, LEAST_GAIN = 4, 10  # LEAST_GAIN counts units of the last place of the objective
-FOR_ROUNDING = 0.9  # the part of tol that a gap in the pictures' digits may be, to hold in float64
-ROWS_AT_ONCE = 1024  # of pictures that are made float64
-BLOCK_VALUES = 2**26  # of each P x n matrix that is worked on; about ten are alive
+MAX_STALLED_STEPS, LEAST_GAIN = 4, 10  # LEAST_GAIN counts units of the objective's last place
+BLOCK_VALUES = 2**26  # of each P x n matrix in memory; about ten are alive
 
 
 @dataclass
@@ -54,12 +54,12 @@ class Solution:
     steps: Tensor
 
     def __setitem__(self, problems: Tensor, other: "Solution") -> None:
-        for name, part in vars(self).items():
-            part[problems] = getattr(other, name).to(part.dtype)
+        for name, values in vars(self).items():
+            values[problems] = getattr(other, name).to(values.dtype)
 
 
 def solve(
-    pictures: Pictures,
+    design: DesignMatrix,
     signs: Tensor,
     costs: Tensor,
     *,
@@ -70,152 +70,69 @@ def solve(
     """Minimise P for each row of signs [P, n] with these costs [P, n], 0 where the sign is 0.
 
     A problem is solved when its gap is at most tol times its objective. start [P, n] may be the a
-    of other costs or signs. Where the digits of the pictures' type do not suffice, float64 goes on.
+    of other costs or signs. Where the digits of the matrix's type do not suffice, float64 goes on.
     max_steps limits Newton's steps; the gap says how far a problem came.
     """
-    count = max(1, BLOCK_VALUES // pictures.n)
+    count = max(1, BLOCK_VALUES // design.n)
     blocks = []
     for first in range(0, len(signs), count):
         block = slice(first, first + count)
         a = torch.zeros_like(signs[block]) if start is None else start[block].clone()
-        blocks.append(_solved(pictures, signs[block], costs[block], a, tol, max_steps))
+        blocks.append(solve_block(design, signs[block], costs[block], a, tol, max_steps))
     return Solution(
         **{name: torch.cat([vars(block)[name] for block in blocks]) for name in vars(blocks[0])}
     )
 
 
-@dataclass
-class Minimum:
-    """Weights w [P, d], P(w), its gap and the Newton steps taken [P], worked out in float64."""
-
-    w: Tensor
-    objective: Tensor
-    gap: Tensor
-    steps: Tensor
-
-
-def minimise(
-    pictures: Pictures,
-    signs: Tensor,
-    costs: Tensor,
-    *,
-    tol: float,
-    max_steps: int,
-    start: Tensor | None = None,
-) -> Minimum:
-    """The weights that `solve` comes to, to be used and not only to start from.
-
-    The gap is that of the weights themselves, and float64 goes on, from scores worked out anew,
-    where rounding left too much.
-    """
-    solution = solve(
-        pictures, signs, costs, tol=FOR_ROUNDING * tol, max_steps=max_steps, start=start
-    )
-    found = _measured(pictures, signs, costs, solution)
-    for _ in range(MAX_AGAIN):
-        unsolved = ~(found.gap <= tol * found.objective) & (found.steps < max_steps)
-        rest = unsolved.nonzero()[:, 0]
-        if not len(rest):
-            break
-        steps_left = max_steps - int(found.steps[rest].max())
-        exactly = [each[rest].double() for each in (signs, costs, solution.a)]
-        again = _solved(pictures.exact, *exactly, FOR_ROUNDING * tol, steps_left)
-        again.steps += solution.steps[rest]
-        solution[rest] = again
-        better = _measured(pictures.exact, *exactly[:2], again)
-        for name, value in vars(found).items():
-            value[rest] = getattr(better, name)
-    return found
-
-
-def _measured(pictures: Pictures, signs: Tensor, costs: Tensor, solution: Solution) -> Minimum:
-    a = solution.a
-    blocks = [slice(i, i + ROWS_AT_ONCE) for i in range(0, pictures.n, ROWS_AT_ONCE)]
-    w = sum(pictures.part(rows).weights(a[:, rows].double()) for rows in blocks)
-    at_b, loss, near_a = torch.zeros_like(w), 0, DualBound()
-    for rows in blocks:
-        part, y, c = pictures.part(rows), signs[:, rows].double(), costs[:, rows].double()
-        f = part.scores(w)
-        slack = (1 - y * f).clamp(min=0)
-        loss += dot(c * slack, slack)
-        at_b += part.weights(2 * c * y * slack)
-        near_a.add(part, y, c, a[:, rows].double(), f)
-    objective = dot(w, w) / 2 + loss
-    gap = torch.minimum(dot(w - at_b, w - at_b) / 2, objective - near_a.value(dot(w, w)))
-    return Minimum(w, objective, gap, solution.steps)
-
-
-class DualBound:
-    """A lower bound of the dual objective near a [P, n], at the nearest point that it allows.
-
-    No product with G is needed for what is changed: by Cauchy and Schwarz its length is at most the
-    sum of its parts' lengths, and it is next to nothing at last.
-    """
-
-    def __init__(self):
-        self.linear, self.product, self.length = 0, 0, 0
-
-    def add(self, pictures: Pictures, y: Tensor, c: Tensor, a: Tensor, f: Tensor) -> None:
-        """Count these pictures in; y, c, a and f are [P, pictures.n]."""
-        change = torch.where((y * a < 0) | (c == 0), -a, 0)
-        allowed = a + change
-        self.linear += dot(y, allowed) - dot(allowed, allowed / (4 * c).masked_fill(c == 0, 1))
-        self.product += dot(change, f)
-        self.length += change.abs() @ pictures.squared_lengths.sqrt()
-
-    def value(self, squared: Tensor) -> Tensor:
-        """The bound [P]; squared is w'w of a."""
-        return self.linear - (squared + 2 * self.product + self.length**2) / 2
-
-
-def _solved(
-    pictures: Pictures, signs: Tensor, costs: Tensor, a: Tensor, tol: float, max_steps: int
+def solve_block(
+    design: DesignMatrix, signs: Tensor, costs: Tensor, a: Tensor, tol: float, max_steps: int
 ) -> Solution:
-    problems = _Problems(pictures, signs, costs, a, tol)
+    """`solve` for problems that fit into memory together; a [P, n] is the start, and changed."""
+    problems = _Problems(design, signs, costs, a, tol)
     problems.run(max_steps)
-    found, rest = problems.solution, problems.exhausted
-    rest = rest[found.steps[rest] < max_steps]
-    if len(rest) and pictures.exact is not pictures:
-        exactly = (each[rest].double() for each in (signs, costs, found.a))
-        more = _Problems(pictures.exact, *exactly, tol)
-        more.run(max_steps - int(found.steps[rest].max()))
-        more.solution.steps += found.steps[rest]
-        found[rest] = more.solution
-    return found
+    solution, rest = problems.solution, problems.exhausted
+    rest = rest[solution.steps[rest] < max_steps]
+    if len(rest) and design.in_float64 is not design:
+        in_float64 = (each[rest].double() for each in (signs, costs, solution.a))
+        more = _Problems(design.in_float64, *in_float64, tol)
+        more.run(max_steps - int(solution.steps[rest].max()))
+        more.solution.steps += solution.steps[rest]
+        solution[rest] = more.solution
+    return solution
 
 
 class _Problems:
-    """A block of problems and where they stand."""
+    """A block of problems and the state of Newton's method for each."""
 
-    def __init__(self, pictures: Pictures, signs: Tensor, costs: Tensor, a: Tensor, tol: float):
-        self.pictures, self.signs, self.costs, self.tol = pictures, signs, costs, tol
+    def __init__(self, design: DesignMatrix, signs: Tensor, costs: Tensor, a: Tensor, tol: float):
+        self.design, self.signs, self.costs, self.tol = design, signs, costs, tol
         unknown = a.new_full((len(a),), torch.inf, dtype=torch.float64)
         none = torch.zeros_like(unknown, dtype=torch.long)
-        f = pictures.times(a)
+        f = design.times(a)
         slack = (1 - signs * f).clamp(min=0)
-        worse = ~(dot(a, f) / 2 + dot(costs * slack, slack) <= costs.sum(dim=1))  # than w = 0
-        a[worse], f[worse] = 0, 0
+        worse_than_0 = ~(dot(a, f) / 2 + dot(costs * slack, slack) <= costs.sum(dim=1))
+        a[worse_than_0], f[worse_than_0] = 0, 0
         self.solution = Solution(a, f, unknown, unknown.clone(), none)
-        self.least = unknown.clone()  # objective so far
-        self.wasted = none.clone()
+        self.least_objective = unknown.clone()
+        self.stalled_steps = none.clone()
         self.factorise = torch.zeros_like(none, dtype=torch.bool)
-        self.misled = torch.zeros_like(self.factorise)  # by the last direction
-        self.only_slack = torch.zeros_like(self.factorise)  # whether it alone makes pictures active
-        self.active = torch.zeros_like(a, dtype=torch.bool)  # of the last step
+        self.poor_direction = torch.zeros_like(self.factorise)  # the last one
+        self.only_slack = torch.zeros_like(self.factorise)  # whether it alone makes one active
+        self.active = torch.zeros_like(a, dtype=torch.bool)  # in the last step
 
     @property
     def exhausted(self) -> Tensor:
         """The problems whose digits do not suffice."""
-        return (self.wasted >= MAX_WASTED).nonzero()[:, 0]
+        return (self.stalled_steps >= MAX_STALLED_STEPS).nonzero()[:, 0]
 
     def run(self, max_steps: int) -> None:
         """Newton's method for all problems until they are solved or stand still."""
-        left = torch.arange(len(self.signs), device=self.signs.device)
+        unsolved = torch.arange(len(self.signs), device=self.signs.device)
         for _ in range(max_steps):
-            left = self._step(left)
-            if not len(left):
+            unsolved = self._step(unsolved)
+            if not len(unsolved):
                 return
-        self._measure(left)
+        self._measure(unsolved)
 
     def _measure(self, which: Tensor) -> None:
         """Objective and gap of these problems, and what the last step has gained."""
@@ -223,100 +140,75 @@ class _Problems:
         a, f = self.solution.a[which], self.solution.f[which]
         slack = (1 - y * f).clamp_(min=0).masked_fill_(c == 0, 0)
         objective = dot(a, f) / 2 + dot(c * slack, slack)
-        resolved = LEAST_GAIN * torch.finfo(f.dtype).eps * objective.abs()
-        near_a = DualBound()
-        near_a.add(self.pictures, y, c, a, f)
-        gap = objective - near_a.value(dot(a, f))
-        aim = self.tol * objective
-        rest = (~(gap <= aim)).nonzero()[:, 0]
-        if len(rest):
-            r = a[rest] - (2 * c * y * slack)[rest]
-            if self.pictures.has_leading:  # tells whether the other bound is worth a product
-                likely = self.pictures.leading.squares(r) / 2 <= LIKELY * aim[rest]
-                rest, r = rest[likely], r[likely]
-            gap[rest] = torch.fmin(gap[rest], dot(r, self.pictures.times(r)) / 2)
-        gained = self.least[which] - objective
-        self.least[which] = torch.fmin(self.least[which], objective)
-        wasted = ~(gained >= resolved)  # so written, what is not a number is wasted, too
-        self.wasted[which] = torch.where(wasted, self.wasted[which] + 1, 0)
+        resolution = LEAST_GAIN * torch.finfo(f.dtype).eps * objective.abs()
+        bound = DualBound()
+        bound.add(self.design, y, c, a, f)
+        gap = objective - bound.value(dot(a, f))
+        goal = self.tol * objective
+        self._tighten(gap, goal, a, 2 * c * y * slack)
+        gained = self.least_objective[which] - objective
+        self.least_objective[which] = torch.fmin(self.least_objective[which], objective)
+        stalled = ~(gained >= resolution)  # so written, what is not a number is stalled, too
+        self.stalled_steps[which] = torch.where(stalled, self.stalled_steps[which] + 1, 0)
         # A good direction leads about as far as it says, and not too slowly.
-        misled, slow = self.misled[which], gained < aim
-        self.factorise[which] |= torch.where(misled, self.only_slack[which], slow)
-        self.only_slack[which] |= misled
+        poor, slow = self.poor_direction[which], gained < goal
+        self.factorise[which] |= torch.where(poor, self.only_slack[which], slow)
+        self.only_slack[which] |= poor
         self.solution.objective[which] = objective
-        self.solution.gap[which] = gap.clamp_(min=resolved)
+        self.solution.gap[which] = gap.clamp_(min=resolution)
 
-    def _step(self, left: Tensor) -> Tensor:
-        """One step of each of these problems; which of them are not solved yet."""
-        self._measure(left)
-        gap, objective = self.solution.gap[left], self.solution.objective[left]
+    def _tighten(self, gap: Tensor, goal: Tensor, a: Tensor, b: Tensor) -> None:
+        """Replace gaps [P] above the goal [P] by the squared gradient's bound where it is lower."""
+        rest = (~(gap <= goal)).nonzero()[:, 0]
+        if not len(rest):
+            return
+        r = a[rest] - b[rest]
+        if self.design.has_preconditioner:  # estimates whether the bound is worth a product
+            estimate = self.design.preconditioner.quadratic_form(r) / 2
+            promising = estimate <= PROMISING * goal[rest]
+            rest, r = rest[promising], r[promising]
+        gap[rest] = torch.fmin(gap[rest], dot(r, self.design.times(r)) / 2)
+
+    def _step(self, unsolved: Tensor) -> Tensor:
+        """One step of each of these problems; returns which of them were not solved before it."""
+        self._measure(unsolved)
+        gap, objective = self.solution.gap[unsolved], self.solution.objective[unsolved]
         solved = gap <= self.tol * objective
         eps = torch.finfo(self.solution.f.dtype).eps
         at_rounding = gap <= 2 * LEAST_GAIN * eps * objective
-        self.wasted[left[~solved & at_rounding]] = MAX_WASTED
-        left = left[~solved & (self.wasted[left] < MAX_WASTED)]
-        if not len(left):
-            return left
-        y, c, a = self.signs[left], self.costs[left], self.solution.a[left]
-        margin = 1 - y * self.solution.f[left]
-        p, Gp = self._direction(left, y, c, a, margin)
-        t = _best_step(c, margin, y * Gp, dot(a, Gp), dot(p, Gp))
-        self.misled[left] = (t < SHORT_STEP) | (t > LONG_STEP)
-        a = a + _column(t, p) * p
+        self.stalled_steps[unsolved[~solved & at_rounding]] = MAX_STALLED_STEPS
+        unsolved = unsolved[~solved & (self.stalled_steps[unsolved] < MAX_STALLED_STEPS)]
+        if not len(unsolved):
+            return unsolved
+        y, c, a = self.signs[unsolved], self.costs[unsolved], self.solution.a[unsolved]
+        margin = 1 - y * self.solution.f[unsolved]
+        p, Gp = self._direction(unsolved, y, c, a, margin)
+        t = best_step(c, margin, y * Gp, dot(a, Gp), dot(p, Gp))
+        self.poor_direction[unsolved] = (t < SHORT_STEP) | (t > LONG_STEP)
+        a = a + as_column(t, p) * p
         # Not f + t G p: what rounding leaves of the large values of the first steps would stay.
-        self.solution.a[left], self.solution.f[left] = a, self.pictures.times(a)
-        self.solution.steps[left] += 1
-        return left
+        self.solution.a[unsolved], self.solution.f[unsolved] = a, self.design.times(a)
+        self.solution.steps[unsolved] += 1
+        return unsolved
 
     def _direction(
         self, which: Tensor, y: Tensor, c: Tensor, a: Tensor, margin: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Newton's p and G p [P, n] at a; margin is 1 - y f."""
-        own = (y * a).clamp(min=0) * self.pictures.squared_lengths  # of the score
-        active = (c > 0) & (margin + own.masked_fill(self.only_slack[which, None], 0) > 0)
-        moved = (active != self.active[which]).sum(dim=1)
+        contribution = (y * a).clamp(min=0) * self.design.squared_norms  # to its own score
+        contribution = contribution.masked_fill(self.only_slack[which, None], 0)
+        active = (c > 0) & (margin + contribution > 0)
+        num_changed = (active != self.active[which]).sum(dim=1)
         self.active[which] = active
-        settled = moved <= SETTLED * active.sum(dim=1)
+        settled = num_changed <= SETTLED * active.sum(dim=1)
         half = self.tol * self.solution.objective[which] / 2  # of the gap that is asked for
         curvature = torch.where(active, 2 * c, 0)
-        p, Gp, in_vain = directions.newtons(
-            self.pictures,
+        p, Gp, failed = newton_directions(
+            self.design,
             curvature,
             a - curvature * y * margin,
             gap=half.masked_fill(~settled, torch.inf),
-            gradients=~self.factorise[which],
+            allow_gradients=~self.factorise[which],
         )
-        self.factorise[which] |= in_vain
+        self.factorise[which] |= failed
         return p, Gp
-
-
-def _best_step(c: Tensor, margin: Tensor, change: Tensor, ap: Tensor, pp: Tensor) -> Tensor:
-    """The t [P] at which P(w + t p) is least, but for 1 % of its slope at 0; 0 if p leads nowhere.
-
-    margin [P, n] is 1 - y f, change [P, n] is y G p; ap and pp [P] are w'p and p'p.
-    P's slope along p grows with t and is piecewise linear: Newton's method between two bounds.
-    """
-    t = torch.ones_like(ap)
-    low, high = torch.zeros_like(t), torch.full_like(t, torch.inf)
-    at_0 = ap - 2 * dot(c * margin.clamp(min=0), change)
-    loss = dot(c * margin.clamp(min=0), margin.clamp(min=0))
-    for _ in range(MAX_SEARCH):
-        slack = (margin - _column(t, change) * change).clamp_(min=0)
-        slope = ap + t * pp - 2 * dot(c * slack, change)
-        gained = loss - dot(c * slack, slack) - t * ap - t * t * pp / 2
-        found = (slope.abs() <= -0.01 * at_0) & (gained >= 0)
-        if found.all():
-            break
-        low, high = torch.where(slope < 0, t, low), torch.where(slope < 0, high, t)
-        middle = torch.where(high.isinf(), 2 * low, (low + high) / 2)
-        rise = pp + 2 * dot(c * (slack > 0) * change, change)
-        tangent = t - slope / rise
-        inside = (tangent > low) & (tangent < high)  # false where there is no rise
-        # Others' search must not lead a problem away from what it has found.
-        t = torch.where(found, t, torch.where(inside, tangent, middle))
-    # Uphill, or down without an end, which is rounding: nowhere.
-    return torch.where((at_0 >= 0) | (high.isinf() & ~found), 0, t)
-
-
-def _column(values: Tensor, like: Tensor) -> Tensor:
-    return values[:, None].to(like.dtype)
