@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from vggfeat import metrics
 from vggfeat.backbones.network import Network
-from vggfeat.benchmarks.evaluation import Split
 from vggfeat.benchmarks.leaks import Leak, find_leaks
 from vggfeat.benchmarks.options import Settings
+from vggfeat.benchmarks.splits import Split
 from vggfeat.benchmarks.submission import Submission
+from vggfeat.benchmarks.task import Task
 from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureSets
 from vggfeat.images import Crop, Picture
@@ -44,9 +44,8 @@ class Benchmark:
     sets: Mapping[str, np.ndarray]  # rows of the dataset's own sets, such as train and val
     scales: tuple[int, ...]
     aggregate: str  # one of features.options.AGGREGATES
+    task: Task
     mirror: bool = True
-    metric: str = "mean_class_recall"  # or one of metrics.AP_RULES for several classes a picture
-    difficult: str = "ignore"  # labels of 0 in training: "ignore" or "negative"
     examples: Mapping[str, tuple[str, ...]] | None = None  # id -> ids of its pictures
     dataset: str | None = None  # names the feature files; the benchmark's name if not given
     submission: Submission | None = None
@@ -95,10 +94,6 @@ class Benchmark:
             for s in self.splits
         ]
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
-
-    @property
-    def is_multi_label(self) -> bool:
-        return self.metric in metrics.AP_RULES
 
     def settings(self, **values: Any) -> Settings:
         """The published settings, but for these values of options; None leaves one as published.

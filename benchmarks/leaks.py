@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from vggfeat.benchmarks.evaluation import Split
+from vggfeat.benchmarks.splits import Split
 
 NUM_NAMED = 3  # in a note
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vggfeat.benchmarks.evaluation import Split
+from vggfeat.benchmarks.splits import Split
 
 
 @dataclass(frozen=True, kw_only=True)

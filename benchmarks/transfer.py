@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from vggfeat.backbones.network import Network
-from vggfeat.benchmarks import evaluation, multi_label, single_label
+from vggfeat.benchmarks import split_results
 from vggfeat.benchmarks.benchmark import Benchmark, rows_of
-from vggfeat.benchmarks.evaluation import Probe, Split, SplitResult
 from vggfeat.benchmarks.leaks import leak_notes
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.runner import Measurement
+from vggfeat.benchmarks.split_results import SplitResult
 from vggfeat.benchmarks.submission import archive
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
@@ -29,6 +29,8 @@ from vggfeat.features.extract import Extracted
 from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture, picture_bytes
+from vggfeat.probes.probe import Probe
+from vggfeat.probes.registry import load_probe
 from vggfeat.records import record as records
 from vggfeat.records.record import Record, new_record
 from vggfeat.records.scores import Scores
@@ -69,7 +71,7 @@ class TransferMeasurement(Measurement):
     def probe(self) -> Probe:
         """What is fitted, and where."""
         device = self.settings.extraction.resolved_device
-        return Probe(solver=self.settings.probe.solver, device=device)
+        return load_probe(self.settings.probe.solver, device=device)
 
     @cached_property
     def path(self) -> Path:
@@ -93,7 +95,7 @@ class TransferMeasurement(Measurement):
                 "file_bytes": [picture_bytes(picture) for picture in benchmark.used.values()],
                 "nets": [vars(request.conditions) for request in self.requests()],
                 **self.settings.vectors.key_values(),
-                "probe": self._probe_settings(),
+                "probe": benchmark.task.settings(self.probe),
                 "protocol": dict(benchmark.protocol),
                 "notes": list(benchmark.notes),
                 "limited": benchmark.limited,
@@ -126,7 +128,7 @@ class TransferMeasurement(Measurement):
                 **vars(settings.vectors),
                 "mirror": settings.extraction.mirror,
                 "view": " ".join(dict.fromkeys(net.backbone.view for net in self.networks)),
-                "classifier": "linear SVM",
+                "classifier": self.probe.title,
                 "normalisation": self._normalisation(),
             },
             splits_sha256=benchmark.splits_sha256,
@@ -134,13 +136,18 @@ class TransferMeasurement(Measurement):
                 _net_facts(request, file, digest)
                 for request, file, digest in zip(self.requests(), extracted, digests, strict=True)
             ],
-            probe=self._probe_settings() | evaluation.probe_facts(results),
-            metric=benchmark.metric,
-            metrics=evaluation.summarise(results, benchmark.classes),
+            probe=benchmark.task.settings(self.probe)
+            | split_results.probe_facts(results, self.probe),
+            metric=benchmark.task.metric,
+            metrics=split_results.summarise(results, benchmark.classes),
             n_train=[result.num_train for result in results],
             n_test=[result.num_test for result in results],
             skipped=skipped,
-            notes=[*benchmark.notes, *leak_notes(benchmark.leaks), *evaluation.notes(results)],
+            notes=[
+                *benchmark.notes,
+                *leak_notes(benchmark.leaks),
+                *split_results.notes(results, self.probe),
+            ],
             limited=benchmark.limited,
             seconds=_seconds(extracted, results),
             command=self.command,
@@ -194,8 +201,8 @@ class TransferMeasurement(Measurement):
         rows = self._readable(rows, {i for file in extracted for i in file.skipped})
         vectors, _ = self.vectors(rows, extracted)
         part = split.among(rows)
-        fitted = multi_label.fit(
-            vectors, benchmark.labels[rows], part, difficult=benchmark.difficult,
+        fitted = benchmark.task.fit(
+            vectors, benchmark.labels[rows], part, classes=benchmark.classes,
             probe=self.probe, progress=self._of_all_splits(progress, 0, 1),
         )  # fmt: skip
         scored = rows[part.test]
@@ -204,7 +211,7 @@ class TransferMeasurement(Measurement):
             benchmark.classes,
             [benchmark.ids[row] for row in scored],
             benchmark.submission.listed[np.isin(split.test, scored)],
-            fitted.decide(vectors[part.test]),
+            fitted.decisions(vectors[part.test]),
         )
         return packed, len(split.test) - len(scored)
 
@@ -253,23 +260,19 @@ class TransferMeasurement(Measurement):
         self, rows: np.ndarray, vectors: np.ndarray, progress: Progress
     ) -> list[SplitResult]:
         """The result of each split; vectors [n, D] belong to these rows."""
-        benchmark, probe, results = self.benchmark, self.probe, []
+        benchmark, results = self.benchmark, []
         labels = benchmark.labels[rows]
         for number, split in enumerate(benchmark.splits):
             of_split = self._of_all_splits(progress, number, len(benchmark.splits))
-            part: Split = split.among(rows)
-            if benchmark.is_multi_label:
-                unread = benchmark.labels[np.setdiff1d(split.test, rows)]
-                result = multi_label.evaluate(
-                    vectors, labels, part, classes=benchmark.classes,
-                    difficult=benchmark.difficult, unread=unread, probe=probe, progress=of_split,
-                )  # fmt: skip
-            else:
-                result = single_label.evaluate(
-                    vectors, labels, part, classes=benchmark.classes, probe=probe,
-                    progress=of_split,
-                )  # fmt: skip
-            results.append(result)
+            result = benchmark.task.evaluate(
+                vectors, labels, split.among(rows), classes=benchmark.classes,
+                unread=benchmark.labels[np.setdiff1d(split.test, rows)],
+                probe=self.probe, progress=of_split,
+            )  # fmt: skip
+            # An example that could not be read has a score, too: the lowest.
+            scores = np.full((len(split.test), len(benchmark.classes)), -np.inf, np.float32)
+            scores[np.isin(split.test, rows)] = result.scores
+            results.append(replace(result, scores=scores))
         return results
 
     def _of_all_splits(self, progress: Progress, number: int, count: int) -> Progress:
@@ -288,16 +291,6 @@ class TransferMeasurement(Measurement):
         if len(self.networks) * num_views > 1:
             steps.append("L2 of the stacked vectors")
         return ", ".join(steps)
-
-    def _probe_settings(self) -> dict[str, Any]:
-        if self.benchmark.is_multi_label:
-            rule = {
-                "c_rule": multi_label.C_RULE,
-                "difficult_in_training": self.benchmark.difficult,
-            }
-        else:
-            rule = {"c_rule": single_label.C_RULE}
-        return self.probe.settings() | rule
 
 
 def _net_facts(request: FeatureRequest, extracted: Extracted, digest: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ allowed, what a record's key and protocol hold, the axes of a sweep, the columns
 lines of a plan.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
@@ -29,7 +29,7 @@ class Declaration:
 
     help: str
     changes: str
-    choices: tuple[str, ...] = ()
+    choices: Collection[str] = ()
     minimum: float | None = None
     maximum: float | None = None
     because: str = ""  # of the minimum, where it is not obvious

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.evaluation import Split
+from vggfeat.benchmarks.splits import Split
+from vggfeat.benchmarks.task import SingleLabel
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.options import DataOptions
@@ -82,6 +83,7 @@ def class_folder_benchmark(
         sets={"all": np.arange(len(ids))},
         scales=protocol.scales,
         aggregate=protocol.aggregate,
+        task=SingleLabel(),
         protocol={
             "background": protocol.background in by_class,
             "train_per_class": _trained_on(by_class, protocol),

@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.evaluation import Split
+from vggfeat.benchmarks.splits import Split
 from vggfeat.benchmarks.submission import Submission
+from vggfeat.benchmarks.task import MultiLabel
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.voc_devkit import Devkit, check_disjoint
@@ -90,8 +91,7 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
         sets=rows,
         scales=protocol.scales,
         aggregate="average",
-        metric=protocol.metric,
-        difficult=options.difficult,
+        task=MultiLabel(metric=protocol.metric, difficult=options.difficult),
         protocol={
             "trained_on": "trainval" if protocol.test_is_public else "train",
             "scored_on": "test" if protocol.test_is_public else "val",

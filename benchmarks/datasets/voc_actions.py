@@ -27,6 +27,7 @@ from vggfeat.benchmarks.datasets.voc import (
     rows_of_sets,
 )
 from vggfeat.benchmarks.submission import Submission
+from vggfeat.benchmarks.task import MultiLabel
 from vggfeat.errors import DatasetError
 from vggfeat.images import Crop, Picture
 from vggfeat.layouts.options import DataOptions
@@ -111,7 +112,7 @@ def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol
         sets=rows,
         scales=protocol.scales,
         aggregate="average",
-        metric="map_area",
+        task=MultiLabel(metric="map_area"),
         protocol={
             "trained_on": "train",
             "scored_on": "val",

@@ -1,4 +1,4 @@
-"""SVMs of every class, fold and value of C: `vggfeat.svm` beside scikit-learn's LinearSVC.
+"""SVMs of every class, fold and value of C: the Newton probe beside scikit-learn's LinearSVC.
 
 Shapes: n pictures, d dimensions, K classes.
 """
@@ -17,7 +17,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 from sklearn.utils.parallel import Parallel, delayed
 
-from vggfeat.benchmarks.evaluation import C_GRID, Probe
 from vggfeat.benchmarks.speed.limits import finish, matrix_product
 from vggfeat.benchmarks.speed.measuring import (
     Asked,
@@ -31,7 +30,9 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
 )
 from vggfeat.metrics import average_precisions
-from vggfeat.probes.svm import Fits
+from vggfeat.probes.grid_search import choose
+from vggfeat.probes.registry import load_probe
+from vggfeat.probes.svm_problem import C_GRID
 
 PEER = "LinearSVC, a process for each core"
 FASTER = {"cpu": Goal(20, of="ratio"), "cuda": Goal(100, of="ratio")}
@@ -188,8 +189,8 @@ def generated(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 def _ours(case: Case, X: np.ndarray, signs: np.ndarray, device: str) -> Contender:
     def run() -> None:
-        fits = Fits(Probe(device=device).classifier(X.size), X, signs)
-        fits.choose_C(case.folds, grid=case.grid, score=lambda decisions, rows: 0.0)
+        fits = load_probe("newton", device=device).fits(X, signs)
+        choose(fits, case.folds, grid=case.grid, score=lambda decisions, rows: 0.0)
         fits.fit(REFIT_C)
         finish(device)
 
@@ -227,10 +228,11 @@ def _agreement(case: Case, X: np.ndarray, signs: np.ndarray, device: str) -> Ite
     theirs = iter(Parallel(n_jobs=os.cpu_count())(strict))
     worse, equal, apart = [], [], []
     for C in case.checked:
-        fits = Fits(Probe(device=device).classifier(X.size), X, truth)
+        fits = load_probe("newton", device=device).fits(X, truth)
         scores = []
-        fits.choose_C([out], grid=[C], score=lambda found, rows, to=scores: to.append(found) or 0.0)
-        weights = fits.solver.last.cpu().numpy() @ X, fits.solver.last.sum(dim=1).cpu().numpy()
+        choose(fits, [out], grid=[C], score=lambda s, rows, to=scores: to.append(s) or 0.0)
+        a = fits.coefficients.cpu().numpy()
+        weights = a @ X, a.sum(axis=1)
         best = []
         for k, column in enumerate(truth.T):
             coef, intercept = next(theirs)

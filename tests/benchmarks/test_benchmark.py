@@ -10,11 +10,11 @@ from sklearn.svm import LinearSVC
 
 from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.datasets.registry import load_benchmark
-from vggfeat.benchmarks.evaluation import C_GRID
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.layouts.options import DataOptions
+from vggfeat.probes.svm_problem import C_GRID
 from vggfeat.storage.folders import Folders
 
 OTHER = "vgg13:width=0.0625,input_size=32@random:5"

@@ -4,8 +4,8 @@ import shutil
 
 import numpy as np
 
-from vggfeat.benchmarks.evaluation import Split
 from vggfeat.benchmarks.leaks import Leak, find_leaks
+from vggfeat.benchmarks.splits import Split
 
 SPLITS = (
     Split(train=np.array([0, 1]), validation=np.array([2]), test=np.array([3, 4])),

@@ -4,20 +4,15 @@ import warnings
 
 import numpy as np
 import pytest
+from helpers.probes import problem, signs_of
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.svm import LinearSVC
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from vggfeat.benchmarks.evaluation import C_GRID, Probe
 from vggfeat.metrics import average_precisions
-from vggfeat.probes.svm import SOLVERS, Fits, OneVsRestSVM
-
-
-def problem(n=90, d=20, K=3, seed=0):
-    random = np.random.default_rng(seed)
-    y = random.integers(0, K, n)
-    X = random.normal(size=(n, d)) + 0.7 * random.normal(size=(K, d))[y]
-    return X, y
+from vggfeat.probes.registry import load_probe
+from vggfeat.probes.svm import SOLVERS, OneVsRestSVM
+from vggfeat.probes.svm_problem import C_GRID
 
 
 def not_ours(_):
@@ -58,7 +53,7 @@ def test_it_equals_linear_svc(C, how):
 def test_the_stated_objective_is_at_its_minimum(class_weight, solver):
     """Its gradient, worked out here in float64 with the regularised intercept, vanishes."""
     X, y = problem(n=60, d=5)
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    signs = signs_of(y)
     svm = OneVsRestSVM(
         C=2.0, tol=1e-12, max_iter=10**6, class_weight=class_weight, solver=solver
     ).fit(X, signs)
@@ -74,12 +69,12 @@ def test_the_stated_objective_is_at_its_minimum(class_weight, solver):
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_pictures_with_sign_zero_do_not_count_for_that_class(solver):
     X, y = problem()
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    signs = signs_of(y)
     signs[:30, 1] = 0
     svm, without, whole = (OneVsRestSVM(solver=solver, tol=1e-12) for _ in range(3))
     svm.fit(X, signs)
     without.fit(X[30:], signs[30:])
-    whole.fit(X, np.where(y[:, None] == np.arange(3), 1, -1))
+    whole.fit(X, signs_of(y))
     np.testing.assert_allclose(svm.coef_[1], without.coef_[1], rtol=1e-6)
     np.testing.assert_allclose(svm.coef_[0], whole.coef_[0], rtol=1e-6)
     assert set(np.unique(svm.predict(X))) == {-1, 1}
@@ -100,7 +95,7 @@ def test_missing_convergence_is_reported(solver):
 
 def test_a_class_without_negatives_is_an_error():
     X, y = problem()
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    signs = signs_of(y)
     signs[signs[:, 2] < 0, 2] = 0
     with pytest.raises(ValueError, match="positives and negatives"):
         OneVsRestSVM().fit(X, signs)
@@ -111,126 +106,14 @@ def test_an_unknown_solver_is_an_error():
         OneVsRestSVM(solver="sgd").fit(*problem())
 
 
-LEFT_OUT = np.arange(30)
-
-
-def test_choice_of_C_takes_the_best_on_what_is_left_out_and_the_smallest_of_equals():
-    truth = {0.1: 0.5, 1.0: 0.8, 10.0: 0.8}
-    scores = iter(truth.values())
-    C, found = Fits(OneVsRestSVM(), *problem()).choose_C(
-        [LEFT_OUT], grid=(10.0, 0.1, 1.0), score=lambda decisions, rows: next(scores)
-    )
-    assert C == 1.0 and found == truth
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_choice_of_C_scores_pictures_it_was_not_trained_on(solver):
-    """Over two folds, each left out by classifiers that scikit-learn trains on the rest."""
-    X, y = problem(n=120)
-    svm, folds = OneVsRestSVM(solver=solver), [np.arange(40), np.arange(80, 120)]
-
-    def accuracy(decisions, rows):
-        return float((svm.decided(decisions) == y[rows]).mean())
-
-    _, scores = Fits(svm, X, y).choose_C(folds, grid=(0.1, 1.0), score=accuracy)
-    for C, value in scores.items():
-        expected = []
-        for rows in folds:
-            rest = np.setdiff1d(np.arange(120), rows)
-            theirs = LinearSVC(C=C, random_state=0).fit(X[rest], y[rest])
-            expected.append(theirs.score(X[rows], y[rows]))
-        assert value == pytest.approx(np.mean(expected))
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_what_is_fitted_with_the_chosen_C_is_what_fit_gives(solver):
-    X, y = problem()
-    svm = OneVsRestSVM(solver=solver, tol=1e-10)
-    fits = Fits(svm, X, y)
-    fits.choose_C([LEFT_OUT], grid=(0.1, 1.0), score=lambda decisions, rows: 0.0)
-    fits.fit(3.0)
-    alone = OneVsRestSVM(C=3.0, solver=solver, tol=1e-10).fit(X, y)
-    np.testing.assert_allclose(svm.coef_, alone.coef_, rtol=1e-4, atol=1e-7)
-    assert svm.C == 3.0 and svm.converged_.all()
-
-
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_each_class_may_have_its_own_C(solver):
     X, y = problem()
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    signs = signs_of(y)
     together = OneVsRestSVM(C=[0.1, 1.0, 10.0], solver=solver, tol=1e-10).fit(X, signs)
     for k, C in enumerate((0.1, 1.0, 10.0)):
         alone = OneVsRestSVM(C=C, solver=solver, tol=1e-10).fit(X, signs)
         np.testing.assert_allclose(together.coef_[k], alone.coef_[k], rtol=1e-4, atol=1e-7)
-
-
-def tried(scores, grid=(1.0, 2.0, 3.0), patience=None, of_training=1.0):
-    """What choose_C makes of scores, a number or three classes' numbers for each C."""
-    X, y = problem()
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
-    told = iter(scores)
-
-    def score(decisions, rows):
-        return np.array(next(told) if len(rows) == len(LEFT_OUT) else of_training)
-
-    return Fits(OneVsRestSVM(), X, signs).choose_C(
-        [LEFT_OUT], grid=grid, patience=patience, score=score
-    )
-
-
-def test_classes_that_cannot_be_told_get_the_C_that_is_best_for_the_others():
-    """The third class has no pictures to be scored with."""
-    C, means = tried([[0.1, 0.9, np.nan], [0.2, 0.5, np.nan], [0.3, 0.8, np.nan]])
-    assert C.tolist() == [3.0, 1.0, 3.0]
-    assert means == {1.0: 0.5, 2.0: 0.35, 3.0: 0.55}
-
-
-def test_a_class_that_a_fold_leaves_without_positives_has_no_decisions():
-    X, y = problem()
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
-    seen = []
-
-    def score(decisions, rows):
-        seen.append(np.isnan(decisions).all(axis=0).tolist())
-        return np.where(np.isnan(decisions).any(axis=0), np.nan, 1.0)
-
-    for solver in SOLVERS:
-        fits = Fits(OneVsRestSVM(solver=solver), X, signs)
-        fits.choose_C([np.flatnonzero(y == 1)], grid=(1.0,), score=score)
-    assert seen == [[False, True, False]] * 2
-
-
-GRID = (1.0, 2.0, 3.0, 4.0, 5.0)
-
-
-def test_the_grid_ends_where_scores_do_not_improve():
-    C, scores = tried([0.5, 0.7, 0.7, 0.6], GRID, patience=2)
-    assert C == 2.0 and scores == {1.0: 0.5, 2.0: 0.7, 3.0: 0.7, 4.0: 0.6}
-
-
-def test_the_grid_goes_on_while_any_class_improves():
-    C, scores = tried(
-        [
-            [0.9, 0.1, np.nan],
-            [0.4, 0.2, np.nan],
-            [0.3, 0.3, np.nan],
-            [0, 0.2, np.nan],
-            [0, 0, np.nan],
-        ],
-        GRID,
-        patience=2,
-    )
-    assert len(scores) == 5 and C.tolist() == [1.0, 3.0, 1.0]
-
-
-def test_the_grid_goes_on_while_even_the_training_pictures_are_not_told_apart():
-    """On a plateau of small values, that larger ones are no better says nothing of the largest."""
-    C, _ = tried([0.1, 0.1, 0.1, 0.1, 0.9], GRID, patience=2, of_training=0.5)
-    assert C == 5.0
-
-
-def test_without_patience_the_whole_grid_is_tried():
-    assert len(tried([0.5, 0.4, 0.3, 0.2, 0.1], GRID)[1]) == 5
 
 
 @pytest.mark.parametrize("solver", SOLVERS)
@@ -245,16 +128,17 @@ def test_the_benchmarks_solver_reaches_the_objective_on_wide_data(C, solver):
     centres = np.maximum(random.normal(size=(3, 900)), 0)
     X = np.maximum(random.normal(size=(300, 900)) + 0.35 * centres[y] - 0.3, 0)
     X /= np.linalg.norm(X, axis=1, keepdims=True)
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    signs = signs_of(y)
 
-    def objective(svm, k):
-        slack = np.maximum(0, 1 - signs[:, k] * (X @ svm.coef_[k] + svm.intercept_[k]))
-        return (svm.coef_[k] ** 2).sum() / 2 + svm.intercept_[k] ** 2 / 2 + C * (slack**2).sum()
+    def objective(w, b, k):
+        slack = np.maximum(0, 1 - signs[:, k] * (X @ w + b))
+        return (w @ w + b * b) / 2 + C * (slack**2).sum()
 
-    ours = Probe(solver=solver).classifier(num_values=0).set_params(C=C).fit(X, signs)
+    ours = load_probe(solver).fits(X, signs).fit(C)
     strict = OneVsRestSVM(C=C, tol=1e-10, max_iter=10**6, solver="liblinear").fit(X, signs)
     for k in range(3):
-        assert objective(ours, k) == pytest.approx(objective(strict, k), rel=1e-4)
+        least = objective(strict.coef_[k], strict.intercept_[k], k)
+        assert objective(ours.coef[k], ours.intercept[k], k) == pytest.approx(least, rel=1e-4)
 
 
 def test_threads_do_not_change_the_bits():
@@ -280,9 +164,9 @@ def test_both_solvers_rank_and_decide_alike_on_data_like_a_benchmarks(C):
     X, signs, X_test, truth = benchmark_like()
     decisions = []
     for solver in SOLVERS:
-        svm = Probe(solver=solver).classifier(X.size).set_params(C=C).fit(X, signs)
-        assert svm.converged_.all()
-        decisions.append(svm.decision_function(X_test))
+        svm = load_probe(solver).fits(X, signs).fit(C)
+        assert svm.converged.all()
+        decisions.append(svm.decisions(X_test))
     ours, theirs = decisions
     assert ((ours > 0) == (theirs > 0)).mean() >= 0.999
     for k in range(signs.shape[1]):
@@ -296,7 +180,7 @@ def test_both_solvers_rank_and_decide_alike_on_data_like_a_benchmarks(C):
 def test_class_weights_are_those_of_linear_svc(class_weight, with_zeros):
     """Balanced for each class by the pictures that count for it."""
     X, y = problem()
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
+    signs = signs_of(y)
     if with_zeros:
         signs[:30, 1] = 0
     svm = OneVsRestSVM(class_weight=class_weight, tol=1e-9).fit(X, signs)
@@ -304,33 +188,6 @@ def test_class_weights_are_those_of_linear_svc(class_weight, with_zeros):
         theirs = LinearSVC(class_weight=class_weight, tol=1e-9, dual=False, max_iter=10**5)
         theirs.fit(X[column != 0], column[column != 0])
         np.testing.assert_allclose(svm.coef_[k], theirs.coef_[0], atol=1e-4)
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-@pytest.mark.parametrize("class_weight", [None, "balanced", {1: 2.0, -1: 0.5}])
-def test_a_class_of_which_a_fold_leaves_nothing_is_told_apart(class_weight, solver):
-    X, y = problem()
-    signs = np.where(y[:, None] == np.arange(3), 1, -1)
-    signs[len(LEFT_OUT) :, 1] = 0
-    fits = Fits(OneVsRestSVM(class_weight=class_weight, solver=solver), X, signs)
-    seen = []
-    fits.choose_C(
-        [LEFT_OUT],
-        grid=(1.0,),
-        score=lambda decisions, rows: seen.append(np.isnan(decisions).all(axis=0).tolist()) or 0.0,
-    )
-    assert seen == [[False, True, False]]
-
-
-@pytest.mark.parametrize("solver", SOLVERS)
-def test_C_may_be_chosen_again_over_other_folds(solver):
-    X, y = problem()
-    for first, second in ((1, 2), (2, 1)):
-        fits = Fits(OneVsRestSVM(solver=solver), X, y)
-        for count in (first, second):
-            folds = np.array_split(LEFT_OUT, count)
-            C, _ = fits.choose_C(folds, grid=(0.1, 1.0), score=lambda decisions, rows: 0.0)
-            assert C == 0.1
 
 
 @pytest.mark.parametrize("solver", SOLVERS)

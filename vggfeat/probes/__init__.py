@@ -1,1 +1,1 @@
-"""Classifiers on frozen features."""
+"""Probes: classifiers on frozen features, a file for each."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vggfeat.options import PROBE, Declared, option
+from vggfeat.probes.registry import DEFAULT_PROBE, PROBES
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -10,8 +11,8 @@ class ProbeOptions(Declared):
     """The probe by its name."""
 
     solver: str = option(
-        "newton",
+        DEFAULT_PROBE,
         "What fits the SVMs: this project's solver of all classes at once, or scikit-learn's.",
         changes=PROBE,
-        choices=("newton", "liblinear"),
+        choices=PROBES,
     )

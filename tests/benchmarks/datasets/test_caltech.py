@@ -18,7 +18,7 @@ def test_paper_protocol_of_caltech_101(caltech_dir, tmp_path):
     bench = load("caltech101", caltech_dir, tmp_path)
     assert bench.classes == ("BACKGROUND_Google", "accordion", "inline_skate", "wild_cat")
     assert (bench.scales, bench.aggregate, bench.mirror) == ((256, 384, 512), "stack", True)
-    assert bench.metric == "mean_class_recall" and len(bench.splits) == 3
+    assert bench.task.metric == "mean_class_recall" and len(bench.splits) == 3
     split = bench.splits[0]
     # Three classes of at least 31 pictures: 24 + 6 to train, the rest to test; wild_cat is halved.
     assert (len(split.train), len(split.validation)) == (3 * 24 + 5, 3 * 6 + 1)

@@ -15,12 +15,12 @@ from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.datasets.scenes import write_devkit
 from vggfeat.benchmarks.datasets.voc import CLASSES
-from vggfeat.benchmarks.evaluation import C_GRID
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.features.requests import FeatureSets
 from vggfeat.layouts.options import DataOptions
+from vggfeat.probes.svm_problem import C_GRID
 from vggfeat.storage.folders import Folders
 
 SETS = {"train": 30, "val": 30, "test": 40}
@@ -143,7 +143,7 @@ def test_voc_2007_trains_on_trainval_and_is_scored_on_test_by_11_points(drawn, t
     bench = load("voc2007", drawn, tmp_path)
     (split,) = bench.splits
     assert [len(part) for part in (split.train, split.validation, split.test)] == [30, 30, 40]
-    assert bench.classes == CLASSES and bench.metric == "map_11pt" and bench.submission is None
+    assert bench.classes == CLASSES and bench.task.metric == "map_11pt" and bench.submission is None
     assert bench.scales == (256, 384, 512, 640, 768) and bench.aggregate == "average"
     assert bench.protocol["trained_on"] == "trainval" and bench.protocol["scored_on"] == "test"
     assert (bench.labels == 0).any(), "the scenes have difficult pictures"
@@ -155,7 +155,7 @@ def test_voc_2012_trains_on_train_and_is_scored_on_val_by_area(drawn, tmp_path):
     train, val = bench.sets["train"].tolist(), bench.sets["val"].tolist()
     assert sorted([*split.train, *split.validation]) == train and split.test.tolist() == val
     assert len(split.validation) == 6, "a fifth of train chooses C"
-    assert bench.metric == "map_area"
+    assert bench.task.metric == "map_area"
     assert bench.protocol["trained_on"] == "train" and bench.protocol["scored_on"] == "val"
 
 

@@ -52,7 +52,7 @@ def run(bench, folder, nets=(NARROW,)):
 
 def test_examples_are_people_and_labels_those_of_the_lists(people, tmp_path):
     bench = load("voc2012_actions", tmp_path)
-    assert bench.classes == ACTIONS and bench.metric == "map_area"
+    assert bench.classes == ACTIONS and bench.task.metric == "map_area"
     assert set(bench.ids) == {f"{name} {index}" for name, index in people}
     for set_name in ("train", "val"):
         left_out = 0

@@ -1,0 +1,90 @@
+"""What a probe is: a name, a hyper-parameter with its grid, and fits to labelled vectors.
+
+Shapes: n examples, d dimensions, K classes, P problems of two classes (classes times folds).
+
+Labels are signs [n, K] for every probe: 1 where an example belongs to a class, -1 where it does
+not, 0 where the example is left out of that class's training. Of single labels each row has one 1.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vggfeat.probes.grid_search import PATIENCE, SATURATED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Probe(ABC):
+    """A kind of classifier and its settings.
+
+    name is what the command line and the records call it, title what tables state as the
+    classifier, hyperparameter the name of what is chosen on validation examples, grid its values.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    hyperparameter: ClassVar[str]
+    grid: ClassVar[tuple[float, ...]]
+    device: str = "cpu"
+
+    @abstractmethod
+    def method(self) -> dict[str, Any]:
+        """What decides the numbers beside the grid and its search, as plain JSON."""
+
+    @abstractmethod
+    def fits(self, X: np.ndarray, signs: np.ndarray) -> "Fits":
+        """Fits to these examples: X [n, d] of finite floats, signs [n, K]."""
+
+    def settings(self) -> dict[str, Any]:
+        """Everything that decides the numbers: part of a record and of its key."""
+        prefix = self.hyperparameter.lower()
+        return {
+            **self.method(),
+            f"{prefix}_grid": list(self.grid),
+            f"{prefix}_patience": PATIENCE,
+            f"{prefix}_saturated": SATURATED,
+        }
+
+
+class Fits(ABC):
+    """Fits of one probe to the same examples, which may share what does not depend on the value."""
+
+    signs: np.ndarray  # [n, K]
+
+    @abstractmethod
+    def decisions(self, signs: np.ndarray, value: float) -> np.ndarray:
+        """Decision values [n, P] of all examples by classifiers trained with other signs [n, P].
+
+        value is that of the hyper-parameter. Columns without positives or negatives may hold
+        anything. These classifiers only serve to choose the value.
+        """
+
+    def start_from(self, classes: np.ndarray) -> None:  # noqa: B027
+        """Let `fit` start these classes [K] (a mask) from the last decisions' first K problems.
+
+        For probes that are fitted iteratively; others have nothing to do.
+        """
+
+    @abstractmethod
+    def fit(self, value: float | Sequence[float]) -> "Classifier":
+        """The classifier of all examples; value is one for all classes, or one for each [K].
+
+        Every class must have positives and negatives.
+        """
+
+
+class Classifier(ABC):
+    """A fitted probe.
+
+    converged [K] and the duality gap relative to the objective [K] are of iterative fits.
+    """
+
+    converged: np.ndarray | None = None
+    gap: np.ndarray | None = None
+
+    @abstractmethod
+    def decisions(self, X: np.ndarray) -> np.ndarray:
+        """Decision values [m, K] of X [m, d]: the higher, the more likely the class."""

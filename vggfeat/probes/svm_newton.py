@@ -1,0 +1,111 @@
+"""The linear SVM probe by Newton's method: all classes, folds and values of C at once.
+
+They share one Gram matrix, and each value of C starts from the solution of the one before.
+
+Shapes: n examples, d dimensions, K classes, P problems.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vggfeat.probes.linear import LinearClassifier
+from vggfeat.probes.newton.design_matrix import DesignMatrix
+from vggfeat.probes.newton.minimise import minimise
+from vggfeat.probes.newton.solver import solve
+from vggfeat.probes.probe import Fits
+from vggfeat.probes.svm_problem import SELECTION_TOL, SVM, ClassWeight, checked_C
+
+
+class NewtonSVM(SVM):
+    """Linear SVMs of all classes together, on a CPU or a GPU."""
+
+    name = "newton"
+    algorithm = "Newton's method on all classes, duality gap at most tol of the objective"
+    tol = 1e-5
+    max_iter = 200
+
+    def fits(self, X: np.ndarray, signs: np.ndarray) -> "NewtonFits":
+        return NewtonFits(X, signs, tol=self.tol, max_iter=self.max_iter, device=self.device)
+
+
+class NewtonFits(Fits):
+    """Fits that share the Gram matrix of X [n, d], a float array.
+
+    A class is solved when its duality gap is at most tol of its objective; the classifiers that
+    choose C are fitted to SELECTION_TOL, if that is larger.
+    """
+
+    def __init__(
+        self,
+        X: np.ndarray,
+        signs: np.ndarray,
+        *,
+        tol: float,
+        max_iter: int,
+        class_weight: ClassWeight = None,
+        device: str = "cpu",
+    ):
+        self.design = DesignMatrix(torch.from_numpy(np.require(X, requirements="CW")).to(device))
+        self.signs, self.class_weight = signs, class_weight
+        self.tol, self.max_iter = tol, max_iter
+        self.coefficients: Tensor | None = None  # a [P, n] of the last decisions
+        self.start: Tensor | None = None  # a [K, n]
+
+    def decisions(self, signs: np.ndarray, value: float) -> np.ndarray:
+        problems = self._problems(signs, checked_C(value, signs.shape[1]))
+        start = self.coefficients
+        if start is not None and len(start) != signs.shape[1]:  # of another number of folds
+            start = None
+        tol = max(self.tol, SELECTION_TOL)
+        solution = solve(self.design, *problems, tol=tol, max_steps=self.max_iter, start=start)
+        self.coefficients = solution.a
+        return solution.f.T.cpu().numpy()
+
+    def start_from(self, classes: np.ndarray) -> None:
+        if self.start is None:
+            self.start = torch.zeros_like(self.coefficients[: len(classes)])
+        chosen = torch.tensor(classes)
+        self.start[chosen] = self.coefficients[: len(classes)][chosen]
+
+    def fit(self, value: float | Sequence[float]) -> LinearClassifier:
+        problems = self._problems(self.signs, checked_C(value, self.signs.shape[1]))
+        minimum = minimise(
+            self.design, *problems, tol=self.tol, max_steps=self.max_iter, start=self.start
+        )
+        w, gap, objective, steps = (
+            each.cpu().numpy()
+            for each in (minimum.w, minimum.gap, minimum.objective, minimum.steps)
+        )
+        return LinearClassifier(
+            coef=w[:, :-1],
+            intercept=w[:, -1],
+            num_iterations=steps,
+            converged=gap <= self.tol * objective,
+            gap=gap / objective,
+        )
+
+    def _problems(self, signs: np.ndarray, C: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Signs and costs [P, n] of these classifiers; signs [n, P], C [P]."""
+        y = torch.from_numpy(signs.T.copy()).to(self.design.X)
+        weights = _example_weights(self.class_weight, signs) * C
+        return y, torch.from_numpy(weights.T.copy()).to(y)
+
+
+def _example_weights(class_weight: ClassWeight, signs: np.ndarray) -> np.ndarray:
+    """The weight of each example in each class [n, P]; 0 where signs [n, P] are 0."""
+    weights = (signs != 0).astype(float)
+    if class_weight is None:
+        return weights
+    from sklearn.utils.class_weight import compute_class_weight  # 1 s to import
+
+    for column, column_signs in zip(weights.T, signs.T, strict=True):
+        trained_on = column_signs[column_signs != 0]
+        present = np.unique(trained_on)
+        if len(present):
+            values = compute_class_weight(class_weight, classes=present, y=trained_on)
+            for sign, value in zip(present, values, strict=True):
+                column[column_signs == sign] = value
+    return weights
