@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.benchmarks.single_label import SingleLabel
 from vggfeat.benchmarks.splits import Split
-from vggfeat.benchmarks.task import SingleLabel
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.options import DataOptions

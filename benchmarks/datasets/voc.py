@@ -17,9 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.benchmarks.multi_label import MultiLabel
 from vggfeat.benchmarks.splits import Split
 from vggfeat.benchmarks.submission import Submission
-from vggfeat.benchmarks.task import MultiLabel
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.voc_devkit import Devkit, check_disjoint

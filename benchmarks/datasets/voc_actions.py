@@ -26,8 +26,8 @@ from vggfeat.benchmarks.datasets.voc import (
     official_split,
     rows_of_sets,
 )
+from vggfeat.benchmarks.multi_label import MultiLabel
 from vggfeat.benchmarks.submission import Submission
-from vggfeat.benchmarks.task import MultiLabel
 from vggfeat.errors import DatasetError
 from vggfeat.images import Crop, Picture
 from vggfeat.layouts.options import DataOptions

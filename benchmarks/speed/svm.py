@@ -245,7 +245,7 @@ def _agreement(case: Case, X: np.ndarray, signs: np.ndarray, device: str) -> Ite
                 for each in (scores[0][:, k], best[-1])
             ]
             apart.append(100 * abs(areas[0] - areas[1]))
-        decide = np.sign if case.is_multi_label else lambda found: found.argmax(axis=1)
+        decide = np.sign if case.is_multi_label else lambda scores: scores.argmax(axis=1)
         equal.append(np.mean(decide(scores[0]) == decide(np.stack(best, axis=1))))
     for quantity, value, goal in (
         ("objective over LinearSVC's, relative, largest", np.max(worse), OBJECTIVE),

@@ -155,7 +155,7 @@ def test_an_unexpected_error_costs_one_measurement_only(run, monkeypatch, error,
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("vggfeat.benchmarks.task.MultiLabel.fit", fail)
+    monkeypatch.setattr("vggfeat.benchmarks.multi_label.MultiLabel.fit", fail)
     result = run("bench", "voc2007", "caltech101", "--net", NARROW, *SMALL, code=1)
     assert "Caltech-101" in result.stdout
     assert f"Failed: voc2007, {NARROW}: {told}" in result.stderr

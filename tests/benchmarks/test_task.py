@@ -5,8 +5,9 @@ import pytest
 from helpers.probes import problem, signs_of
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 
+from vggfeat.benchmarks.multi_label import MultiLabel
+from vggfeat.benchmarks.single_label import SingleLabel
 from vggfeat.benchmarks.splits import Split
-from vggfeat.benchmarks.task import MultiLabel, SingleLabel
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.probes.registry import load_probe
 
@@ -109,9 +110,10 @@ def test_an_unknown_rule_is_an_error(options, message):
         MultiLabel(**options)
 
 
+@pytest.mark.parametrize("row", [5, 120])  # one that trains, one that is tested
 @pytest.mark.parametrize("task", [SingleLabel(), MultiLabel(metric="map_area")])
-def test_vectors_that_are_not_finite_are_an_error(task):
+def test_vectors_that_are_not_finite_are_an_error(task, row):
     X, y = problem(n=150)
-    X[5, 3] = np.nan
-    with pytest.raises(DatasetError, match="not finite"):
+    X[row, 3] = np.nan
+    with pytest.raises(DatasetError, match="a vector holds NaN"):
         evaluate(task, X, signs_of(y))

@@ -140,7 +140,7 @@ def test_a_second_run_measures_nothing(bench, caltech_dir, monkeypatch):
     first = bench("--format", "json")
     monkeypatch.setattr("PIL.Image.open", lambda *_: pytest.fail("a picture was opened"))
     monkeypatch.setattr(
-        "vggfeat.probes.svm.OneVsRestSVM.fit", lambda *_: pytest.fail("an SVM was fit")
+        "vggfeat.probes.svm_newton.NewtonFits.fit", lambda *_: pytest.fail("an SVM was fit")
     )
     second = bench("--format", "json")
     assert second.stdout == first.stdout

@@ -84,8 +84,8 @@ def design_and(X, *arrays):
 def minimised(X, signs, costs, *, tol=TOL, max_steps=200, start=None):
     """What `minimise` finds, as arrays."""
     design, *rows = design_and(X, signs, costs)
-    found = minimise(design, *rows, tol=tol, max_steps=max_steps, start=start)
-    return Minimum(*(value.numpy() for value in vars(found).values()))
+    minimum = minimise(design, *rows, tol=tol, max_steps=max_steps, start=start)
+    return Minimum(*(value.numpy() for value in vars(minimum).values()))
 
 
 def solved(X, signs, costs, *, tol=TOL):
@@ -124,9 +124,10 @@ def least(X, y, c):
     return objective(X, y, c, w)
 
 
-def check(X, signs, costs, found, *, tol=TOL):
+def check(X, signs, costs, minimum, *, tol=TOL):
     """That the weights are at the minimum, and that what is said of them is true."""
-    for y, c, w, value, gap in zip(signs, costs, found.w, found.objective, found.gap, strict=True):
+    values = zip(signs, costs, minimum.w, minimum.objective, minimum.gap, strict=True)
+    for y, c, w, value, gap in values:
         check_gap(X, y, c, w, value, gap)
         assert gap <= tol * value
 
@@ -155,18 +156,18 @@ def test_linear_svc_finds_nothing_lower(kind, shape):
     X, signs = problems(kind, shape)
     for C in (0.1, 10.0):
         costs = C * np.abs(signs)
-        found = minimised(X, signs, costs)
+        minimum = minimised(X, signs, costs)
         for k, y in enumerate(signs[:4]):
             svc = LinearSVC(C=C, tol=1e-10, dual=False, max_iter=10**6).fit(X[y != 0], y[y != 0])
             theirs = objective(X, y, costs[k], np.append(svc.coef_, svc.intercept_))
-            assert found.objective[k] == pytest.approx(theirs, rel=TOL)
+            assert minimum.objective[k] == pytest.approx(theirs, rel=TOL)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_general_minimiser_finds_nothing_lower_with_a_cost_for_each_picture(shape):
     X, signs = problems(shape=shape)
     costs = np.abs(signs) * np.random.default_rng(1).uniform(0, 2, signs.shape)
-    found = minimised(X, signs, costs, tol=1e-8)
+    minimum = minimised(X, signs, costs, tol=1e-8)
     for k, (y, c) in enumerate(zip(signs, costs, strict=True)):
 
         def value_and_gradient(w, y=y, c=c):
@@ -178,7 +179,7 @@ def test_a_general_minimiser_finds_nothing_lower_with_a_cost_for_each_picture(sh
             value_and_gradient, start, jac=True, method="L-BFGS-B",
             options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 10**4, "maxfun": 10**5},
         )  # fmt: skip
-        assert found.objective[k] == pytest.approx(theirs.fun, rel=1e-7)
+        assert minimum.objective[k] == pytest.approx(theirs.fun, rel=1e-7)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -310,9 +311,9 @@ def test_a_problem_that_leads_nowhere_takes_no_others_along():
     """Where rounding makes the slope of a line endless, its objective once became negative."""
     X, signs = problems(nearly_identical, "square", "float32", seed=1)
     costs = (1e3 * np.abs(signs)).astype("float32")
-    found = minimised(X, signs, costs)
-    check(X, signs, costs, found)
-    assert found.steps.max() < 100
+    minimum = minimised(X, signs, costs)
+    check(X, signs, costs, minimum)
+    assert minimum.steps.max() < 100
 
 
 def test_what_has_weight_stays_active_where_slack_is_next_to_nothing():
@@ -322,8 +323,8 @@ def test_what_has_weight_stays_active_where_slack_is_next_to_nothing():
     signs = np.where(random.random((8, 300)) < 0.3, 1, -1).astype("float32")
     design, y = design_and(X, signs)
     start = solver.solve(design, y, 100 * y.abs(), tol=1e-4, max_steps=100).a
-    found = solver.solve(design, y, 1e4 * y.abs(), tol=1e-4, max_steps=100, start=start)
-    assert found.steps.max() <= 6  # by slack alone it takes 20 to 30
+    solution = solver.solve(design, y, 1e4 * y.abs(), tol=1e-4, max_steps=100, start=start)
+    assert solution.steps.max() <= 6  # by slack alone it takes 20 to 30
 
 
 def lines():
@@ -375,9 +376,9 @@ def test_a_problem_takes_as_many_steps_among_others_as_alone():
 def test_the_gap_is_true_wherever_it_stops(max_steps, shape, dtype):
     X, signs = problems(shape=shape, dtype=dtype)
     costs = 10 * np.abs(signs)
-    found = minimised(X, signs, costs, max_steps=max_steps)
+    minimum = minimised(X, signs, costs, max_steps=max_steps)
     for k in range(len(signs)):
-        check_gap(X, signs[k], costs[k], found.w[k], found.objective[k], found.gap[k])
+        check_gap(X, signs[k], costs[k], minimum.w[k], minimum.objective[k], minimum.gap[k])
 
 
 @pytest.mark.parametrize("kind", [normal, nearly_identical])
@@ -394,9 +395,9 @@ def test_no_more_steps_than_allowed_are_taken_and_all_are_counted(kind, monkeypa
     monkeypatch.setattr(solver, "best_step", counted)
     for max_steps in (3, 100):
         taken.clear()
-        found = minimised(X, signs, 1e3 * np.abs(signs), tol=1e-7, max_steps=max_steps)
-        assert found.steps.max() <= max_steps
-        assert found.steps.sum() == sum(taken)
+        minimum = minimised(X, signs, 1e3 * np.abs(signs), tol=1e-7, max_steps=max_steps)
+        assert minimum.steps.max() <= max_steps
+        assert minimum.steps.sum() == sum(taken)
 
 
 @pytest.mark.parametrize("shape", ["square", "tall"])
@@ -405,9 +406,9 @@ def test_where_float32_does_not_suffice_float64_goes_on(kind, shape):
     X, signs = problems(kind, shape, "float32")
     costs = np.abs(signs)
     design, *rows = design_and(X, signs, costs)
-    found = minimise(design, *rows, tol=1e-9, max_steps=200)
+    minimum = minimise(design, *rows, tol=1e-9, max_steps=200)
     assert "in_float64" in vars(design)
-    check(X, signs, costs, Minimum(*(v.numpy() for v in vars(found).values())), tol=1e-9)
+    check(X, signs, costs, Minimum(*(v.numpy() for v in vars(minimum).values())), tol=1e-9)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -415,10 +416,10 @@ def test_where_float32_does_not_suffice_float64_goes_on(kind, shape):
 def test_a_tolerance_beyond_all_digits_ends_without_nan(kind, shape):
     for dtype in ("float32", "float64"):
         X, signs = problems(kind, shape, dtype)
-        found = minimised(X, signs, np.abs(signs), tol=0)
+        minimum = minimised(X, signs, np.abs(signs), tol=0)
         for k in range(len(signs)):
-            value, gap = found.objective[k], found.gap[k]
-            check_gap(X, signs[k], np.abs(signs[k]), found.w[k], value, gap)
+            value, gap = minimum.objective[k], minimum.gap[k]
+            check_gap(X, signs[k], np.abs(signs[k]), minimum.w[k], value, gap)
             assert gap <= 1e-9 * value
 
 
@@ -494,9 +495,9 @@ def test_what_float32_claims_is_true_of_its_weights_also_far_from_the_start():
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     signs = np.where(random.random((4, 400)) < 0.3, 1, -1).astype("float32")
     design, y = design_and(X, signs)
-    found = solver.solve(design, y, 100 * y.abs(), tol=1e-4, max_steps=200)
-    a = found.a.double().numpy()
+    solution = solver.solve(design, y, 100 * y.abs(), tol=1e-4, max_steps=200)
+    a = solution.a.double().numpy()
     w = np.concatenate([a @ X, a.sum(axis=1, keepdims=True)], axis=1)
     f = w[:, :-1] @ X.T + w[:, -1:]
     loss = 100 * (np.maximum(0, 1 - signs * f) ** 2).sum(axis=1)
-    np.testing.assert_allclose(found.objective, (w**2).sum(axis=1) / 2 + loss, rtol=1e-5)
+    np.testing.assert_allclose(solution.objective, (w**2).sum(axis=1) / 2 + loss, rtol=1e-5)

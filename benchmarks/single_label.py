@@ -1,0 +1,90 @@
+"""The task of one class an example, scored by mean class recall (Caltech) and accuracy.
+
+Shapes: n examples, D dimensions, K classes, m test examples.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from vggfeat import metrics
+from vggfeat.benchmarks.splits import Split
+from vggfeat.benchmarks.task import FittedProbe, Task, choose_and_fit, no_progress
+from vggfeat.errors import DatasetError
+from vggfeat.features.pipeline import Progress
+from vggfeat.probes.probe import Probe
+
+
+@dataclass(frozen=True, kw_only=True)
+class SingleLabel(Task):
+    """One class an example: mean class recall, and accuracy. Unread test examples do not count."""
+
+    kind = "single label"
+    metric: ClassVar[str] = "mean_class_recall"
+
+    def settings(self, probe: Probe) -> dict[str, Any]:
+        rule = "best mean class recall on the validation part of each split, smallest of equals"
+        return probe.settings() | {f"{probe.hyperparameter.lower()}_rule": rule}
+
+    def fit(
+        self,
+        vectors: np.ndarray,
+        labels: np.ndarray,
+        split: Split,
+        *,
+        classes: Sequence[str],
+        probe: Probe,
+        progress: Progress = no_progress,
+    ) -> FittedProbe:
+        truth, num_classes = labels.argmax(axis=1), len(classes)
+        _check_every_class(truth, split, classes)
+        of_both = truth[split.both]
+
+        def mean_recall(decisions: np.ndarray, rows: np.ndarray) -> float:
+            return metrics.mean_class_recall(of_both[rows], _best_class(decisions), num_classes)
+
+        return choose_and_fit(
+            probe,
+            vectors[split.both],
+            np.where(of_both[:, None] == np.arange(num_classes), 1, -1),
+            split.validates,
+            trained=np.ones(num_classes, dtype=bool),
+            score=mean_recall,
+            progress=progress,
+        )
+
+    def score(
+        self,
+        labels: np.ndarray,
+        scores: np.ndarray,
+        unread: np.ndarray,
+        *,
+        trained: np.ndarray,
+        classes: Sequence[str],
+    ) -> dict[str, Any]:
+        truth, predicted = labels.argmax(axis=1), _best_class(scores)
+        return {
+            "num_test": len(truth),
+            "metrics": {
+                "mean_class_recall": metrics.class_recalls(truth, predicted, len(classes)),
+                "accuracy": metrics.accuracy(truth, predicted),
+            },
+        }
+
+
+def _check_every_class(truth: np.ndarray, split: Split, classes: Sequence[str]) -> None:
+    """Raise DatasetError unless every class is trained on and tested, and something validates."""
+    for name, rows in vars(split).items():
+        absent = set(range(len(classes))).difference(truth[rows].tolist())
+        if absent and (name != "validation" or not len(rows)):
+            raise DatasetError(
+                f"class {classes[min(absent)]!r} has no {name} picture left after the skipped ones."
+                " Repair its pictures, or leave the class out."
+            )
+
+
+def _best_class(decisions: np.ndarray) -> np.ndarray:
+    """The class of the highest decision value [m], the first of equals; never one without value."""
+    return np.where(np.isnan(decisions), -np.inf, decisions).argmax(axis=1)
