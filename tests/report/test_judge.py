@@ -6,9 +6,9 @@ import io
 import pytest
 from helpers.records import PAPER_PROTOCOL, make_record
 
-from vggfeat.benchmarks import PUBLISHED
-from vggfeat.report.judge import compare, read_published
-from vggfeat.report.table import render
+from vggfeat.report.published import read_published
+from vggfeat.report.render import render
+from vggfeat.report.transfer import compare, numbers, table
 
 # Tables 11 and 12 of the paper, as printed; the stars (other pre-training) are in the names.
 TABLE_11 = {
@@ -35,12 +35,12 @@ TABLE_12 = {
     "Hoai (2014)": {"voc2012_actions_box": "76.3"},
     "Published, 16 & 19 layers": {"voc2012_actions": "79.2", "voc2012_actions_box": "84.0"},
 }
-SPREADS = {"86.5": "0.5", "74.2": "0.3", "88.4": "0.6", "77.6": "0.1", "93.4": "0.5", "91.8": "1.0",
-           "85.0": "0.2", "92.3": "0.5", "85.1": "0.3", "92.7": "0.5", "86.2": "0.3"}  # fmt: skip
+SPREADS = {"86.5": 0.5, "74.2": 0.3, "88.4": 0.6, "77.6": 0.1, "93.4": 0.5, "91.8": 1.0,
+           "85.0": 0.2, "92.3": 0.5, "85.1": 0.3, "92.7": 0.5, "86.2": 0.3}  # fmt: skip
 
 
 def measured(**changes):
-    rows = compare([make_record(**changes)], read_published(PUBLISHED))
+    rows = compare([make_record(**changes)], read_published())
     (row,) = [row for row in rows if row.is_measured]
     return row
 
@@ -52,40 +52,40 @@ def net(name="vgg16", weights="released Caffe model"):
 @pytest.mark.parametrize("number, printed", [("Table 11", TABLE_11), ("Table 12", TABLE_12)])
 def test_the_papers_tables_are_there_to_the_last_digit(number, printed):
     found = {}
-    for row in read_published(PUBLISHED):
-        if row["source"] == f"Simonyan & Zisserman (2014) {number}":
-            found.setdefault(row["method"], {})[row["benchmark"]] = row["value"]
-            with_spread = row["metric"] == "mean_class_recall"
-            assert row["spread"] == (SPREADS[row["value"]] if with_spread else "")
+    for row in read_published():
+        if row.source == f"Simonyan & Zisserman (2014) {number}":
+            found.setdefault(row.method, {})[row.benchmark] = str(row.value)
+            with_spread = row.metric == "mean_class_recall"
+            assert row.spread == (SPREADS[str(row.value)] if with_spread else None)
     assert found == printed
 
 
 def test_the_best_shallow_row_is_the_best_of_those_with_the_same_pretraining():
-    rows = read_published(PUBLISHED)
-    for best in (row for row in rows if row["kind"] == "best shallow"):
+    rows = read_published()
+    for best in (row for row in rows if row.kind == "best shallow"):
         others = [
             row
             for row in rows
-            if row["benchmark"] == best["benchmark"] and row["kind"] == "earlier"
-            and "classes of ILSVRC" not in row["notes"]
+            if row.benchmark == best.benchmark and row.kind == "earlier"
+            and "classes of ILSVRC" not in row.notes
         ]  # fmt: skip
-        top = max(float(row["value"]) for row in others)
-        assert float(best["value"]) == top
+        top = max(row.value for row in others)
+        assert best.value == top
         for row in others:
-            assert (row["method"] in best["notes"]) == (float(row["value"]) == top)
+            assert (row.method in best.notes) == (row.value == top)
 
 
 def test_every_published_number_names_its_source_and_rule():
-    for row in read_published(PUBLISHED):
-        assert row["source"] and row["metric"]
-        assert 0 < float(row["value"]) < 100
-        if row["benchmark"].startswith("voc") and row["kind"] != "best shallow":
-            by_rule = row["metric"] == "map_area" and "FAIR" in row["notes"]
+    for row in read_published():
+        assert row.source and row.metric
+        assert 0 < row.value < 100
+        if row.benchmark.startswith("voc") and row.kind != "best shallow":
+            by_rule = row.metric == "map_area" and "FAIR" in row.notes
             assert (
                 by_rule
-                or "AP rule" in row["notes"]
-                or "logistic" in row["notes"]
-                or (row["source"].endswith("Table 12"))
+                or "AP rule" in row.notes
+                or "logistic" in row.notes
+                or (row.source.endswith("Table 12"))
             )
 
 
@@ -205,7 +205,7 @@ def test_a_published_map_is_compared_by_its_own_rule():
 
 def test_a_number_by_another_rule_than_the_headline_is_compared_with_that_one_only():
     """The ResNet-50 row of OpenSelfSup goes by area: 88.0 is compared, not 85.0."""
-    published = [row for row in read_published(PUBLISHED) if row["source"].startswith("OpenSelf")]
+    published = [row for row in read_published() if row.source.startswith("OpenSelf")]
     record = make_record(
         benchmark="voc2007", title="VOC-2007", metric="map_11pt", metrics=APS,
         protocol=VOC_PROTOCOL | {"scales": [224], "mirror": False},
@@ -217,7 +217,7 @@ def test_a_number_by_another_rule_than_the_headline_is_compared_with_that_one_on
 
 
 def test_a_net_with_other_weights_is_not_the_net_of_a_later_row():
-    published = [row for row in read_published(PUBLISHED) if "VICReg" in row["source"]]
+    published = [row for row in read_published() if "VICReg" in row.source]
     record = make_record(
         benchmark="voc2007", metric="map_11pt", metrics=APS, protocol=VOC_PROTOCOL,
         nets=[net("resnet50", "mine.safetensors")],
@@ -227,7 +227,7 @@ def test_a_net_with_other_weights_is_not_the_net_of_a_later_row():
 
 
 def test_a_number_without_a_rule_is_compared_with_none():
-    published = [row for row in read_published(PUBLISHED) if "VICReg" in row["source"]]
+    published = [row for row in read_published() if "VICReg" in row.source]
     record = make_record(
         benchmark="voc2007", metric="map_11pt", metrics=APS, nets=[net("resnet50", "SwAV")],
         protocol=VOC_PROTOCOL,
@@ -255,7 +255,7 @@ def test_benchmarks_come_in_the_papers_order_published_rows_first():
     records = [
         make_record(benchmark=name, title=name) for name in ("digits", "caltech256", "voc2012")
     ]
-    found = compare(records, read_published(PUBLISHED))
+    found = compare(records, read_published())
     assert list(dict.fromkeys(row.benchmark for row in found)) == [
         "voc2012",
         "caltech256",
@@ -275,11 +275,11 @@ def rows():
         ),
         make_record(benchmark="digits", title="Digits"),
     ]
-    return compare(records, read_published(PUBLISHED))
+    return compare(records, read_published())
 
 
 def test_the_table_for_people():
-    assert render(rows(), "table") == (
+    assert render(table(rows()), "table") == (
         "method                         Caltech-101, mean class recall (%)"
         "   Digits, mean class recall (%)\n"
         "----------------------------   ----------------------------------"
@@ -303,12 +303,12 @@ def test_the_table_for_people():
 
 
 def test_markdown_has_as_many_cells_in_every_line():
-    lines = [line for line in render(rows(), "md").splitlines() if line.startswith("|")]
+    lines = [line for line in render(table(rows()), "md").splitlines() if line.startswith("|")]
     assert len(lines) == 8 and {line.count("|") for line in lines} == {4}
 
 
 def test_csv_has_a_line_for_every_number():
-    lines = list(csv.DictReader(io.StringIO(render(rows(), "csv"))))
+    lines = list(csv.DictReader(io.StringIO(render(numbers(rows()), "csv"))))
     assert len(lines) == 7
     assert lines[4]["value"] == "91.82" and lines[4]["comparison"] == "same"
     assert lines[5]["limited"] == "True" and lines[5]["difference"] == "-42.3"
@@ -319,13 +319,13 @@ def test_rows_of_one_method_are_told_apart_by_what_differs():
         make_record(protocol=PAPER_PROTOCOL | {"scales": scales, "seed": 0})
         for scales in ([256], [384])
     ]
-    table = render(compare(records, read_published(PUBLISHED)), "table")
-    assert "vgg16@released Caffe model (scales 256) " in table
-    assert "vgg16@released Caffe model (scales 384) " in table
+    text = render(table(compare(records)), "table")
+    assert "vgg16@released Caffe model (scales 256) " in text
+    assert "vgg16@released Caffe model (scales 384) " in text
 
 
 def test_latex_escapes_what_latex_reads_otherwise():
-    text = render(rows(), "latex")
+    text = render(table(rows()), "latex")
     assert r"\begin{tabular}" in text and r"16 \& 19" in text and r"(\%)" in text
 
 

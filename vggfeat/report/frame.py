@@ -1,0 +1,90 @@
+"""A folder of records -> a pandas DataFrame, for those who make tables and figures of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vggfeat.records.record import Record, path_of, read_all
+from vggfeat.report.ilsvrc_results import measured_result, published_results
+from vggfeat.report.judge import Verdict
+from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
+from vggfeat.report.settings import percent, settings_of, stated
+from vggfeat.report.transfer import published_of, verdict_on
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def read_results(folder: Path | str, published: Sequence[PublishedRow] = ()) -> pd.DataFrame:
+    """The records of a results folder as a DataFrame: a row for each record and metric.
+
+    `value`, `spread`, `published` and `difference` (measured minus published) are percentages; what
+    is missing is None or NaN. `comparison` is "same", "near", "not comparable" or empty. published
+    are rows of other benchmarks than those of published.csv. Raises RecordError if a record cannot
+    be read.
+    """
+    import pandas as pd  # takes as long to import as all else of this library
+
+    folder = Path(folder)
+    rows = (*read_published(), *published)
+    lines = [line for record in read_all(folder) for line in _lines(record, folder, rows)]
+    return pd.DataFrame(lines)
+
+
+def _lines(
+    record: Record, folder: Path, published: Sequence[PublishedRow]
+) -> Iterator[dict[str, Any]]:
+    """A line for each metric, the headline first."""
+    of_record = _of_record(record, folder)
+    verdict, numbers = _comparison(record, published)
+    for metric in sorted(record.metrics, key=lambda name: name != record.metric):
+        number = numbers.get(metric)
+        value = percent(record.metrics[metric]["value"])
+        yield {
+            **of_record,
+            "metric": metric,
+            "value": value,
+            "spread": percent(record.metrics[metric].get("spread")),
+            "is_headline": metric == record.metric,
+            "published": number,
+            "difference": None if number is None else round(value - number, 4),
+            "comparison": verdict.comparison,
+            "reasons": "; ".join(verdict.reasons),
+            "limited": record.limited,
+            "time": record.time,
+            "path": str(path_of(folder, record.benchmark, record.net, record.key)),
+        }
+
+
+def _of_record(record: Record, folder: Path) -> dict[str, Any]:
+    """What was measured, with what; settings as text, empty where one does not apply."""
+    on_ilsvrc = record.benchmark in (CLASSIFICATION, LOCALISATION)
+    settings = settings_of(record) | {"view": stated(record.protocol.get("view", "dense"))}
+    if on_ilsvrc:
+        settings["scales"] = "+".join(stated(net["scales"]) for net in record.nets)
+        settings["train_scales"] = "+".join(str(net["train_scale"] or "") for net in record.nets)
+    splits = settings.pop("splits")
+    return {
+        "benchmark": record.benchmark,
+        "title": record.title,
+        "net": record.net,
+        "weights": "+".join(net["weights"] for net in record.nets),
+        "method": record.method,
+        "splits": int(splits) if splits else len(record.n_test),
+        "test_images": sum(record.n_test),
+        **settings,
+    }
+
+
+def _comparison(
+    record: Record, published: Sequence[PublishedRow]
+) -> tuple[Verdict, dict[str, float]]:
+    """The verdict on a record, and published values by metric."""
+    if record.benchmark in (CLASSIFICATION, LOCALISATION):
+        known = [result for results in published_results().values() for result in results]
+        result = measured_result(record, known)
+        return result.verdict, result.published
+    row = published_of(record, published)
+    return verdict_on(record, published), {row.metric: row.value} if row else {}
