@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vggfeat.records.record import Record, path_of, read_all
 from vggfeat.report.ilsvrc_results import measured_result, published_results
-from vggfeat.report.judge import Verdict
+from vggfeat.report.judge import USUAL, Verdict
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
 from vggfeat.report.settings import percent, settings_of, stated
 from vggfeat.report.transfer import published_of, verdict_on
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 def read_results(folder: Path | str, published: Sequence[PublishedRow] = ()) -> pd.DataFrame:
     """The records of a results folder as a DataFrame: a row for each record and metric.
 
-    `value`, `spread`, `published` and `difference` (measured minus published) are percentages; what
-    is missing is None or NaN. `comparison` is "same", "near", "not comparable" or empty. published
-    are rows of other benchmarks than those of published.csv. Raises RecordError if a record cannot
-    be read.
+    `value`, `spread`, `published` and `difference` (measured minus published) are percentages, NaN
+    where there is none. `comparison` is "same", "near", "not comparable" or empty. Settings are
+    text, empty where they do not apply. published are rows of benchmarks that published.csv does
+    not have. Raises RecordError if a record cannot be read.
     """
     import pandas as pd  # takes as long to import as all else of this library
 
@@ -37,19 +38,19 @@ def _lines(
     record: Record, folder: Path, published: Sequence[PublishedRow]
 ) -> Iterator[dict[str, Any]]:
     """A line for each metric, the headline first."""
-    of_record = _of_record(record, folder)
     verdict, numbers = _comparison(record, published)
+    of_record = _of_record(record)
     for metric in sorted(record.metrics, key=lambda name: name != record.metric):
-        number = numbers.get(metric)
-        value = percent(record.metrics[metric]["value"])
+        number = numbers.get(metric, nan)
+        value, spread = (record.metrics[metric].get(name) for name in ("value", "spread"))
         yield {
             **of_record,
             "metric": metric,
-            "value": value,
-            "spread": percent(record.metrics[metric].get("spread")),
+            "value": percent(value),
+            "spread": nan if spread is None else percent(spread),
             "is_headline": metric == record.metric,
             "published": number,
-            "difference": None if number is None else round(value - number, 4),
+            "difference": round(percent(value) - number, 4),
             "comparison": verdict.comparison,
             "reasons": "; ".join(verdict.reasons),
             "limited": record.limited,
@@ -58,13 +59,14 @@ def _lines(
         }
 
 
-def _of_record(record: Record, folder: Path) -> dict[str, Any]:
+def _of_record(record: Record) -> dict[str, Any]:
     """What was measured, with what; settings as text, empty where one does not apply."""
-    on_ilsvrc = record.benchmark in (CLASSIFICATION, LOCALISATION)
-    settings = settings_of(record) | {"view": stated(record.protocol.get("view", "dense"))}
-    if on_ilsvrc:
-        settings["scales"] = "+".join(stated(net["scales"]) for net in record.nets)
-        settings["train_scales"] = "+".join(str(net["train_scale"] or "") for net in record.nets)
+    settings = settings_of(record) | {
+        "view": stated(record.protocol.get("view", USUAL["view"])),
+        "train_scales": "+".join(str(net.get("train_scale") or "") for net in record.nets),
+    }
+    if not settings["scales"]:  # each net has its own
+        settings["scales"] = "+".join(stated(net.get("scales", "")) for net in record.nets)
     splits = settings.pop("splits")
     return {
         "benchmark": record.benchmark,

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+PARTS = ("text", "spread", "difference", "mark", "flag", "notes")  # of a cell beside its value
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -49,16 +51,19 @@ class Cell:
         return cls(values=(value,), number_format="")
 
     def data(self) -> dict[str, Any]:
-        """The parts that are not empty, by name; one value, or else the text, is "value"."""
-        value = self.values[0] if len(self.values) == 1 else self.text or self._joined()
+        """The parts that are not empty, of PARTS; one value, or else the text, is "value"."""
+        text = self.text or " / ".join(map(str, self.values))
+        is_number = len(self.values) == 1
         parts = {
-            "value": value, "spread": self.spread, "difference": self.difference,
-            "mark": self.mark, "flag": self.flag, "notes": " ".join(map(str, self.notes)),
-        }  # fmt: skip
+            "value": self.values[0] if is_number else text,
+            "text": self.text if is_number else "",
+            "spread": self.spread,
+            "difference": self.difference,
+            "mark": self.mark,
+            "flag": self.flag,
+            "notes": " ".join(map(str, self.notes)),
+        }
         return {name: part for name, part in parts.items() if part not in (None, "")}
-
-    def _joined(self) -> str:
-        return " / ".join(map(str, self.values))
 
 
 class Notes:
@@ -126,8 +131,9 @@ class Table:
         rows = [[cell.data() for cell in row] for row in self.rows]
         parts = []
         for place, column in enumerate(self.columns):
-            used = dict.fromkeys(part for row in rows for part in row[place] if part != "value")
-            parts += [(place, "value", column), *((place, p, f"{column} {p}") for p in used)]
+            used = {part for row in rows for part in row[place]}
+            parts.append((place, "value", column))
+            parts += [(place, part, f"{column} {part}") for part in PARTS if part in used]
         names = [name for _, _, name in parts]
         return names, [[row[place].get(part) for place, part, _ in parts] for row in rows]
 

@@ -100,7 +100,7 @@ def _check(record: dict[str, Any], path: Path) -> None:
     if record.get("schema_version") != SCHEMA_VERSION:
         raise RecordError(f"{path}: not a record of schema version {SCHEMA_VERSION}.")
     try:
-        _row(record)
+        list(map(str, _row(record)))  # also formats every number
         record["time"]
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise RecordError(f"{path}: not a record of training ({error!r}).") from error
