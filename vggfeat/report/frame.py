@@ -85,8 +85,8 @@ def _comparison(
 ) -> tuple[Verdict, dict[str, float]]:
     """The verdict on a record, and published values by metric."""
     if record.benchmark in (CLASSIFICATION, LOCALISATION):
-        known = [result for results in published_results().values() for result in results]
-        result = measured_result(record, known)
+        of_paper = [result for results in published_results().values() for result in results]
+        result = measured_result(record, of_paper)
         return result.verdict, result.published
     row = published_of(record, published)
     return verdict_on(record, published), {row.metric: row.value} if row else {}

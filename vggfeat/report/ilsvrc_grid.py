@@ -64,7 +64,7 @@ def _weights(result: IlsvrcResult) -> str:
 
 
 def _digests(result: IlsvrcResult) -> tuple[str, ...]:
-    """Of the weights: a net that is trained again under the same name is another one."""
+    """Of the weights, as a net may be trained again under the same name."""
     return tuple(str(net.get("weights_sha256")) for net in result.record.nets)
 
 

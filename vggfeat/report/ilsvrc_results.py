@@ -59,7 +59,7 @@ class IlsvrcResult:
 def published_results() -> dict[int, list[IlsvrcResult]]:
     """The paper's results by the number of their table, in the paper's order."""
     results: dict[int, list[IlsvrcResult]] = {}
-    rows = [one for one in read_published() if one.benchmark in (CLASSIFICATION, LOCALISATION)]
+    rows = [row for row in read_published() if row.benchmark in (CLASSIFICATION, LOCALISATION)]
     for key, numbers in groupby(rows, key=CONFIGURATION):
         results.setdefault(int(key[0]), []).append(_published_result(list(numbers)))
     return results
@@ -129,7 +129,7 @@ def _needed(record: Record) -> set[str]:
 
 
 def _images_per_s(nets: Sequence[dict[str, Any]], views: Sequence[str]) -> float | None:
-    """Of nets and views one after the other; nothing where one was not timed."""
+    """Images a second through all nets and views in turn; None where one was not timed."""
     rates = [net.get("images_per_s", {}).get(view) for net in nets for view in views]
     return round(1 / sum(1 / rate for rate in rates), 4) if all(rates) else None
 

@@ -22,7 +22,7 @@ TITLES = {
     10: "localisation, the state of the art",
 }
 STATE_OF_THE_ART = (7, 10)  # here a published row is named by its method
-# What programs are given of a published row.
+# The fields of a published row in the table for programs.
 PUBLISHED_COLUMNS = (
     "table", "kind", "method", "network", "train_scales", "scales", "view", "set", "metric",
     "value", "regressor", "tuned", "source", "notes",
@@ -54,8 +54,11 @@ def numbers(records: Sequence[Record]) -> list[Table]:
 def _measured(records: Sequence[Record]) -> dict[int, list[IlsvrcResult]]:
     """The measured results of each table that has any, in the order of its rows."""
     published = [result for results in published_results().values() for result in results]
-    on_ilsvrc = [one for one in records if one.benchmark in (CLASSIFICATION, LOCALISATION)]
-    return _placed([measured_result(record, published) for record in on_ilsvrc])
+    return _placed([
+        measured_result(record, published)
+        for record in records
+        if record.benchmark in (CLASSIFICATION, LOCALISATION)
+    ])  # fmt: skip
 
 
 def _placed(results: Sequence[IlsvrcResult]) -> dict[int, list[IlsvrcResult]]:
@@ -65,7 +68,7 @@ def _placed(results: Sequence[IlsvrcResult]) -> dict[int, list[IlsvrcResult]]:
     crops = [_pictures_and_nets(result) for result in placed[5]]
     dense = [result for result in placed[3] + placed[4] if result.view == "dense"]
     placed[5] += [result for result in dense if _pictures_and_nets(result) in crops]
-    placed[7] = _best([one for one in results if one.record.benchmark == CLASSIFICATION])
+    placed[7] = _best([result for result in results if result.record.benchmark == CLASSIFICATION])
     placed[10] = _best(placed[9])
     return {number: sorted(of_it, key=_order) for number, of_it in placed.items() if of_it}
 
@@ -146,11 +149,11 @@ def _columns(number: int, notes: Notes) -> list[Column]:
     ]
     tuned: Column = ("tuned", lambda result: result.tuned)
     regressor: Column = ("regressor", lambda result: result.regressor)
-    given = _error("given_class_error", "error with the class given (%)")
+    class_given = _error("given_class_error", "error with the class given (%)")
     if number in (8, 9, 10):
         top1 = _error("top1_error", "top-1 localisation error (%)")
         top5 = _error("top5_error", "top-5 localisation error (%)")
-        errors = [given, top1, top5] if number == 8 else [top1, top5, given, TEST]
+        errors = [class_given, top1, top5] if number == 8 else [top1, top5, class_given, TEST]
         return [*first, tuned, regressor, *errors, CLASSIFIER, *last]
     top1, top5 = _error("top1_error", "top-1 error (%)"), _error("top5_error", "top-5 error (%)")
     return [*first, ("view", lambda result: result.view), top1, top5, TEST, SPEED, *last]

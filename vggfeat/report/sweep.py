@@ -39,7 +39,7 @@ def _ranking(records: Sequence[Record]) -> Table:
     ranked = sorted(records, key=lambda r: (-_value(r), *_settings(r).values()))
     settings = [_settings(record) for record in ranked]
     # Where one scale is used there is nothing to combine, which is no variant of its own.
-    values = {name: {one[name] for one in settings} - {""} for name in settings[0]}
+    values = {name: {of_record[name] for of_record in settings} - {""} for name in settings[0]}
     varied = [name for name in values if len(values[name]) > 1] or ["net"]
     constant = [f"{_words(name)} {min(values[name])}" for name in values if len(values[name]) == 1]
     best = ranked[0]

@@ -115,7 +115,7 @@ class Table:
         columns = tuple(dict.fromkeys(name for record in records for name in record))
         return cls(
             columns=columns,
-            rows=tuple(tuple(Cell.of(one.get(name)) for name in columns) for one in records),
+            rows=tuple(tuple(Cell.of(record.get(name)) for name in columns) for record in records),
         )
 
     def footer(self) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def read_training_records(folder: Path) -> list[dict[str, Any]]:
             records.append(record)
     if not records:
         raise RecordError(
-            f"{folder}: holds no records of nets that tell classes. `vggfeat pretrain` makes them."
+            f"{folder}: holds no records of trained classifiers. `vggfeat pretrain` makes them."
         )
     return sorted(records, key=lambda record: record["time"])
 
