@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from vggfeat.records.record import Record, path_of, read_all
 from vggfeat.report.ilsvrc_results import measured_result, published_results
 from vggfeat.report.judge import USUAL, Verdict
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
-from vggfeat.report.settings import percent, settings_of, stated
+from vggfeat.report.settings import later_options, percent, settings_of, stated
 from vggfeat.report.transfer import published_of, verdict_on
 
 if TYPE_CHECKING:
@@ -30,16 +30,18 @@ def read_results(folder: Path | str, published: Sequence[PublishedRow] = ()) -> 
 
     folder = Path(folder)
     rows = (*read_published(), *published)
-    lines = [line for record in read_all(folder) for line in _lines(record, folder, rows)]
+    records = read_all(folder)
+    later = later_options(records)
+    lines = [line for record in records for line in _lines(record, folder, rows, later)]
     return pd.DataFrame(lines)
 
 
 def _lines(
-    record: Record, folder: Path, published: Sequence[PublishedRow]
+    record: Record, folder: Path, published: Sequence[PublishedRow], later: Mapping[str, str]
 ) -> Iterator[dict[str, Any]]:
     """A line for each metric, the headline first."""
     verdict, numbers = _comparison(record, published)
-    of_record = _of_record(record)
+    of_record = _of_record(record, later)
     for metric in sorted(record.metrics, key=lambda name: name != record.metric):
         number = numbers.get(metric, nan)
         value, spread = (record.metrics[metric].get(name) for name in ("value", "spread"))
@@ -59,9 +61,9 @@ def _lines(
         }
 
 
-def _of_record(record: Record) -> dict[str, Any]:
+def _of_record(record: Record, later: Mapping[str, str]) -> dict[str, Any]:
     """What was measured, with what; settings as text, empty where one does not apply."""
-    settings = settings_of(record) | {
+    settings = settings_of(record, later) | {
         "view": stated(record.protocol.get("view", USUAL["view"])),
         "train_scales": "+".join(str(net.get("train_scale") or "") for net in record.nets),
     }

@@ -1,9 +1,9 @@
 """Records of a sweep -> tables with a row a record and a column for each setting that differs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vggfeat.records.record import Record
-from vggfeat.report.settings import settings_of
+from vggfeat.report.settings import later_options, settings_of
 from vggfeat.report.table import Cell, Table
 from vggfeat.report.transfer import metric_name
 
@@ -23,21 +23,22 @@ def tables(records: Sequence[Record]) -> list[Table]:
 
 def numbers(records: Sequence[Record]) -> Table:
     """A row a record, for programs."""
-    lines = []
+    lines, later = [], later_options(records)
     for record in records:
         metric = record.metrics[record.metric]
         lines.append(
             {"benchmark": record.benchmark, "metric": record.metric}
             | {name: 100 * metric[name] if metric[name] else None for name in ("value", "spread")}
             | {"limited": record.limited, "splits_sha256": record.splits_sha256}
-            | _settings(record)
+            | _settings(record, later)
         )
     return Table.of_records(lines)
 
 
 def _ranking(records: Sequence[Record]) -> Table:
-    ranked = sorted(records, key=lambda r: (-_value(r), *_settings(r).values()))
-    settings = [_settings(record) for record in ranked]
+    later = later_options(records)
+    ranked = sorted(records, key=lambda r: (-_value(r), *_settings(r, later).values()))
+    settings = [_settings(record, later) for record in ranked]
     # Where one scale is used there is nothing to combine, which is no variant of its own.
     values = {name: {of_record[name] for of_record in settings} - {""} for name in settings[0]}
     varied = [name for name in values if len(values[name]) > 1] or ["net"]
@@ -76,9 +77,9 @@ def _to_best(record: Record, best: Record) -> Cell:
     return Cell(values=(difference,), number_format="+.1f")
 
 
-def _settings(record: Record) -> dict[str, str]:
+def _settings(record: Record, later: Mapping[str, str]) -> dict[str, str]:
     """What a sweep may vary, as text."""
-    settings = {"net": record.method} | settings_of(record)
+    settings = {"net": record.method} | settings_of(record, later)
     if len(record.protocol["scales"]) == 1:  # then nothing is combined
         settings |= {"aggregate": "", "scale_l2": ""}
     return settings

@@ -5,13 +5,13 @@ may be compared. Published values are percentages, as printed; records hold frac
 tables are percentages.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from vggfeat.records.record import Record
 from vggfeat.report.judge import LEGEND, MARKS, TRANSFER, Verdict, is_same_net, judge
 from vggfeat.report.published import PublishedRow, read_published
-from vggfeat.report.settings import percent, settings_of
+from vggfeat.report.settings import later_options, percent, settings_of
 from vggfeat.report.table import Cell, Notes, Table
 
 SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
@@ -57,6 +57,7 @@ def compare(
     rows = read_published() if published is None else published
     titles = {record.benchmark: record.title for record in records}
     order = [row.benchmark for row in rows if row.benchmark in titles]
+    later = later_options(records)
     published_results, measured = [], []
     for benchmark in dict.fromkeys([*order, *titles]):
         candidates = [row for row in rows if row.benchmark == benchmark]
@@ -64,7 +65,7 @@ def compare(
         same_net = [published_of(record, candidates) for record in of_benchmark]
         shown = [row for row in candidates if row.kind in SHOWN or row in same_net]
         published_results += [_published_result(row, titles[benchmark]) for row in shown]
-        measured += [_measured_result(record, candidates) for record in of_benchmark]
+        measured += [_measured_result(record, candidates, later) for record in of_benchmark]
     return [*published_results, *measured]
 
 
@@ -142,7 +143,9 @@ def _published_result(row: PublishedRow, title: str) -> TransferResult:
     )
 
 
-def _measured_result(record: Record, published: Sequence[PublishedRow]) -> TransferResult:
+def _measured_result(
+    record: Record, published: Sequence[PublishedRow], later: Mapping[str, str]
+) -> TransferResult:
     reference = published_of(record, published)
     value = difference = None
     if reference and reference.metric in record.metrics:
@@ -162,7 +165,7 @@ def _measured_result(record: Record, published: Sequence[PublishedRow]) -> Trans
         comparison=verdict.comparison,
         reasons=verdict.reasons,
         limited=record.limited,
-        settings=settings_of(record),
+        settings=settings_of(record, later),
     )
 
 
