@@ -19,7 +19,7 @@ from vggfeat.cli.options import (
     out,
     quiet,
 )
-from vggfeat.cli.showing import READABLE, show, show_training
+from vggfeat.cli.showing import show, show_grid, show_training
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
@@ -144,7 +144,7 @@ def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) ->
     from vggfeat.report.published import CLASSIFICATION, LOCALISATION
 
     on_ilsvrc = (CLASSIFICATION, LOCALISATION)
-    records = [one for one in read_all(out) if (one.benchmark in on_ilsvrc) == ilsvrc]
+    records = [r for r in read_all(out) if (r.benchmark in on_ilsvrc) == ilsvrc]
     if not records:
         maker, other = ("evaluate", "without") if ilsvrc else ("bench", "with")
         raise click.ClickException(
@@ -152,23 +152,11 @@ def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) ->
             " are shown."
         )
     if ilsvrc and sweep:
-        _show_grid(records, form)
+        show_grid(records, form)
     elif ilsvrc:
         show(records, form, "ilsvrc")
     else:
         show(records, form, "sweep" if sweep else "transfer")
-
-
-def _show_grid(records: Sequence, form: str) -> None:
-    from vggfeat.report.published import CLASSIFICATION
-
-    if form not in READABLE:
-        raise click.UsageError(f"--sweep with --ilsvrc has no format {form}; leave out --sweep.")
-    if not any(record.benchmark == CLASSIFICATION for record in records):
-        raise click.UsageError(
-            "--sweep with --ilsvrc shows what `evaluate` measured, and there is none."
-        )
-    show(records, form, "ilsvrc_grid")
 
 
 @main.command()

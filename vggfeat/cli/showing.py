@@ -34,6 +34,19 @@ def show_training(runs: Path, form: str) -> None:
     click.echo(render(table(read_training_records(runs)), form), nl=False)
 
 
+def show_grid(records: Sequence, form: str) -> None:
+    """Print what `evaluate` measured: a row for each net and its scales, a column for each view."""
+    from vggfeat.report.published import CLASSIFICATION
+
+    if form not in READABLE:
+        raise click.UsageError(f"--sweep with --ilsvrc has no format {form}; leave out --sweep.")
+    if not any(record.benchmark == CLASSIFICATION for record in records):
+        raise click.UsageError(
+            "--sweep with --ilsvrc shows what `evaluate` measured, and there is none."
+        )
+    show(records, form, "ilsvrc_grid")
+
+
 def _tables(records: Sequence, form: str, layout: str, published: Sequence):
     """The table or tables of a layout; for CSV the one with a row a number."""
     from vggfeat.report import ilsvrc_grid, ilsvrc_tables, sweep, transfer
