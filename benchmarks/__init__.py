@@ -1,8 +1,4 @@
-"""The benchmarks: their datasets, splits, protocols and the published numbers."""
-
-from pathlib import Path
+"""The benchmarks: their datasets, splits and protocols."""
 
 if __name__ != "vggfeat.benchmarks":  # one file must not be loaded under two names
     raise ImportError("import vggfeat.benchmarks instead; run `pip install -e .` first")
-
-PUBLISHED = Path(__file__).with_name("published.csv")

@@ -9,7 +9,6 @@ import pytest
 from helpers.pictures import NARROW, write_picture
 
 from vggfeat.backbones.spec import NET_OPTIONS
-from vggfeat.benchmarks import PUBLISHED
 from vggfeat.benchmarks.datasets.registry import BENCHMARKS
 from vggfeat.benchmarks.speed.record import read_all as read_speed_records
 from vggfeat.benchmarks.speed.tables import render as render_speed
@@ -17,11 +16,8 @@ from vggfeat.cli import main
 from vggfeat.pretraining.communication import predicted_speed_up
 from vggfeat.pretraining.recipes import FIXED_FIELDS, Recipe
 from vggfeat.records.record import read_all
-from vggfeat.report.ilsvrc_grid import render_grid
-from vggfeat.report.ilsvrc_tables import render_ilsvrc
-from vggfeat.report.judge import compare, read_published
-from vggfeat.report.table import render, render_sweep
-from vggfeat.report.training import read_training_records, render_training
+from vggfeat.report import ilsvrc_grid, ilsvrc_tables, sweep, training, transfer
+from vggfeat.report.render import render
 from vggfeat.vgg import CONFIGURATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -115,26 +111,28 @@ def test_links_lead_somewhere():
             assert (document.parent / target).exists(), f"{document.name}: {target}"
 
 
+def beside_published(folder):
+    return render(transfer.table(transfer.compare(read_all(folder))), "md")
+
+
 def test_the_committed_tables_are_what_the_records_give():
     """The README quotes some of them."""
-    table = render(compare(read_all(RESULTS), read_published(PUBLISHED)), "md")
+    table = beside_published(RESULTS)
     assert (RESULTS / "table.md").read_text() == table
     assert table in README
     for name in ("sweep", "solver"):
-        sweep = render_sweep(read_all(RESULTS / name), "md")
-        assert (RESULTS / f"{name}.md").read_text() == sweep
-    transfer = render(compare(read_all(RESULTS / "transfer"), read_published(PUBLISHED)), "md")
-    assert (RESULTS / "transfer.md").read_text() == transfer
-    layers = render(compare(read_all(RESULTS / "layers"), read_published(PUBLISHED)), "md")
-    assert (RESULTS / "layers.md").read_text() == layers
+        ranking = render(sweep.tables(read_all(RESULTS / name)), "md")
+        assert (RESULTS / f"{name}.md").read_text() == ranking
+    for name in ("transfer", "layers"):
+        assert (RESULTS / f"{name}.md").read_text() == beside_published(RESULTS / name)
     on_ilsvrc = read_all(RESULTS / "ilsvrc")
-    assert (RESULTS / "ilsvrc.md").read_text() == render_ilsvrc(on_ilsvrc, "md")
-    grid = render_grid(on_ilsvrc, "md")
+    assert (RESULTS / "ilsvrc.md").read_text() == render(ilsvrc_tables.tables(on_ilsvrc), "md")
+    grid = render(ilsvrc_grid.tables(on_ilsvrc), "md")
     assert (RESULTS / "ilsvrc-grid.md").read_text() == grid
     assert grid in README
     speed = read_speed_records(RESULTS / "speed")
     assert (RESULTS / "speed" / "tables.md").read_text() == render_speed(speed, "md")
-    pretraining = render_training(read_training_records(RUNS), "md")
+    pretraining = render(training.table(training.read_training_records(RUNS)), "md")
     assert (RESULTS / "pretraining.md").read_text() == pretraining
     assert pretraining in README
 

@@ -19,6 +19,7 @@ _HOMES = {
     "extract": "vggfeat.features.extract",
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",
     "load_network": "vggfeat.backbones.load",
+    "read_results": "vggfeat.report.frame",
 }
 __all__ = [*_HOMES]
 

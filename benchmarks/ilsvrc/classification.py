@@ -34,7 +34,7 @@ from vggfeat.features.pipeline import Progress
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
-from vggfeat.report.ilsvrc_rows import CLASSIFICATION as BENCHMARK
+from vggfeat.report.published import CLASSIFICATION as BENCHMARK
 from vggfeat.storage import files
 from vggfeat.storage.files import sha256_of
 from vggfeat.storage.folders import Folders

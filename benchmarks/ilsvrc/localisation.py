@@ -47,7 +47,7 @@ from vggfeat.prefetch import prefetch
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
-from vggfeat.report.ilsvrc_rows import LOCALISATION as BENCHMARK
+from vggfeat.report.published import LOCALISATION as BENCHMARK
 from vggfeat.storage.files import new_file
 from vggfeat.storage.folders import Folders
 from vggfeat.vgg import CONFIGURATIONS

@@ -6,36 +6,44 @@ from pathlib import Path
 from vggfeat.benchmarks.speed import record as records
 from vggfeat.benchmarks.speed.measuring import Goal, Row, Spread
 from vggfeat.benchmarks.speed.record import SpeedRecord
-from vggfeat.report.table import formatted
+from vggfeat.report.render import render as render_tables
+from vggfeat.report.table import Cell, Table
 from vggfeat.storage.files import new_file
 
-HEADER = ("who", "device", "what", "median (min to max)", "times as fast as", "goal", "reached")
+COLUMNS = ("who", "device", "what", "median (min to max)", "times as fast as", "goal", "reached")
 NOTHING = "Nothing was measured yet.\n"
 FILE = "tables.md"
 
 
-def render(found: Sequence[SpeedRecord], form: str) -> str:
-    """A table for each benchmark, as "table" or "md"; records of several devices share one."""
-    names = dict.fromkeys(record.name for record in found)
-    tables = [_table([one for one in found if one.name == name], form) for name in names]
-    return "\n".join(tables) or NOTHING
+def tables(measured: Sequence[SpeedRecord]) -> list[Table]:
+    """A table for each benchmark; records of several devices share one."""
+    names = dict.fromkeys(record.name for record in measured)
+    return [_table([record for record in measured if record.name == name]) for name in names]
+
+
+def render(measured: Sequence[SpeedRecord], form: str) -> str:
+    """The tables as "table" or "md"."""
+    return render_tables(tables(measured), form) or NOTHING
 
 
 def write(folder: Path) -> str:
     """Write the tables of a folder's records beside them; returns them for a terminal."""
-    found = records.read_all(folder)
+    measured = records.read_all(folder)
     with new_file(folder / FILE) as file:
-        file.write(render(found, "md").encode())
-    return render(found, "table")
+        file.write(render(measured, "md").encode())
+    return render(measured, "table")
 
 
-def _table(found: Sequence[SpeedRecord], form: str) -> str:
-    title = found[0].name.capitalize()
-    heading = f"## {title}\n\n" if form == "md" else f"{title}\n\n"
-    rows = [row for record in found for row in (*record.rows, *record.limits)]
-    notes = [note for record in found for note in (_about(record), *record.notes)]
-    lines = [_line(row) for row in _without_filled_gaps(rows)]
-    return heading + formatted(HEADER, lines, list(dict.fromkeys(notes)), form)
+def _table(measured: Sequence[SpeedRecord]) -> Table:
+    rows = [row for record in measured for row in (*record.rows, *record.limits)]
+    notes = [note for record in measured for note in (_about(record), *record.notes)]
+    return Table.of(
+        COLUMNS,
+        [_cells(row) for row in _without_filled_gaps(rows)],
+        legend=tuple(dict.fromkeys(notes)),
+        title=measured[0].name.capitalize(),
+        title_level=2,
+    )
 
 
 def _without_filled_gaps(rows: Sequence[Row]) -> list[Row]:
@@ -48,16 +56,22 @@ def _key(row: Row) -> tuple[str, str, str]:
     return row.contender, row.quantity, row.device
 
 
-def _line(row: Row) -> list[str]:
-    value = _spread(row.value) if row.value else f"not measured{row.note and f': {row.note}'}"
-    ratio = f"{row.peer}: {_spread(row.ratio)}" if row.ratio else ""
+def _cells(row: Row) -> list[Cell | str]:
+    value = _spread(row.value) if row.value else _not_measured(row)
+    ratio = _spread(row.ratio, f"{row.peer}: ") if row.ratio else Cell()
     return [row.contender, row.device, row.quantity, value, ratio, _goal(row.goal), row.reached]
 
 
-def _spread(spread: Spread) -> str:
-    if spread.repeats == 1:
-        return _number(spread.median)
-    return f"{_number(spread.median)} ({_number(spread.min)} to {_number(spread.max)})"
+def _not_measured(row: Row) -> Cell:
+    return Cell(text=f"not measured{row.note and f': {row.note}'}")
+
+
+def _spread(spread: Spread, peer: str = "") -> Cell:
+    """Median, and the range of several repeats."""
+    text = f"{peer}{_number(spread.median)}"
+    if spread.repeats > 1:
+        text += f" ({_number(spread.min)} to {_number(spread.max)})"
+    return Cell(values=(spread.median,), text=text)
 
 
 def _number(value: float) -> str:

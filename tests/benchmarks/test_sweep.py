@@ -9,7 +9,8 @@ from helpers.records import PAPER_PROTOCOL, make_record
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.options import Settings
 from vggfeat.errors import OptionError, UnknownNameError
-from vggfeat.report.table import render_sweep
+from vggfeat.report.render import render
+from vggfeat.report.sweep import numbers, tables
 
 PAPER = Settings.of({"scales": (256, 384, 512), "aggregate": "stack"})
 
@@ -82,7 +83,7 @@ def test_the_table_has_a_line_a_setting_best_first():
         record(0.85, scales=[256, 384]),
         record(0.84, scales=[256, 384], aggregate="average"),
     ]
-    assert render_sweep(records, "table") == (
+    assert render(tables(records), "table") == (
         "scales    aggregate   Caltech-101, mean class recall (%)   to best\n"
         "-------   ---------   ----------------------------------   -------\n"
         "256 384   stack       85.0 ± 0.4                           +0.0\n"
@@ -95,7 +96,7 @@ def test_the_table_has_a_line_a_setting_best_first():
 
 def test_csv_has_raw_columns():
     records = [record(0.81, mirror=False), record(0.85, mirror=True)]
-    lines = list(csv.DictReader(io.StringIO(render_sweep(records, "csv"))))
+    lines = list(csv.DictReader(io.StringIO(render(numbers(records), "csv"))))
     assert [line["value"] for line in lines] == ["81.0", "85.0"]
     assert lines[0]["spread"] == "0.4" and lines[0]["mirror"] == "no"
     assert lines[0]["benchmark"] == "caltech101" and lines[0]["limited"] == "False"
@@ -104,16 +105,16 @@ def test_csv_has_raw_columns():
 @pytest.mark.parametrize("form", ["md", "latex"])
 def test_the_table_in_other_forms(form):
     records = [record(0.81, mirror=False), record(0.85, mirror=True)]
-    text = render_sweep(records, form)
+    text = render(tables(records), form)
     assert "85.0 ± 0.4" in text and "-4.0" in text and "mirror" in text
 
 
 def test_other_splits_make_another_table():
     other = make_record(splits_sha256="other")
-    assert render_sweep([record(0.8), other], "table").count("to best") == 2
+    assert render(tables([record(0.8), other]), "table").count("to best") == 2
 
 
 def test_each_benchmark_has_its_table():
     other = make_record(benchmark="digits", title="Digits")
-    text = render_sweep([record(0.8), other], "table")
+    text = render(tables([record(0.8), other]), "table")
     assert text.index("Caltech-101") < text.index("Digits, mean class recall")

@@ -45,6 +45,11 @@ def make_record(**changes) -> Record:
     return replace(record, **changes)
 
 
+def transfer_net(name="vgg16", weights="released Caffe model"):
+    """What a record of a transfer benchmark says of a net."""
+    return {"name": name, "weights": weights, "weights_sha256": "ab"}
+
+
 def net(name="vgg16", s="256", scales=(256,), **changes):
     """What a record on ILSVRC says of a net."""
     weights = f"{name.partition(':')[0]}-{s}.safetensors"

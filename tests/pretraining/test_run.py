@@ -24,7 +24,8 @@ from vggfeat.pretraining import train
 from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.recipes import chosen
 from vggfeat.pretraining.run import Job, pretrain
-from vggfeat.report.training import read_training_records, render_training
+from vggfeat.report.render import render
+from vggfeat.report.training import read_training_records, table
 from vggfeat.storage.files import new_file
 from vggfeat.weights.card import read_card
 
@@ -202,12 +203,12 @@ def test_exported_weights_are_used_at_once(trained):
 
 def test_records_make_a_table_beside_table_3(trained):
     out, _ = trained
-    table = render_training(read_training_records(out), "md")
-    line = next(line for line in table.splitlines() if "vgg16-384" in line)
+    text = render(table(read_training_records(out)), "md")
+    line = next(line for line in text.splitlines() if "vgg16-384" in line)
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[0] == "vgg16:width=0.0625,input_size=32" and cells[1] == "37 to 73"
     assert cells[2] == "vgg16-384" and cells[-1] == "25.6 / 8.1 x"
-    assert "vgg11-256, Glorot" in table
+    assert "vgg11-256, Glorot" in text
 
 
 def test_a_stage_needs_what_it_starts_from(pictures, tmp_path):
@@ -223,7 +224,7 @@ def test_a_net_that_learns_nothing_leaves_a_record_and_no_weights(pictures, tmp_
     assert not (tmp_path / "vgg11-256.safetensors").exists()
     (record,) = read_training_records(tmp_path)
     assert record["weights"] is None and "stuck" in record["ended"]
-    assert "1 (stuck)" in render_training([record], "md")
+    assert "1 (stuck)" in render(table([record]), "md")
 
 
 def test_given_colours_are_used(pictures, trained, tmp_path):

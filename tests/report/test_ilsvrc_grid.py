@@ -2,10 +2,15 @@
 
 from helpers.records import classified, net
 
-from vggfeat.report.ilsvrc_grid import render_grid
+from vggfeat.report.ilsvrc_grid import tables
+from vggfeat.report.render import render
 
 SMALL = "vgg11:width=0.25,input_size=64"
 PICTURES = {"classes": 40, "images": 2000}
+
+
+def grid(records, form):
+    return render(tables(records), form)
 
 
 def small(*nets, **rest):
@@ -21,7 +26,7 @@ def cells(line: str) -> list[str]:
 def test_a_line_a_net_and_its_scales_a_column_a_view():
     one = net(SMALL, "73", [73], images_per_s={"dense": 512.7})
     several = net(SMALL, "73", [64, 73, 82])
-    text = render_grid(
+    text = grid(
         [
             small(several, view="crops", top1=0.69, top5=0.366),
             small(one, view="dense", top1=0.717, top5=0.408),
@@ -44,7 +49,7 @@ def test_a_line_a_net_and_its_scales_a_column_a_view():
 
 def test_one_net_comes_before_several_and_a_single_s_before_a_range():
     deep, shallow, jittered = net("vgg16"), net("vgg11"), net("vgg11", "256-512", [384])
-    text = render_grid([small(shallow, deep), small(deep), small(jittered), small(shallow)], "md")
+    text = grid([small(shallow, deep), small(deep), small(jittered), small(shallow)], "md")
     found = [cells(line)[:3] for line in text.splitlines()[2:6]]
     assert found == [
         ["vgg11", "256", "256"],
@@ -55,22 +60,22 @@ def test_one_net_comes_before_several_and_a_single_s_before_a_range():
 
 
 def test_other_pictures_have_a_table_of_their_own():
-    text = render_grid([small(net()), classified(net(), title="other")], "table")
+    text = grid([small(net()), classified(net(), title="other")], "table")
     assert "of tiny, 40 classes" in text and "of other, 1000 classes" in text
 
 
 def test_a_part_of_the_pictures_is_said_to_be_one():
-    assert "LIMITED" in render_grid([small(net(), limited=True)], "table")
+    assert "LIMITED" in grid([small(net(), limited=True)], "table")
 
 
 def test_of_the_same_measurement_twice_the_newest_counts():
     old = small(net(), top1=0.5, time="2026-01-01T00:00:00+00:00")
     new = small(net(), top1=0.4, time="2026-01-02T00:00:00+00:00")
     for records in ([old, new], [new, old]):
-        text = render_grid(records, "md")
+        text = grid(records, "md")
         assert "40.0 / 8.6" in text and "50.0 / 8.6" not in text
 
 
 def test_a_net_that_was_trained_again_has_a_line_of_its_own():
-    text = render_grid([small(net()), small(net(weights_sha256="cd"), top1=0.4)], "md")
+    text = grid([small(net()), small(net(weights_sha256="cd"), top1=0.4)], "md")
     assert "40.0 / 8.6" in text and "26.7 / 8.6" in text

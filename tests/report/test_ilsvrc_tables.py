@@ -10,10 +10,12 @@ from helpers.records import classified, errors, make_record, net
 from vggfeat.box_merging import THRESHOLD
 from vggfeat.errors import RecordError
 from vggfeat.pretraining.recipes import RECIPES
-from vggfeat.report.ilsvrc_rows import PUBLISHED, measured_row, published_rows
-from vggfeat.report.ilsvrc_tables import render_ilsvrc
-from vggfeat.report.judge import read_published
+from vggfeat.report.ilsvrc_results import measured_result, published_results
+from vggfeat.report.ilsvrc_tables import numbers, tables
+from vggfeat.report.published import CLASSIFICATION, LOCALISATION, read_published
+from vggfeat.report.render import render
 
+ILSVRC_ROWS = [row for row in read_published() if row.benchmark in (CLASSIFICATION, LOCALISATION)]
 LOW, HIGH, WIDE = [224, 256, 288], [352, 384, 416], [256, 384, 512]
 SUBMISSION = [
     ("vgg16", "256", LOW), ("vgg16", "384", HIGH), ("vgg16", "256-512", WIDE),
@@ -35,13 +37,13 @@ def localised(*nets, view="dense", top5=0.29, given=0.33, **changes):
 
 
 def compared(record):
-    return measured_row(record, [row for rows in published_rows().values() for row in rows])
+    return measured_result(record, [row for rows in published_results().values() for row in rows])
 
 
-def tables(*records):
+def tables_of(*records):
     """Number of a table -> network and view of each measured line, as the csv form has them."""
     found = {}
-    for line in csv.DictReader(io.StringIO(render_ilsvrc(records, "csv"))):
+    for line in csv.DictReader(io.StringIO(render(numbers(records), "csv"))):
         found.setdefault(int(line["table"]), []).append(line)
     return {
         number: {(line["network"], line["view"]) for line in lines if line["kind"] == "measured"}
@@ -52,16 +54,16 @@ def tables(*records):
 # Published numbers.
 
 
-def numbers(table, **where):
+def published_numbers(table, **where):
     return [
-        row["value"]
-        for row in read_published(PUBLISHED)
-        if row["table"] == str(table) and all(row[name] == value for name, value in where.items())
+        str(row.value)
+        for row in ILSVRC_ROWS
+        if row.table == str(table) and all(getattr(row, name) == where[name] for name in where)
     ]
 
 
 def test_every_number_of_the_tables_is_there():
-    counts = Counter(int(row["table"]) for row in read_published(PUBLISHED))
+    counts = Counter(int(row.table) for row in ILSVRC_ROWS)
     assert counts == {3: 24, 4: 22, 5: 12, 6: 11, 7: 33, 8: 3, 9: 6, 10: 6}
 
 
@@ -95,21 +97,21 @@ def test_every_number_of_the_tables_is_there():
     ],
 )  # fmt: skip
 def test_the_numbers_are_the_papers(table, where, expected):
-    assert numbers(table, **where) == expected
+    assert published_numbers(table, **where) == expected
 
 
 def test_a_line_has_as_many_scales_as_nets():
-    for row in read_published(PUBLISHED):
-        counts = {row[name].count("+") for name in ("network", "train_scales", "scales")}
-        assert len(counts) == 1 and row["source"]
-        assert bool(row["network"]) == (row["kind"] == "very deep")
+    for row in ILSVRC_ROWS:
+        counts = {getattr(row, name).count("+") for name in ("network", "train_scales", "scales")}
+        assert len(counts) == 1 and row.source
+        assert bool(row.network) == (row.kind == "very deep")
 
 
 def test_the_recipes_expect_the_errors_of_table_3():
     recipes = [make() for make in RECIPES.values()]
     expected = {(one.net, *one.scales): one.published for one in recipes if one.published}
     found = {}
-    for row in published_rows()[3]:
+    for row in published_results()[3]:
         first, _, last = row.train_scales[0].partition("-")
         found[*row.networks, int(first), int(last or first)] = tuple(row.values.values())
     assert found == expected
@@ -135,17 +137,17 @@ def test_the_recipes_expect_the_errors_of_table_3():
     ],
 )
 def test_the_table_of_a_record(record, expected):
-    assert set(tables(record)) == expected
+    assert set(tables_of(record)) == expected
 
 
 def test_crops_have_the_dense_line_of_the_same_net_and_scales_beside_them():
     d, e = net("vgg16", "256-512", WIDE), net("vgg19", "256-512", WIDE)
-    found = tables(
+    found = tables_of(
         classified(d, view="crops"), classified(d), classified(d, view="both"), classified(e),
         classified(d | {"scales": [384]}), classified(d | {"weights": "other"}),
         classified(d, title="other pictures"), classified(d, view="centre"),
     )  # fmt: skip
-    text = render_ilsvrc([classified(d, view="crops"), classified(d)], "table")
+    text = render(tables([classified(d, view="crops"), classified(d)]), "table")
     assert found[5] == {("vgg16", view) for view in ("dense", "crops", "both")}
     assert found[4] == {("vgg16", "dense"), ("vgg16", "centre"), ("vgg19", "dense")}
     five = text.split("Table 7")[0].split("Table 5")[1].splitlines()
@@ -158,18 +160,18 @@ def test_table_7_has_the_lowest_top_5_error_then_the_lowest_top_1():
         classified(net("vgg16"), top1=0.27, top5=0.09),
         classified(net("vgg19"), top1=0.26, top5=0.09),
     ]
-    assert tables(*records)[7] == {("vgg19", "dense")}
+    assert tables_of(*records)[7] == {("vgg19", "dense")}
 
 
 def test_the_best_of_other_pictures_is_not_the_state_of_the_art():
     easy = classified(net("vgg11"), top1=0.01, top5=0.0, protocol={"classes": 10})
-    assert tables(easy, classified(net()))[7] == {("vgg16", "dense")}
-    assert tables(easy)[7] == {("vgg11", "dense")}
+    assert tables_of(easy, classified(net()))[7] == {("vgg16", "dense")}
+    assert tables_of(easy)[7] == {("vgg11", "dense")}
 
 
 def test_table_10_has_the_best_dense_localisation():
     records = [localised(net(s="384"), top5=0.28), localised(net(s="256"), top5=0.29)]
-    lines = csv.DictReader(io.StringIO(render_ilsvrc(records, "csv")))
+    lines = csv.DictReader(io.StringIO(render(numbers(records), "csv")))
     ours = [line for line in lines if (line["table"], line["kind"]) == ("10", "measured")]
     assert {line["train_scales"] for line in ours} == {"384"}
 
@@ -179,7 +181,7 @@ def test_table_10_has_the_best_dense_localisation():
 
 def test_the_papers_configuration_may_be_compared():
     row = compared(classified(net()))
-    assert (row.comparison, row.reasons) == ("same", ())
+    assert (row.verdict.comparison, row.verdict.reasons) == ("same", ())
     assert row.published == {"top1_error": 27.0, "top5_error": 8.8}
     assert row.differences == {"top1_error": -0.3, "top5_error": -0.2}
 
@@ -201,7 +203,7 @@ def test_the_papers_configuration_may_be_compared():
 )
 def test_the_published_number_of_a_configuration(record, published):
     row = compared(record)
-    assert row.comparison == "same" and tuple(row.published.values()) == published
+    assert row.verdict.comparison == "same" and tuple(row.published.values()) == published
 
 
 @pytest.mark.parametrize(
@@ -222,8 +224,8 @@ def test_the_published_number_of_a_configuration(record, published):
 )  # fmt: skip
 def test_a_configuration_without_a_published_number_has_no_mark(record):
     row = compared(record)
-    assert (row.comparison, row.differences) == ("", {})
-    assert row.reasons == ("no published number for this configuration",)
+    assert (row.verdict.comparison, row.differences) == ("", {})
+    assert row.verdict.reasons == ("no published number for this configuration",)
 
 
 @pytest.mark.parametrize(
@@ -242,12 +244,12 @@ def test_a_configuration_without_a_published_number_has_no_mark(record):
     ],
 )
 def test_decisive_differences_are_not_comparable(changes, reason):
-    assert compared(classified(**changes)).reasons == (reason,)
+    assert compared(classified(**changes)).verdict.reasons == (reason,)
     protocol = {"protocol": {}} | changes
     unpublished = compared(classified(view="centre", **protocol))
     for row in (compared(classified(**changes)), unpublished):
-        assert (row.comparison, row.differences) == ("not comparable", {})
-        assert row.reasons == (reason,)
+        assert (row.verdict.comparison, row.differences) == ("not comparable", {})
+        assert row.verdict.reasons == (reason,)
 
 
 @pytest.mark.parametrize(
@@ -260,14 +262,14 @@ def test_decisive_differences_are_not_comparable(changes, reason):
 )
 def test_smaller_differences_are_near(changes, reason):
     row = compared(classified(**changes))
-    assert row.comparison == "near" and row.reasons == (reason,)
+    assert row.verdict.comparison == "near" and row.verdict.reasons == (reason,)
     assert row.differences == {"top1_error": -0.3, "top5_error": -0.2}
 
 
 def test_an_unknown_s_is_compared_with_the_best_that_fits():
     row = compared(classified(net(s=None, scales=[384])))
     assert row.published == {"top1_error": 25.6, "top5_error": 8.1}
-    assert row.reasons == ("weights trained otherwise, published S 256-512",)
+    assert row.verdict.reasons == ("weights trained otherwise, published S 256-512",)
     some = [net(*one) for one in SUBMISSION[1:]]
     assert compared(classified(net(s=None, scales=LOW), *some)).published["top1_error"] == 24.7
     assert compared(classified(net(s=None, scales=WIDE), *some)).published == {}
@@ -292,7 +294,7 @@ def lines_of(text, mark="safetensors"):
 
 
 def test_the_table_in_markdown():
-    text = render_ilsvrc([classified(net(images_per_s={"dense": 31.2}))], "md")
+    text = render(tables([classified(net(images_per_s={"dense": 31.2}))]), "md")
     three, seven = text.split("### ")[1:]
     assert three.startswith("Table 3: one scale\n\n| net ") and seven.startswith("Table 7: ")
     (line,) = lines_of(three)
@@ -306,19 +308,19 @@ def test_the_table_in_markdown():
 
 
 def test_only_tables_with_test_numbers_have_their_column():
-    text = render_ilsvrc([classified(net()), classified(net(scales=LOW))], "md")
+    text = render(tables([classified(net()), classified(net(scales=LOW))]), "md")
     has_column = {part[:7]: "test top-5 (%)" in part for part in text.split("### ")[1:]}
     assert has_column == {"Table 3": False, "Table 4": True, "Table 7": True}
 
 
 def test_one_number_for_validation_and_test_stands_in_both_columns():
-    (line,) = lines_of(render_ilsvrc([classified()], "md"), "GoogLeNet, 7 nets")
+    (line,) = lines_of(render(tables([classified()]), "md"), "GoogLeNet, 7 nets")
     cells = [cell.strip() for cell in line]
     assert cells[5:7] == ["6.7", "6.7"] and cells[4] == ""
 
 
 def test_limited_is_stamped_behind_the_numbers():
-    text = render_ilsvrc([classified(limited=True), localised(limited=True)], "md")
+    text = render(tables([classified(limited=True), localised(limited=True)]), "md")
     for line in lines_of(text.split("### ")[1]):
         assert line[4].strip() == "26.7 LIMITED" and line[5].strip() == "8.6 LIMITED"
         assert line[-1].strip() == "x [1]" and line[-2].strip() == ""
@@ -330,7 +332,7 @@ def test_equal_reasons_share_a_note():
     records = [
         classified(net(), **other), classified(net("vgg19"), **other), classified(net(s=None)),
     ]  # fmt: skip
-    three = render_ilsvrc(records, "table").split("Table 7")[0]
+    three = render(tables(records), "table").split("Table 7")[0]
     marks = [line.split()[-2:] for line in three.splitlines() if "safetensors" in line]
     assert marks == [["x", "[1]"], ["~", "[2]"], ["x", "[1]"]]
     assert three.count("images 9 of ILSVRC-2012, published 50000") == 1
@@ -345,7 +347,7 @@ def test_measured_lines_are_sorted_by_network_s_q_and_view():
         )
         for view in ("dense", "centre")
     ]  # fmt: skip
-    three = render_ilsvrc(records, "md").split("### ")[1]
+    three = render(tables(records), "md").split("### ")[1]
     found = [[cell.strip() for cell in line[:4]] for line in lines_of(three)]
     assert [line[:3] for line in found[::2]] == [
         ["vgg16", "256", "256"],
@@ -359,7 +361,7 @@ def test_measured_lines_are_sorted_by_network_s_q_and_view():
 
 
 def test_nets_with_their_own_scales_are_told_apart():
-    text = render_ilsvrc([classified(*(net(*one) for one in SUBMISSION))], "md")
+    text = render(tables([classified(*(net(*one) for one in SUBMISSION))]), "md")
     (line,) = lines_of(text.split("### ")[1])
     assert line[1].strip() == "256+384+256-512+256+384+256+384"
     assert line[2].strip().startswith("224 256 288+352 384 416+256 384 512+224")
@@ -371,7 +373,7 @@ def test_the_tables_of_localisation():
         localised(net(s="384", scales=[384]), view="centre"),
         localised(net(s="384", scales=[384]), top5=0.2849),
     ]
-    eight, nine, ten = render_ilsvrc(records, "md").split("### ")[1:]
+    eight, nine, ten = render(tables(records), "md").split("### ")[1:]
     (line,) = lines_of(eight)
     assert [cell.strip() for cell in line] == [
         "vgg16", "384", "384", "all", "pcr", "33.0", "vgg16-384.safetensors", "-0.1", "=",
@@ -389,25 +391,24 @@ def test_what_names_the_classes_of_dense_boxes_is_told_and_never_the_papers():
     def judged(classifier, threshold=THRESHOLD):
         protocol = {"classifier": classifier, "merge_threshold": threshold}
         record = localised(net(s="384", scales=[384]), protocol=protocol)
-        return compared(record), render_ilsvrc([record], "table")
+        return compared(record), render(tables([record]), "table")
 
     row, text = judged("vgg16@jitter.safetensors")
-    assert (
-        row.comparison == "near" and "classes named by vgg16@jitter.safetensors" in row.reasons[0]
-    )
+    assert row.verdict.comparison == "near"
+    assert "classes named by vgg16@jitter.safetensors" in row.verdict.reasons[0]
     assert "classifier" in text and "T=" not in text
-    assert judged("vgg16@random:0")[0].comparison == "not comparable"
+    assert judged("vgg16@random:0")[0].verdict.comparison == "not comparable"
     assert "vgg16@jitter.safetensors, T=0.5" in judged("vgg16@jitter.safetensors", 0.5)[1]
 
 
 def test_without_the_error_of_the_given_class_there_is_no_column_for_it():
     record = localised(metrics=errors(top1_error=0.4, top5_error=0.3))
-    assert "the class given" not in render_ilsvrc([record], "table")
+    assert "the class given" not in render(tables([record]), "table")
 
 
 def test_csv_has_a_line_for_every_number():
     record = classified(net(s=None, scales=[256]), limited=True)
-    lines = list(csv.DictReader(io.StringIO(render_ilsvrc([record], "csv"))))
+    lines = list(csv.DictReader(io.StringIO(render(numbers([record]), "csv"))))
     assert Counter(line["table"] for line in lines) == {"3": 26, "7": 35}
     ours = [line for line in lines if line["kind"] == "measured"]
     assert [(line["metric"], line["value"]) for line in ours[:2]] == [
@@ -420,12 +421,13 @@ def test_csv_has_a_line_for_every_number():
 
 
 def test_without_records_there_is_no_table():
-    for form in ("table", "md", "latex", "csv"):
-        assert render_ilsvrc([make_record()], form) == ""
+    for form in ("table", "md", "latex"):
+        assert render(tables([make_record()]), form) == ""
+    assert render(numbers([make_record()]), "csv") == ""
 
 
 def test_latex_has_a_table_each():
-    text = render_ilsvrc([classified()], "latex")
+    text = render(tables([classified()]), "latex")
     assert text.startswith("% Table 3: one scale\n") and text.count(r"\begin{tabular}") == 2
 
 
@@ -442,4 +444,4 @@ def test_latex_has_a_table_each():
 )
 def test_a_record_that_lacks_something_is_refused_by_name(record):
     with pytest.raises(RecordError, match=r"^ilsvrc_.*/vgg16-0123456789abcdef.json: not a record"):
-        render_ilsvrc([record], "table")
+        render(tables([record]), "table")

@@ -21,6 +21,7 @@ from vggfeat.cli.options import (
     out,
     quiet,
 )
+from vggfeat.cli.showing import show
 from vggfeat.progress import ProgressDisplay
 from vggfeat.storage.folders import folders
 
@@ -114,7 +115,7 @@ def evaluate(
             click.echo(path)
         return
     if predictions:
-        show_tables(list(evaluate_files(predictions, out, command)), form)
+        show(list(evaluate_files(predictions, out, command)), form, "ilsvrc")
         return
     job = Job(
         nets=nets,
@@ -140,30 +141,4 @@ def measure_and_show(measure: Callable[..., Iterator], form: str, quiet: bool) -
                 found.append(record)
     finally:
         if found:
-            show_tables(found, form)
-
-
-def show_tables(found: Sequence, form: str) -> None:
-    """Print records as JSON, or as the paper's tables with them."""
-    if form == "json":
-        from vggfeat.records import record as records
-
-        click.echo("[" + ",\n".join(records.to_json(record) for record in found) + "]")
-        return
-    from vggfeat.report.ilsvrc_tables import render_ilsvrc
-
-    click.echo(render_ilsvrc(found, form), nl=False)
-
-
-def show_grid(found: Sequence, form: str) -> None:
-    """Print a line for each net and its scales, a column for each view."""
-    if form not in ("table", "md", "latex"):
-        raise click.UsageError(f"--sweep with --ilsvrc has no format {form}; leave out --sweep.")
-    from vggfeat.report.ilsvrc_grid import render_grid
-
-    text = render_grid(found, form)
-    if not text:
-        raise click.UsageError(
-            "--sweep with --ilsvrc shows what `evaluate` measured, and there is none."
-        )
-    click.echo(text, nl=False)
+            show(found, form, "ilsvrc")

@@ -10,7 +10,6 @@ import click
 
 from vggfeat.benchmarks.options import measurement_options
 from vggfeat.cli.group import importing, main, set_up_messages
-from vggfeat.cli.ilsvrc import show_grid, show_tables
 from vggfeat.cli.options import (
     FOLDER,
     Names,
@@ -20,6 +19,7 @@ from vggfeat.cli.options import (
     out,
     quiet,
 )
+from vggfeat.cli.showing import show, show_grid, show_training
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
@@ -138,25 +138,25 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
 def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) -> None:
     """Print the records of a results folder beside the published numbers."""
     if runs is not None:
-        _show_training(runs, form)
+        show_training(runs, form)
         return
-    from vggfeat.records import record as records
-    from vggfeat.report.ilsvrc_rows import CLASSIFICATION, LOCALISATION
+    from vggfeat.records.record import read_all
+    from vggfeat.report.published import CLASSIFICATION, LOCALISATION
 
     on_ilsvrc = (CLASSIFICATION, LOCALISATION)
-    found = [one for one in records.read_all(out) if (one.benchmark in on_ilsvrc) == ilsvrc]
-    if not found:
+    records = [r for r in read_all(out) if (r.benchmark in on_ilsvrc) == ilsvrc]
+    if not records:
         maker, other = ("evaluate", "without") if ilsvrc else ("bench", "with")
         raise click.ClickException(
             f"{out}: holds no such records. `vggfeat {maker}` makes them; {other} --ilsvrc others"
             " are shown."
         )
     if ilsvrc and sweep:
-        show_grid(found, form)
+        show_grid(records, form)
     elif ilsvrc:
-        show_tables(found, form)
+        show(records, form, "ilsvrc")
     else:
-        _show(found, form, sweep=sweep)
+        show(records, form, "sweep" if sweep else "transfer")
 
 
 @main.command()
@@ -222,7 +222,7 @@ def _bench(job, out: Path, form: str, quiet: bool) -> None:
                 (failures if isinstance(result, Failure) else found).append(result)
     finally:
         if found or (form == "json" and failures):
-            _show(found, form, sweep=bool(job.sweep))
+            show(found, form, "sweep" if job.sweep else "transfer")
     if not failures:
         return
     if len(failures) == 1 and not found:
@@ -233,28 +233,3 @@ def _bench(job, out: Path, form: str, quiet: bool) -> None:
         f"{len(failures)} failed, {len(found)} measured. What was measured is kept in {out}; when"
         " what is named above is put right, the same command does the rest."
     )
-
-
-def _show_training(runs: Path, form: str) -> None:
-    from vggfeat.report.training import read_training_records, render_training
-
-    if form not in ("table", "md", "latex"):
-        raise click.UsageError(f"--runs has no format {form}: {runs} holds the records as JSON.")
-    click.echo(render_training(read_training_records(runs), form), nl=False)
-
-
-def _show(found: Sequence, form: str, *, sweep: bool) -> None:
-    """Print records: as JSON, as a table beside the published numbers, or as a sweep's."""
-    if form == "json":
-        from vggfeat.records import record as records
-
-        click.echo("[" + ",\n".join(records.to_json(record) for record in found) + "]")
-        return
-    from vggfeat.benchmarks import PUBLISHED
-    from vggfeat.report.judge import compare, read_published
-    from vggfeat.report.table import render, render_sweep
-
-    if sweep:
-        click.echo(render_sweep(found, form), nl=False)
-    else:
-        click.echo(render(compare(found, read_published(PUBLISHED)), form), nl=False)

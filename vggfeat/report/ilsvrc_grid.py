@@ -1,89 +1,103 @@
-"""Records of `evaluate` -> a line for each net and its scales, a column for each view.
+"""Records of `evaluate` -> a row for each net and its scales, a column for each view.
 
-So depth, scale, view and fusion can be read off beside each other; paper_tables.py has the same
+So depth, scale, view and fusion can be read off beside each other; ilsvrc_tables.py has the same
 numbers beside the paper's.
 """
 
 from collections.abc import Sequence
 
 from vggfeat.records.record import Record
-from vggfeat.report.ilsvrc_rows import CLASSIFICATION, VIEWS, Row, measured_row
-from vggfeat.report.table import formatted
+from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result
+from vggfeat.report.ilsvrc_tables import train_scales_of
+from vggfeat.report.published import CLASSIFICATION
+from vggfeat.report.settings import net_options
+from vggfeat.report.table import Cell, Table
 
 FAST, SLOW = "dense", "crops"  # the views whose speeds are worth a comparison
 
 
-def render_grid(records: Sequence[Record], form: str) -> str:
-    """As "table", "md" or "latex", a table for each set of pictures. Empty without records.
+def tables(records: Sequence[Record]) -> list[Table]:
+    """A table for each set of pictures; none without records of classification.
 
-    Raises RecordError where a record lacks what a line needs.
+    Raises RecordError where a record lacks what a row needs.
     """
-    rows = [measured_row(one, ()) for one in records if one.benchmark == CLASSIFICATION]
-    tables = []
-    for pictures in dict.fromkeys(_pictures(row) for row in rows):
-        tables.append(_table([row for row in rows if _pictures(row) == pictures], form))
-    return "\n".join(tables)
+    by_pictures: dict[tuple[str, str], list[IlsvrcResult]] = {}
+    for record in records:
+        if record.benchmark == CLASSIFICATION:
+            pictures = (record.title, record.splits_sha256)
+            by_pictures.setdefault(pictures, []).append(measured_result(record, ()))
+    return [_table(results) for results in by_pictures.values()]
 
 
-def _pictures(row: Row) -> tuple[str, str]:
-    return row.record.title, row.record.splits_sha256
-
-
-def _table(rows: Sequence[Row], form: str) -> str:
-    views = [view for view in VIEWS if any(row.view == view for row in rows)]
-    header = ["net", "S", "Q", *(f"{view} (%)" for view in views), "weights"]
-    header += [f"images/s {view}" for view in (FAST, SLOW) if view in views]
-    lines = []
-    by_line: dict[tuple[object, ...], dict[str, Row]] = {}
-    for row in sorted(rows, key=lambda row: row.record.time):
-        line = (_weights(row), _digests(row), row.train_scales, row.scales)
+def _table(results: Sequence[IlsvrcResult]) -> Table:
+    views = [view for view in VIEWS if any(result.view == view for result in results)]
+    timed = [view for view in (FAST, SLOW) if view in views]
+    rows: dict[tuple[object, ...], dict[str, IlsvrcResult]] = {}
+    for result in sorted(results, key=lambda result: result.record.time):
+        row = (_weights(result), _digests(result), result.train_scales, result.scales)
         # The newest of those that say the same, as of two precisions.
-        by_line.setdefault(line, {})[row.view] = row
-    for (weights, _, train_scales, scales), of_line in sorted(by_line.items(), key=_order):
-        first = next(iter(of_line.values()))
-        speeds = [of_line.get(view) for view in (FAST, SLOW) if view in views]
-        lines.append([
-            "+".join(name.partition(":")[0] for name in first.networks),
-            "+".join(s or "unknown" for s in train_scales),
-            "+".join(dict.fromkeys(scales)),
-            *(_errors(of_line.get(view)) for view in views),
-            weights,
-            *(f"{one.images_per_s:.3g}" if one and one.images_per_s else "" for one in speeds),
-        ])  # fmt: skip
-    record = rows[0].record
-    limited = ", LIMITED" if record.limited else ""
-    notes = [
-        f"Top-1 / top-5 error on {record.n_test[0]:,} pictures of {record.title}{limited},"
-        f" {record.protocol['classes']} classes.",
-        *_options(rows),
+        rows.setdefault(row, {})[result.view] = result
+    return Table.of(
+        ["net", "S", "Q", *(f"{view} (%)" for view in views), "weights",
+         *(f"images/s {view}" for view in timed)],
+        [_cells(by_view, views, timed) for by_view in sorted(rows.values(), key=_order)],
+        legend=_legend(results),
+    )  # fmt: skip
+
+
+def _cells(
+    by_view: dict[str, IlsvrcResult], views: Sequence[str], timed: Sequence[str]
+) -> list[Cell | str]:
+    first = next(iter(by_view.values()))
+    return [
+        "+".join(name.partition(":")[0] for name in first.networks),
+        train_scales_of(first),
+        "+".join(dict.fromkeys(first.scales)),
+        *(_errors(by_view.get(view)) for view in views),
+        _weights(first),
+        *(_speed(by_view.get(view)) for view in timed),
     ]
-    return formatted(header, lines, notes, form)
 
 
-def _weights(row: Row) -> str:
-    return "+".join(net["weights"] for net in row.record.nets)
+def _weights(result: IlsvrcResult) -> str:
+    return "+".join(net["weights"] for net in result.record.nets)
 
 
-def _digests(row: Row) -> tuple[str, ...]:
-    """Of the weights: a net that is trained again under the same name is another one."""
-    return tuple(str(net.get("weights_sha256")) for net in row.record.nets)
+def _digests(result: IlsvrcResult) -> tuple[str, ...]:
+    """Of the weights, as a net may be trained again under the same name."""
+    return tuple(str(net.get("weights_sha256")) for net in result.record.nets)
 
 
-def _order(line: tuple[tuple[object, ...], dict[str, Row]]) -> tuple[object, ...]:
+def _order(by_view: dict[str, IlsvrcResult]) -> tuple[object, ...]:
     """One net before several; by net, S and Q."""
-    (_, _, train_scales, scales), of_line = line
-    networks = next(iter(of_line.values())).networks
-    parts = [[int(part) for part in s.split("-") if part] for s in train_scales]
-    q = [[int(one) for one in part.split()] for part in scales]
-    return len(networks), networks, [(len(s), s) for s in parts], [(len(one), one) for one in q]
+    result = next(iter(by_view.values()))
+    s = [[int(part) for part in scale.split("-") if part] for scale in result.train_scales]
+    q = [[int(scale) for scale in scales.split()] for scales in result.scales]
+    by_length = [[(len(scale), scale) for scale in scales] for scales in (s, q)]
+    return len(result.networks), result.networks, *by_length
 
 
-def _errors(row: Row | None) -> str:
-    return f"{row.values['top1_error']:.1f} / {row.values['top5_error']:.1f}" if row else ""
+def _errors(result: IlsvrcResult | None) -> Cell:
+    """Top-1 and top-5 error."""
+    if result is None:
+        return Cell()
+    return Cell(values=(result.values["top1_error"], result.values["top5_error"]))
 
 
-def _options(rows: Sequence[Row]) -> list[str]:
-    """What the nets' names leave out of the lines."""
-    options = dict.fromkeys(name.partition(":")[2] for row in rows for name in row.networks)
-    told = [one for one in options if one]
-    return [f"Nets with {' or '.join(told)}."] if told else []
+def _speed(result: IlsvrcResult | None) -> Cell:
+    if result is None or not result.images_per_s:
+        return Cell()
+    return Cell(values=(result.images_per_s,), number_format=".3g")
+
+
+def _legend(results: Sequence[IlsvrcResult]) -> tuple[str, ...]:
+    """Which pictures, and what the nets' names leave out of the rows."""
+    record = results[0].record
+    limited = ", LIMITED" if record.limited else ""
+    pictures = (
+        f"Top-1 / top-5 error on {record.n_test[0]:,} pictures of {record.title}{limited},"
+        f" {record.protocol['classes']} classes."
+    )
+    names = [name for result in results for name in result.networks]
+    options = dict.fromkeys(",".join(net_options(name)) for name in names if net_options(name))
+    return (pictures, f"Nets with {' or '.join(options)}.") if options else (pictures,)

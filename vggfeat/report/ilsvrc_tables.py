@@ -1,22 +1,15 @@
-"""Records on ILSVRC -> the paper's Tables 3 to 10 with the measured lines below the published ones.
+"""Records on ILSVRC -> the paper's Tables 3 to 10 with the measured rows below the published ones.
 
-A table is printed where there is a measured line for it.
+There is a table where there is a measured row for it.
 """
 
 from collections.abc import Callable, Sequence
 
 from vggfeat.records.record import Record
-from vggfeat.report.ilsvrc_rows import (
-    CLASSIFICATION,
-    LOCALISATION,
-    PUBLISHED,
-    VIEWS,
-    Row,
-    measured_row,
-    published_rows,
-)
-from vggfeat.report.judge import read_published
-from vggfeat.report.table import LEGEND, MARKS, Notes, as_csv, formatted
+from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result, published_results
+from vggfeat.report.judge import LEGEND, NOT_COMPARABLE
+from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
+from vggfeat.report.table import Cell, Notes, Table
 
 TITLES = {
     3: "one scale",
@@ -28,154 +21,173 @@ TITLES = {
     9: "localisation, dense",
     10: "localisation, the state of the art",
 }
-STATE_OF_THE_ART = (7, 10)  # here a published line is named by its method
-HEADINGS = {"md": "### {}\n\n", "latex": "% {}\n", "table": "{}\n\n"}
-Column = tuple[str, Callable[[Row], str]]
+STATE_OF_THE_ART = (7, 10)  # here a published row is named by its method
+# The fields of a published row in the table for programs.
+PUBLISHED_COLUMNS = (
+    "table", "kind", "method", "network", "train_scales", "scales", "view", "set", "metric",
+    "value", "regressor", "tuned", "source", "notes",
+)  # fmt: skip
+Column = tuple[str, Callable[[IlsvrcResult], Cell | str]]
 
 
-def render_ilsvrc(records: Sequence[Record], form: str) -> str:
-    """The tables as "table", "md" or "latex"; as "csv" a line a number. Empty without records.
+def tables(records: Sequence[Record]) -> list[Table]:
+    """The paper's tables that have measured rows; records of other benchmarks are left out.
 
-    Raises RecordError where a record of these benchmarks lacks what a line needs.
+    Raises RecordError where a record lacks what a row needs.
     """
-    published = published_rows()
-    known = [row for rows in published.values() for row in rows]
-    ours = [one for one in records if one.benchmark in (CLASSIFICATION, LOCALISATION)]
-    measured = _placed([measured_row(record, known) for record in ours])
-    if form == "csv":
-        return _csv(measured)
-    return "\n".join(
-        _table(number, [*published[number], *rows], form) for number, rows in measured.items()
-    )
+    published = published_results()
+    return [
+        _table(number, [*published[number], *results])
+        for number, results in _measured(records).items()
+    ]
 
 
-def _placed(rows: Sequence[Row]) -> dict[int, list[Row]]:
-    """The measured rows of each table that has any, in the order of their lines."""
-    found: dict[int, list[Row]] = {number: [] for number in TITLES}
-    for row in rows:
-        found[_table_of(row)].append(row)
-    beside = [_pictures_and_nets(row) for row in found[5]]
-    dense = [row for row in found[3] + found[4] if row.view == "dense"]
-    found[5] += [row for row in dense if _pictures_and_nets(row) in beside]
-    found[7] = _best([row for row in rows if _benchmark(row) == CLASSIFICATION])
-    found[10] = _best(found[9])
-    return {number: sorted(of_it, key=_order) for number, of_it in found.items() if of_it}
+def numbers(records: Sequence[Record]) -> list[Table]:
+    """One table with a row a number, published and measured, for programs; none without records."""
+    lines: list[dict[str, object]] = []
+    for number, results in _measured(records).items():
+        lines += [_published_number(row) for row in read_published() if row.table == str(number)]
+        lines += [line for result in results for line in _measured_numbers(number, result)]
+    return [Table.of_records(lines)] if lines else []
 
 
-def _table_of(row: Row) -> int:
-    if _benchmark(row) == LOCALISATION:
-        return 8 if row.view == "centre" else 9
-    if len(row.networks) > 1:
+def _measured(records: Sequence[Record]) -> dict[int, list[IlsvrcResult]]:
+    """The measured results of each table that has any, in the order of its rows."""
+    published = [result for results in published_results().values() for result in results]
+    return _placed([
+        measured_result(record, published)
+        for record in records
+        if record.benchmark in (CLASSIFICATION, LOCALISATION)
+    ])  # fmt: skip
+
+
+def _placed(results: Sequence[IlsvrcResult]) -> dict[int, list[IlsvrcResult]]:
+    placed: dict[int, list[IlsvrcResult]] = {number: [] for number in TITLES}
+    for result in results:
+        placed[_table_of(result)].append(result)
+    crops = [_pictures_and_nets(result) for result in placed[5]]
+    dense = [result for result in placed[3] + placed[4] if result.view == "dense"]
+    placed[5] += [result for result in dense if _pictures_and_nets(result) in crops]
+    placed[7] = _best([result for result in results if result.record.benchmark == CLASSIFICATION])
+    placed[10] = _best(placed[9])
+    return {number: sorted(of_it, key=_order) for number, of_it in placed.items() if of_it}
+
+
+def _table_of(result: IlsvrcResult) -> int:
+    if result.record.benchmark == LOCALISATION:
+        return 8 if result.view == "centre" else 9
+    if len(result.networks) > 1:
         return 6
-    if row.view in ("crops", "both"):
+    if result.view in ("crops", "both"):
         return 5
-    return 4 if " " in row.scales[0] else 3
+    return 4 if " " in result.scales[0] else 3
 
 
-def _best(rows: Sequence[Row]) -> list[Row]:
-    """The row of the lowest error, from those that are not "not comparable" if there are any.
+def _best(results: Sequence[IlsvrcResult]) -> list[IlsvrcResult]:
+    """The result of the lowest error, from those that are not "not comparable" if there are any.
 
     Fewer classes or pictures make lower errors, which do not belong beside the state of the art.
     """
     return sorted(
-        rows,
-        key=lambda row: (
-            row.comparison == "not comparable",
-            row.values["top5_error"],
-            row.values["top1_error"],
+        results,
+        key=lambda result: (
+            result.verdict.comparison == NOT_COMPARABLE,
+            result.values["top5_error"],
+            result.values["top1_error"],
         ),
     )[:1]
 
 
-def _benchmark(row: Row) -> str:
-    return row.record.benchmark if row.record else ""
-
-
-def _pictures_and_nets(row: Row) -> tuple[object, ...]:
+def _pictures_and_nets(result: IlsvrcResult) -> tuple[object, ...]:
     """What two views have in common where they belong side by side."""
-    nets = [(net["name"], net["weights"], net.get("weights_sha256")) for net in row.record.nets]
-    return row.record.title, nets, row.scales
+    record = result.record
+    nets = [(net["name"], net["weights"], net.get("weights_sha256")) for net in record.nets]
+    return record.title, nets, result.scales
 
 
-def _order(row: Row) -> tuple[object, ...]:
+def _order(result: IlsvrcResult) -> tuple[object, ...]:
     """By networks, S (one before a range, unknown last), Q and view."""
-    train_scales = [[int(one) for one in s.split("-") if one] for s in row.train_scales]
+    train_scales = [[int(part) for part in s.split("-") if part] for s in result.train_scales]
     return (
-        row.networks,
+        result.networks,
         [(not s, len(s), s) for s in train_scales],
-        [[int(one) for one in q.split()] for q in row.scales],
-        VIEWS.index(row.view),
+        [[int(scale) for scale in q.split()] for q in result.scales],
+        VIEWS.index(result.view),
     )
 
 
-def _table(number: int, rows: Sequence[Row], form: str) -> str:
+def _table(number: int, results: Sequence[IlsvrcResult]) -> Table:
     notes = Notes()
     columns = _columns(number, notes)
-    lines = [[cell(row) for _, cell in columns] for row in rows]
+    rows = [[cell(result) for _, cell in columns] for result in results]
     # Not every table has a test set, every measurement a speed.
-    kept = [
+    shown = [
         place
         for place, (name, _) in enumerate(columns)
-        if name not in OPTIONAL or any(line[place] for line in lines)
+        if name not in OPTIONAL or any(str(row[place]) for row in rows)
     ]
-    header = [columns[place][0] for place in kept]
-    cells = [[line[place] for place in kept] for line in lines]
-    has_marks = any(row.comparison for row in rows)
-    below = [*notes.lines(), *([LEGEND] if has_marks else [])]
-    title = HEADINGS[form].format(f"Table {number}: {TITLES[number]}")
-    return title + formatted(header, cells, below, form).rstrip("\n") + "\n"
+    has_marks = any(result.verdict.comparison for result in results)
+    return Table.of(
+        [columns[place][0] for place in shown],
+        [[row[place] for place in shown] for row in rows],
+        notes=notes.texts,
+        legend=(LEGEND,) if has_marks else (),
+        title=f"Table {number}: {TITLES[number]}",
+    )
 
 
 def _columns(number: int, notes: Notes) -> list[Column]:
     first: list[Column] = [
-        ("net", lambda row: "+".join(row.networks)),
-        ("S", _train_scales),
-        ("Q", lambda row: "+".join(row.scales)),
+        ("net", lambda result: "+".join(result.networks)),
+        ("S", train_scales_of),
+        ("Q", lambda result: "+".join(result.scales)),
     ]
     last: list[Column] = [
-        ("weights", lambda row: _weights(row, number)),
+        ("weights", lambda result: _weights(result, number)),
         ("difference (points)", _difference),
-        ("mark", lambda row: _mark(row, notes)),
+        ("mark", lambda result: _mark(result, notes)),
     ]
-    tuned: Column = ("tuned", lambda row: row.tuned)
-    regressor: Column = ("regressor", lambda row: row.regressor)
-    given = _error("given_class_error", "error with the class given (%)")
+    tuned: Column = ("tuned", lambda result: result.tuned)
+    regressor: Column = ("regressor", lambda result: result.regressor)
+    class_given = _error("given_class_error", "error with the class given (%)")
     if number in (8, 9, 10):
         top1 = _error("top1_error", "top-1 localisation error (%)")
         top5 = _error("top5_error", "top-5 localisation error (%)")
-        errors = [given, top1, top5] if number == 8 else [top1, top5, given, TEST]
+        errors = [class_given, top1, top5] if number == 8 else [top1, top5, class_given, TEST]
         return [*first, tuned, regressor, *errors, CLASSIFIER, *last]
     top1, top5 = _error("top1_error", "top-1 error (%)"), _error("top5_error", "top-5 error (%)")
-    return [*first, ("view", lambda row: row.view), top1, top5, TEST, SPEED, *last]
+    return [*first, ("view", lambda result: result.view), top1, top5, TEST, SPEED, *last]
 
 
-def _train_scales(row: Row) -> str:
-    return "+".join(s or "unknown" for s in row.train_scales)
+def train_scales_of(result: IlsvrcResult) -> str:
+    """S of the nets in words."""
+    return "+".join(s or "unknown" for s in result.train_scales)
 
 
 def _error(metric: str, name: str) -> Column:
-    def cell(row: Row) -> str:
-        if metric not in row.values:
-            return ""
-        limited = " LIMITED" if row.record and row.record.limited else ""
-        return f"{row.values[metric]:.1f}{limited}"
+    def cell(result: IlsvrcResult) -> Cell:
+        if metric not in result.values:
+            return Cell()
+        limited = result.record and result.record.limited
+        return Cell(values=(result.values[metric],), flag="LIMITED" if limited else "")
 
     return name, cell
 
 
-def _test(row: Row) -> str:
-    return f"{row.test['top5_error']:.1f}" if row.test else ""
+def _test(result: IlsvrcResult) -> Cell:
+    return Cell(values=(result.test["top5_error"],)) if result.test else Cell()
 
 
-def _speed(row: Row) -> str:
-    if row.images_per_s is None:
-        return ""
-    return f"{row.images_per_s:.1f}" if row.images_per_s >= 10 else f"{row.images_per_s:.2g}"
+def _speed(result: IlsvrcResult) -> Cell:
+    rate = result.images_per_s
+    if rate is None:
+        return Cell()
+    return Cell(values=(rate,), number_format=".1f" if rate >= 10 else ".2g")
 
 
 TEST: Column = ("test top-5 (%)", _test)
 SPEED: Column = ("images/s", _speed)
-CLASSIFIER: Column = ("classifier", lambda row: row.classifier)
+CLASSIFIER: Column = ("classifier", lambda result: result.classifier)
 OPTIONAL = (
     TEST[0],
     CLASSIFIER[0],
@@ -185,54 +197,51 @@ OPTIONAL = (
 )
 
 
-def _weights(row: Row, number: int) -> str:
-    if row.record:
-        return "+".join(dict.fromkeys(net["weights"] for net in row.record.nets))
-    return row.method if number in STATE_OF_THE_ART else "published"
+def _weights(result: IlsvrcResult, number: int) -> str:
+    if result.record:
+        return "+".join(dict.fromkeys(net["weights"] for net in result.record.nets))
+    return result.method if number in STATE_OF_THE_ART else "published"
 
 
-def _difference(row: Row) -> str:
+def _difference(result: IlsvrcResult) -> Cell:
     """Of the values as they are printed."""
-    points = [round(row.values[metric], 1) - row.published[metric] for metric in row.differences]
-    return " / ".join(f"{value:+.1f}" for value in points)
+    points = [
+        round(result.values[metric], 1) - result.published[metric] for metric in result.differences
+    ]
+    return Cell(values=tuple(points), number_format="+.1f")
 
 
-def _mark(row: Row, notes: Notes) -> str:
-    return f"{MARKS[row.comparison]} {notes.refer(row.comparison, row.reasons)}".strip()
+def _mark(result: IlsvrcResult, notes: Notes) -> Cell:
+    return Cell(mark=result.verdict.mark, notes=notes.refer(result.verdict.note))
 
 
-def _csv(measured: dict[int, list[Row]]) -> str:
-    lines: list[dict[str, object]] = []
-    published = read_published(PUBLISHED)
-    for number, rows in measured.items():
-        lines += [one for one in published if one["table"] == str(number)]
-        lines += [line for row in rows for line in _numbers(number, row)]
-    return as_csv(lines) if lines else ""
+def _published_number(row: PublishedRow) -> dict[str, object]:
+    return {name: getattr(row, name) for name in PUBLISHED_COLUMNS}
 
 
-def _numbers(number: int, row: Row) -> list[dict[str, object]]:
-    """A line for each number of a measured row, in the columns of published.csv and a few more."""
-    of_row = {
+def _measured_numbers(number: int, result: IlsvrcResult) -> list[dict[str, object]]:
+    """A line for each number of a measured result, in published columns and a few more."""
+    of_result = {
         "table": number,
         "kind": "measured",
-        "network": "+".join(row.networks),
-        "train_scales": _train_scales(row),
-        "scales": "+".join(row.scales),
-        "view": row.view,
-        "set": row.record.protocol["set"],
-        "regressor": row.regressor,
-        "tuned": row.tuned,
-        "classifier": row.classifier,
-        "notes": "; ".join(row.reasons),
-        "title": row.record.title,
-        "weights": _weights(row, number),
-        "images_per_s": row.images_per_s,
-        "comparison": row.comparison,
-        "limited": row.record.limited,
+        "network": "+".join(result.networks),
+        "train_scales": train_scales_of(result),
+        "scales": "+".join(result.scales),
+        "view": result.view,
+        "set": result.record.protocol["set"],
+        "regressor": result.regressor,
+        "tuned": result.tuned,
+        "classifier": result.classifier,
+        "notes": "; ".join(result.verdict.reasons),
+        "title": result.record.title,
+        "weights": _weights(result, number),
+        "images_per_s": result.images_per_s,
+        "comparison": result.verdict.comparison,
+        "limited": result.record.limited,
     }
     return [
-        of_row
-        | {"metric": metric, "value": value, "published": row.published.get(metric)}
-        | {"difference": row.differences.get(metric)}
-        for metric, value in row.values.items()
+        of_result
+        | {"metric": metric, "value": value, "published": result.published.get(metric)}
+        | {"difference": result.differences.get(metric)}
+        for metric, value in result.values.items()
     ]

@@ -1,231 +1,294 @@
-"""Records beside published rows: which numbers may be compared, and what differs.
+"""May two numbers be compared? The points in which a measurement can differ from the published one.
 
-A measured number is compared with the published one of the same nets. How their protocols stand to
-each other is "same", "near" (it differs in the points named) or "not comparable" (for the reasons
-named). Published values are percentages, as printed; records hold fractions; rows are percentages.
+For each kind of record there is a list of points. A decisive one makes a number "not comparable":
+other classes or other test pictures answer another question. Any other makes it "near". Without
+differences it is the "same", as far as the publication states its protocol.
 """
 
-import csv
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from vggfeat.records.record import Record
+from vggfeat.report.published import PublishedRow
+from vggfeat.report.settings import feature_setting, net_options, stated
 
-# Points of a protocol, as columns of the published rows and keys of a record's protocol. A number
-# measured with other classes, other training or other test sets answers another question; the
-# rest moves it a little.
-DECISIVE = ("classes", "train_per_class", "trained_on", "scored_on", "classifier")
-SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
-VARIED = (
-    "scales", "aggregate", "scale_l2", "mirror", "splits", "seed", "images", "background",
-    "difficult", "box_margin",
-)  # fmt: skip
-OF_FEATURES = ("exif", "precision", "dtype")  # what can be varied in the extraction
-
-MINOR = ("test_per_class", "splits", "images", "scales", "aggregate", "mirror", "view")
-USUAL = {"view": "dense"}  # of records that do not say
+SAME, NEAR, NOT_COMPARABLE = "same", "near", "not comparable"
+MARKS = {SAME: "=", NEAR: "~", NOT_COMPARABLE: "x", "": ""}
+LEGEND = "Marks: = same protocol as published, ~ near, x not comparable."
 # The published nets ran in Caffe, whose pooling rounds up: they are this net of ours.
 CAFFES_POOLING = "ceil_mode=true"
+USUAL = {"view": "dense"}  # of records that do not say
+ILSVRC = {"classes": 1000, "images": 50_000, "set": "val"}
+ILSVRC_TRAINING = {"classes": 1000, "train": 1_281_167, "validation": 50_000}
+PAPER_NET = {"width": 1.0, "input_size": 224}  # options that make another net of it
+
+Differences = Iterable[str]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One number. Values are percentages; difference is measured minus published."""
+@dataclass(frozen=True)
+class Verdict:
+    """How a measurement stands to a published number, and for what reasons."""
 
-    benchmark: str
-    title: str
-    method: str
-    metric: str
-    value: float
-    spread: float | None
-    published: float | None = None
-    difference: float | None = None
-    comparison: str = ""  # "same", "near", "not comparable", or empty: nothing to compare with
+    comparison: str  # "same", "near", "not comparable", or empty: nothing to compare with
     reasons: tuple[str, ...] = ()
-    limited: bool = False
-    settings: dict[str, str] = field(default_factory=dict)  # what a user can vary, by name
-    source: str = ""
 
     @property
-    def is_measured(self) -> bool:
-        return not self.source
+    def mark(self) -> str:
+        return MARKS[self.comparison]
+
+    @property
+    def note(self) -> str:
+        """The reasons as a note of a table; empty if there are none."""
+        if not self.reasons:
+            return ""
+        comparison = f"{self.comparison}: " if self.comparison else ""
+        return f"{comparison}{'; '.join(self.reasons)}."
 
 
-def read_published(path: Path) -> list[dict[str, str]]:
-    """The published rows as text, one dict a row; an empty cell was not stated."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+@dataclass(frozen=True)
+class Point:
+    """Something in which a record can differ from what was published."""
+
+    name: str
+    is_decisive: bool
+    differences: Callable[[Any, Any], Differences]  # of record and published, in words
+    is_fine: bool = False  # of interest only where nothing decisive differs
 
 
-def compare(records: Sequence[Record], published: Sequence[dict[str, str]]) -> list[Row]:
-    """The published rows to compare with, then the measured ones.
+def judge(points: Sequence[Point], record: Any, published: Any) -> Verdict:
+    """The verdict on a record by these points; published is passed to them as it is."""
 
-    Benchmarks come in the order of the published rows; those without any come last.
-    """
-    measured = {record.benchmark: record.title for record in records}
-    order = [row["benchmark"] for row in published if row["benchmark"] in measured]
-    benchmarks = list(dict.fromkeys([*order, *measured]))
-    rows = []
-    for name in benchmarks:
-        known = [row for row in published if row["benchmark"] == name]
-        beside = [_of_same_net(r, known) for r in records if r.benchmark == name]
-        shown = [row for row in known if row["kind"] in SHOWN or row in beside]
-        rows += [_published_row(row, measured[name]) for row in shown]
-    for name in benchmarks:
-        known = [row for row in published if row["benchmark"] == name]
-        rows += [_measured_row(record, known) for record in records if record.benchmark == name]
-    return rows
+    def differences(*, decisive: bool, fine: bool) -> list[str]:
+        chosen = (p for p in points if p.is_decisive == decisive and (fine or not p.is_fine))
+        return [text for point in chosen for text in point.differences(record, published)]
+
+    decisive = differences(decisive=True, fine=True)
+    minor = differences(decisive=False, fine=not decisive)
+    if decisive:
+        return Verdict(NOT_COMPARABLE, (*decisive, *minor))
+    return Verdict(NEAR if minor else SAME, tuple(minor))
 
 
-def _published_row(row: dict[str, str], title: str) -> Row:
-    return Row(
-        benchmark=row["benchmark"],
-        title=title,
-        method=row["method"],
-        metric=row["metric"],
-        value=float(row["value"]),
-        spread=float(row["spread"]) if row["spread"] else None,
-        reasons=(row["notes"],) if row["kind"] == "best shallow" else (),
-        source=row["source"],
+# Of any record
+
+
+def _limited(record: Record, published: Any) -> Differences:
+    if record.limited:
+        yield "LIMITED to a part of the pictures"
+
+
+def _random_weights(record: Record, published: Any) -> Differences:
+    if any(net["weights"].startswith("random:") for net in record.nets):
+        yield "random weights"
+
+
+def _skipped(record: Record, published: Any) -> Differences:
+    if record.skipped:
+        yield f"skipped pictures: {len(record.skipped)}"
+
+
+# Of records of transfer
+
+
+def _protocol(name: str, record: Record, published: PublishedRow) -> Differences:
+    """A point of the protocol that the publication states."""
+    measured = stated(record.protocol.get(name, USUAL.get(name)))
+    theirs = stated(getattr(published, name))
+    if theirs and measured != theirs:
+        left_out = record.protocol.get("left_out") if name == "classes" else None
+        without = f" (without {', '.join(left_out)})" if left_out else ""
+        yield f"{name.replace('_', ' ')} {measured}{without}, published {theirs}"
+
+
+def _images_as_training(record: Record, published: PublishedRow) -> Differences:
+    """Without a number a class the number of pictures decides how many are trained on."""
+    return () if published.train_per_class else _protocol("images", record, published)
+
+
+def _images(record: Record, published: PublishedRow) -> Differences:
+    return _protocol("images", record, published) if published.train_per_class else ()
+
+
+def _metric(record: Record, published: PublishedRow) -> Differences:
+    if published.metric not in record.metrics:
+        yield f"metric {record.metric}, published {published.metric}"
+
+
+def _headline(record: Record, published: PublishedRow) -> Differences:
+    if published.metric != record.metric and published.metric in record.metrics:
+        yield f"compared in {published.metric}, the rule of the published number"
+
+
+def _exif(record: Record, published: PublishedRow) -> Differences:
+    if feature_setting(record, "exif") == "True":
+        yield "pictures turned by their EXIF orientation"
+
+
+def _weights(record: Record, published: PublishedRow) -> Differences:
+    if is_same_net(record, published):
+        names = (net.get("original") or net["weights"] for net in record.nets)
+        weights = " and ".join(dict.fromkeys(names))
+        if weights != published.weights:
+            yield f"weights {weights}, published {published.weights}"
+
+
+def _pooling(record: Record, published: PublishedRow) -> Differences:
+    rounds_down = any(
+        net.get("original") and CAFFES_POOLING not in net_options(net["name"])
+        for net in record.nets
     )
+    if rounds_down and is_same_net(record, published):
+        yield "pooling rounds down, the published nets' up (ceil_mode=true)"
 
 
-def _measured_row(record: Record, published: Sequence[dict[str, str]]) -> Row:
-    value = _percent(record.metrics[record.metric]["value"])
-    same_net = _of_same_net(record, published)
-    deep = [row for row in published if row["kind"] == "very deep"]
-    reference = same_net or (deep[0] if deep else None)
-    comparison, reasons = _judge(record, reference, same_net is not None)
-    number = difference = None
-    if same_net and same_net["metric"] in record.metrics:
-        # Like with like: by the rule of the published number, whatever the headline's is.
-        number = float(same_net["value"])
-        measured = _percent(record.metrics[same_net["metric"]]["value"])
-        difference = round(measured - number, 4)
-    return Row(
-        benchmark=record.benchmark,
-        title=record.title,
-        method=record.method,
-        metric=record.metric,
-        value=value,
-        spread=_percent(record.metrics[record.metric]["spread"]),
-        published=number,
-        difference=difference,
-        comparison=comparison,
-        reasons=reasons,
-        limited=record.limited,
-        settings=settings_of(record),
-    )
+def _later_protocol(record: Record, published: PublishedRow) -> Differences:
+    if published.kind == "later" and is_same_net(record, published):
+        yield f"the published protocol: {published.notes}"
 
 
-def settings_of(record: Record) -> dict[str, str]:
-    """What a user can vary and the net's name does not tell, as text."""
-    stated = {name: _stated(record.protocol.get(name, "")) for name in VARIED}
-    of_features = {name: _of_nets(record, name) for name in OF_FEATURES}
-    solver = str(record.probe.get("solver", "")).partition(" ")[0]  # older records say more
-    return stated | of_features | {"solver": solver}
+def _leaks(record: Record, published: PublishedRow) -> Differences:
+    if leaks := record.protocol.get("leaks"):
+        yield f"{leaks} test pictures are training pictures too"
 
 
-def _of_same_net(record: Record, published: Sequence[dict[str, str]]) -> dict[str, str] | None:
-    """The published row of the record's nets, one by the record's own metric if there is one.
+def is_same_net(record: Record, published: PublishedRow) -> bool:
+    """Whether the published row is of the record's nets, in any order.
 
     Later rows are of one network with the weights of many, so there the weights must be the same.
     """
     nets = sorted(_published_name(net["name"]) for net in record.nets)
     weights = {net["weights"] for net in record.nets}
-    rows = [
-        row
-        for row in published
-        if sorted(row["network"].split("+")) == nets
-        and (row["kind"] != "later" or weights == {row["weights"]})
-    ]
-    rows.sort(key=lambda row: (row["metric"] != record.metric, row["metric"] not in record.metrics))
-    return rows[0] if rows else None
+    return sorted(published.network.split("+")) == nets and (
+        published.kind != "later" or weights == {published.weights}
+    )
 
 
 def _published_name(name: str) -> str:
     """A net as a published row would name it: how it sees pictures is a point of the protocol."""
-    base, _, options = name.partition(":")
-    kept = [
+    options = [
         option
-        for option in options.split(",")
+        for option in net_options(name)
         if option not in ("", CAFFES_POOLING) and not option.startswith("view=")
     ]
-    return f"{base}:{','.join(kept)}" if kept else base
+    base = name.partition(":")[0]
+    return f"{base}:{','.join(options)}" if options else base
 
 
-def _judge(
-    record: Record, reference: dict[str, str] | None, is_same_net: bool
-) -> tuple[str, tuple[str, ...]]:
-    """How a record's protocol stands to a published row's, and in which points it differs."""
-    if reference is None:
-        return "", ("no published number for this benchmark",)
-    decisive = []
-    if record.limited:
-        decisive.append("LIMITED to a part of the pictures")
-    if any(net["weights"].startswith("random:") for net in record.nets):
-        decisive.append("random weights")
-    if reference["metric"] not in record.metrics:
-        decisive.append(f"metric {record.metric}, published {reference['metric']}")
-    decisive += _differences(record, reference, DECISIVE)
-    minor = _differences(record, reference, MINOR)
-    if not reference["train_per_class"]:
-        # Then the number of pictures decides how many are trained on.
-        fewer = _differences(record, reference, ("images",))
-        decisive, minor = decisive + fewer, [point for point in minor if point not in fewer]
-    if _of_nets(record, "exif") == "True":
-        minor.append("pictures turned by their EXIF orientation")
-    if reference["metric"] != record.metric and reference["metric"] in record.metrics:
-        minor.append(f"compared in {reference['metric']}, the rule of the published number")
-    if is_same_net and not decisive:
-        named = (net.get("original") or net["weights"] for net in record.nets)
-        weights = " and ".join(dict.fromkeys(named))
-        if weights != reference["weights"]:
-            minor.append(f"weights {weights}, published {reference['weights']}")
-        if any(net.get("original") and CAFFES_POOLING not in net["name"] for net in record.nets):
-            minor.append("pooling rounds down, the published nets' up (ceil_mode=true)")
-        if reference["kind"] == "later":
-            minor.append(f"the published protocol: {reference['notes']}")
-    if leaks := record.protocol.get("leaks"):
-        minor.append(f"{leaks} test pictures are training pictures too")
-    if record.skipped:
-        minor.append(f"skipped pictures: {len(record.skipped)}")
-    other_net = () if is_same_net else ("no published number for this net",)
-    if decisive:
-        return "not comparable", (*decisive, *minor, *other_net)
-    if minor or not is_same_net:
-        return "near" if minor else "same", (*minor, *other_net)
-    # A published row states less than a record does.
-    return "same", (f"as far as stated: {reference['notes']}",)
+def _protocol_points(*names: str, is_decisive: bool) -> tuple[Point, ...]:
+    return tuple(Point(name, is_decisive, partial(_protocol, name)) for name in names)
 
 
-def _of_nets(record: Record, name: str) -> str:
-    """A setting of the feature files, once if all nets have the same."""
-    features = [net.get("features") for net in record.nets]
-    values = [str(f[name]) for f in features if isinstance(f, dict) and name in f]
-    return " ".join(dict.fromkeys(values))
+# Of records of `evaluate` and `localise`; published holds the S of the configuration's nets, or is
+# None where nothing was published of it
 
 
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else round(100 * fraction, 4)
+def _ilsvrc_pictures(name: str, record: Record, published: Any) -> Differences:
+    value, theirs = record.protocol[name], ILSVRC[name]
+    if value != theirs:
+        of = f" of {record.title}" if name == "images" else ""
+        yield f"{name} {value}{of}, published {theirs}"
 
 
-def _differences(record: Record, reference: dict[str, str], points: Sequence[str]) -> list[str]:
-    found = []
-    for point in points:
-        ours, theirs = _stated(record.protocol.get(point, USUAL.get(point))), reference[point]
-        if theirs and ours != theirs:
-            left_out = record.protocol.get("left_out") if point == "classes" else None
-            without = f" (without {', '.join(left_out)})" if left_out else ""
-            found.append(f"{point.replace('_', ' ')} {ours}{without}, published {theirs}")
-    return found
+def _random_classifier(record: Record, published: Any) -> Differences:
+    if "random:" in classifier_of(record):
+        yield "classes named by random weights"
 
 
-def _stated(value: object) -> str:
-    """A value of a record's protocol as published.csv would have it."""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        return " ".join(map(str, value))
-    return str(value)
+def _other_net(record: Record, published: Any) -> Differences:
+    return (f"net with {option}" for option in _ilsvrc_options(record) if _makes_another(option))
+
+
+def _changed_net(record: Record, published: Any) -> Differences:
+    for option in _ilsvrc_options(record):
+        if not _makes_another(option) and option != CAFFES_POOLING:
+            yield f"net with {option}"
+
+
+def _train_scales(record: Record, published: Sequence[str] | None) -> Differences:
+    if published is not None and not all(net["train_scale"] for net in record.nets):
+        yield f"weights trained otherwise, published S {'+'.join(published)}"
+
+
+def _classifier(record: Record, published: Any) -> Differences:
+    classifier = classifier_of(record)
+    if classifier and record.protocol["view"] == "dense":
+        yield f"classes named by {classifier}, published by the paper's best nets"
+
+
+def _ilsvrc_options(record: Record) -> list[str]:
+    """The options of all nets, each once."""
+    return list(dict.fromkeys(opt for net in record.nets for opt in net_options(net["name"])))
+
+
+def _makes_another(option: str) -> bool:
+    return option.partition("=")[0] in PAPER_NET
+
+
+def classifier_of(record: Record) -> str:
+    """The net that names the classes; a threshold of merging that is not the usual one with it."""
+    from vggfeat.box_merging import THRESHOLD  # loads NumPy
+
+    classifier = str(record.protocol.get("classifier") or "")
+    threshold = record.protocol.get("merge_threshold")
+    is_usual = threshold in (None, THRESHOLD)
+    return classifier if is_usual else f"{classifier}, T={float(threshold):g}"
+
+
+# Of records of `pretrain`, which are plain JSON
+
+
+def _training_pictures(name: str, record: dict[str, Any], published: Any) -> Differences:
+    value, theirs = record["data"][name], ILSVRC_TRAINING[name]
+    if value != theirs:
+        yield f"{name} {value}, published {theirs}"
+
+
+def _training_net(name: str, record: dict[str, Any], published: Any) -> Differences:
+    value, theirs = record["recipe"][name], PAPER_NET[name]
+    if value != theirs:
+        yield f"{name} {value}, published {theirs}"
+
+
+def _training_view(record: dict[str, Any], published: Any) -> Differences:
+    yield "view centre, published dense"
+
+
+# The points
+
+TRANSFER = (
+    Point("limited", True, _limited),
+    Point("random weights", True, _random_weights),
+    Point("metric", True, _metric),
+    *_protocol_points(
+        "classes", "train_per_class", "trained_on", "scored_on", "classifier", is_decisive=True
+    ),
+    Point("images", True, _images_as_training),
+    *_protocol_points("test_per_class", "splits", is_decisive=False),
+    Point("images", False, _images),
+    *_protocol_points("scales", "aggregate", "mirror", "view", is_decisive=False),
+    Point("exif", False, _exif),
+    Point("headline", False, _headline),
+    Point("weights", False, _weights, is_fine=True),
+    Point("pooling", False, _pooling, is_fine=True),
+    Point("later protocol", False, _later_protocol, is_fine=True),
+    Point("leaks", False, _leaks),
+    Point("skipped", False, _skipped),
+)
+ON_ILSVRC = (
+    Point("limited", True, _limited),
+    Point("random weights", True, _random_weights),
+    *(Point(name, True, partial(_ilsvrc_pictures, name)) for name in ILSVRC),
+    Point("random classifier", True, _random_classifier),
+    Point("another net", True, _other_net),
+    Point("S", False, _train_scales, is_fine=True),
+    Point("changed net", False, _changed_net),
+    Point("classifier", False, _classifier),
+    Point("skipped", False, _skipped),
+)
+TRAINING = (
+    *(Point(name, True, partial(_training_pictures, name)) for name in ILSVRC_TRAINING),
+    *(Point(name, True, partial(_training_net, name)) for name in PAPER_NET),
+    Point("view", False, _training_view),
+)

@@ -5,17 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from vggfeat.errors import RecordError, VggfeatError
-from vggfeat.pretraining.recipes import Recipe
-from vggfeat.pretraining.run import RECORD_SCHEMA_VERSION
-from vggfeat.report.table import formatted
+from vggfeat.errors import RecordError
+from vggfeat.report.judge import PAPER_NET, TRAINING, judge
+from vggfeat.report.table import Cell, Table
 
-ILSVRC = {"classes": 1000, "train": 1_281_167, "validation": 50_000}
-HEADER = (
+SCHEMA_VERSION = 1  # of the records that `pretrain` writes
+COLUMNS = (
     "net", "S", "begins with", "epochs", "minutes", "top-1 error (%)", "top-5 error (%)",
     "best top-1 error (%)", "published top-1 / top-5 (%)",
 )  # fmt: skip
-NOTES = (
+LEGEND = (
     "Errors are those on the centre crop of the validation pictures, after the last epoch.",
     "Published errors are dense ones on ILSVRC-2012 of the full-size nets: ~ near (the"
     " centre crop is another view), x not comparable (other pictures, width or input size).",
@@ -23,75 +22,90 @@ NOTES = (
 
 
 def read_training_records(folder: Path) -> list[dict[str, Any]]:
-    """The records of a folder of runs, in the order of their times. Raises RecordError."""
-    found = []
+    """The records of a folder of runs, in the order of their times.
+
+    Raises RecordError if one cannot be read or tabulated, or if there is none.
+    """
+    records = []
     for path in sorted(folder.glob("*.json")):
         try:
-            values = json.loads(path.read_text())
+            record = json.loads(path.read_text())
         except (OSError, ValueError) as error:
             raise RecordError(f"{path}: cannot be read ({error}).") from error
-        # Regressors of boxes are told of by what `localise evaluate` measures.
-        if isinstance(values, dict) and "stage" in values and not _is_regressor(values):
-            found.append(_checked(values, path))
-    if not found:
+        # Regressors of boxes are in what `localise evaluate` measures.
+        if isinstance(record, dict) and "stage" in record and not _is_regressor(record):
+            _check(record, path)
+            records.append(record)
+    if not records:
         raise RecordError(
-            f"{folder}: holds no records of nets that tell classes. `vggfeat pretrain` makes them."
+            f"{folder}: holds no records of trained classifiers. `vggfeat pretrain` makes them."
         )
-    return sorted(found, key=lambda record: record["time"])
+    return sorted(records, key=lambda record: record["time"])
 
 
-def render_training(records: Sequence[dict[str, Any]], form: str) -> str:
-    """A line a stage, as "table", "md" or "latex"."""
-    return formatted(HEADER, [_line(record) for record in records], NOTES, form)
+def table(records: Sequence[dict[str, Any]]) -> Table:
+    """A row for each stage of training."""
+    return Table.of(COLUMNS, [_row(record) for record in records], legend=LEGEND)
 
 
-def _line(record: dict[str, Any]) -> list[str]:
-    recipe = record["recipe"]
-    last, best = record["accuracy"], record["best"]
-    first, final = recipe.scales
-    stuck = " (stuck)" if "stuck" in record["ended"] else ""
+def _row(record: dict[str, Any]) -> list[Cell | str]:
+    recipe, last = record["recipe"], record["accuracy"]
+    first_scale, last_scale = recipe["scales"]
+    stuck = "(stuck)" if "stuck" in record["ended"] else ""
     return [
-        recipe.net_specification,
-        str(first) if first == final else f"{first} to {final}",
-        recipe.begins_with,
-        f"{last['epoch']}{stuck}",
-        f"{record['seconds'] / 60:.1f}",
+        _net(recipe),
+        str(first_scale) if first_scale == last_scale else f"{first_scale} to {last_scale}",
+        _begins_with(recipe),
+        Cell(values=(last["epoch"],), number_format="d", flag=stuck),
+        Cell(values=(record["seconds"] / 60,)),
         _error(last["top1"]),
         _error(last["top5"]),
-        _error(best["top1"]),
-        _published(recipe, record["data"]),
+        _error(record["best"]["top1"]),
+        _published(record),
     ]
 
 
-def _published(recipe: Recipe, data: dict[str, Any]) -> str:
-    if recipe.published is None:
-        return ""
-    top1, top5 = recipe.published
-    same = all(data[name] == count for name, count in ILSVRC.items()) and recipe.is_full_size
-    return f"{top1} / {top5} {'~' if same else 'x'}"
+def _net(recipe: dict[str, Any]) -> str:
+    """The net as `--net` names it, without weights."""
+    changed = [name for name, usual in PAPER_NET.items() if recipe[name] != usual]
+    options = [f"{name}={recipe[name]}" for name in changed]
+    return f"{recipe['net']}:{','.join(options)}" if options else recipe["net"]
 
 
-def _error(accuracy: float) -> str:
-    return f"{100 * (1 - accuracy):.1f}"
+def _begins_with(recipe: dict[str, Any]) -> str:
+    """The weights that training begins with, in words."""
+    random = "Glorot" if recipe["init"] == "glorot" else f"N(0, {recipe['init_std']:g})"
+    if recipe["start"] is None:
+        return random
+    # A shallower net gives some of its layers; the others are random.
+    is_same_net = recipe["start"].startswith(f"{recipe['net']}-")
+    return recipe["start"] if is_same_net else f"{recipe['start']}, {random}"
 
 
-def _checked(values: dict[str, Any], path: Path) -> dict[str, Any]:
-    """The record with its recipe as one; raises RecordError if a table cannot be made of it."""
-    if values.get("schema_version") != RECORD_SCHEMA_VERSION:
-        raise RecordError(f"{path}: not a record of schema version {RECORD_SCHEMA_VERSION}.")
+def _error(accuracy: float) -> Cell:
+    return Cell(values=(100 * (1 - accuracy),))
+
+
+def _published(record: dict[str, Any]) -> Cell:
+    """Top-1 and top-5 error of Table 3, which the recipe states."""
+    published = record["recipe"]["published"]
+    if published is None:
+        return Cell()
+    top1, top5 = published
+    verdict = judge(TRAINING, record, published)
+    return Cell(values=(top1, top5), number_format="", mark=verdict.mark)
+
+
+def _check(record: dict[str, Any], path: Path) -> None:
+    if record.get("schema_version") != SCHEMA_VERSION:
+        raise RecordError(f"{path}: not a record of schema version {SCHEMA_VERSION}.")
     try:
-        record = values | {"recipe": _recipe(values["recipe"])}
-        _line(record)
-    except (TypeError, KeyError, ValueError, VggfeatError) as error:
+        list(map(str, _row(record)))  # also formats every number
+        record["time"]
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise RecordError(f"{path}: not a record of training ({error!r}).") from error
-    return record
 
 
-def _is_regressor(values: dict[str, Any]) -> bool:
-    recipe = values.get("recipe")
+def _is_regressor(record: dict[str, Any]) -> bool:
+    recipe = record.get("recipe")
     return isinstance(recipe, dict) and "regressor" in recipe
-
-
-def _recipe(values: dict[str, Any]) -> Recipe:
-    """As it was before it went through JSON, which has no tuples."""
-    return Recipe(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})

@@ -1,0 +1,61 @@
+"""Records printed: as JSON, or as one of the tables that can be made of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+READABLE = ("table", "md", "latex")  # the formats of tables that have no form for programs
+
+
+def show(records: Sequence, form: str, layout: str = "transfer", published: Sequence = ()) -> None:
+    """Print records as JSON or as tables.
+
+    layout is "transfer" (beside the published numbers), "sweep", "ilsvrc" (Tables 3 to 10) or
+    "ilsvrc_grid". published are rows of benchmarks that published.csv does not have.
+    """
+    if form == "json":
+        from vggfeat.records.record import to_json
+
+        click.echo("[" + ",\n".join(map(to_json, records)) + "]")
+        return
+    from vggfeat.report.render import render
+
+    click.echo(render(_tables(records, form, layout, published), form), nl=False)
+
+
+def show_training(runs: Path, form: str) -> None:
+    """Print the records of training in a folder as a table."""
+    from vggfeat.report.render import render
+    from vggfeat.report.training import read_training_records, table
+
+    if form not in READABLE:
+        raise click.UsageError(f"--runs has no format {form}: {runs} holds the records as JSON.")
+    click.echo(render(table(read_training_records(runs)), form), nl=False)
+
+
+def show_grid(records: Sequence, form: str) -> None:
+    """Print what `evaluate` measured: a row for each net and its scales, a column for each view."""
+    from vggfeat.report.published import CLASSIFICATION
+
+    if form not in READABLE:
+        raise click.UsageError(f"--sweep with --ilsvrc has no format {form}; leave out --sweep.")
+    if not any(record.benchmark == CLASSIFICATION for record in records):
+        raise click.UsageError(
+            "--sweep with --ilsvrc shows what `evaluate` measured, and there is none."
+        )
+    show(records, form, "ilsvrc_grid")
+
+
+def _tables(records: Sequence, form: str, layout: str, published: Sequence):
+    """The table or tables of a layout; for CSV the one with a row a number."""
+    from vggfeat.report import ilsvrc_grid, ilsvrc_tables, sweep, transfer
+    from vggfeat.report.published import read_published
+
+    if layout == "ilsvrc_grid":
+        return ilsvrc_grid.tables(records)
+    if layout == "transfer":
+        results = transfer.compare(records, (*read_published(), *published))
+        return transfer.numbers(results) if form == "csv" else transfer.table(results)
+    module = {"sweep": sweep, "ilsvrc": ilsvrc_tables}[layout]
+    return module.numbers(records) if form == "csv" else module.tables(records)

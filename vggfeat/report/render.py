@@ -1,0 +1,76 @@
+"""Renderers of tables: text, Markdown, CSV, JSON and LaTeX. None knows what a table is about."""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+
+from vggfeat.report.table import Table
+
+
+def render(tables: Table | Iterable[Table], form: str) -> str:
+    """One table or several, one below the other, as one of RENDERERS."""
+    if isinstance(tables, Table):
+        return RENDERERS[form](tables)
+    return "\n".join(RENDERERS[form](table) for table in tables)
+
+
+def as_text(table: Table) -> str:
+    """For a terminal: aligned columns, a rule under the header, notes below."""
+    title = f"{table.title}\n\n" if table.title else ""
+    return title + _aligned(table, ("", "   ", "")) + "\n" + "\n".join(table.footer()) + "\n"
+
+
+def as_markdown(table: Table) -> str:
+    """A heading, a table aligned in its source too, and a paragraph for each note."""
+    title = f"{'#' * table.title_level} {table.title}\n\n" if table.title else ""
+    lines = _aligned(table, ("| ", " | ", " |"))
+    return title + "\n".join([lines, *(f"{line}\n" for line in table.footer())])
+
+
+def as_csv(table: Table) -> str:
+    """A header and the plain values in full, without title and notes' texts."""
+    names, rows = table.data()
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([names, *rows])
+    return text.getvalue()
+
+
+def as_json(table: Table) -> str:
+    """The fields of the table, each cell as the parts that it has."""
+    cells = [[cell.data() for cell in row] for row in table.rows]
+    return json.dumps(asdict(table) | {"rows": cells}, indent=1) + "\n"
+
+
+def as_latex(table: Table) -> str:
+    """A tabular with booktabs' rules; title and notes are comments."""
+    import pandas as pd  # takes as long to import as all else of this library
+
+    cells = [list(map(str, row)) for row in table.rows]
+    tabular = pd.DataFrame(cells, columns=table.columns).to_latex(index=False, escape=True)
+    title = f"% {table.title}\n" if table.title else ""
+    return title + tabular + "".join(f"% {line}\n" for line in table.footer())
+
+
+RENDERERS: dict[str, Callable[[Table], str]] = {
+    "table": as_text,
+    "md": as_markdown,
+    "csv": as_csv,
+    "json": as_json,
+    "latex": as_latex,
+}
+
+
+def _aligned(table: Table, separator: tuple[str, str, str]) -> str:
+    """Columns padded to their widest cell, a rule under the header."""
+    lines: list[Sequence[str]] = [table.columns, *(list(map(str, row)) for row in table.rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    first, between, last = separator
+
+    def line(cells: Sequence[str]) -> str:
+        padded = [cell.ljust(width) for cell, width in zip(cells, widths, strict=True)]
+        return f"{first}{between.join(padded)}{last}".rstrip() + "\n"
+
+    rule = ["-" * width for width in widths]
+    return "".join(map(line, (lines[0], rule, *lines[1:])))

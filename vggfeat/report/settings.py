@@ -1,0 +1,70 @@
+"""The settings of a record as text, in the words of published.csv."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from types import MappingProxyType
+
+from vggfeat.features.options import Extraction, VectorOptions
+from vggfeat.layouts.options import DataOptions
+from vggfeat.options import declarations
+from vggfeat.records.record import Record
+
+OF_PROTOCOL = (
+    "scales", "aggregate", "scale_l2", "mirror", "splits", "seed", "images", "background",
+    "difficult", "box_margin",
+)  # fmt: skip
+OF_FEATURES = ("exif", "precision", "dtype")  # of the extraction
+DECLARED = (Extraction, VectorOptions, DataOptions)  # options that a protocol may state
+
+
+def settings_of(record: Record, later: Mapping[str, str] = MappingProxyType({})) -> dict[str, str]:
+    """What a user can vary and the net's name does not say, by name; empty if it does not apply.
+
+    later are later_options() of all records that are shown together.
+    """
+    of_protocol = {name: stated(record.protocol.get(name, "")) for name in OF_PROTOCOL}
+    of_features = {name: feature_setting(record, name) for name in OF_FEATURES}
+    solver = str(record.probe.get("solver", "")).partition(" ")[0]  # older records say more
+    newer = {name: stated(record.protocol.get(name, usual)) for name, usual in later.items()}
+    return of_protocol | of_features | {"solver": solver} | newer
+
+
+def later_options(records: Sequence[Record]) -> dict[str, str]:
+    """The options that were added after these tables were made, if a record states them.
+
+    Name -> default, which records that were written before have.
+    """
+    named = {name for record in records for name in record.protocol}
+    return {
+        field.name: stated(field.default)
+        for options in DECLARED
+        for field in fields(options)
+        if field.name in named & declarations(options).keys() - {*OF_PROTOCOL, *OF_FEATURES}
+    }
+
+
+def feature_setting(record: Record, name: str) -> str:
+    """A setting of the feature files, once if it is the same for all nets."""
+    features = [net.get("features") for net in record.nets]
+    values = [str(f[name]) for f in features if isinstance(f, dict) and name in f]
+    return " ".join(dict.fromkeys(values))
+
+
+def stated(value: object) -> str:
+    """A value of a protocol as published.csv has it: "yes", "256 384", "102"."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return " ".join(map(str, value))
+    return str(value)
+
+
+def net_options(name: str) -> list[str]:
+    """The options in the name of a net, such as ["width=0.25"]."""
+    options = name.partition(":")[2]
+    return options.split(",") if options else []
+
+
+def percent(fraction: float | None) -> float | None:
+    """A fraction of one in percent, without the noise of binary fractions; None stays None."""
+    return None if fraction is None else round(100 * fraction, 4)

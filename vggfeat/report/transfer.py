@@ -1,0 +1,195 @@
+"""Records of transfer benchmarks -> a table beside the published numbers.
+
+A measured number is compared with the published one of the same nets; judge.py says whether the two
+may be compared. Published values are percentages, as printed; records hold fractions; results and
+tables are percentages.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+from vggfeat.records.record import Record
+from vggfeat.report.judge import LEGEND, MARKS, TRANSFER, Verdict, is_same_net, judge
+from vggfeat.report.published import PublishedRow, read_published
+from vggfeat.report.settings import later_options, percent, settings_of
+from vggfeat.report.table import Cell, Notes, Table
+
+SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
+METRIC_NAMES = {
+    "mean_class_recall": "mean class recall",
+    "map_11pt": "mAP, 11 points",
+    "map_area": "mAP, area",
+    "map_step": "mAP, steps",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransferResult:
+    """One number, measured or published, in %; difference is measured minus published."""
+
+    benchmark: str
+    title: str
+    method: str
+    metric: str
+    value: float
+    spread: float | None
+    published: float | None = None
+    difference: float | None = None
+    comparison: str = ""  # "same", "near", "not comparable", or empty: nothing to compare with
+    reasons: tuple[str, ...] = ()
+    limited: bool = False
+    settings: dict[str, str] = field(default_factory=dict)  # what a user can vary, by name
+    source: str = ""
+
+    @property
+    def is_measured(self) -> bool:
+        return not self.source
+
+
+def compare(
+    records: Sequence[Record], published: Sequence[PublishedRow] | None = None
+) -> list[TransferResult]:
+    """The published results to compare with, then the measured ones.
+
+    published are the rows to choose from, by default those of published.csv. Benchmarks come in
+    their order; those without any come last.
+    """
+    rows = read_published() if published is None else published
+    titles = {record.benchmark: record.title for record in records}
+    order = [row.benchmark for row in rows if row.benchmark in titles]
+    later = later_options(records)
+    published_results, measured = [], []
+    for benchmark in dict.fromkeys([*order, *titles]):
+        candidates = [row for row in rows if row.benchmark == benchmark]
+        of_benchmark = [record for record in records if record.benchmark == benchmark]
+        same_net = [published_of(record, candidates) for record in of_benchmark]
+        shown = [row for row in candidates if row.kind in SHOWN or row in same_net]
+        published_results += [_published_result(row, titles[benchmark]) for row in shown]
+        measured += [_measured_result(record, candidates, later) for record in of_benchmark]
+    return [*published_results, *measured]
+
+
+def published_of(record: Record, published: Sequence[PublishedRow]) -> PublishedRow | None:
+    """The row of the record's benchmark and nets, by its headline metric if there is one."""
+    rows = [r for r in published if r.benchmark == record.benchmark and is_same_net(record, r)]
+    rows.sort(key=lambda row: (row.metric != record.metric, row.metric not in record.metrics))
+    return rows[0] if rows else None
+
+
+def verdict_on(record: Record, published: Sequence[PublishedRow]) -> Verdict:
+    """How the record's protocol stands to the published one of its nets, else of any deep net."""
+    same_net = published_of(record, published)
+    deep = [r for r in published if r.benchmark == record.benchmark and r.kind == "very deep"]
+    reference = same_net or (deep[0] if deep else None)
+    if reference is None:
+        return Verdict("", ("no published number for this benchmark",))
+    verdict = judge(TRANSFER, record, reference)
+    if same_net is None:
+        return replace(verdict, reasons=(*verdict.reasons, "no published number for this net"))
+    if verdict.reasons:
+        return verdict
+    # A published row states less than a record does.
+    return replace(verdict, reasons=(f"as far as stated: {reference.notes}",))
+
+
+def table(results: Sequence[TransferResult]) -> Table:
+    """A row a method with a column a benchmark; several rows where one has several results."""
+    results = _with_settings(results)
+    columns = dict.fromkeys((r.benchmark, r.title, r.metric) for r in results)
+    rows, notes = [], Notes()
+    for method, measured in dict.fromkeys((r.method, r.is_measured) for r in results):
+        cells: dict[tuple[str, str, str], list[Cell]] = {}
+        for result in results:
+            if (result.method, result.is_measured) == (method, measured):
+                column = (result.benchmark, result.title, result.metric)
+                cells.setdefault(column, []).append(_cell(result, notes))
+        for level in range(max(map(len, cells.values()))):
+            of_level = [cells.get(column, [])[level : level + 1] for column in columns]
+            rows.append([method, *(cell[0] if cell else Cell() for cell in of_level)])
+    has_marks = any(result.is_measured and result.comparison for result in results)
+    return Table.of(
+        ["method", *(f"{title}, {metric_name(metric)} (%)" for _, title, metric in columns)],
+        rows,
+        notes=notes.texts,
+        legend=(LEGEND,) if has_marks else (),
+    )
+
+
+def numbers(results: Sequence[TransferResult]) -> Table:
+    """A row a number, with all that is known of it in columns, for programs."""
+    lines = []
+    for result in results:
+        line = asdict(result) | {"reasons": "; ".join(result.reasons)}
+        settings = line.pop("settings")
+        lines.append(line | settings)
+    return Table.of_records(lines)
+
+
+def metric_name(metric: str) -> str:
+    """A metric in words."""
+    return METRIC_NAMES.get(metric, metric)
+
+
+def _published_result(row: PublishedRow, title: str) -> TransferResult:
+    return TransferResult(
+        benchmark=row.benchmark,
+        title=title,
+        method=row.method,
+        metric=row.metric,
+        value=row.value,
+        spread=row.spread,
+        reasons=(row.notes,) if row.kind == "best shallow" else (),
+        source=row.source,
+    )
+
+
+def _measured_result(
+    record: Record, published: Sequence[PublishedRow], later: Mapping[str, str]
+) -> TransferResult:
+    reference = published_of(record, published)
+    value = difference = None
+    if reference and reference.metric in record.metrics:
+        # Like with like: by the rule of the published number, whatever the headline's is.
+        value = reference.value
+        difference = round(percent(record.metrics[reference.metric]["value"]) - value, 4)
+    verdict = verdict_on(record, published)
+    return TransferResult(
+        benchmark=record.benchmark,
+        title=record.title,
+        method=record.method,
+        metric=record.metric,
+        value=percent(record.metrics[record.metric]["value"]),
+        spread=percent(record.metrics[record.metric]["spread"]),
+        published=value,
+        difference=difference,
+        comparison=verdict.comparison,
+        reasons=verdict.reasons,
+        limited=record.limited,
+        settings=settings_of(record, later),
+    )
+
+
+def _cell(result: TransferResult, notes: Notes) -> Cell:
+    return Cell(
+        values=(result.value,),
+        spread=result.spread,
+        difference=result.difference,
+        mark=MARKS[result.comparison],
+        flag="LIMITED" if result.limited else "",
+        notes=notes.refer(Verdict(result.comparison, result.reasons).note),
+    )
+
+
+def _with_settings(results: Sequence[TransferResult]) -> list[TransferResult]:
+    """Results of one method get the settings in which they differ behind the method's name."""
+    renamed = []
+    for result in results:
+        alike = [r for r in results if (r.benchmark, r.method) == (result.benchmark, result.method)]
+        differing = [
+            f"{name} {value}"
+            for name, value in result.settings.items()
+            if len({other.settings.get(name) for other in alike}) > 1
+        ]
+        method = f"{result.method} ({', '.join(differing)})" if differing else result.method
+        renamed.append(replace(result, method=method))
+    return renamed
