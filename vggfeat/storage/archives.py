@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from vggfeat.errors import DatasetError
 from vggfeat.storage.files import new_folder
-from vggfeat.storage.locks import making
+from vggfeat.storage.locks import exclusive
 
 log = logging.getLogger(__name__)
 
@@ -76,7 +76,7 @@ def unpack(archives: Sequence[Path], content: str, cache: Path) -> Path:
     target = cache / f"{content}-{key}"
     if target.is_dir():
         return target / content
-    with making(target):
+    with exclusive(target):
         if not target.is_dir():
             # Whoever holds the lock is alone, so these are of processes that were killed.
             for stale in cache.glob(f".{glob.escape(target.name)}.*.part"):

@@ -25,7 +25,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from vggfeat.errors import DownloadError
-from vggfeat.storage.locks import making
+from vggfeat.storage.locks import exclusive
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ def download(
     with ExitStack() as locks:
         with _disk_errors(folder):
             for name in sorted({source.name for source in sources}):
-                locks.enter_context(making(folder / name))
+                locks.enter_context(exclusive(folder / name))
         if found := _present(sources, folder):  # by the process that we have waited for
             return found
         for source in sources:
