@@ -18,8 +18,10 @@ from pathlib import Path
 import pytest
 
 from vggfeat.errors import DownloadError
-from vggfeat.storage import download as fetch
-from vggfeat.storage.download import Source, download
+from vggfeat.storage import download as downloads
+from vggfeat.storage import transfer
+from vggfeat.storage.download import download
+from vggfeat.storage.sources import Source
 
 CONTENT = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(400))  # no period to hide in
 SIZE = len(CONTENT)
@@ -209,8 +211,8 @@ def server():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(fetch, "PAUSE_S", 0)
-    monkeypatch.setattr(fetch, "TIMEOUT_S", 5)
+    monkeypatch.setattr(downloads, "PAUSE_S", 0)
+    monkeypatch.setattr(transfer, "TIMEOUT_S", 5)
 
 
 def source(server, kind, digest=MD5, size=None):
@@ -312,7 +314,7 @@ def test_a_false_promise_is_refused_before_anything_is_written(
 
 
 def test_a_body_without_end_is_not_read_on(tmp_path, server, monkeypatch):
-    monkeypatch.setattr(fetch, "CHUNK", 1000)
+    monkeypatch.setattr(transfer, "CHUNK", 1000)
     most = 0
 
     def progress(label, done, total):
@@ -426,7 +428,8 @@ def test_another_version_of_a_file_has_a_part_of_its_own(tmp_path, server):
 def fetching_process(server, folder):
     """A process that fetches from `stalls`, once half of the file has come."""
     code = (
-        "from pathlib import Path; from vggfeat.storage.download import Source, download;"
+        "from pathlib import Path; from vggfeat.storage.download import download;"
+        "from vggfeat.storage.sources import Source;"
         f"download([{source(server, 'stalls')!r}], Path({str(folder)!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
@@ -470,7 +473,7 @@ def test_no_server_at_all(tmp_path):
 
 @pytest.mark.parametrize("kind", ["mute", "stalls"])
 def test_a_server_that_falls_silent(tmp_path, server, monkeypatch, kind):
-    monkeypatch.setattr(fetch, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(transfer, "TIMEOUT_S", 0.1)
     if kind == "mute":
         message = refusal([source(server, kind)], tmp_path)
         assert f"127.0.0.1:{server.server_port} does not answer (nothing came for 0.1 s)" in message
