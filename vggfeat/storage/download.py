@@ -1,8 +1,8 @@
-"""Downloads that go on where they ended, and are verified before they count.
+"""Download a file from the first mirror that serves it, resuming what an earlier run began.
 
-Bytes go to a hidden part file beside the target, named after the file and its digest, so that a
-later run, or another mirror of the same file, goes on with it. The file gets its name only once
-length and digest fit.
+Bytes go to a hidden partial file beside the target, named after the file and its digest, so that a
+later run, or another mirror of the same file, resumes it. The file gets its name only once length
+and digest fit.
 """
 
 import logging
@@ -27,8 +27,8 @@ from vggfeat.storage.transfer import (
 
 log = logging.getLogger(__name__)
 
-NUM_TRIES = 5  # at one address, as long as each of them brings bytes
-PAUSE_S = 2.0  # before a connection that was cut is made again
+NUM_TRIES = 5  # connections to one address, as long as each of them brings bytes
+PAUSE_S = 2.0  # before connecting again after a cut
 
 Progress = Callable[[str, int, int], None]  # label, bytes done, bytes in all or 0 if unknown
 
@@ -40,17 +40,17 @@ def download(
     offline: bool = False,
     progress: Progress = lambda label, done, total: None,
 ) -> Path:
-    """The path in `folder` of the first source's file that is there or can be fetched whole.
+    """Fetch the file of the first source that serves it whole, and return its path in `folder`.
 
     A file that is there is taken as it is: it was verified before it got its name, or was put
-    there by hand. What an earlier run has left in a part file is not fetched again. Of two
+    there by hand. The bytes in an earlier run's partial file are not fetched again. Of two
     processes the second waits for the first and takes its file. Raises DownloadError.
     """
-    if found := _present(sources, folder):
-        return found
+    if path := _present(sources, folder):
+        return path
     # Mirrors often have the same file.
-    wanted = dict.fromkeys(f"{s.name} ({s.algorithm} {s.digest})" for s in sources)
-    by_hand = " or ".join(wanted)
+    digests = dict.fromkeys(f"{s.name} ({s.algorithm} {s.digest})" for s in sources)
+    by_hand = " or ".join(digests)
     if offline:
         raise DownloadError(
             f"{folder} lacks the file, and nothing may be fetched (--offline or --dry-run)."
@@ -61,23 +61,23 @@ def download(
         with disk_errors(folder):
             for name in sorted({source.name for source in sources}):
                 locks.enter_context(exclusive(folder / name))
-        if found := _present(sources, folder):  # by the process that we have waited for
-            return found
+        if path := _present(sources, folder):  # by the process that we have waited for
+            return path
         for source in sources:
-            part = source.part(folder)
+            partial = source.partial_path(folder)
             try:
-                for done, total in _fetch(source, part):
+                for done, total in _fetch(source, partial):
                     progress(f"fetching {source.name}", done, total)
-            except TransferError as failed:
-                reasons.append(f"{source.url}: {failed}")
+            except TransferError as error:
+                reasons.append(f"{source.url}: {error}")
                 continue
             with disk_errors(folder):
-                os.replace(part, folder / source.name)
+                os.replace(partial, folder / source.name)
                 for other in sources:
-                    other.part(folder).unlink(missing_ok=True)
+                    other.partial_path(folder).unlink(missing_ok=True)
             return folder / source.name
-        kept = max((length_of(source.part(folder)) for source in sources), default=0)
-        again = f"Try again ({kept:,} bytes came and are kept)" if kept else "Try again"
+        num_kept = max((length_of(source.partial_path(folder)) for source in sources), default=0)
+        again = f"Try again ({num_kept:,} bytes came and are kept)" if num_kept else "Try again"
         raise DownloadError(
             f"Nothing could be fetched ({'; '.join(reasons)})."
             f" {again}, or put into {folder} by hand: {by_hand}."
@@ -89,22 +89,22 @@ def _present(sources: Sequence[Source], folder: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _fetch(source: Source, part: Path) -> Iterator[tuple[int, int]]:
-    """Fill the part from one address until it is on disk whole and verified.
+def _fetch(source: Source, partial: Path) -> Iterator[tuple[int, int]]:
+    """Fill the partial file from one address until it is on disk whole and verified.
 
     Yields (bytes done, bytes in all or 0). Raises TransferError, or DownloadError if the disk is at
     fault and no other address would do better.
     """
-    inherited = length_of(part) > 0  # from an earlier run or another mirror
+    inherited = length_of(partial) > 0  # from an earlier run or another mirror
     ended_at = None
     for number in range(1, NUM_TRIES + 1):
         try:
-            yield from transfer(source, part)
+            yield from transfer(source, partial)
             return
         except RangeRefused:
-            _remove(part)
+            _remove(partial)
         except WrongContent as wrong:
-            _remove(part)
+            _remove(partial)
             # The bytes that were there before may be the wrong ones.
             if not (inherited and wrong.start) or number == NUM_TRIES:
                 raise
@@ -121,6 +121,6 @@ def _fetch(source: Source, part: Path) -> Iterator[tuple[int, int]]:
     raise TransferError("it does not go on from where it is asked to")
 
 
-def _remove(part: Path) -> None:
-    with disk_errors(part.parent):
-        part.unlink(missing_ok=True)
+def _remove(partial: Path) -> None:
+    with disk_errors(partial.parent):
+        partial.unlink(missing_ok=True)

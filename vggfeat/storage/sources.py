@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 class Source:
     """An address that serves a file, how that file's digest starts, and its length if known.
 
-    Raises ValueError if the address is not one of the web, names no file, or the digest is none.
+    Raises ValueError if the address is not HTTP's or names no file, or the digest is not
+    hexadecimal.
     """
 
     url: str
@@ -30,20 +31,20 @@ class Source:
 
     @property
     def name(self) -> str:
-        """What the file is called here."""
+        """The file's name on disk: the last part of the address's path."""
         return urlsplit(self.url).path.rsplit("/", 1)[-1]
 
     def matches(self, path: Path) -> bool:
-        """Whether a file is this one, to the last byte. Raises OSError."""
+        """Whether a file has the length and the digest of this source. Raises OSError."""
         if self.size is not None and path.stat().st_size != self.size:
             return False
         return self.digest_of(path).startswith(self.digest)
 
     def digest_of(self, path: Path) -> str:
-        """A file's digest by the source's algorithm. Raises OSError."""
+        """A file's digest by the source's algorithm, in hexadecimal digits. Raises OSError."""
         with path.open("rb") as file:
             return hashlib.file_digest(file, self.algorithm).hexdigest()
 
-    def part(self, folder: Path) -> Path:
-        """Where its bytes gather. The same for every mirror of the file."""
+    def partial_path(self, folder: Path) -> Path:
+        """The partial file in `folder`, the same for every mirror of the file."""
         return folder / f".{self.name}.{self.digest[:8]}.part"
