@@ -1,6 +1,5 @@
-"""Whether a benchmark tests on pictures it was trained on: equal files under different names."""
+"""Find test pictures that are training pictures, too: equal files under different names."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.splits import Split
+from vggfeat.storage.files import sha256_of
 
-NUM_NAMED = 3  # in a note
+NUM_NAMED = 3  # pictures that a note names
 
 
 @dataclass(frozen=True)
@@ -22,11 +22,10 @@ class Leak:
 
 
 def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Leak]:
-    """The leaks of each split; files holds id -> file in the order of the splits' row numbers.
+    """The leaks of each split; files maps id -> file in the order of the splits' row numbers.
 
-    A picture that several examples show counts once.
-
-    Only files of the same size as another are read. A file that cannot be read has no equal.
+    A picture that several examples show counts once. Only files of the same size as another are
+    read. A file that cannot be read has no equal.
     """
     ids = list(files)
     contents = _contents(files)
@@ -35,17 +34,17 @@ def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Lea
         train = {}
         for row in np.concatenate([split.train, split.validation]).tolist():
             train.setdefault(contents[ids[row]], ids[row])
-        of_test = {files[ids[row]]: ids[row] for row in reversed(split.test.tolist())}
+        test = {files[ids[row]]: ids[row] for row in reversed(split.test.tolist())}
         leaks += [
             Leak(number, i, train[contents[i]])
-            for i in reversed(of_test.values())
+            for i in reversed(test.values())
             if contents[i] in train
         ]
     return leaks
 
 
 def leak_notes(leaks: Sequence[Leak]) -> list[str]:
-    """A line for each split that leaks, as a record tells it."""
+    """One sentence for each split that has leaks, for the notes of a record."""
     notes = []
     for number in sorted({leak.split for leak in leaks}):
         of_split = [leak for leak in leaks if leak.split == number]
@@ -59,7 +58,7 @@ def leak_notes(leaks: Sequence[Leak]) -> list[str]:
 
 
 def _contents(files: Mapping[str, Path]) -> dict[str, object]:
-    """What stands for the content of each file: its size if no other has it, else its digest."""
+    """id -> a value that is equal for equal files: size if it is unique, digest, path on errors."""
     by_path: dict[Path, object] = {}
     by_size: dict[int, list[Path]] = {}
     for path in dict.fromkeys(files.values()):
@@ -69,13 +68,12 @@ def _contents(files: Mapping[str, Path]) -> dict[str, object]:
             by_path[path] = path
     for size, paths in by_size.items():
         for path in paths:
-            by_path[path] = size if len(paths) == 1 else _digest(path)
+            by_path[path] = size if len(paths) == 1 else _sha256_or_path(path)
     return {i: by_path[path] for i, path in files.items()}
 
 
-def _digest(path: Path) -> object:
+def _sha256_or_path(path: Path) -> object:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError:
         return path

@@ -19,7 +19,7 @@ from vggfeat.features.extract import check_scales, conditions, missing, seconds_
 from vggfeat.features.options import Extraction
 from vggfeat.images import ASSUMED_ASPECT
 from vggfeat.options import declarations
-from vggfeat.storage.download import Source
+from vggfeat.storage.sources import Source
 from vggfeat.weights import released
 
 BYTES_OF = {"float32": 4, "float16": 2}

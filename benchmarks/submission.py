@@ -1,4 +1,4 @@
-"""What PASCAL VOC's evaluation server is sent: a file of scores for each class, in one archive.
+"""The archive for PASCAL VOC's evaluation server: a file of scores for each class.
 
     results/VOC2012/Main/comp2_cls_test_<class>.txt          lines: <picture> <score>
     results/VOC2012/Action/comp10_action_test_<action>.txt   lines: <picture> <person> <score>
@@ -20,11 +20,11 @@ from vggfeat.benchmarks.splits import Split
 
 @dataclass(frozen=True, kw_only=True)
 class Submission:
-    """The classifiers of `split`, whose test rows have no public labels, and the files' name."""
+    """A split whose test rows have no public labels, and how the server expects their scores."""
 
     split: Split
-    file: str  # with {} for the class
-    listed: np.ndarray  # [len(split.test), K]: who is in the test list of which class
+    file: str  # path in the archive, with {} for the class
+    listed: np.ndarray  # [len(split.test), K] bool: which rows each class's test list has
 
 
 def archive(
@@ -34,15 +34,15 @@ def archive(
     listed: np.ndarray,
     scores: np.ndarray,
 ) -> bytes:
-    """A .tar.gz of one file a class, called file.format(class).
+    """Pack scores into a .tar.gz of one file a class, called file.format(class).
 
-    ids [n] as the lines name them; listed [n, K] and scores [n, K]. Only who is listed for a class
-    gets a line in its file, as the server stops at a name it does not know. Equal scores give
-    equal bytes. A class that could not be trained has scores of 0.
+    ids [n] as the lines name them; listed [n, K] and scores [n, K]. Only rows listed for a class
+    get a line in its file, as the server stops at a name it does not know. Equal scores give
+    equal bytes. A class that could not be trained (NaN) has scores of 0.
     """
-    packed = io.BytesIO()
+    buffer = io.BytesIO()
     with (
-        gzip.GzipFile(fileobj=packed, mode="wb", mtime=0) as compressed,
+        gzip.GzipFile(fileobj=buffer, mode="wb", mtime=0) as compressed,
         tarfile.open(fileobj=compressed, mode="w") as tar,
     ):
         for k, name in enumerate(classes):
@@ -52,4 +52,4 @@ def archive(
             entry = tarfile.TarInfo(file.format(name))
             entry.size = len(content)
             tar.addfile(entry, io.BytesIO(content))
-    return packed.getvalue()
+    return buffer.getvalue()

@@ -34,7 +34,7 @@ from vggfeat.pretraining.recipes import recipe as recipe_of
 from vggfeat.pretraining.train import Running, Trained, train
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.storage.files import new_file
-from vggfeat.storage.locks import making
+from vggfeat.storage.locks import exclusive
 from vggfeat.vgg import VGG
 from vggfeat.weights import checkpoint
 from vggfeat.weights.card import Card, read_card
@@ -178,7 +178,7 @@ class _Runs:
         """The weights of a recipe, trained unless they are there."""
         path = weights_of(self.job.out, recipe.name)
         # Another command may be making them: its weights are waited for, and taken.
-        with making(path) if self.world.leads else nullcontext():
+        with exclusive(path) if self.world.leads else nullcontext():
             self.world.wait()
             if path.exists():
                 return self._existing(recipe, path)

@@ -157,7 +157,7 @@ def test_a_crop_is_a_part_of_the_picture(tmp_path):
 
 
 @pytest.mark.parametrize("box", [(-1, 0, 5, 5), (0, 0, 41, 5), (5, 5, 5, 9), (0, 9, 5, 3)])
-def test_a_box_outside_its_picture_is_told(tmp_path, box):
+def test_a_box_outside_its_picture_is_refused(tmp_path, box):
     crop = images.Crop(write_picture(tmp_path / "picture.png", (40, 30)), box)
     for read in (images.picture_size, images.decode):
         with pytest.raises(PictureError, match=r"picture.png, box \(.*within the picture of 40x30"):

@@ -1,10 +1,10 @@
-"""Convolutions that processors with AMX compute wrongly in bf16, in fp32 instead.
+"""Compute in fp32 those convolutions that processors with AMX compute wrongly in bf16.
 
-There oneDNN gives noise, or memory that was never written, where a kernel of several columns moves
-by several and the map has one column; in three dimensions in more shapes, and in gradients as well
-(seen with torch 2.14.1; neighbours of it are pytorch#169688 and oneDNN#5494). A dispatch mode meets
-convolutions below autocast and autograd, their arguments in one form, whoever asks for them: a
-module, a program, the way back. It costs some 7 us an operation, 2% of ResNet-50's time.
+With a kernel and a stride of more than one column and an output of one column, oneDNN returns noise
+or uninitialised memory; in three dimensions for more shapes, and in gradients as well (seen with
+torch 2.14.1; related: pytorch#169688 and oneDNN#5494). A dispatch mode intercepts convolutions
+below autocast and autograd, with their arguments in one form, whether a module, an exported program
+or the backward pass calls them. It costs some 7 us an operation, 2% of ResNet-50's time.
 """
 
 from contextlib import AbstractContextManager, nullcontext
@@ -17,10 +17,10 @@ from torch.utils._python_dispatch import TorchDispatchMode, _get_current_dispatc
 from vggfeat.devices import cpu_has_amx
 
 aten = torch.ops.aten
-# Their first arguments are the same; traced programs call the second.
+# Their first arguments are the same; exported programs call the second.
 FORWARD = {aten.convolution.default, aten._convolution.default}
 BACKWARD = {aten.convolution_backward.default}
-# In inference mode a mode meets these before they have become one of the above.
+# In inference mode a dispatch mode sees these before they are decomposed into one of the above.
 COMPOSED = {
     aten.conv2d.default,
     aten.conv2d.padding,
@@ -33,10 +33,10 @@ ALL = FORWARD | BACKWARD | COMPOSED
 
 
 def right_convolutions(device: str, *, bf16: bool) -> AbstractContextManager:
-    """A `with` block in which convolutions in bf16 are right, forward and backward.
+    """A `with` block in which convolutions in bf16 are correct, forward and backward.
 
-    bf16 says whether there may be any. Where nothing is wrong, or a block around does it already,
-    this one does nothing.
+    bf16=False says that there are none. The block does nothing on processors that compute them
+    correctly, and inside another such block.
     """
     needed = device == "cpu" and bf16 and cpu_has_amx()
     if not needed or isinstance(_get_current_dispatch_mode(), _WrongOnesInFp32):
@@ -54,14 +54,14 @@ class _WrongOnesInFp32(TorchDispatchMode):
                 return func.decompose(*args, **kwargs)
         if not _is_wrong(func, args):
             return func(*args, **kwargs)
-        found = func(*(arg.float() if isinstance(arg, Tensor) else arg for arg in args), **kwargs)
-        if isinstance(found, Tensor):
-            return found.bfloat16()
-        return tuple(gradient if gradient is None else gradient.bfloat16() for gradient in found)
+        result = func(*(arg.float() if isinstance(arg, Tensor) else arg for arg in args), **kwargs)
+        if isinstance(result, Tensor):
+            return result.bfloat16()
+        return tuple(gradient if gradient is None else gradient.bfloat16() for gradient in result)
 
 
 def _is_wrong(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:
-    """Whether AMX may compute it wrongly. One row it computes rightly, but that is little work."""
+    """Whether AMX may compute it wrongly; a few correct cases, which are cheap, are included."""
     if func in BACKWARD:
         output, images, weight, _, stride, padding, dilation, transposed = args[:8]
     else:
@@ -76,5 +76,5 @@ def _is_wrong(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:
         return False
     if output is not None:
         return output.shape[-1] == 1
-    room = images.shape[-1] + 2 * padding[-1] - dilation[-1] * (kernel - 1) - 1
-    return room // stride[-1] == 0
+    last_start = images.shape[-1] + 2 * padding[-1] - dilation[-1] * (kernel - 1) - 1
+    return last_start // stride[-1] == 0

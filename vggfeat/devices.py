@@ -1,14 +1,14 @@
-"""Which device to compute on, and at which precision."""
+"""Resolve the options --device and --precision to what this machine has."""
 
 from vggfeat.errors import OptionError
 
-# torch takes 2 s to import: it is imported where it is asked, as options name devices, too.
+# torch takes 2 s to import, and options name devices, too: it is imported inside functions.
 
 DEVICES = ("auto", "cpu", "cuda")
 
 
 def resolved(device: str) -> str:
-    """ "cpu" or "cuda"; auto is a GPU where there is one. Raises OptionError."""
+    """The device "cpu" or "cuda"; auto is a GPU where there is one. Raises OptionError."""
     if device not in DEVICES:
         raise OptionError(f"device must be one of {', '.join(DEVICES)}; got {device!r}.")
     import torch
@@ -21,9 +21,9 @@ def resolved(device: str) -> str:
 
 
 def resolved_precision(precision: str, device: str) -> str:
-    """ "fp32" or "bf16"; auto is bf16 wherever the hardware multiplies it.
+    """The precision "fp32" or "bf16"; auto is bf16 where the hardware multiplies it.
 
-    device is a resolved one. Elsewhere bf16 would be emulated, and slower than fp32.
+    device is "cpu" or "cuda". Elsewhere bf16 would be emulated, and slower than fp32.
     """
     if precision != "auto":
         return precision
@@ -31,7 +31,7 @@ def resolved_precision(precision: str, device: str) -> str:
 
 
 def cpu_has_amx() -> bool:
-    """Whether the processor multiplies bf16 by tiles, as Xeons since the fourth generation do."""
+    """Whether the processor has AMX for bf16, as Xeons since the fourth generation do."""
     return _cpu_has("amx_bf16")
 
 

@@ -1,4 +1,4 @@
-"""The errors a user can cause. Each message is one line: what, which value, what is allowed, next.
+"""Errors that a user can cause; a message names what, which value, what is allowed, what to do.
 
 The library raises these; only the command line turns them into text and an exit status of 1.
 """
@@ -10,29 +10,29 @@ from collections.abc import Iterable
 
 
 class VggfeatError(Exception):
-    """Something the user can put right. Shown without a traceback."""
+    """An error that the user can correct; the command line prints it without a traceback."""
 
 
 class UnknownNameError(VggfeatError):
-    """A name that is not among the known ones; the message offers the nearest.
+    """A name that is none of `choices`; the message suggests the nearest one.
 
-    Of very many names, `listed` are those that the message lists.
+    The message lists all choices, or those in `listed` where there are too many.
     """
 
     def __init__(
-        self, kind: str, name: str, known: Iterable[str], *, listed: Iterable[str] | None = None
+        self, kind: str, name: str, choices: Iterable[str], *, listed: Iterable[str] | None = None
     ):
-        known = sorted(known)
-        shown = known if listed is None else list(listed)
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        more = f" and {len(known) - len(shown)} more" if len(shown) < len(known) else ""
-        names = ", ".join(shown) + more if shown or listed is None else f"{len(known)} names"
+        choices = sorted(choices)
+        shown = choices if listed is None else list(listed)
+        nearest = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        more = f" and {len(choices) - len(shown)} more" if len(shown) < len(choices) else ""
+        names = ", ".join(shown) + more if shown or listed is None else f"{len(choices)} names"
         super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {names}.")
 
 
 class NetworkError(VggfeatError):
-    """A net that cannot be built or run as asked."""
+    """A net that cannot be built, or cannot run with the requested options."""
 
 
 class WeightsError(VggfeatError):
@@ -44,7 +44,7 @@ class PictureError(VggfeatError):
 
 
 class StoreError(VggfeatError):
-    """A feature file that is damaged, or made under other conditions than asked."""
+    """A feature file that is damaged, or was extracted under other conditions than requested."""
 
 
 class DatasetError(VggfeatError):
@@ -52,7 +52,7 @@ class DatasetError(VggfeatError):
 
 
 class DownloadError(VggfeatError):
-    """A file that none of its addresses gives; the message says where to put it by hand."""
+    """A file that none of its addresses serves; the message says where to put it by hand."""
 
 
 class RecordError(VggfeatError):
@@ -60,7 +60,7 @@ class RecordError(VggfeatError):
 
 
 class TrainingError(VggfeatError):
-    """A training run that cannot go on: not learning, or not the run it was."""
+    """A training run that cannot continue: it does not learn, or its recipe or data changed."""
 
 
 class OptionError(VggfeatError):
@@ -68,21 +68,21 @@ class OptionError(VggfeatError):
 
 
 def in_one_line(error: VggfeatError | OSError) -> str:
-    """What a user is told of an error."""
+    """An error in one line, for the terminal: the reason, the file, and what to do next."""
     if not isinstance(error, OSError):
         return " ".join(str(error).split("\n"))
-    # HDF5 tells a full disk in the middle of a long text of its own.
+    # HDF5 reports a full disk in the middle of a long message.
     full = error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
     reason = os.strerror(errno.ENOSPC) if full else error.strerror or str(error).splitlines()[0]
-    where = f": {error.filename}" if error.filename else ""
+    file = f": {error.filename}" if error.filename else ""
     advice = "Free some space, or choose another --cache-dir or --out." if full else ""
     if error.errno in (errno.EACCES, errno.EROFS):
         advice = "Choose another folder: --cache-dir and --out name those that are written to."
-    return f"{reason}{where}. {advice}" if advice else f"{reason}{where}"
+    return f"{reason}{file}. {advice}" if advice else f"{reason}{file}"
 
 
 def reason_of(error: Exception) -> str:
-    """What went wrong in one line; TorchScript's interpreter tells it last, others first."""
+    """The line of a library's message that names the cause: TorchScript's last, else the first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     if not lines:
         return type(error).__name__

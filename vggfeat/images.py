@@ -1,8 +1,8 @@
 """Picture files -> RGB arrays with the shortest side at a scale, in batches of equal shape.
 
-Everything up to the batch is uint8; `InputStatistics` turns a batch into what a net takes.
-Shapes: B pictures of a batch, h w sides after rescaling. Sizes are (width, height) in pixels, as
-Pillow has them; array shapes are rows first.
+Everything up to the batch is uint8; `InputStatistics` holds the mean and std that a net's input is
+normalised with. Shapes: S scales, B pictures of a batch, h w sides after rescaling. Sizes are
+(width, height) in pixels, as Pillow has them; array shapes are rows first.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,12 +15,12 @@ from PIL import Image, ImageOps
 
 from vggfeat.errors import PictureError
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")  # by which files of a folder are taken for pictures
+PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")  # files of a folder that count as pictures
 RESIZE_FILTER = "bilinear"  # Pillow's, which widens its support when shrinking: antialiased
 # Largest picture after rescaling. At 64 channels of float32 the first layer of the nets holds
 # 256 bytes a pixel, in and out: 4 GiB at this limit.
 MAX_RESCALED_PIXELS = 2**23
-ASSUMED_ASPECT = 4 / 3  # of a photograph, where its size is not known yet
+ASSUMED_ASPECT = 4 / 3  # width over height of a photograph whose size is not known yet
 # A batch of this many pixels, and its mirror images, keeps two cores busy and the first layers of
 # the nets within 1 GiB of float32.
 BATCH_PIXELS = 2**20
@@ -28,7 +28,7 @@ BATCH_PIXELS = 2**20
 
 @dataclass(frozen=True)
 class InputStatistics:
-    """What a net expects: (pixel - mean) / std, per channel R, G, B, on pixels 0 to 255."""
+    """A net's input normalisation: (pixel - mean) / std, for R, G, B, on pixels 0 to 255."""
 
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -44,7 +44,7 @@ TORCHVISION_STATISTICS = InputStatistics(
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a picture; box is (left, upper, right, lower) in pixels, right and lower outside.
+    """A crop of a picture file; box is (left, upper, right, lower) in pixels, its ends excluded.
 
     The box refers to the picture as it is stored, so EXIF rotation is never applied to a crop.
     """
@@ -57,11 +57,12 @@ class Crop:
 
     @property
     def size(self) -> tuple[int, int]:
+        """(width, height) of the box, in pixels."""
         left, upper, right, lower = self.box
         return right - left, lower - upper
 
     def check_within(self, size: tuple[int, int]) -> None:
-        """Raise PictureError unless the box is a part of a picture of this (width, height)."""
+        """Raise PictureError unless the box lies within a picture of this (width, height)."""
         left, upper, right, lower = self.box
         if not (0 <= left < right <= size[0] and 0 <= upper < lower <= size[1]):
             raise PictureError(f"{self}: not within the picture of {size[0]}x{size[1]} pixels.")
@@ -71,7 +72,10 @@ Picture = Path | Crop
 
 
 def picture_size(picture: Picture, *, exif: bool = False) -> tuple[int, int]:
-    """(width, height) from the file's header, after EXIF rotation if asked for."""
+    """(width, height) in pixels from the file's header; exif=True applies EXIF rotation.
+
+    Raises PictureError.
+    """
     if isinstance(picture, Crop):
         picture.check_within(picture_size(picture.path))
         return picture.size
@@ -83,7 +87,7 @@ def picture_size(picture: Picture, *, exif: bool = False) -> tuple[int, int]:
 
 
 def picture_bytes(picture: Picture) -> int:
-    """Size of a picture's file, by which a changed picture is noticed; -1 if there is none."""
+    """Bytes of a picture's file, which show that a picture has changed; -1 if there is no file."""
     path = picture.path if isinstance(picture, Crop) else picture
     try:
         return path.stat().st_size
@@ -92,11 +96,11 @@ def picture_bytes(picture: Picture) -> int:
 
 
 def decode(picture: Picture, *, exif: bool = False) -> Image.Image:
-    """The picture as RGB, 8 bits a channel.
+    """Decode a picture to RGB, 8 bits a channel.
 
-    Greyscale is repeated over the channels, 16 bits are scaled to 8, transparent pixels are laid
-    over white. exif=True turns the picture as its EXIF orientation says; the published protocols
-    do not. Raises PictureError naming the file.
+    Greyscale is repeated over the channels, 16 bits are scaled to 8, transparent pixels are
+    composited over white. exif=True applies the EXIF orientation; the published protocols do not.
+    Raises PictureError naming the file.
     """
     if isinstance(picture, Crop):
         whole = _decode_file(picture.path, exif=False)
@@ -121,7 +125,7 @@ def _decode_file(path: Path, *, exif: bool) -> Image.Image:
 
 
 def rescaled_size(size: tuple[int, int], scale: int, *, square: bool = False) -> tuple[int, int]:
-    """The size with the shortest side at `scale`; the longer side is rounded down.
+    """The (width, height) with the shortest side at `scale`; the longer side is rounded down.
 
     Rounding down is torchvision's rule; the paper does not say. square=True makes both sides equal.
     """
@@ -134,7 +138,7 @@ def rescaled_size(size: tuple[int, int], scale: int, *, square: bool = False) ->
 
 
 def rescale(picture: Image.Image, scale: int, *, square: bool = False) -> Image.Image:
-    """The picture with its shortest side at `scale`, antialiased.
+    """Resize a picture to the shortest side `scale`, bilinear and antialiased.
 
     The aspect ratio is kept unless square=True.
     """
@@ -147,7 +151,7 @@ def rescale(picture: Image.Image, scale: int, *, square: bool = False) -> Image.
 def check_fits(
     picture: Picture, size: tuple[int, int], scale: int, *, square: bool = False
 ) -> None:
-    """Raise PictureError if the picture at this scale would not fit in memory."""
+    """Raise PictureError if a picture of this (width, height) at this scale exceeds the memory."""
     width, height = rescaled_size(size, scale, square=square)
     if width * height > MAX_RESCALED_PIXELS:
         raise PictureError(
@@ -166,8 +170,8 @@ def plan_batches(
 ) -> list[list[str]]:
     """Split ids into batches whose pictures have the same shape at every scale.
 
-    sizes maps id -> (width, height). batch_size counts pictures; None lets BATCH_PIXELS decide.
-    The plan depends on the arguments alone, so that a resumed run cuts the same batches.
+    sizes maps id -> (width, height). batch_size is in pictures; None fills batches up to
+    BATCH_PIXELS. The batches depend on the arguments alone, so that a resumed run has the same.
     """
     groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
     for picture_id, size in sizes.items():
@@ -190,7 +194,8 @@ def load_batch(
 ) -> list[np.ndarray]:
     """Decode each picture once and rescale it to every scale: S arrays [B, h, w, 3] of uint8.
 
-    The pictures must have equal shapes after rescaling, as `plan_batches` arranges.
+    The pictures must have equal shapes after rescaling, as in a batch of `plan_batches`. Raises
+    PictureError.
     """
     decoded = [decode(picture, exif=exif) for picture in pictures]
     return at_scales(decoded, scales, square=square)
@@ -199,16 +204,16 @@ def load_batch(
 def at_scales(
     decoded: Sequence[Image.Image], scales: Sequence[int], *, square: bool = False
 ) -> list[np.ndarray]:
-    """Pictures of equal shape after rescaling, at every scale: S arrays [B, h, w, 3] of uint8."""
+    """Rescale pictures, of equal shape then, to every scale: S arrays [B, h, w, 3] of uint8."""
     return [
-        np.stack([np.asarray(rescale(one, scale, square=square)) for one in decoded])
+        np.stack([np.asarray(rescale(picture, scale, square=square)) for picture in decoded])
         for scale in scales
     ]
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Image.Image]:
-    """The opened picture; whatever goes wrong inside the block becomes a PictureError."""
+    """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
     try:
         with Image.open(path) as picture:
             yield picture

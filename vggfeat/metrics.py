@@ -1,10 +1,10 @@
-"""Metrics of the benchmarks, under the names that records use."""
+"""Metrics: accuracy, mean class recall, ranks for top-k, average precision by three rules."""
 
 import numpy as np
 
 
 def class_recalls(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Recall of each class [K]: the share of its pictures that were called so.
+    """Recall of each class [K]: the share of its pictures that were classified correctly.
 
     truth and predicted hold class numbers [N]. NaN for a class that has no picture.
     """
@@ -14,26 +14,26 @@ def class_recalls(truth: np.ndarray, predicted: np.ndarray, num_classes: int) ->
 
 
 def mean_class_recall(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> float:
-    """Mean of the classes' recalls, over the classes that have a picture (Caltech's metric)."""
+    """Mean of `class_recalls` over the classes that have a picture (Caltech's metric)."""
     return float(np.nanmean(class_recalls(truth, predicted, num_classes)))
 
 
 def accuracy(truth: np.ndarray, predicted: np.ndarray) -> float:
-    """Share of pictures whose class was named rightly."""
+    """Share of pictures whose predicted class [N] is the true class [N]."""
     return float(np.mean(truth == predicted))
 
 
 def ranks(scores: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Place [N] of each picture's true class among its scores [N, K], from 0.
+    """Rank [N] of each picture's true class [N] among its scores [N, K], from 0.
 
     Of equal scores the lower class number comes first, so that a net that gives all classes the
-    same score is not called right. Raises ValueError if scores hold NaN.
+    same score is not counted as correct. Raises ValueError if scores hold NaN.
     """
     if np.isnan(scores).any():
         raise ValueError("scores hold NaN.")
-    own = np.take_along_axis(scores, truth[:, None], axis=1)
-    before = (scores == own) & (np.arange(scores.shape[1]) < truth[:, None])
-    return ((scores > own) | before).sum(axis=1)
+    true_scores = np.take_along_axis(scores, truth[:, None], axis=1)
+    ties_before = (scores == true_scores) & (np.arange(scores.shape[1]) < truth[:, None])
+    return ((scores > true_scores) | ties_before).sum(axis=1)
 
 
 # What MATLAB's 0:0.1:1 holds, which is filled from both ends: k * 0.1 up to the middle, 1 - k * 0.1
@@ -53,7 +53,8 @@ def average_precisions(signs: np.ndarray, scores: np.ndarray) -> dict[str, float
 
     signs [N] in {1, 0, -1}; a picture of sign 0 (only difficult instances) counts as neither hit
     nor miss. scores [N]: higher is more confident, -inf for a picture without a result; in the
-    devkit's rules ties keep their order. NaN if there is no picture of sign 1.
+    devkit's rules ties keep their order. NaN if there is no picture of sign 1. Raises ValueError
+    if scores hold NaN or are not as many as signs.
     """
     from sklearn.metrics import average_precision_score  # 1 s to import
 

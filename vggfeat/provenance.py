@@ -1,4 +1,4 @@
-"""What a result was made with: library versions, hardware, the state of the code."""
+"""What a result was computed with: library versions, hardware, the commit of the code."""
 
 import os
 import platform
@@ -17,17 +17,17 @@ def library_versions() -> dict[str, str]:
 
 
 def hardware(device: str) -> dict[str, str | int]:
-    """The processor, its cores and, for device "cuda", the GPU."""
-    found: dict[str, str | int] = {"device": device, "cpu": _cpu(), "cores": os.cpu_count() or 0}
+    """The processor's name, its number of cores and, for device "cuda", the GPU's name."""
+    machine: dict[str, str | int] = {"device": device, "cpu": _cpu(), "cores": os.cpu_count() or 0}
     if device == "cuda":
         import torch  # 2 s to import, and only needed here if a GPU was used
 
-        found["gpu"] = torch.cuda.get_device_name()
-    return found
+        machine["gpu"] = torch.cuda.get_device_name()
+    return machine
 
 
 def git_state() -> dict[str, str | bool] | None:
-    """The commit of vggfeat's source tree and whether it was changed since; None outside git."""
+    """The commit of vggfeat's source tree and whether files differ from it; None outside git."""
     here = Path(__file__).resolve().parent
     try:
         commit = _git(here, "rev-parse", "HEAD")

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from vggfeat.errors import DownloadError, UnknownNameError
 from vggfeat.storage.archives import find_archives, unpack
-from vggfeat.storage.download import Progress, Source, download
+from vggfeat.storage.download import Progress, download
 from vggfeat.storage.folders import Folders
+from vggfeat.storage.sources import Source
 
 log = logging.getLogger(__name__)
 

@@ -444,7 +444,7 @@ def test_verify_without_names_looks_at_what_is_there(run, tmp_path):
 
 def test_fetch_says_which_host_does_not_answer(run, monkeypatch, tmp_path):
     from vggfeat.benchmarks.datasets import distribution
-    from vggfeat.storage.download import Source
+    from vggfeat.storage.sources import Source
 
     nowhere = ((Source("http://127.0.0.1:9/a.tar", "md5", "ab"),),)
     for name, data in distribution.DATASETS.items():

@@ -26,8 +26,8 @@ def test_different_pictures_do_not_leak_even_at_equal_sizes(tmp_path):
 
 
 def test_equal_content_is_found_in_training_and_validation(tmp_path):
-    found = find_leaks(files(tmp_path, b"aa", b"bb", b"cc", b"cc", b"aa"), SPLITS)
-    assert found == [Leak(0, "id3", "id2"), Leak(0, "id4", "id0"), Leak(1, "id0", "id4")]
+    leaks = find_leaks(files(tmp_path, b"aa", b"bb", b"cc", b"cc", b"aa"), SPLITS)
+    assert leaks == [Leak(0, "id3", "id2"), Leak(0, "id4", "id0"), Leak(1, "id0", "id4")]
 
 
 def test_a_link_to_a_training_picture_leaks_too(tmp_path):
@@ -44,8 +44,8 @@ def test_the_same_file_for_two_examples_leaks(tmp_path):
 
 def test_a_picture_of_several_people_leaks_once(tmp_path):
     paths = files(tmp_path, b"aa", b"bb", b"cc", b"aa", b"ee")
-    found = find_leaks(paths | {"id4": paths["id3"]}, SPLITS[:1])
-    assert found == [Leak(0, "id3", "id0")]
+    leaks = find_leaks(paths | {"id4": paths["id3"]}, SPLITS[:1])
+    assert leaks == [Leak(0, "id3", "id0")]
 
 
 def test_a_missing_picture_has_no_equal(tmp_path):

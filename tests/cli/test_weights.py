@@ -19,7 +19,7 @@ from safetensors.torch import load_file
 from torchvision import models
 
 from vggfeat import vgg
-from vggfeat.storage.download import Source
+from vggfeat.storage.sources import Source
 from vggfeat.weights import formats, released
 from vggfeat.weights.card import read_card
 

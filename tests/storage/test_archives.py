@@ -122,9 +122,11 @@ def test_a_second_process_waits_for_the_first_and_takes_its_folder(tmp_path, mon
         write(*arguments)
 
     monkeypatch.setattr(archives, "_write", slow_write)
-    found = []
+    folders = []
     workers = [
-        threading.Thread(target=lambda: found.append(unpack([archive], "101", tmp_path / "cache")))
+        threading.Thread(
+            target=lambda: folders.append(unpack([archive], "101", tmp_path / "cache"))
+        )
         for _ in range(2)
     ]
     workers[0].start()
@@ -137,8 +139,8 @@ def test_a_second_process_waits_for_the_first_and_takes_its_folder(tmp_path, mon
     go_on.set()
     for worker in workers:
         worker.join()
-    assert found[0] == found[1] and found[0].parent.stat().st_ino == inode
-    assert list((tmp_path / "cache").iterdir()) == [found[0].parent]
+    assert folders[0] == folders[1] and folders[0].parent.stat().st_ino == inode
+    assert list((tmp_path / "cache").iterdir()) == [folders[0].parent]
 
 
 def test_what_a_killed_process_left_is_removed(tmp_path):
@@ -152,8 +154,8 @@ def test_what_a_killed_process_left_is_removed(tmp_path):
     (stale,) = (tmp_path / "cache").glob(".101-*.part")
     (tmp_path / "cache" / ".101-000000000000.abcdefab.part").mkdir()  # of another archive
     folder = unpack([archive], "101", tmp_path / "cache")
-    left = {path.name for path in (tmp_path / "cache").iterdir()}
-    assert left == {folder.parent.name, ".101-000000000000.abcdefab.part"}
+    names = {path.name for path in (tmp_path / "cache").iterdir()}
+    assert names == {folder.parent.name, ".101-000000000000.abcdefab.part"}
     assert (folder / "cat/1.jpg").read_bytes() == b"one"
 
 
@@ -235,21 +237,22 @@ def test_no_archives_at_all(tmp_path):
 
 
 def test_known_names_come_first_and_some_parts_may_be_missing(tmp_path):
-    def found(*names):
+    def names_of(*names):
         return [path.name for path in find_archives(tmp_path, "VOC", names)]
 
-    known = ["train.tar", "train.zip"], ["test.tar"]
-    assert found(*known) == []
+    choices = ["train.tar", "train.zip"], ["test.tar"]
+    assert names_of(*choices) == []
     tar(tmp_path / "b.tar", TEST)
     tar(tmp_path / "a.tar", TRAIN)
     tar(tmp_path / "c.tar", ENTRIES)
-    assert found(*known) == found() == ["a.tar", "b.tar"]
+    assert names_of(*choices) == names_of() == ["a.tar", "b.tar"]
     (tmp_path / "train.zip").write_bytes(b"damaged; unpack will say so")
-    assert found(*known) == ["train.zip", "a.tar", "b.tar"]  # either may hold the other part
+    # Either of the others may hold what test.tar would.
+    assert names_of(*choices) == ["train.zip", "a.tar", "b.tar"]
     tar(tmp_path / "test.tar", TEST)
     tar(tmp_path / "train.tar", TRAIN)
-    assert found(*known) == ["train.tar", "test.tar"]
-    assert found(*known[::-1]) == ["test.tar", "train.tar"]
+    assert names_of(*choices) == ["train.tar", "test.tar"]
+    assert names_of(*choices[::-1]) == ["test.tar", "train.tar"]
 
 
 # Odd contents

@@ -18,13 +18,15 @@ from pathlib import Path
 import pytest
 
 from vggfeat.errors import DownloadError
-from vggfeat.storage import download as fetch
-from vggfeat.storage.download import Source, download
+from vggfeat.storage import download as downloads
+from vggfeat.storage import transfer
+from vggfeat.storage.download import download
+from vggfeat.storage.sources import Source
 
 CONTENT = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(400))  # no period to hide in
 SIZE = len(CONTENT)
 MD5 = hashlib.md5(CONTENT).hexdigest()
-PART = f".file.bin.{MD5[:8]}.part"
+PARTIAL = f".file.bin.{MD5[:8]}.part"
 HALF = SIZE // 2
 PAGE = b"\n<!DOCTYPE html><html><body>Please log in</body></html>"
 
@@ -209,8 +211,8 @@ def server():
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
-    monkeypatch.setattr(fetch, "PAUSE_S", 0)
-    monkeypatch.setattr(fetch, "TIMEOUT_S", 5)
+    monkeypatch.setattr(downloads, "PAUSE_S", 0)
+    monkeypatch.setattr(transfer, "TIMEOUT_S", 5)
 
 
 def source(server, kind, digest=MD5, size=None):
@@ -226,7 +228,7 @@ def refusal(sources, folder):
     return str(error.value)
 
 
-def leavings(folder):
+def files_in(folder):
     return {path.name for path in folder.iterdir() if path.suffix != ".lock"}
 
 
@@ -238,16 +240,16 @@ def test_a_download_arrives_whole_and_only_once(tmp_path, server):
     assert [p.name for p in path.parent.iterdir()] == ["file.bin"]
 
 
-def test_progress_is_told_in_bytes(tmp_path, server):
-    (tmp_path / PART).write_bytes(CONTENT[:HALF])
-    told = []
-    download([source(server, "good")], tmp_path, progress=lambda *told_now: told.append(told_now))
-    assert told[0] == ("fetching file.bin", HALF, SIZE)
-    assert told[-1] == ("fetching file.bin", SIZE, SIZE)
+def test_progress_is_reported_in_bytes(tmp_path, server):
+    (tmp_path / PARTIAL).write_bytes(CONTENT[:HALF])
+    reports = []
+    download([source(server, "good")], tmp_path, progress=lambda *now: reports.append(now))
+    assert reports[0] == ("fetching file.bin", HALF, SIZE)
+    assert reports[-1] == ("fetching file.bin", SIZE, SIZE)
     (tmp_path / "file.bin").unlink()
-    told.clear()
-    download([source(server, "unmeasured")], tmp_path, progress=lambda *now: told.append(now))
-    assert told[-1] == ("fetching file.bin", SIZE, 0)
+    reports.clear()
+    download([source(server, "unmeasured")], tmp_path, progress=lambda *now: reports.append(now))
+    assert reports[-1] == ("fetching file.bin", SIZE, 0)
 
 
 @pytest.mark.parametrize(
@@ -271,7 +273,7 @@ def test_a_bad_answer_leaves_nothing_and_says_why(tmp_path, server, kind, reason
     message = refusal([source(server, kind)], tmp_path)
     assert re.search(reason, message)
     assert f"by hand: file.bin (md5 {MD5})" in message
-    assert not leavings(tmp_path)
+    assert not files_in(tmp_path)
     assert len(server.requests) == 1
 
 
@@ -288,7 +290,7 @@ def test_a_bad_answer_leaves_nothing_and_says_why(tmp_path, server, kind, reason
 def test_what_came_before_a_cut_is_kept(tmp_path, server, kind, reason, num_requests):
     message = refusal([source(server, kind)], tmp_path)
     assert reason in message and len(server.requests) == num_requests
-    kept = (tmp_path / PART).read_bytes()
+    kept = (tmp_path / PARTIAL).read_bytes()
     assert CONTENT.startswith(kept) and f"({len(kept):,} bytes came and are kept)" in message
 
 
@@ -306,13 +308,13 @@ def test_what_came_before_a_cut_is_kept(tmp_path, server, kind, reason, num_requ
 def test_a_false_promise_is_refused_before_anything_is_written(
     tmp_path, server, kind, size, reason, have
 ):
-    (tmp_path / PART).write_bytes(have)
+    (tmp_path / PARTIAL).write_bytes(have)
     assert reason in refusal([source(server, kind, size=size)], tmp_path)
-    assert (tmp_path / PART).read_bytes() == have
+    assert (tmp_path / PARTIAL).read_bytes() == have
 
 
 def test_a_body_without_end_is_not_read_on(tmp_path, server, monkeypatch):
-    monkeypatch.setattr(fetch, "CHUNK", 1000)
+    monkeypatch.setattr(transfer, "CHUNK", 1000)
     most = 0
 
     def progress(label, done, total):
@@ -322,7 +324,7 @@ def test_a_body_without_end_is_not_read_on(tmp_path, server, monkeypatch):
     with pytest.raises(DownloadError, match=f"sends more than the {SIZE:,} bytes of the file"):
         download([source(server, "endless", size=SIZE)], tmp_path, progress=progress)
     assert SIZE < most <= SIZE + 1000
-    assert not leavings(tmp_path)
+    assert not files_in(tmp_path)
 
 
 def test_without_any_length_the_digest_decides(tmp_path, server):
@@ -342,7 +344,7 @@ def test_a_server_that_brings_nothing_is_not_asked_again(tmp_path, server):
     assert server.requests == [("head_only", 0)]
 
 
-def test_the_parts_of_other_files_go_when_one_file_is_there(tmp_path, server):
+def test_the_partial_files_of_other_mirrors_are_removed_when_one_file_is_there(tmp_path, server):
     other = Source(f"http://127.0.0.1:{server.server_port}/cut/other.bin", "md5", MD5)
     path = download([other, source(server, "good")], tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == [path.name] == ["file.bin"]
@@ -352,13 +354,13 @@ def test_the_next_source_is_tried(tmp_path, server):
     kinds = ["missing", "fails", "hangs_up", "cut", "wrong", "page", "good"]
     assert download([source(server, kind) for kind in kinds], tmp_path).read_bytes() == CONTENT
     assert list(dict.fromkeys(kind for kind, _ in server.requests)) == kinds
-    assert leavings(tmp_path) == {"file.bin"}
+    assert files_in(tmp_path) == {"file.bin"}
 
 
-# Going on
+# Resuming
 
 
-def test_a_connection_that_is_cut_is_taken_up_again(tmp_path, server):
+def test_a_cut_connection_is_resumed(tmp_path, server):
     assert download([source(server, "thirds")], tmp_path).read_bytes() == CONTENT
     third = SIZE // 3 + 1
     assert server.requests == [("thirds", 0), ("thirds", third), ("thirds", 2 * third)]
@@ -371,7 +373,7 @@ def test_redirects_keep_what_is_asked_for(tmp_path, server):
     assert [start for _, start in server.requests] == asked
 
 
-def test_a_second_mirror_goes_on_with_the_part_of_the_first(tmp_path, server):
+def test_a_second_mirror_resumes_the_partial_file_of_the_first(tmp_path, server):
     sources = [source(server, "nothing_more"), source(server, "good")]
     assert download(sources, tmp_path).read_bytes() == CONTENT
     assert server.requests == [("nothing_more", 0), ("nothing_more", HALF), ("good", HALF)]
@@ -384,37 +386,37 @@ def test_a_server_without_ranges_starts_again(tmp_path, server):
 
 @pytest.mark.parametrize("kind", ["never_in_range", "another_range", "no_range_named"])
 def test_an_answer_for_another_range_starts_again(tmp_path, server, kind):
-    (tmp_path / PART).write_bytes(CONTENT[:HALF])
+    (tmp_path / PARTIAL).write_bytes(CONTENT[:HALF])
     assert download([source(server, kind)], tmp_path).read_bytes() == CONTENT
     assert server.requests == [(kind, HALF), (kind, 0)]
 
 
-def test_a_part_that_is_whole_already_is_taken(tmp_path, server):
-    (tmp_path / PART).write_bytes(CONTENT)
+def test_a_partial_file_that_is_whole_already_is_taken(tmp_path, server):
+    (tmp_path / PARTIAL).write_bytes(CONTENT)
     assert download([source(server, "good")], tmp_path).read_bytes() == CONTENT
     assert server.requests == [("good", SIZE)]
 
 
-def test_a_part_is_whole_only_if_the_server_says_so(tmp_path, server):
-    (tmp_path / PART).write_bytes(CONTENT)
+def test_a_partial_file_is_whole_only_if_the_server_says_so(tmp_path, server):
+    (tmp_path / PARTIAL).write_bytes(CONTENT)
     assert download([source(server, "never_in_range")], tmp_path).read_bytes() == CONTENT
     assert server.requests == [("never_in_range", SIZE), ("never_in_range", 0)]
 
 
 @pytest.mark.parametrize("content", [b"?" * HALF, b"?" * SIZE, b"?" * (SIZE + 1)])
-def test_a_damaged_part_is_not_held_against_the_server(tmp_path, server, content):
-    (tmp_path / PART).write_bytes(content)
+def test_a_damaged_partial_file_is_fetched_again(tmp_path, server, content):
+    (tmp_path / PARTIAL).write_bytes(content)
     assert download([source(server, "good")], tmp_path).read_bytes() == CONTENT
     assert server.requests == [("good", len(content)), ("good", 0)]
 
 
-def test_a_page_that_asks_for_a_login_does_not_take_the_place_of_a_part(tmp_path, server):
-    (tmp_path / PART).write_bytes(CONTENT[:HALF])
+def test_a_page_that_asks_for_a_login_does_not_replace_a_partial_file(tmp_path, server):
+    (tmp_path / PARTIAL).write_bytes(CONTENT[:HALF])
     assert "a web page" in refusal([source(server, "page")], tmp_path)
-    assert (tmp_path / PART).read_bytes() == CONTENT[:HALF]
+    assert (tmp_path / PARTIAL).read_bytes() == CONTENT[:HALF]
 
 
-def test_another_version_of_a_file_has_a_part_of_its_own(tmp_path, server):
+def test_another_version_of_a_file_has_another_partial_file(tmp_path, server):
     (tmp_path / ".file.bin.00000000.part").write_bytes(b"of another file")
     download([source(server, "good")], tmp_path)
     assert server.requests == [("good", 0)]
@@ -426,18 +428,19 @@ def test_another_version_of_a_file_has_a_part_of_its_own(tmp_path, server):
 def fetching_process(server, folder):
     """A process that fetches from `stalls`, once half of the file has come."""
     code = (
-        "from pathlib import Path; from vggfeat.storage.download import Source, download;"
+        "from pathlib import Path; from vggfeat.storage.download import download;"
+        "from vggfeat.storage.sources import Source;"
         f"download([{source(server, 'stalls')!r}], Path({str(folder)!r}))"
     )
     process = subprocess.Popen([sys.executable, "-c", code])
     deadline = time.monotonic() + 20
-    while not (folder / PART).is_file() or (folder / PART).stat().st_size < HALF:
+    while not (folder / PARTIAL).is_file() or (folder / PARTIAL).stat().st_size < HALF:
         assert process.poll() is None and time.monotonic() < deadline
         time.sleep(0.01)
     return process
 
 
-def test_a_killed_download_goes_on(tmp_path, server):
+def test_a_killed_download_is_resumed(tmp_path, server):
     process = fetching_process(server, tmp_path)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
@@ -447,9 +450,9 @@ def test_a_killed_download_goes_on(tmp_path, server):
 
 def test_a_second_process_waits_for_the_first_and_takes_its_file(tmp_path, server):
     process = fetching_process(server, tmp_path)
-    found = []
+    paths = []
     second = threading.Thread(
-        target=lambda: found.append(download([source(server, "good")], tmp_path))
+        target=lambda: paths.append(download([source(server, "good")], tmp_path))
     )
     second.start()
     second.join(0.2)
@@ -457,7 +460,7 @@ def test_a_second_process_waits_for_the_first_and_takes_its_file(tmp_path, serve
     server.go_on.set()
     second.join()
     assert process.wait() == 0
-    assert found[0].read_bytes() == CONTENT and server.requests == [("stalls", 0)]
+    assert paths[0].read_bytes() == CONTENT and server.requests == [("stalls", 0)]
 
 
 # No answer
@@ -470,7 +473,7 @@ def test_no_server_at_all(tmp_path):
 
 @pytest.mark.parametrize("kind", ["mute", "stalls"])
 def test_a_server_that_falls_silent(tmp_path, server, monkeypatch, kind):
-    monkeypatch.setattr(fetch, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(transfer, "TIMEOUT_S", 0.1)
     if kind == "mute":
         message = refusal([source(server, kind)], tmp_path)
         assert f"127.0.0.1:{server.server_port} does not answer (nothing came for 0.1 s)" in message
@@ -508,8 +511,8 @@ def test_no_room_is_said_before_anything_is_fetched(tmp_path, server, monkeypatc
     sources = [source(server, kind, size=size) for kind in ("good", "whole")]
     message = refusal(sources, tmp_path)
     assert f"{tmp_path}: the download needs {SIZE:,} bytes, and 6,399 are free." in message
-    assert server.requests == [("good", 0)] and not leavings(tmp_path)
-    (tmp_path / PART).write_bytes(CONTENT[: SIZE - 6399])  # it is only the rest that needs room
+    assert server.requests == [("good", 0)] and not files_in(tmp_path)
+    (tmp_path / PARTIAL).write_bytes(CONTENT[: SIZE - 6399])  # it is only the rest that needs room
     download(sources, tmp_path)
 
 
@@ -556,5 +559,5 @@ def test_a_source_that_makes_no_sense(url, digest, reason):
         Source(url, "md5", digest)
 
 
-def test_a_question_in_an_address_is_not_part_of_the_name():
+def test_the_query_of_an_address_is_not_part_of_the_name():
     assert Source("https://host/records/1/files/a.zip?download=1", "md5", MD5).name == "a.zip"

@@ -1,1 +1,1 @@
-"""Files, folders, locks, downloads and archives."""
+"""Files on disk: whole-or-nothing writes, default folders, locks, downloads, archives."""

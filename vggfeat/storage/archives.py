@@ -1,4 +1,4 @@
-"""Archives, unpacked into a folder of their own, which appears whole or not at all."""
+"""Find a dataset's tar and zip archives, and unpack one folder of them, whole or not at all."""
 
 import glob
 import hashlib
@@ -17,16 +17,16 @@ from typing import BinaryIO
 
 from vggfeat.errors import DatasetError
 from vggfeat.storage.files import new_folder
-from vggfeat.storage.locks import making
+from vggfeat.storage.locks import exclusive
 
 log = logging.getLogger(__name__)
 
 CHUNK = 2**20
 ARCHIVE_SUFFIXES = (".tar", ".tar.gz", ".tgz", ".zip")
-# A folder is looked for among so many entries of a compressed archive, as listing all of another
-# dataset's can take minutes.
-NUM_ENTRIES_LOOKED_AT = 20_000
-NUM_NAMED = 3  # of the entries that are left out
+# Entries of a compressed archive that are searched for a folder, as listing all entries of another
+# dataset's archive can take minutes.
+NUM_ENTRIES_SEARCHED = 20_000
+NUM_NAMED = 3  # links that a warning names
 # What reading a damaged archive raises.
 DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
@@ -37,34 +37,35 @@ DAMAGED = (
 def find_archives(folder: Path, content: str, names: Sequence[Sequence[str]]) -> list[Path]:
     """The archives in `folder` that together hold a folder called `content`; [] if none does.
 
-    names holds, for each part that a dataset is distributed in, the names its archive may have.
-    Archives so named are taken at their word, the first name of a part first. Where a part is not
-    there by name, all other archives are opened and looked into.
+    names holds, for each archive that a dataset is distributed as, the file names it may have.
+    An archive with such a name is returned unopened, the first name before the others. Unless
+    every archive is there by name, those with other names are opened and searched.
     """
     if not folder.is_dir():
         return []
     files = sorted(p for p in folder.iterdir() if p.name.endswith(ARCHIVE_SUFFIXES) and p.is_file())
     by_name = {path.name: path for path in files}
-    present = [[by_name[name] for name in part if name in by_name] for part in names]
+    present = [[by_name[name] for name in choices if name in by_name] for choices in names]
     named = [archives[0] for archives in present if archives]
     if names and len(named) == len(names):
         return named
-    known = {name for part in names for name in part}
+    all_names = {name for choices in names for name in choices}
     return named + [
         archive
         for archive in files
-        if archive.name not in known
+        if archive.name not in all_names
         and _holds(archive, content, archive.stat().st_size, archive.stat().st_mtime_ns)
     ]
 
 
 def unpack(archives: Sequence[Path], content: str, cache: Path) -> Path:
-    """The folder `content` of the archives together, unpacked under `cache` once and found later.
+    """Unpack the folder `content` of the archives together under `cache`, and return its path.
 
-    A zip may hold a tar that holds the folder, as CaltechDATA's does. Only regular files below
-    `content` are written, so that nothing can land outside; symbolic links are left out with a
-    warning. Of two processes the second waits for the first. Raises DatasetError, also if two
-    archives hold different files under one path, and OSError for errors of the disk.
+    A folder that was unpacked from the same archives before is returned as it is. A zip may hold a
+    tar that holds the folder, as CaltechDATA's does. Only regular files below `content` are
+    written, so that nothing can land outside; symbolic links are left out with a warning. Of two
+    processes the second waits for the first. Raises ValueError without archives, DatasetError,
+    also if two archives hold different files under one path, and OSError for errors of the disk.
     """
     if not archives:
         raise ValueError("unpack needs at least one archive")
@@ -76,7 +77,7 @@ def unpack(archives: Sequence[Path], content: str, cache: Path) -> Path:
     target = cache / f"{content}-{key}"
     if target.is_dir():
         return target / content
-    with making(target):
+    with exclusive(target):
         if not target.is_dir():
             # Whoever holds the lock is alone, so these are of processes that were killed.
             for stale in cache.glob(f".{glob.escape(target.name)}.*.part"):
@@ -90,7 +91,7 @@ def unpack(archives: Sequence[Path], content: str, cache: Path) -> Path:
 
 
 def _unpack_into(folder: Path, archive: Path, content: str, written: dict[Path, Path]) -> None:
-    """Write the files of one archive. `written` tells which archive a file came from."""
+    """Write the files of one archive; `written` maps each file to the archive it came from."""
     num_files, links = 0, []
     try:
         for inner_path, stream in _entries(archive):
@@ -121,7 +122,7 @@ def _unpack_into(folder: Path, archive: Path, content: str, written: dict[Path, 
 def _write(
     target: Path, stream: BinaryIO, archive: Path, written: dict[Path, Path], inner_path: str
 ) -> None:
-    """One file, unless another archive has written the same. Raises DatasetError or OSError."""
+    """Write a file, unless another archive has written the same. Raises DatasetError, OSError."""
     earlier = written.setdefault(target, archive)
     if earlier != archive:
         if not _equal(target, stream):
@@ -144,10 +145,10 @@ def _write(
 def _equal(path: Path, stream: BinaryIO) -> bool:
     with path.open("rb") as file:
         while True:
-            ours, theirs = file.read(CHUNK), stream.read(CHUNK)
-            if ours != theirs:
+            written, entry = file.read(CHUNK), stream.read(CHUNK)
+            if written != entry:
                 return False
-            if not ours:
+            if not written:
                 return True
 
 
@@ -182,7 +183,7 @@ def _tar_entries(tar: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO | None]]:
             yield member.name, None
         elif member.isreg() or member.islnk():
             yield member.name, tar.extractfile(member)  # None for a hard link to no file
-    # tarfile takes a file that is cut between two entries for whole; a whole one ends with zeros.
+    # tarfile accepts a file that is cut between two entries; a whole one ends with zeros.
     tar.fileobj.seek(tar.offset)
     if len(tar.fileobj.read(tarfile.BLOCKSIZE)) < tarfile.BLOCKSIZE:
         raise EOFError("it ends without an end mark")
@@ -192,8 +193,8 @@ def _tar_entries(tar: tarfile.TarFile) -> Iterator[tuple[str, BinaryIO | None]]:
 
 @lru_cache
 def _holds(archive: Path, content: str, size: int, mtime_ns: int) -> bool:
-    """Whether there is such a folder in it; looked up once for an archive of this size and time."""
-    limit = None if archive.suffix == ".tar" else NUM_ENTRIES_LOOKED_AT
+    """Whether an archive holds such a folder; searched once for each size and time of it."""
+    limit = None if archive.suffix == ".tar" else NUM_ENTRIES_SEARCHED
     try:
         for path, stream in itertools.islice(_entries(archive), limit):
             if stream is not None and content in PurePosixPath(path).parts[:-1]:

@@ -1,4 +1,4 @@
-"""Files and folders that appear under their name whole, or not at all."""
+"""Write files and folders that appear under their name whole or not at all; digests of files."""
 
 import hashlib
 import os
@@ -13,16 +13,16 @@ from typing import BinaryIO
 
 @contextmanager
 def new_file(target: Path) -> Iterator[BinaryIO]:
-    """A `with` block to write `target` in; a crash or an error inside leaves the old file alone."""
+    """Write `target` in a `with` block; a crash or an error inside leaves the old file alone."""
     with new_path(target) as temporary, temporary.open("xb") as file:
         yield file
 
 
 @contextmanager
 def new_path(target: Path) -> Iterator[Path]:
-    """A temporary path beside `target` that takes its name when the block ends well.
+    """A temporary path beside `target` that takes its name when the block ends without an error.
 
-    For writers that open files themselves, as HDF5 does.
+    For writers that open files themselves, as HDF5 does. Raises OSError.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
@@ -38,9 +38,9 @@ def new_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """A temporary folder beside `target` that takes its name when the block ends well.
+    """A temporary folder beside `target` that takes its name when the block ends without an error.
 
-    Where another process has made `target` meanwhile, that one stays.
+    A `target` that another process has made meanwhile stays. Raises OSError.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
@@ -63,17 +63,17 @@ def sha256_of(path: Path) -> str:
 
 
 def check_writable(folder: Path) -> None:
-    """Make a folder and see that files can be written there. Raises OSError."""
+    """Create a folder, and raise OSError unless files can be written there."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
 
 
 def _flush(folder: Path) -> None:
-    """See that a renaming outlives a power cut."""
+    """Make a renaming in this folder survive a power cut."""
     if os.name == "posix":
-        opened = os.open(folder, os.O_RDONLY)
+        descriptor = os.open(folder, os.O_RDONLY)
         try:
-            os.fsync(opened)
+            os.fsync(descriptor)
         finally:
-            os.close(opened)
+            os.close(descriptor)

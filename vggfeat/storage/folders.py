@@ -9,7 +9,7 @@ import platformdirs
 
 @dataclass(frozen=True)
 class Folders:
-    """data holds or receives datasets and may be read-only; the cache receives the rest."""
+    """data holds or receives datasets and may be read-only; cache receives all other files."""
 
     data: Path
     cache: Path
@@ -28,6 +28,6 @@ class Folders:
 
 
 def folders(data_dir: Path | None = None, cache_dir: Path | None = None) -> Folders:
-    """The given folders, or those under VGGFEAT_HOME, or under the user's cache folder."""
+    """The folders of these arguments; the default is VGGFEAT_HOME, else the user's cache folder."""
     home = Path(os.environ.get("VGGFEAT_HOME") or platformdirs.user_cache_dir("vggfeat"))
     return Folders(data=data_dir or home / "data", cache=cache_dir or home)

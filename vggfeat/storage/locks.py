@@ -1,4 +1,4 @@
-"""A lock for what only one process at a time should make."""
+"""A lock on a file or folder that only one process at a time should make."""
 
 import logging
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def making(target: Path) -> Iterator[None]:
-    """A `with` block to make `target` in; a second process waits here until the first has ended.
+def exclusive(target: Path) -> Iterator[None]:
+    """Hold the lock of `target` in a `with` block; a second process waits until the first is done.
 
-    Look again inside the block whether `target` is there. The lock is the operating system's, so
-    that a process that is killed gives it back. Raises OSError.
+    The first process may have made `target` meanwhile: check inside the block whether it exists.
+    The operating system releases the lock of a process that is killed. Raises OSError.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     path = target.with_name(f".{target.name}.lock")
@@ -28,5 +28,5 @@ def making(target: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # so that no trace is left in a folder of the user's
+        path.unlink(missing_ok=True)  # leave no trace in a folder of the user's
         lock.release()

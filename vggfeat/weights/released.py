@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vggfeat.errors import UnknownNameError, WeightsError
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
-from vggfeat.storage.download import Source
+from vggfeat.storage.sources import Source
 from vggfeat.weights import formats
 
 TORCHVISION = "torchvision"

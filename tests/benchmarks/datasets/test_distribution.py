@@ -24,8 +24,8 @@ from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.datasets.scenes import write_devkit
 from vggfeat.benchmarks.datasets.voc import CLASSES
 from vggfeat.errors import DatasetError, DownloadError, UnknownNameError
-from vggfeat.storage.download import Source
 from vggfeat.storage.folders import Folders
+from vggfeat.storage.sources import Source
 
 CLASS_COUNTS = {"ant": 4, "bee": 5}
 
