@@ -32,6 +32,7 @@ def matrix_product(precision: str, device: str) -> Contender:
 
 
 def product_name(precision: str) -> str:
+    """The name of `matrix_product` as a contender."""
     return f"the {precision} matrix product"
 
 

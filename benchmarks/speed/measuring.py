@@ -88,6 +88,7 @@ class Goal:
     of: Literal["value", "ratio"] = "value"
 
     def is_reached_by(self, value: float) -> bool:
+        """Whether a median is within the bound."""
         match self.kind:
             case "at least":
                 return value >= self.bound

@@ -54,12 +54,15 @@ class Case:
 
     @property
     def name(self) -> str:
+        """The net as `--net` names it."""
         return self.recipe.net_specification
 
     def batch(self, device: str) -> int:
+        """Pictures of an update."""
         return self.cuda_batch if device == "cuda" else self.recipe.batch_size
 
     def updates_on(self, device: str) -> int:
+        """Updates of a run."""
         return self.updates * (CUDA_UPDATES if device == "cuda" else 1)
 
     def pictures(self, device: str) -> int:
