@@ -1,1 +1,1 @@
-"""How fast the toolkit is, beside others that do the same and beside what the machine can do."""
+"""Benchmarks of speed: the toolkit beside peers that do the same, and the machine's limits."""

@@ -1,8 +1,9 @@
-"""Descriptors of VGG-16 at three scales with mirrored pictures: `extract` beside the usual way."""
+"""Descriptors of VGG-16 at three scales, mirrored too: `extract` beside the usual way."""
 
 import multiprocessing
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -15,18 +16,18 @@ from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.speed import flops
 from vggfeat.benchmarks.speed.limits import TERA, jpeg_decoding, matrix_product, product_name
 from vggfeat.benchmarks.speed.measuring import (
-    Asked,
     Contender,
     Goal,
-    Measured,
     Row,
+    Setup,
+    SpeedResult,
     Spread,
-    Timed,
-    in_turns,
-    on_cuda,
+    Timings,
+    cuda_only_row,
     peak_bytes,
     share_row,
     speed_row,
+    time_interleaved,
 )
 from vggfeat.benchmarks.speed.photographs import write_photographs
 from vggfeat.benchmarks.speed.usual import NAME as USUAL
@@ -41,7 +42,7 @@ FASTER = Goal(4, of="ratio")
 NEAR = Goal(1e-4, "at most")
 GPU_SHARE = Goal(0.6)
 BOUNDED = Goal(1.1, "at most")
-MEMORY_NET = "vgg16:width=0.125@random:0"  # whose own memory does not hide what pictures take
+MEMORY_NET = "vgg16:width=0.125@random:0"  # small, so that the memory of pictures shows
 MEMORY_PICTURES = 24
 THINGSVISION = (
     "thingsvision: not measured. Version 2.7.3 asks for torchvision==0.15.2, numpy<2 and"
@@ -50,7 +51,7 @@ THINGSVISION = (
 
 
 def measure(
-    asked: Asked,
+    setup: Setup,
     *,
     net: str = "vgg16@random:0",
     peer: Callable[[], nn.Module] = lambda: torchvision.models.vgg16(init_weights=False),
@@ -58,42 +59,43 @@ def measure(
     num_pictures: int | None = None,
     memory_net: str = MEMORY_NET,
     memory_pictures: int = MEMORY_PICTURES,
-) -> Measured:
-    """Pictures a second, how near the descriptors are, how much of the arithmetic is reached.
+) -> SpeedResult:
+    """Pictures a second, the distance of descriptors, the share of the matrix product's speed.
 
-    peer builds a net of the same shape in torchvision's layout, which takes over the weights.
+    peer builds a net of the same shape in torchvision's layout, which loads the same weights.
     """
-    device = asked.device
-    pictures = write_photographs(asked.folder / "pictures", num_pictures or NUM_PICTURES[device])
+    device = setup.device
+    pictures = write_photographs(setup.folder / "pictures", num_pictures or NUM_PICTURES[device])
     network = load_network(net)
-    theirs = peer()
-    theirs.load_state_dict(network.net().state_dict())
-    usual = UsualWay(theirs, network.statistics, scales, device)
+    peer_net = peer()
+    peer_net.load_state_dict(network.net().state_dict())
+    usual = UsualWay(peer_net, network.statistics, scales, device)
+    options = Extraction(scales=scales, device=device)
     fp32, bf16 = (
-        _ours(network, pictures, asked, Extraction(scales=scales, device=device, precision=one))
-        for one in ("fp32", "bf16")
+        _ours(network, pictures, setup, replace(options, precision=precision))
+        for precision in ("fp32", "bf16")
     )
     reference = Contender(USUAL, lambda: usual(pictures), len(pictures), "pictures/s")
     products = [matrix_product(precision, device) for precision in ("fp32", "bf16")]
     decoding = jpeg_decoding(list(pictures.values()))
-    timed = in_turns([reference, fp32, bf16, *products, decoding], asked.repeats)
+    timings = time_interleaved([reference, fp32, bf16, *products, decoding], setup.repeats)
     sizes = [picture_size(path) for path in pictures.values()]
-    work = flops.of_descriptors(network.module, sizes, scales, mirror=True) / TERA
+    work = flops.count_descriptors(network.module, sizes, scales, mirror=True) / TERA
     on_cpu = device == "cpu"
-    rows = [speed_row(timed[USUAL], device)]
-    for one, product, faster, share in (
+    rows = [speed_row(timings[USUAL], device)]
+    for ours, product, faster, share in (
         (fp32, products[0], None, None),
         (bf16, products[1], FASTER if on_cpu else None, None if on_cpu else GPU_SHARE),
     ):
         rows += [
-            speed_row(timed[one.name], device, peer=timed[USUAL], goal=faster),
-            _away(timed[one.name], timed[USUAL], pictures, scales, device),
-            share_row(timed[one.name], work, timed[product.name], device, goal=share),
+            speed_row(timings[ours.name], device, peer=timings[USUAL], goal=faster),
+            _distance_row(timings[ours.name], timings[USUAL], pictures, scales, device),
+            share_row(timings[ours.name], work, timings[product.name], device, goal=share),
         ]
     if on_cpu:
-        rows.append(on_cuda(bf16.name, product_name("bf16"), GPU_SHARE))
-        rows.append(_memory(memory_net, scales, pictures, memory_pictures, asked))
-    return Measured(
+        rows.append(cuda_only_row(bf16.name, product_name("bf16"), GPU_SHARE))
+        rows.append(_memory_row(memory_net, scales, pictures, memory_pictures, setup))
+    return SpeedResult(
         settings={
             "net": net,
             "scales": list(scales),
@@ -104,73 +106,73 @@ def measure(
         },
         rows=rows,
         limits=[
-            *(speed_row(timed[product.name], device) for product in products),
-            speed_row(timed[decoding.name], "cpu"),
+            *(speed_row(timings[product.name], device) for product in products),
+            speed_row(timings[decoding.name], "cpu"),
         ],
         notes=[THINGSVISION],
     )
 
 
 def _ours(
-    network: Network, pictures: Mapping[str, Path], asked: Asked, options: Extraction
+    network: Network, pictures: Mapping[str, Path], setup: Setup, options: Extraction
 ) -> Contender:
-    """Each run into a feature file of its own, as one that is there is not made again."""
+    """`extract`, each run into a new feature file, as an existing one is not extracted again."""
     name = f"vggfeat, {options.precision}"
     runs = count()
 
     def run() -> Extracted:
-        folder = asked.folder / f"{options.precision}-{next(runs)}"
+        folder = setup.folder / f"{options.precision}-{next(runs)}"
         return extract("photographs", pictures, network, options, folder=folder)
 
     return Contender(name, run, len(pictures), "pictures/s")
 
 
-def _away(
-    ours: Timed,
-    theirs: Timed,
+def _distance_row(
+    ours: Timings,
+    theirs: Timings,
     pictures: Mapping[str, Path],
     scales: tuple[int, ...],
     device: str,
 ) -> Row:
-    """How far from the peer's the descriptors are at worst."""
+    """The row of the largest cosine distance between our descriptors and the peer's."""
     a, b = store.read(ours.result.path, list(pictures), scales), theirs.result  # [N, S, D]
     cosines = (a * b).sum(2) / (np.linalg.norm(a, axis=2) * np.linalg.norm(b, axis=2))
     return Row(
         contender=ours.contender.name,
         quantity=f"1 - cosine to {USUAL}, largest",
         device=device,
-        value=Spread.of([np.maximum(0, 1 - cosines.min())]),  # not a number stays one
+        value=Spread.of([np.maximum(0, 1 - cosines.min())]),  # NaN stays NaN
         goal=NEAR,
     )
 
 
-def _memory(
-    net: str, scales: tuple[int, ...], pictures: Mapping[str, Path], number: int, asked: Asked
+def _memory_row(
+    net: str, scales: tuple[int, ...], pictures: Mapping[str, Path], number: int, setup: Setup
 ) -> Row:
-    """The peak of memory with four times the pictures over that with `number` of them."""
+    """The row of the peak memory with four times `number` pictures over that with `number`."""
     paths = list(pictures.values())
     peaks = []
     for times in (1, 4):
         chosen = {str(i): paths[i % len(paths)] for i in range(times * number)}
-        folder = asked.folder / f"memory-{times}"
+        folder = setup.folder / f"memory-{times}"
         with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
             peaks.append(pool.submit(_peak_bytes, net, scales, chosen, folder).result())
     quantity = f"peak memory of {4 * number} pictures over that of {number}"
-    known = None not in peaks
+    is_measured = None not in peaks
     return Row(
         contender="vggfeat, fp32",
         quantity=quantity,
         device="cpu",
-        value=Spread.of([peaks[1] / peaks[0]]) if known else None,
+        value=Spread.of([peaks[1] / peaks[0]]) if is_measured else None,
         goal=BOUNDED,
-        note="" if known else "only Linux tells",
+        note="" if is_measured else "only Linux reports it",
     )
 
 
 def _peak_bytes(
     net: str, scales: tuple[int, ...], pictures: Mapping[str, Path], folder: Path
 ) -> int | None:
-    """Runs in a process of its own."""
+    """Peak memory of an extraction; to be called in a new process."""
     options = Extraction(scales=scales, device="cpu", precision="fp32")
     extract("photographs", pictures, load_network(net), options, folder=folder)
     return peak_bytes()

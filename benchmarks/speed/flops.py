@@ -10,29 +10,29 @@ from torch.utils.flop_counter import FlopCounterMode
 from vggfeat.images import rescaled_size
 
 
-def of_forward(net: nn.Module, shape: tuple[int, int, int, int]) -> int:
-    """Of a pass of pictures [N, 3, H, W]."""
-    return _counted(net, shape, and_back=False)
+def count_forward(net: nn.Module, shape: tuple[int, int, int, int]) -> int:
+    """Operations of the forward pass of images [N, 3, H, W]."""
+    return _counted(net, shape, backward=False)
 
 
-def of_step(net: nn.Module, shape: tuple[int, int, int, int]) -> int:
-    """Of a pass there and back, as training makes them."""
-    return _counted(net, shape, and_back=True)
+def count_step(net: nn.Module, shape: tuple[int, int, int, int]) -> int:
+    """Operations of the forward and backward pass of images [N, 3, H, W], as in training."""
+    return _counted(net, shape, backward=True)
 
 
-def of_descriptors(
+def count_descriptors(
     net: nn.Module, sizes: Sequence[tuple[int, int]], scales: Sequence[int], *, mirror: bool
 ) -> int:
-    """Of describing pictures of these (width, height), each at all scales."""
+    """Operations of extracting pictures of these (width, height), each at all scales."""
     passes = [rescaled_size(size, scale) for size in sizes for scale in scales]
-    each = {(w, h): of_forward(net, (1, 3, h, w)) for w, h in set(passes)}
-    return sum(each[one] for one in passes) * (2 if mirror else 1)
+    operations = {(w, h): count_forward(net, (1, 3, h, w)) for w, h in set(passes)}
+    return sum(operations[shape] for shape in passes) * (2 if mirror else 1)
 
 
-def _counted(net: nn.Module, shape: tuple[int, int, int, int], *, and_back: bool) -> int:
+def _counted(net: nn.Module, shape: tuple[int, int, int, int], *, backward: bool) -> int:
     net = deepcopy(net).to("meta")  # shapes suffice: nothing is computed
-    with torch.set_grad_enabled(and_back), FlopCounterMode(display=False) as counter:
-        given = net(torch.empty(shape, device="meta"))
-        if and_back:
-            given.sum().backward()
+    with torch.set_grad_enabled(backward), FlopCounterMode(display=False) as counter:
+        output = net(torch.empty(shape, device="meta"))
+        if backward:
+            output.sum().backward()
     return counter.get_total_flops()

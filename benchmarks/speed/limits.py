@@ -1,4 +1,4 @@
-"""What the machine can do at most: contenders that do nothing else."""
+"""The machine's limits as contenders: matrix product, memory copy, JPEG decoding."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ from vggfeat.benchmarks.speed.measuring import Contender
 
 TERA, GIGA, MEGA = 1e12, 1e9, 1e6
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-# Large enough to be the fastest there is, and long enough to be timed.
+# Sides at which the product is fastest, and counts that take long enough to be timed.
 SIDE = {"cpu": 3072, "cuda": 8192}
 PRODUCTS = {"cpu": 2, "cuda": 64}
 COPY_BYTES = 2**28  # far beyond all caches
 
 
 def matrix_product(precision: str, device: str) -> Contender:
-    """Products of square matrices, in TFLOP/s, by torch's own routine."""
+    """Products of square matrices by torch.mm, in TFLOP/s."""
     side, count = SIDE[device], PRODUCTS[device]
     left, right = (torch.randn(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
     result = torch.empty_like(left)
@@ -32,11 +32,12 @@ def matrix_product(precision: str, device: str) -> Contender:
 
 
 def product_name(precision: str) -> str:
+    """The name of `matrix_product` as a contender."""
     return f"the {precision} matrix product"
 
 
 def memory_copy() -> Contender:
-    """One core copies memory, in GB/s of what is copied."""
+    """A copy of memory by one core, in GB/s."""
     source, target = np.ones(COPY_BYTES, np.uint8), np.zeros(COPY_BYTES, np.uint8)
     return Contender(
         "the memory copy", lambda: np.copyto(target, source), COPY_BYTES / GIGA, "GB/s"
@@ -44,7 +45,7 @@ def memory_copy() -> Contender:
 
 
 def jpeg_decoding(paths: Sequence[Path]) -> Contender:
-    """One core decodes JPEGs and does no more, in pictures/s."""
+    """Decoding of JPEGs by one core, and nothing else, in pictures/s."""
 
     def run() -> None:
         for path in paths:
@@ -55,6 +56,6 @@ def jpeg_decoding(paths: Sequence[Path]) -> Contender:
 
 
 def finish(device: str) -> None:
-    """Wait for what a GPU still does."""
+    """Wait until the GPU has computed what is queued on it."""
     if device == "cuda":
         torch.cuda.synchronize()

@@ -1,8 +1,8 @@
-"""Who is how fast: contenders run in turns, and what is told of them.
+"""Interleaved timing of contenders, and the rows of a record: medians, ratios, goals.
 
 A speed by itself says little on a machine that others use too. Contenders, and the limits of the
 machine among them, therefore run one after the other in each round, in the opposite order in the
-next; what is claimed are the ratios within a round.
+next; ratios are taken within a round.
 
 Shapes: R rounds.
 """
@@ -25,9 +25,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Contender:
-    """Something that does a certain work; `run` returns when all of it is done.
+    """A way to do some work; `run` returns when all of it is done.
 
-    `work` is how much that is, so that `work` per second is a speed in `unit`.
+    `work` is its amount, so that `work` per second is a speed in `unit`.
     """
 
     name: str
@@ -37,25 +37,26 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Timed:
-    """A contender with the seconds of each of its runs, and what the last one returned."""
+class Timings:
+    """The seconds of a contender in each round, and what its last run returned."""
 
     contender: Contender
     seconds: np.ndarray  # [R]
     result: Any = None
 
     @property
-    def speeds(self) -> np.ndarray:  # [R], in the contender's unit
+    def speeds(self) -> np.ndarray:
+        """Speeds [R], in the contender's unit."""
         return self.contender.work / self.seconds
 
-    def counted(self, work: float, unit: str) -> "Timed":
-        """The same runs, their work told in another unit."""
+    def in_unit(self, work: float, unit: str) -> "Timings":
+        """The same seconds, with the amount of work in another unit."""
         return replace(self, contender=replace(self.contender, work=work, unit=unit))
 
 
 @dataclass(frozen=True)
-class Asked:
-    """How to measure. The folder is empty, for whatever has to be on disk."""
+class Setup:
+    """How to measure: a folder, which is empty, for files; the device; the number of rounds."""
 
     folder: Path
     device: str = "cpu"
@@ -64,7 +65,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Spread:
-    """What is told of repeated measurements."""
+    """Median, smallest and largest of repeated measurements."""
 
     median: float
     min: float
@@ -73,19 +74,21 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float] | np.ndarray) -> "Spread":
+        """The spread of `values` [R]."""
         low, middle, high = (float(f(values)) for f in (np.min, np.median, np.max))
         return cls(middle, low, high, len(values))
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A bound for the median of a row's value, or of its ratio to the peer."""
+    """A bound on the median of a row's value, or of its ratio to the peer."""
 
     bound: float
     kind: Literal["at least", "at most", "under"] = "at least"
     of: Literal["value", "ratio"] = "value"
 
     def is_reached_by(self, value: float) -> bool:
+        """Whether a median is within the bound."""
         match self.kind:
             case "at least":
                 return value >= self.bound
@@ -96,7 +99,7 @@ class Goal:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of a record: a quantity of a contender, perhaps beside its peer and a goal.
+    """One row of a record: a quantity of a contender, maybe with a peer and a goal.
 
     The ratio is of speeds: how many times as fast as the peer, round by round.
     """
@@ -112,33 +115,34 @@ class Row:
 
     @property
     def reached(self) -> str:
-        """Whether the goal is: "yes", "no" or "not measured"; empty without one."""
+        """Whether the goal is reached: "yes", "no" or "not measured"; empty without a goal."""
         if self.goal is None:
             return ""
-        judged = self.ratio if self.goal.of == "ratio" else self.value
-        if judged is None:
+        spread = self.ratio if self.goal.of == "ratio" else self.value
+        if spread is None:
             return "not measured"
-        return "yes" if self.goal.is_reached_by(judged.median) else "no"
+        return "yes" if self.goal.is_reached_by(spread.median) else "no"
 
     def to_json(self) -> dict[str, Any]:
+        """The fields and `reached`, as plain JSON."""
         return asdict(self) | {"reached": self.reached}
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Row":
-        """Raises TypeError or AttributeError if the values are not what `to_json` gives."""
+        """The row of what `to_json` returned. Raises TypeError or AttributeError otherwise."""
         kinds = {"value": Spread, "ratio": Spread, "goal": Goal}
-        parts = {name: kind(**values[name]) for name, kind in kinds.items() if values.get(name)}
-        for part in parts.values():
-            numbers = vars(part).values() if isinstance(part, Spread) else [part.bound]
+        nested = {name: kind(**values[name]) for name, kind in kinds.items() if values.get(name)}
+        for value in nested.values():
+            numbers = vars(value).values() if isinstance(value, Spread) else [value.bound]
             if not all(isinstance(number, int | float) for number in numbers):
-                raise TypeError(f"{part} holds what is no number")
-        rest = {name: value for name, value in values.items() if name != "reached"}
-        return cls(**(rest | parts))
+                raise TypeError(f"{value} holds what is no number")
+        plain = {name: value for name, value in values.items() if name != "reached"}
+        return cls(**(plain | nested))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
-    """What a benchmark found."""
+class SpeedResult:
+    """What a benchmark measured, and with which settings."""
 
     settings: dict[str, Any]  # plain JSON
     rows: list[Row]
@@ -146,66 +150,71 @@ class Measured:
     notes: list[str] = field(default_factory=list)
 
 
-def in_turns(
+def time_interleaved(
     contenders: Sequence[Contender],
     repeats: int,
     *,
     warm_up: bool = True,
     clock: Callable[[], float] = time.perf_counter,
-) -> dict[str, Timed]:
-    """Run each once to warm up, unless not asked for, then all in each of `repeats` rounds.
+) -> dict[str, Timings]:
+    """Time contenders in `repeats` rounds, each of which runs all, and return name -> timings.
 
-    By name.
+    A round before them warms up and is not timed, unless warm_up=False. Every other round has the
+    opposite order.
     """
-    seconds: dict[str, list[float]] = {one.name: [] for one in contenders}
+    seconds: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     results = {}
     for number in range(0 if warm_up else 1, repeats + 1):
         log.info("round %d of %d: %s", number, repeats, "; ".join(seconds))
-        for one in reversed(contenders) if number % 2 else contenders:
+        for contender in reversed(contenders) if number % 2 else contenders:
             began = clock()
-            results[one.name] = one.run()
+            results[contender.name] = contender.run()
             if number:
-                seconds[one.name].append(clock() - began)
-    return {one.name: Timed(one, np.array(seconds[one.name]), results[one.name])
-            for one in contenders}  # fmt: skip
+                seconds[contender.name].append(clock() - began)
+    return {
+        contender.name: Timings(
+            contender, np.array(seconds[contender.name]), results[contender.name]
+        )
+        for contender in contenders
+    }
 
 
 def children_cpu_s() -> float:
-    """A clock: seconds of CPU that processes have taken which this one started and saw end."""
+    """CPU seconds of finished child processes; a clock for `time_interleaved`."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 
 
 def speed_row(
-    timed: Timed, device: str, *, peer: Timed | None = None, goal: Goal | None = None
+    timings: Timings, device: str, *, peer: Timings | None = None, goal: Goal | None = None
 ) -> Row:
-    """A contender's speed, beside its peer's."""
+    """The row of a contender's speed, with the ratio to its peer's."""
     return Row(
-        contender=timed.contender.name,
-        quantity=timed.contender.unit,
+        contender=timings.contender.name,
+        quantity=timings.contender.unit,
         device=device,
-        value=Spread.of(timed.speeds),
+        value=Spread.of(timings.speeds),
         peer=peer.contender.name if peer else "",
-        ratio=Spread.of(timed.speeds / peer.speeds) if peer else None,
+        ratio=Spread.of(timings.speeds / peer.speeds) if peer else None,
         goal=goal,
     )
 
 
 def share_row(
-    timed: Timed, work: float, limit: Timed, device: str, *, goal: Goal | None = None
+    timings: Timings, work: float, limit: Timings, device: str, *, goal: Goal | None = None
 ) -> Row:
-    """How much of a limit a contender reaches; `work` is its own in what the limit counts."""
+    """The row of the share of a limit that a contender reaches; `work` is in the limit's unit."""
     return Row(
-        contender=timed.contender.name,
+        contender=timings.contender.name,
         quantity=_share(limit.contender.name),
         device=device,
-        value=Spread.of(work / timed.seconds / limit.speeds),
+        value=Spread.of(work / timings.seconds / limit.speeds),
         goal=goal,
     )
 
 
-def on_cuda(contender: str, limit: str, goal: Goal) -> Row:
-    """A goal for such a share that only a GPU can reach."""
+def cuda_only_row(contender: str, limit: str, goal: Goal) -> Row:
+    """The row of a share with a goal for GPUs, not measured on this device."""
     return Row(
         contender=contender,
         quantity=_share(limit),
@@ -221,8 +230,8 @@ def _share(limit: str) -> str:
 
 
 def peak_bytes() -> int | None:
-    """The most memory that this process has had; None where the system does not tell."""
-    # Not ru_maxrss, which a process has from the one that started it.
+    """Peak memory of this process in bytes; None on systems without /proc, which report none."""
+    # Not ru_maxrss, which a process inherits from its parent.
     status = Path("/proc/self/status")
     if not status.is_file():
         return None
@@ -232,7 +241,7 @@ def peak_bytes() -> int | None:
 
 @contextmanager
 def one_core() -> Iterator[None]:
-    """A `with` block that has one core to compute on."""
+    """A `with` block that computes on one core, with one thread."""
     threads = torch.get_num_threads()
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Generated JPEGs of the sizes of photographs, in pixels and in bytes, the same each time."""
+"""Deterministic generated JPEGs with the sizes of photographs, in pixels and in bytes."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ QUALITY = 90
 def write_photographs(
     folder: Path, count: int, *, sizes: tuple[tuple[int, int], ...] = SIZES
 ) -> dict[str, Path]:
-    """`count` pictures, by id: soft colours, shapes, and grain as a camera's."""
+    """Write `count` pictures and return id -> path: soft colours, shapes, and a camera's grain."""
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {}
     for number in range(count):
@@ -28,7 +28,7 @@ def write_photographs(
 
 
 def photograph(size: tuple[int, int], *, seed: int) -> Image.Image:
-    """One of this width and height."""
+    """A generated picture of this (width, height)."""
     random = np.random.default_rng(seed)
     colours = np.zeros((size[1], size[0], 3))
     for cells, strength in ((4, 128), (16, 64), (64, 32)):

@@ -1,8 +1,8 @@
-"""Records of speed: JSON, schema version 1, one per benchmark and device.
+"""Records of speed: JSON, schema version 1, one file per benchmark and device.
 
     results/speed/<name>/<device>.json
 
-A new measurement replaces the old one: of a speed only the newest counts.
+A new measurement replaces the old one: only the newest of a speed counts.
 """
 
 import json
@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from vggfeat.benchmarks.speed.measuring import Asked, Measured, Row
+from vggfeat.benchmarks.speed.measuring import Row, Setup, SpeedResult
 from vggfeat.errors import RecordError
 from vggfeat.provenance import hardware, library_versions
 from vggfeat.storage.files import new_file
@@ -26,7 +26,7 @@ REMEDY = "`vggfeat bench-speed` makes it again."
 
 @dataclass(frozen=True, kw_only=True)
 class SpeedRecord:
-    """What a benchmark found, with what, on what."""
+    """The rows that a benchmark measured, with its settings, the machine and the code."""
 
     schema_version: int
     name: str
@@ -36,7 +36,7 @@ class SpeedRecord:
     versions: dict[str, str]
     git: dict[str, Any] | None
     time: str  # UTC, ISO 8601
-    seconds: float  # of the whole measurement
+    seconds: float  # of the whole benchmark
     repeats: int
     settings: dict[str, Any]
     limits: list[Row]  # what the machine can do
@@ -44,31 +44,31 @@ class SpeedRecord:
     notes: list[str]
 
 
-def made(
+def new_record(
     name: str,
-    measured: Measured,
-    asked: Asked,
+    result: SpeedResult,
+    setup: Setup,
     *,
     command: str,
     git: dict[str, Any] | None,
     seconds: float,
 ) -> SpeedRecord:
-    """The record of what was measured just now, here; git is the state of the code that ran."""
+    """The record of a result of this machine, now; git is the state of the code that ran."""
     return SpeedRecord(
         schema_version=SCHEMA_VERSION,
         name=name,
-        device=asked.device,
+        device=setup.device,
         command=command,
-        hardware=hardware(asked.device) | _capacity(),
+        hardware=hardware(setup.device) | _capacity(),
         versions=library_versions(),
         git=git,
         time=datetime.now(UTC).isoformat(timespec="seconds"),
         seconds=round(seconds, 1),
-        repeats=asked.repeats,
-        settings=measured.settings,
-        limits=measured.limits,
-        rows=measured.rows,
-        notes=measured.notes,
+        repeats=setup.repeats,
+        settings=result.settings,
+        limits=result.limits,
+        rows=result.rows,
+        notes=result.notes,
     )
 
 
@@ -76,7 +76,7 @@ def write(record: SpeedRecord, folder: Path) -> Path:
     """Write a record, whole or not at all, and return its path."""
     path = folder / record.name / f"{record.device}.json"
     content = asdict(record) | {
-        part: [row.to_json() for row in getattr(record, part)] for part in ("limits", "rows")
+        name: [row.to_json() for row in getattr(record, name)] for name in ("limits", "rows")
     }
     with new_file(path) as file:
         file.write(json.dumps(content, indent=1).encode() + b"\n")
@@ -84,7 +84,7 @@ def write(record: SpeedRecord, folder: Path) -> Path:
 
 
 def read(path: Path) -> SpeedRecord:
-    """Read one record. Raises RecordError naming the file and what is wrong with it."""
+    """Read a record. Raises RecordError naming the file and what is wrong with it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
@@ -96,7 +96,7 @@ def read(path: Path) -> SpeedRecord:
     if content.keys() != {field.name for field in fields(SpeedRecord)}:
         raise RecordError(f"{path}: lacks a field, or has an unknown one. {REMEDY}")
     try:
-        rows = {part: _rows(content[part]) for part in ("limits", "rows")}
+        rows = {name: _rows(content[name]) for name in ("limits", "rows")}
     except (TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{path}: its rows are malformed ({error}). {REMEDY}") from error
     if not {"cpu", "cores", "threads"} <= content["hardware"].keys():
@@ -105,20 +105,20 @@ def read(path: Path) -> SpeedRecord:
 
 
 def read_all(folder: Path) -> list[SpeedRecord]:
-    """Every record of a folder, by name and device; none if there is no folder."""
+    """Every record of a folder, sorted by name and device; none if there is no folder."""
     return [read(path) for path in sorted(folder.glob("*/*.json"))]
 
 
 def _rows(values: list[Mapping[str, Any]]) -> list[Row]:
-    return [Row.from_json(dict(one)) for one in values]
+    return [Row.from_json(dict(row)) for row in values]
 
 
 def _capacity() -> dict[str, float | int]:
-    """Of this machine, as far as this process may use it."""
-    found: dict[str, float | int] = {"threads": torch.get_num_threads()}
+    """Threads, cores and memory that this process may use."""
+    capacity: dict[str, float | int] = {"threads": torch.get_num_threads()}
     if hasattr(os, "sched_getaffinity"):
-        found["cores_available"] = len(os.sched_getaffinity(0))
+        capacity["cores_available"] = len(os.sched_getaffinity(0))
     if "SC_PHYS_PAGES" in os.sysconf_names:
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-        found["memory_gib"] = round(pages / 2**30, 1)
-    return found
+        capacity["memory_gib"] = round(pages / 2**30, 1)
+    return capacity

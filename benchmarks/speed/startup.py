@@ -1,18 +1,18 @@
-"""How long the command line takes where there is nothing to compute."""
+"""Startup of the command line: `--help`, and a bench whose records are all there."""
 
 import subprocess
 import sys
 
 from vggfeat.benchmarks.speed.measuring import (
-    Asked,
     Contender,
     Goal,
-    Measured,
     Row,
+    Setup,
+    SpeedResult,
     Spread,
-    Timed,
+    Timings,
     children_cpu_s,
-    in_turns,
+    time_interleaved,
 )
 
 HELP = Goal(0.15, "under")  # CPU seconds
@@ -22,60 +22,62 @@ BENCHMARK = (
 )  # fmt: skip
 
 
-def measure(asked: Asked, *, num_splits: int = 3, scales: str = "32,48") -> Measured:
-    """CPU seconds of `vggfeat --help`, and seconds of a bench whose record is there."""
-    folders = ("--out", str(asked.folder / "out"), "--cache-dir", str(asked.folder / "cache"))
-    bench = (*BENCHMARK, "--scales", scales, "--splits", str(num_splits), *folders)
-    helped = in_turns(
+def measure(setup: Setup, *, num_splits: int = 3, scales: str = "32,48") -> SpeedResult:
+    """CPU seconds of `vggfeat --help`, and seconds of a bench whose records are all there."""
+    folders = ("--out", str(setup.folder / "out"), "--cache-dir", str(setup.folder / "cache"))
+    arguments = (*BENCHMARK, "--scales", scales, "--splits", str(num_splits), *folders)
+    help_timings = time_interleaved(
         [
-            _python("python -c pass", asked, "-c", "pass"),
-            _importing("click", asked),
-            _python("vggfeat --help", asked, "-m", "vggfeat", "--help"),
+            _python("python -c pass", setup, "-c", "pass"),
+            _importing("click", setup),
+            _python("vggfeat --help", setup, "-m", "vggfeat", "--help"),
         ],
-        asked.repeats,
+        setup.repeats,
         clock=children_cpu_s,
     )
-    all_made = _python("vggfeat bench, all made", asked, "-m", "vggfeat", *bench)
-    benched = in_turns([all_made, _importing("torch", asked)], asked.repeats)  # first makes it
-    python, click, help_ = helped.values()
-    made, torch = benched.values()
-    return Measured(
+    bench_contender = _python("vggfeat bench, all made", setup, "-m", "vggfeat", *arguments)
+    # The first run, which warms up, writes the record.
+    contenders = [bench_contender, _importing("torch", setup)]
+    bench_timings = time_interleaved(contenders, setup.repeats)
+    python, click, help_ = help_timings.values()
+    bench_again, torch = bench_timings.values()
+    return SpeedResult(
         settings={"bench": " ".join(BENCHMARK), "scales": scales, "splits": num_splits},
         rows=[
             _row(python, "CPU s"),
             _row(click, "CPU s"),
             _row(help_, "CPU s", peer=click, goal=HELP),
             _row(torch, "s"),
-            _row(made, "s", peer=torch, goal=BENCH),
+            _row(bench_again, "s", peer=torch, goal=BENCH),
         ],
     )
 
 
-def _importing(library: str, asked: Asked) -> Contender:
+def _importing(library: str, setup: Setup) -> Contender:
     code = f"import {library}"
-    return _python(f'python -c "{code}"', asked, "-c", code)
+    return _python(f'python -c "{code}"', setup, "-c", code)
 
 
-def _python(name: str, asked: Asked, *arguments: str) -> Contender:
-    """A process of Python's own. Not in this folder, which may hold another vggfeat."""
+def _python(name: str, setup: Setup, *arguments: str) -> Contender:
+    """A Python process; not in the current folder, which may hold another vggfeat."""
 
     def run() -> None:
         subprocess.run(
-            [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, cwd=asked.folder
+            [sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL, cwd=setup.folder
         )
 
     return Contender(name, run, 1, "runs/s")
 
 
 def _row(
-    timed: Timed, quantity: str, *, peer: Timed | None = None, goal: Goal | None = None
+    timings: Timings, quantity: str, *, peer: Timings | None = None, goal: Goal | None = None
 ) -> Row:
     return Row(
-        contender=timed.contender.name,
+        contender=timings.contender.name,
         quantity=quantity,
         device="cpu",
-        value=Spread.of(timed.seconds),
+        value=Spread.of(timings.seconds),
         peer=peer.contender.name if peer else "",
-        ratio=Spread.of(peer.seconds / timed.seconds) if peer else None,
+        ratio=Spread.of(peer.seconds / timings.seconds) if peer else None,
         goal=goal,
     )

@@ -11,12 +11,12 @@ import numpy as np
 from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.speed.limits import GIGA, MEGA, memory_copy
 from vggfeat.benchmarks.speed.measuring import (
-    Asked,
     Contender,
-    Measured,
-    in_turns,
+    Setup,
+    SpeedResult,
     share_row,
     speed_row,
+    time_interleaved,
 )
 from vggfeat.features import store
 from vggfeat.features.extract import conditions
@@ -30,15 +30,15 @@ NOTE = (
 )
 
 
-def measure(asked: Asked, *, num_rows: int = 2048, dim: int = 4096) -> Measured:
+def measure(setup: Setup, *, num_rows: int = 2048, dim: int = 4096) -> SpeedResult:
     """MB/s of descriptors [N, S, D] float32, written in batches and read in random order."""
     random = np.random.default_rng(0)
     descriptors = random.random((num_rows, len(SCALES), dim), dtype=np.float32)
     order = random.permutation(num_rows)
     files = {
-        "numpy": _Numpy(asked.folder, descriptors, order),
-        "h5py": _Hdf5(asked.folder, descriptors, order),
-        "vggfeat": _FeatureFile(asked.folder, descriptors, order),
+        "numpy": _Numpy(setup.folder, descriptors, order),
+        "h5py": _Hdf5(setup.folder, descriptors, order),
+        "vggfeat": _FeatureFile(setup.folder, descriptors, order),
     }
     megabytes = descriptors.nbytes / MEGA
     copy = memory_copy()
@@ -46,10 +46,10 @@ def measure(asked: Asked, *, num_rows: int = 2048, dim: int = 4096) -> Measured:
     for name, file in files.items():
         contenders.append(Contender(f"{name}, writing", file.write, megabytes, "MB/s"))
         contenders.append(Contender(f"{name}, reading", file.read, megabytes, "MB/s"))
-    timed = in_turns(contenders, asked.repeats)
-    rows, limit = [], timed[copy.name]
+    timings = time_interleaved(contenders, setup.repeats)
+    rows, limit = [], timings[copy.name]
     for verb in ("writing", "reading"):
-        numpy, peer, ours = (timed[f"{name}, {verb}"] for name in files)
+        numpy, peer, ours = (timings[f"{name}, {verb}"] for name in files)
         rows += [
             speed_row(numpy, "cpu"),
             speed_row(peer, "cpu"),
@@ -57,9 +57,9 @@ def measure(asked: Asked, *, num_rows: int = 2048, dim: int = 4096) -> Measured:
             share_row(ours, descriptors.nbytes / GIGA, limit, "cpu"),
         ]
         if verb == "reading":
-            for one in (numpy, peer, ours):
-                assert np.array_equal(one.result, descriptors[order]), "read is what was written"
-    return Measured(
+            for timing in (numpy, peer, ours):
+                assert np.array_equal(timing.result, descriptors[order]), "read is what was written"
+    return SpeedResult(
         settings={"rows": num_rows, "scales": len(SCALES), "dim": dim, "batch": BATCH},
         rows=rows,
         limits=[speed_row(limit, "cpu")],
@@ -114,8 +114,8 @@ class _Hdf5(_File):
     def fill(self, path: Path) -> None:
         with h5py.File(path, "x") as file:
             rows = file.create_dataset("descriptors", self.descriptors.shape, np.float32)
-            for part in self.batches():
-                rows[part] = self.descriptors[part]
+            for batch in self.batches():
+                rows[batch] = self.descriptors[batch]
             file.flush()
             os.fsync(file.id.get_vfd_handle())
 
@@ -142,10 +142,10 @@ class _FeatureFile(_File):
             weights_name="random:0",
             versions={},
         ) as writer:
-            for part in self.batches():
-                ids = self.ids[part]
+            for batch in self.batches():
+                ids = self.ids[batch]
                 sizes = [(500, 375)] * len(ids)
-                writer.write(ids, self.descriptors[part], sizes, [1] * len(ids))
+                writer.write(ids, self.descriptors[batch], sizes, [1] * len(ids))
 
     def read(self) -> np.ndarray:
         return store.read(self.path, [self.ids[row] for row in self.order], SCALES)

@@ -1,4 +1,4 @@
-"""The benchmarks of speed by name, and what `vggfeat bench-speed` does."""
+"""The benchmarks of speed by name, and `run`, which `vggfeat bench-speed` calls."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ from vggfeat.benchmarks.speed import (
     svm,
     training,
 )
-from vggfeat.benchmarks.speed.measuring import Asked, Measured
+from vggfeat.benchmarks.speed.measuring import Setup, SpeedResult
 from vggfeat.benchmarks.speed.record import SpeedRecord
 from vggfeat.errors import RecordError, UnknownNameError
 from vggfeat.provenance import git_state
@@ -24,7 +24,7 @@ from vggfeat.storage.files import check_writable
 
 log = logging.getLogger(__name__)
 
-BENCHMARKS: dict[str, Callable[[Asked], Measured]] = {
+BENCHMARKS: dict[str, Callable[[Setup], SpeedResult]] = {
     "extraction": extraction.measure,
     "preparation": preparation.measure,
     "svm": svm.measure,
@@ -32,16 +32,16 @@ BENCHMARKS: dict[str, Callable[[Asked], Measured]] = {
     "startup": startup.measure,
     "training": training.measure,
 }
-USE_A_GPU = ("extraction", "svm", "training")  # the others measure what a CPU does
+USE_A_GPU = ("extraction", "svm", "training")  # the others run on the CPU
 
 
 def run(
     names: Sequence[str], out: Path, *, device: str, repeats: int, command: str
 ) -> Iterator[SpeedRecord]:
-    """Measure these benchmarks, all without names, yielding each record once it is on disk.
+    """Run these benchmarks, or all without names, yielding each record once it is on disk.
 
-    Raises UnknownNameError, OptionError at a device that is not there, or RecordError at an `out`
-    that cannot be written or has a damaged record.
+    Raises UnknownNameError, OptionError for a device that is not there, or RecordError if `out`
+    cannot be written or holds a damaged record.
     """
     for name in names:
         if name not in BENCHMARKS:
@@ -53,15 +53,15 @@ def run(
         raise RecordError(
             f"{out}: records cannot be written there ({error.strerror}). Choose another --out."
         ) from error
-    git = git_state()  # now: what is changed during hours of measuring does not run
-    record.read_all(out)  # a damaged one is better known now than after hours
+    git = git_state()  # now: changes during hours of measuring do not run
+    record.read_all(out)  # a damaged one should not stop this after hours
     for name in dict.fromkeys(names or BENCHMARKS):
         log.info("measuring %s", name)
         began = time.monotonic()
         with TemporaryDirectory(prefix="vggfeat-speed-") as folder:
-            asked = Asked(Path(folder), resolved if name in USE_A_GPU else "cpu", repeats)
-            measured = BENCHMARKS[name](asked)
+            setup = Setup(Path(folder), resolved if name in USE_A_GPU else "cpu", repeats)
+            result = BENCHMARKS[name](setup)
         seconds = time.monotonic() - began
-        found = record.made(name, measured, asked, command=command, git=git, seconds=seconds)
-        log.info("wrote %s", record.write(found, out))
-        yield found
+        new = record.new_record(name, result, setup, command=command, git=git, seconds=seconds)
+        log.info("wrote %s", record.write(new, out))
+        yield new

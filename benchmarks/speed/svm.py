@@ -19,15 +19,15 @@ from sklearn.utils.parallel import Parallel, delayed
 
 from vggfeat.benchmarks.speed.limits import finish, matrix_product
 from vggfeat.benchmarks.speed.measuring import (
-    Asked,
     Contender,
     Goal,
-    Measured,
     Row,
+    Setup,
+    SpeedResult,
     Spread,
-    in_turns,
     peak_bytes,
     speed_row,
+    time_interleaved,
 )
 from vggfeat.metrics import average_precisions
 from vggfeat.probes.grid_search import choose
@@ -45,7 +45,7 @@ GIBI = 2**30
 
 @dataclass(frozen=True)
 class Case:
-    """Problems of a benchmark's size."""
+    """Binary problems of a benchmark's size. The fields are a record's settings."""
 
     name: str
     num_pictures: int
@@ -61,18 +61,18 @@ class Case:
 
     @property
     def peer_classes(self) -> int:
-        """As many as the peer fits; at least a fold of a class for each core."""
+        """Classes that the peer fits; enough for a fold of a class on each core."""
         by_cores = math.ceil((os.cpu_count() or 1) / self.num_folds)
         return min(self.num_classes, max(self.least_peer_classes, by_cores))
 
     @property
     def fits_per_class(self) -> int:
-        """Each C without each fold, and the refit."""
+        """Fits of a class: each C without each fold, and the refit."""
         return len(self.grid) * self.num_folds + 1
 
     @property
     def folds(self) -> list[np.ndarray]:
-        """The pictures left out; a single fold leaves out a fifth, as the benchmarks do."""
+        """The held-out rows of each fold; a single fold holds out a fifth, as the benchmarks do."""
         place = np.arange(self.num_pictures) // self.num_classes
         count = self.num_folds if self.num_folds > 1 else 5
         return [np.flatnonzero(place % count == fold) for fold in range(self.num_folds)]
@@ -114,29 +114,29 @@ NOTES = [
 
 
 def measure(
-    asked: Asked,
+    setup: Setup,
     *,
     cases: tuple[Case, ...] = (VOC, CALTECH101, CALTECH256),
     largest: Case = LARGEST,
-) -> Measured:
-    """Fits a second for each case, how near the results are, and the peak of memory."""
-    product = matrix_product("fp32", asked.device)
+) -> SpeedResult:
+    """Fits a second for each case, the agreement of results, and the peak of memory."""
+    product = matrix_product("fp32", setup.device)
     rows, limit = [], None
-    on_disk = asked.folder / "X.npy"
+    on_disk = setup.folder / "X.npy"
     for case in cases:
         X, signs = generated(case)
         np.save(on_disk, X.astype(np.float64))  # what liblinear takes, shared by its processes
-        contenders = [_theirs(case, on_disk, signs), _ours(case, X, signs, asked.device), product]
-        rounds = min(asked.repeats, case.max_rounds)
-        timed = in_turns(contenders, rounds, warm_up=rounds > 1)
-        reference, mine, limit = timed.values()
+        contenders = [_peer(case, on_disk, signs), _ours(case, X, signs, setup.device), product]
+        rounds = min(setup.repeats, case.max_rounds)
+        timings = time_interleaved(contenders, rounds, warm_up=rounds > 1)
+        reference, ours, limit = timings.values()
         rows += [
             speed_row(reference, "cpu"),
-            speed_row(mine, asked.device, peer=reference, goal=FASTER[asked.device]),
-            *_agreement(case, X, signs, asked.device),
+            speed_row(ours, setup.device, peer=reference, goal=FASTER[setup.device]),
+            *_agreement(case, X, signs, setup.device),
         ]
-        if asked.device == "cpu":
-            name = mine.contender.name
+        if setup.device == "cpu":
+            name = ours.contender.name
             rows.append(Row(
                 contender=name, quantity="fits/s", device="cuda", value=None,
                 goal=FASTER["cuda"], note="needs --device cuda",
@@ -152,22 +152,22 @@ def measure(
             quantity="peak memory, GiB",
             device="cpu",
             value=Spread.of([peak / GIBI]) if peak else None,
-            note="" if peak else "only Linux tells",
+            note="" if peak else "only Linux reports it",
         )
     )
-    return Measured(
+    return SpeedResult(
         settings={
             case.name: vars(case) | {"peer_classes": case.peer_classes}
             for case in (*cases, largest)
         },
         rows=rows,
-        limits=[speed_row(limit, asked.device)],
+        limits=[speed_row(limit, setup.device)],
         notes=NOTES,
     )
 
 
 def generated(case: Case) -> tuple[np.ndarray, np.ndarray]:
-    """X [n, d] float32 of length one and signs [n, K]."""
+    """Generated X [n, d] float32 of length one and signs [n, K] in {1, -1}."""
     random = np.random.default_rng(0)
     n, K = case.num_pictures, case.num_classes
     shape = (1 + np.arange(400)) ** -0.5  # of the shared directions
@@ -197,9 +197,9 @@ def _ours(case: Case, X: np.ndarray, signs: np.ndarray, device: str) -> Contende
     return Contender(f"vggfeat, {case.name}", run, case.fits_per_class * case.num_classes, "fits/s")
 
 
-def _theirs(case: Case, X: Path, signs: np.ndarray) -> Contender:
+def _peer(case: Case, X: Path, signs: np.ndarray) -> Contender:
     jobs = [
-        (signs[:, k], out, case.grid) for k in range(case.peer_classes) for out in case.folds
+        (signs[:, k], fold, case.grid) for k in range(case.peer_classes) for fold in case.folds
     ] + [(signs[:, k], (), (REFIT_C,)) for k in range(case.peer_classes)]
 
     def run() -> None:
@@ -209,8 +209,8 @@ def _theirs(case: Case, X: Path, signs: np.ndarray) -> Contender:
     return Contender(name, run, case.fits_per_class * case.peer_classes, "fits/s")
 
 
-def _fit_by_peer(path: Path, signs: np.ndarray, out: Sequence[int], grid: Sequence[float]) -> None:
-    kept = np.delete(np.arange(len(signs)), out)
+def _fit_by_peer(path: Path, signs: np.ndarray, fold: Sequence[int], grid: Sequence[float]) -> None:
+    kept = np.delete(np.arange(len(signs)), fold)
     X = np.load(path, mmap_mode="r")[kept]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -219,7 +219,7 @@ def _fit_by_peer(path: Path, signs: np.ndarray, out: Sequence[int], grid: Sequen
 
 
 def _agreement(case: Case, X: np.ndarray, signs: np.ndarray, device: str) -> Iterator[Row]:
-    """How near classifiers are that were fitted without the first fold to choose C."""
+    """How well the classifiers that were fitted without the first fold agree."""
     out, truth = case.folds[0], signs[:, : max(2, case.peer_classes)]
     kept = np.delete(np.arange(len(X)), out)
     strict = [
@@ -269,12 +269,12 @@ def _strictly(X: np.ndarray, signs: np.ndarray, C: float) -> tuple[np.ndarray, f
 def _objective(
     X: np.ndarray, signs: np.ndarray, coef: np.ndarray, intercept: float, C: float
 ) -> float:
-    """In float64, as liblinear defines it."""
+    """The objective in float64, as liblinear defines it."""
     slack = np.maximum(0, 1 - signs * (X @ coef + intercept))
     return (coef @ coef + intercept**2) / 2 + C * (slack @ slack)
 
 
 def _peak_bytes(case: Case, X: Path, signs: np.ndarray) -> int | None:
-    """Of all fits of a case. Runs in a process of its own."""
+    """Peak memory of all fits of a case; to be called in a new process."""
     _ours(case, np.load(X), signs, "cpu").run()
     return peak_bytes()

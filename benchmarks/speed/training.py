@@ -12,14 +12,14 @@ from vggfeat import vgg
 from vggfeat.benchmarks.speed import flops
 from vggfeat.benchmarks.speed.limits import TERA, finish, matrix_product, product_name
 from vggfeat.benchmarks.speed.measuring import (
-    Asked,
     Contender,
     Goal,
-    Measured,
-    in_turns,
-    on_cuda,
+    Setup,
+    SpeedResult,
+    cuda_only_row,
     share_row,
     speed_row,
+    time_interleaved,
 )
 from vggfeat.distributed import World
 from vggfeat.pretraining import recipes
@@ -33,7 +33,7 @@ from vggfeat.pretraining.train import InputMaker, Running, update
 
 GPU_SHARE = Goal(0.45)
 NUM_CLASSES = 1000
-CUDA_UPDATES = 10  # as many for each one of a CPU
+CUDA_UPDATES = 10  # updates on a GPU for each one on a CPU
 GREY = Colours(
     mean=(123.68, 116.779, 103.939),
     eigenvalues=(0.0, 0.0, 0.0),
@@ -44,26 +44,29 @@ NOTE = "Pictures are in memory: neither side loads any."
 
 @dataclass(frozen=True)
 class Case:
-    """A net with the batch that it is trained on, and a peer of the same shape."""
+    """A net with its batch size, and a peer of the same shape."""
 
     recipe: Recipe  # its batch_size is for a CPU
     peer: Callable[[], nn.Module]
     cuda_batch: int
-    updates: int = 1  # in a run, that it is long enough to be timed
+    updates: int = 1  # in a run, so that it is long enough to be timed
     cuda_goal: Goal | None = None
 
     @property
     def name(self) -> str:
+        """The net as `--net` names it."""
         return self.recipe.net_specification
 
     def batch(self, device: str) -> int:
+        """Pictures of an update."""
         return self.cuda_batch if device == "cuda" else self.recipe.batch_size
 
     def updates_on(self, device: str) -> int:
+        """Updates of a run."""
         return self.updates * (CUDA_UPDATES if device == "cuda" else 1)
 
     def pictures(self, device: str) -> int:
-        """Of a run."""
+        """Pictures that a run trains on."""
         return self.batch(device) * self.updates_on(device)
 
 
@@ -88,28 +91,28 @@ FULL = Case(
 )
 
 
-def measure(asked: Asked, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> Measured:
-    """Pictures a second of updates, and how much of the arithmetic is reached."""
-    device = asked.device
+def measure(setup: Setup, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> SpeedResult:
+    """Pictures a second of updates, and the share of the matrix product's speed."""
+    device = setup.device
     running = Running(device=device)
     precision = running.resolved_precision
     product = matrix_product(precision, device)
-    sides = [(_plain_loop(case, device), _ours(case, running)) for case in cases]
-    everyone = [contender for both in sides for contender in both]
-    timed = in_turns([*everyone, product], asked.repeats)
-    limit, rows = timed[product.name], []
-    for case, both in zip(cases, sides, strict=True):
-        reference, mine = (timed[one.name] for one in both)
+    pairs = [(_plain_loop(case, device), _ours(case, running)) for case in cases]
+    contenders = [contender for pair in pairs for contender in pair]
+    timings = time_interleaved([*contenders, product], setup.repeats)
+    limit, rows = timings[product.name], []
+    for case, pair in zip(cases, pairs, strict=True):
+        reference, ours = (timings[contender.name] for contender in pair)
         work = _step_flops(case, case.pictures(device)) / TERA
         goal = case.cuda_goal if device == "cuda" else None
         rows += [
             speed_row(reference, device),
-            speed_row(mine, device, peer=reference),
-            share_row(mine, work, limit, device, goal=goal),
+            speed_row(ours, device, peer=reference),
+            share_row(ours, work, limit, device, goal=goal),
         ]
         if case.cuda_goal and device == "cpu":
-            rows.append(on_cuda(_name("bf16", case), product_name("bf16"), case.cuda_goal))
-    return Measured(
+            rows.append(cuda_only_row(_name("bf16", case), product_name("bf16"), case.cuda_goal))
+    return SpeedResult(
         settings={"batches": {case.name: case.batch(device) for case in cases}},
         rows=rows,
         limits=[speed_row(limit, device)],
@@ -152,7 +155,7 @@ def _name(precision: str, case: Case) -> str:
 
 
 def _plain_loop(case: Case, device: str) -> Contender:
-    """fp32, NCHW, on pictures that are floats already."""
+    """The plain loop: fp32, NCHW, on pictures that are floats already."""
     number = case.batch(device)
     net = case.peer().to(device).train()
     optimiser = _optimiser(net, case.recipe)
@@ -181,7 +184,7 @@ def _step_flops(case: Case, number: int) -> int:
     recipe = case.recipe
     with torch.device("meta"):
         net = vgg.build(recipe.net, width=recipe.width, input_size=recipe.input_size)
-    return flops.of_step(net, (number, 3, recipe.input_size, recipe.input_size))
+    return flops.count_step(net, (number, 3, recipe.input_size, recipe.input_size))
 
 
 def _pixels(number: int, side: int) -> np.ndarray:  # [n, S, S, 3] uint8

@@ -1,8 +1,8 @@
-"""The usual way to dense descriptors: the peer that extraction and preparation are compared with.
+"""The usual way to dense descriptors, the peer of extraction and preparation.
 
-One picture at a time, at each scale opened, resized and made a tensor anew by torchvision's
-transforms, through torchvision's net with its fully connected layers as convolutions, then once
-more mirrored; fp32, NCHW, all threads.
+One picture at a time; for each scale it is opened, resized and made a tensor by torchvision's
+transforms, then goes through torchvision's net, with its fully connected layers as convolutions,
+as it is and mirrored; fp32, NCHW, all threads.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,14 +21,14 @@ NAME = "the usual way"
 
 
 def prepared(path: Path, scale: int) -> Tensor:
-    """[3, h, w] float32 from 0 to 1, the shortest side at the scale."""
+    """A picture with its shortest side at the scale: [3, h, w] float32 from 0 to 1."""
     with Image.open(path) as picture:
         resized = transforms.functional.resize(picture.convert("RGB"), scale)
     return transforms.functional.to_tensor(resized)
 
 
 class UsualWay:
-    """The peer's whole extraction.
+    """Extract descriptors as the peer does.
 
     net has torchvision's layout: `features`, and `classifier` with fc6 and fc7 as 0 and 3.
     """
@@ -59,9 +59,9 @@ class UsualWay:
 
     def _descriptor(self, path: Path, scale: int) -> np.ndarray:  # [D]
         image = self.normalise(prepared(path, scale))[None].to(self.device)
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # or it would not be fp32
-            both = [self.net(one).mean(dim=(2, 3))[0] for one in (image, image.flip(3))]
-        return ((both[0] + both[1]) / 2).cpu().numpy()
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # TF32 is not fp32
+            views = [self.net(view).mean(dim=(2, 3))[0] for view in (image, image.flip(3))]
+        return ((views[0] + views[1]) / 2).cpu().numpy()
 
 
 def _convolution(linear: nn.Linear, side: int) -> nn.Conv2d:

@@ -52,3 +52,11 @@ def test_a_missing_picture_has_no_equal(tmp_path):
     paths = files(tmp_path, b"aa", b"bb", b"cc", b"dd", b"ee")
     shutil.move(paths["id3"], tmp_path / "away")
     assert find_leaks(paths, SPLITS) == []
+
+
+def test_pictures_that_cannot_be_read_are_not_equal(tmp_path):
+    paths = files(tmp_path, b"aa", b"bb", b"cc", b"dd", b"ee")
+    for name in ("id0", "id3"):  # of equal size, and neither has content
+        paths[name].unlink()
+        paths[name].mkdir()
+    assert find_leaks(paths, SPLITS) == []

@@ -1,4 +1,4 @@
-"""bench-speed: how fast this is here."""
+"""The command bench-speed."""
 
 import shlex
 import signal
@@ -22,12 +22,12 @@ from vggfeat.cli.options import FOLDER, device, quiet
     help="Folder of records, and of the tables made from them.",
 )
 @click.option(
-    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Rounds, each of all."
+    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Timed rounds."
 )
 @device
 @quiet
 def bench_speed(names: Sequence[str], out: Path, repeats: int, device: str, quiet: bool) -> None:
-    """Measure speed beside peers and the machine's limits, in turns.
+    """Measure speed beside peers and the machine's limits, in interleaved rounds.
 
     \b
     vggfeat bench-speed
@@ -40,7 +40,7 @@ def bench_speed(names: Sequence[str], out: Path, repeats: int, device: str, quie
     command = shlex.join(["vggfeat", *sys.argv[1:]])
     try:
         for _ in suite.run(names, out, device=device, repeats=repeats, command=command):
-            shown = tables.write(out)  # after each, as what comes next may be interrupted
+            shown = tables.write(out)  # after each, as the next one may be interrupted
     except KeyboardInterrupt:
         click.echo("\nInterrupted. The records that were written are kept.", err=True)
         raise click.exceptions.Exit(128 + signal.SIGINT) from None

@@ -1,4 +1,4 @@
-"""Write files and folders that appear under their name whole or not at all; digests of files."""
+"""Files and folders that appear under their name whole, or not at all, and their digests."""
 
 import hashlib
 import os

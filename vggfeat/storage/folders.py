@@ -1,4 +1,4 @@
-"""Where datasets, weights and feature files live unless the user says otherwise."""
+"""The folders of datasets, weights, feature files and unpacked archives, and their defaults."""
 
 import os
 from dataclasses import dataclass
@@ -16,14 +16,17 @@ class Folders:
 
     @property
     def weights(self) -> Path:
+        """Downloaded weights."""
         return self.cache / "weights"
 
     @property
     def features(self) -> Path:
+        """Feature files."""
         return self.cache / "features"
 
     @property
     def unpacked(self) -> Path:
+        """Folders unpacked from datasets' archives."""
         return self.cache / "unpacked"
 
 

@@ -1,4 +1,4 @@
-"""Contenders in turns, ratios within a round, goals, whatever the speed of anything is."""
+"""Interleaved timing, ratios within a round, and goals, by a clock that the tests move."""
 
 import os
 
@@ -11,21 +11,21 @@ from vggfeat.benchmarks.speed.measuring import (
     Goal,
     Row,
     Spread,
-    Timed,
+    Timings,
     children_cpu_s,
-    in_turns,
-    on_cuda,
+    cuda_only_row,
     one_core,
     share_row,
     speed_row,
+    time_interleaved,
 )
 
 
 @pytest.fixture
-def told():
-    """What ran, in order, by a clock that only what runs moves on."""
+def run_log():
+    """The names of contenders in the order they ran, and a clock that only they advance."""
 
-    class Told(list):
+    class RunLog(list):
         now = 0.0
 
         def contender(self, name: str, *seconds: float, work: float = 1.0) -> Contender:
@@ -38,39 +38,39 @@ def told():
 
             return Contender(name, run, work, "pictures/s")
 
-    return Told()
+    return RunLog()
 
 
-def test_contenders_take_turns_and_every_other_round_is_reversed(told):
-    timed = in_turns(
-        [told.contender("a", 9, 1, 2, 3), told.contender("b", 9, 4, 5, 6)],
+def test_contenders_are_interleaved_and_every_other_round_is_reversed(run_log):
+    timings = time_interleaved(
+        [run_log.contender("a", 9, 1, 2, 3), run_log.contender("b", 9, 4, 5, 6)],
         3,
-        clock=lambda: told.now,
+        clock=lambda: run_log.now,
     )
-    assert "".join(told) == "ab" + "ba" + "ab" + "ba"
-    assert timed["a"].seconds.tolist() == [1, 2, 3]  # without the first run, which warms up
-    assert timed["b"].seconds.tolist() == [4, 5, 6]
-    assert timed["b"].result == "b 4"
+    assert "".join(run_log) == "ab" + "ba" + "ab" + "ba"
+    assert timings["a"].seconds.tolist() == [1, 2, 3]  # without the first run, which warms up
+    assert timings["b"].seconds.tolist() == [4, 5, 6]
+    assert timings["b"].result == "b 4"
 
 
-def timed(name: str, *seconds: float, work: float = 12.0, unit: str = "pictures/s") -> Timed:
-    return Timed(Contender(name, lambda: None, work, unit), np.array(seconds))
+def timings_of(name: str, *seconds: float, work: float = 12.0, unit: str = "pictures/s") -> Timings:
+    return Timings(Contender(name, lambda: None, work, unit), np.array(seconds))
 
 
 def test_a_ratio_is_that_of_speeds_in_the_same_round():
     """The median of ratios, which is not the ratio of medians."""
-    row = speed_row(timed("ours", 1, 2, 6), "cpu", peer=timed("theirs", 4, 6, 12))
+    row = speed_row(timings_of("ours", 1, 2, 6), "cpu", peer=timings_of("theirs", 4, 6, 12))
     assert row.value == Spread(median=6, min=2, max=12, repeats=3)
     assert row.ratio == Spread(median=3, min=2, max=4, repeats=3)
     assert (row.contender, row.quantity, row.peer) == ("ours", "pictures/s", "theirs")
 
 
 def test_a_share_of_a_limit_counts_work_as_the_limit_does():
-    ours = timed("ours", 2, 4)
-    limit = timed("the copy", 1, 1, work=10, unit="GB/s")
+    ours = timings_of("ours", 2, 4)
+    limit = timings_of("the copy", 1, 1, work=10, unit="GB/s")
     row = share_row(ours, 4.0, limit, "cpu")
     assert row.value == Spread.of([0.2, 0.1]) and row.quantity == "share of the copy"
-    assert ours.counted(24, "megapixels/s").speeds.tolist() == [12, 6]
+    assert ours.in_unit(24, "megapixels/s").speeds.tolist() == [12, 6]
 
 
 @pytest.mark.parametrize(
@@ -94,12 +94,12 @@ def test_goals_are_judged_by_medians(goal, reached):
 
 
 def test_what_needs_another_device_is_not_measured():
-    row = on_cuda("ours", "the bf16 matrix product", Goal(0.6))
+    row = cuda_only_row("ours", "the bf16 matrix product", Goal(0.6))
     assert (row.reached, row.device, row.value) == ("not measured", "cuda", None)
     assert Row.from_json(row.to_json()) == row
 
 
-def test_one_core_is_given_back():
+def test_one_core_restores_threads_and_cores():
     threads, cores = torch.get_num_threads(), os.sched_getaffinity(0)
     with one_core():
         assert torch.get_num_threads() == len(os.sched_getaffinity(0)) == 1

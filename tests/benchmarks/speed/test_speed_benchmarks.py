@@ -19,7 +19,7 @@ from vggfeat.benchmarks.speed import (
     training,
     usual,
 )
-from vggfeat.benchmarks.speed.measuring import Asked
+from vggfeat.benchmarks.speed.measuring import Setup
 from vggfeat.benchmarks.speed.photographs import SIZES, photograph, write_photographs
 from vggfeat.images import decode, rescale
 
@@ -31,16 +31,16 @@ def small_limits(monkeypatch):
 
 
 @pytest.fixture
-def asked(tmp_path) -> Asked:
-    return Asked(tmp_path, repeats=2)
+def setup(tmp_path) -> Setup:
+    return Setup(tmp_path, repeats=2)
 
 
 def narrow_net() -> torch.nn.Module:
     return vgg.build("vgg11", width=0.0625, input_size=32)
 
 
-def found(measured, contender: str, quantity: str):
-    (row,) = (r for r in measured.rows if (r.contender, r.quantity) == (contender, quantity))
+def row_of(result, contender: str, quantity: str):
+    (row,) = (r for r in result.rows if (r.contender, r.quantity) == (contender, quantity))
     return row
 
 
@@ -48,22 +48,22 @@ def test_photographs_are_the_same_each_time_and_as_large_as_photographs(tmp_path
     pictures = write_photographs(tmp_path, len(SIZES))
     assert {decode(path).size for path in pictures.values()} == set(SIZES)
     assert all(50_000 < path.stat().st_size < 130_000 for path in pictures.values())
-    one, again, other = (np.asarray(photograph((60, 40), seed=seed)) for seed in (1, 1, 2))
-    assert (one == again).all() and (one != other).any()
+    first, again, other = (np.asarray(photograph((60, 40), seed=seed)) for seed in (1, 1, 2))
+    assert (first == again).all() and (first != other).any()
 
 
 def test_operations_are_those_that_the_layers_shapes_give():
-    """Two for each weight and position: net D at 224 is known to take 15.47e9 multiplications."""
+    """Two for each weight and position: net D at 224 takes 15.47e9 multiplications."""
     with torch.device("meta"):
         net = vgg.build("vgg16")
-    assert flops.of_forward(net, (2, 3, 224, 224)) == pytest.approx(4 * 15.47e9, rel=1e-3)
+    assert flops.count_forward(net, (2, 3, 224, 224)) == pytest.approx(4 * 15.47e9, rel=1e-3)
     first = 2 * 64 * 27 * 224**2  # of the first layer no gradient of pictures is computed
-    forward, step = (f(net, (1, 3, 224, 224)) for f in (flops.of_forward, flops.of_step))
+    forward, step = (f(net, (1, 3, 224, 224)) for f in (flops.count_forward, flops.count_step))
     assert step == 3 * forward - first
     sizes = [(500, 375), (375, 500)]
     dense = net.dense()
-    (alone,) = {flops.of_descriptors(dense, [one], [256], mirror=False) for one in sizes}
-    assert flops.of_descriptors(dense, sizes, [256], mirror=True) == 4 * alone
+    (alone,) = {flops.count_descriptors(dense, [one], [256], mirror=False) for one in sizes}
+    assert flops.count_descriptors(dense, sizes, [256], mirror=True) == 4 * alone
 
 
 def test_the_usual_way_prepares_the_same_pixels(tmp_path):
@@ -73,14 +73,14 @@ def test_the_usual_way_prepares_the_same_pixels(tmp_path):
 
 
 @pytest.fixture
-def extracted(asked, monkeypatch):
+def extracted(setup, monkeypatch):
     monkeypatch.setattr(extraction, "_peak_bytes", None)
-    monkeypatch.setattr(extraction, "ProcessPoolExecutor", Alone)
-    return extraction.measure(asked, net=NARROW, peer=narrow_net, scales=(32, 48), num_pictures=3)
+    monkeypatch.setattr(extraction, "ProcessPoolExecutor", FakePool)
+    return extraction.measure(setup, net=NARROW, peer=narrow_net, scales=(32, 48), num_pictures=3)
 
 
-class Alone:
-    """In place of a process of its own: memory that does not grow."""
+class FakePool:
+    """A process pool without processes, whose result is always 1000 bytes."""
 
     def __init__(self, *_):
         pass
@@ -100,10 +100,10 @@ class Alone:
 
 def test_extraction_gives_the_descriptors_of_the_usual_way(extracted):
     away = f"1 - cosine to {usual.NAME}, largest"
-    assert found(extracted, "vggfeat, fp32", away).value.median < 1e-6
-    assert found(extracted, "vggfeat, bf16", away).value.median < 1e-2
+    assert row_of(extracted, "vggfeat, fp32", away).value.median < 1e-6
+    assert row_of(extracted, "vggfeat, bf16", away).value.median < 1e-2
     for name in ("vggfeat, fp32", "vggfeat, bf16"):
-        assert found(extracted, name, "pictures/s").peer == usual.NAME
+        assert row_of(extracted, name, "pictures/s").peer == usual.NAME
     goals = [row.goal for row in extracted.rows if row.goal]
     assert {extraction.FASTER, extraction.NEAR, extraction.GPU_SHARE, extraction.BOUNDED} == {
         *goals
@@ -114,33 +114,33 @@ def test_extraction_gives_the_descriptors_of_the_usual_way(extracted):
 
 
 @pytest.mark.slow
-def test_memory_is_measured_in_processes_of_their_own(asked):
-    pictures = write_photographs(asked.folder / "pictures", 2)
-    row = extraction._memory(NARROW, (32,), pictures, 2, asked)
+def test_memory_is_measured_in_new_processes(setup):
+    pictures = write_photographs(setup.folder / "pictures", 2)
+    row = extraction._memory_row(NARROW, (32,), pictures, 2, setup)
     assert row.value.median > 0.5 and row.quantity == "peak memory of 8 pictures over that of 2"
 
 
-def test_preparation_beside_the_usual_way_and_decoding_alone(asked):
-    measured = preparation.measure(asked, scales=(32, 48), num_pictures=2)
-    assert found(measured, "vggfeat", "pictures/s").ratio.repeats == 2
-    assert found(measured, "vggfeat", "share of JPEG decoding").value.repeats == 2
-    assert [row.quantity for row in measured.limits] == ["pictures/s", "megapixels/s"]
+def test_preparation_beside_the_usual_way_and_decoding_alone(setup):
+    result = preparation.measure(setup, scales=(32, 48), num_pictures=2)
+    assert row_of(result, "vggfeat", "pictures/s").ratio.repeats == 2
+    assert row_of(result, "vggfeat", "share of JPEG decoding").value.repeats == 2
+    assert [row.quantity for row in result.limits] == ["pictures/s", "megapixels/s"]
 
 
-def test_what_is_stored_is_read_again(asked):
-    measured = store.measure(asked, num_rows=70, dim=8)  # which itself compares
+def test_what_is_stored_is_read_again(setup):
+    result = store.measure(setup, num_rows=70, dim=8)  # which itself compares
     for verb in ("writing", "reading"):
-        assert found(measured, f"vggfeat, {verb}", "MB/s").peer == f"h5py, {verb}"
-        assert found(measured, f"numpy, {verb}", "MB/s").ratio is None
+        assert row_of(result, f"vggfeat, {verb}", "MB/s").peer == f"h5py, {verb}"
+        assert row_of(result, f"numpy, {verb}", "MB/s").ratio is None
 
 
-def test_training_beside_the_plain_loop(asked):
+def test_training_beside_the_plain_loop(setup):
     case = training.Case(RECIPE, narrow_net, cuda_batch=8, cuda_goal=training.GPU_SHARE)
-    measured = training.measure(asked, cases=(case,))
-    peer, ours, share, on_cuda = measured.rows
+    result = training.measure(setup, cases=(case,))
+    peer, ours, share, cuda_only = result.rows
     assert ours.peer == peer.contender and ours.contender.startswith("vggfeat, ")
     assert share.value and share.goal is None
-    assert on_cuda.reached == "not measured" and on_cuda.goal == training.GPU_SHARE
+    assert cuda_only.reached == "not measured" and cuda_only.goal == training.GPU_SHARE
 
 
 @pytest.mark.parametrize("case", [training.SMALL, training.FULL], ids=lambda case: case.name)
@@ -156,7 +156,7 @@ def test_the_peer_of_training_has_the_same_layers(case):
 
 
 @pytest.mark.slow
-def test_startup_has_its_goals(asked):
-    measured = startup.measure(replace(asked, repeats=1), num_splits=1, scales="32")
-    assert found(measured, "vggfeat --help", "CPU s").goal == startup.HELP
-    assert found(measured, "vggfeat bench, all made", "s").goal == startup.BENCH
+def test_startup_has_its_goals(setup):
+    result = startup.measure(replace(setup, repeats=1), num_splits=1, scales="32")
+    assert row_of(result, "vggfeat --help", "CPU s").goal == startup.HELP
+    assert row_of(result, "vggfeat bench, all made", "s").goal == startup.BENCH

@@ -7,15 +7,15 @@ import pytest
 
 from vggfeat.benchmarks.speed import record as records
 from vggfeat.benchmarks.speed import suite, tables
-from vggfeat.benchmarks.speed.measuring import Asked, Goal, Measured, Row, Spread, on_cuda
+from vggfeat.benchmarks.speed.measuring import Goal, Row, Setup, SpeedResult, Spread, cuda_only_row
 from vggfeat.errors import RecordError, UnknownNameError
 
 OURS = Row(
     contender="vggfeat", quantity="pictures/s", device="cpu", value=Spread.of([1, 2, 1234]),
     peer="the usual way", ratio=Spread.of([3.999, 4.25, 5]), goal=Goal(4, of="ratio"),
 )  # fmt: skip
-ON_CUDA = on_cuda("vggfeat", "the bf16 matrix product", Goal(0.6))
-MEASURED = Measured(
+ON_CUDA = cuda_only_row("vggfeat", "the bf16 matrix product", Goal(0.6))
+RESULT = SpeedResult(
     settings={"scales": [256]},
     rows=[OURS, ON_CUDA],
     limits=[Row(contender="JPEG decoding", quantity="pictures/s", device="cpu",
@@ -26,9 +26,9 @@ MEASURED = Measured(
 
 @pytest.fixture
 def record(tmp_path):
-    asked = Asked(tmp_path, repeats=3)
-    return records.made(
-        "extraction", MEASURED, asked, command="vggfeat bench-speed", git=None, seconds=1.26
+    setup = Setup(tmp_path, repeats=3)
+    return records.new_record(
+        "extraction", RESULT, setup, command="vggfeat bench-speed", git=None, seconds=1.26
     )
 
 
@@ -82,14 +82,14 @@ def test_what_another_device_has_measured_is_no_gap(record):
     assert text.count("## Extraction") == 1
 
 
-def test_without_records_there_is_nothing_to_tell(tmp_path):
+def test_without_records_there_is_no_table(tmp_path):
     assert tables.render(records.read_all(tmp_path / "nowhere"), "md") == tables.NOTHING
 
 
 @pytest.fixture
 def quick(monkeypatch):
     """Benchmarks that take no time."""
-    monkeypatch.setattr(suite, "BENCHMARKS", {"extraction": lambda asked: MEASURED})
+    monkeypatch.setattr(suite, "BENCHMARKS", {"extraction": lambda setup: RESULT})
 
 
 def test_the_command_measures_writes_and_shows(quick, run, tmp_path):
@@ -97,18 +97,18 @@ def test_the_command_measures_writes_and_shows(quick, run, tmp_path):
     result = run("bench-speed", "--out", out, "--repeats", "2", "--device", "cpu")
     assert result.exit_code == 0 and result.stdout.startswith("Extraction\n")
     (record,) = records.read_all(out)
-    assert (record.repeats, record.rows) == (2, MEASURED.rows)
+    assert (record.repeats, record.rows) == (2, RESULT.rows)
     assert (out / "tables.md").read_text() == tables.render([record], "md")
 
 
-def test_mistyped_names_are_told_before_anything_is_measured(tmp_path, run):
+def test_mistyped_names_are_refused_before_anything_is_measured(tmp_path, run):
     result = run("bench-speed", "extrction", "--out", tmp_path)
     assert result.exit_code == 1 and "Did you mean 'extraction'?" in result.stderr
     with pytest.raises(UnknownNameError):
         list(suite.run(["x"], tmp_path, device="cpu", repeats=1, command=""))
 
 
-def test_a_folder_that_cannot_be_written_is_told(quick, run, tmp_path):
+def test_a_folder_that_cannot_be_written_is_refused(quick, run, tmp_path):
     (tmp_path / "file").touch()
     result = run("bench-speed", "--out", tmp_path / "file" / "speed")
     assert result.exit_code == 1 and "Choose another --out" in result.stderr
