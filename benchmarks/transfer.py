@@ -152,7 +152,7 @@ class TransferMeasurement(Measurement):
             seconds=_seconds(extracted, results),
             command=self.command,
         )
-        return record, None
+        return record, self._scores(results)
 
     def finish(self, features: FeatureSets, progress: Progress) -> None:
         """Write what the evaluation server is sent; a part of a set is not sent."""
@@ -274,6 +274,19 @@ class TransferMeasurement(Measurement):
             scores[np.isin(split.test, rows)] = result.scores
             results.append(replace(result, scores=scores))
         return results
+
+    def _scores(self, results: Sequence[SplitResult]) -> Scores:
+        """The scores of every split's test examples, those of the first split first."""
+        benchmark = self.benchmark
+        tested = [split.test for split in benchmark.splits]
+        rows = np.concatenate(tested)
+        return Scores(
+            ids=[benchmark.ids[row] for row in rows],
+            splits=np.repeat(np.arange(len(tested)), [len(test) for test in tested]),
+            labels=benchmark.labels[rows],
+            scores=np.concatenate([result.scores for result in results]),
+            classes=benchmark.classes,
+        )
 
     def _of_all_splits(self, progress: Progress, number: int, count: int) -> Progress:
         """Progress of one split of several, as the progress of all of them."""
