@@ -5,7 +5,7 @@ test; C chosen on 20 % of the training pictures, scales stacked, mean class reca
 of Caltech-101 and the clutter of Caltech-256 count as classes: 102 and 257.
 """
 
-from vggfeat.benchmarks.datasets.class_folders import ClassFolderProtocol
+from vggfeat.benchmarks.datasets.class_folder_protocol import ClassFolderProtocol
 
 CALTECH101 = ClassFolderProtocol(
     name="caltech101",

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vggfeat.benchmarks.datasets.class_folders import ClassFolderProtocol
-from vggfeat.benchmarks.datasets.scenes import SHAPES, write_action_lists, write_devkit
-from vggfeat.benchmarks.datasets.voc import VocProtocol
-from vggfeat.benchmarks.datasets.voc_actions import ActionProtocol
+from vggfeat.benchmarks.datasets.class_folder_protocol import ClassFolderProtocol
+from vggfeat.benchmarks.datasets.synthetic_drawing import SHAPES, write_action_lists, write_devkit
+from vggfeat.benchmarks.datasets.voc_action_protocol import ActionProtocol
+from vggfeat.benchmarks.datasets.voc_protocol import VocProtocol
 from vggfeat.storage.files import new_folder
 from vggfeat.storage.folders import Folders
 

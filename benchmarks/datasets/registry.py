@@ -8,14 +8,14 @@ from typing import Any
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets import distribution, embedded
 from vggfeat.benchmarks.datasets.caltech import CALTECH101, CALTECH256
-from vggfeat.benchmarks.datasets.class_folders import class_folder_benchmark
+from vggfeat.benchmarks.datasets.class_folder_protocol import class_folder_benchmark
 from vggfeat.benchmarks.datasets.embedded import EmbeddedDataset
-from vggfeat.benchmarks.datasets.voc import VOC2007, VOC2012, voc_benchmark
-from vggfeat.benchmarks.datasets.voc_actions import (
+from vggfeat.benchmarks.datasets.voc_action_protocol import (
     PICTURE_AND_BOX,
     WHOLE_PICTURE,
     actions_benchmark,
 )
+from vggfeat.benchmarks.datasets.voc_protocol import VOC2007, VOC2012, voc_benchmark
 from vggfeat.errors import UnknownNameError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.download import Progress

@@ -6,8 +6,8 @@ import pytest
 from helpers.pictures import write_classes
 
 from vggfeat.benchmarks.datasets.registry import BENCHMARKS, load_benchmark
-from vggfeat.benchmarks.datasets.scenes import write_devkit
-from vggfeat.benchmarks.datasets.voc import CLASSES
+from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
+from vggfeat.benchmarks.datasets.voc_protocol import CLASSES
 from vggfeat.benchmarks.known_counts import KNOWN_COUNTS, counts
 from vggfeat.storage.folders import Folders
 

@@ -21,8 +21,8 @@ from vggfeat.benchmarks.datasets.distribution import (
     dataset,
 )
 from vggfeat.benchmarks.datasets.registry import load_benchmark
-from vggfeat.benchmarks.datasets.scenes import write_devkit
-from vggfeat.benchmarks.datasets.voc import CLASSES
+from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
+from vggfeat.benchmarks.datasets.voc_protocol import CLASSES
 from vggfeat.errors import DatasetError, DownloadError, UnknownNameError
 from vggfeat.storage.folders import Folders
 from vggfeat.storage.sources import Source

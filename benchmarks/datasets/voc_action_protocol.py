@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.datasets.voc import (
+from vggfeat.benchmarks.datasets.voc_protocol import (
     NO_ARCHIVE,
     VERSION,
     VOC_SCALES,

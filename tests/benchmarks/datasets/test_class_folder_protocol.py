@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 from helpers.pictures import write_classes
 
-from vggfeat.benchmarks.datasets.class_folders import ClassFolderProtocol, class_folder_benchmark
+from vggfeat.benchmarks.datasets.class_folder_protocol import (
+    ClassFolderProtocol,
+    class_folder_benchmark,
+)
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.layouts.options import DataOptions
 
