@@ -27,6 +27,12 @@ from vggfeat.probes.options import ProbeOptions
 from vggfeat.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.storage.folders import folders
 
+DEMO_BENCHMARKS = ("digits", "synthetic_scenes", "synthetic_actions")
+# An eighth of the paper's channels, for pictures of 32 pixels and more.
+DEMO_NETS = (
+    "vgg16:width=0.125,input_size=32@random:0",
+    "vgg19:width=0.125,input_size=32@random:1",
+)
 EXPLANATION = """
 What these numbers are: pretraining and measurement in miniature, made on this machine. Nets an
 eighth as wide as the paper's, trained on 4,032 generated drawings of 144 invented signs, stand
@@ -83,8 +89,7 @@ def bench(
         from vggfeat.benchmarks.datasets import registry
 
     if all_benchmarks:
-        in_paper = [name for name, entry in registry.BENCHMARKS.items() if entry.in_paper]
-        benchmarks = [*benchmarks, *in_paper]
+        benchmarks = [*benchmarks, *registry.names_in_paper()]
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
     job = _job(benchmarks, nets, options)
     if dry_run:
@@ -172,7 +177,6 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     through the code that runs Caltech-101, PASCAL VOC and its actions.
     """
     with importing():
-        from vggfeat.benchmarks.datasets.embedded import DEMO_BENCHMARKS, DEMO_NETS
         from vggfeat.pretraining.demo import pretrain_demo
 
     places = folders(cache_dir=cache_dir)
