@@ -48,6 +48,13 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 @main.command()
 @click.argument("benchmarks", nargs=-1, metavar="[NAMES]...")
 @click.option("--all", "all_benchmarks", is_flag=True, help="Every benchmark of the paper.")
+@click.option(
+    "--benchmark",
+    "more_benchmarks",
+    multiple=True,
+    metavar="FILE.py:NAME",
+    help="A dataset of your own, as a Python file defines it; repeatable.",
+)
 @extraction_options
 @declared(VectorOptions)
 @declared(DataOptions, "difficult", "num_splits", "seed")
@@ -69,6 +76,7 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 def bench(
     benchmarks: Sequence[str],
     all_benchmarks: bool,
+    more_benchmarks: Sequence[str],
     dry_run: bool,
     out: Path,
     form: str,
@@ -81,7 +89,9 @@ def bench(
     vggfeat bench caltech101 --net vgg16 --net vgg19 --net vgg16+vgg19
     vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
     vggfeat bench caltech101 --sweep scales,aggregate
+    vggfeat bench --benchmark my_file.py:my_dataset
     """
+    benchmarks = [*benchmarks, *more_benchmarks]
     if not benchmarks and not all_benchmarks:
         raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
     with importing():
@@ -103,7 +113,14 @@ def bench(
 
 
 @main.command()
-@click.option("--dataset", "datasets", multiple=True, required=True, help="Repeatable.")
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A dataset's name, or FILE.py:NAME for one of your own; repeatable.",
+)
 @extraction_options
 def extract(datasets: Sequence[str], **options: Any) -> None:
     """Store the descriptors of every picture of a dataset.
