@@ -12,7 +12,6 @@ from typing import Any, Protocol
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.errors import DatasetError
-from vggfeat.features.aggregate import Aggregate
 from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.download import Progress
 from vggfeat.storage.folders import Folders
@@ -71,7 +70,7 @@ class DatasetDefinition:
     build: Callable[["DatasetDefinition", Path, DataOptions], Benchmark]
     protocol: Any
     scales: tuple[int, ...]
-    aggregate: Aggregate = "average"
+    aggregate: str = "average"  # one of features.options.AGGREGATES
     features_of: str | None = None
     about: str = ""
     num_pictures: int = 0  # with num_crops: what a plan counts on before anything is fetched
