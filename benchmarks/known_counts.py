@@ -22,11 +22,11 @@ class Count:
 def counts(benchmark: Benchmark) -> list[Count]:
     """The counts of each set and its classes; empty where the dataset's definition states none."""
     return [
-        Count(known.set, name, _actual(benchmark, known.set, name), expected)
-        for known in definition_of(benchmark.name).known_counts
+        Count(of_set.set, name, _actual(benchmark, of_set.set, name), expected)
+        for of_set in definition_of(benchmark.name).known_counts
         # The test set of VOC 2012 comes in an archive of its own, and is not needed.
-        if known.set in benchmark.sets or known.set != "test"
-        for name, expected in ((None, known.total), *known.classes.items())
+        if of_set.set in benchmark.sets or of_set.set != "test"
+        for name, expected in ((None, of_set.total), *of_set.classes.items())
     ]
 
 

@@ -142,7 +142,7 @@ def _trained_on(by_class: IdsByClass, protocol: ClassFolderProtocol) -> int | st
 
 
 def _num_train(ids: Sequence[str], protocol: ClassFolderProtocol) -> int:
-    """A class too small for the protocol gives half of its pictures to either side."""
+    """Training pictures of a class; half of one that is too small for the protocol."""
     enough = len(ids) > protocol.train_per_class
     return protocol.train_per_class if enough else len(ids) // 2
 

@@ -121,7 +121,7 @@ def load_benchmark(
     offline: bool = False,
     progress: Progress = lambda label, done, total: None,
 ) -> Benchmark:
-    """The benchmark of this name, its dataset read from data_dir, unpacked or fetched.
+    """The benchmark of this name or user's file, its dataset in data_dir, unpacked or fetched.
 
     places says where everything lies instead of data_dir and the user's cache folder. Raises
     UnknownNameError, DatasetError or DownloadError.
@@ -135,8 +135,8 @@ def load_benchmark(
         benchmark = definition.build(definition, root, options or DataOptions())
         if (benchmark.name, benchmark.feature_set) != (definition.name, definition.feature_set):
             raise DatasetError(
-                f"{name}: `build` must return a Benchmark of its definition's name"
-                f" {definition.name!r} and feature files {definition.feature_set!r}; it returned"
-                f" {benchmark.name!r} and {benchmark.feature_set!r}."
+                f"`build` must return a Benchmark of its definition's name {definition.name!r} and"
+                f" feature files {definition.feature_set!r}; it returned {benchmark.name!r} and"
+                f" {benchmark.feature_set!r}."
             )
     return benchmark

@@ -49,14 +49,16 @@ def load_definition(name: str) -> DatasetDefinition:
 
 
 @contextmanager
-def named_errors(what: str) -> Iterator[None]:
-    """Unexpected errors in the user's code become a DatasetError of one line that names it."""
+def named_errors(name: str) -> Iterator[None]:
+    """Errors of the user's code become a DatasetError of one line that names it."""
     try:
         yield
-    except (VggfeatError, OSError, MemoryError):
+    except VggfeatError as error:
+        raise DatasetError(f"{name}: {error}") from error
+    except MemoryError:
         raise
     except (Exception, SystemExit) as error:
-        raise DatasetError(f"{what}: failed: {type(error).__name__}: {reason_of(error)}") from error
+        raise DatasetError(f"{name}: failed: {type(error).__name__}: {reason_of(error)}") from error
 
 
 @cache

@@ -10,7 +10,7 @@ from vggfeat.benchmarks.datasets.voc_protocol import (
     voc_mirrors,
 )
 
-# The server gives its users the test pictures; they are needed for the archive it is sent.
+# The evaluation server hands the test pictures to its users; only its archive needs them.
 VOC2012_DISTRIBUTION = Distribution(
     name="voc2012",
     folder="VOC2012",

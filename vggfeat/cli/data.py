@@ -90,7 +90,8 @@ def verify(
 ) -> None:
     """Compare what is there with the known counts, and look for test pictures that leak.
 
-    Without names, every benchmark whose data is there. Exit status 1 if something differs.
+    Without names, every benchmark whose data is there; FILE.py:NAME names a dataset of your own.
+    Exit status 1 if something differs.
     """
     with importing():
         from vggfeat.benchmarks.datasets.registry import definition_of, names_in_paper, names_of
@@ -154,7 +155,7 @@ def splits(
     quiet: bool,
     **options,
 ) -> None:
-    """Write the splits of a benchmark as CSV, for others to use.
+    """Write the splits of a benchmark, or of your own FILE.py:NAME, as CSV, for others to use.
 
     The lines name split, part (train, validation, test), example and classes. Their digest, printed
     on stderr, is `splits_sha256` of the records.

@@ -54,9 +54,9 @@ class Devkit:
             if not parts:
                 continue
             if len(parts) not in columns:
-                wanted = " or ".join(map(str, columns))
+                allowed = " or ".join(map(str, columns))
                 raise DatasetError(
-                    f"{path}, line {number}: {len(parts)} columns in {line!r}, not {wanted}."
+                    f"{path}, line {number}: {len(parts)} columns in {line!r}, not {allowed}."
                 )
             # Names become paths: nothing but what the devkit's names are made of.
             if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", parts[0]):

@@ -120,6 +120,8 @@ def test_a_folder_of_class_folders_with_a_protocol_of_its_own(own_folder):
         ("raise ValueError('first\\nsecond')", "x", "failed: ValueError: first"),
         ("def", "x", "failed: SyntaxError: invalid syntax"),
         ("raise SystemExit(3)", "x", "failed: SystemExit: 3"),
+        (OWN_FOLDER.replace("insects", "my insects"), "x", "'my insects' cannot name a dataset"),
+        ("open('no_such_file')", "x", "failed: FileNotFoundError"),
     ],
 )
 def test_a_file_without_the_dataset_is_one_line(run, tmp_path, text, name, message):
@@ -177,6 +179,10 @@ def test_a_source_cannot_have_the_name_of_another(own_folder):
     [
         ("lambda definition, root, options: 1 / 0", "failed: ZeroDivisionError: division by zero"),
         ("lambda definition, root, options: None", "failed: AttributeError: 'NoneType' object"),
+        (
+            "lambda definition, _, options: class_folder_benchmark(definition, Path('no'), options)",
+            "failed: FileNotFoundError",
+        ),
         (
             "lambda definition, root, options: __import__('dataclasses').replace("
             "class_folder_benchmark(definition, root, options), name='ants')",
