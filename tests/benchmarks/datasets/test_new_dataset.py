@@ -180,7 +180,7 @@ def test_a_source_cannot_have_the_name_of_another(own_folder):
         ("lambda definition, root, options: 1 / 0", "failed: ZeroDivisionError: division by zero"),
         ("lambda definition, root, options: None", "failed: AttributeError: 'NoneType' object"),
         (
-            "lambda definition, _, options: class_folder_benchmark(definition, Path('no'), options)",
+            "lambda definition, _, o: class_folder_benchmark(definition, Path('no'), o)",
             "failed: FileNotFoundError",
         ),
         (
