@@ -11,7 +11,7 @@ from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import split_fusion
 from vggfeat.benchmarks import runner, sweep
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.datasets.registry import entry_of, load_benchmark
+from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark, names_of
 from vggfeat.benchmarks.known_counts import counts
 from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.transfer import TransferMeasurement
@@ -46,7 +46,7 @@ class Job:
     def check(self) -> None:
         """Raise VggfeatError at whatever is mistyped, before anything is fetched."""
         for name in self.benchmarks:
-            entry_of(name)
+            definition_of(name)
         for specification in self.nets:
             check_net(specification)
         sweep.check_axes(self.sweep)
@@ -60,7 +60,7 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
     mistyped names, at weights that are missing, at an `out` that cannot be written.
     """
     job.check()
-    names = list(dict.fromkeys(job.benchmarks))
+    names = names_of(job.benchmarks)
     for name in names:
         records.prepare(out, name)
     fusions = load_networks(job)
@@ -70,7 +70,7 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
     features = FeatureSets(job.folders.features, progress)
     # What is here is looked at first, so that a damaged dataset is known before hours of work; what
     # has to be fetched is fetched when its turn comes, so that the work need not wait for it.
-    away = [name for name in names if entry_of(name).dataset.missing(job.folders)]
+    away = [name for name in names if definition_of(name).source.missing(job.folders)]
     here = [
         item
         for name in names
@@ -79,15 +79,15 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
     ]
     _log_plan(here, away)
     yield from runner.run(here, features, progress)
-    unfetched: dict[str, str] = {}  # dataset -> the benchmark that could not have it
+    unfetched: dict[str, str] = {}  # source -> the benchmark that could not have it
     for name in away:
-        dataset = entry_of(name).dataset
-        if dataset.name in unfetched and dataset.missing(job.folders):
-            yield Failure(name, f"its dataset could not be fetched, see {unfetched[dataset.name]}.")
+        source = definition_of(name).source
+        if source.name in unfetched and source.missing(job.folders):
+            yield Failure(name, f"its dataset could not be fetched, see {unfetched[source.name]}.")
             continue
         items = _loaded(job, name, fusions, out, progress)
         if isinstance(items[0], Failure):
-            unfetched[dataset.name] = name
+            unfetched[source.name] = name
         yield from runner.run(items, features, progress)
 
 
@@ -115,7 +115,7 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
     job.check()
     networks = {net.identity: net for fused in load_networks(job) for net in fused}.values()
     features = FeatureSets(job.folders.features, progress)
-    for name in dict.fromkeys(job.benchmarks):
+    for name in names_of(job.benchmarks):
         benchmark = _load(job, name, progress)
         requests = [
             FeatureRequest(
@@ -150,7 +150,7 @@ def extraction_of(job: Job, name: str) -> Extraction:
     """How pictures of a benchmark will be described, before it is loaded. Raises OptionError."""
     given = {option: job.settings.get(option) for option in declarations(Extraction)}
     chosen = {option: value for option, value in given.items() if value is not None}
-    return Extraction(**({"scales": entry_of(name).protocol.scales} | chosen))
+    return Extraction(**({"scales": definition_of(name).scales} | chosen))
 
 
 def _load(job: Job, name: str, progress: Progress) -> Benchmark:
@@ -179,11 +179,11 @@ def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str
 
 
 def _log_notes(benchmark: Benchmark) -> None:
-    total = next((count for count in counts(benchmark) if not count.name), None)
-    if total and total.found != total.known and not benchmark.limited:
+    total = next((count for count in counts(benchmark) if count.class_name is None), None)
+    if total and total.actual != total.expected and not benchmark.limited:
         log.warning(
             "%s: set %s has %s of its %s examples (`vggfeat datasets verify` tells more)",
-            benchmark.name, total.set, f"{total.found:,}", f"{total.known:,}",
+            benchmark.name, total.set, f"{total.actual:,}", f"{total.expected:,}",
         )  # fmt: skip
     for note in benchmark.notes[:NUM_NOTES_SHOWN]:
         log.warning("%s: %s", benchmark.name, note)

@@ -5,7 +5,7 @@ Shapes: N examples, K classes, D dimensions of the vector that stands for an exa
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -125,14 +125,6 @@ class Benchmark:
         )
         record, _ = measurement.measure(FeatureSets(features_dir, progress), progress)
         return record
-
-    def split_lists(self) -> Iterator[tuple[int, str, str, str]]:
-        """(split, part, example, its classes) of every example of every split."""
-        for number, split in enumerate(self.splits):
-            for part, rows in vars(split).items():
-                for row in rows.tolist():
-                    present = np.flatnonzero(self.labels[row] > 0)
-                    yield number, part, self.ids[row], " ".join(self.classes[k] for k in present)
 
     @cached_property
     def leaks(self) -> list[Leak]:

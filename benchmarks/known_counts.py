@@ -1,45 +1,39 @@
 """Whether a dataset is whole: examples of each set and class against the known counts."""
 
-import csv
 from dataclasses import dataclass
-from pathlib import Path
 
 from vggfeat.benchmarks.benchmark import Benchmark
-
-# An empty class stands for the whole set. For actions people are counted, else pictures.
-KNOWN_COUNTS = Path(__file__).with_name("known_counts.csv")
+from vggfeat.benchmarks.datasets.registry import definition_of
 
 
 @dataclass(frozen=True)
 class Count:
-    """Examples of a class (all of them if it is empty) in one of the dataset's sets."""
+    """Examples in one of the dataset's sets: of one class, or all of them if class_name is None.
+
+    `expected` is the known count, `actual` that of the dataset as it lies on disk.
+    """
 
     set: str
-    name: str
-    found: int
-    known: int
+    class_name: str | None
+    actual: int
+    expected: int
 
 
 def counts(benchmark: Benchmark) -> list[Count]:
-    """What there is beside what is known; empty if nothing is known of the benchmark."""
-    with KNOWN_COUNTS.open(encoding="utf-8", newline="") as file:
-        rows = [row for row in csv.DictReader(file) if _is_of(row["benchmark"], benchmark)]
+    """The counts of each set and its classes; empty where the dataset's definition states none."""
     return [
-        Count(row["set"], row["class"], _found(benchmark, row), int(row["count"]))
-        for row in rows
+        Count(of_set.set, name, _actual(benchmark, of_set.set, name), expected)
+        for of_set in definition_of(benchmark.name).known_counts
         # The test set of VOC 2012 comes in an archive of its own, and is not needed.
-        if row["set"] in benchmark.sets or row["set"] != "test"
+        if of_set.set in benchmark.sets or of_set.set != "test"
+        for name, expected in ((None, of_set.total), *of_set.classes.items())
     ]
 
 
-def _is_of(name: str, benchmark: Benchmark) -> bool:
-    return benchmark.name == name or benchmark.name == f"{name}_box"
-
-
-def _found(benchmark: Benchmark, row: dict[str, str]) -> int:
-    rows = benchmark.sets.get(row["set"], [])
-    if not row["class"]:
+def _actual(benchmark: Benchmark, set_name: str, class_name: str | None) -> int:
+    rows = benchmark.sets.get(set_name, [])
+    if class_name is None:
         return len(rows)
-    if row["class"] not in benchmark.classes:
+    if class_name not in benchmark.classes:
         return 0
-    return int((benchmark.labels[rows, benchmark.classes.index(row["class"])] > 0).sum())
+    return int((benchmark.labels[rows, benchmark.classes.index(class_name)] > 0).sum())

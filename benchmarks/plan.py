@@ -10,7 +10,8 @@ from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import TIMM_WEIGHTS, Specification, parse, split_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.bench import Job, each_once, extraction_of, measurements
-from vggfeat.benchmarks.datasets.registry import Entry, entry_of
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.registry import definition_of, names_of
 from vggfeat.benchmarks.options import Settings, measurement_options
 from vggfeat.benchmarks.sweep import settings_of
 from vggfeat.benchmarks.transfer import TransferMeasurement
@@ -56,16 +57,17 @@ class Plan:
         for name, num_bytes in self.absent.items():
             self.num_bytes += num_bytes
             yield f"{name}: weights to be fetched, {_size(num_bytes)}"
-        for name in dict.fromkeys(self.job.benchmarks):
-            entry = entry_of(name)
-            lacking = entry.dataset.missing(self.job.folders)
+        for name in names_of(self.job.benchmarks):
+            definition = definition_of(name)
+            lacking = definition.source.missing(self.job.folders)
             if lacking and self.job.offline:
                 self.num_impossible += 1
                 yield f"{name}: cannot be measured: not here, and --offline"
                 continue
             if lacking:
                 self._add_archives(lacking)
-                yield f"{name}: to be fetched, {_sources(lacking)}; {self._unseen(name, entry)}"
+                unseen = self._unseen(name, definition)
+                yield f"{name}: to be fetched, {_sources(lacking)}; {unseen}"
                 continue
             try:
                 found = measurements(self.job, name, self.fusions, self.out, lambda *_: None)
@@ -74,7 +76,7 @@ class Plan:
                 self.num_impossible += 1
                 yield f"{name}: cannot be measured: {in_one_line(error)}"
                 continue
-            yield f"{name}: in {_place(entry.dataset.locate(self.job.folders))}"
+            yield f"{name}: in {_place(definition.source.locate(self.job.folders))}"
             yield from lines
         free = shutil.disk_usage(_existing(self.job.folders.cache)).free
         yield (
@@ -140,27 +142,27 @@ class Plan:
                 self.fetched.add(source)
                 self.num_bytes += 2 * (source.size or 0)
 
-    def _unseen(self, name: str, entry: Entry) -> str:
+    def _unseen(self, name: str, definition: DatasetDefinition) -> str:
         """What a benchmark whose pictures are not here yet will take, all of its pictures."""
         options = extraction_of(self.job, name)
         networks = list(dict.fromkeys(network for fused in self.fusions for network in fused))
         values = {name: getattr(options, name) for name in declarations(Extraction)}
         variants = list(settings_of(Settings.of(values), self.job.sweep))
         self.num_measurements += len(self.fusions) * len(variants)
-        ids = {f"picture {n}" for n in range(entry.num_pictures)}
-        ids |= {f"crop {n}" for n in range(entry.num_crops)}
+        ids = {f"picture {n}" for n in range(definition.num_pictures)}
+        ids |= {f"crop {n}" for n in range(definition.num_crops)}
         counts = []
         for network in networks:
             count = 0
             for mirror in dict.fromkeys(variant.extraction.mirror for variant in variants):
-                file = _file(entry.dataset.name, network, replace(options, mirror=mirror))
+                file = _file(definition.feature_set, network, replace(options, mirror=mirror))
                 planned = self.planned.setdefault(file, set())
                 count += len(ids - planned)
                 planned |= ids
             counts.append(count)
         added = self._added(networks, options, counts)
         limited = " (all of them, --limit not counted)" if self.job.data.limit else ""
-        return f"{entry.num_pictures:,} pictures{limited}; {added}"
+        return f"{definition.num_pictures:,} pictures{limited}; {added}"
 
     def _added(
         self, networks: Sequence[Network], options: Extraction, counts: Sequence[int]

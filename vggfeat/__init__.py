@@ -12,14 +12,19 @@ __version__ = version("vggfeat")
 
 _HOMES = {
     "Benchmark": "vggfeat.benchmarks.benchmark",
+    "ClassFolderProtocol": "vggfeat.benchmarks.datasets.class_folder_protocol",
+    "DatasetDefinition": "vggfeat.benchmarks.datasets.definition",
     "Extraction": "vggfeat.features.options",
     "OneVsRestSVM": "vggfeat.probes.svm",
+    "LocalFolder": "vggfeat.benchmarks.datasets.local_folder",
     "VggfeatError": "vggfeat.errors",
     "DataOptions": "vggfeat.layouts.options",
+    "class_folder_benchmark": "vggfeat.benchmarks.datasets.class_folder_protocol",
     "extract": "vggfeat.features.extract",
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",
     "load_network": "vggfeat.backbones.load",
     "read_results": "vggfeat.report.frame",
+    "sample_ids": "vggfeat.benchmarks.samples",
 }
 __all__ = [*_HOMES]
 

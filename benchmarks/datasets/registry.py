@@ -1,109 +1,115 @@
-"""The benchmarks by name: which dataset each is made of, and how."""
+"""The list of datasets. A new one is a file with its definition and one line here.
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+A user's own is named by its file, `my_file.py:my_dataset`; see user_file.py.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
 
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.datasets import distribution, embedded
-from vggfeat.benchmarks.datasets.caltech import CALTECH101, CALTECH256
-from vggfeat.benchmarks.datasets.class_folders import class_folder_benchmark
-from vggfeat.benchmarks.datasets.embedded import EmbeddedDataset
-from vggfeat.benchmarks.datasets.voc import VOC2007, VOC2012, voc_benchmark
-from vggfeat.benchmarks.datasets.voc_actions import (
-    PICTURE_AND_BOX,
-    WHOLE_PICTURE,
-    actions_benchmark,
+from vggfeat.benchmarks.datasets import (
+    caltech101,
+    caltech256,
+    digits,
+    synthetic,
+    user_file,
+    voc2007,
+    voc2012,
+    voc2012_actions,
 )
-from vggfeat.errors import UnknownNameError
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.distribution import Distribution
+from vggfeat.errors import DatasetError, UnknownNameError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.download import Progress
 from vggfeat.storage.folders import Folders, folders
 
+DATASETS: tuple[DatasetDefinition, ...] = (
+    voc2007.VOC2007,
+    voc2012.VOC2012,
+    caltech101.CALTECH101,
+    caltech256.CALTECH256,
+    voc2012_actions.WHOLE_PICTURE,
+    voc2012_actions.PICTURE_AND_BOX,
+    digits.DIGITS,
+    synthetic.SYNTHETIC_SCENES,
+    synthetic.SYNTHETIC_ACTIONS,
+)
+# Names of records and feature files that are no dataset's.
+RESERVED = ("ilsvrc_classification", "ilsvrc_localisation")
 
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """A benchmark that is not loaded yet."""
-
-    num_pictures: int
-    num_crops: int = 0
-    about: str
-    dataset: distribution.Dataset | EmbeddedDataset
-    protocol: Any  # what `build` takes; it states the default scales
-    build: Callable[..., Benchmark]  # of the dataset's folder, the DataOptions and the protocol
-    in_paper: bool = True  # `bench --all` runs those that are
+_from_user_files: dict[str, DatasetDefinition] = {}
 
 
-BENCHMARKS: Mapping[str, Entry] = {
-    "voc2007": Entry(
-        num_pictures=9963,
-        about="20 classes, several in a picture",
-        dataset=distribution.VOC2007,
-        protocol=VOC2007,
-        build=voc_benchmark,
-    ),
-    "voc2012": Entry(
-        num_pictures=11540,
-        about="20 classes, several in a picture; scored on val",
-        dataset=distribution.VOC2012,
-        protocol=VOC2012,
-        build=voc_benchmark,
-    ),
-    "caltech101": Entry(
-        num_pictures=9144,
-        about="102 classes with the background",
-        dataset=distribution.CALTECH101,
-        protocol=CALTECH101,
-        build=class_folder_benchmark,
-    ),
-    "caltech256": Entry(
-        num_pictures=30607,
-        about="257 classes with the clutter",
-        dataset=distribution.CALTECH256,
-        protocol=CALTECH256,
-        build=class_folder_benchmark,
-    ),
-    "voc2012_actions": Entry(
-        num_pictures=4588,
-        about="10 actions of 6,278 people; the whole picture",
-        dataset=distribution.VOC2012,
-        protocol=WHOLE_PICTURE,
-        build=actions_benchmark,
-    ),
-    "voc2012_actions_box": Entry(
-        num_pictures=4588,
-        num_crops=6278,
-        about="the same; the whole picture and the person's box",
-        dataset=distribution.VOC2012,
-        protocol=PICTURE_AND_BOX,
-        build=actions_benchmark,
-    ),
-    "digits": Entry(
-        num_pictures=1797,
-        about="10 classes of scans, for trying things out",
-        dataset=embedded.DIGITS_DATASET,
-        protocol=embedded.DIGITS,
-        build=class_folder_benchmark,
-        in_paper=False,
-    ),
-    "synthetic_scenes": Entry(
-        num_pictures=450,
-        about="8 classes of shapes, several in a picture",
-        dataset=embedded.SCENES_DATASET,
-        protocol=embedded.SCENES,
-        build=voc_benchmark,
-        in_paper=False,
-    ),
-    "synthetic_actions": Entry(
-        num_pictures=450,
-        about="7 actions of shapes in the same pictures, with boxes",
-        dataset=embedded.SCENES_DATASET,
-        protocol=embedded.SCENE_ACTIONS,
-        build=actions_benchmark,
-        in_paper=False,
-    ),
-}
+def definition_of(name: str) -> DatasetDefinition:
+    """The definition of a dataset by its name, or by the user's file that holds it.
+
+    After `my_file.py:my_dataset` was named once, the name in that definition will do. Raises
+    UnknownNameError, and DatasetError at a file without such a definition and at a definition
+    with a name that another dataset has.
+    """
+    by_name = {definition.name: definition for definition in DATASETS} | _from_user_files
+    if user_file.is_user_file(name):
+        definition = user_file.load_definition(name)
+        if by_name.get(definition.name) is not definition:
+            _check_names(name, definition, by_name)
+            _from_user_files[definition.name] = definition
+        return definition
+    if name not in by_name:
+        raise UnknownNameError("benchmark", name, by_name)
+    return by_name[name]
+
+
+def _check_names(
+    what: str, definition: DatasetDefinition, others: Mapping[str, DatasetDefinition]
+) -> None:
+    """Raise DatasetError where files of this dataset would be taken for those of another."""
+    if definition.name in others or definition.name in RESERVED:
+        raise DatasetError(
+            f"{what}: another dataset has the name {definition.name!r}. Choose one that no other"
+            " has: feature files and records are known by it."
+        )
+    source = definition.source
+    if any(
+        source.name == other.source.name and source != other.source for other in others.values()
+    ):
+        raise DatasetError(f"{what}: another dataset has a source named {source.name!r}.")
+    shared = others.get(definition.features_of)
+    if definition.features_of and (shared is None or shared.source != source):
+        raise DatasetError(
+            f"{what}: features_of is {definition.features_of!r}, which is no dataset of the same"
+            " source."
+        )
+
+
+def names_of(names: Sequence[str]) -> list[str]:
+    """The datasets' own names, each once, of names and of users' files. Raises as definition_of."""
+    return list(dict.fromkeys(definition_of(name).name for name in names))
+
+
+def names_in_paper() -> list[str]:
+    """The datasets that `bench --all` measures."""
+    return [definition.name for definition in DATASETS if definition.in_paper]
+
+
+def distributions() -> dict[str, Distribution]:
+    """What can be fetched, by its name."""
+    sources = [d.source for d in DATASETS if isinstance(d.source, Distribution)]
+    return {source.name: source for source in sorted(sources, key=lambda source: source.name)}
+
+
+def distribution_of(name: str) -> Distribution:
+    """The archives of this name, or those of a user's dataset. Raises UnknownNameError."""
+    by_name = distributions()
+    if user_file.is_user_file(name):
+        source = definition_of(name).source
+        if not isinstance(source, Distribution) or not source.archives:
+            raise DatasetError(f"{name}: has no archives to fetch.")
+        return source
+    if name not in by_name:
+        raise UnknownNameError("dataset", name, by_name)
+    return by_name[name]
 
 
 def load_benchmark(
@@ -115,17 +121,22 @@ def load_benchmark(
     offline: bool = False,
     progress: Progress = lambda label, done, total: None,
 ) -> Benchmark:
-    """The benchmark of this name, its dataset found in data_dir, unpacked or fetched.
+    """The benchmark of this name or user's file, its dataset in data_dir, unpacked or fetched.
 
     places says where everything lies instead of data_dir and the user's cache folder. Raises
     UnknownNameError, DatasetError or DownloadError.
     """
-    entry = entry_of(name)
-    root = entry.dataset.open(places or folders(data_dir), offline=offline, progress=progress)
-    return entry.build(root, options or DataOptions(), entry.protocol)
-
-
-def entry_of(name: str) -> Entry:
-    if name not in BENCHMARKS:
-        raise UnknownNameError("benchmark", name, BENCHMARKS)
-    return BENCHMARKS[name]
+    definition = definition_of(name)
+    is_users = definition.name in _from_user_files
+    with user_file.named_errors(name) if is_users else nullcontext():
+        root = definition.source.open(
+            places or folders(data_dir), offline=offline, progress=progress
+        )
+        benchmark = definition.build(definition, root, options or DataOptions())
+        if (benchmark.name, benchmark.feature_set) != (definition.name, definition.feature_set):
+            raise DatasetError(
+                f"`build` must return a Benchmark of its definition's name {definition.name!r} and"
+                f" feature files {definition.feature_set!r}; it returned {benchmark.name!r} and"
+                f" {benchmark.feature_set!r}."
+            )
+    return benchmark

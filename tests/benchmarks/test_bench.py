@@ -6,6 +6,7 @@ import io
 import json
 import shutil
 import tarfile
+from dataclasses import replace
 
 import pytest
 import torch
@@ -13,14 +14,14 @@ from click.testing import CliRunner
 from helpers.pictures import NARROW
 from helpers.trees import write_all
 
-from vggfeat.benchmarks.datasets.registry import BENCHMARKS
+from vggfeat.benchmarks.datasets.registry import names_in_paper
 from vggfeat.cli import main
 from vggfeat.features import extract
 
 SIXTEEN = "vgg16:width=0.0625,input_size=32@random:0"
 NINETEEN = "vgg19:width=0.0625,input_size=32@random:1"
 PAPER_NETS = ("--net", SIXTEEN, "--net", NINETEEN, "--net", f"{SIXTEEN}+{NINETEEN}")
-IN_PAPER = [name for name, entry in BENCHMARKS.items() if entry.in_paper]
+IN_PAPER = names_in_paper()
 SMALL = ("--scales", "32,48", "--splits", "2", "--offline")
 
 
@@ -443,13 +444,16 @@ def test_verify_without_names_looks_at_what_is_there(run, tmp_path):
 
 
 def test_fetch_says_which_host_does_not_answer(run, monkeypatch, tmp_path):
-    from vggfeat.benchmarks.datasets import distribution
+    from vggfeat.benchmarks.datasets import registry
     from vggfeat.storage.sources import Source
 
     nowhere = ((Source("http://127.0.0.1:9/a.tar", "md5", "ab"),),)
-    for name, data in distribution.DATASETS.items():
-        changed = type(data)(**(vars(data) | {"parts": nowhere}))
-        monkeypatch.setitem(distribution.DATASETS, name, changed)
+    changed = [
+        replace(definition, source=replace(definition.source, archives=nowhere))
+        for definition in registry.DATASETS
+        if definition.in_paper
+    ]
+    monkeypatch.setattr(registry, "DATASETS", changed)
     result = run("datasets", "fetch", "--all", data=tmp_path, code=1)
     lines = result.stderr.splitlines()
     assert sum("127.0.0.1" in line and "does not answer" in line for line in lines) == 4

@@ -1,53 +1,44 @@
 """Counts of what is there against the known ones."""
 
-import csv
-
 import pytest
 from helpers.pictures import write_classes
 
-from vggfeat.benchmarks.datasets.registry import BENCHMARKS, load_benchmark
-from vggfeat.benchmarks.datasets.scenes import write_devkit
-from vggfeat.benchmarks.datasets.voc import CLASSES
-from vggfeat.benchmarks.known_counts import KNOWN_COUNTS, counts
+from vggfeat.benchmarks.datasets.registry import DATASETS, definition_of, load_benchmark
+from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
+from vggfeat.benchmarks.datasets.voc_protocol import CLASSES
+from vggfeat.benchmarks.known_counts import counts
 from vggfeat.storage.folders import Folders
 
 
-@pytest.fixture(scope="module")
-def known():
-    with KNOWN_COUNTS.open(newline="") as file:
-        return list(csv.DictReader(file))
+def known(benchmark, set_name):
+    (counts_of_set,) = [k for k in definition_of(benchmark).known_counts if k.set == set_name]
+    return counts_of_set
 
 
-def of(known, benchmark, set_name, name=""):
-    (row,) = [
-        row for row in known if (row["benchmark"], row["set"], row["class"])
-        == (benchmark, set_name, name)
-    ]  # fmt: skip
-    return int(row["count"])
+def test_totals_are_the_published_ones():
+    assert known("caltech101", "all").total == 9144 and known("caltech256", "all").total == 30607
+    assert [known("voc2007", s).total for s in ("train", "val", "test")] == [2501, 2510, 4952]
+    assert [known("voc2012", s).total for s in ("train", "val")] == [5717, 5823]
+    for setting in ("voc2012_actions", "voc2012_actions_box"):
+        assert [known(setting, s).total for s in ("train", "val")] == [3134, 3144]
+    assert known("caltech101", "all").classes["BACKGROUND_Google"] == 467
+    assert known("caltech256", "all").classes["257.clutter"] == 827
 
 
-def test_totals_are_the_published_ones(known):
-    assert of(known, "caltech101", "all") == 9144 and of(known, "caltech256", "all") == 30607
-    assert [of(known, "voc2007", s) for s in ("train", "val", "test")] == [2501, 2510, 4952]
-    assert [of(known, "voc2012", s) for s in ("train", "val")] == [5717, 5823]
-    assert [of(known, "voc2012_actions", s) for s in ("train", "val")] == [3134, 3144]
-    assert of(known, "caltech101", "all", "BACKGROUND_Google") == 467
-    assert of(known, "caltech256", "all", "257.clutter") == 827
-
-
-def test_caltechs_classes_add_up_to_their_totals(known):
+def test_caltechs_classes_add_up_to_their_totals():
     for name, num_classes in (("caltech101", 102), ("caltech256", 257)):
-        classes = [row for row in known if row["benchmark"] == name and row["class"]]
-        assert len(classes) == num_classes
-        assert sum(int(row["count"]) for row in classes) == of(known, name, "all")
+        stated = known(name, "all")
+        assert len(stated.classes) == num_classes
+        assert sum(stated.classes.values()) == stated.total == definition_of(name).num_pictures
 
 
-def test_every_class_is_one_the_benchmark_has(known):
-    assert {row["benchmark"] for row in known} <= set(BENCHMARKS)
-    for row in known:
-        if row["benchmark"] in ("voc2007", "voc2012") and row["class"]:
-            assert row["class"] in CLASSES
-        assert row["source"]
+def test_every_count_has_a_source_and_every_class_is_one_the_benchmark_has():
+    for definition in DATASETS:
+        for stated in definition.known_counts:
+            assert stated.source
+            if not definition.name.startswith("caltech") and stated.classes:
+                classes = getattr(definition.protocol, "actions", None)
+                assert tuple(stated.classes) == (classes or definition.protocol.classes)
 
 
 def load(name, tmp_path):
@@ -55,29 +46,31 @@ def load(name, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_whole_dataset_has_no_difference(known, tmp_path):
+def test_a_whole_dataset_has_no_difference(tmp_path):
     """Caltech-101 with empty files: counting opens none."""
     root = tmp_path / "101_ObjectCategories"
-    for row in known:
-        if row["benchmark"] == "caltech101" and row["class"]:
-            (root / row["class"]).mkdir(parents=True)
-            for number in range(int(row["count"])):
-                (root / row["class"] / f"image_{number:04d}.jpg").touch()
-    found = counts(load("caltech101", tmp_path))
-    assert len(found) == 103 and all(count.found == count.known for count in found)
+    for name, count in known("caltech101", "all").classes.items():
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            (root / name / f"image_{number:04d}.jpg").touch()
+    compared = counts(load("caltech101", tmp_path))
+    assert len(compared) == 103 and all(count.actual == count.expected for count in compared)
     (root / "accordion" / "image_0000.jpg").unlink()
-    differing = [c for c in counts(load("caltech101", tmp_path)) if c.found != c.known]
-    assert [(c.name, c.known - c.found) for c in differing] == [("", 1), ("accordion", 1)]
+    differing = [c for c in counts(load("caltech101", tmp_path)) if c.actual != c.expected]
+    assert [(c.class_name, c.expected - c.actual) for c in differing] == [
+        (None, 1),
+        ("accordion", 1),
+    ]
 
 
 def test_sets_and_positives_of_voc_are_counted(tmp_path):
     write_devkit(tmp_path / "VOC2007", CLASSES, {"train": 9, "val": 8, "test": 7})
     bench = load("voc2007", tmp_path)
-    found = {(count.set, count.name): count.found for count in counts(bench)}
-    assert len(found) == 3 * 21
-    assert [found[s, ""] for s in ("train", "val", "test")] == [9, 8, 7]
+    actual = {(count.set, count.class_name): count.actual for count in counts(bench)}
+    assert len(actual) == 3 * 21
+    assert [actual[s, None] for s in ("train", "val", "test")] == [9, 8, 7]
     for k, name in enumerate(CLASSES):
-        assert found["test", name] == (bench.labels[bench.sets["test"], k] == 1).sum()
+        assert actual["test", name] == (bench.labels[bench.sets["test"], k] == 1).sum()
 
 
 def test_the_test_set_of_2012_is_counted_only_where_it_is(tmp_path):

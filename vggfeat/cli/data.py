@@ -12,12 +12,13 @@ from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import data_dir, declared, offline, quiet
 from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import ProgressDisplay
+from vggfeat.storage.folders import Folders, folders
 
-NUM_DIFFERENCES_TOLD = 10
+MAX_SHOWN = 10  # differences and leaks of a dataset
 _cache_dir = click.option(
     "--cache-dir",
     type=click.Path(file_okay=False, path_type=Path),
-    help="Folder for what archives hold.",
+    help="Folder that archives are unpacked into.",
 )
 
 
@@ -30,15 +31,14 @@ def datasets() -> None:
 @data_dir
 def ls(data_dir: Path | None) -> None:
     """List the benchmarks and where their data is."""
-    from vggfeat.benchmarks.datasets.registry import BENCHMARKS
-    from vggfeat.storage.folders import folders
+    from vggfeat.benchmarks.datasets.registry import DATASETS
 
     places = folders(data_dir)
-    for name, entry in BENCHMARKS.items():
-        found = entry.dataset.locate(places) if entry.in_paper else "embedded"
-        where = ", ".join(map(str, found)) if isinstance(found, list) else found
-        about = f"{entry.num_pictures:,} pictures, {entry.about}"
-        click.echo(f"{name:<20} {about:<76} {where or f'not in {places.data}'}")
+    for definition in DATASETS:
+        located = definition.source.locate(places) if definition.in_paper else "embedded"
+        where = ", ".join(map(str, located)) if isinstance(located, list) else located
+        about = f"{definition.num_pictures:,} pictures, {definition.about}"
+        click.echo(f"{definition.name:<20} {about:<76} {where or f'not in {places.data}'}")
 
 
 @datasets.command()
@@ -52,27 +52,25 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
     \b
     vggfeat datasets fetch voc2007 caltech101
     """
-    from vggfeat.benchmarks.datasets.distribution import DATASETS, dataset
+    from vggfeat.benchmarks.datasets.registry import distribution_of, distributions
     from vggfeat.errors import VggfeatError
-    from vggfeat.storage.folders import folders
 
     if not names and not all_datasets:
-        raise click.UsageError(f"Name a dataset ({', '.join(DATASETS)}) or give --all.")
+        raise click.UsageError(f"Name a dataset ({', '.join(distributions())}) or give --all.")
     set_up_messages(quiet)
     places, failures = folders(data_dir), []
-    wanted = [
-        dataset(name) for name in dict.fromkeys([*names, *(DATASETS if all_datasets else ())])
-    ]
+    everything = distributions() if all_datasets else ()
+    wanted = [distribution_of(name) for name in dict.fromkeys([*names, *everything])]
     with ProgressDisplay(quiet) as progress:
-        for data in wanted:
+        for distribution in wanted:
             try:
-                data.fetch(places, offline=False, progress=progress)
+                distribution.fetch(places, offline=False, progress=progress)
             except VggfeatError as error:
-                failures.append(f"{data.name}: {error}")
+                failures.append(f"{distribution.name}: {error}")
                 continue
-            found = data.locate(places)
-            where = found if isinstance(found, Path) else ", ".join(map(str, found))
-            click.echo(f"{data.name}: {where}")
+            located = distribution.locate(places)
+            where = ", ".join(map(str, located)) if isinstance(located, list) else located
+            click.echo(f"{distribution.name}: {where}")
     if failures:
         for failure in failures:
             click.echo(f"Failed: {failure}", err=True)
@@ -92,37 +90,34 @@ def verify(
 ) -> None:
     """Compare what is there with the known counts, and look for test pictures that leak.
 
-    Without names, every benchmark whose data is there. Exit status 1 if something differs.
+    Without names, every benchmark whose data is there; FILE.py:NAME names a dataset of your own.
+    Exit status 1 if something differs.
     """
     with importing():
-        from vggfeat.benchmarks.datasets.registry import BENCHMARKS, entry_of
-    from vggfeat.storage.folders import folders
+        from vggfeat.benchmarks.datasets.registry import definition_of, names_in_paper, names_of
 
     set_up_messages(quiet)
     places = folders(data_dir, cache_dir)
-    for name in names:
-        entry_of(name)
-    in_paper = {name: entry for name, entry in BENCHMARKS.items() if entry.in_paper}
-    names = names or [name for name, entry in in_paper.items() if entry.dataset.locate(places)]
+    chosen = names_of(names)
     if not names:
+        chosen = [name for name in names_in_paper() if definition_of(name).source.locate(places)]
+    if not chosen:
         raise click.ClickException(f"{places.data}: holds none of the datasets.")
-    sound = [_is_sound(name, places) for name in dict.fromkeys(names)]
-    if not all(sound):
-        wrong = [name for name, ok in zip(dict.fromkeys(names), sound, strict=True) if not ok]
+    wrong = [name for name in chosen if not _is_sound(name, places)]
+    if wrong:
         raise click.ClickException(
             f"not as distributed, or leaking: {', '.join(wrong)}. Records say how many pictures"
             " they were measured on."
         )
 
 
-def _is_sound(name: str, places) -> bool:
-    """Tell what differs from the dataset as distributed; whether nothing does."""
-    from vggfeat.benchmarks.datasets.registry import BENCHMARKS, load_benchmark
+def _is_sound(name: str, places: Folders) -> bool:
+    """Whether the dataset is as distributed and leaks nothing; prints what differs."""
+    from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark
     from vggfeat.benchmarks.known_counts import counts
     from vggfeat.errors import VggfeatError
 
-    dataset = BENCHMARKS[name].dataset
-    altered = dataset.altered(places)
+    altered = definition_of(name).source.altered(places)
     for path in altered:
         click.echo(f"{name}: {path} is not the file as distributed")
     try:
@@ -131,16 +126,16 @@ def _is_sound(name: str, places) -> bool:
         click.echo(f"{name}: {error}")
         return False
     compared = counts(benchmark)
-    different = [count for count in compared if count.found != count.known]
+    different = [count for count in compared if count.actual != count.expected]
     click.echo(f"{name}: {len(compared) - len(different)} of {len(compared)} counts as known")
-    for count in different[:NUM_DIFFERENCES_TOLD]:
-        what = f"{count.set}, {count.name}" if count.name else count.set
-        click.echo(f"  {what}: {count.found:,} found, {count.known:,} known")
-    if len(different) > NUM_DIFFERENCES_TOLD:
-        click.echo(f"  and {len(different) - NUM_DIFFERENCES_TOLD} more")
+    for count in different[:MAX_SHOWN]:
+        what = f"{count.set}, {count.class_name}" if count.class_name else count.set
+        click.echo(f"  {what}: {count.actual:,} found, {count.expected:,} known")
+    if len(different) > MAX_SHOWN:
+        click.echo(f"  and {len(different) - MAX_SHOWN} more")
     leaks = benchmark.leaks
     click.echo(f"  {len(leaks) or 'no'} test pictures are training pictures too")
-    for leak in leaks[:NUM_DIFFERENCES_TOLD]:
+    for leak in leaks[:MAX_SHOWN]:
         click.echo(f"  split {leak.split}: {leak.test} is {leak.train}")
     return not (altered or different or leaks)
 
@@ -160,18 +155,17 @@ def splits(
     quiet: bool,
     **options,
 ) -> None:
-    """Write the splits of a benchmark as CSV, for others to use.
+    """Write the splits of a benchmark, or of your own FILE.py:NAME, as CSV, for others to use.
 
-    The lines name split, part (train, validation, test), example and classes. Their digest, told on
-    stderr, is `splits_sha256` of the records.
+    The lines name split, part (train, validation, test), example and classes. Their digest, printed
+    on stderr, is `splits_sha256` of the records.
 
     \b
     vggfeat datasets splits caltech101 > caltech101-splits.csv
     """
     with importing():
         from vggfeat.benchmarks.datasets.registry import load_benchmark
-        from vggfeat.layouts.options import DataOptions
-    from vggfeat.storage.folders import folders
+        from vggfeat.benchmarks.samples import split_table
 
     set_up_messages(quiet)
     benchmark = load_benchmark(
@@ -182,7 +176,7 @@ def splits(
     )
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["split", "part", "example", "classes"])
-    writer.writerows(benchmark.split_lists())
+    writer.writerows(split_table(benchmark))
     click.echo(f"splits_sha256 {benchmark.splits_sha256}", err=True)
 
 
@@ -194,22 +188,24 @@ def inspect(file: Path) -> None:
     from vggfeat.weights.formats import SUFFIXES
 
     if file.suffix in FILE_SUFFIXES and file.suffix not in SUFFIXES:
-        raise click.ClickException(f"{file}: a net. `vggfeat doctor --weights {file}` tells of it.")
+        raise click.ClickException(
+            f"{file}: a net. `vggfeat doctor --weights {file}` describes it."
+        )
     if file.suffix in SUFFIXES:
         _show_card(file)
         return
     from vggfeat.features import store
 
-    found = store.inspect(file)
-    num_rows, num_scales, dim = found.shape
-    click.echo(f"{file}: {found.bytes / 1e6:.1f} MB, made {found.created}")
+    facts = store.inspect(file)
+    num_rows, num_scales, dim = facts.shape
+    click.echo(f"{file}: {facts.bytes / 1e6:.1f} MB, made {facts.created}")
     click.echo(f"descriptors: {num_rows} pictures x {num_scales} scales x {dim}")
-    click.echo(f"done: {found.num_done} of {num_rows}")
-    click.echo(f"rows that are not finite: {found.num_not_finite}, all zero: {found.num_zero}")
-    for name, value in vars(found.conditions).items():
+    click.echo(f"done: {facts.num_done} of {num_rows}")
+    click.echo(f"rows that are not finite: {facts.num_not_finite}, all zero: {facts.num_zero}")
+    for name, value in vars(facts.conditions).items():
         click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
-    click.echo(f"weights name: {found.weights_name}")
-    for versions in found.versions:
+    click.echo(f"weights name: {facts.weights_name}")
+    for versions in facts.versions:
         click.echo("written by: " + ", ".join(f"{name} {v}" for name, v in versions.items()))
 
 
@@ -220,6 +216,6 @@ def _show_card(file: Path) -> None:
     if card is None:
         raise click.ClickException(
             f"{file}: has no card; it was not exported by vggfeat. `vggfeat doctor --weights"
-            f" NET@{file}`, or with the file alone if it is a net, tells what it holds."
+            f" NET@{file}`, or with the file alone if it is a net, shows what it holds."
         )
     click.echo(json.dumps(card.to_json(), indent=1))

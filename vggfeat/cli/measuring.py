@@ -27,6 +27,12 @@ from vggfeat.probes.options import ProbeOptions
 from vggfeat.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.storage.folders import folders
 
+DEMO_BENCHMARKS = ("digits", "synthetic_scenes", "synthetic_actions")
+# An eighth of the paper's channels, for pictures of 32 pixels and more.
+DEMO_NETS = (
+    "vgg16:width=0.125,input_size=32@random:0",
+    "vgg19:width=0.125,input_size=32@random:1",
+)
 EXPLANATION = """
 What these numbers are: pretraining and measurement in miniature, made on this machine. Nets an
 eighth as wide as the paper's, trained on 4,032 generated drawings of 144 invented signs, stand
@@ -42,6 +48,13 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 @main.command()
 @click.argument("benchmarks", nargs=-1, metavar="[NAMES]...")
 @click.option("--all", "all_benchmarks", is_flag=True, help="Every benchmark of the paper.")
+@click.option(
+    "--benchmark",
+    "more_benchmarks",
+    multiple=True,
+    metavar="FILE.py:NAME",
+    help="A dataset of your own, as a Python file defines it; repeatable.",
+)
 @extraction_options
 @declared(VectorOptions)
 @declared(DataOptions, "difficult", "num_splits", "seed")
@@ -63,6 +76,7 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 def bench(
     benchmarks: Sequence[str],
     all_benchmarks: bool,
+    more_benchmarks: Sequence[str],
     dry_run: bool,
     out: Path,
     form: str,
@@ -75,7 +89,9 @@ def bench(
     vggfeat bench caltech101 --net vgg16 --net vgg19 --net vgg16+vgg19
     vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
     vggfeat bench caltech101 --sweep scales,aggregate
+    vggfeat bench --benchmark my_file.py:my_dataset
     """
+    benchmarks = [*benchmarks, *more_benchmarks]
     if not benchmarks and not all_benchmarks:
         raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
     with importing():
@@ -83,8 +99,7 @@ def bench(
         from vggfeat.benchmarks.datasets import registry
 
     if all_benchmarks:
-        in_paper = [name for name, entry in registry.BENCHMARKS.items() if entry.in_paper]
-        benchmarks = [*benchmarks, *in_paper]
+        benchmarks = [*benchmarks, *registry.names_in_paper()]
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
     job = _job(benchmarks, nets, options)
     if dry_run:
@@ -98,7 +113,14 @@ def bench(
 
 
 @main.command()
-@click.option("--dataset", "datasets", multiple=True, required=True, help="Repeatable.")
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    required=True,
+    metavar="NAME",
+    help="A dataset's name, or FILE.py:NAME for one of your own; repeatable.",
+)
 @extraction_options
 def extract(datasets: Sequence[str], **options: Any) -> None:
     """Store the descriptors of every picture of a dataset.
@@ -172,7 +194,6 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     through the code that runs Caltech-101, PASCAL VOC and its actions.
     """
     with importing():
-        from vggfeat.benchmarks.datasets.embedded import DEMO_BENCHMARKS, DEMO_NETS
         from vggfeat.pretraining.demo import pretrain_demo
 
     places = folders(cache_dir=cache_dir)

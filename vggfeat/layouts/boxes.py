@@ -11,7 +11,7 @@ are the picture's width and height. A picture may have several boxes; those of o
 count.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from xml.etree.ElementTree import ElementTree
@@ -28,63 +28,67 @@ Box = tuple[float, float, float, float]
 
 
 def with_boxes(pictures: Pictures) -> Pictures:
-    """The pictures that have boxes, with them. Raises DatasetError."""
+    """The pictures that have boxes, with these. Raises DatasetError where a list has none."""
     boxes: dict[str, np.ndarray] = {}
-    parts, notes = [], [*pictures.notes]
-    for name, part in (("training", pictures.train), ("validation", pictures.validation)):
-        found = _found(pictures, part)
-        kept = [(path, number) for path, number in part if path in found]
-        if part and not kept:
+    lists, notes = [], [*pictures.notes]
+    for name, labelled in (("training", pictures.train), ("validation", pictures.validation)):
+        boxes_of = _boxes_of(pictures, labelled)
+        boxed = [(path, number) for path, number in labelled if path in boxes_of]
+        if labelled and not boxed:
             raise DatasetError(
                 f"{pictures.root}: no {name} picture has a box. Boxes are read from {XML}, from"
                 " <class>_boxes.txt in the class folders, or from val/val_annotations.txt."
             )
-        if len(kept) < len(part):
-            notes.append(f"{len(part) - len(kept)} {name} pictures have no box and are left out")
-        boxes |= found
-        parts.append(kept)
-    return replace(pictures, train=parts[0], validation=parts[1], boxes=boxes, notes=tuple(notes))
+        if len(boxed) < len(labelled):
+            num_without = len(labelled) - len(boxed)
+            notes.append(f"{num_without} {name} pictures have no box and are left out")
+        boxes |= boxes_of
+        lists.append(boxed)
+    return replace(pictures, train=lists[0], validation=lists[1], boxes=boxes, notes=tuple(notes))
 
 
-def _found(pictures: Pictures, part: list[Labelled]) -> dict[str, np.ndarray]:
+def _boxes_of(pictures: Pictures, labelled: Sequence[Labelled]) -> dict[str, np.ndarray]:
     """Path -> boxes [B, 4] of the pictures that have any."""
     places = [folder / XML for folder in (pictures.root, *pictures.root.resolve().parents[1:2])]
-    annotated = next((place for place in places if place.is_dir()), None)
+    xml_folder = next((place for place in places if place.is_dir()), None)
     boxes: dict[str, list[Box]] = {}
-    if annotated:
-        names = set(pictures.classes)
-        for path, number in part:
-            own = pictures.classes[number]
-            boxes[path] = list(_of_xml(annotated, pictures.root, path, own, names))
+    if xml_folder:
+        classes = set(pictures.classes)
+        for path, number in labelled:
+            class_name = pictures.classes[number]
+            boxes[path] = list(_xml_boxes(xml_folder, pictures.root, path, class_name, classes))
     else:
-        lists = _Lists(pictures)
-        for path, number in part:
+        lists = _Lists(pictures.root)
+        for path, number in labelled:
             boxes[path] = lists.boxes(path, pictures.classes[number])
-    return {path: np.array(found, dtype=float) for path, found in boxes.items() if found}
+    return {path: np.array(rows, dtype=float) for path, rows in boxes.items() if rows}
 
 
-def _of_xml(folder: Path, root: Path, path: str, own: str, names: set[str]) -> Iterator[Box]:
-    """Those of the picture's class, in its file if there is one.
+def _xml_boxes(
+    folder: Path, root: Path, path: str, class_name: str, classes: set[str]
+) -> Iterator[Box]:
+    """The boxes of the picture's class in its XML file, if there is one.
 
-    Only the names of other classes are told apart: ILSVRC's files call many dogs by another name
-    than their class's. Boxes are as the annotator saw the picture, whose size the file states.
+    An object whose name is none of the classes counts as the picture's: ILSVRC's files call many
+    dogs by another name than their class's. Boxes are as the annotator saw the picture, whose size
+    the file states.
     """
     of_set = folder / Path(path).parts[0] / Path(path).name  # val's are not sorted into classes
-    files = [one.with_suffix(".xml") for one in (folder / path, of_set)]
-    file = next((one for one in files if one.is_file()), None)
+    files = [picture.with_suffix(".xml") for picture in (folder / path, of_set)]
+    file = next((file for file in files if file.is_file()), None)
     if file is None:
         return
     tree = annotations.read(file)
-    across, down = _growth(tree, file, root / path)
+    across, down = _enlargement(tree, file, root / path)
     for item in tree.findall("object"):
         name = item.findtext("name")
-        if name == own or name not in names:
+        if name == class_name or name not in classes:
             left, upper, right, lower = annotations.corners(item, file)
             yield left * across, upper * down, right * across, lower * down
 
 
-def _growth(tree: ElementTree, file: Path, picture: Path) -> tuple[float, float]:
-    """How much larger a picture is than its annotation states, across and down."""
+def _enlargement(tree: ElementTree, file: Path, picture: Path) -> tuple[float, float]:
+    """Width and height of a picture, as multiples of those that its annotation states."""
     if tree.find("size") is None:
         return 1.0, 1.0
     stated = annotations.picture_size(tree, file)
@@ -93,15 +97,15 @@ def _growth(tree: ElementTree, file: Path, picture: Path) -> tuple[float, float]
     try:
         width, height = picture_size(picture)
     except PictureError:
-        return 1.0, 1.0  # whoever reads the picture tells
+        return 1.0, 1.0  # whoever reads the picture reports it
     return width / stated[0], height / stated[1]
 
 
 class _Lists:
-    """The lists of a folder, each read once."""
+    """The lists of boxes below a folder, each read once."""
 
-    def __init__(self, pictures: Pictures):
-        self.root = pictures.root
+    def __init__(self, root: Path):
+        self.root = root
         self.read: dict[Path, dict[str, list[Box]]] = {}
 
     def boxes(self, path: str, class_name: str) -> list[Box]:
@@ -122,14 +126,15 @@ class _Lists:
 
 
 def _lines(file: Path, first: int) -> Iterator[tuple[str, Box]]:
+    """File name and box of each line; the numbers of a box begin at column `first`."""
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{file}: cannot be read ({error}).") from error
     for line in lines:
-        parts = line.split("\t")
+        columns = line.split("\t")
         try:
-            left, upper, right, lower = (float(part) for part in parts[first:])
+            left, upper, right, lower = map(float, columns[first:])
         except ValueError as error:
             raise DatasetError(f"{file}: {line!r} is not a file name and a box.") from error
-        yield parts[0], (left, upper, right + 1, lower + 1)
+        yield columns[0], (left, upper, right + 1, lower + 1)

@@ -1,6 +1,6 @@
-"""A folder of labelled pictures -> training and validation lists.
+"""A folder of labelled pictures -> lists to train, validate and test on.
 
-Layouts, told apart by what lies in the folder:
+Which of these layouts it has is seen from what lies in the folder:
 
     train/<class>/*, val/<class>/*       ILSVRC-2012 sorted into classes, or your own pictures
     train/<wnid>/*, val/ILSVRC2012_*     with the devkit, ILSVRC2012_devkit_t12/, beside them
@@ -11,7 +11,6 @@ Classes are numbered in the order of their names, as Caffe and torchvision numbe
 """
 
 import hashlib
-import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from scipy.io.matlab import MatReadError
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
+from vggfeat.layouts.class_folders import picture_names, scan_class_folders
 
 HELD_OUT = 10  # one picture in so many validates where there is no validation set
 DEVKIT = "ILSVRC2012_devkit_t12"
@@ -33,33 +33,33 @@ Labelled = tuple[str, int]  # path below the root, number of its class
 
 @dataclass(frozen=True)
 class Pictures:
-    """What is trained and validated on."""
+    """Labelled pictures to train and to validate on; of some tasks with their boxes."""
 
     root: Path
     classes: tuple[str, ...]
     train: Sequence[Labelled]
     validation: Sequence[Labelled]
-    notes: tuple[str, ...] = ()  # what of the folder was not taken as it lies there
+    notes: tuple[str, ...] = ()  # what of the folder was not used as it lies there
     boxes: Mapping[str, np.ndarray] = field(default_factory=dict)  # path -> [B, 4], see boxes.py
 
     @property
     def digest(self) -> str:
         """SHA-256 of both lists: paths, classes, sizes of the files; and of the boxes."""
         total = hashlib.sha256()
-        for part in (self.train, self.validation):
-            for path, number in part:
+        for labelled in (self.train, self.validation):
+            for path, number in labelled:
                 size = self._bytes(path)
                 total.update(f"{path}\0{self.classes[number]}\0{size}\n".encode())
             total.update(b"\n")
-        for path, found in self.boxes.items():
-            total.update(f"{path}\0{found.tolist()}\n".encode())
+        for path, boxes in self.boxes.items():
+            total.update(f"{path}\0{boxes.tolist()}\n".encode())
         return total.hexdigest()
 
     def _bytes(self, path: str) -> int:
         try:
             return (self.root / path).stat().st_size
         except OSError:
-            return -1  # whoever reads it tells
+            return -1  # whoever reads it reports it
 
 
 def open_pictures(root: Path) -> Pictures:
@@ -124,42 +124,29 @@ def _trained_before(root: Path, trained_on: Collection[str]) -> Pictures | None:
 
 def _class_folders(root: Path, folder: Path) -> tuple[tuple[str, ...], list[Labelled]]:
     """The classes with pictures among the folder's folders, and their pictures, in order."""
-    by_class = {}
-    for item in sorted(folder.iterdir()):
-        if item.is_dir() and not item.name.startswith("."):
-            _check_utf8(item.name, folder)
-            inner = item / "images"  # Tiny ImageNet's
-            by_class[item.name] = _pictures(root, inner if inner.is_dir() else item)
-    by_class = {name: paths for name, paths in by_class.items() if paths}
+    scanned = scan_class_folders(folder, inner="images")
+    by_class = {name: paths for name, paths in scanned.pictures.items() if paths}
     if len(by_class) < 2:
         raise DatasetError(
             f"{folder}: needs at least two class folders with pictures"
             f" ({', '.join(PICTURE_SUFFIXES)}); found {len(by_class)}."
         )
-    labelled = [(path, number) for number, paths in enumerate(by_class.values()) for path in paths]
+    prefix = _prefix(root, folder)
+    labelled = [
+        (prefix + path, number) for number, paths in enumerate(by_class.values()) for path in paths
+    ]
     return tuple(by_class), labelled
 
 
 def _pictures(root: Path, folder: Path) -> list[str]:
-    """Paths below the root, by their names alone: of a million files no other question is asked."""
+    """The pictures that lie in a folder, as paths below the root."""
+    prefix = _prefix(root, folder)
+    return [prefix + name for name in picture_names(folder)]
+
+
+def _prefix(root: Path, folder: Path) -> str:
     below = folder.relative_to(root).as_posix()
-    prefix = "" if below == "." else f"{below}/"
-    with os.scandir(folder) as entries:
-        names = sorted(
-            entry.name
-            for entry in entries
-            if entry.name.lower().endswith(PICTURE_SUFFIXES)
-            and not entry.name.startswith(".")
-            and not entry.is_dir()
-        )
-    for name in names:
-        _check_utf8(name, folder)
-    return [prefix + name for name in names]
-
-
-def _check_utf8(name: str, folder: Path) -> None:
-    if any("\ud800" <= character <= "\udfff" for character in name):
-        raise DatasetError(f"{folder}: {name!r} is not UTF-8. Rename it.")
+    return "" if below == "." else f"{below}/"
 
 
 def _held_out(root: Path, folder: Path, notes: tuple[str, ...]) -> Pictures:
@@ -202,13 +189,13 @@ def _tiny_validation(
     path = root / "val" / "val_annotations.txt"
     number_of = {name: number for number, name in enumerate(classes)}
     folder = root / "val" / "images"
-    there = set(_pictures(root, folder)) if folder.is_dir() else set()
+    paths = set(_pictures(root, folder)) if folder.is_dir() else set()
     validation, others = [], 0
     for name, class_name in _annotations(root):
         if class_name not in number_of:
             others += 1
             continue
-        if f"val/images/{name}" not in there:
+        if f"val/images/{name}" not in paths:
             raise DatasetError(f"{path}: lists {name!r}, which is not in {folder}.")
         validation.append((f"val/images/{name}", number_of[class_name]))
     return validation, _left_out(others)

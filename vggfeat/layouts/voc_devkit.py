@@ -54,9 +54,9 @@ class Devkit:
             if not parts:
                 continue
             if len(parts) not in columns:
-                wanted = " or ".join(map(str, columns))
+                allowed = " or ".join(map(str, columns))
                 raise DatasetError(
-                    f"{path}, line {number}: {len(parts)} columns in {line!r}, not {wanted}."
+                    f"{path}, line {number}: {len(parts)} columns in {line!r}, not {allowed}."
                 )
             # Names become paths: nothing but what the devkit's names are made of.
             if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*", parts[0]):
@@ -68,14 +68,14 @@ class Devkit:
 
     def names(self, task: str, set_name: str) -> list[str]:
         """The pictures of a set's list; each is there once."""
-        found = [row[0] for row in self.rows(task, set_name, 1)]
-        self._check_unique(found, self._list_path(task, set_name))
-        return found
+        names = [row[0] for row in self.rows(task, set_name, 1)]
+        self._check_unique(names, self._list_path(task, set_name))
+        return names
 
     def labels(self, task: str, classes: Sequence[str], set_name: str) -> dict[str, dict[str, int]]:
         """Class -> example -> label in {1, 0, -1}, from the class's list of a set, in its order."""
         num_columns = {"Main": 2, "Action": 3}[task]
-        found = {}
+        labels = {}
         for name in classes:
             rows = self.rows(task, f"{name}_{set_name}", num_columns)
             path = self._list_path(task, f"{name}_{set_name}")
@@ -87,24 +87,24 @@ class Devkit:
                     f"{path}: label {wrong[-1]!r} of {' '.join(wrong[:-1])};"
                     f" allowed are {', '.join(LABELS)}."
                 )
-            found[name] = {i: int(row[-1]) for i, row in zip(listed, rows, strict=True)}
-        return found
+            labels[name] = {i: int(row[-1]) for i, row in zip(listed, rows, strict=True)}
+        return labels
 
-    def lacking(self, names: Sequence[str]) -> list[str]:
-        """Those of the pictures that are not there. Raises DatasetError if there is no folder."""
+    def missing_pictures(self, names: Sequence[str]) -> list[str]:
+        """Those of the pictures that have no file. Raises DatasetError if there is no folder."""
         folder = self.root / "JPEGImages"
         try:
-            there = {entry.name for entry in os.scandir(folder)}
+            files = {entry.name for entry in os.scandir(folder)}
         except OSError as error:
             raise DatasetError(
                 f"{folder}: {error.strerror}. It should hold the pictures."
             ) from error
-        return [name for name in names if f"{name}.jpg" not in there]
+        return [name for name in names if f"{name}.jpg" not in files]
 
     def pictures(self, names: Sequence[str]) -> dict[str, Path]:
         """Name -> file. Raises DatasetError if one is missing."""
         folder = self.root / "JPEGImages"
-        if missing := self.lacking(names):
+        if missing := self.missing_pictures(names):
             raise DatasetError(
                 f"{folder}: lacks {len(missing)} of the {len(names)} pictures that the lists name,"
                 f" {missing[0]}.jpg among them. Complete the folder from the distributed archives."

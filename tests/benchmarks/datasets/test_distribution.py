@@ -12,34 +12,29 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from helpers.pictures import write_classes
 
-from vggfeat.benchmarks.datasets.distribution import (
-    CALTECH101,
-    CALTECH256,
-    DATASETS,
-    VOC2007,
-    VOC2012,
-    dataset,
-)
-from vggfeat.benchmarks.datasets.registry import load_benchmark
-from vggfeat.benchmarks.datasets.scenes import write_devkit
-from vggfeat.benchmarks.datasets.voc import CLASSES
+from vggfeat.benchmarks.datasets.distribution import Distribution
+from vggfeat.benchmarks.datasets.registry import distribution_of, distributions, load_benchmark
+from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
+from vggfeat.benchmarks.datasets.voc_protocol import CLASSES
 from vggfeat.errors import DatasetError, DownloadError, UnknownNameError
 from vggfeat.storage.folders import Folders
 from vggfeat.storage.sources import Source
 
 CLASS_COUNTS = {"ant": 4, "bee": 5}
+DISTRIBUTIONS = distributions()
+CALTECH101, CALTECH256, VOC2007, VOC2012 = DISTRIBUTIONS.values()
 
 
 def write(data, root, **counts):
     """The folder of a dataset, small, at `root`."""
-    if data.mark is None:
+    if data.marker is None:
         write_classes(root, CLASS_COUNTS)
     else:
         write_devkit(root, CLASSES, counts or {"train": 6, "val": 6, "test": 6})
     return root
 
 
-@pytest.fixture(params=DATASETS.values(), ids=DATASETS)
+@pytest.fixture(params=DISTRIBUTIONS.values(), ids=DISTRIBUTIONS)
 def data(request):
     return request.param
 
@@ -122,18 +117,18 @@ def test_archives_may_lie_in_two_places(tmp_path):
 
 
 def test_half_an_archive_is_named(data, tmp_path):
-    for part in data.parts:
+    for part in data.archives:
         pack(write(data, tmp_path / "whole"), tmp_path / part[0].name, f"x/{data.folder}")
         content = (tmp_path / part[0].name).read_bytes()
         (tmp_path / part[0].name).write_bytes(content[: len(content) // 2])
-    with pytest.raises(DatasetError, match=f"{data.parts[0][0].name}: damaged or cut short"):
+    with pytest.raises(DatasetError, match=f"{data.archives[0][0].name}: damaged or cut short"):
         data.open(Folders(tmp_path, tmp_path / "cache"), offline=True)
 
 
 def test_nothing_there_and_offline_says_what_to_put_where(data, tmp_path):
     with pytest.raises(DownloadError) as error:
         data.open(Folders(tmp_path / "empty", tmp_path), offline=True)
-    for source in data.parts[0]:
+    for source in data.archives[0]:
         assert source.name in str(error.value) and source.digest in str(error.value)
 
 
@@ -222,19 +217,19 @@ def test_every_dataset_can_be_fetched(data, tmp_path, server):
     """From a second mirror, the first not answering."""
     original = write(data, tmp_path / "original")
     parts = []
-    for number, part in enumerate(data.parts):
+    for number, part in enumerate(data.archives):
         path = tmp_path / "served" / part[0].name.replace(".zip", ".tar")
         chosen = tmp_path / f"part{number}"
-        for name in files_below(original)[number :: len(data.parts)]:
+        for name in files_below(original)[number :: len(data.archives)]:
             (chosen / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(original / name, chosen / name)
         pack(chosen, path, f"VOCdevkit/{data.folder}")
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         mirrors = ("http://127.0.0.1:9", server)
         parts.append(tuple(Source(f"{host}/{path.name}", "sha256", digest) for host in mirrors))
-    small = replace(data, parts=tuple(parts))
+    small = replace(data, archives=tuple(parts))
     places = Folders(tmp_path / "data", tmp_path / "cache")
-    assert small.missing(places) == list(small.parts)
+    assert small.missing(places) == list(small.archives)
     told = []
     root = small.open(places, progress=lambda *progress: told.append(progress))
     assert told[-1] == (f"fetching {parts[-1][0].name}, MB", 1, 1)
@@ -244,12 +239,21 @@ def test_every_dataset_can_be_fetched(data, tmp_path, server):
     assert small.open(places) == root
 
 
+def test_a_dataset_without_archives_says_which_folder_to_put_where(tmp_path):
+    own = Distribution(name="own", folder="own_pictures")
+    places = Folders(tmp_path, tmp_path / "cache")
+    with pytest.raises(DatasetError, match="holds no folder own_pictures and no archive of it"):
+        own.open(places)
+    root = write(own, tmp_path / "own_pictures")
+    assert own.open(places) == root
+
+
 def test_unknown_datasets_are_refused():
-    assert dataset("caltech101") is CALTECH101
+    assert distribution_of("caltech101") is CALTECH101
     with pytest.raises(UnknownNameError, match="Did you mean 'voc2007'"):
-        dataset("voc07")
+        distribution_of("voc07")
 
 
 def test_every_address_states_size_and_digest(data):
-    for source in (source for part in data.parts for source in part):
+    for source in (source for part in data.archives for source in part):
         assert len(source.digest) == 64 and source.size > 10**8

@@ -13,8 +13,8 @@ from sklearn.svm import LinearSVC
 
 from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.datasets.registry import load_benchmark
-from vggfeat.benchmarks.datasets.scenes import write_devkit
-from vggfeat.benchmarks.datasets.voc import CLASSES
+from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
+from vggfeat.benchmarks.datasets.voc_protocol import CLASSES
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError
 from vggfeat.features import store

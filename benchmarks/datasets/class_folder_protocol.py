@@ -13,41 +13,86 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.single_label import SingleLabel
 from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
+from vggfeat.layouts.class_folders import scan_class_folders
 from vggfeat.layouts.options import DataOptions
 
 PROTOCOL_VERSION = 1
 VALIDATION_SHARE = 0.2  # of the training pictures (paper, appendix B)
 
+IdsByClass = Mapping[str, Sequence[str]]  # class -> ids of its pictures
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassFolderProtocol:
-    """What a dataset's protocol fixes."""
+    """How many pictures of a class train and are tested, at most; None tests all the others.
 
-    name: str
-    title: str
+    `background` is the folder that `DataOptions.background` counts as a class or leaves out.
+    """
+
     train_per_class: int
-    test_per_class: int | None  # at most; None: all the others
-    scales: tuple[int, ...]
-    aggregate: str
-    background: str | None = None  # the folder that `DataOptions.background` is about
+    test_per_class: int | None = None
+    background: str | None = None
 
 
 def class_folder_benchmark(
-    root: Path, options: DataOptions, protocol: ClassFolderProtocol
+    definition: DatasetDefinition, root: Path, options: DataOptions
 ) -> Benchmark:
-    """The benchmark of the pictures in root/<class>/. Raises DatasetError."""
-    by_class, stray = _pictures_by_class(root)
-    num_images = sum(map(len, by_class.values()))
-    if not options.background:
-        by_class.pop(protocol.background, None)
-    if options.limit is not None:
-        by_class = {name: ids[: options.limit] for name, ids in by_class.items()}
-    notes = [f"not pictures of a class, ignored: {', '.join(stray)}"] if stray else []
-    notes += [
+    """The benchmark of the pictures in root/<class>/ by a ClassFolderProtocol.
+
+    Raises DatasetError.
+    """
+    protocol: ClassFolderProtocol = definition.protocol
+    scanned = scan_class_folders(root)
+    by_class, notes = _classes_to_use(scanned.pictures, root, options, protocol)
+    if scanned.stray:
+        notes.insert(0, f"not pictures of a class, ignored: {', '.join(scanned.stray)}")
+    ids = [i for members in by_class.values() for i in members]
+    row_of = {i: row for row, i in enumerate(ids)}
+    class_of = np.repeat(np.arange(len(by_class)), [len(members) for members in by_class.values()])
+    return Benchmark(
+        name=definition.name,
+        title=definition.title,
+        version=PROTOCOL_VERSION,
+        classes=tuple(by_class),
+        pictures={i: root / i for i in ids},
+        labels=np.where(class_of[:, None] == np.arange(len(by_class)), 1, -1).astype(np.int8),
+        splits=tuple(
+            _split(by_class, row_of, protocol, f"{PROTOCOL_VERSION}/{options.seed}/{number}")
+            for number in range(options.num_splits)
+        ),
+        sets={"all": np.arange(len(ids))},
+        scales=definition.scales,
+        aggregate=definition.aggregate,
+        task=SingleLabel(),
+        protocol={
+            "background": protocol.background in by_class,
+            "train_per_class": _trained_on(by_class, protocol),
+            "test_per_class": protocol.test_per_class or "all others",
+            "validation_share": VALIDATION_SHARE,
+            "splits": options.num_splits,
+            "seed": options.seed,
+            "images": sum(map(len, scanned.pictures.values())),
+        },
+        notes=tuple(notes),
+        limited=options.limit is not None,
+    )
+
+
+def _classes_to_use(
+    pictures: IdsByClass, root: Path, options: DataOptions, protocol: ClassFolderProtocol
+) -> tuple[dict[str, Sequence[str]], list[str]]:
+    """The classes with at least two pictures, and notes on what was left out or is too small."""
+    by_class = {
+        name: ids[: options.limit]
+        for name, ids in pictures.items()
+        if options.background or name != protocol.background
+    }
+    notes = [
         f"class {name!r} was left out: it has {_count(ids)}, and two are needed"
         for name, ids in by_class.items()
         if len(ids) < 2
@@ -66,79 +111,16 @@ def class_folder_benchmark(
         for name, ids in by_class.items()
         if len(ids) <= protocol.train_per_class and len(ids) != options.limit
     ]
-    ids = [i for members in by_class.values() for i in members]
-    row_of = {i: row for row, i in enumerate(ids)}
-    class_of = np.repeat(np.arange(len(by_class)), [len(members) for members in by_class.values()])
-    return Benchmark(
-        name=protocol.name,
-        title=protocol.title,
-        version=PROTOCOL_VERSION,
-        classes=tuple(by_class),
-        pictures={i: root / i for i in ids},
-        labels=np.where(class_of[:, None] == np.arange(len(by_class)), 1, -1).astype(np.int8),
-        splits=tuple(
-            _split(by_class, row_of, protocol, f"{PROTOCOL_VERSION}/{options.seed}/{number}")
-            for number in range(options.num_splits)
-        ),
-        sets={"all": np.arange(len(ids))},
-        scales=protocol.scales,
-        aggregate=protocol.aggregate,
-        task=SingleLabel(),
-        protocol={
-            "background": protocol.background in by_class,
-            "train_per_class": _trained_on(by_class, protocol),
-            "test_per_class": protocol.test_per_class or "all others",
-            "validation_share": VALIDATION_SHARE,
-            "splits": options.num_splits,
-            "seed": options.seed,
-            "images": num_images,
-        },
-        notes=tuple(notes),
-        limited=options.limit is not None,
-    )
-
-
-def _pictures_by_class(root: Path) -> tuple[dict[str, list[str]], list[str]]:
-    """Class name -> sorted picture ids, which are paths relative to the root; and stray items.
-
-    Caltech-256 as distributed holds 056.dog/greg/ and 198.spider/RENAME2.
-    """
-    by_class, stray = {}, []
-    for item in sorted(root.iterdir()):
-        if item.name.startswith("."):
-            continue
-        if not item.is_dir():
-            stray.append(item.name)
-            continue
-        inside = {path.name: _is_picture(path) for path in sorted(item.iterdir())}
-        by_class[item.name] = [f"{item.name}/{name}" for name, is_one in inside.items() if is_one]
-        stray += [
-            f"{item.name}/{name}"
-            for name, is_one in inside.items()
-            if not is_one and not name.startswith(".")
-        ]
-    return by_class, stray
-
-
-def _is_picture(path: Path) -> bool:
-    """By its name, but never a hidden file, as macOS leaves beside pictures, or a folder."""
-    if path.suffix.lower() not in PICTURE_SUFFIXES or path.name.startswith("."):
-        return False
-    if not path.is_file() and path.exists():  # a folder or a pipe; a dangling link is told later
-        return False
-    try:
-        f"{path.parent.name}/{path.name}".encode()
-    except UnicodeEncodeError as error:
-        raise DatasetError(f"{str(path)!r}: the name is not UTF-8. Rename the file.") from error
-    return True
+    return by_class, notes
 
 
 def _split(
-    by_class: Mapping[str, Sequence[str]],
+    by_class: IdsByClass,
     row_of: Mapping[str, int],
     protocol: ClassFolderProtocol,
     draw: str,
 ) -> Split:
+    """The split whose order of pictures is that of the digests of `draw/id`."""
     parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
     for ids in by_class.values():
         shuffled = sorted(ids, key=lambda i: hashlib.sha256(f"{draw}/{i}".encode()).digest())
@@ -153,14 +135,14 @@ def _split(
     return Split(**{name: np.array(rows) for name, rows in parts.items()})
 
 
-def _trained_on(by_class: Mapping[str, Sequence[str]], protocol: ClassFolderProtocol) -> int | str:
+def _trained_on(by_class: IdsByClass, protocol: ClassFolderProtocol) -> int | str:
     """Training pictures of a class as they are, not as the protocol would have them."""
     counts = [_num_train(ids, protocol) for ids in by_class.values()]
     return counts[0] if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
 
 
 def _num_train(ids: Sequence[str], protocol: ClassFolderProtocol) -> int:
-    """A class too small for the protocol gives half of its pictures to either side."""
+    """Training pictures of a class; half of one that is too small for the protocol."""
     enough = len(ids) > protocol.train_per_class
     return protocol.train_per_class if enough else len(ids) // 2
 

@@ -1,10 +1,10 @@
-"""PASCAL VOC 2012 action classification: what is a given person doing? Mean average precision.
+"""PASCAL VOC's action classification: what is this person doing? Mean average precision.
 
 An example is a person in a picture, named "<picture> <person>" as in the lists. Ten actions are
 scored; people who do something else (`other`) are negatives of them all. Two settings of the paper
 (appendix B): the whole picture alone, and stacked with the descriptor of the person's box.
 
-As in voc.py the test labels are not public: `val` is scored here, and the archive for the
+As in voc_protocol.py the test labels are not public: `val` is scored here, and the archive for the
 evaluation server is made where the test pictures are there.
 """
 
@@ -17,10 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.datasets.voc import (
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.voc_protocol import (
     NO_ARCHIVE,
     VERSION,
-    VOC_SCALES,
     limit_notes,
     local_split,
     official_split,
@@ -43,48 +43,30 @@ ACTIONS = (
 
 @dataclass(frozen=True, kw_only=True)
 class ActionProtocol:
-    """A setting of the task."""
+    """A setting of the task: whether the person's box is described, too, and which actions count.
 
-    name: str
-    title: str
-    dataset: str  # whose feature files it shares
+    `server_file` names the evaluation server's files, with {} for the action.
+    """
+
     with_box: bool
     actions: tuple[str, ...] = ACTIONS
-    scales: tuple[int, ...] = VOC_SCALES
     server_file: str = "results/VOC2012/Action/comp10_action_test_{}.txt"
 
 
-WHOLE_PICTURE = ActionProtocol(
-    name="voc2012_actions", title="VOC-2012 actions, image", dataset="voc2012", with_box=False
-)
-PICTURE_AND_BOX = ActionProtocol(
-    name="voc2012_actions_box",
-    title="VOC-2012 actions, image and box",
-    dataset="voc2012",
-    with_box=True,
-)
-
-
-def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol) -> Benchmark:
-    """The benchmark of a devkit folder. Raises DatasetError."""
+def actions_benchmark(definition: DatasetDefinition, root: Path, options: DataOptions) -> Benchmark:
+    """The benchmark of a devkit folder by an ActionProtocol. Raises DatasetError."""
+    protocol: ActionProtocol = definition.protocol
     devkit, actions = Devkit(root), protocol.actions
     lists = {name: devkit.labels("Action", actions, name) for name in ("train", "val")}
     sets = {
         name: _everyone(by_action.values())[: options.limit] for name, by_action in lists.items()
     }
     people = sets["train"] + sets["val"]
-    pictures, examples = _described(devkit, people, protocol, options)
-    tested = {}
-    if devkit.has_list("Action", "test"):
-        try:
-            tested = _test_people(devkit, actions)
-            sets["test"] = _everyone(tested.values())[: options.limit]
-            more_pictures, more_examples = _described(devkit, sets["test"], protocol, options)
-        except DatasetError as error:  # what has no public labels must not cost the local score
-            log.warning(NO_ARCHIVE, protocol.name, error)
-            sets.pop("test", None)
-        else:
-            pictures, examples = pictures | more_pictures, examples | more_examples
+    pictures, examples = _pictures_of(devkit, people, protocol, options)
+    if test_set := _test_set(devkit, definition, options):
+        sets["test"] = list(test_set.examples)
+        pictures |= test_set.pictures
+        examples |= test_set.examples
     check_disjoint(sets)
     rows = rows_of_sets(sets)
     # Who is not in an action's list neither trains it nor is scored, as in the devkit. (`jumping`
@@ -93,25 +75,25 @@ def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol
     for name, by_action in lists.items():
         labels[rows[name]] = [[by_action[a].get(i, 0) for a in actions] for i in sets[name]]
     return Benchmark(
-        name=protocol.name,
-        title=protocol.title,
+        name=definition.name,
+        title=definition.title,
         version=VERSION,
         classes=actions,
         pictures=pictures,
         examples=examples,
-        dataset=protocol.dataset,
+        dataset=definition.features_of,
         labels=labels,
         splits=(local_split(sets, rows),),
         submission=Submission(
             split=official_split(sets, rows),
             file=protocol.server_file,
-            listed=_membership(sets["test"], [tested[action] for action in actions]),
+            listed=_membership(sets["test"], test_set.people_of.values()),
         )
-        if "test" in sets
+        if test_set
         else None,
         sets=rows,
-        scales=protocol.scales,
-        aggregate="average",
+        scales=definition.scales,
+        aggregate=definition.aggregate,
         task=MultiLabel(metric="map_area"),
         protocol={
             "trained_on": "train",
@@ -124,10 +106,39 @@ def actions_benchmark(root: Path, options: DataOptions, protocol: ActionProtocol
     )
 
 
-def _described(
+@dataclass(frozen=True)
+class _TestSet:
+    """The test people of each action, all of them as examples, and the pictures of those."""
+
+    people_of: Mapping[str, Sequence[str]]
+    examples: Mapping[str, tuple[str, ...]]
+    pictures: Mapping[str, Picture]
+
+
+def _test_set(
+    devkit: Devkit, definition: DatasetDefinition, options: DataOptions
+) -> _TestSet | None:
+    """The set that only the evaluation server can score, if it is there and whole.
+
+    What is wrong with it is a warning, as it must not stop the measurement on `val`.
+    """
+    if not devkit.has_list("Action", "test"):
+        return None
+    protocol: ActionProtocol = definition.protocol
+    try:
+        people_of = _test_people(devkit, protocol.actions)
+        people = _everyone(people_of.values())[: options.limit]
+        pictures, examples = _pictures_of(devkit, people, protocol, options)
+    except DatasetError as error:
+        log.warning(NO_ARCHIVE, definition.name, error)
+        return None
+    return _TestSet(people_of, examples, pictures)
+
+
+def _pictures_of(
     devkit: Devkit, people: Sequence[str], protocol: ActionProtocol, options: DataOptions
 ) -> tuple[dict[str, Picture], dict[str, tuple[str, ...]]]:
-    """The pictures and boxes of these people, and which of them stand for each."""
+    """The pictures and boxes of these people by id, and person -> ids of what stands for them."""
     if wrong := [person for person in people if not person.split()[1].isdecimal()]:
         raise DatasetError(f"{devkit.root}: {wrong[0]!r} in a list is not `<picture> <person>`.")
     files = devkit.pictures(list(dict.fromkeys(map(_picture, people))))
@@ -136,7 +147,7 @@ def _described(
     if protocol.with_box:
         for person in people:
             crop = _crop(devkit, person, files[_picture(person)], options.box_margin)
-            # The name holds the box, so that descriptors of another margin are never taken for it.
+            # The id holds the box, so that descriptors of another margin are never taken for it.
             crop_id = f"{_picture(person)} {','.join(map(str, crop.box))}"
             pictures[crop_id] = crop
             examples[person] = (_picture(person), crop_id)
@@ -146,6 +157,7 @@ def _described(
 def _absence_notes(
     lists: Mapping[str, Mapping[str, Mapping[str, int]]], sets: Mapping[str, Sequence[str]]
 ) -> list[str]:
+    """How many people of the sets each action's lists leave out, where they leave out any."""
     absent = {
         action: sum(i not in lists[name][action] for name in lists for i in sets[name])
         for action in lists["train"]
@@ -158,6 +170,7 @@ def _absence_notes(
 
 
 def _picture(example: str) -> str:
+    """The picture of an example `<picture> <person>`."""
     return example.split()[0]
 
 
@@ -180,8 +193,8 @@ def _test_people(devkit: Devkit, actions: Sequence[str]) -> dict[str, list[str]]
     return {a: [" ".join(row[:2]) for row in rows] for a, rows in listed.items()}
 
 
-def _membership(people: Sequence[str], lists: Sequence[Sequence[str]]) -> np.ndarray:
-    """[people, lists]: who is in which list."""
+def _membership(people: Sequence[str], lists: Iterable[Sequence[str]]) -> np.ndarray:
+    """Whether each person is in each of the lists, bool [people, lists]."""
     sets = [set(listed) for listed in lists]
     return np.array([[person in listed for listed in sets] for person in people], dtype=bool)
 

@@ -21,7 +21,7 @@ DIFFICULT_BELOW = 14  # pixels
 
 @dataclass(frozen=True)
 class Shape:
-    """One object; box is (left, upper, right, lower) from 0, right and lower outside."""
+    """An object; box is (left, upper, right, lower) in pixels from 0, right and lower outside."""
 
     class_number: int
     box: tuple[int, int, int, int]
@@ -36,8 +36,8 @@ def write_devkit(
 ) -> dict[str, list[Shape]]:
     """Draw counts[set] scenes for each set; write pictures, annotations and the lists of Main.
 
-    Returns the shapes of each picture, in the order of its annotation. Every class has a look of
-    its own, up to 20 classes.
+    Returns the shapes of each picture, in the order of its annotation. Up to 20 classes look
+    different.
     """
     for folder in ("ImageSets/Main", "JPEGImages", "Annotations"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -65,11 +65,11 @@ def write_action_lists(
     *,
     late: Mapping[str, int] | None = None,
 ) -> dict[tuple[str, int], Shape]:
-    """The lists of Action for the sets of Main, the shapes being people who do what they look like.
+    """Write the lists of Action for the sets of Main; a shape is a person who does what it is.
 
-    A shape of class k does actions[k]; of one class more than there are actions, something else;
-    and so on in turn. The test lists have no labels. late gives, for an action, how many pictures
-    of each set its lists leave out. Returns everyone by picture and index from 1.
+    A shape of class k does actions[k % (len(actions) + 1)], or something else where there is no
+    such action. The test lists have no labels. `late` says of an action how many pictures of each
+    set its lists leave out. Returns everyone by picture and index from 1.
     """
     folder = root / "ImageSets" / "Action"
     folder.mkdir()
@@ -109,7 +109,10 @@ def _shapes(random: np.random.Generator, num_classes: int, size: tuple[int, int]
     return shapes
 
 
-def _draw(shapes: Sequence[Shape], size: tuple[int, int], random: np.random.Generator) -> Image:
+def _draw(
+    shapes: Sequence[Shape], size: tuple[int, int], random: np.random.Generator
+) -> Image.Image:
+    """The shapes on a background of soft random colours."""
     colours = random.integers(120, 220, (3, 4, 3)).astype(np.uint8)
     picture = Image.fromarray(colours).resize(size, Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(picture)
@@ -132,6 +135,7 @@ def _draw(shapes: Sequence[Shape], size: tuple[int, int], random: np.random.Gene
 
 
 def _label(shapes: Sequence[Shape], class_number: int) -> int:
+    """1 if the class is there, 0 if its shapes are all difficult, else -1."""
     of_class = [shape for shape in shapes if shape.class_number == class_number]
     if not of_class:
         return -1

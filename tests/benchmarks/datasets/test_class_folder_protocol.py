@@ -7,23 +7,30 @@ import numpy as np
 import pytest
 from helpers.pictures import write_classes
 
-from vggfeat.benchmarks.datasets.class_folders import ClassFolderProtocol, class_folder_benchmark
+from vggfeat.benchmarks.datasets.class_folder_protocol import (
+    ClassFolderProtocol,
+    class_folder_benchmark,
+)
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.local_folder import LocalFolder
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.layouts.options import DataOptions
 
-PROTOCOL = ClassFolderProtocol(
+DEFINITION = DatasetDefinition(
     name="folders",
     title="Folders",
-    train_per_class=5,
-    test_per_class=4,
+    source=LocalFolder("."),
+    build=class_folder_benchmark,
+    protocol=ClassFolderProtocol(
+        train_per_class=5, test_per_class=4, background="BACKGROUND_Google"
+    ),
     scales=(32,),
     aggregate="stack",
-    background="BACKGROUND_Google",
 )
 
 
 def benchmark(root, **options):
-    return class_folder_benchmark(root, DataOptions(**options), PROTOCOL)
+    return class_folder_benchmark(DEFINITION, root, DataOptions(**options))
 
 
 @pytest.fixture

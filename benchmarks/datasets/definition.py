@@ -1,0 +1,91 @@
+"""What the definition of a dataset states: source, layout and protocol, known counts, quoted rows.
+
+Each dataset is one such value in a file of its own. It loads no picture and reads no folder until
+its benchmark is built.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.errors import DatasetError
+from vggfeat.layouts.options import DataOptions
+from vggfeat.storage.download import Progress
+from vggfeat.storage.folders import Folders
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # becomes part of the names of files
+
+
+class DataSource(Protocol):
+    """Where the pictures of a dataset come from. No two sources have the same name.
+
+    `locate` returns a folder, archives, or None where nothing is there. `missing` lists what has
+    to be fetched first and `altered` the archives with another content than distributed. `open`
+    returns the folder that holds the dataset and raises DatasetError or DownloadError.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def locate(self, folders: Folders) -> Path | list[Path] | None: ...
+
+    def missing(self, folders: Folders) -> list: ...
+
+    def altered(self, folders: Folders) -> list[Path]: ...
+
+    def open(self, folders: Folders, *, offline: bool, progress: Progress) -> Path: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownCounts:
+    """Examples in one of the dataset's own sets: pictures, or people where people are classified.
+
+    `classes` holds the positives of each class; `source` says who states the numbers.
+    """
+
+    set: str
+    total: int
+    classes: Mapping[str, int]
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetDefinition:
+    """A dataset and how it is measured, before anything of it is read.
+
+    `build` reads the dataset's folder, in whichever layout it has, and makes the benchmark by
+    `protocol`, which is of the type that `build` expects. `scales` (shortest sides in pixels) and
+    `aggregate` are the defaults of its measurements. `features_of` names another dataset of the
+    same source, to use its feature files; picture ids must mean the same there. `published` holds
+    rows with the columns of published.csv, for datasets that have none there. Raises DatasetError
+    at a name that cannot be part of a file's name.
+    """
+
+    name: str
+    title: str
+    source: DataSource
+    build: Callable[["DatasetDefinition", Path, DataOptions], Benchmark]
+    protocol: Any
+    scales: tuple[int, ...]
+    aggregate: str = "average"  # one of features.options.AGGREGATES
+    features_of: str | None = None
+    about: str = ""
+    num_pictures: int = 0  # with num_crops: what a plan counts on before anything is fetched
+    num_crops: int = 0
+    known_counts: tuple[KnownCounts, ...] = ()
+    published: tuple[Mapping[str, str], ...] = ()
+    in_paper: bool = False  # whether `bench --all` measures it
+
+    @property
+    def feature_set(self) -> str:
+        """The dataset by whose name the feature files are known."""
+        return self.features_of or self.name
+
+    def __post_init__(self):
+        if not NAME.fullmatch(self.name):
+            raise DatasetError(
+                f"{self.name!r} cannot name a dataset: allowed are letters, digits, - and _."
+            )

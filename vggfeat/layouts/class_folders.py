@@ -1,0 +1,78 @@
+"""One folder for each class, with the pictures of the class in it.
+
+    <class>/*.jpg           sorted by name; hidden files, folders and other files are no pictures
+    <class>/images/*.jpg    the same with the pictures in a folder inside, as Tiny ImageNet has them
+
+No file is opened, so that a million of them are listed in seconds.
+"""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vggfeat.errors import DatasetError
+from vggfeat.images import PICTURE_SUFFIXES
+
+
+@dataclass(frozen=True)
+class ClassFolders:
+    """The pictures of each class and the items that are neither class folder nor picture.
+
+    Both are paths below the scanned folder, sorted; a class without pictures has an empty list.
+    """
+
+    pictures: dict[str, list[str]]
+    stray: list[str]
+
+
+def scan_class_folders(root: Path, *, inner: str | None = None) -> ClassFolders:
+    """The pictures in root/<class>/, or in root/<class>/<inner>/ where there is such a folder.
+
+    Raises DatasetError at a picture or a class whose name is not UTF-8.
+    """
+    pictures, stray = {}, []
+    for folder in sorted(root.iterdir()):
+        if folder.name.startswith("."):
+            continue
+        if not folder.is_dir():
+            stray.append(folder.name)
+            continue
+        _check_utf8(folder.name, root)
+        has_inner = inner is not None and (folder / inner).is_dir()
+        prefix = f"{folder.name}/{inner}/" if has_inner else f"{folder.name}/"
+        names, other_names = _names_in(root / prefix)
+        pictures[folder.name] = [prefix + name for name in names]
+        stray += [prefix + name for name in other_names]
+    return ClassFolders(pictures, stray)
+
+
+def picture_names(folder: Path) -> list[str]:
+    """The names of the pictures in a folder, sorted. Raises DatasetError at one not in UTF-8."""
+    return _names_in(folder)[0]
+
+
+def _names_in(folder: Path) -> tuple[list[str], list[str]]:
+    """The names of the pictures in a folder and those of other items, both without hidden ones."""
+    names, other_names = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if not entry.name.startswith("."):
+                (names if _is_picture(entry) else other_names).append(entry.name)
+    names.sort()
+    for name in names:
+        _check_utf8(name, folder)
+    return names, sorted(other_names)
+
+
+def _is_picture(entry: os.DirEntry) -> bool:
+    """By its suffix; not a folder or a pipe. Whoever reads it reports a link that leads nowhere."""
+    if not entry.name.lower().endswith(PICTURE_SUFFIXES):
+        return False
+    return entry.is_file() or not os.path.exists(entry.path)
+
+
+def _check_utf8(name: str, folder: Path) -> None:
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError(f"{folder}: {name!r} is not UTF-8. Rename it.") from error
