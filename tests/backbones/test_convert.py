@@ -331,7 +331,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, model, suffix, monkeypat
         raise KeyboardInterrupt
 
     network = load_network(str(model))
-    monkeypatch.setattr(formats.checkpoint, "sha256_of", interrupt)
+    monkeypatch.setattr(formats, "sha256_of", interrupt)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(KeyboardInterrupt):
         export_weights(network, tmp_path / f"out{suffix}")

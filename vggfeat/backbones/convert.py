@@ -7,7 +7,8 @@ from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import Network, bare_name
 from vggfeat.backbones.spec import parse
 from vggfeat.errors import WeightsError
-from vggfeat.weights import checkpoint, formats, onnx, released
+from vggfeat.storage.files import sha256_of
+from vggfeat.weights import formats, onnx, released
 from vggfeat.weights.caffe import caffemodel
 from vggfeat.weights.card import Card
 
@@ -94,7 +95,7 @@ def _net_of(path: Path) -> str | None:
     for entry in released.everything():
         if any(source.name == path.name for source in entry.sources):
             advice = f"If it is of that net all the same, say so: --net {entry.net}."
-            released.check_digest(entry, path, checkpoint.sha256_of(path), advice)
+            released.check_digest(entry, path, sha256_of(path), advice)
             return f"{entry.net}:layer={entry.layer}" if entry.layer else entry.net
     raise WeightsError(f"{path}: does not say which net it belongs to. Name it with --net.")
 

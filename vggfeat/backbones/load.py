@@ -25,9 +25,10 @@ from vggfeat.backbones.vgg import family
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.images import TORCHVISION_STATISTICS, InputStatistics
 from vggfeat.storage.download import download
+from vggfeat.storage.files import sha256_of
 from vggfeat.storage.folders import folders
 from vggfeat.vgg import CONFIGURATIONS
-from vggfeat.weights import checkpoint, formats, released
+from vggfeat.weights import formats, released
 from vggfeat.weights.card import Card
 from vggfeat.weights.released import TORCHVISION, Released
 
@@ -144,14 +145,14 @@ def _released(asked: Specification, weights: str, folder: Path, offline: bool) -
         path = timm.file_of(asked.name, folder, offline=offline)
         return Network(
             weights=weights,
-            weights_sha256=checkpoint.sha256_of(path),
+            weights_sha256=_digest(path),
             **_statistics(asked.options, backbone.statistics),
             backbone=backbone,
             weights_path=path,
         )
     entry, backbone = _entry(asked, weights)  # what is mistyped is told before anything is fetched
     path = download(list(entry.sources), folder, offline=offline)
-    sha256 = checkpoint.sha256_of(path)
+    sha256 = _digest(path)
     released.check_digest(entry, path, sha256)
     return Network(
         weights=entry.name,
@@ -183,7 +184,7 @@ def _of_file(asked: Specification, path: Path) -> Network:
     formats.check_kind(path)
     if not asked.is_factory:
         _backbone(asked.name, asked.options)
-    sha256 = checkpoint.sha256_of(path)
+    sha256 = _digest(path)
     card = formats.read_card(path)
     options, entry = dict(asked.options), None
     if card is None or path.suffix not in formats.TORCH:  # a card beside it says enough
@@ -217,6 +218,14 @@ def _of_file(asked: Specification, path: Path) -> Network:
 def _tell_usual(path: Path, statistics: InputStatistics) -> None:
     usual = stated("", vars(statistics), joined="")
     log.info("%s: says no input statistics; the usual ones are taken, %s", path, usual)
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a weights file. Raises WeightsError."""
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def _own(asked: Specification) -> Network:

@@ -4,7 +4,6 @@ Nothing in a file is executed: safetensors hold no code, torch files are read wi
 `weights_only=True` and there is no fallback.
 """
 
-import hashlib
 import pickle
 import warnings
 import zipfile
@@ -20,15 +19,6 @@ from vggfeat.errors import WeightsError
 
 WRAPPERS = ("state_dict", "model")
 PARALLEL = "module."
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a weights file's bytes. Raises WeightsError."""
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def read(path: Path) -> dict[str, Tensor]:

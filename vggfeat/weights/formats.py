@@ -15,7 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vggfeat.errors import WeightsError
-from vggfeat.storage.files import new_file, new_path
+from vggfeat.storage.files import new_file, new_path, sha256_of
 from vggfeat.weights import card, checkpoint, onnx
 from vggfeat.weights.caffe import caffemodel
 from vggfeat.weights.card import Card
@@ -97,7 +97,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], its_card: Card) -> None:
             with new_file(path) as file:
                 torch.save(dict(tensors), file)
     if path.suffix in CARD_BESIDE:
-        beside = its_card.to_json() | {"sha256": checkpoint.sha256_of(path)}
+        beside = its_card.to_json() | {"sha256": sha256_of(path)}
         with new_file(card_path(path)) as file:
             file.write(json.dumps(beside, indent=1).encode())
 
@@ -125,7 +125,7 @@ def _card_beside(path: Path) -> Card:
         sha256 = values.pop("sha256")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{beside}: cannot be understood ({error}).") from error
-    if sha256 != checkpoint.sha256_of(path):
+    if sha256 != sha256_of(path):
         raise WeightsError(
             f"{beside}: is not the card of {path.name} as it is now. Remove the card, or bring back"
             " its file."

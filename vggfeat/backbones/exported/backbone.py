@@ -26,7 +26,8 @@ from vggfeat.backbones.exported.pt2_archive import check_archive
 from vggfeat.backbones.hooks import OUTPUT, Survey, Taps, survey, surveyed_backbone
 from vggfeat.errors import NetworkError, WeightsError, reason_of
 from vggfeat.images import TORCHVISION_STATISTICS
-from vggfeat.weights import checkpoint, onnx
+from vggfeat.storage import files
+from vggfeat.weights import onnx
 
 INPUT_SIZE = 224  # where the program does not say
 TORCHSCRIPT = (".pt", ".pth")  # suffixes that state dicts have as well
@@ -79,7 +80,7 @@ def program(
 
 def sha256_of(path: Path) -> str:
     """The digest of a program that has been opened, with all that it computes with."""
-    return onnx_graph.sha256_of(path) if path.suffix == ".onnx" else checkpoint.sha256_of(path)
+    return onnx_graph.sha256_of(path) if path.suffix == ".onnx" else files.sha256_of(path)
 
 
 @dataclass(frozen=True, kw_only=True)

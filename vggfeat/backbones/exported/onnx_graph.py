@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from vggfeat.backbones.hooks import NUM_NAMED, OUTPUT
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError, reason_of
-from vggfeat.weights import checkpoint
+from vggfeat.storage import files
 from vggfeat.weights import onnx as onnx_file
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def whole(path: Path) -> "ModelProto":
 
 def sha256_of(path: Path) -> str:
     """Of an ONNX file that `whole` has opened, and of the other files with its tensors."""
-    of_graph = checkpoint.sha256_of(path)
+    of_graph = files.sha256_of(path)
     model = onnx_file.parse(path)
     locations = {
         entry.value
@@ -132,7 +132,7 @@ def sha256_of(path: Path) -> str:
     }
     if not locations:
         return of_graph
-    digests = [checkpoint.sha256_of(path.parent / location) for location in sorted(locations)]
+    digests = [files.sha256_of(path.parent / location) for location in sorted(locations)]
     return hashlib.sha256("".join([of_graph, *digests]).encode()).hexdigest()
 
 
