@@ -37,7 +37,7 @@ from vggfeat.storage.files import new_file, sha256_of
 from vggfeat.storage.locks import exclusive
 from vggfeat.vgg import VGG
 from vggfeat.weights import checkpoint
-from vggfeat.weights.card import Card, read_card
+from vggfeat.weights.checkpoint import Card, read_card
 
 log = logging.getLogger(__name__)
 

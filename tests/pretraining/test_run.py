@@ -27,7 +27,7 @@ from vggfeat.pretraining.run import Job, pretrain
 from vggfeat.report.render import render
 from vggfeat.report.training import read_training_records, table
 from vggfeat.storage.files import new_file, sha256_of
-from vggfeat.weights.card import read_card
+from vggfeat.weights.checkpoint import read_card
 
 SMALL = {"width": "0.0625", "input_size": "32", "batch_size": "8", "init": "glorot", "epochs": "1"}
 SET = [text for name, value in SMALL.items() for text in ("--set", f"{name}={value}")]

@@ -14,11 +14,11 @@ import pytest
 import torch
 
 from vggfeat import vgg
-from vggfeat.backbones.spec import parse
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import WeightsError
 from vggfeat.images import PAPER_STATISTICS
 from vggfeat.weights.caffe import caffemodel
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 
 NAMES = ("vgg11", "vgg11_lrn", "vgg13", "vgg16_1x1", "vgg16")
 # Type -> its number and its parameters' field in old layers, its name and field in current ones.
@@ -165,7 +165,8 @@ def prototxt(layers, *, old=False, head=""):
 def read_net(path):
     """What `--net FILE` would build of it: the net and its card."""
     card = caffemodel.read_card(path)
-    name, options = parse(card.net).name, parse(card.net).options
+    spec = NetSpec.parse(card.net)
+    name, options = spec.name, spec.options
     tensors = caffemodel.read(path)
     outputs = len(tensors["classifier.6.bias"])
     net = vgg.build(name, num_classes=outputs, **options)

@@ -15,7 +15,7 @@ from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.images import PAPER_STATISTICS
 from vggfeat.weights import checkpoint
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 from vggfeat.weights.matconvnet import network
 
 CLASSES = ("ant, emmet", "bee", "Bär")

@@ -29,6 +29,8 @@ TORCHVISION_FAMILY = {
 FEATURES_ONLY = "IMAGENET1K_FEATURES"  # convolutions of another VGG-16, and no classifier
 ALGORITHMS = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256"}
 ORIGINAL = "released Caffe model"  # as the published rows call the paper's own weights
+# Whose files have a card by their format, and are released files all the same.
+CARRYING_CARDS = (".caffemodel", ".mat")
 NAMES = re.compile(r"torchvision|caffe|matconvnet|caffe-pth|timm|IMAGENET1K_\w+|random:\d+")
 
 

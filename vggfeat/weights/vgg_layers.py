@@ -15,7 +15,7 @@ from torch import Tensor
 
 from vggfeat import vgg
 from vggfeat.errors import OptionError, WeightsError
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 
 FC_NAMES = ("fc6", "fc7", "fc8")
 

@@ -27,7 +27,7 @@ from vggfeat.images import PAPER_STATISTICS
 from vggfeat.storage.files import new_file
 from vggfeat.weights.caffe.schema import LayerParameter, NetParameter
 from vggfeat.weights.caffe.wire import Layer, Net, read_arrays, read_net, write_net
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 from vggfeat.weights.vgg_layers import FC_NAMES, Layout, keys, layer_names, recognise, to_be_written
 
 SUFFIX = ".caffemodel"

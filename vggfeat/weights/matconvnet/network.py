@@ -22,9 +22,8 @@ from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.images import PAPER_STATISTICS
 from vggfeat.storage.files import new_file
-from vggfeat.weights import card as cards
 from vggfeat.weights import vgg_layers
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card, parse_card
 from vggfeat.weights.matconvnet import mat_file
 
 VARIABLES = ("layers", "meta", "normalization", "classes")
@@ -46,7 +45,7 @@ def read_card(path: Path) -> Card:
     meta = _struct(file.variables, "meta")
     notes = []
     if isinstance(meta.get("vggfeat"), str):
-        card = cards.parsed(meta["vggfeat"], path)
+        card = parse_card(meta["vggfeat"], path)
         if _meaning(card.net) == _meaning(file.net):
             return card
         notes.append(f"the card in the file is of {card.net!r} and was not used")
