@@ -34,7 +34,8 @@ class Backbone:
     needs: Callable[[str], bool] = lambda key: True  # the keys that decide this layer
     # What a file of weights holds -> why it can give no more than some layers; empty if it can.
     missing_part: Callable[[Mapping[str, Tensor]], str] = lambda tensors: ""
-    renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] = lambda tensors: tensors  # old keys
+    # The tensors of an old file under the keys that the net has now; None: they never changed.
+    renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     last_layer: str = ""  # whose weights' first axis counts the outputs
     num_outputs: int = 1000  # K, where no weights say; ILSVRC's classes
 

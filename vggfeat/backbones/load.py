@@ -289,7 +289,8 @@ def _with_file(
 
 def _tensors(backbone: Backbone, path: Path, entry: Released | None) -> dict[str, Tensor]:
     """What a weights file holds, under the net's keys. Raises WeightsError."""
-    tensors = backbone.renamed(formats.FORMATS[path.suffix].read(path))
+    tensors = formats.FORMATS[path.suffix].read(path)
+    tensors = backbone.renamed(tensors) if backbone.renamed else tensors
     return released.to_rgb(tensors) if entry and entry.bgr else tensors
 
 

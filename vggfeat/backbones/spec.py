@@ -123,8 +123,7 @@ class NetSpec:
     def options(self) -> dict[str, Value]:
         """The options that are given, in the order of the text."""
         order = _ORDER_OF_PAPER_NETS if self.is_of_paper else _ORDER
-        values = ((key, getattr(self, key)) for key in order)
-        return {key: value for key, value in values if value is not None}
+        return {key: value for key in order if (value := getattr(self, key)) is not None}
 
     @property
     def is_file(self) -> bool:

@@ -4,9 +4,9 @@ A layer is what comes after its ReLU, as in Caffe, where conv5_3 and relu5_3 sha
 `relu=false` is what goes into the ReLU. The paper does not say which of the two its fc7 is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -59,7 +59,7 @@ def vgg_backbone(spec: NetSpec) -> Backbone:
 
 
 def _check_layer(name: str, layer: str, *, before_relu: bool) -> None:
-    layers = list(_layers(name))
+    layers = _layers(name)
     if layer not in layers:
         known = [other for other in layers if not other.endswith(BEFORE_RELU)]
         raise UnknownNameError(f"layer of {name}", layer, known)
@@ -122,14 +122,15 @@ class _VGGMaps(nn.Module):
         return [maps[layer] for layer in self.layers]
 
 
-def _layers(name: str) -> Iterator[str]:
+@cache
+def _layers(name: str) -> tuple[str, ...]:
     """The layers of a dense net in order, before and after each ReLU."""
     configuration = vgg.CONFIGURATIONS[name]
+    layers = []
     for block, kernels in enumerate(configuration.blocks, start=1):
         for number in range(1, len(kernels) + 1):
-            yield f"conv{block}_{number}{BEFORE_RELU}"
-            yield f"conv{block}_{number}"
+            layers += [f"conv{block}_{number}{BEFORE_RELU}", f"conv{block}_{number}"]
             if configuration.lrn and block == number == 1:
-                yield "norm1"
-        yield f"pool{block}"
-    yield from ("fc6" + BEFORE_RELU, "fc6", "fc7" + BEFORE_RELU, "fc7", "fc8")
+                layers.append("norm1")
+        layers.append(f"pool{block}")
+    return (*layers, "fc6" + BEFORE_RELU, "fc6", "fc7" + BEFORE_RELU, "fc7", "fc8")
