@@ -11,6 +11,7 @@ from vggfeat.errors import OptionError, WeightsError
 from vggfeat.storage.files import sha256_of
 from vggfeat.weights import formats, onnx, released
 from vggfeat.weights.caffe import caffemodel
+from vggfeat.weights.caffe.prototxt import check_prototxt
 from vggfeat.weights.checkpoint import Card
 
 
@@ -31,7 +32,7 @@ def import_weights(
     if prototxt is not None:
         if path.suffix != caffemodel.SUFFIX:
             raise WeightsError(f"{path}: a .prototxt describes {caffemodel.SUFFIX} files only.")
-        caffemodel.check_prototxt(path, prototxt)
+        check_prototxt(path, prototxt)
     net = net or _net_of(path)
     spec = replace(net or NetSpec(), weights=str(path))
     _write(load_network(spec), out)

@@ -18,7 +18,7 @@ from vggfeat.storage.files import new_file, sha256_of
 from vggfeat.weights import checkpoint, onnx, torch_file
 from vggfeat.weights.caffe import caffemodel
 from vggfeat.weights.checkpoint import Card, parse_card
-from vggfeat.weights.matconvnet import network
+from vggfeat.weights.matconvnet import network, writer
 
 TORCH = torch_file.SUFFIXES
 CARD_BESIDE = (*TORCH, caffemodel.SUFFIX)
@@ -75,7 +75,7 @@ FORMATS = {
     checkpoint.SUFFIX: Format(checkpoint.read_card, checkpoint.read, checkpoint.write),
     **dict.fromkeys(torch_file.SUFFIXES, _TORCH_FILE),
     caffemodel.SUFFIX: Format(_or_beside(caffemodel.read_card), caffemodel.read, caffemodel.write),
-    ".mat": Format(_while_unchanged(network.read_card), network.read, network.write),
+    ".mat": Format(_while_unchanged(network.read_card), network.read, writer.write),
     ".onnx": Format(_while_unchanged(onnx.read_card), onnx.read, None),
 }
 SUFFIXES = tuple(FORMATS)
