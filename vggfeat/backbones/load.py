@@ -139,8 +139,8 @@ def _backbone(spec: NetSpec, weights: str = TORCHVISION) -> Backbone:
 
     if spec.name in NAMES:
         return torchvision_backbone(spec, weights=weights)
-    known = {*NAMES, *CONFIGURATIONS}
-    raise UnknownNameError("network", spec.name, known, listed=CONFIGURATIONS)
+    names = {*NAMES, *CONFIGURATIONS}
+    raise UnknownNameError("network", spec.name, names, listed=CONFIGURATIONS)
 
 
 def _network(

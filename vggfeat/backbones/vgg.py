@@ -61,8 +61,8 @@ def vgg_backbone(spec: NetSpec) -> Backbone:
 def _check_layer(name: str, layer: str, *, before_relu: bool) -> None:
     layers = _layers(name)
     if layer not in layers:
-        known = [other for other in layers if not other.endswith(BEFORE_RELU)]
-        raise UnknownNameError(f"layer of {name}", layer, known)
+        after_relu = [other for other in layers if not other.endswith(BEFORE_RELU)]
+        raise UnknownNameError(f"layer of {name}", layer, after_relu)
     if before_relu and layer + BEFORE_RELU not in layers:
         raise NetworkError(f"{name}: {layer} has no ReLU, so there is nothing before it.")
 

@@ -35,13 +35,13 @@ def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
         from vggfeat.errors import UnknownNameError
         from vggfeat.weights.released import TORCHVISION_FAMILY, everything
 
-    known, folder = list(everything()), folders(cache_dir=cache_dir).weights
+    entries, folder = list(everything()), folders(cache_dir=cache_dir).weights
     for net in nets:
-        if net not in {entry.net for entry in known}:
-            all_nets = {entry.net for entry in known}
+        if net not in {entry.net for entry in entries}:
+            all_nets = {entry.net for entry in entries}
             kind = "net with released weights"
             raise UnknownNameError(kind, net, all_nets, listed=TORCHVISION_FAMILY)
-    for entry in known:
+    for entry in entries:
         here = [source.name for source in entry.sources if (folder / source.name).is_file()]
         if not nets:
             line = f"{entry.label:<44}{entry.megabytes:>6.0f} MB  {entry.error:<52}"

@@ -1,7 +1,7 @@
 """The family A to E as other programs list it: layers by the paper's names, one after the other.
 
 Caffe's and MatConvNet's files hold conv1_1 ... conv5_3, fc6, fc7, fc8 with their weights; here they
-become the keys of torchvision's layout, which is `networks.VGG`'s.
+become the keys of torchvision's layout, which is `vgg.VGG`'s.
 """
 
 import math
@@ -22,7 +22,7 @@ FC_NAMES = ("fc6", "fc7", "fc8")
 
 @dataclass(frozen=True)
 class Layout:
-    """A net of the family, as its weights' shapes tell it."""
+    """A net of the family, as its weights' shapes say."""
 
     name: str
     width: float
@@ -65,8 +65,8 @@ def layer_names(name: str) -> list[str]:
 def keys(name: str) -> Mapping[str, tuple[str, str]]:
     """Layer name -> the keys of its weights and of its bias in torchvision's layout."""
     with torch.device("meta"):
-        found = iter(vgg.build(name).state_dict())
-    return {layer: (next(found), next(found)) for layer in layer_names(name)}
+        state_keys = iter(vgg.build(name).state_dict())
+    return {layer: (next(state_keys), next(state_keys)) for layer in layer_names(name)}
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -> Layout:
@@ -77,7 +77,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
     whether the net normalises local responses. Raises WeightsError if it is another net's file.
     """
     names = list(shapes)
-    found = [
+    fitting = [
         name
         for name, configuration in vgg.CONFIGURATIONS.items()
         if layer_names(name) == names
@@ -85,16 +85,16 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
         and [kernel for block in configuration.blocks for kernel in block]
         == [shapes[layer][-1] for layer in names[: -len(FC_NAMES)]]
     ]
-    if not found:
-        told = ", ".join(names[:4]) + (f", ... {names[-1]}" if len(names) > 4 else "")
+    if not fitting:
+        listed = ", ".join(names[:4]) + (f", ... {names[-1]}" if len(names) > 4 else "")
         raise WeightsError(
             f"{path}: not a net of the family A to E: its {len(names)} layers with weights are"
-            f" {told or 'none'}{', with local response normalisation' if lrn else ''}. Known:"
+            f" {listed or 'none'}{', with local response normalisation' if lrn else ''}. Known:"
             f" {', '.join(vgg.CONFIGURATIONS)} with layers conv1_1, ..., fc8."
         )
     side = math.sqrt(shapes["fc6"][1] / shapes[names[-4]][0])
     layout = Layout(
-        name=found[0],
+        name=fitting[0],
         width=_width(shapes["fc7"][0], shapes[names[0]][0]),
         input_size=round(side * vgg.STRIDE),
         num_outputs=shapes["fc8"][0],
@@ -118,7 +118,7 @@ def to_be_written(
     """A net of the family as another program's file can hold it: layer -> weights and biases.
 
     Raises WeightsError if it is no such net, if the weights are not those of the card's, or if
-    pictures are divided by a standard deviation, which neither Caffe's nor MatConvNet's files tell.
+    pictures are divided by a standard deviation, which Caffe's and MatConvNet's files cannot state.
     """
     refused = f"{path}: cannot be written for {program}"
     name = card.net.partition(":")[0]

@@ -92,12 +92,12 @@ class Onnx(nn.Module):
         """The graph with these values as its outputs."""
         from onnx import ModelProto, ValueInfoProto
 
-        known = {value.name: value for value in self.model.graph.output}
+        outputs = {value.name: value for value in self.model.graph.output}
         changed = ModelProto()
         changed.CopyFrom(self.model)
         del changed.graph.output[:]
         changed.graph.output.extend(
-            known.get(name, ValueInfoProto(name=name)) for name in self.names
+            outputs.get(name, ValueInfoProto(name=name)) for name in self.names
         )
         return changed.SerializeToString()
 

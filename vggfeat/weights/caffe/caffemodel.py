@@ -1,6 +1,6 @@
 """Nets of the family A to E as Caffe keeps them: .caffemodel files and deploy prototxts.
 
-Caffe's nets take the channels B, G, R of pixels 0 to 255 less their mean; `networks.VGG` takes
+Caffe's nets take the channels B, G, R of pixels 0 to 255 less their mean; `vgg.VGG` takes
 R, G, B, so the input channels of conv1_1 change their order on the way in and out. Caffe rounds
 pooled sides up (`ceil_mode`). Fully connected layers see C, H, W flattened in that order in both.
 
@@ -54,9 +54,9 @@ class CaffeNet:
 
 def read_card(path: Path) -> Card:
     """What follows from a .caffemodel without reading its weights. Raises WeightsError."""
-    found = find_net(path)
-    net = found.layout.net
-    if found.round_mode == "CEIL":
+    caffe_net = find_net(path)
+    net = caffe_net.layout.net
+    if caffe_net.round_mode == "CEIL":
         net += f"{',' if ':' in net else ':'}ceil_mode=true"
     return Card(
         net=net,
@@ -66,8 +66,8 @@ def read_card(path: Path) -> Card:
         training={
             "imported": {
                 "format": "Caffe",
-                "name": found.net.name,
-                "messages": found.net.messages,
+                "name": caffe_net.net.name,
+                "messages": caffe_net.net.messages,
             }
         },
     )
@@ -79,14 +79,14 @@ def read(path: Path) -> dict[str, Tensor]:
     Takes little more memory than the net. Raises WeightsError if the file is missing, damaged, or
     of another net.
     """
-    found = find_net(path)
+    caffe_net = find_net(path)
     wanted = []
-    for name, pair in keys(found.layout.name).items():
-        layer, shape = found.weights[name]
+    for name, pair in keys(caffe_net.layout.name).items():
+        layer, shape = caffe_net.weights[name]
         wanted += zip(pair, layer.blobs, (shape, shape[:1]), strict=True)
     arrays = read_arrays(path, [(blob, shape) for _, blob, shape in wanted])
     tensors = {key: array for (key, _, _), array in zip(wanted, arrays, strict=True)}
-    first, _ = keys(found.layout.name)[FIRST]
+    first, _ = keys(caffe_net.layout.name)[FIRST]
     tensors[first] = tensors[first].flip(1)
     return tensors
 
@@ -97,7 +97,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     tensors has torchvision's keys. Caffe rounds pooled sides up, so that is how the net is read
     again even if the card says otherwise; it makes no difference where sides are multiples of 32.
     Raises WeightsError if it is no net of the family, or if pictures are divided by a standard
-    deviation, which Caffe does not do and its files cannot tell.
+    deviation, which Caffe does not do and its files cannot state.
     """
     if path.suffix != SUFFIX:
         raise WeightsError(f"{path}: Caffe's weights are named NAME{SUFFIX}. Choose such a name.")

@@ -38,8 +38,8 @@ def computing_layers(layers: Sequence[Layer], path: Path) -> list[Layer]:
     Where layers with weights stand alone, what they take is not there.
     """
     chained = any(kind_of(layer.parameters) in COMPUTING[len(WEIGHTED) :] for layer in layers)
-    found: list[Layer] = []
-    given: set[str] = set()
+    computing: list[Layer] = []
+    tops: set[str] = set()
     for layer in layers:
         kind, parameters = kind_of(layer.parameters), layer.parameters
         if kind in ASIDE:
@@ -49,19 +49,19 @@ def computing_layers(layers: Sequence[Layer], path: Path) -> list[Layer]:
                 f"{path}: not a net of the family A to E: {layer.name} is of type"
                 f" {type_of(parameters) or 'none'}."
             )
-        taken = set(parameters.bottom)
-        if chained and found and not taken <= given:
+        bottoms = set(parameters.bottom)
+        if chained and computing and not bottoms <= tops:
             if kind == "split":  # of something that is laid aside
                 continue
-            before, after = (", ".join(sorted(names)) for names in (given, taken))
+            before, after = (", ".join(sorted(names)) for names in (tops, bottoms))
             raise WeightsError(
                 f"{path}: {layer.name} takes {after or 'nothing'}, and the layer before it gives"
                 f" {before or 'nothing'}."
             )
-        given = set(parameters.top) | (given if kind == "split" else set())
+        tops = set(parameters.top) | (tops if kind == "split" else set())
         if kind in COMPUTING:
-            found.append(layer)
-    return found
+            computing.append(layer)
+    return computing
 
 
 def check_layers(
@@ -106,29 +106,29 @@ def check_layers(
 def stated_parameters(parameters: Any) -> dict[str, object]:
     """What a layer's message says of how it computes, however it says it."""
     kind = kind_of(parameters)
-    own = getattr(parameters, PARAMETERS[kind])
+    message = getattr(parameters, PARAMETERS[kind])
     stated: dict[str, object] = {}
-    for name, field in own.DESCRIPTOR.fields_by_name.items():
+    for name, field in message.DESCRIPTOR.fields_by_name.items():
         if name in SIDES:
-            stated[name] = _stated_sides(own, name)
+            stated[name] = _stated_sides(message, name)
         elif field.enum_type:
-            stated[name] = field.enum_type.values_by_number[getattr(own, name)].name
+            stated[name] = field.enum_type.values_by_number[getattr(message, name)].name
         elif not name.endswith(("_h", "_w")):
-            stated[name] = getattr(own, name)
+            stated[name] = getattr(message, name)
     return stated
 
 
-def _stated_sides(own: Any, name: str) -> str:
+def _stated_sides(message: Any, name: str) -> str:
     """A kernel, padding, stride or dilation as HxW."""
-    value = getattr(own, name)
+    value = getattr(message, name)
     if isinstance(value, int):
-        sides = [value] if own.HasField(name) else []
+        sides = [value] if message.HasField(name) else []
     else:
         sides = list(value)
     sides *= 2 if len(sides) == 1 else 1
     apart = [name.removesuffix("_size") + side for side in ("_h", "_w")]
-    if any(side in own.DESCRIPTOR.fields_by_name and own.HasField(side) for side in apart):
-        sides += [getattr(own, side) for side in apart]  # four if both are stated: fits nothing
+    if any(side in message.DESCRIPTOR.fields_by_name and message.HasField(side) for side in apart):
+        sides += [getattr(message, side) for side in apart]  # four if both are stated: fits nothing
     return sides_text(sides or [SIDES[name]] * 2)
 
 
@@ -166,19 +166,20 @@ def deploy_net(layout: Layout, round_mode: str = "CEIL") -> Any:
     for block, kernels in enumerate(configuration.blocks, start=1):
         for number, kernel in enumerate(kernels, start=1):
             name = f"conv{block}_{number}"
-            own = add(name, "Convolution").convolution_param
-            own.num_output = outputs[name]
-            own.pad.append(kernel // 2)
-            own.kernel_size.append(kernel)
-            own.stride.append(1)
+            message = add(name, "Convolution").convolution_param
+            message.num_output = outputs[name]
+            message.pad.append(kernel // 2)
+            message.kernel_size.append(kernel)
+            message.stride.append(1)
             add(f"relu{block}_{number}", "ReLU", in_place=True)
             if configuration.lrn and name == FIRST:
-                own = add("norm1", "LRN").lrn_param
-                own.local_size, own.alpha, own.beta, own.k = 5, 5e-4, 0.75, 2  # as `networks`
-        own = add(f"pool{block}", "Pooling").pooling_param
-        own.pool, own.kernel_size, own.stride = 0, 2, 2
+                message = add("norm1", "LRN").lrn_param
+                message.local_size, message.k = 5, 2  # as `vgg.VGG`
+                message.alpha, message.beta = 5e-4, 0.75
+        message = add(f"pool{block}", "Pooling").pooling_param
+        message.pool, message.kernel_size, message.stride = 0, 2, 2
         if round_mode != "CEIL":  # old Caffes do not know it
-            own.round_mode = 1
+            message.round_mode = 1
     for name in FC_NAMES:
         add(name, "InnerProduct").inner_product_param.num_output = outputs[name]
         if name != FC_NAMES[-1]:
@@ -190,8 +191,8 @@ def deploy_net(layout: Layout, round_mode: str = "CEIL") -> Any:
 
 def _as_convolution(layer: Any, layout: Layout) -> Any:
     """A fully connected layer of a deploy net as the convolution that does the same."""
-    found = LayerParameter(name=layer.name, type="Convolution")
-    found.convolution_param.num_output = layer.inner_product_param.num_output
+    convolution = LayerParameter(name=layer.name, type="Convolution")
+    convolution.convolution_param.num_output = layer.inner_product_param.num_output
     side = layout.input_size // vgg.STRIDE if layer.name == FC_NAMES[0] else 1
-    found.convolution_param.kernel_size.append(side)
-    return found
+    convolution.convolution_param.kernel_size.append(side)
+    return convolution

@@ -20,7 +20,7 @@ def check_prototxt(path: Path, prototxt: Path) -> None:
 
     Raises WeightsError naming the layer and both values if it does not.
     """
-    found = find_net(path)
+    caffe_net = find_net(path)
     text = _read_prototxt(prototxt)
     stated = [*text.layer, *text.layers]
     if text.layer and text.layers or not stated:
@@ -33,10 +33,10 @@ def check_prototxt(path: Path, prototxt: Path) -> None:
         )
     layers = [Layer(str(layer.name), layer, ()) for layer in stated]
     computing = computing_layers(layers, prototxt)
-    check_layers(computing, found.layout, found.round_mode, prototxt, f"{path.name} has")
+    check_layers(computing, caffe_net.layout, caffe_net.round_mode, prototxt, f"{path.name} has")
     # As a convolution fc6 takes any size from its own on.
     exact = any(kind_of(la.parameters) == "innerproduct" for la in computing if la.name == "fc6")
-    side = found.layout.input_size
+    side = caffe_net.layout.input_size
     for dims in _inputs(text):
         if dims[1:2] != [3] or len(dims) != 4 or (exact and dims[2:] != [side, side]):
             raise WeightsError(

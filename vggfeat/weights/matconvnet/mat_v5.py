@@ -110,16 +110,16 @@ class Version5:
         self._source: _Plain | _Inflated
 
     def read(self, names: Collection[str]) -> dict[str, Any]:
-        found = {}
+        values = {}
         for name, header, end in self._variables():
             if name in names:
-                if name in found:
+                if name in values:
                     raise Damaged(f"it has {name!r} twice")
-                found[name] = self._value(*header, end, depth=1)
+                values[name] = self._value(*header, end, depth=1)
                 self._source.skip(end - self._source.position)
                 if isinstance(self._source, _Inflated):
                     self._source.finish()
-        return found
+        return values
 
     def names(self) -> list[str]:
         return [name for name, _, _ in self._variables() if name]

@@ -23,7 +23,7 @@ HDF5_OFFSETS = (0, 512)  # MATLAB puts its own header before HDF5's
 
 class Version73:
     """Version 7.3, HDF5: structs are groups, cells are arrays of references, the attribute
-    MATLAB_class tells the rest; arrays are stored with their axes reversed."""
+    MATLAB_class says the rest; arrays are stored with their axes reversed."""
 
     def __init__(self, path: Path, budget: Budget):
         self._file, self._budget = h5py.File(path, "r"), budget
@@ -76,20 +76,20 @@ class Version73:
 
     def _struct(self, group: h5py.Group, depth: int) -> dict | list[dict]:
         self._budget.enter(len(group), depth)
-        found, several = {}, False
+        fields, several = {}, False
         for name in group:
             item = self._member(group, name)
             # The fields of an array of structs are arrays of references without a class.
             if isinstance(item, h5py.Dataset) and "MATLAB_class" not in item.attrs:
-                found[name], several = self._cells(item, name, depth), True
+                fields[name], several = self._cells(item, name, depth), True
             else:
-                found[name] = self._value(item, name, depth + 1)
+                fields[name] = self._value(item, name, depth + 1)
         if not several:
-            return found
-        if len({len(v) if isinstance(v, list) else -1 for v in found.values()}) > 1:
+            return fields
+        if len({len(v) if isinstance(v, list) else -1 for v in fields.values()}) > 1:
             raise Damaged("an array of structs has fields of several lengths")
         return [
-            dict(zip(found, values, strict=True)) for values in zip(*found.values(), strict=True)
+            dict(zip(fields, values, strict=True)) for values in zip(*fields.values(), strict=True)
         ]
 
     def _cells(self, dataset: h5py.Dataset, name: str, depth: int) -> list:

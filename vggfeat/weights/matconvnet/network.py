@@ -30,7 +30,7 @@ def read_card(path: Path) -> Card:
     """Which net a file holds, and how its pictures are prepared.
 
     A card that `write` left in the file is taken if it names the net that the layers are.
-    Otherwise `training["imported"]` tells where mean and classes are from. Raises WeightsError.
+    Otherwise `training["imported"]` says where mean and classes are from. Raises WeightsError.
     """
     file = read_simplenn(path, skip_above=CARD_NEEDS_BYTES)
     meta = _struct(file.variables, "meta")
@@ -40,12 +40,12 @@ def read_card(path: Path) -> Card:
         if net_meaning(card.net) == net_meaning(file.net):
             return card
         notes.append(f"the card in the file is of {card.net!r} and was not used")
-    mean, told = _mean(path, _older(file.variables, meta, "normalization").get("averageImage"))
+    mean, how = _mean(path, _older(file.variables, meta, "normalization").get("averageImage"))
     classes = _classes(path, _older(file.variables, meta, "classes"))
     if classes and len(classes) != file.layout.num_outputs:
         notes.append(f"{len(classes)} class names for {file.layout.num_outputs} outputs left out")
         classes = ()
-    imported = {"format": "MatConvNet", "average_image": told}
+    imported = {"format": "MatConvNet", "average_image": how}
     if notes:
         imported["notes"] = notes
     return Card(net=file.net, classes=classes, mean=mean, std=UNIT, training={"imported": imported})
@@ -86,9 +86,9 @@ def _mean(path: Path, average: Any) -> tuple[tuple[float, float, float], str]:
             f" {vgg.MAX_INPUT_SIZE}."
         )
     average = average.astype(np.float64)
-    told = "one colour"
+    how = "one colour"
     if not pixel:
-        told = (
+        how = (
             f"{average.shape[0]}x{average.shape[1]} pixels: their mean is taken, as dense"
             " evaluation takes pictures of any size"
         )
@@ -96,7 +96,7 @@ def _mean(path: Path, average: Any) -> tuple[tuple[float, float, float], str]:
     if not np.isfinite(average).all():
         raise WeightsError(f"{path}: its averageImage holds values that are not finite.")
     red, green, blue = average.reshape(-1).tolist()
-    return (red, green, blue), told
+    return (red, green, blue), how
 
 
 def _classes(path: Path, classes: Mapping[str, Any]) -> tuple[str, ...]:
@@ -115,8 +115,8 @@ def _older(variables: Mapping[str, Any], meta: Mapping[str, Any], name: str) -> 
 
 
 def _struct(values: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = values.get(name)
-    return found if isinstance(found, dict) else {}
+    value = values.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def _float32(values: np.ndarray) -> np.ndarray:

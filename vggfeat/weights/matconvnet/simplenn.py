@@ -41,10 +41,10 @@ def read_simplenn(path: Path, skip_above: int | None) -> SimpleNN:
     """A file that has been seen to hold a net of the family."""
     variables = mat_file.read(path, VARIABLES, skip_above=skip_above)
     if "layers" not in variables:
-        told = ", ".join(filter(is_name, mat_file.variables(path)[:8])) or "none"
+        names = ", ".join(filter(is_name, mat_file.variables(path)[:8])) or "none"
         raise WeightsError(
-            f"{path}: has no `layers`, as a SimpleNN of MatConvNet has; its variables: {told}. Save"
-            " the net with `save('-struct', 'net')`; a DagNN is not read."
+            f"{path}: has no `layers`, as a SimpleNN of MatConvNet has; its variables: {names}."
+            " Save the net with `save('-struct', 'net')`; a DagNN is not read."
         )
     layers = [
         _Layer(path, number, fields)
@@ -182,9 +182,9 @@ def _check_order(path: Path, net: vgg_layers.Layout, layers: Sequence[_Layer]) -
         there.pop()
     wanted = [kind for kind, _ in layer_plan(net.name)]
     for number, kind in enumerate(wanted):
-        found = there[number] if number < len(there) else None
-        if found is None or found.kind != kind:
-            what = f"{found.name} of type {found.type!r}" if found else "nothing"
+        layer = there[number] if number < len(there) else None
+        if layer is None or layer.kind != kind:
+            what = f"{layer.name} of type {layer.type!r}" if layer else "nothing"
             raise WeightsError(
                 f"{path}: not {net.net}: in place {number + 1} stands {what}, and it needs"
                 f" {kind!r} there."

@@ -29,15 +29,15 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     """A .mat file (version 5) of the tensors as MatConvNet's SimpleNN, the card with it.
 
     Raises WeightsError if the tensors are not the card's net, or if pictures are divided by a
-    standard deviation, which MatConvNet's files cannot tell.
+    standard deviation, which MatConvNet's files cannot state.
     """
     net, _ = vgg_layers.to_be_written(path, tensors, card, "MatConvNet")
     name, options = net_meaning(card.net)
     rounded_up = options["ceil_mode"]
-    found = net_text(net, rounded_up)
-    if net_meaning(found) != (name, options):
+    text = net_text(net, rounded_up)
+    if net_meaning(text) != (name, options):
         raise WeightsError(
-            f"{path}: cannot be written for MatConvNet: the weights are {found}, the card names"
+            f"{path}: cannot be written for MatConvNet: the weights are {text}, the card names"
             f" {card.net}."
         )
     contents = {
