@@ -56,9 +56,10 @@ class ShapeProbe:
     def check(self, net: str, layer: str) -> None:
         """Raise UnknownNameError, or NetworkError if that module gives no vector or map."""
         if layer not in self.first:
-            known = [name for name in self.layers if not name.startswith(INPUT_OF)]
-            outer = known if len(known) <= NUM_NAMED else [n for n in known if n.count(".") < 2]
-            raise UnknownNameError(f"layer of {net}", layer, known, listed=outer)
+            modules = [name for name in self.layers if not name.startswith(INPUT_OF)]
+            outer = [name for name in modules if name.count(".") < 2]
+            listed = modules if len(modules) <= NUM_NAMED else outer
+            raise UnknownNameError(f"layer of {net}", layer, modules, listed=listed)
         if not self.is_layer(layer):
             shape = self.first[layer].shape
             gives = "no single tensor" if shape is None else f"a tensor {_sides(shape)} an image"
