@@ -21,9 +21,13 @@ from vggfeat.backbones.factory import code_digest, factory_backbone, weights_dig
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import (
     EXPORTED_SUFFIXES,
+    SIZE,
     TIMM_WEIGHTS,
     Fusion,
     NetSpec,
+    check_card,
+    named_by_card,
+    net_of_card,
     options_text,
     parse_fusion,
 )
@@ -35,13 +39,11 @@ from vggfeat.storage.files import sha256_of
 from vggfeat.storage.folders import folders
 from vggfeat.vgg import CONFIGURATIONS, initialise
 from vggfeat.weights import checkpoint, formats, released
-from vggfeat.weights.checkpoint import Card
 from vggfeat.weights.released import TORCHVISION, Released
 
 log = logging.getLogger(__name__)
 
 OWN = "own"  # weights that come with a net of the user's
-IN_CARD = ("width", "input_size")  # options that weights decide
 
 
 def load_network(
@@ -90,7 +92,7 @@ def check_net(spec: NetSpec) -> None:
         path = Path(spec.weights).expanduser()
         if not exported.is_exported_net(path):
             card = formats.read_card(path)
-            _named_by_card(spec, card and _net_of_card(card, path), path)
+            named_by_card(spec, card and net_of_card(card, path), path)
     elif not spec.is_factory:
         _backbone(spec)
 
@@ -218,7 +220,7 @@ def _entry(spec: NetSpec) -> tuple[Released, Backbone]:
     entry = released.released(spec.name, spec.weights_or_default)
     asked = _as_released(spec, entry)
     backbone = _backbone(asked, entry.name)
-    changed = [key for key in IN_CARD if key in spec.options]
+    changed = [key for key in SIZE if key in spec.options]
     released_size = replace(asked, width=None, input_size=None)
     if changed and backbone.spec != _backbone(released_size, entry.name).spec:
         raise WeightsError(
@@ -241,15 +243,15 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
     if path.suffix not in formats.FORMATS:
         raise formats.unknown_kind(path)
     card, entry = formats.FORMATS[path.suffix].read_card(path), None
-    net_of_card = _net_of_card(card, path) if card else None
+    card_spec = net_of_card(card, path) if card else None
     if spec.is_file:
-        spec = _named_by_card(spec, net_of_card, path)
+        spec = named_by_card(spec, card_spec, path)
     sha256 = _digest(path)
     if card is None or path.suffix in released.CARRYING_CARDS:
         entry = released.identified(spec.name, path, sha256)
     if card:
-        _check_card(card, net_of_card, spec, path)
-        backbone = _backbone(spec.filled_in(net_of_card), entry.name if entry else TORCHVISION)
+        check_card(card, card_spec, spec, path)
+        backbone = _backbone(spec.filled_in(card_spec), entry.name if entry else TORCHVISION)
         statistics = InputStatistics(card.mean, card.std)
     elif entry:
         backbone = _backbone(_as_released(spec, entry), entry.name)
@@ -324,38 +326,6 @@ def _digest(path: Path) -> str:
 def _report_default(path: Path, statistics: InputStatistics) -> None:
     default = options_text(vars(statistics))
     log.info("%s: says no input statistics; the usual ones are taken, %s", path, default)
-
-
-def _net_of_card(card: Card, path: Path) -> NetSpec:
-    """The net that a card names. Raises WeightsError."""
-    try:
-        spec = NetSpec.parse(card.net)
-    except (OptionError, UnknownNameError) as error:
-        raise WeightsError(f"{path}: its card names the net {card.net!r}: {error}") from error
-    if spec.is_file or spec.weights:
-        raise WeightsError(f"{path}: its card names {card.net!r}, which is no net.")
-    return spec
-
-
-def _named_by_card(spec: NetSpec, net_of_card: NetSpec | None, path: Path) -> NetSpec:
-    """A file that stands alone, as the net that it says it is. Raises WeightsError."""
-    if net_of_card is None:
-        raise WeightsError(f"{path}: does not say which net it belongs to. Write NET@{path}.")
-    if net_of_card.is_factory:  # a weights file must not choose code that is run
-        raise WeightsError(
-            f"{path}: its card names a function, {net_of_card}. Write {net_of_card}@{path} to call"
-            " it."
-        )
-    size = {key: net_of_card.options.get(key) for key in IN_CARD if key not in spec.options}
-    return replace(spec, name=net_of_card.name, **size)
-
-
-def _check_card(card: Card, net_of_card: NetSpec, spec: NetSpec, path: Path) -> None:
-    """Raise WeightsError if the weights are another net's than was asked for."""
-    default = {"width": 1.0, "input_size": PAPER.input_size} if net_of_card.is_of_paper else {}
-    stated, wanted = default | net_of_card.options, default | spec.options
-    if net_of_card.name != spec.name or any(stated.get(k) != wanted.get(k) for k in IN_CARD):
-        raise WeightsError(f"{path}: holds weights of {card.net}. Name the file alone.")
 
 
 # Nets that come with their weights: the user's own code, and exported nets.

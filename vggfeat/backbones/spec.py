@@ -18,9 +18,11 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 
-from vggfeat.errors import NetworkError, OptionError, UnknownNameError
+from vggfeat.backbones.defaults import PAPER
+from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.vgg import CONFIGURATIONS
 from vggfeat.weights import formats, released
+from vggfeat.weights.checkpoint import Card
 
 Fusion = tuple["NetSpec", ...]  # nets that are used together
 Value = float | int | bool | str | tuple[float, ...]
@@ -39,6 +41,7 @@ VIEWS = {
     "corners": "the crops at the corners and the centre, with mirrors ten crops",
     "resized": "the whole picture as a square, its aspect ratio not kept",
 }
+SIZE = ("width", "input_size")  # the options that weights decide
 STATISTICS = ("mean", "std")  # the options that change the input, and not the net
 
 
@@ -192,6 +195,37 @@ def fusion_text(nets: Fusion) -> str:
 def options_text(options: Mapping[str, Value]) -> str:
     """Options as a specification has them: KEY=VALUE,..."""
     return ",".join(f"{key}={_text(value)}" for key, value in options.items())
+
+
+def net_of_card(card: Card, path: Path) -> NetSpec:
+    """The net that a card names. Raises WeightsError."""
+    try:
+        spec = NetSpec.parse(card.net)
+    except (OptionError, UnknownNameError) as error:
+        raise WeightsError(f"{path}: its card names the net {card.net!r}: {error}") from error
+    if spec.is_file or spec.weights:
+        raise WeightsError(f"{path}: its card names {card.net!r}, which is no net.")
+    return spec
+
+
+def named_by_card(spec: NetSpec, card_spec: NetSpec | None, path: Path) -> NetSpec:
+    """A file that stands alone, as the net that it says it is. Raises WeightsError."""
+    if card_spec is None:
+        raise WeightsError(f"{path}: does not say which net it belongs to. Write NET@{path}.")
+    if card_spec.is_factory:  # a weights file must not choose code that is run
+        raise WeightsError(
+            f"{path}: its card names a function, {card_spec}. Write {card_spec}@{path} to call it."
+        )
+    size = {key: card_spec.options.get(key) for key in SIZE if key not in spec.options}
+    return replace(spec, name=card_spec.name, **size)
+
+
+def check_card(card: Card, card_spec: NetSpec, spec: NetSpec, path: Path) -> None:
+    """Raise WeightsError if the weights are another net's than was asked for."""
+    default = {"width": 1.0, "input_size": PAPER.input_size} if card_spec.is_of_paper else {}
+    stated, wanted = default | card_spec.options, default | spec.options
+    if card_spec.name != spec.name or any(stated.get(k) != wanted.get(k) for k in SIZE):
+        raise WeightsError(f"{path}: holds weights of {card.net}. Name the file alone.")
 
 
 def _split(text: str) -> list[str]:

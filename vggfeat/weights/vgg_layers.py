@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -112,6 +113,23 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
     return layout
 
 
+def net_meaning(net: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of a net, such that two of the same weights and scores compare equal."""
+    name, _, text = net.partition(":")
+    options: dict[str, Any] = {"width": "1", "input_size": "224", "ceil_mode": "false"}
+    options |= dict(part.partition("=")[::2] for part in text.split(",") if part)
+    options.pop("relu", None)  # where descriptors are taken
+    options["ceil_mode"] = options["ceil_mode"].lower() == "true"
+    try:
+        # A width is known by the channels that it gives: 0.1 and 410 / 4096 are the same.
+        width, channels = float(options["width"]), (*vgg.BLOCK_CHANNELS, vgg.FC_UNITS)
+        options["width"] = [vgg.scaled(count, width) for count in channels]
+        options["input_size"] = int(options["input_size"])
+    except (ValueError, OverflowError):
+        pass  # no net that can be built, and equal to none
+    return name, options
+
+
 def to_be_written(
     path: Path, tensors: Mapping[str, Tensor], card: Card, program: str
 ) -> tuple[Layout, dict[str, tuple[Tensor, Tensor]]]:
@@ -121,7 +139,7 @@ def to_be_written(
     pictures are divided by a standard deviation, which Caffe's and MatConvNet's files cannot state.
     """
     refused = f"{path}: cannot be written for {program}"
-    name = card.net.partition(":")[0]
+    name, _ = net_meaning(card.net)
     if name not in vgg.CONFIGURATIONS:
         raise WeightsError(
             f"{refused}: {card.net} is not of the family A to E. Known:"

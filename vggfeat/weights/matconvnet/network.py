@@ -37,7 +37,7 @@ def read_card(path: Path) -> Card:
     notes = []
     if isinstance(meta.get("vggfeat"), str):
         card = parse_card(meta["vggfeat"], path)
-        if net_meaning(card.net) == net_meaning(file.net):
+        if vgg_layers.net_meaning(card.net) == vgg_layers.net_meaning(file.net):
             return card
         notes.append(f"the card in the file is of {card.net!r} and was not used")
     mean, how = _mean(path, _older(file.variables, meta, "normalization").get("averageImage"))
@@ -123,20 +123,3 @@ def _float32(values: np.ndarray) -> np.ndarray:
     """A copy, as rows first; what is too large becomes infinite, which loading a net refuses."""
     with np.errstate(over="ignore"):
         return np.array(values, dtype=np.float32, order="C")
-
-
-def net_meaning(net: str) -> tuple[str, dict[str, Any]]:
-    """Name and options of a net, such that two of the same weights and scores compare equal."""
-    name, _, text = net.partition(":")
-    options: dict[str, Any] = {"width": "1", "input_size": "224", "ceil_mode": "false"}
-    options |= dict(part.partition("=")[::2] for part in text.split(",") if part)
-    options.pop("relu", None)  # where descriptors are taken
-    options["ceil_mode"] = options["ceil_mode"].lower() == "true"
-    try:
-        # A width is known by the channels that it gives: 0.1 and 410 / 4096 are the same.
-        width, channels = float(options["width"]), (*vgg.BLOCK_CHANNELS, vgg.FC_UNITS)
-        options["width"] = [vgg.scaled(count, width) for count in channels]
-        options["input_size"] = int(options["input_size"])
-    except (ValueError, OverflowError):
-        pass  # no net that can be built, and equal to none
-    return name, options

@@ -14,7 +14,6 @@ from vggfeat.errors import WeightsError
 from vggfeat.storage.files import new_file
 from vggfeat.weights import vgg_layers
 from vggfeat.weights.checkpoint import Card
-from vggfeat.weights.matconvnet.network import net_meaning
 from vggfeat.weights.matconvnet.simplenn import (
     LRN,
     ROUNDED_DOWN,
@@ -32,10 +31,10 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     standard deviation, which MatConvNet's files cannot state.
     """
     net, _ = vgg_layers.to_be_written(path, tensors, card, "MatConvNet")
-    name, options = net_meaning(card.net)
+    name, options = vgg_layers.net_meaning(card.net)
     rounded_up = options["ceil_mode"]
     text = net_text(net, rounded_up)
-    if net_meaning(text) != (name, options):
+    if vgg_layers.net_meaning(text) != (name, options):
         raise WeightsError(
             f"{path}: cannot be written for MatConvNet: the weights are {text}, the card names"
             f" {card.net}."
