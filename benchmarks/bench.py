@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vggfeat.backbones.load import check_net, load_network
+from vggfeat.backbones.load import check_net, load_fusions
 from vggfeat.backbones.network import Network
-from vggfeat.backbones.spec import split_fusion
+from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks import runner, sweep
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark, names_of
@@ -35,7 +35,7 @@ class Job:
     """What the user asked for. Settings not given are the benchmark's published ones."""
 
     benchmarks: Sequence[str]
-    nets: Sequence[str]  # specifications, `+` fuses
+    nets: Sequence[Fusion]  # nets that are used together
     folders: Folders
     data: DataOptions = field(default_factory=DataOptions)
     offline: bool = False
@@ -47,8 +47,8 @@ class Job:
         """Raise VggfeatError at whatever is mistyped, before anything is fetched."""
         for name in self.benchmarks:
             definition_of(name)
-        for specification in self.nets:
-            check_net(specification)
+        for spec in (spec for fusion in self.nets for spec in fusion):
+            check_net(spec)
         sweep.check_axes(self.sweep)
 
 
@@ -132,13 +132,9 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
 
 
 def load_networks(job: Job) -> list[list[Network]]:
-    """The nets of each specification, each net loaded once, the same nets measured once."""
-    parts = [split_fusion(net) for net in sweep.nets_of(job.nets, job.sweep)]
-    loaded = {
-        part: load_network(part, weights_dir=job.folders.weights, offline=job.offline)
-        for part in dict.fromkeys(part for fused in parts for part in fused)
-    }
-    return each_once([[loaded[part] for part in fused] for fused in parts])
+    """The networks of each fusion, each net loaded once, the same nets measured once."""
+    fusions = sweep.nets_of(job.nets, job.sweep)
+    return each_once(load_fusions(fusions, weights_dir=job.folders.weights, offline=job.offline))
 
 
 def each_once(fusions: Sequence[list[Network]]) -> list[list[Network]]:

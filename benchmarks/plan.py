@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vggfeat.backbones.load import load_network, yet_to_be_fetched
 from vggfeat.backbones.network import Network
-from vggfeat.backbones.spec import TIMM_WEIGHTS, Specification, parse, split_fusion
+from vggfeat.backbones.spec import TIMM_WEIGHTS, NetSpec
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.bench import Job, each_once, extraction_of, measurements
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
@@ -86,19 +86,19 @@ class Plan:
         )
 
     def _fusions(self) -> list[list[Network]]:
-        """The nets of each specification. One whose weights are to be fetched is random here."""
+        """The networks of each fusion. One whose weights are to be fetched is random here."""
         fusions = []
-        for specification in sweep.nets_of(self.job.nets, self.job.sweep):
+        for fusion in sweep.nets_of(self.job.nets, self.job.sweep):
             networks = []
-            for part in split_fusion(specification):
+            for spec in fusion:
                 weights_dir = self.job.folders.weights
                 try:
-                    network = load_network(part, weights_dir=weights_dir, offline=True)
+                    network = load_network(spec, weights_dir=weights_dir, offline=True)
                     self.names[network] = network.label
                 except DownloadError:
-                    network = yet_to_be_fetched(part)
+                    network = yet_to_be_fetched(spec)
                     self.names[network] = network.label
-                    self.absent[network.label] = _weights_bytes(parse(part), network)
+                    self.absent[network.label] = _weights_bytes(spec, network)
                 networks.append(network)
             fusions.append(networks)
         return each_once(fusions)
@@ -197,11 +197,10 @@ class Plan:
         return self.rates[network] * pixels / 1e6 * (2 if options.mirror else 1)
 
 
-def _weights_bytes(asked: Specification, network: Network) -> int:
+def _weights_bytes(spec: NetSpec, network: Network) -> int:
     """Of the file that is to be fetched; where nobody says, four bytes a parameter."""
-    weights = asked.weights or asked.usual_weights
-    if weights != TIMM_WEIGHTS:
-        return round(released.released(asked.name, weights).megabytes * 1e6)
+    if spec.weights_or_default != TIMM_WEIGHTS:
+        return round(released.released(spec.name, spec.weights_or_default).megabytes * 1e6)
     return sum(4 * parameter.numel() for parameter in network.net().parameters())
 
 

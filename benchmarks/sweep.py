@@ -5,7 +5,7 @@ import logging
 from collections.abc import Iterator, Sequence
 
 from vggfeat.backbones.load import check_net
-from vggfeat.backbones.spec import with_option
+from vggfeat.backbones.spec import Fusion, fusion_text
 from vggfeat.benchmarks.options import Settings, measurement_options
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError
 
@@ -24,18 +24,20 @@ def check_axes(axes: Sequence[str]) -> None:
         raise OptionError(f"an axis is given twice in {','.join(axes)}.")
 
 
-def nets_of(nets: Sequence[str], axes: Sequence[str]) -> list[str]:
+def nets_of(nets: Sequence[Fusion], axes: Sequence[str]) -> list[Fusion]:
     """The nets that a sweep measures: with `relu`, each also before its last ReLU if it has one."""
     before = []
-    for net in nets if "relu" in axes else ():
-        check_net(net)
-        without = with_option(net, "relu", "false")
+    for fusion in nets if "relu" in axes else ():
+        for spec in fusion:
+            check_net(spec)
+        without_relu = tuple(spec.with_option("relu", False) for spec in fusion)
         try:
-            check_net(without)
+            for spec in without_relu:
+                check_net(spec)
         except NetworkError as error:
-            log.info("%s: not varied in relu: %s", net, error)
+            log.info("%s: not varied in relu: %s", fusion_text(fusion), error)
         else:
-            before.append(without)
+            before.append(without_relu)
     return list(dict.fromkeys([*nets, *before]))
 
 

@@ -33,11 +33,11 @@ from vggfeat.pretraining.recipes import Recipe
 from vggfeat.pretraining.recipes import recipe as recipe_of
 from vggfeat.pretraining.train import Running, Trained, train
 from vggfeat.provenance import git_state, hardware, library_versions
-from vggfeat.storage.files import new_file
+from vggfeat.storage.files import new_file, sha256_of
 from vggfeat.storage.locks import exclusive
 from vggfeat.vgg import VGG
 from vggfeat.weights import checkpoint
-from vggfeat.weights.card import Card, read_card
+from vggfeat.weights.checkpoint import Card, read_card
 
 log = logging.getLogger(__name__)
 
@@ -221,7 +221,7 @@ class _Runs:
             del asked["start"]  # it is not there any more
         training = trained_before(path, recipe, asked)
         if self.world.leads and not path.with_suffix(".json").exists():
-            _write_record(path, {"sha256": checkpoint.sha256_of(path)}, training)
+            _write_record(path, {"sha256": sha256_of(path)}, training)
         return Stage(recipe.name, path, training["accuracy"], skipped=True)
 
     def _begun_with(self, recipe: Recipe, start: str | None) -> dict[str, Any]:

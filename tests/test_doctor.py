@@ -18,7 +18,7 @@ from vggfeat.doctor import machine, top_classes, understood
 from vggfeat.errors import NetworkError, PictureError, WeightsError
 from vggfeat.storage.folders import folders
 from vggfeat.weights import released
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 
 NET = "vgg11:width=0.0625,input_size=32"
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox")

@@ -77,7 +77,7 @@ def test_only_readers_and_writers_of_hdf5_use_h5py_and_only_the_command_line_use
     h5py = {
         "features.store",
         "records.scores",
-        "weights.matconvnet.mat_file",
+        "weights.matconvnet.mat_v73",
         "benchmarks.speed.store",
     }
     assert users("h5py") == h5py

@@ -7,8 +7,8 @@ from pathlib import Path
 import torch
 
 from vggfeat import images, provenance
-from vggfeat.backbones.backbone import VIEWS
 from vggfeat.backbones.network import ILSVRC_CLASSES, Network
+from vggfeat.backbones.spec import VIEWS
 from vggfeat.errors import WeightsError
 from vggfeat.features import crops
 from vggfeat.features.forward import autocast_for, to_input
@@ -46,8 +46,8 @@ def understood(network: Network) -> Iterator[tuple[str, str]]:
         yield "these are", network.original
     imported = network.card.training.get("imported") if network.card else None
     for name, value in imported.items() if isinstance(imported, dict) else ():
-        told = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-        yield f"imported, {name}", told
+        text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+        yield f"imported, {name}", text
     yield "pixels less the mean", _channels(network.statistics.mean)
     yield "divided by", _channels(network.statistics.std)
     yield "descriptor", f"{backbone.layer}, {backbone.dim} numbers"
@@ -55,8 +55,8 @@ def understood(network: Network) -> Iterator[tuple[str, str]]:
     sizes = f"{backbone.min_size} and more" if backbone.any_size else f"{backbone.input_size}"
     yield "takes sides of", f"{sizes} pixels; trained on {backbone.input_size}"
     named, assumed = _names(network)
-    told = f": {', '.join((*named[:2], '...', named[-1]))}" if len(named) > 2 else ""
-    yield "outputs", f"{network.num_outputs}{told}{' (ILSVRC assumed)' if assumed else ''}"
+    some = f": {', '.join((*named[:2], '...', named[-1]))}" if len(named) > 2 else ""
+    yield "outputs", f"{network.num_outputs}{some}{' (ILSVRC assumed)' if assumed else ''}"
     if wrong := _no_classes(network):
         yield "classes", wrong
 

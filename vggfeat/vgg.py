@@ -42,6 +42,7 @@ BLOCK_CHANNELS = (64, 128, 256, 512, 512)
 FC_UNITS = 4096
 PAPER_INPUT_SIZE = 224  # pixels, side of the paper's crops
 MAX_INPUT_SIZE, MAX_WIDTH = 512, 4  # beyond them fc6 alone takes gigabytes
+NUM_CLASSES = 1000  # of ILSVRC
 STRIDE = 32  # pixels of input per position of the last feature map: five poolings by two
 
 
@@ -128,7 +129,7 @@ class DenseVGG(nn.Module):
 def build(
     name: str,
     *,
-    num_classes: int = 1000,
+    num_classes: int = NUM_CLASSES,
     width: float = 1.0,
     input_size: int = 224,
     ceil_mode: bool = False,
@@ -139,6 +140,18 @@ def build(
     sides up as Caffe does, which shows only where a side is no multiple of 32.
     Raises UnknownNameError or OptionError.
     """
+    check_options(name, width=width, input_size=input_size)
+    return VGG(
+        CONFIGURATIONS[name],
+        num_classes=num_classes,
+        width=width,
+        input_size=input_size,
+        ceil_mode=ceil_mode,
+    )
+
+
+def check_options(name: str, *, width: float, input_size: int) -> None:
+    """Raise UnknownNameError or OptionError unless `build` can make such a net."""
     if name not in CONFIGURATIONS:
         raise UnknownNameError("network", name, CONFIGURATIONS)
     if not STRIDE <= input_size <= MAX_INPUT_SIZE or input_size % STRIDE:
@@ -148,13 +161,6 @@ def build(
         )
     if not 0 < width <= MAX_WIDTH:
         raise OptionError(f"width must be above 0 and at most {MAX_WIDTH}; got {width}.")
-    return VGG(
-        CONFIGURATIONS[name],
-        num_classes=num_classes,
-        width=width,
-        input_size=input_size,
-        ceil_mode=ceil_mode,
-    )
 
 
 @torch.no_grad()

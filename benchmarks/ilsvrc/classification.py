@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from vggfeat import metrics
-from vggfeat.backbones.load import check_net
+from vggfeat.backbones.load import check_net, load_fusions
 from vggfeat.backbones.network import Network
-from vggfeat.backbones.spec import parse, split_fusion
-from vggfeat.benchmarks.ilsvrc.measurement import Measurement, each_once, every, load_fusions
+from vggfeat.backbones.spec import Fusion, NetSpec
+from vggfeat.benchmarks.ilsvrc.measurement import Measurement, each_once, every
 from vggfeat.benchmarks.ilsvrc.predictions import About, Predictions, fuse, write
 from vggfeat.benchmarks.ilsvrc.scales import Scales, facts
 from vggfeat.benchmarks.ilsvrc.test_set import TestSet, open_test_set
@@ -49,7 +49,7 @@ TOP = (1, 5)
 class Job:
     """What the user asked for: every fusion of nets at every list of scales in every view."""
 
-    nets: Sequence[str]  # specifications, `+` fuses
+    nets: Sequence[Fusion]  # nets that are used together
     data: Path
     folders: Folders
     views: Sequence[str] = ("dense",)
@@ -65,21 +65,20 @@ class Job:
         for view in self.views:
             if view not in VIEWS:
                 raise UnknownNameError("view", view, VIEWS)
-        for specification in self.nets:
-            check_class_scores(specification)
+        for spec in (spec for fusion in self.nets for spec in fusion):
+            check_class_scores(spec)
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
 
 
-def check_class_scores(specification: str) -> None:
+def check_class_scores(spec: NetSpec) -> None:
     """Raise VggfeatError if it is mistyped, or chooses a layer or a view, which `evaluate` does."""
-    check_net(specification)
-    for part in split_fusion(specification):
-        for key in ("layer", "view") & parse(part).options.keys():
-            raise OptionError(
-                f"{part}: {key}= is for descriptors. Class scores come from the last layer, and"
-                " --views says what of a picture is seen."
-            )
+    check_net(spec)
+    for key in ("layer", "view") & spec.options.keys():
+        raise OptionError(
+            f"{spec}: {key}= is for descriptors. Class scores come from the last layer, and"
+            " --views says what of a picture is seen."
+        )
 
 
 def parts(measurement: Measurement) -> Iterator[tuple[Network, Scales, str]]:
@@ -99,7 +98,7 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
     records.prepare(out, BENCHMARK)
     if job.save is not None:
         files.check_writable(job.save)
-    fusions = load_fusions(job.nets, job.folders, offline=job.offline)
+    fusions = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
     networks = [network for fused in fusions for network in fused]
     tested = open_test_set(job.data, networks, job.limit)
     for network in networks:

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from vggfeat import images, metrics
-from vggfeat.backbones.load import check_net
+from vggfeat.backbones.load import check_net, load_fusions
 from vggfeat.backbones.network import Network
+from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks.ilsvrc import classification
 from vggfeat.benchmarks.ilsvrc.box_views import VIEWS, BoxView
-from vggfeat.benchmarks.ilsvrc.measurement import Measurement, each_once, every, load_fusions
+from vggfeat.benchmarks.ilsvrc.measurement import Measurement, each_once, every
 from vggfeat.benchmarks.ilsvrc.scales import Scales, facts, used_together
 from vggfeat.benchmarks.ilsvrc.test_set import TestSet, open_test_set
 from vggfeat.box_merging import THRESHOLD
@@ -50,7 +51,6 @@ from vggfeat.records.record import Record
 from vggfeat.report.published import LOCALISATION as BENCHMARK
 from vggfeat.storage.files import new_file
 from vggfeat.storage.folders import Folders
-from vggfeat.vgg import CONFIGURATIONS
 
 log = logging.getLogger(__name__)
 
@@ -62,10 +62,10 @@ SAVE_EVERY_S = 30.0  # what a crash can cost
 class Job:
     """What the user asked for: every fusion of regressors at every list of scales in every view."""
 
-    nets: Sequence[str]  # specifications of regressors, `+` fuses
+    nets: Sequence[Fusion]  # regressors that are used together
     data: Path
     folders: Folders
-    classifier: str | None = None  # specification of nets that name the classes, `+` fuses
+    classifier: Fusion = ()  # nets that name the classes, used together
     views: Sequence[str] = ("centre",)
     scales: Sequence[str] = ("single",)
     classifier_scales: str = "multi"  # that the five classes are named at
@@ -87,8 +87,8 @@ class Job:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
         if not math.isfinite(self.merge_threshold):
             raise OptionError(f"merge_threshold must be finite; got {self.merge_threshold}.")
-        for specification in (*self.nets, *([self.classifier] if self.classifier else [])):
-            check_net(specification)
+        for spec in (spec for fusion in (*self.nets, self.classifier) for spec in fusion):
+            check_net(spec)
 
 
 def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
@@ -110,8 +110,8 @@ def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record]:
 def prepared(job: Job) -> tuple["Session", list[Measurement]]:
     """Everything loaded and checked, and what is to be measured. Raises VggfeatError."""
     job.check()
-    fusions = load_fusions(job.nets, job.folders)
-    classifier = load_fusions([job.classifier], job.folders)[0] if job.classifier else []
+    fusions = load_fusions(job.nets, weights_dir=job.folders.weights)
+    (classifier,) = load_fusions([job.classifier], weights_dir=job.folders.weights)
     regressors = [network for networks in fusions for network in networks]
     labelled = open_test_set(job.data, [*regressors, *classifier], job.limit)
     for network in classifier:
@@ -122,7 +122,7 @@ def prepared(job: Job) -> tuple["Session", list[Measurement]]:
             log.info("%s: %s", job.data, note)
     grid = every(fusions, job.scales, job.views)
     for network in classifier if "dense" in job.views else ():
-        if network.name.partition(":")[0] not in CONFIGURATIONS or "ceil_mode" in network.name:
+        if not network.spec.is_of_paper or network.spec.ceil_mode:
             raise NetworkError(
                 f"{network.label}: has other positions than the boxes that it is to score. Name one"
                 " of the VGG nets, without ceil_mode."
@@ -159,7 +159,7 @@ def boxed(labelled: TestSet, networks: Sequence[Network], classifier: Sequence[N
 def regressor_of(network: Network) -> tuple[str, str]:
     """How it tells boxes, scr or pcr, and what was tuned. Raises WeightsError if it does not."""
     recipe = network.card.recipe if network.card else {}
-    if recipe.get("regressor") not in ("scr", "pcr") or "ceil_mode" in network.name:
+    if recipe.get("regressor") not in ("scr", "pcr") or network.spec.ceil_mode:
         raise WeightsError(
             f"{network.label}: does not tell boxes. `vggfeat localise train` makes nets that do."
         )

@@ -5,13 +5,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import Network
-from vggfeat.backbones.spec import split_fusion
 from vggfeat.benchmarks.ilsvrc.scales import Scales, used_together
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
-from vggfeat.storage.folders import Folders
 
 log = logging.getLogger(__name__)
 
@@ -28,18 +25,6 @@ class Measurement:
     def net(self) -> str:
         """The nets without their weights, as in a record."""
         return "+".join(network.name for network in self.networks)
-
-
-def load_fusions(
-    nets: Sequence[str], folders: Folders, *, offline: bool = False
-) -> list[list[Network]]:
-    """The nets of each specification; one that is named twice is the same object."""
-    parts = [split_fusion(net) for net in nets]
-    loaded = {
-        part: load_network(part, weights_dir=folders.weights, offline=offline)
-        for part in dict.fromkeys(part for fused in parts for part in fused)
-    }
-    return [[loaded[part] for part in fused] for fused in parts]
 
 
 def every(

@@ -8,10 +8,11 @@ import numpy as np
 import torch
 
 from vggfeat import images
+from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.network import Network
+from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks.ilsvrc import localisation
 from vggfeat.benchmarks.ilsvrc.classification import check_tells_classes
-from vggfeat.benchmarks.ilsvrc.measurement import load_fusions
 from vggfeat.benchmarks.ilsvrc.scales import scales_of
 from vggfeat.benchmarks.ilsvrc.sheets import Cell, ScoreMap, box_sheet, score_map_sheet
 from vggfeat.boxes import MIN_IOU, iou
@@ -28,7 +29,7 @@ NUM_CLASSES = 3  # the likeliest ones are drawn
 
 
 def show_score_maps(
-    nets: Sequence[str],
+    nets: Sequence[Fusion],
     scales: Sequence[str],
     picture: Path,
     out: Path,
@@ -42,7 +43,7 @@ def show_score_maps(
     options are those of Extraction. Raises VggfeatError.
     """
     decoded, number = images.decode(picture), 0
-    for networks in load_fusions(nets, places, offline=offline):
+    for networks in load_fusions(nets, weights_dir=places.weights, offline=offline):
         lists = [scales_of(text, networks) for text in scales]
         for place, network in enumerate(networks):
             at = dict.fromkeys(scale for one in lists for scale in one[place])
@@ -94,7 +95,7 @@ def _maps(
     check_tells_classes(network)
     check_scales(network, extraction)
     module = network.output_map
-    if not isinstance(module, DenseVGG) or "ceil_mode" in network.name:
+    if not isinstance(module, DenseVGG) or network.spec.ceil_mode:
         raise NetworkError(f"{network.name}: score maps are drawn of the VGG nets only.")
     device = extraction.resolved_device
     module = module.to(device, memory_format=torch.channels_last)

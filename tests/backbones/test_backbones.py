@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from vggfeat import vgg
 from vggfeat.backbones.load import load_network
-from vggfeat.backbones.spec import split_fusion, with_option
+from vggfeat.backbones.spec import NetSpec, parse_fusion
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
 from vggfeat.weights import released
@@ -66,10 +66,10 @@ def test_squeezenet_has_nothing_to_pool_below_its_smallest_side():
 
 
 def test_fusion_splits_at_nets_and_not_in_file_names():
-    assert split_fusion("vgg16@caffe+vgg19:width=1@x+y.pth+squeezenet1_0") == [
-        "vgg16@caffe", "vgg19:width=1@x+y.pth", "squeezenet1_0",
-    ]  # fmt: skip
-    assert split_fusion("vgg16_1x1+vgg16") == ["vgg16_1x1", "vgg16"]
+    assert parse_fusion("vgg16@caffe+vgg19:width=1@x+y.pth+squeezenet1_0") == (
+        NetSpec("vgg16", "caffe"), NetSpec("vgg19", "x+y.pth", width=1.0), NetSpec("squeezenet1_0"),
+    )  # fmt: skip
+    assert parse_fusion("vgg16_1x1+vgg16") == (NetSpec("vgg16_1x1"), NetSpec("vgg16"))
 
 
 @pytest.mark.parametrize(
@@ -117,16 +117,9 @@ def test_what_is_refused(specification, error, message):
 def test_descriptors_before_the_relu_are_what_the_relu_takes_in(name):
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     after = load_network(f"{name}@random:0")
-    before = load_network(with_option(f"{name}@random:0", "relu", "false"))
+    before = load_network(NetSpec.parse(f"{name}@random:0").with_option("relu", False))
     assert before.backbone.layer == f"{after.backbone.layer} before ReLU"
     with torch.inference_mode():
         activations = before.module(images)
         assert (activations < 0).any()
         assert torch.equal(activations.relu(), after.module(images))
-
-
-def test_before_relu_changes_every_net_of_a_fusion():
-    assert with_option("vgg16+vgg19:width=0.5@a+b.pth", "relu", "false") == (
-        "vgg16:relu=false+vgg19:width=0.5,relu=false@a+b.pth"
-    )
-    assert with_option("vgg16:relu=true", "relu", "false") == "vgg16:relu=false"

@@ -13,11 +13,12 @@ from torchvision import models
 from vggfeat import vgg
 from vggfeat.backbones.convert import card_of, export_weights, import_weights
 from vggfeat.backbones.load import load_network
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import VggfeatError, WeightsError
 from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
 from vggfeat.storage.sources import Source
 from vggfeat.weights import formats, released
-from vggfeat.weights.card import Card, read_card
+from vggfeat.weights.checkpoint import Card, read_card
 
 NARROW = "width=0.0625,input_size=32"
 NET = f"vgg11:{NARROW}"
@@ -83,7 +84,7 @@ def test_a_card_says_where_weights_came_from_first(tmp_path):
     make_file(tmp_path / "a.pth.safetensors", card=False)
     torch.save(load_file(tmp_path / "a.pth.safetensors"), tmp_path / "a.pth")
     sha256 = hashlib.sha256((tmp_path / "a.pth").read_bytes()).hexdigest()
-    network = import_weights(tmp_path / "a.pth", tmp_path / "b.safetensors", net=NET)
+    network = import_weights(tmp_path / "a.pth", tmp_path / "b.safetensors", net=NetSpec.parse(NET))
     origin = {"imported": {"file": "a.pth", "sha256": sha256}}
     assert read_card(tmp_path / "b.safetensors").training == origin
     assert network.statistics == TORCHVISION_STATISTICS
@@ -187,9 +188,11 @@ def test_an_unknown_torch_file_needs_its_net_named(tmp_path):
     with pytest.raises(WeightsError, match="does not say which net it belongs to.*--net"):
         import_weights(tmp_path / "a.pth", tmp_path / "b.safetensors")
     with pytest.raises(WeightsError, match="a.pth: does not fit the net: "):
-        import_weights(tmp_path / "a.pth", tmp_path / "b.safetensors", net="squeezenet1_1")
+        import_weights(tmp_path / "a.pth", tmp_path / "b.safetensors", net=NetSpec("squeezenet1_1"))
     stated = "squeezenet1_0:mean=1/2/3,std=4/5/6"
-    network = import_weights(tmp_path / "a.pth", tmp_path / "b.safetensors", net=stated)
+    network = import_weights(
+        tmp_path / "a.pth", tmp_path / "b.safetensors", net=NetSpec.parse(stated)
+    )
     assert (network.statistics.mean, network.statistics.std) == ((1, 2, 3), (4, 5, 6))
 
 
@@ -287,7 +290,7 @@ def test_a_prototxt_is_for_caffe_alone(tmp_path, model):
     [("squeezenet1_0", ".caffemodel"), ("squeezenet1_0", ".mat"), ("resnet18", ".mat")],
 )
 def test_nets_that_are_not_of_the_family_do_not_go_out(tmp_path, suffix, net, monkeypatch):
-    monkeypatch.setattr("vggfeat.backbones.network.initialise", lambda *_, **__: None)  # slow
+    monkeypatch.setattr("vggfeat.backbones.load.initialise", lambda *_, **__: None)  # slow
     with pytest.raises(WeightsError, match=f"b{suffix}: .*{net}.*Known: vgg11, vgg11_lrn") as error:
         export_weights(load_network(f"{net}@random:0"), tmp_path / f"b{suffix}")
     assert "\n" not in str(error.value) and not list(tmp_path.iterdir())
@@ -331,7 +334,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, model, suffix, monkeypat
         raise KeyboardInterrupt
 
     network = load_network(str(model))
-    monkeypatch.setattr(formats.checkpoint, "sha256_of", interrupt)
+    monkeypatch.setattr(formats, "sha256_of", interrupt)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(KeyboardInterrupt):
         export_weights(network, tmp_path / f"out{suffix}")
@@ -390,7 +393,9 @@ def test_a_file_of_another_net_than_named_is_refused(tmp_path, suffix):
     export_weights(load_network(str(tmp_path / "a.safetensors")), tmp_path / f"b{suffix}")
     for net in ("vgg13:width=0.0625,input_size=32", "vgg11", "resnet18"):
         with pytest.raises(WeightsError, match=f"b{suffix}: holds weights of {NET}"):
-            import_weights(tmp_path / f"b{suffix}", tmp_path / "c.safetensors", net=net)
+            import_weights(
+                tmp_path / f"b{suffix}", tmp_path / "c.safetensors", net=net and NetSpec.parse(net)
+            )
 
 
 @pytest.mark.parametrize("name", ["a+b.caffemodel", "a b.caffemodel", "vgg11@x.caffemodel",

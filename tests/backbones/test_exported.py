@@ -14,14 +14,15 @@ from onnx import TensorProto, helper
 from torch import nn
 
 from vggfeat.backbones.exported import onnx_graph
-from vggfeat.backbones.exported.backbone import is_program, program
+from vggfeat.backbones.exported.backbone import exported_backbone, is_exported_net
 from vggfeat.backbones.exported.pt2_archive import is_plain
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import joint_module
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError
 from vggfeat.images import TORCHVISION_STATISTICS
 from vggfeat.weights import onnx as onnx_file
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 
 SIDE = 32
 CLASSES = 5
@@ -109,10 +110,14 @@ def files(tmp_path_factory):
     }
 
 
+def backbone_of(path, **options):
+    return exported_backbone(NetSpec(weights=str(path), **options))
+
+
 def map_of(path, given, **options):
-    backbone = program(path, **options)
+    backbone = backbone_of(path, **options)
     with torch.inference_mode():
-        return backbone.to_maps(backbone.build(None), [backbone.tap])(given)[0]
+        return backbone.to_maps(backbone.build(None), [backbone.layer_name])(given)[0]
 
 
 ALL = ["any.pt2", "one.pt2", "two.pt2", "any.pt", "any.onnx", "one.onnx", "two.onnx"]
@@ -135,8 +140,8 @@ def test_a_program_gives_what_its_net_gives(files, name):
 
 @pytest.mark.parametrize("name, layer", WITH_LAYERS.items())
 def test_a_layer_inside_is_the_map_it_gives(files, name, layer):
-    backbone = program(files[name], input_size=SIDE, layer=layer)
-    assert (backbone.tap, backbone.dim, backbone.num_outputs) == (layer, 4, CLASSES)
+    backbone = backbone_of(files[name], input_size=SIDE, layer=layer)
+    assert (backbone.layer_name, backbone.dim, backbone.num_outputs) == (layer, 4, CLASSES)
     found = map_of(files[name], images(), input_size=SIDE, layer=layer)
     with torch.inference_mode():
         torch.testing.assert_close(found, net().features(images()))
@@ -144,7 +149,7 @@ def test_a_layer_inside_is_the_map_it_gives(files, name, layer):
 
 @pytest.mark.parametrize("name", ["any.pt2", "any.pt", "any.onnx"])
 def test_sides_left_open_make_a_dense_view(files, name):
-    backbone = program(files[name])
+    backbone = backbone_of(files[name])
     assert backbone.any_size and backbone.view == "dense"
     assert backbone.input_size == 224
     assert backbone.min_size == (8 if name == "any.pt2" else 1)
@@ -155,24 +160,26 @@ def test_sides_left_open_make_a_dense_view(files, name):
 
 @pytest.mark.parametrize("name", ["one.pt2", "two.pt2", "one.onnx", "two.onnx"])
 def test_sides_that_are_fixed_make_crops(files, name):
-    backbone = program(files[name])
+    backbone = backbone_of(files[name])
     assert (backbone.input_size, backbone.min_size) == (SIDE, SIDE)
     assert not backbone.any_size and backbone.view == "centre"
     assert backbone.name == name
     with pytest.raises(NetworkError, match=f"{name}: takes pictures of one size only"):
-        program(files[name], view="dense")
+        backbone_of(files[name], view="dense")
     with pytest.raises(NetworkError, match=f"{name}: takes pictures of 32 pixels only; got .*=64"):
-        program(files[name], input_size=64)
+        backbone_of(files[name], input_size=64)
     with pytest.raises(NetworkError, match=f"{name}: fails on images 2x3x40x40"):
         map_of(files[name], images(2, 40, 40))
 
 
 def test_options_are_part_of_the_name(files):
-    backbone = program(files["any.onnx"], input_size=64, layer="/features.1/Relu", view="centre")
+    backbone = backbone_of(
+        files["any.onnx"], input_size=64, layer="/features.1/Relu", view="centre"
+    )
     assert backbone.name == "any.onnx:input_size=64,view=centre,layer=/features.1/Relu"
-    assert backbone.trunk == "any.onnx:input_size=64,view=centre"
-    assert program(files["any.pt2"], layer="output").name == "any.pt2"
-    assert program(files["any.onnx"], layer="output").name == "any.onnx"
+    assert str(backbone.trunk) == "any.onnx:input_size=64,view=centre"
+    assert backbone_of(files["any.pt2"], layer="output").name == "any.pt2"
+    assert backbone_of(files["any.onnx"], layer="output").name == "any.onnx"
 
 
 @pytest.mark.parametrize("name", ["any.pt2", "two.onnx"])
@@ -218,7 +225,7 @@ def test_tokens_have_their_channels_last_whatever_their_number(tmp_path):
             return self.patches(images).flatten(2).transpose(1, 2)
 
     path = script(tmp_path / "tokens.pt", Tokens())
-    assert program(path, input_size=SIDE).dim == 6
+    assert backbone_of(path, input_size=SIDE).dim == 6
     assert map_of(path, images(), input_size=SIDE).shape == (3, 6, 4, 1)
 
 
@@ -228,10 +235,10 @@ def test_a_net_that_attends_has_no_dense_view(tmp_path):
             tokens = images.flatten(2).transpose(1, 2)
             return nn.functional.scaled_dot_product_attention(tokens, tokens, tokens)
 
-    assert not program(script(tmp_path / "a.pt", Attends()), input_size=8).any_size
+    assert not backbone_of(script(tmp_path / "a.pt", Attends()), input_size=8).any_size
     n, h = torch.export.Dim("n"), torch.export.Dim("h", min=2)
     path = export(tmp_path / "a.pt2", Attends(), dynamic={0: n, 2: h})
-    assert not program(path).any_size
+    assert not backbone_of(path).any_size
     nodes = [
         helper.make_node("Flatten", ["x"], ["tokens"]),
         helper.make_node("Softmax", ["tokens"], ["shares"]),
@@ -247,15 +254,15 @@ def test_a_net_that_attends_has_no_dense_view(tmp_path):
 
 
 def test_programs_are_told_from_weights_without_loading_them(files, tmp_path):
-    assert all(is_program(path) for path in files.values())
+    assert all(is_exported_net(path) for path in files.values())
     torch.save(net().state_dict(), tmp_path / "w.pt")
     torch.save(net().state_dict(), tmp_path / "old.pth", _use_new_zipfile_serialization=False)
     (tmp_path / "text.pt").write_text("text")
     (tmp_path / "net.zip").write_bytes(files["any.pt"].read_bytes())
     for name in ("w.pt", "old.pth", "text.pt", "net.zip", "gone.pt", "gone.onnx"):
-        assert not is_program(tmp_path / name)
+        assert not is_exported_net(tmp_path / name)
     (tmp_path / "s.pth").write_bytes(files["any.pt"].read_bytes())
-    assert is_program(tmp_path / "s.pth")
+    assert is_exported_net(tmp_path / "s.pth")
 
 
 def test_an_exported_net_of_ours_is_weights(tmp_path):
@@ -263,7 +270,7 @@ def test_an_exported_net_of_ours_is_weights(tmp_path):
     model = onnx.load(onnx_net(tmp_path / "net.onnx", ["n", 3, 8, 8]))
     helper.set_model_props(model, {**card.metadata(), onnx_file.KEYS: "[]"})
     onnx.save(model, tmp_path / "net.onnx")
-    assert not is_program(tmp_path / "net.onnx")
+    assert not is_exported_net(tmp_path / "net.onnx")
 
 
 # What is refused
@@ -272,14 +279,14 @@ def test_an_exported_net_of_ours_is_weights(tmp_path):
 @pytest.mark.parametrize("name, nearest", [("any.pt2", "features"), ("any.onnx", "pooled")])
 def test_unknown_layers_offer_the_nearest_and_list_the_known(files, name, nearest):
     with pytest.raises(UnknownNameError) as error:
-        program(files[name], input_size=SIDE, layer=nearest[:-1] + "x")
+        backbone_of(files[name], input_size=SIDE, layer=nearest[:-1] + "x")
     assert f"Unknown layer of {name}" in str(error.value)
     assert f"Did you mean {nearest!r}? Known: " in str(error.value)
 
 
 def test_torchscript_gives_its_output_only(files):
     with pytest.raises(NetworkError, match="any.pt: of a TorchScript program only the output"):
-        program(files["any.pt"], layer="features")
+        backbone_of(files["any.pt"], layer="features")
 
 
 class TwoInputs(nn.Module):
@@ -291,36 +298,36 @@ def test_programs_of_two_inputs_are_refused(tmp_path):
     example = (torch.zeros(1, 3, 8, 8), torch.zeros(1, 3))
     torch.export.save(torch.export.export(TwoInputs(), example), tmp_path / "two.pt2")
     with pytest.raises(NetworkError, match="two.pt2: takes 2 inputs"):
-        program(tmp_path / "two.pt2")
+        backbone_of(tmp_path / "two.pt2")
     script(tmp_path / "two.pt", TwoInputs())
     with pytest.raises(NetworkError, match="two.pt: .*missing value for argument 'other'"):
-        program(tmp_path / "two.pt")
+        backbone_of(tmp_path / "two.pt")
     model = onnx.load(onnx_net(tmp_path / "two.onnx", ["n", 3, 8, 8]))
     model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [1]))
     onnx.save(model, tmp_path / "two.onnx")
     with pytest.raises(NetworkError, match="two.onnx: takes 2 inputs"):
-        program(tmp_path / "two.onnx")
+        backbone_of(tmp_path / "two.onnx")
 
 
 def test_programs_of_other_pictures_are_refused(tmp_path):
     double = export(tmp_path / "double.pt2", net().double(), dtype=torch.float64)
     with pytest.raises(NetworkError, match="double.pt2: takes torch.float64.*Export it"):
-        program(double)
+        backbone_of(double)
     with pytest.raises(NetworkError, match="double.pt: the net cannot take .*[Dd]ouble"):
-        program(script(tmp_path / "double.pt", net().double()), input_size=SIDE)
+        backbone_of(script(tmp_path / "double.pt", net().double()), input_size=SIDE)
     path = onnx_net(tmp_path / "bytes.onnx", ["n", 3, 8, 8], dtype=TensorProto.UINT8)
     with pytest.raises((NetworkError, WeightsError), match="bytes.onnx: "):
-        program(path)
+        backbone_of(path)
     for shape in (["n", 8, 8, 3], [1, 3, 8, 16], ["n", 3]):
         with pytest.raises((NetworkError, WeightsError), match="other.onnx: "):
-            program(onnx_net(tmp_path / "other.onnx", shape))
+            backbone_of(onnx_net(tmp_path / "other.onnx", shape))
 
 
 def test_outputs_that_are_no_descriptors_are_refused(tmp_path, files):
     with pytest.raises(NetworkError, match="layer 'label' gives a tensor 1 an image"):
-        program(files["any.onnx"], layer="label")
+        backbone_of(files["any.onnx"], layer="label")
     with pytest.raises(NetworkError, match="any.onnx: gives int64"):
-        program(files["any.onnx"], layer="rounded")
+        backbone_of(files["any.onnx"], layer="rounded")
 
     class Labels(nn.Module):
         def forward(self, images):
@@ -329,10 +336,10 @@ def test_outputs_that_are_no_descriptors_are_refused(tmp_path, files):
     kinds = {"rounded": TensorProto.INT64}
     path = onnx_net(tmp_path / "rounded.onnx", ["n", 3, 8, 8], outputs=kinds)
     with pytest.raises(NetworkError, match="rounded.onnx: gives int64"):
-        program(path)
-    assert program(path, layer="output").name == "rounded.onnx:layer=output"
+        backbone_of(path)
+    assert backbone_of(path, layer="output").name == "rounded.onnx:layer=output"
     with pytest.raises(NetworkError, match="labels.pt: gives int64"):
-        program(script(tmp_path / "labels.pt", Labels()), input_size=8)
+        backbone_of(script(tmp_path / "labels.pt", Labels()), input_size=8)
 
 
 def test_an_output_of_several_tensors_needs_a_layer(tmp_path):
@@ -343,11 +350,14 @@ def test_an_output_of_several_tensors_needs_a_layer(tmp_path):
 
     path = export(tmp_path / "pair.pt2", Pair().eval(), count=1)
     with pytest.raises(NetworkError, match="pair.pt2: layer 'output' gives no single tensor"):
-        program(path)
-    backbone = program(path, layer="head")
+        backbone_of(path)
+    backbone = backbone_of(path, layer="head")
     assert (backbone.dim, backbone.num_outputs) == (CLASSES, 0)
     kinds = {"output": TensorProto.FLOAT, "label": TensorProto.INT64}
-    assert program(onnx_net(tmp_path / "p.onnx", ["n", 3, 8, 8], outputs=kinds)).tap == "output"
+    assert (
+        backbone_of(onnx_net(tmp_path / "p.onnx", ["n", 3, 8, 8], outputs=kinds)).layer_name
+        == "output"
+    )
 
 
 def test_a_program_with_one_picture_built_in_is_refused(tmp_path):
@@ -356,7 +366,7 @@ def test_a_program_with_one_picture_built_in_is_refused(tmp_path):
             return images[:1].mean((2, 3))
 
     with pytest.raises(NetworkError, match="one.pt: layer 'output' gives 1 rows for 2 images"):
-        program(script(tmp_path / "one.pt", One()), input_size=8)
+        backbone_of(script(tmp_path / "one.pt", One()), input_size=8)
 
 
 @pytest.mark.parametrize("name", ["any.pt2", "any.pt", "any.onnx"])
@@ -365,11 +375,11 @@ def test_truncated_programs_are_refused_by_name(files, tmp_path, capfd, name, ke
     path = tmp_path / name
     path.write_bytes(files[name].read_bytes()[:keep])
     with pytest.raises(WeightsError, match=f"{name}: ") as error:
-        program(path)
+        backbone_of(path)
     assert "\n" not in str(error.value)
     assert capfd.readouterr() == ("", "")
     with pytest.raises(WeightsError, match="gone.* Check the path"):
-        program(tmp_path / f"gone{path.suffix}")
+        backbone_of(tmp_path / f"gone{path.suffix}")
 
 
 @pytest.mark.parametrize("suffix", [".pt2", ".onnx", ".pt"])
@@ -377,7 +387,7 @@ def test_files_of_another_kind_are_refused_by_name(tmp_path, suffix):
     path = tmp_path / f"net{suffix}"
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(500))
     with pytest.raises(WeightsError, match=f"net{suffix}: not a whole"):
-        program(path)
+        backbone_of(path)
 
 
 # Weights in other files
@@ -419,7 +429,7 @@ def test_weights_outside_the_folder_of_an_onnx_file_are_refused(tmp_path, locati
     os.rename(tmp_path / "net" / "w.bin", tmp_path / "w.bin")
     (tmp_path / "net" / "link.bin").symlink_to(tmp_path / "w.bin")
     with pytest.raises(WeightsError, match="net.onnx: the files with its tensors"):
-        program(path)
+        backbone_of(path)
 
 
 def test_weights_outside_an_onnx_file_are_refused_where_onnx_does_not_look(tmp_path):
@@ -429,7 +439,7 @@ def test_weights_outside_an_onnx_file_are_refused_where_onnx_does_not_look(tmp_p
     sparse.values.CopyFrom(model.graph.initializer[0])
     onnx.save(model, path)
     with pytest.raises(WeightsError, match="net.onnx: refused: some of its tensors"):
-        program(path)
+        backbone_of(path)
 
 
 # Code in a file that Python would run
@@ -522,7 +532,7 @@ def test_code_in_an_exported_program_is_refused_and_not_run(files, tmp_path, pla
     bomb = Bomb(tmp_path / "exploded")
     path = rewritten(files["any.pt2"], tmp_path / "net.pt2", lambda r: place(r, bomb))
     with pytest.raises(WeightsError, match="net.pt2: refused: .*Nothing in it was run"):
-        program(path)
+        backbone_of(path)
     assert not (tmp_path / "exploded").exists()
 
 
@@ -540,7 +550,7 @@ def test_torch_itself_would_have_run_it(files, tmp_path, place):
 
 def test_a_rewritten_program_without_a_bomb_is_taken(files, tmp_path):
     path = rewritten(files["any.pt2"], tmp_path / "net.pt2", lambda records: None)
-    assert program(path).dim == CLASSES
+    assert backbone_of(path).dim == CLASSES
 
 
 @pytest.mark.parametrize("record", ["data.pkl", "constants.pkl"])
@@ -549,9 +559,9 @@ def test_code_in_torchscripts_pickles_is_refused_and_not_run(files, tmp_path, re
         records[record] = pickle.dumps(Bomb(tmp_path / "exploded"), protocol=2)
 
     path = rewritten(files["any.pt"], tmp_path / "net.pt", place)
-    assert is_program(path)
+    assert is_exported_net(path)
     with pytest.raises(WeightsError, match="net.pt: not a whole TorchScript file"):
-        program(path)
+        backbone_of(path)
     assert not (tmp_path / "exploded").exists()
 
 
@@ -583,7 +593,7 @@ def test_formulas_are_arithmetic_and_call_nothing_of_python(formula, plain):
 
 def test_torchscript_moves_with_its_module(files):
     """To another device, as to another type here: its weights are not registered with torch."""
-    backbone = program(files["any.pt"], input_size=SIDE)
+    backbone = backbone_of(files["any.pt"], input_size=SIDE)
     moved = backbone.to_maps(backbone.build(None).double(), ["output"])
     with pytest.raises(NetworkError, match="any.pt: fails on images .*[Dd]ouble"):
         moved(images())

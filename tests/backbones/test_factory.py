@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vggfeat.backbones.load import check_net, load_network
+from vggfeat.backbones.spec import parse_fusion
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.images import TORCHVISION_STATISTICS, InputStatistics
 
@@ -222,7 +223,8 @@ def test_a_layer_is_found_by_its_name(mine):
 
 def test_checking_a_specification_does_not_run_the_users_code(mine, tmp_path):
     (tmp_path / f"{mine}_run.py").write_text("raise SystemExit('was run')\n")
-    check_net(f"{mine}_run:net:input_size=32+vgg16@random:0")
+    for spec in parse_fusion(f"{mine}_run:net:input_size=32+vgg16@random:0"):
+        check_net(spec)
 
 
 @pytest.mark.parametrize("options", ["", ":input_size=16"])

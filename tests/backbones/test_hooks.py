@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional
 from torchvision import models
 
-from vggfeat.backbones.hooks import NUM_NAMED, OUTPUT, Taps, survey
+from vggfeat.backbones.hooks import NUM_NAMED, OUTPUT, LayerHooks, probe_shapes
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError
 
 
@@ -70,21 +70,23 @@ def resnet():
 
 @torch.inference_mode()
 def maps_of(net, layers, images, size=64):
-    surveyed = survey(net, size)
-    return Taps(copy.deepcopy(net), layers, surveyed)(images)
+    shapes = probe_shapes(net, size)
+    return LayerHooks(copy.deepcopy(net), layers, shapes)(images)
 
 
 @pytest.mark.parametrize("fixed", [True, False])
 def test_maps_rows_tokens_and_vectors_become_maps(fixed):
     """Nets of one size cannot be seen to grow: there the equal sides of a map tell its axes."""
     net = Odd(fixed=fixed).eval()
-    surveyed = survey(net, 16)
-    assert surveyed.any_size is not fixed
+    shapes = probe_shapes(net, 16)
+    assert shapes.any_size is not fixed
     layers = ["conv", "rows", "tokens", "mean", "flat", OUTPUT]
-    assert [surveyed.dim(layer) for layer in layers] == [6, 6, 6, 6, 6, 5]
+    assert [shapes.dim(layer) for layer in layers] == [6, 6, 6, 6, 6, 5]
     images = random_images(2, 3, 16, 16)
     with torch.inference_mode():
-        conv, rows, tokens, mean, flat, output = Taps(copy.deepcopy(net), layers, surveyed)(images)
+        conv, rows, tokens, mean, flat, output = LayerHooks(copy.deepcopy(net), layers, shapes)(
+            images
+        )
         expected = functional.conv2d(images, net.conv.weight, net.conv.bias, stride=2, padding=1)
         torch.testing.assert_close(conv, expected)
         first = expected.clamp(min=0)
@@ -119,14 +121,14 @@ def test_a_module_that_is_used_twice_gives_what_it_gave_last():
 )
 def test_modules_that_give_no_row_for_each_image_are_refused_in_one_line(layer, gives):
     with pytest.raises(NetworkError, match=f"net: layer '{layer}' gives {gives}") as refused:
-        survey(Odd().eval(), 16).check("net", layer)
+        probe_shapes(Odd().eval(), 16).check("net", layer)
     assert "\n" not in str(refused.value)
 
 
 @pytest.mark.parametrize("layer", ["unused", "hed"])
 def test_a_layer_that_no_picture_goes_through_is_unknown(layer):
     with pytest.raises(UnknownNameError, match=f"layer of net '{layer}'") as refused:
-        survey(Odd().eval(), 16).check("net", layer)
+        probe_shapes(Odd().eval(), 16).check("net", layer)
     listed = str(refused.value).partition("Known: ")[2].rstrip(".").split(", ")
     assert set(listed) == {"conv", "relu", "rows", "tokens", "mean", "flat", "head", OUTPUT}
     assert ("Did you mean 'head'?" in str(refused.value)) == (layer == "hed")
@@ -134,7 +136,7 @@ def test_a_layer_that_no_picture_goes_through_is_unknown(layer):
 
 def test_the_layers_of_a_deep_net_are_listed_without_their_parts(resnet):
     with pytest.raises(UnknownNameError, match=r"Did you mean 'layer3'\?") as refused:
-        survey(resnet, 64).check("resnet18", "layr3")
+        probe_shapes(resnet, 64).check("resnet18", "layr3")
     listed, _, more = str(refused.value).partition("Known: ")[2].partition(" and ")
     assert {"layer4", "layer4.1", "fc"} <= set(listed.split(", "))
     assert "layer4.1.bn2" not in listed and more.endswith("more.")
@@ -175,7 +177,7 @@ def test_layers_together_are_bit_equal_to_each_alone_in_one_pass(resnet):
     passes = []
     net.conv1.register_forward_hook(lambda *_: passes.append(1))
     with torch.inference_mode():
-        joint_module = Taps(net, layers, survey(resnet, 64))(images)
+        joint_module = LayerHooks(net, layers, probe_shapes(resnet, 64))(images)
     assert passes == [1]
     for one, other in zip(joint_module, alone, strict=True):
         assert torch.equal(one, other)
@@ -192,38 +194,38 @@ def test_the_pass_ends_with_the_last_layer_and_begins_anew_at_the_next(resnet):
     reached = []
     for name in ("layer1", "layer2", "layer3", "fc"):
         net.get_submodule(name).register_forward_hook(lambda *_, name=name: reached.append(name))
-    taps = Taps(net, ["layer1.0", "layer2"], survey(resnet, 64))
+    hooks = LayerHooks(net, ["layer1.0", "layer2"], probe_shapes(resnet, 64))
     with torch.inference_mode():
-        first = taps(random_images(1, 3, 64, 64))
-        taps(random_images(3, 3, 96, 64, seed=1))
-        again = taps(random_images(1, 3, 64, 64))
+        first = hooks(random_images(1, 3, 64, 64))
+        hooks(random_images(3, 3, 96, 64, seed=1))
+        again = hooks(random_images(1, 3, 64, 64))
     assert "layer3" not in reached and "fc" not in reached and reached.count("layer1") == 3
     assert all(torch.equal(one, other) for one, other in zip(first, again, strict=True))
 
 
 def test_an_error_in_the_net_is_no_end_of_the_pass():
     net = Odd(fixed=True).eval()
-    taps = Taps(net, [OUTPUT], survey(net, 16))
+    hooks = LayerHooks(net, [OUTPUT], probe_shapes(net, 16))
     with pytest.raises(AssertionError):
-        taps(torch.zeros(1, 3, 20, 20))
-    assert taps(torch.zeros(1, 3, 16, 16))[0].shape == (1, 5, 1, 1)
+        hooks(torch.zeros(1, 3, 20, 20))
+    assert hooks(torch.zeros(1, 3, 16, 16))[0].shape == (1, 5, 1, 1)
 
 
-def test_a_survey_leaves_no_hooks_and_takes_two_pictures():
+def test_probing_shapes_leaves_no_hooks_and_takes_two_pictures():
     net = Odd().eval()
-    survey(net, 16, inputs_of=("head",))
+    probe_shapes(net, 16, inputs_of=("head",))
     assert net.passes == 2
     assert not any(m._forward_hooks or m._forward_pre_hooks for m in net.modules())
 
 
 def test_what_goes_into_a_module_is_a_layer_too():
     net = Odd().eval()
-    surveyed = survey(net, 16, inputs_of=("head",))
+    shapes = probe_shapes(net, 16, inputs_of=("head",))
     images = random_images(2, 3, 16, 16)
     with torch.inference_mode():
-        taps = Taps(copy.deepcopy(net), ["flat", "input of head"], surveyed)
-        one, other = taps(images)
-    assert torch.equal(one, other) and surveyed.dim("input of head") == 6
+        hooks = LayerHooks(copy.deepcopy(net), ["flat", "input of head"], shapes)
+        one, other = hooks(images)
+    assert torch.equal(one, other) and shapes.dim("input of head") == 6
 
 
 def test_a_module_that_looks_at_no_picture_is_found_out():
@@ -242,9 +244,9 @@ def test_a_module_that_looks_at_no_picture_is_found_out():
             return images + self.positions(images).mean()
 
     net = Net().eval()
-    taps = Taps(net, ["positions"], survey(net, 8))
+    hooks = LayerHooks(net, ["positions"], probe_shapes(net, 8))
     with pytest.raises(NetworkError, match="layer 'positions' gives 1 rows for 3 images"):
-        taps(torch.zeros(3, 3, 8, 8))
+        hooks(torch.zeros(3, 3, 8, 8))
 
 
 def test_a_net_with_attention_is_of_one_size_though_it_takes_others():
@@ -257,15 +259,15 @@ def test_a_net_with_attention_is_of_one_size_though_it_takes_others():
             tokens = images.flatten(2).transpose(1, 2)
             return self.attention(tokens, tokens, tokens)[0].mean(dim=1)
 
-    assert not survey(Attending().eval(), 8).any_size
+    assert not probe_shapes(Attending().eval(), 8).any_size
 
 
 @pytest.mark.parametrize("side", [0, -5])
 def test_a_side_that_no_picture_has_is_refused(side):
     with pytest.raises(OptionError, match=f"input_size must be at least 1; got {side}"):
-        survey(Odd().eval(), side)
+        probe_shapes(Odd().eval(), side)
 
 
 def test_a_net_that_takes_no_picture_of_that_size_says_why():
     with pytest.raises(NetworkError, match="cannot take a picture of 20x20 .*input_size"):
-        survey(Odd(fixed=True).eval(), 20)
+        probe_shapes(Odd(fixed=True).eval(), 20)

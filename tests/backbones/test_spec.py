@@ -6,8 +6,7 @@ from helpers.foreign_nets import saved
 from helpers.net_files import write_net
 
 from vggfeat.backbones.load import load_network
-from vggfeat.backbones.network import bare_name
-from vggfeat.backbones.spec import parse, split_fusion, with_option
+from vggfeat.backbones.spec import NetSpec, parse_fusion
 from vggfeat.errors import OptionError, UnknownNameError
 
 
@@ -38,16 +37,16 @@ from vggfeat.errors import OptionError, UnknownNameError
     ],
 )  # fmt: skip
 def test_the_parts_of_a_specification(text, name, options, weights):
-    parts = parse(text)
-    assert (parts.name, dict(parts.options), parts.weights) == (name, options, weights)
-    assert parts.is_file == (not name) and parts.is_factory == (":" in name)
+    spec = NetSpec.parse(text)
+    assert (spec.name, spec.options, spec.weights) == (name, options, weights)
+    assert spec.is_file == (not name) and spec.is_factory == (":" in name)
 
 
 def test_an_at_sign_in_the_name_of_a_file_that_is_there(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "vgg16@a.safetensors").touch()
-    assert parse("vgg16@a.safetensors:layer=fc6").weights == "vgg16@a.safetensors"
-    assert parse("vgg16@b.safetensors").weights == "b.safetensors"
+    assert NetSpec.parse("vgg16@a.safetensors:layer=fc6").weights == "vgg16@a.safetensors"
+    assert NetSpec.parse("vgg16@b.safetensors").weights == "b.safetensors"
 
 
 @pytest.mark.parametrize(
@@ -59,6 +58,7 @@ def test_an_at_sign_in_the_name_of_a_file_that_is_there(tmp_path, monkeypatch):
         ("vgg16:relu=maybe", OptionError, "relu='maybe' is not a valid value"),
         ("timm/x:layr=a", UnknownNameError, "Did you mean 'layer'"),
         ("nets:make:inputsize=2", UnknownNameError, "Did you mean 'input_size'"),
+        ("vgg16:view=top", UnknownNameError, "Unknown view of vgg16 'top'"),
         ("w.pth:layer=a,layer=b", OptionError, "layer is given twice"),
         ("vgg16@random:", OptionError, "random weights need a seed"),
         ("vgg16@random:-1", OptionError, "random weights need a seed"),
@@ -66,7 +66,7 @@ def test_an_at_sign_in_the_name_of_a_file_that_is_there(tmp_path, monkeypatch):
 )
 def test_what_cannot_be_read(text, error, message):
     with pytest.raises(error, match=message):
-        parse(text)
+        NetSpec.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +82,28 @@ def test_what_cannot_be_read(text, error, message):
     ],
 )
 def test_nets_that_are_joined_are_told_apart(parts):
-    assert split_fusion("+".join(parts)) == parts
+    assert [str(spec) for spec in parse_fusion("+".join(parts))] == parts
+
+
+@pytest.mark.parametrize(
+    "text, canonical",
+    [
+        ("vgg16:view=centre,layer=fc6,width=0.50@random:3",
+         "vgg16:width=0.5,layer=fc6,view=centre@random:3"),
+        ("resnet18:layer=layer3,view=centre", "resnet18:view=centre,layer=layer3"),
+        ("vgg16:@caffe", "vgg16@caffe"),
+        ("vgg16:relu=False,std=1/1/1,mean=1/2.50/-3", "vgg16:relu=false,mean=1/2.5/-3,std=1/1/1"),
+        ("timm/a.b_c:input_size=064@w.pth", "timm/a.b_c:input_size=64@w.pth"),
+        ("nets:make:layer=z@w.pth", "nets:make:layer=z@w.pth"),
+        ("runs/a.pth:layer=y,view=centre", "runs/a.pth:view=centre,layer=y"),
+    ],
+)  # fmt: skip
+def test_the_text_of_a_net_has_its_options_in_one_order_and_is_read_as_the_same_net(
+    text, canonical
+):
+    spec = NetSpec.parse(text)
+    assert str(spec) == canonical
+    assert NetSpec.parse(canonical) == spec and hash(NetSpec.parse(canonical)) == hash(spec)
 
 
 @pytest.mark.parametrize(
@@ -90,18 +111,31 @@ def test_nets_that_are_joined_are_told_apart(parts):
     [
         ("vgg16", "vgg16:layer=x"),
         ("vgg16@w.pth", "vgg16:layer=x@w.pth"),
-        ("vgg16:layer=y,width=2@a:b.pth", "vgg16:layer=x,width=2@a:b.pth"),
-        ("timm/a.b_c", "timm/a.b_c:layer=x"),
+        ("vgg16:layer=y,width=2@a:b.pth", "vgg16:width=2.0,layer=x@a:b.pth"),
         ("nets:make", "nets:make:layer=x"),
         ("nets:make:layer=z@w.pth", "nets:make:layer=x@w.pth"),
         ("runs/a.pth", "runs/a.pth:layer=x"),
-        ("runs/a.pth:layer=y,view=centre", "runs/a.pth:layer=x,view=centre"),
-        ("runs/a+b.pth+vgg16", "runs/a+b.pth:layer=x+vgg16:layer=x"),
     ],
 )
-def test_an_option_is_set_in_every_net(text, changed):
-    assert with_option(text, "layer", "x") == changed
-    assert with_option(changed, "layer", "x") == changed
+def test_an_option_is_set_whether_it_is_there_or_not(text, changed):
+    spec = NetSpec.parse(text).with_option("layer", "x")
+    assert str(spec) == changed
+    assert spec.with_option("layer", "x") == spec
+    assert spec.with_option("layer", None).layer is None
+    with pytest.raises(UnknownNameError, match="Did you mean 'layer'"):
+        spec.with_option("layr", "x")
+
+
+def test_options_that_were_not_given_are_none():
+    spec = NetSpec.parse("vgg16:width=0.5@random:7")
+    assert (spec.width, spec.seed) == (0.5, 7)
+    assert spec.input_size is spec.ceil_mode is spec.relu is spec.layer is spec.view is None
+    assert NetSpec.parse("vgg16@caffe").seed is None
+
+
+def test_a_view_that_there_is_not_is_refused_before_a_net_is_made():
+    with pytest.raises(UnknownNameError, match="view of vgg16 'center'. Did you mean 'centre'"):
+        NetSpec.parse("vgg16:view=center")
 
 
 NARROW = "vgg11:width=0.0625,input_size=32"
@@ -137,11 +171,11 @@ def test_a_file_that_stands_alone_is_its_net_with_options(tmp_path, file):
     usual, other = load_network(str(path)), load_network(f"{path}:layer=conv5_2,view=centre")
     assert usual.name == NARROW
     assert other.name == f"{NARROW},layer=conv5_2,view=centre"
-    assert bare_name(other) == NARROW
+    assert str(other.spec.architecture) == NARROW
     assert usual.shares_pass(load_network(f"{path}:layer=conv5_2"))
     assert not usual.shares_pass(other)  # it sees something else of the pictures
     assert load_network(f"{other.name}@{path}").identity == other.identity
-    assert split_fusion(f"{path}+vgg16") == [str(path), "vgg16"]
+    assert parse_fusion(f"{path}+vgg16") == (NetSpec(weights=str(path)), NetSpec("vgg16"))
 
 
 def test_weights_of_another_net_share_no_pass(tmp_path):

@@ -8,6 +8,7 @@ import torch
 from helpers.foreign_nets import random_images, saved, shaken
 
 from vggfeat.backbones.load import check_net, load_network
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import (
     DownloadError,
     NetworkError,
@@ -113,7 +114,7 @@ def test_nets_with_several_classifiers_need_a_layer():
     with pytest.raises(NetworkError, match=f"{name}: has several classifiers. Choose a layer"):
         load_network(f"{name}@random:0")
     backbone = load_network(f"{name}:layer=norm@random:0").backbone
-    assert (backbone.tap, backbone.dim) == ("norm", 192)
+    assert (backbone.layer_name, backbone.dim) == ("norm", 192)
 
 
 def test_a_net_without_a_classifier_gives_its_features():
@@ -137,14 +138,14 @@ def test_a_net_without_a_classifier_gives_its_features():
 )
 def test_what_timms_nets_refuse_before_anything_is_fetched(specification, error, message):
     with pytest.raises(error, match=message):
-        check_net(specification)
+        check_net(NetSpec.parse(specification))
     with pytest.raises(error, match=message):
         load_network(f"{specification}@random:0")
 
 
 def test_a_layers_typo_counts_the_names_it_does_not_list():
     with pytest.raises(UnknownNameError, match=r"Known: 1[\d]{3} names\.$"):
-        check_net("timm/nothing_like_it_at_all")
+        check_net(NetSpec("timm/nothing_like_it_at_all"))
 
 
 def test_weights_are_fetched_from_timms_repository(tmp_path, monkeypatch):

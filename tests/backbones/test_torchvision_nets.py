@@ -232,10 +232,10 @@ def test_a_vits_descriptor_is_its_class_token_after_the_last_norm():
 def test_swins_descriptor_is_what_goes_into_its_head():
     network = load_network("swin_t:input_size=64@random:0")
     net = network.net()
-    taps = ["input of head", "features.3", "norm"]
+    layers = ["input of head", "features.3", "norm"]
     images = random_images(1, 3, 64, 64)
     with torch.inference_mode():
-        head, block, norm = network.backbone.to_maps(net, taps)(images)
+        head, block, norm = network.backbone.to_maps(net, layers)(images)
         expected = net.norm(net.features(images))
         torch.testing.assert_close(norm, expected.permute(0, 3, 1, 2))
         torch.testing.assert_close(head, expected.mean(dim=(1, 2))[:, :, None, None])
@@ -249,9 +249,9 @@ def test_convnexts_descriptor_is_the_normalised_mean():
     assert network.backbone.view == "dense"
     net = network.net()
     images = random_images(1, 3, 64, 96)
-    taps = ["input of classifier.2", "features.1.0.block.3", "features.1.0.block.1"]
+    layers = ["input of classifier.2", "features.1.0.block.3", "features.1.0.block.1"]
     with torch.inference_mode():
-        pooled, linear, permuted = network.backbone.to_maps(net, taps)(images)
+        pooled, linear, permuted = network.backbone.to_maps(net, layers)(images)
         mean = net.features(images).mean(dim=(2, 3))
         expected = nn.functional.layer_norm(
             mean, (768,), net.classifier[0].weight, net.classifier[0].bias, net.classifier[0].eps

@@ -6,6 +6,7 @@ import io
 import pytest
 from helpers.records import PAPER_PROTOCOL, make_record
 
+from vggfeat.backbones.spec import fusion_text, parse_fusion
 from vggfeat.benchmarks import sweep
 from vggfeat.benchmarks.options import Settings
 from vggfeat.errors import OptionError, UnknownNameError
@@ -49,17 +50,24 @@ def test_two_scales_have_no_pairs_twice():
     ]  # fmt: skip
 
 
+def swept(nets, axes):
+    """The nets that a sweep measures, as text."""
+    return [fusion_text(fusion) for fusion in sweep.nets_of(list(map(parse_fusion, nets)), axes)]
+
+
 def test_a_net_without_that_option_does_not_stop_the_others():
-    assert sweep.nets_of(["vgg11", "resnet18", "vgg11+resnet18"], ["relu"]) == [
+    assert swept(["vgg11", "resnet18", "vgg11+resnet18"], ["relu"]) == [
         "vgg11", "resnet18", "vgg11+resnet18", "vgg11:relu=false"
     ]  # fmt: skip
 
 
 def test_relu_varies_the_nets():
-    assert sweep.nets_of(["vgg16", "vgg16+vgg19"], ["relu"]) == [
-        "vgg16", "vgg16+vgg19", "vgg16:relu=false", "vgg16:relu=false+vgg19:relu=false"
+    assert swept(["vgg16", "vgg16+vgg19:width=0.5@a+b.pth"], ["relu"]) == [
+        "vgg16", "vgg16+vgg19:width=0.5@a+b.pth",
+        "vgg16:relu=false", "vgg16:relu=false+vgg19:width=0.5,relu=false@a+b.pth",
     ]  # fmt: skip
-    assert sweep.nets_of(["vgg16"], ["scales"]) == ["vgg16"]
+    assert swept(["vgg16:relu=true"], ["relu"]) == ["vgg16:relu=true", "vgg16:relu=false"]
+    assert swept(["vgg16"], ["scales"]) == ["vgg16"]
 
 
 def test_axes_are_checked():

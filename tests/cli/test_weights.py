@@ -21,7 +21,7 @@ from torchvision import models
 from vggfeat import vgg
 from vggfeat.storage.sources import Source
 from vggfeat.weights import formats, released
-from vggfeat.weights.card import read_card
+from vggfeat.weights.checkpoint import read_card
 
 NET = "vgg11:width=0.0625,input_size=32"
 

@@ -11,9 +11,10 @@ from torch.nn.functional import conv1d, conv2d, conv3d, conv_transpose2d
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vggfeat import amx
-from vggfeat.backbones.exported.backbone import program
-from vggfeat.backbones.hooks import Taps, survey
+from vggfeat.backbones.exported.backbone import exported_backbone
+from vggfeat.backbones.hooks import LayerHooks, probe_shapes
 from vggfeat.backbones.load import load_network
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.distributed import World
 from vggfeat.features import store
 from vggfeat.features.extract import extract
@@ -249,11 +250,11 @@ def strided():
 
 def test_layers_are_found_by_hooks_as_elsewhere(with_amx):
     net, images = strided(), rounded((2, 3, 32, 32))
-    taps = Taps(net, ["first", "second"], survey(net, 32))
+    hooks = LayerHooks(net, ["first", "second"], probe_shapes(net, 32))
     with autocast_for("cpu", "fp32"):
-        exact = taps(images)
+        exact = hooks(images)
     with Convolutions() as seen, autocast_for("cpu", "bf16"):
-        found = taps(images)
+        found = hooks(images)
     assert seen.forward == [BF16, FP32]
     assert [tuple(one.shape) for one in found] == [(2, 16, 16, 16), (2, 8, 4, 1)]
     for one, right in zip(found, exact, strict=True):
@@ -284,8 +285,8 @@ def test_programs_in_bf16_are_right_at_any_precision(kind, precision, tmp_path, 
             torch.jit.save(torch.jit.script(InBf16().eval()), path)
         case "trace":
             torch.jit.save(torch.jit.trace(InBf16().eval(), example), path)
-    backbone = program(path, input_size=32)
-    module = backbone.to_maps(backbone.build(None), [backbone.tap])
+    backbone = exported_backbone(NetSpec(weights=str(path), input_size=32))
+    module = backbone.to_maps(backbone.build(None), [backbone.layer_name])
     images = rounded((2, 3, 32, 32))
     with Convolutions() as seen, autocast_for("cpu", precision):
         (found,) = module(images)

@@ -7,7 +7,7 @@ from typing import Any
 from safetensors.torch import save_file
 
 from vggfeat import vgg
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 
 CLASSES = ("ant", "bee", "cat", "dog", "elk", "fox")
 # Not scaled, as the paper has it: the scores are of the order of 1, so that posteriors differ.

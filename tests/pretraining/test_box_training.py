@@ -28,7 +28,7 @@ from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.recipes import overridden, recipe
 from vggfeat.pretraining.run import Job, pretrain
 from vggfeat.pretraining.targets import NO_LABEL
-from vggfeat.weights.card import read_card
+from vggfeat.weights.checkpoint import read_card
 
 SMALL = {"width": "0.0625", "input_size": "32", "batch_size": "8", "init": "glorot", "epochs": "1"}
 SET = [text for name, value in SMALL.items() for text in ("--set", f"{name}={value}")]

@@ -26,8 +26,8 @@ from vggfeat.pretraining.recipes import chosen
 from vggfeat.pretraining.run import Job, pretrain
 from vggfeat.report.render import render
 from vggfeat.report.training import read_training_records, table
-from vggfeat.storage.files import new_file
-from vggfeat.weights.card import read_card
+from vggfeat.storage.files import new_file, sha256_of
+from vggfeat.weights.checkpoint import read_card
 
 SMALL = {"width": "0.0625", "input_size": "32", "batch_size": "8", "init": "glorot", "epochs": "1"}
 SET = [text for name, value in SMALL.items() for text in ("--set", f"{name}={value}")]
@@ -188,7 +188,7 @@ def test_the_card_tells_how_the_weights_were_made(trained, pictures):
     assert told["data"]["train"] == 23 and len(told["data"]["digest"]) == 64
     assert told["accuracy"] == made[2].accuracy and told["versions"]["torch"]
     record = json.loads((out / "vgg16-384.json").read_text())
-    digest = stages.checkpoint.sha256_of(out / "vgg16-384.safetensors")
+    digest = sha256_of(out / "vgg16-384.safetensors")
     assert record["weights"]["sha256"] == digest
     assert record["curve"] == told["curve"] and len(record["curve"]) == 1
 

@@ -14,11 +14,12 @@ import pytest
 import torch
 
 from vggfeat import vgg
-from vggfeat.backbones.spec import parse
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import WeightsError
 from vggfeat.images import PAPER_STATISTICS
 from vggfeat.weights.caffe import caffemodel
-from vggfeat.weights.card import Card
+from vggfeat.weights.caffe.prototxt import check_prototxt
+from vggfeat.weights.checkpoint import Card
 
 NAMES = ("vgg11", "vgg11_lrn", "vgg13", "vgg16_1x1", "vgg16")
 # Type -> its number and its parameters' field in old layers, its name and field in current ones.
@@ -165,7 +166,8 @@ def prototxt(layers, *, old=False, head=""):
 def read_net(path):
     """What `--net FILE` would build of it: the net and its card."""
     card = caffemodel.read_card(path)
-    name, options = parse(card.net).name, parse(card.net).options
+    spec = NetSpec.parse(card.net)
+    name, options = spec.name, spec.options
     tensors = caffemodel.read(path)
     outputs = len(tensors["classifier.6.bias"])
     net = vgg.build(name, num_classes=outputs, **options)
@@ -329,7 +331,7 @@ def test_what_is_written_is_read_to_the_last_bit_and_runs_in_caffe(tmp_path, nam
     image = pixels(32, 32)
     _, scores = run_caffe(path.read_bytes(), image[::-1])
     assert_near(net(torch.from_numpy(image[None]).float())[0].detach().numpy(), scores[:, 0, 0])
-    caffemodel.check_prototxt(path, path.with_suffix(".prototxt"))
+    check_prototxt(path, path.with_suffix(".prototxt"))
     assert sorted(file.name for file in path.parent.iterdir()) == ["w.caffemodel", "w.prototxt"]
 
 
@@ -424,7 +426,7 @@ def test_fully_connected_layers_may_be_convolutions(tmp_path, old):
     assert all(torch.equal(tensors[key], value) for key, value in source.state_dict().items())
     text = tmp_path / "deploy.prototxt"
     text.write_text(prototxt(layers, old=old, head="input_dim: [1, 3, 451, 333]"))
-    caffemodel.check_prototxt(path, text)  # which may take other sizes
+    check_prototxt(path, text)  # which may take other sizes
     by_name(layers, "fc6")["blobs"][0] = by_name(layers, "fc6")["blobs"][0].reshape(256, 32, 4, 1)
     written(path, layers, old=old)
     with pytest.raises(WeightsError, match="fc6: kernel of its weights is 4x1, and .* needs 2x2"):
@@ -751,7 +753,7 @@ def model(tmp_path):
 def test_a_prototxt_of_either_generation_that_fits_is_accepted(tmp_path, model, old, head):
     text = tmp_path / "deploy.prototxt"
     text.write_text(prototxt(layers_of("vgg11", make_net()), old=old, head=head))
-    caffemodel.check_prototxt(model, text)
+    check_prototxt(model, text)
 
 
 INPUT = 'layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ {} }} }} }}'
@@ -763,9 +765,9 @@ def test_an_input_layer_is_compared(tmp_path, model):
         head = INPUT.format(f"dim: 1 dim: 3 dim: {side} dim: {side}")
         text.write_text(prototxt(layers_of("vgg11", make_net()), head=head))
         if fits:
-            caffemodel.check_prototxt(model, text)
+            check_prototxt(model, text)
     with pytest.raises(WeightsError, match="input is 1x3x64x64, and w.caffemodel has Nx3x32x32"):
-        caffemodel.check_prototxt(model, text)
+        check_prototxt(model, text)
 
 
 @pytest.mark.parametrize("old", [True, False])
@@ -793,7 +795,7 @@ def test_a_prototxt_of_another_net_is_refused(tmp_path, model, change, message, 
     text = tmp_path / "deploy.prototxt"
     text.write_text(prototxt(layers[:-2] if message == "fc8" else layers, old=old))
     with pytest.raises(WeightsError, match=message) as error:
-        caffemodel.check_prototxt(model, text)
+        check_prototxt(model, text)
     assert str(error.value).startswith(f"{text}: ")
 
 
@@ -815,7 +817,7 @@ def test_the_prototxt_that_is_written_must_not_be_changed(tmp_path, change, mess
     assert change[0] in text.read_text()
     text.write_text(text.read_text().replace(*change, 1))
     with pytest.raises(WeightsError, match=message):
-        caffemodel.check_prototxt(path, text)
+        check_prototxt(path, text)
 
 
 @pytest.mark.parametrize(
@@ -837,7 +839,7 @@ def test_what_is_no_prototxt_is_refused(tmp_path, model, content, message):
     if content is not None:
         text.write_bytes(content)
     with pytest.raises(WeightsError, match=message):
-        caffemodel.check_prototxt(model, text)
+        check_prototxt(model, text)
 
 
 @pytest.mark.slow
@@ -848,4 +850,4 @@ def test_a_net_of_full_size_goes_through_a_file(tmp_path):
     tensors = caffemodel.read(path)
     assert all(torch.equal(tensors[key], value) for key, value in net.state_dict().items())
     assert caffemodel.read_card(path).net == "vgg16:ceil_mode=true"
-    caffemodel.check_prototxt(path, path.with_suffix(".prototxt"))
+    check_prototxt(path, path.with_suffix(".prototxt"))

@@ -10,10 +10,10 @@ from safetensors.torch import save_file
 
 from vggfeat import vgg
 from vggfeat.backbones.load import load_network
-from vggfeat.backbones.spec import split_fusion, with_option
+from vggfeat.backbones.spec import NetSpec, parse_fusion
 from vggfeat.cli import main
 from vggfeat.errors import UnknownNameError, WeightsError
-from vggfeat.weights.card import KEY, Card, read_card
+from vggfeat.weights.checkpoint import KEY, Card, read_card
 
 NET = "vgg11:width=0.0625,input_size=32"
 CARD = Card(
@@ -47,7 +47,7 @@ def test_a_file_alone_is_enough_to_name_a_net(tmp_path):
     assert network.statistics.mean == (1.0, 2.0, 3.0)
     assert network.module(torch.zeros(1, 3, 32, 32)).shape == (1, 256, 1, 1)
     assert load_network(f"{NET}@{path}").label == network.label
-    assert with_option(str(path), "relu", "false") == f"{path}:relu=false"
+    assert str(NetSpec.parse(str(path)).with_option("relu", False)) == f"{path}:relu=false"
 
 
 def test_options_that_do_not_change_the_weights_may_be_given_with_the_net(tmp_path):
@@ -56,11 +56,12 @@ def test_options_that_do_not_change_the_weights_may_be_given_with_the_net(tmp_pa
 
 
 def test_files_can_be_used_together(tmp_path):
-    assert split_fusion("a.safetensors+b.safetensors") == ["a.safetensors", "b.safetensors"]
-    assert split_fusion("vgg11@random:0+runs/a.safetensors") == [
-        "vgg11@random:0", "runs/a.safetensors",
-    ]  # fmt: skip
-    assert split_fusion("vgg11@my+own.pth") == ["vgg11@my+own.pth"]
+    one, other = NetSpec(weights="a.safetensors"), NetSpec(weights="runs/a.safetensors")
+    assert parse_fusion("a.safetensors+runs/a.safetensors") == (one, other)
+    assert parse_fusion("vgg11@random:0+runs/a.safetensors") == (
+        NetSpec("vgg11", "random:0"), other,
+    )  # fmt: skip
+    assert parse_fusion("vgg11@my+own.pth") == (NetSpec("vgg11", "my+own.pth"),)
 
 
 @pytest.mark.parametrize(

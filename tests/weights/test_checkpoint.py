@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vggfeat.errors import WeightsError
-from vggfeat.weights import checkpoint
+from vggfeat.weights import checkpoint, formats, torch_file
 
 
 def net():
@@ -29,7 +29,7 @@ def net():
 def test_torch_files_are_read_bare_or_wrapped(tmp_path, wrap):
     source, target = net(), net()
     torch.save(wrap(source.state_dict()), tmp_path / "w.pth")
-    checkpoint.load(target, checkpoint.read(tmp_path / "w.pth"), tmp_path / "w.pth")
+    checkpoint.load(target, torch_file.read(tmp_path / "w.pth"), tmp_path / "w.pth")
     assert torch.equal(target[1].weight, source[1].weight)
 
 
@@ -86,7 +86,7 @@ class Bomb:
 def test_code_in_a_weights_file_is_refused_and_not_run(tmp_path, save):
     save({"weight": Bomb(tmp_path / "exploded")}, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match="w.pth: refused.*Nothing in it was run"):
-        checkpoint.read(tmp_path / "w.pth")
+        torch_file.read(tmp_path / "w.pth")
     assert not (tmp_path / "exploded").exists()
 
 
@@ -100,7 +100,7 @@ def test_truncated_files_are_refused_by_name(tmp_path, suffix, keep):
         save_file(net().state_dict(), path)
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(WeightsError, match=f"w{suffix}"):
-        checkpoint.read(path)
+        formats.read(path)
 
 
 def test_compressed_torch_files_are_refused(tmp_path):
@@ -114,7 +114,7 @@ def test_compressed_torch_files_are_refused(tmp_path):
         for name in plain.namelist():
             packed.writestr(name, plain.read(name))
     with pytest.raises(WeightsError, match="w.pth: refused: it is compressed"):
-        checkpoint.read(path)
+        torch_file.read(path)
 
 
 @pytest.mark.parametrize(
@@ -133,4 +133,4 @@ def test_compressed_torch_files_are_refused(tmp_path):
 def test_torch_files_without_named_tensors_are_refused(tmp_path, content):
     torch.save(content, tmp_path / "w.pt")
     with pytest.raises(WeightsError, match="w.pt"):
-        checkpoint.read(tmp_path / "w.pt")
+        torch_file.read(tmp_path / "w.pt")

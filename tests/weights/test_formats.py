@@ -16,7 +16,7 @@ from scipy.io import loadmat, savemat
 from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.weights import formats
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 
 NET = "vgg11:width=0.0625,input_size=32"
 CLASSES = ("ant", "bee", "cat", "dog")

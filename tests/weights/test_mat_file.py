@@ -12,7 +12,7 @@ from scipy.io import savemat
 from scipy.io.matlab import MatlabObject
 
 from vggfeat.errors import WeightsError
-from vggfeat.weights.matconvnet import mat_file
+from vggfeat.weights.matconvnet import mat_file, mat_values
 
 VERSIONS = ["5", "7", "7.3"]
 VALUES = {
@@ -163,7 +163,7 @@ def test_false_claims_are_seen_before_they_cost_anything(tmp_path, variable, mes
 
 
 def test_a_small_file_cannot_unpack_to_a_large_array(tmp_path, monkeypatch):
-    monkeypatch.setattr(mat_file, "MAX_UNPACKED_BYTES", 2**16)
+    monkeypatch.setattr(mat_values, "MAX_UNPACKED_BYTES", 2**16)
     for version in ("5", "7"):
         path = matlab_files.write(tmp_path / f"{version}.mat", {"x": np.zeros((300, 300))}, version)
         if version == "5":
@@ -214,7 +214,7 @@ def without_end(file):
 
 
 def test_cells_that_multiply_come_to_an_end(tmp_path, monkeypatch):
-    monkeypatch.setattr(mat_file, "MAX_NODES", 2000)
+    monkeypatch.setattr(mat_values, "MAX_NODES", 2000)
     path = broken_hdf5(tmp_path / "a.mat", without_end)
     with pytest.raises(WeightsError, match="more than 2000 values"):
         mat_file.read(path, ["x"])

@@ -15,8 +15,8 @@ from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.images import PAPER_STATISTICS
 from vggfeat.weights import checkpoint
-from vggfeat.weights.card import Card
-from vggfeat.weights.matconvnet import network
+from vggfeat.weights.checkpoint import Card
+from vggfeat.weights.matconvnet import network, writer
 
 CLASSES = ("ant, emmet", "bee", "Bär")
 MEAN = (123.68, 116.779, 103.939)
@@ -162,7 +162,7 @@ def test_the_layers_mean_what_matconvnet_says(tmp_path, name, ceil_mode, by):
     pad = (0, 1, 0, 1) if ceil_mode else (0, 0, 0, 0)
     if by == "write":
         stated = f"{name}:input_size=32,width=0.0625,ceil_mode={str(ceil_mode).lower()}"
-        network.write(path, net.state_dict(), replace(CARD, net=stated))
+        writer.write(path, net.state_dict(), replace(CARD, net=stated))
     else:
         matlab_files.write(path, simplenn(net, pad=pad))
     picture = pictures(69, 106)
@@ -178,7 +178,7 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path, name, ceil_mode):
     net, path = random_net(name, 64, ceil_mode), tmp_path / "a.mat"
     stated = f"{name}:width=0.0625,input_size=64" + (",ceil_mode=true" if ceil_mode else "")
     card = replace(CARD, net=stated)
-    network.write(path, net.state_dict(), card)
+    writer.write(path, net.state_dict(), card)
     found = network.read(path)
     assert list(found) == list(net.state_dict())
     for key, tensor in net.state_dict().items():
@@ -190,7 +190,7 @@ def test_what_is_written_is_read_to_the_last_bit(tmp_path, name, ceil_mode):
 def test_a_width_that_is_no_fraction_of_4096_keeps_its_name(tmp_path):
     net = vgg.build("vgg11", num_classes=3, width=0.1, input_size=32)
     card = replace(CARD, net="vgg11:width=0.1,input_size=32")
-    network.write(tmp_path / "a.mat", net.state_dict(), card)
+    writer.write(tmp_path / "a.mat", net.state_dict(), card)
     assert network.read_card(tmp_path / "a.mat") == card
 
 
@@ -198,7 +198,7 @@ def test_one_output_and_no_classes(tmp_path):
     """MATLAB leaves out last sides of 1."""
     net = vgg.build("vgg11", num_classes=1, width=0.0625, input_size=32)
     path = tmp_path / "a.mat"
-    network.write(path, net.state_dict(), replace(CARD, classes=()))
+    writer.write(path, net.state_dict(), replace(CARD, classes=()))
     assert network.read(path)["classifier.6.weight"].shape == (1, 256)
     assert network.read_card(path).classes == ()
 
@@ -268,7 +268,7 @@ def test_class_names_of_another_number_of_outputs_are_left_out(tmp_path):
 def test_a_card_of_another_net_is_not_used(tmp_path):
     """As where MATLAB code put other layers into a file of ours."""
     path = tmp_path / "a.mat"
-    network.write(path, random_net().state_dict(), CARD)
+    writer.write(path, random_net().state_dict(), CARD)
     text = loadmat(path)["meta"]["vggfeat"][0, 0].item()
     path = changed(tmp_path, lambda net: net["meta"].update(vggfeat=text))
     assert network.read_card(path) == CARD
@@ -412,13 +412,13 @@ def test_truncated_files_are_refused_wherever_they_end(tmp_path, version):
 )
 def test_what_cannot_be_written_leaves_no_file(tmp_path, change, message):
     with pytest.raises(WeightsError, match=f"a.mat: cannot be written.*{message}"):
-        network.write(tmp_path / "a.mat", random_net().state_dict(), replace(CARD, **change))
+        writer.write(tmp_path / "a.mat", random_net().state_dict(), replace(CARD, **change))
     assert not list(tmp_path.iterdir())
 
 
 def test_half_precision_is_written_as_float32(tmp_path):
     tensors = random_net().half().state_dict()
-    network.write(tmp_path / "a.mat", tensors, CARD)
+    writer.write(tmp_path / "a.mat", tensors, CARD)
     for key, tensor in network.read(tmp_path / "a.mat").items():
         assert torch.equal(tensor, tensors[key].float())
 
@@ -439,7 +439,7 @@ def test_octave_reads_what_is_written_and_what_it_writes_is_read(tmp_path):
     net = random_net("vgg16", 64)
     classes = ("ant, emmet", "bee", "bear")  # Octave cuts other letters short as it reads them
     card = replace(CARD, net="vgg16:width=0.0625,input_size=64", classes=classes)
-    network.write(tmp_path / "ours.mat", net.state_dict(), card)
+    writer.write(tmp_path / "ours.mat", net.state_dict(), card)
     told = octave(
         tmp_path,
         "load ours.mat; printf('%d %s %s\\n', numel(layers), layers{1}.name, layers{end}.name);"

@@ -12,7 +12,7 @@ from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.weights import checkpoint
 from vggfeat.weights import onnx as onnx_file
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 
 CARD = Card(
     net="vgg11:width=0.0625,input_size=32",

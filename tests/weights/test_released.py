@@ -14,6 +14,7 @@ from torchvision import models
 
 from vggfeat import vgg
 from vggfeat.backbones.load import load_network, yet_to_be_fetched
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import DownloadError, UnknownNameError, WeightsError
 from vggfeat.images import PAPER_STATISTICS
 from vggfeat.storage.download import download
@@ -354,7 +355,7 @@ def test_a_single_value_that_is_not_finite_is_no_missing_classifier(tmp_path, na
     ],
 )  # fmt: skip
 def test_a_plan_is_of_the_net_that_will_be_fetched(text, label, input_size, mean):
-    network = yet_to_be_fetched(text)
+    network = yet_to_be_fetched(NetSpec.parse(text))
     assert (network.label, network.backbone.input_size) == (label, input_size)
     assert network.statistics.mean[0] == mean
     assert network.weights_identity == "sha256:to be fetched"

@@ -1,19 +1,22 @@
 """Weights from any format to the native one, and from there to others, with their card."""
 
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from vggfeat.backbones.load import load_network
-from vggfeat.backbones.network import Network, bare_name
-from vggfeat.backbones.spec import parse
-from vggfeat.errors import WeightsError
-from vggfeat.weights import checkpoint, formats, onnx, released
+from vggfeat.backbones.network import Network
+from vggfeat.backbones.spec import NetSpec
+from vggfeat.errors import OptionError, WeightsError
+from vggfeat.storage.files import sha256_of
+from vggfeat.weights import formats, onnx, released
 from vggfeat.weights.caffe import caffemodel
-from vggfeat.weights.card import Card
+from vggfeat.weights.caffe.prototxt import check_prototxt
+from vggfeat.weights.checkpoint import Card
 
 
 def import_weights(
-    path: Path, out: Path, *, net: str | None = None, prototxt: Path | None = None
+    path: Path, out: Path, *, net: NetSpec | None = None, prototxt: Path | None = None
 ) -> Network:
     """Write a weights file as .safetensors with a card, and give the network that it is then.
 
@@ -24,14 +27,17 @@ def import_weights(
         raise WeightsError(f"{out}: the native format is .safetensors. Choose such a name.")
     formats.check_kind(path)
     _check_new(out)
+    if net and net.weights:
+        raise OptionError(f"{net}: names weights. Name the net alone, such as {net.name}.")
     if prototxt is not None:
         if path.suffix != caffemodel.SUFFIX:
             raise WeightsError(f"{path}: a .prototxt describes {caffemodel.SUFFIX} files only.")
-        caffemodel.check_prototxt(path, prototxt)
+        check_prototxt(path, prototxt)
     net = net or _net_of(path)
-    _write(load_network(f"{net}@{path}" if net else str(path)), out)
-    layer = parse(net).options.get("layer") if net else None  # others may not be in the file
-    return load_network(f"{out}:layer={layer}" if layer else str(out))
+    spec = replace(net or NetSpec(), weights=str(path))
+    _write(load_network(spec), out)
+    # Other layers may not be in the file.
+    return load_network(NetSpec(weights=str(out), layer=spec.layer))
 
 
 def export_weights(network: Network, out: Path) -> None:
@@ -54,16 +60,18 @@ def card_of(network: Network) -> Card:
         origin = {"file": network.weights}
         if network.weights_sha256:
             origin["sha256"] = network.weights_sha256
-        known = training.get("imported")
-        known = dict(known) if isinstance(known, dict) else {}
-        if network.given:  # with pixels of the user's it is not what was published
-            known.pop("original", None)
+        imported = training.get("imported")
+        imported = dict(imported) if isinstance(imported, dict) else {}
+        if (
+            network.spec.mean or network.spec.std
+        ):  # with pixels of the user's it is not what was published
+            imported.pop("original", None)
         elif network.original:
             origin["original"] = network.original
         # Where they came from first, however many files they have gone through since.
-        training["imported"] = known if "file" in known else known | origin
+        training["imported"] = imported if "file" in imported else imported | origin
     return Card(
-        net=bare_name(network),
+        net=str(network.spec.architecture),
         classes=network.classes,
         mean=network.statistics.mean,
         std=network.statistics.std,
@@ -72,7 +80,7 @@ def card_of(network: Network) -> Card:
 
 
 def _write(network: Network, out: Path) -> None:
-    if parse(network.name).is_file:
+    if network.spec.is_file:
         raise WeightsError(f"{network.name}: a net in a file, not weights. Use it as it is.")
     net = network.net()
     try:
@@ -87,15 +95,15 @@ def _write(network: Network, out: Path) -> None:
         raise
 
 
-def _net_of(path: Path) -> str | None:
+def _net_of(path: Path) -> NetSpec | None:
     """The net of a torch file that has the name of a released one and no card."""
     if path.suffix not in formats.TORCH or not path.is_file() or formats.read_card(path):
         return None
     for entry in released.everything():
         if any(source.name == path.name for source in entry.sources):
             advice = f"If it is of that net all the same, say so: --net {entry.net}."
-            released.check_digest(entry, path, checkpoint.sha256_of(path), advice)
-            return f"{entry.net}:layer={entry.layer}" if entry.layer else entry.net
+            released.check_digest(entry, path, sha256_of(path), advice)
+            return NetSpec(entry.net, layer=entry.layer or None)
     raise WeightsError(f"{path}: does not say which net it belongs to. Name it with --net.")
 
 

@@ -5,6 +5,7 @@ its modules. The function is called without arguments. A net that comes with its
 file; `@FILE` replaces them by a state dict.
 """
 
+import hashlib
 import importlib
 import os
 import sys
@@ -14,42 +15,40 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from vggfeat.backbones.backbone import Backbone, Scores
-from vggfeat.backbones.hooks import OUTPUT, Survey, Taps, survey, surveyed_backbone
+from vggfeat.backbones.backbone import Backbone
+from vggfeat.backbones.defaults import FACTORY, OUTPUT
+from vggfeat.backbones.hooks import ShapeProbe, hooked_backbone, probe_shapes
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import NetworkError
-from vggfeat.images import TORCHVISION_STATISTICS
 
-INPUT_SIZE = 224
 INSTALLED = {"site-packages", "dist-packages"}  # folders
+OPTIONS = ("input_size", "layer", "view")
 
 
-def own(
-    name: str,
-    *,
-    input_size: int = INPUT_SIZE,
-    layer: str | None = None,
-    view: str | None = None,
-) -> Backbone:
-    """Imports the user's module and calls the function. Raises NetworkError."""
-    surveyed = _survey(name, input_size)
-    return surveyed_backbone(
-        name,
-        surveyed,
-        tap=layer or OUTPUT,
-        usual_tap=OUTPUT,
-        side=input_size,
-        usual_side=INPUT_SIZE,
+def factory_backbone(spec: NetSpec) -> Backbone:
+    """The net that a function of the user's makes, at a layer.
+
+    Imports the user's module and calls the function. Raises NetworkError, OptionError or
+    UnknownNameError.
+    """
+    spec.check_options(OPTIONS)
+    side = FACTORY.input_size if spec.input_size is None else spec.input_size
+    shapes = _shapes(spec.name, side)
+    return hooked_backbone(
+        spec,
+        shapes,
+        layer=spec.layer or FACTORY.layer,
+        side=side,
+        default=NetSpec(spec.name, layer=FACTORY.layer, input_size=FACTORY.input_size),
+        defaults=FACTORY,
         min_size=1,
-        view=view,
-        statistics=TORCHVISION_STATISTICS,
-        build=lambda tensors: made(name),
-        to_maps=lambda net, taps: Taps(net, taps, surveyed),
-        to_outputs=Scores,
-        num_outputs=surveyed.dim(OUTPUT) if surveyed.is_layer(OUTPUT) else 0,
+        statistics=FACTORY.statistics,
+        build=lambda tensors: build(spec.name),
+        num_outputs=shapes.dim(OUTPUT) if shapes.is_layer(OUTPUT) else 0,
     )
 
 
-def made(name: str) -> nn.Module:
+def build(name: str) -> nn.Module:
     """The net that a function of the user's makes, in eval mode. Raises NetworkError."""
     module_name, _, function_name = name.partition(":")
     here = os.getcwd()
@@ -73,7 +72,24 @@ def made(name: str) -> nn.Module:
     return net.eval()
 
 
-def sources(name: str, net: nn.Module) -> list[Path]:
+def weights_digest(net: nn.Module) -> str:
+    """SHA-256 of the weights of a net that comes with them: names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for key, tensor in net.state_dict().items():
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def code_digest(name: str, net: nn.Module) -> str:
+    """SHA-256 of the user's code that a net is made of: with other code it is another net."""
+    digest = hashlib.sha256()
+    for path in _sources(name, net):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(name: str, net: nn.Module) -> list[Path]:
     """The user's files that make the net what it is: of the function's package and of its modules'.
 
     What is installed is left out, as an update does not make another net of it.
@@ -86,5 +102,5 @@ def sources(name: str, net: nn.Module) -> list[Path]:
 
 
 @cache
-def _survey(name: str, side: int) -> Survey:
-    return survey(made(name), side)
+def _shapes(name: str, side: int) -> ShapeProbe:
+    return probe_shapes(build(name), side)

@@ -1,45 +1,46 @@
 """Any module of any net as a layer: what its activations look like, and how to have them.
 
-A net is surveyed once: pictures of two sizes go through it, without memory where that is possible,
-and what every module gives is noted. That tells whether the net is fully convolutional and which
-axis of a module's output counts channels: the one that does not grow with the picture.
+The shapes of a net are probed once: pictures of two sizes go through it, without memory where that
+is possible, and the shape of what every module gives is kept. From these follows whether the net is
+fully convolutional and which axis of a module's output counts channels: the one that does not grow
+with the picture.
 Shapes: N images, D channels, h w sides of a map, T tokens.
 """
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from vggfeat.backbones.backbone import Backbone, check_input_size, chosen_view, stated
+from vggfeat.backbones.backbone import Backbone, ScoresAsMap, check_input_size
+from vggfeat.backbones.defaults import INPUT_OF, OUTPUT, Defaults
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import NetworkError, UnknownNameError, reason_of
 
 LARGER = 64  # pixels by which the second picture is larger: two steps of the usual stride of 32
-INPUT_OF = "input of "  # before a module's name: what goes into it
-OUTPUT = "output"  # of the whole net
 # In the names of modules through which positions see each other, some of timm's among them.
 ATTENTION = re.compile(r"attention|groupedattn|subsampleattn|litemla|lambdalayer", re.IGNORECASE)
 NUM_NAMED = 60  # layers that an error lists
 
 
 @dataclass
-class Seen:
-    """What one module gave in one pass."""
+class ModuleOutput:
+    """What one module gave in one forward pass."""
 
     calls: int = 0
     shape: tuple[int, ...] | None = None  # of the last call; None: no tensor
 
 
 @dataclass(frozen=True)
-class Survey:
+class ShapeProbe:
     """What the modules of a net gave, name by name, for pictures of two sizes."""
 
-    first: Mapping[str, Seen]
-    second: Mapping[str, Seen] | None  # None: the net takes one size only
+    first: Mapping[str, ModuleOutput]
+    second: Mapping[str, ModuleOutput] | None  # None: the net takes one size only
     any_size: bool = field(default=False)
 
     @property
@@ -55,9 +56,10 @@ class Survey:
     def check(self, net: str, layer: str) -> None:
         """Raise UnknownNameError, or NetworkError if that module gives no vector or map."""
         if layer not in self.first:
-            known = [name for name in self.layers if not name.startswith(INPUT_OF)]
-            outer = known if len(known) <= NUM_NAMED else [n for n in known if n.count(".") < 2]
-            raise UnknownNameError(f"layer of {net}", layer, known, listed=outer)
+            modules = [name for name in self.layers if not name.startswith(INPUT_OF)]
+            outer = [name for name in modules if name.count(".") < 2]
+            listed = modules if len(modules) <= NUM_NAMED else outer
+            raise UnknownNameError(f"layer of {net}", layer, modules, listed=listed)
         if not self.is_layer(layer):
             shape = self.first[layer].shape
             gives = "no single tensor" if shape is None else f"a tensor {_sides(shape)} an image"
@@ -84,20 +86,23 @@ class Survey:
         return {2: 1, 3: 2, 4: 1}[len(shape)]  # vector, tokens, map: the usual order
 
 
-def survey(net: nn.Module, size: int, *, inputs_of: Sequence[str] = (), batch: int = 1) -> Survey:
+def probe_shapes(
+    net: nn.Module, size: int, *, inputs_of: Sequence[str] = (), batch: int = 1
+) -> ShapeProbe:
     """Send a picture of this side, and a larger one, through a net in eval mode.
 
     The net's own device is used; on "meta" nothing is computed. inputs_of names modules whose input
-    is of interest as well. A net that takes `batch` pictures at a time gets as many, noted as one.
+    is recorded as well. A net that takes `batch` pictures at a time gets as many; the
+    shapes are of one.
     Raises OptionError if there is no such side, NetworkError if the net takes not even the first
     picture.
     """
     check_input_size(size)
     device = next((tensor.device for tensor in net.parameters()), torch.device("cpu"))
-    passes: list[dict[str, Seen]] = []
+    passes: list[dict[str, ModuleOutput]] = []
     for side in (size, size + LARGER):
         try:
-            with _watched(net, inputs_of) as seen, torch.inference_mode():
+            with _recorded(net, inputs_of) as outputs, torch.inference_mode():
                 output = net(torch.zeros(batch, 3, side, side, device=device))
         except Exception as error:  # the code of a net may raise anything
             if not passes:
@@ -106,114 +111,129 @@ def survey(net: nn.Module, size: int, *, inputs_of: Sequence[str] = (), batch: i
                     " its input_size if it is another."
                 ) from error
             break
-        seen[OUTPUT] = Seen(1, _shape(output))
+        outputs[OUTPUT] = ModuleOutput(1, _shape(output))
         if batch > 1:
-            for noted in seen.values():
-                if noted.shape and noted.shape[0] == batch:
-                    noted.shape = (1, *noted.shape[1:])
-        passes.append(seen)
+            for module_output in outputs.values():
+                if module_output.shape and module_output.shape[0] == batch:
+                    module_output.shape = (1, *module_output.shape[1:])
+        passes.append(outputs)
     attends = any(ATTENTION.search(type(module).__name__) for module in net.modules())
-    return Survey(
+    return ShapeProbe(
         first=passes[0],
         second=passes[1] if len(passes) > 1 else None,
         any_size=len(passes) > 1 and not attends,
     )
 
 
-def surveyed_backbone(
-    name: str,
-    surveyed: Survey,
+def hooked_backbone(
+    spec: NetSpec,
+    shapes: ShapeProbe,
     *,
-    tap: str,
-    usual_tap: str | None,
+    layer: str,
     side: int,
-    usual_side: int,
+    default: NetSpec,
+    defaults: Defaults,
     min_size: int,
-    view: str | None,
-    options: Mapping[str, object] | None = None,
     **rest: Any,
 ) -> Backbone:
-    """A net at a layer, as its survey has it; its name states what is not usual.
+    """A net at any of its modules, from its probed shapes.
 
-    min_size is that of a net which is fully convolutional, rest what a Backbone needs besides.
-    Raises UnknownNameError or NetworkError where there is no such layer or view.
+    default has the net's own layer and input_size, which its name does not state. min_size is that
+    of a net which is fully convolutional, rest what a Backbone needs besides. Raises
+    UnknownNameError or NetworkError where there is no such layer or view.
     """
-    surveyed.check(name, tap)
-    seen, told = chosen_view(name, view, any_size=surveyed.any_size)
-    given = {"input_size": side if side != usual_side else None, **(options or {}), "view": told}
+    name = default.name or default.weights
+    shapes.check(name, layer)
+    default_view = defaults.view_for(any_size=shapes.any_size)
+    view = spec.view or default_view
+    if view == "dense" and not shapes.any_size:
+        raise NetworkError(
+            f"{name}: takes pictures of one size only, so there is no dense view of it. Choose"
+            " view=centre, view=corners or view=resized."
+        )
+    canonical = replace(
+        default,
+        input_size=side if side != default.input_size else None,
+        relu=False if spec.relu is False else None,
+        layer=layer if layer != default.layer else None,
+        view=view if view != default_view else None,
+    )
     return Backbone(
-        name=stated(name, given | {"layer": tap if tap != usual_tap else None}),
-        trunk=stated(name, given),
-        tap=tap,
-        dim=surveyed.dim(tap),
-        input_size=side,
-        min_size=min_size if surveyed.any_size else side,
-        any_size=surveyed.any_size,
-        view=seen,
-        **rest,
+        **{
+            "spec": canonical,
+            "layer_name": layer,
+            "dim": shapes.dim(layer),
+            "input_size": side,
+            "min_size": min_size if shapes.any_size else side,
+            "any_size": shapes.any_size,
+            "view": view,
+            "to_maps": lambda net, layers: LayerHooks(net, layers, shapes),
+            "to_outputs": ScoresAsMap,
+        }
+        | rest
     )
 
 
-class Taps(nn.Module):
-    """images [N, 3, H, W] -> a map [N, D, h, w] for each of some layers, in one pass.
+class LayerHooks(nn.Module):
+    """images [N, 3, H, W] -> a map [N, D, h, w] for each of some layers, in one forward pass.
 
     A vector becomes a map of one position; T tokens become a map of T positions. A module that is
     used several times in a pass gives what it gave last. The pass ends with the last layer.
     Raises NetworkError if a layer gives no row for each image.
     """
 
-    def __init__(self, net: nn.Module, layers: Sequence[str], surveyed: Survey):
+    def __init__(self, net: nn.Module, layers: Sequence[str], shapes: ShapeProbe):
         super().__init__()
         self.net = net
         self.layers = tuple(layers)
-        self.axes = [surveyed.channel_axis(layer) for layer in layers]
-        self.calls = {layer: surveyed.first[layer].calls for layer in layers}
-        self._found: dict[str, Tensor] = {}
-        self._left: dict[str, int] = {}
+        self.axes = [shapes.channel_axis(layer) for layer in layers]
+        self.calls = {layer: shapes.first[layer].calls for layer in layers}
+        self._activations: dict[str, Tensor] = {}
+        self._calls_to_come: dict[str, int] = {}
         modules = dict(net.named_modules())
         for layer in self.calls:
             if layer.startswith(INPUT_OF):
                 module = modules[layer.removeprefix(INPUT_OF)]
                 module.register_forward_pre_hook(
-                    lambda module, given, layer=layer: self._note(layer, given[0])
+                    lambda module, inputs, layer=layer: self._keep(layer, inputs[0])
                 )
             elif layer != OUTPUT:
                 modules[layer].register_forward_hook(
-                    lambda module, given, output, layer=layer: self._note(layer, output)
+                    lambda module, inputs, output, layer=layer: self._keep(layer, output)
                 )
         self.eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        self._found.clear()
-        self._left = dict(self.calls)
+        self._activations.clear()
+        self._calls_to_come = dict(self.calls)
         try:
             output = self.net(images)
-            if OUTPUT in self._left:
-                self._found[OUTPUT] = output
-        except _Enough:
+            if OUTPUT in self._calls_to_come:
+                self._activations[OUTPUT] = output
+        except _LastLayerReached:
             pass
-        found = [self._found[layer] for layer in self.layers]
-        self._found.clear()
-        for layer, tensor in zip(self.layers, found, strict=True):
+        outputs = [self._activations[layer] for layer in self.layers]
+        self._activations.clear()
+        for layer, tensor in zip(self.layers, outputs, strict=True):
             if len(tensor) != len(images):
                 raise NetworkError(
                     f"layer {layer!r} gives {len(tensor)} rows for {len(images)} images. Choose"
                     " another, or export the net for a variable number of images."
                 )
-        return [_as_map(tensor, axis) for tensor, axis in zip(found, self.axes, strict=True)]
+        return [_as_map(tensor, axis) for tensor, axis in zip(outputs, self.axes, strict=True)]
 
-    def _note(self, layer: str, activations: Tensor) -> None:
-        self._left[layer] -= 1
-        if self._left[layer] > 0:
+    def _keep(self, layer: str, activations: Tensor) -> None:
+        self._calls_to_come[layer] -= 1
+        if self._calls_to_come[layer] > 0:
             return
         # A copy: what follows in the net may work in place.
-        self._found[layer] = activations.clone()
-        if len(self._found) == len(self.calls):
-            raise _Enough
+        self._activations[layer] = activations.clone()
+        if len(self._activations) == len(self.calls):
+            raise _LastLayerReached
 
 
-class _Enough(Exception):
-    """All layers have been seen; the rest of the pass is not needed."""
+class _LastLayerReached(Exception):
+    """All layers have been reached; the rest of the forward pass is not needed."""
 
 
 def _as_map(activations: Tensor, axis: int) -> Tensor:
@@ -223,28 +243,28 @@ def _as_map(activations: Tensor, axis: int) -> Tensor:
 
 
 @contextmanager
-def _watched(net: nn.Module, inputs_of: Sequence[str]) -> Iterator[dict[str, Seen]]:
-    """Notes for a pass: what every module gives, and some take in."""
-    notes: dict[str, Seen] = {}
+def _recorded(net: nn.Module, inputs_of: Sequence[str]) -> Iterator[dict[str, ModuleOutput]]:
+    """The shapes in a forward pass: what every module gives, and some take in."""
+    outputs: dict[str, ModuleOutput] = {}
 
-    def note(name: str, tensor: object) -> None:
-        seen = notes.setdefault(name, Seen())
-        seen.calls += 1
-        seen.shape = _shape(tensor)
+    def record(name: str, tensor: object) -> None:
+        output = outputs.setdefault(name, ModuleOutput())
+        output.calls += 1
+        output.shape = _shape(tensor)
 
     with ExitStack() as hooks:
         for name, module in net.named_modules():
             if name:
                 handle = module.register_forward_hook(
-                    lambda module, given, output, name=name: note(name, output)
+                    lambda module, inputs, output, name=name: record(name, output)
                 )
                 hooks.callback(handle.remove)
             if name in inputs_of:
                 handle = module.register_forward_pre_hook(
-                    lambda module, given, name=name: note(INPUT_OF + name, given[0])
+                    lambda module, inputs, name=name: record(INPUT_OF + name, inputs[0])
                 )
                 hooks.callback(handle.remove)
-        yield notes
+        yield outputs
 
 
 def _shape(tensor: object) -> tuple[int, ...] | None:

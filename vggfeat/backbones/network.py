@@ -1,52 +1,47 @@
 """A net with its weights and input statistics, built on first use: `Network`."""
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from vggfeat.backbones.backbone import Backbone, Only, stated
-from vggfeat.backbones.spec import RANDOM, parse
-from vggfeat.errors import WeightsError
+from vggfeat.backbones.backbone import Backbone, FirstMap
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.images import InputStatistics
-from vggfeat.vgg import initialise
-from vggfeat.weights import checkpoint, formats
-from vggfeat.weights import released as catalogue
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 from vggfeat.weights.released import Released
 
 ILSVRC_CLASSES = 1000
-OF_NET = ("width", "input_size", "ceil_mode")  # options that make another net of it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Network:
-    """A net and its weights, as a specification names them. The net is built on first use.
+    """A net and its weights, as `--net` names them; `load_network` makes it.
 
-    weights is a file's name, a released name, "random:SEED" or "own"; weights_sha256 is the digest
-    of the file, or of a net's own weights and code, and empty for random ones, which their name
-    determines.
+    spec has the input statistics that the user states besides the backbone's options. weights is a
+    file's name, a released name, "random:SEED" or "own"; weights_sha256 is the digest of the file,
+    or of a net's own weights and code, and empty for random ones, which their name determines.
     """
 
+    spec: NetSpec  # without weights, and without the options that are the net's defaults
+    name: str  # the text of spec: how feature files and records name the net
     weights: str
     weights_sha256: str
     code_sha256: str = ""  # of the user's code that the net is made of
     statistics: InputStatistics
     backbone: Backbone
-    given: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # statistics of the user's
-    weights_path: Path | None = None  # None: the net is built with its weights
+    # Builds the net as it was trained, with its weights, in eval mode. Weights that the layer does
+    # not need may be what they want, unless `whole=True`. Raises WeightsError.
+    net: Callable[..., nn.Module]
+    # What the weights file holds, under the net's keys; None: the net is built with its weights.
+    tensors: Callable[[], dict[str, Tensor]] | None = None
+    weights_path: Path | None = None
     card: Card | None = None  # what the file says of itself
     released: Released | None = None  # what the catalogue says of the file
-
-    @property
-    def name(self) -> str:
-        """The net as `--net` names it, without weights."""
-        name = self.backbone.name
-        return stated(name, self.given, joined="," if parse(name).options else ":")
 
     @property
     def label(self) -> str:
@@ -97,14 +92,14 @@ class Network:
 
         Raises WeightsError if the file does not fit the net.
         """
-        return Only(self.maps)
+        return FirstMap(self.maps)
 
     # What is kept may serve outside of inference mode too.
     @cached_property
     @torch.inference_mode(False)
     def maps(self) -> nn.Module:
         """As `module`, but a list of this one map."""
-        return self.backbone.to_maps(self.net(), [self.backbone.tap])
+        return self.backbone.to_maps(self.net(), [self.backbone.layer_name])
 
     @cached_property
     @torch.inference_mode(False)
@@ -115,7 +110,7 @@ class Network:
     @cached_property
     def num_outputs(self) -> int:
         """K, as the weights have it. Raises WeightsError."""
-        if self.weights_path is not None and self.backbone.last_layer:
+        if self.tensors is not None and self.backbone.last_layer:
             last = self.tensors().get(f"{self.backbone.last_layer}.weight")
             if last is not None and last.ndim:
                 return len(last)
@@ -125,44 +120,6 @@ class Network:
         """Whether it is the same net with the same weights, perhaps at another layer."""
         mine = (self.backbone.trunk, self.weights_identity, self.statistics)
         return mine == (other.backbone.trunk, other.weights_identity, other.statistics)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """What the weights file holds, under the net's keys. Raises WeightsError."""
-        tensors = self.backbone.renamed(formats.read(self.weights_path))
-        if self.released and self.released.bgr:
-            tensors = catalogue.to_rgb(tensors)
-        return tensors
-
-    @torch.inference_mode(False)
-    def net(self, *, whole: bool = False) -> nn.Module:
-        """The net as it was trained, with its weights, in eval mode.
-
-        Weights that the layer does not need may be what they want, unless the net is to be whole.
-        Raises WeightsError.
-        """
-        if self.weights.startswith(RANDOM):
-            with torch.random.fork_rng():
-                torch.manual_seed(int(self.weights.removeprefix(RANDOM)))
-                net = self.backbone.build(None)
-            initialise(net, "glorot", seed=int(self.weights.removeprefix(RANDOM)))
-        elif self.weights_path is None:
-            net = self.backbone.build(None)
-        else:
-            tensors = self.tensors()
-            net = self.backbone.build(tensors)
-            needs = self.backbone.needs if not whole else lambda key: True
-            gap = self.backbone.gap(tensors)
-            if gap and any(needs(key) for key in tensors if tensors[key].isnan().all()):
-                raise WeightsError(f"{self.weights_path}: {gap}.")
-            checkpoint.load(net, tensors, self.weights_path, needs=needs)
-        return net.eval()
-
-
-def bare_name(network: Network) -> str:
-    """The net as `--net` names it, without layer and view."""
-    whole = parse(network.name)
-    kept = {key: value for key, value in whole.options.items() if key in OF_NET}
-    return stated(whole.name, kept)
 
 
 def sharing_forward(network: Network, others: Sequence[Network]) -> list[Network]:
@@ -177,4 +134,6 @@ def joint_module(networks: Sequence[Network]) -> nn.Module:
     first = networks[0]
     if len(networks) == 1:
         return first.maps
-    return first.backbone.to_maps(first.net(), [network.backbone.tap for network in networks])
+    return first.backbone.to_maps(
+        first.net(), [network.backbone.layer_name for network in networks]
+    )

@@ -12,47 +12,51 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from vggfeat.backbones.backbone import Backbone, Scores, check_input_size
-from vggfeat.backbones.hooks import INPUT_OF, Survey, Taps, survey, surveyed_backbone
+from vggfeat.backbones import defaults
+from vggfeat.backbones.backbone import Backbone, check_input_size
+from vggfeat.backbones.hooks import ShapeProbe, hooked_backbone, probe_shapes
+from vggfeat.backbones.spec import TIMM, NetSpec
 from vggfeat.errors import DownloadError, NetworkError, UnknownNameError, WeightsError, reason_of
 from vggfeat.images import InputStatistics
 
-PREFIX = "timm/"
 FILE = "model.safetensors"  # what timm's repositories hold
 MIN_SIZE = 32  # pixels, the usual stride; timm does not say which sizes are too small
 
 
-def timm(
-    name: str, *, input_size: int | None = None, layer: str | None = None, view: str | None = None
-) -> Backbone:
-    """Raises NetworkError, also where timm is not installed, or UnknownNameError."""
-    plain = name.removeprefix(PREFIX)
-    known = _timm().list_models()
-    if plain.partition(".")[0] not in known:
-        raise UnknownNameError("network", name, (PREFIX + other for other in known), listed=())
-    config = _configuration(plain)
-    usual = config["input_size"][-1]
-    side = usual if input_size is None else input_size
+OPTIONS = ("input_size", "layer", "view")
+
+
+def timm_backbone(spec: NetSpec) -> Backbone:
+    """A net of timm at a layer.
+
+    Raises NetworkError, also where timm is not installed, OptionError or UnknownNameError.
+    """
+    spec.check_options(OPTIONS)
+    name, timm_name = spec.name, spec.name.removeprefix(TIMM)
+    models = _timm().list_models()
+    if timm_name.partition(".")[0] not in models:
+        raise UnknownNameError("network", name, (TIMM + other for other in models), listed=())
+    config = _configuration(timm_name)
+    default_side = config["input_size"][-1]
+    side = default_side if spec.input_size is None else spec.input_size
     check_input_size(side)
-    surveyed, classifier = _survey(plain, side if side != usual else None)
-    default = INPUT_OF + classifier if classifier else None
-    tap = layer or default
-    if tap is None:
+    built_side = side if side != default_side else None
+    shapes, classifier = _shapes(timm_name, built_side)
+    default_layer = defaults.TIMM.layer.format(classifier=classifier) if classifier else None
+    layer = spec.layer or default_layer
+    if layer is None:
         raise NetworkError(f"{name}: has several classifiers. Choose a layer: {name}:layer=NAME.")
     mean, std = (tuple(round(255 * number, 6) for number in config[key]) for key in ("mean", "std"))
-    return surveyed_backbone(
-        name,
-        surveyed,
-        tap=tap,
-        usual_tap=default,
+    return hooked_backbone(
+        spec,
+        shapes,
+        layer=layer,
         side=side,
-        usual_side=usual,
+        default=NetSpec(name, layer=default_layer, input_size=default_side),
+        defaults=defaults.TIMM,
         min_size=MIN_SIZE,
-        view=view,
         statistics=InputStatistics(mean, std),
-        build=partial(_build, plain, side if side != usual else None),
-        to_maps=lambda net, taps: Taps(net, taps, surveyed),
-        to_outputs=Scores,
+        build=partial(_build, timm_name, built_side),
         last_layer=classifier,
     )
 
@@ -62,7 +66,7 @@ def file_of(name: str, folder: Path, *, offline: bool = False) -> Path:
 
     Raises WeightsError if it has none, DownloadError if they cannot be had.
     """
-    repository = _configuration(name.removeprefix(PREFIX)).get("hf_hub_id")
+    repository = _configuration(name.removeprefix(TIMM)).get("hf_hub_id")
     if not repository:
         raise WeightsError(
             f"timm has no weights for {name}. Give a file ({name}@FILE) or random weights"
@@ -91,48 +95,49 @@ def _timm() -> ModuleType:
     return library
 
 
-def _configuration(plain: str) -> dict:
+def _configuration(timm_name: str) -> dict:
     try:
-        found = _timm().get_pretrained_cfg(plain, allow_unregistered=False)
+        config = _timm().get_pretrained_cfg(timm_name, allow_unregistered=False)
     except RuntimeError as error:
-        raise NetworkError(f"timm/{plain}: timm has no configuration of that tag.") from error
-    return found.to_dict()
+        raise NetworkError(f"timm/{timm_name}: timm has no configuration of that tag.") from error
+    return config.to_dict()
 
 
 def _build(
-    plain: str, side: int | None, tensors: Mapping[str, Tensor] | None, **keywords
+    timm_name: str, side: int | None, tensors: Mapping[str, Tensor] | None, **keywords
 ) -> nn.Module:
-    _, classifier = _survey(plain, side)
+    _, classifier = _shapes(timm_name, side)
     last = None if tensors is None else tensors.get(f"{classifier}.weight")
     if last is not None and last.ndim:
         keywords["num_classes"] = len(last)
-    return _create(plain, side, **keywords)
+    return _create(timm_name, side, **keywords)
 
 
-def _create(plain: str, side: int | None, **keywords) -> nn.Module:
+def _create(timm_name: str, side: int | None, **keywords) -> nn.Module:
     if side is not None:
         keywords["img_size"] = side
     try:
-        return _timm().create_model(plain, pretrained=False, **keywords)
+        return _timm().create_model(timm_name, pretrained=False, **keywords)
     except TypeError:
         keywords.pop("img_size", None)  # a net that takes any size does not know the word
-        return _timm().create_model(plain, pretrained=False, **keywords)
+        return _timm().create_model(timm_name, pretrained=False, **keywords)
     except (AssertionError, ValueError) as error:
         if side is None:
             raise
-        raise NetworkError(f"timm/{plain}: cannot have input_size={side} ({error}).") from error
+        raise NetworkError(f"timm/{timm_name}: cannot have input_size={side} ({error}).") from error
 
 
 @cache
-def _survey(plain: str, side: int | None) -> tuple[Survey, str]:
+def _shapes(timm_name: str, side: int | None) -> tuple[ShapeProbe, str]:
     """What its modules give, and which of them is the classifier; "" if there are several."""
     try:
         with torch.device("meta"):
-            net = _create(plain, side).eval()
+            net = _create(timm_name, side).eval()
     except (NotImplementedError, RuntimeError):
-        net = _create(plain, side).eval()
+        net = _create(timm_name, side).eval()
     classifier = net.get_classifier()
-    found = (name for name, module in net.named_modules() if module is classifier)
-    name = "" if isinstance(classifier, nn.ModuleList) else next(found, "")
+    names = (name for name, module in net.named_modules() if module is classifier)
+    name = "" if isinstance(classifier, nn.ModuleList) else next(names, "")
     inputs_of = (name,) if name else ()
-    return survey(net, side or net.pretrained_cfg["input_size"][-1], inputs_of=inputs_of), name
+    side = side or net.pretrained_cfg["input_size"][-1]
+    return probe_shapes(net, side, inputs_of=inputs_of), name

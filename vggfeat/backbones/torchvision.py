@@ -15,8 +15,11 @@ import torch
 from torch import Tensor, nn
 from torchvision import models
 
-from vggfeat.backbones.backbone import Backbone, Scores, check_input_size
-from vggfeat.backbones.hooks import INPUT_OF, OUTPUT, Survey, Taps, survey, surveyed_backbone
+from vggfeat.backbones import defaults
+from vggfeat.backbones.backbone import Backbone, ScoresAsMap, check_input_size
+from vggfeat.backbones.defaults import INPUT_OF, OUTPUT, Defaults
+from vggfeat.backbones.hooks import LayerHooks, ShapeProbe, hooked_backbone, probe_shapes
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import NetworkError
 from vggfeat.vgg import as_convolution
 from vggfeat.weights.torchvision import (
@@ -27,53 +30,61 @@ from vggfeat.weights.torchvision import (
     weights_named,
 )
 
+BEFORE_RELU = " before ReLU"
 # Old files of DenseNet have other keys.
 DENSENET_KEY = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)")
 
 
-def torchvision(
-    name: str,
-    *,
-    weights: str = "torchvision",
-    input_size: int | None = None,
-    relu: bool = True,
-    layer: str | None = None,
-    view: str | None = None,
-) -> Backbone:
-    """weights names the set whose metadata hold. Raises UnknownNameError or NetworkError."""
-    if not relu and not _is_squeezenet(name):
+OPTIONS = ("input_size", "relu", "layer", "view")
+
+
+def torchvision_backbone(spec: NetSpec, *, weights: str = "torchvision") -> Backbone:
+    """A net of torchvision at a layer; weights names the set whose metadata hold.
+
+    Raises UnknownNameError, OptionError or NetworkError.
+    """
+    spec.check_options(OPTIONS)
+    name, before_relu = spec.name, spec.relu is False
+    if before_relu and not _is_squeezenet(name):
         raise NetworkError(
             f"{name}: has no option relu. layer= takes any module, also the one before a ReLU."
         )
-    chosen, usual = weights_named(name, weights), crop_side(weights_named(name, FIRST))
-    side = crop_side(chosen) if input_size is None else input_size
+    metadata, default_side = weights_named(name, weights), crop_side(weights_named(name, FIRST))
+    side = crop_side(metadata) if spec.input_size is None else spec.input_size
     check_input_size(side)
-    surveyed = _survey(name, side)
-    default = _default_layer(name, side)
-    tap = layer or default
-    if not relu and tap != default:
-        raise NetworkError(f"{name}: relu=false is of its layer {default!r} only, not of {tap!r}.")
-    has_window = _has_dense_form(name) and _is_late(tap)
-    backbone = surveyed_backbone(
-        name,
-        surveyed,
-        tap=tap,
-        usual_tap=default,
+    shapes, row = _shapes(name, side), defaults_of(name)
+    default_layer = row.layer.format(classifier=_last_layer(name, side))
+    layer = spec.layer or default_layer
+    if before_relu and layer != default_layer:
+        raise NetworkError(
+            f"{name}: relu=false is of its layer {default_layer!r} only, not of {layer!r}."
+        )
+    has_window = _has_dense_form(name) and _is_after_window(layer)
+    backbone = hooked_backbone(
+        spec,
+        shapes,
+        layer=layer,
         side=side,
-        usual_side=usual,
-        min_size=side if has_window else min(chosen.meta["min_size"]),
-        view=view,
-        options={"relu": None if relu else False},
-        statistics=statistics_of(name, chosen),
-        build=partial(_build, name, side, relu=relu),
-        to_maps=lambda net, taps: Taps(
-            _dense(name, net), [tap.removesuffix(" before ReLU") for tap in taps], surveyed
+        default=NetSpec(name, layer=default_layer, input_size=default_side),
+        defaults=row,
+        min_size=side if has_window else min(metadata.meta["min_size"]),
+        statistics=statistics_of(name, metadata),
+        build=partial(_build, name, side, before_relu=before_relu),
+        to_maps=lambda net, layers: LayerHooks(
+            _dense(name, net), [layer.removesuffix(BEFORE_RELU) for layer in layers], shapes
         ),
         to_outputs=partial(_outputs, name),
         renamed=_in_todays_keys,
         last_layer=_last_layer(name, side),
     )
-    return backbone if relu else replace(backbone, tap=f"{tap} before ReLU")
+    return replace(backbone, layer_name=layer + BEFORE_RELU) if before_relu else backbone
+
+
+def defaults_of(name: str) -> Defaults:
+    """The row of defaults for a net of torchvision."""
+    if _is_squeezenet(name):
+        return defaults.SQUEEZENET
+    return defaults.TORCHVISION_FC if _has_dense_form(name) else defaults.TORCHVISION
 
 
 def _in_todays_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -82,7 +93,7 @@ def _in_todays_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _keywords(name: str, side: int) -> dict[str, object]:
-    """What its builder has to know beside the number of classes."""
+    """The arguments of its builder besides the number of classes."""
     if name.startswith("vit_"):
         return {"image_size": side}
     if name in NORMALISED_TWICE:
@@ -91,7 +102,7 @@ def _keywords(name: str, side: int) -> dict[str, object]:
 
 
 def _build(
-    name: str, side: int, tensors: Mapping[str, Tensor] | None, *, relu: bool = True
+    name: str, side: int, tensors: Mapping[str, Tensor] | None, *, before_relu: bool = False
 ) -> nn.Module:
     keywords = _keywords(name, side)
     last = None if tensors is None else tensors.get(f"{_last_layer(name, side)}.weight")
@@ -101,9 +112,9 @@ def _build(
         # Auxiliary classifiers serve training only; torchvision's files have them.
         keywords["aux_logits"] = any(key.lower().startswith("aux") for key in tensors or ())
     net = models.get_model_builder(name)(weights=None, **keywords)
-    if not relu:
-        last = net.features[-1]
-        last.expand1x1_activation = last.expand3x3_activation = nn.Identity()
+    if before_relu:
+        fire = net.features[-1]
+        fire.expand1x1_activation = fire.expand3x3_activation = nn.Identity()
     return net
 
 
@@ -122,10 +133,10 @@ def _blank(name: str, side: int) -> nn.Module:
 
 
 @cache
-def _survey(name: str, side: int) -> Survey:
+def _shapes(name: str, side: int) -> ShapeProbe:
     net = _dense(name, _blank(name, side))
     inputs_of = () if _is_squeezenet(name) else (_last_layer(name, side),)
-    return survey(net, side, inputs_of=inputs_of)
+    return probe_shapes(net, side, inputs_of=inputs_of)
 
 
 @cache
@@ -137,10 +148,6 @@ def _last_layer(name: str, side: int) -> str:
     return list(linear)[-1]
 
 
-def _default_layer(name: str, side: int) -> str:
-    return "features" if _is_squeezenet(name) else INPUT_OF + _last_layer(name, side)
-
-
 def _is_squeezenet(name: str) -> bool:
     return name.startswith("squeezenet")
 
@@ -149,9 +156,9 @@ def _has_dense_form(name: str) -> bool:
     return name == "alexnet" or name.startswith("vgg")
 
 
-def _is_late(tap: str) -> bool:
-    """Whether a layer of a net with a dense form comes after its first window."""
-    return tap == OUTPUT or tap.removeprefix(INPUT_OF).startswith("classifier")
+def _is_after_window(layer: str) -> bool:
+    """Whether a layer of a net with a dense form comes after the window of its first large one."""
+    return layer == OUTPUT or layer.removeprefix(INPUT_OF).startswith("classifier")
 
 
 def _dense(name: str, net: nn.Module) -> nn.Module:
@@ -163,7 +170,7 @@ def _outputs(name: str, net: nn.Module) -> nn.Module:
         return nn.Sequential(net.features, *net.classifier[:-1])
     if _has_dense_form(name):
         return _DenseClassifier(net)
-    return Scores(net)
+    return ScoresAsMap(net)
 
 
 class _DenseClassifier(nn.Module):

@@ -4,72 +4,67 @@ A layer is what comes after its ReLU, as in Caffe, where conv5_3 and relu5_3 sha
 `relu=false` is what goes into the ReLU. The paper does not say which of the two its fc7 is.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
 
 from vggfeat import vgg
-from vggfeat.backbones.backbone import Backbone, chosen_view, stated
+from vggfeat.backbones.backbone import Backbone
+from vggfeat.backbones.defaults import PAPER
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import NetworkError, UnknownNameError
-from vggfeat.images import PAPER_STATISTICS
-from vggfeat.weights.vgg_layers import FC_NAMES, keys, layer_names
+from vggfeat.weights.vgg_layers import FC_NAMES
 
-DESCRIPTOR = "fc7"  # the last hidden layer
 LAST_LAYER = "classifier.6"
 BEFORE_RELU = " before ReLU"
 
 
-def family(
-    name: str,
-    *,
-    width: float = 1.0,
-    input_size: int = 224,
-    ceil_mode: bool = False,
-    relu: bool = True,
-    layer: str | None = None,
-    view: str | None = None,
-) -> Backbone:
-    """Raises OptionError, UnknownNameError or NetworkError."""
-    options = {"width": width, "input_size": input_size, "ceil_mode": ceil_mode}
-    with torch.device("meta"):
-        net = vgg.build(name, **options)  # refuses bad options now rather than at first use
-    layer = layer or DESCRIPTOR
-    steps = [known for known, _ in _steps(net.dense(), name)]
-    if layer not in steps:
-        known = [step for step in steps if not step.endswith(BEFORE_RELU)]
-        raise UnknownNameError(f"layer of {name}", layer, known)
-    if not relu and layer + BEFORE_RELU not in steps:
-        raise NetworkError(f"{name}: {layer} has no ReLU, so there is nothing before it.")
-    given = {
-        "width": width if width != 1 else None,
-        "input_size": input_size if input_size != 224 else None,
-        "ceil_mode": ceil_mode or None,
-    }
-    other = {
-        "relu": None if relu else False,
-        "layer": layer if layer != DESCRIPTOR else None,
-    }
-    seen, told = chosen_view(name, view, any_size=True)
-    shown = {"view": told}
+def vgg_backbone(spec: NetSpec) -> Backbone:
+    """A net of the paper at a layer. Raises OptionError, UnknownNameError or NetworkError."""
+    width = 1.0 if spec.width is None else spec.width
+    input_size = PAPER.input_size if spec.input_size is None else spec.input_size
+    layer = spec.layer or PAPER.layer
+    before_relu, view = spec.relu is False, spec.view or PAPER.view
+    vgg.check_options(spec.name, width=width, input_size=input_size)  # now, not at first use
+    _check_layer(spec.name, layer, before_relu=before_relu)
+    canonical = replace(
+        spec.architecture,
+        width=width if width != 1 else None,
+        input_size=input_size if input_size != PAPER.input_size else None,
+        ceil_mode=spec.ceil_mode or None,
+        relu=False if before_relu else None,
+        layer=layer if layer != PAPER.layer else None,
+        view=view if view != PAPER.view else None,
+    )
+    options = {"width": width, "input_size": input_size, "ceil_mode": bool(spec.ceil_mode)}
     return Backbone(
-        name=stated(name, given | other | shown),
-        trunk=stated(name, given | shown),
-        tap=layer if relu else layer + BEFORE_RELU,
-        dim=_channels(name, layer, net),
+        spec=canonical,
+        layer_name=layer + BEFORE_RELU if before_relu else layer,
+        dim=_channels(layer, width),
         input_size=input_size,
         min_size=input_size if layer in FC_NAMES else vgg.STRIDE,
         any_size=True,
-        view=seen,
-        statistics=PAPER_STATISTICS,
-        build=partial(_build, name, options),
-        to_maps=partial(_FamilyMaps, name),
+        view=view,
+        statistics=PAPER.statistics,
+        build=partial(_build, spec.name, options),
+        to_maps=partial(_VGGMaps, spec.name),
         to_outputs=vgg.VGG.dense,
         needs=lambda key: layer in FC_NAMES or not key.startswith("classifier"),
-        gap=_gap,
+        missing_part=_missing_part,
         last_layer=LAST_LAYER,
     )
+
+
+def _check_layer(name: str, layer: str, *, before_relu: bool) -> None:
+    layers = _layers(name)
+    if layer not in layers:
+        after_relu = [other for other in layers if not other.endswith(BEFORE_RELU)]
+        raise UnknownNameError(f"layer of {name}", layer, after_relu)
+    if before_relu and layer + BEFORE_RELU not in layers:
+        raise NetworkError(f"{name}: {layer} has no ReLU, so there is nothing before it.")
 
 
 def _build(name: str, options: Mapping, tensors: Mapping[str, Tensor] | None) -> vgg.VGG:
@@ -81,7 +76,7 @@ def _build(name: str, options: Mapping, tensors: Mapping[str, Tensor] | None) ->
         return vgg.build(name, **classes, **options)
 
 
-def _gap(tensors: Mapping[str, Tensor]) -> str:
+def _missing_part(tensors: Mapping[str, Tensor]) -> str:
     """Files of the convolutions alone have a classifier of NaN."""
     classifier = [tensor for key, tensor in tensors.items() if key.startswith("classifier")]
     firsts = [tensor.reshape(-1)[:1] for tensor in classifier]  # of most files this is enough
@@ -93,13 +88,17 @@ def _gap(tensors: Mapping[str, Tensor]) -> str:
     )
 
 
-def _channels(name: str, layer: str, net: vgg.VGG) -> int:
-    if not layer.startswith(("conv", "fc")):  # pooling and norm1: of the block's last convolution
-        layer = [known for known in layer_names(name) if known.startswith(f"conv{layer[4:]}")][-1]
-    return len(net.state_dict()[keys(name)[layer][0]])
+def _channels(layer: str, width: float) -> int:
+    """D of a layer: of its block, or of the fully connected layers."""
+    if layer == FC_NAMES[-1]:
+        return vgg.NUM_CLASSES
+    if layer in FC_NAMES:
+        return vgg.scaled(vgg.FC_UNITS, width)
+    block = int(layer.removeprefix("conv").removeprefix("pool").removeprefix("norm")[0])
+    return vgg.scaled(vgg.BLOCK_CHANNELS[block - 1], width)
 
 
-class _FamilyMaps(nn.Module):
+class _VGGMaps(nn.Module):
     """images [N, 3, H, W] -> a map [N, D, h, w] for each of these layers; ends with the last."""
 
     def __init__(self, name: str, net: vgg.VGG, layers: Sequence[str]):
@@ -110,29 +109,28 @@ class _FamilyMaps(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         maps: dict[str, Tensor] = {}
         activations = images
-        for known, step in _steps(self.dense, self.name):
-            if known == "fc6" + BEFORE_RELU:
+        relu = nn.functional.relu
+        steps = [*self.dense.features, self.dense.fc6, relu, self.dense.fc7, relu, self.dense.fc8]
+        for layer, step in zip(_layers(self.name), steps, strict=True):
+            if layer == "fc6" + BEFORE_RELU:
                 self.dense.check_fits(images)
             activations = step(activations)
-            if known in self.layers:
-                maps[known] = activations
+            if layer in self.layers:
+                maps[layer] = activations
                 if len(maps) == len(set(self.layers)):
                     break
         return [maps[layer] for layer in self.layers]
 
 
-def _steps(dense: vgg.DenseVGG, name: str) -> Iterator[tuple[str, nn.Module]]:
-    """The layers of a dense net in order, with the names of what they give."""
-    features = iter(dense.features)
-    for block, kernels in enumerate(vgg.CONFIGURATIONS[name].blocks, start=1):
+@cache
+def _layers(name: str) -> tuple[str, ...]:
+    """The layers of a dense net in order, before and after each ReLU."""
+    configuration = vgg.CONFIGURATIONS[name]
+    layers = []
+    for block, kernels in enumerate(configuration.blocks, start=1):
         for number in range(1, len(kernels) + 1):
-            yield f"conv{block}_{number}{BEFORE_RELU}", next(features)
-            yield f"conv{block}_{number}", next(features)
-            if vgg.CONFIGURATIONS[name].lrn and block == number == 1:
-                yield "norm1", next(features)
-        yield f"pool{block}", next(features)
-    yield f"fc6{BEFORE_RELU}", dense.fc6
-    yield "fc6", nn.functional.relu
-    yield f"fc7{BEFORE_RELU}", dense.fc7
-    yield "fc7", nn.functional.relu
-    yield "fc8", dense.fc8
+            layers += [f"conv{block}_{number}{BEFORE_RELU}", f"conv{block}_{number}"]
+            if configuration.lrn and block == number == 1:
+                layers.append("norm1")
+        layers.append(f"pool{block}")
+    return (*layers, "fc6" + BEFORE_RELU, "fc6", "fc7" + BEFORE_RELU, "fc7", "fc8")

@@ -101,9 +101,10 @@ def evaluate(
     if shown and of_measuring:
         raise click.UsageError("--show draws and does not measure: no --data, --views, ...")
     with importing():
+        from vggfeat.backbones.spec import parse_fusion
         from vggfeat.benchmarks.ilsvrc.classification import Job, evaluate, evaluate_files
 
-    nets = nets or ("vgg16", "vgg19", "vgg16+vgg19")
+    fusions = [parse_fusion(net) for net in nets or ("vgg16", "vgg19", "vgg16+vgg19")]
     command = shlex.join(["vggfeat", *sys.argv[1:]])
     given = {name: options[name] for name in OF_EXTRACTION}
     if shown:
@@ -111,14 +112,14 @@ def evaluate(
 
         places = folders(cache_dir=cache_dir)
         at = scales or ("single",)
-        for path in show_score_maps(nets, at, shown, out, places, given, offline=offline):
+        for path in show_score_maps(fusions, at, shown, out, places, given, offline=offline):
             click.echo(path)
         return
     if predictions:
         show(list(evaluate_files(predictions, out, command)), form, "ilsvrc")
         return
     job = Job(
-        nets=nets,
+        nets=fusions,
         data=data_folder(data),
         folders=folders(cache_dir=cache_dir),
         views=views or ("dense",),

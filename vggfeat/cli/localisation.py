@@ -156,6 +156,7 @@ def _job(options: dict[str, Any], **more: Any):
     """The parsed options as what the library takes."""
     set_up_messages(options["quiet"])
     with importing():
+        from vggfeat.backbones.spec import parse_fusion
         from vggfeat.benchmarks.ilsvrc.localisation import Job
 
     given = {
@@ -164,8 +165,8 @@ def _job(options: dict[str, Any], **more: Any):
         if options.get(name) is not None
     }
     return Job(
-        nets=options["nets"],
-        classifier=options["classifier"],
+        nets=[parse_fusion(net) for net in options["nets"]],
+        classifier=parse_fusion(options["classifier"]) if options["classifier"] else (),
         data=data_folder(options["data"]),
         folders=folders(cache_dir=options["cache_dir"]),
         scales=options["scales"] or ("single",),

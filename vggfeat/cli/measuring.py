@@ -95,13 +95,14 @@ def bench(
     if not benchmarks and not all_benchmarks:
         raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
     with importing():
+        from vggfeat.backbones.spec import parse_fusion
         from vggfeat.benchmarks import plan as planning
         from vggfeat.benchmarks.datasets import registry
 
     if all_benchmarks:
         benchmarks = [*benchmarks, *registry.names_in_paper()]
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
-    job = _job(benchmarks, nets, options)
+    job = _job(benchmarks, [parse_fusion(net) for net in nets], options)
     if dry_run:
         plan = planning.Plan(job, out)
         for line in plan.lines():
@@ -129,10 +130,11 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
     vggfeat extract --dataset caltech101 --net vgg16
     """
     with importing():
+        from vggfeat.backbones.spec import parse_fusion
         from vggfeat.benchmarks.bench import extract_all
 
     nets = options.pop("nets") or ("vgg16", "vgg19")
-    job = _job(datasets, nets, options)
+    job = _job(datasets, [parse_fusion(net) for net in nets], options)
     with ProgressDisplay(options["quiet"]) as progress:
         for dataset, label, extracted in extract_all(job, progress):
             skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
@@ -194,6 +196,7 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     through the code that runs Caltech-101, PASCAL VOC and its actions.
     """
     with importing():
+        from vggfeat.backbones.spec import NetSpec, parse_fusion
         from vggfeat.pretraining.demo import pretrain_demo
 
     places = folders(cache_dir=cache_dir)
@@ -202,22 +205,26 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     with TrainingDisplay(quiet) as display:
         for stage in pretrain_demo(places, display):
             display.end_line()
-            trained.append(str(stage.weights))
+            trained.append(NetSpec(weights=str(stage.weights)))
     # The 11-layer net is only what the others start from.
-    nets = (*DEMO_NETS, *trained[1:], "+".join(trained[1:]))
+    measured = trained[1:]
+    nets = [*map(parse_fusion, DEMO_NETS), *((net,) for net in measured), tuple(measured)]
     job = _job(DEMO_BENCHMARKS, nets, {"cache_dir": cache_dir, "quiet": quiet})
     _bench(job, out or places.cache / "demo", form, quiet)
     click.echo(EXPLANATION, err=True)
 
 
-def _job(benchmarks: Sequence[str], nets: Sequence[str], options: dict[str, Any]):
+def _job(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, Any]):
     """The parsed options as what the library takes."""
-    from vggfeat.backbones.spec import with_option
     from vggfeat.benchmarks.bench import Job
 
     set_up_messages(options["quiet"])
     if layers := options.pop("layers", ()):
-        nets = [with_option(net, "layer", layer) for net in nets for layer in layers]
+        nets = [
+            tuple(spec.with_option("layer", layer) for spec in fusion)
+            for fusion in nets
+            for layer in layers
+        ]
     of_data, of_settings = declarations(DataOptions), measurement_options()
     return Job(
         benchmarks=benchmarks,

@@ -35,13 +35,13 @@ def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
         from vggfeat.errors import UnknownNameError
         from vggfeat.weights.released import TORCHVISION_FAMILY, everything
 
-    known, folder = list(everything()), folders(cache_dir=cache_dir).weights
+    entries, folder = list(everything()), folders(cache_dir=cache_dir).weights
     for net in nets:
-        if net not in {entry.net for entry in known}:
-            all_nets = {entry.net for entry in known}
+        if net not in {entry.net for entry in entries}:
+            all_nets = {entry.net for entry in entries}
             kind = "net with released weights"
             raise UnknownNameError(kind, net, all_nets, listed=TORCHVISION_FAMILY)
-    for entry in known:
+    for entry in entries:
         here = [source.name for source in entry.sources if (folder / source.name).is_file()]
         if not nets:
             line = f"{entry.label:<44}{entry.megabytes:>6.0f} MB  {entry.error:<52}"
@@ -64,37 +64,36 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
     vggfeat weights fetch vgg16@caffe vgg19@caffe
     """
     with importing():
-        from vggfeat.backbones.spec import TIMM_WEIGHTS, parse
+        from vggfeat.backbones.spec import TIMM_WEIGHTS, NetSpec
         from vggfeat.backbones.timm import file_of
         from vggfeat.storage.download import download
         from vggfeat.weights.released import released
 
     set_up_messages(quiet)
-    asked = [parse(name) for name in names]
-    for one in asked:
-        if one.is_file:
-            raise click.UsageError(f"{one.text}: a file; weights are fetched by name: NET@NAME.")
-    of_timm = {one.text for one in asked if (one.weights or one.usual_weights) == TIMM_WEIGHTS}
+    specs = {name: NetSpec.parse(name) for name in names}
+    for name, spec in specs.items():
+        if spec.is_file:
+            raise click.UsageError(f"{name}: a file; weights are fetched by name: NET@NAME.")
     entries = {
-        one.text: released(one.name, one.weights or one.usual_weights)
-        for one in asked
-        if one.text not in of_timm
+        name: released(spec.name, spec.weights_or_default)
+        for name, spec in specs.items()
+        if spec.weights_or_default != TIMM_WEIGHTS
     }
     failed, folder = 0, folders(cache_dir=cache_dir).weights
     with ProgressDisplay(quiet) as progress:
-        for one in asked:
+        for name, spec in specs.items():
             try:
-                if one.text in of_timm:
-                    path = file_of(one.name, folder)
+                if name in entries:
+                    path = download(entries[name].sources, folder, progress=progress)
                 else:
-                    path = download(entries[one.text].sources, folder, progress=progress)
+                    path = file_of(spec.name, folder)
             except VggfeatError as error:
                 failed += 1
-                click.echo(f"Failed: {one.text}: {in_one_line(error)}", err=True)
+                click.echo(f"Failed: {name}: {in_one_line(error)}", err=True)
                 continue
-            click.echo(f"{one.text}: {path}")
+            click.echo(f"{name}: {path}")
     if failed:
-        raise click.ClickException(f"{failed} of {len(asked)} could not be fetched.")
+        raise click.ClickException(f"{failed} of {len(specs)} could not be fetched.")
 
 
 @weights.command()
@@ -108,7 +107,7 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     """
     with importing():
         from vggfeat.backbones.load import load_network
-        from vggfeat.backbones.spec import parse, with_option
+        from vggfeat.backbones.spec import NetSpec
         from vggfeat.weights.released import everything
 
     folder = folders(cache_dir=cache_dir).weights
@@ -123,19 +122,20 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     wrong = 0
     for name in names:
         try:
-            network = load_network(name, weights_dir=folder, offline=True)
+            spec = NetSpec.parse(name)
+            network = load_network(spec, weights_dir=folder, offline=True)
             entry = network.released
-            if entry and entry.layer and "layer" not in parse(name).options:
-                name = with_option(name, "layer", entry.layer)  # it is whole with that much
-                network = load_network(name, weights_dir=folder, offline=True)
+            if entry and entry.layer and spec.layer is None:
+                spec = spec.with_option("layer", entry.layer)  # it is whole with that much
+                name, network = str(spec), load_network(spec, weights_dir=folder, offline=True)
             network.net()
         except VggfeatError as error:
             wrong += 1
-            told = in_one_line(error)
-            click.echo(told if told.startswith(f"{name}: ") else f"{name}: {told}")
+            message = in_one_line(error)
+            click.echo(message if message.startswith(f"{name}: ") else f"{name}: {message}")
             continue
-        what = network.released.label if network.released else "no released weights"
-        click.echo(f"{name}: whole, fits {network.name}; {what}; {network.weights_identity}")
+        label = network.released.label if network.released else "no released weights"
+        click.echo(f"{name}: whole, fits {network.name}; {label}; {network.weights_identity}")
     if wrong:
         raise click.ClickException(f"{wrong} of {len(names)} are not as they should be.")
 
@@ -162,10 +162,12 @@ def import_(
     set_up_messages(quiet)
     with importing():
         from vggfeat.backbones.convert import import_weights
+        from vggfeat.backbones.spec import NetSpec
         from vggfeat.doctor import understood
 
     out = out or Path(f"{file.stem}.safetensors")
-    network = import_weights(file, out, net=net, prototxt=prototxt)
+    spec = NetSpec.parse(net) if net else None
+    network = import_weights(file, out, net=spec, prototxt=prototxt)
     for name, value in understood(network):
         click.echo(f"{name}: {value}", err=True)
     click.echo(out)

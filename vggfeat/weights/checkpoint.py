@@ -1,55 +1,141 @@
-"""Weights files (.safetensors, .pth, .pt) -> tensors -> a net, refusing what does not fit.
+"""vggfeat's own weights files, .safetensors with a card, and how tensors go into a net.
 
-Nothing in a file is executed: safetensors hold no code, torch files are read with
-`weights_only=True` and there is no fallback.
+The card says which net the weights belong to and how they were made. It lies in the file's
+metadata, as JSON under one key, so the file alone is enough to build its net and to prepare
+pictures for it. Nothing in a file is executed.
 """
 
-import hashlib
-import pickle
-import warnings
-import zipfile
+import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from math import inf, isfinite
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vggfeat.errors import WeightsError
+from vggfeat.storage.files import new_path
 
-WRAPPERS = ("state_dict", "model")
-PARALLEL = "module."
+SUFFIX = ".safetensors"
+SCHEMA_VERSION = 1
+KEY = "vggfeat"
+PARALLEL = "module."  # before every key of a net that was trained in parallel
 
 
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a weights file's bytes. Raises WeightsError."""
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """What a weights file says of itself.
+
+    mean and std are what the net's input is normalised with, per channel R, G, B on pixels 0 to
+    255. training holds plain JSON values: recipe, data, accuracy, versions.
+    """
+
+    net: str  # as `--net` names it, without weights
+    classes: tuple[str, ...]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    training: dict[str, Any]
+
+    @property
+    def recipe(self) -> dict[str, Any]:
+        """The recipe it was trained by; empty if the card has none."""
+        recipe = self.training.get("recipe")
+        return recipe if isinstance(recipe, dict) else {}
+
+    @property
+    def trained_on(self) -> set[str]:
+        """Digests of the pictures it was trained on, and of the folder's that they are some of."""
+        data = self.training.get("data")
+        digests = (data.get("digest"), data.get("labelled")) if isinstance(data, dict) else ()
+        return {digest for digest in digests if isinstance(digest, str)}
+
+    def to_json(self) -> dict[str, Any]:
+        return {"schema_version": SCHEMA_VERSION, **asdict(self)}
+
+    def metadata(self) -> dict[str, str]:
+        """For the header of a .safetensors file."""
+        return {KEY: json.dumps(self.to_json())}
+
+
+def read_card(path: Path) -> Card | None:
+    """The card of a .safetensors file; None if it has none.
+
+    Raises WeightsError if the file is missing or damaged, or the card cannot be understood.
+    """
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file. Check the path.")
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
+        with safe_open(path, framework="np") as file:
+            text = (file.metadata() or {}).get(KEY)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a whole .safetensors file ({error}).") from error
+    return None if text is None else parse_card(text, path)
+
+
+def parse_card(text: str, path: Path) -> Card:
+    """The card that a text of JSON is; path says whose it is. Raises WeightsError."""
+    try:
+        values = json.loads(text)
+        version = values.pop("schema_version")
+        if version != SCHEMA_VERSION:
+            raise WeightsError(
+                f"{path}: its card has schema version {version}, this version of vggfeat reads"
+                f" {SCHEMA_VERSION}."
+            )
+        mean, std = ([float(value) for value in values.pop(key)] for key in ("mean", "std"))
+        classes = tuple(values.pop("classes"))
+        card = Card(**values, classes=classes, mean=tuple(mean), std=tuple(std))
+        sound = len(mean) == len(std) == 3 and all(0 < value < inf for value in std)
+        sound &= all(map(isfinite, mean))
+        sound &= isinstance(card.net, str) and isinstance(card.training, dict)
+        sound &= all(isinstance(name, str) for name in card.classes)
+    except (
+        ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError
+    ) as error:  # fmt: skip
+        raise WeightsError(f"{path}: its card cannot be understood ({error}).") from error
+    if not sound:
+        raise WeightsError(f"{path}: its card cannot be understood.")
+    return card
 
 
 def read(path: Path) -> dict[str, Tensor]:
-    """The named tensors of a weights file.
+    """The named tensors of a .safetensors file.
 
-    A torch file may wrap them as {"state_dict": ...} or {"model": ...}, and a net that was trained
-    in parallel puts `module.` before every key. Raises WeightsError if the file is missing,
-    damaged, of another kind, or holds more than tensors.
+    Raises WeightsError if it is missing or damaged, or holds what are no weights.
     """
-    if path.suffix == ".safetensors":
-        tensors = _read_safetensors(path)
-    else:
-        tensors = _read_torch(path)
-    wrapped = (tensors[key] for key in WRAPPERS if isinstance(tensors.get(key), Mapping))
-    tensors = next(wrapped, tensors)
-    strangers = [key for key, value in tensors.items() if not _is_plain(value)]
-    if strangers or not tensors:
+    if not path.is_file():
+        raise WeightsError(f"{path}: no such weights file. Check the path.")
+    try:
+        tensors = load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a whole .safetensors file ({error}).") from error
+    return named_tensors(tensors, path)
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
+    """Write tensors with their card, whole or not at all."""
+    with new_path(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # as files have it here; save_file hides its own
+        save_file(_apart(tensors), temporary, card.metadata())
+        temporary.chmod(mode)
+
+
+def named_tensors(values: Mapping[str, object], path: Path) -> dict[str, Tensor]:
+    """What a weights file holds, seen to be plain tensors; keys lose a common `module.` in front.
+
+    Raises WeightsError.
+    """
+    strangers = [key for key, value in values.items() if not _is_plain(value)]
+    if strangers or not values:
         what = f"{strangers[0]!r} is no plain tensor" if strangers else "it is empty"
         raise WeightsError(f"{path}: not a table of named tensors ({what}).")
-    in_parallel = all(str(key).startswith(PARALLEL) for key in tensors)
-    return {key.removeprefix(PARALLEL) if in_parallel else key: t for key, t in tensors.items()}
+    in_parallel = all(str(key).startswith(PARALLEL) for key in values)
+    return {key.removeprefix(PARALLEL) if in_parallel else key: t for key, t in values.items()}
 
 
 def load(
@@ -61,8 +147,8 @@ def load(
 ) -> None:
     """Put the tensors into the net; every key and shape must fit, every value be finite.
 
-    Floating-point weights become float32. `needs` tells the keys whose values matter: others may
-    be what they want. The counts of batches that old files lack matter to nobody. Raises
+    Floating-point weights become float32. `needs` says of a key whether its values matter: others
+    may be what they want. The counts of batches that old files lack matter to nobody. Raises
     WeightsError naming the key, both shapes and the file.
     """
     wanted = net.state_dict()
@@ -88,6 +174,18 @@ def load(
     net.load_state_dict(typed, assign=True)
 
 
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Contiguous tensors of which no two share memory, as .safetensors has it."""
+    by_memory: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        by_memory.setdefault(tensor.untyped_storage().data_ptr(), {})[key] = tensor.contiguous()
+    return {
+        key: tensor if len(sharing) == 1 else tensor.clone()
+        for sharing in by_memory.values()
+        for key, tensor in sharing.items()
+    }
+
+
 def _is_finite(tensor: Tensor) -> bool:
     """By its extremes: `tensor.isfinite()` takes as much memory again as the tensor."""
     if not tensor.is_floating_point() or not tensor.numel():
@@ -97,43 +195,6 @@ def _is_finite(tensor: Tensor) -> bool:
 
 def _is_count(key: str) -> bool:
     return key.endswith("num_batches_tracked")
-
-
-def _read_safetensors(path: Path) -> dict:
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a whole .safetensors file ({error}).") from error
-
-
-def _read_torch(path: Path) -> dict:
-    if _is_packed(path):  # torch.save packs nothing, and a small file could become a large one
-        raise WeightsError(f"{path}: refused: it is compressed. Write it again with torch.save.")
-    try:
-        with warnings.catch_warnings():  # torch's remarks on odd files, which end in an error here
-            warnings.simplefilter("ignore")
-            tensors = torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise WeightsError(
-            f"{path}: refused: it holds more than tensors, or is no torch file. Nothing in it was"
-            " run. Save the state_dict alone, or convert it to .safetensors."
-        ) from error
-    except Exception as error:  # damaged files make torch's readers raise almost anything
-        raise WeightsError(
-            f"{path}: not a whole torch file of tensors ({type(error).__name__})."
-        ) from error
-    if not isinstance(tensors, dict):
-        raise WeightsError(f"{path}: holds a {type(tensors).__name__}, not named tensors.")
-    return tensors
-
-
-def _is_packed(path: Path) -> bool:
-    """Whether it is an archive of which something is compressed."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return any(entry.compress_type != zipfile.ZIP_STORED for entry in archive.infolist())
-    except (OSError, ValueError, zipfile.BadZipFile):  # the oldest torch files, and damaged ones
-        return False
 
 
 def _is_plain(value: object) -> bool:

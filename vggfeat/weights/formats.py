@@ -6,32 +6,92 @@ Nothing in a file is executed.
 """
 
 import json
-from collections.abc import Mapping
-from functools import lru_cache
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache, wraps
 from pathlib import Path
 
-import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from vggfeat.errors import WeightsError
-from vggfeat.storage.files import new_file, new_path
-from vggfeat.weights import card, checkpoint, onnx
+from vggfeat.storage.files import new_file, sha256_of
+from vggfeat.weights import checkpoint, onnx, torch_file
 from vggfeat.weights.caffe import caffemodel
-from vggfeat.weights.card import Card
-from vggfeat.weights.matconvnet import network
+from vggfeat.weights.checkpoint import Card, parse_card
+from vggfeat.weights.matconvnet import network, writer
 
-TORCH = (".pth", ".pt")
-SUFFIXES = (".safetensors", *TORCH, ".caffemodel", ".mat", ".onnx")
-CARD_BESIDE = (*TORCH, ".caffemodel")
+TORCH = torch_file.SUFFIXES
+CARD_BESIDE = (*TORCH, caffemodel.SUFFIX)
+
+
+@dataclass(frozen=True)
+class Format:
+    """A kind of weights file. Its functions raise WeightsError.
+
+    read_card gives what a file says of itself, its card or what follows from its format, and None
+    if that is nothing. write is None for ONNX, which needs the net: see weights/onnx.py.
+    """
+
+    read_card: Callable[[Path], Card | None]
+    read: Callable[[Path], dict[str, Tensor]]
+    write: Callable[[Path, Mapping[str, Tensor], Card], None] | None
+
+
+def _while_unchanged(
+    read_card: Callable[[Path], Card | None],
+) -> Callable[[Path], Card | None]:
+    """Read a card once, as long as its file stays as it is: some say who they are at their end."""
+
+    @lru_cache(maxsize=32)
+    def read_state(path: Path, state: tuple[int, ...]) -> Card | None:
+        return read_card(path)
+
+    @wraps(read_card)
+    def read(path: Path) -> Card | None:
+        check_kind(path)
+        beside = (card_path(path),) if card_path(path).is_file() else ()
+        states = (file.stat() for file in (path, *beside))
+        return read_state(path, tuple(n for s in states for n in (s.st_size, s.st_mtime_ns)))
+
+    return read
+
+
+def _or_beside(read_card: Callable[[Path], Card | None]) -> Callable[[Path], Card | None]:
+    """Read the card that lies beside a file, if one does, instead of the file's own."""
+
+    @wraps(read_card)
+    def read(path: Path) -> Card | None:
+        return _card_beside(path) if card_path(path).is_file() else read_card(path)
+
+    return _while_unchanged(read)
+
+
+def _no_card(path: Path) -> None:
+    return None
+
+
+_TORCH_FILE = Format(_or_beside(_no_card), torch_file.read, torch_file.write)
+FORMATS = {
+    checkpoint.SUFFIX: Format(checkpoint.read_card, checkpoint.read, checkpoint.write),
+    **dict.fromkeys(torch_file.SUFFIXES, _TORCH_FILE),
+    caffemodel.SUFFIX: Format(_or_beside(caffemodel.read_card), caffemodel.read, caffemodel.write),
+    ".mat": Format(_while_unchanged(network.read_card), network.read, writer.write),
+    ".onnx": Format(_while_unchanged(onnx.read_card), onnx.read, None),
+}
+SUFFIXES = tuple(FORMATS)
+
+
+def unknown_kind(path: Path) -> WeightsError:
+    """The error for a file that is of no known kind."""
+    return WeightsError(
+        f"{path}: unknown kind of weights file {path.suffix!r}. Known: {', '.join(SUFFIXES)}."
+    )
 
 
 def check_kind(path: Path) -> None:
     """Raise WeightsError unless it is a file of a known kind."""
-    if path.suffix not in SUFFIXES:
-        raise WeightsError(
-            f"{path}: unknown kind of weights file {path.suffix!r}. Known: {', '.join(SUFFIXES)}."
-        )
+    if path.suffix not in FORMATS:
+        raise unknown_kind(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file. Check the path.")
 
@@ -43,78 +103,29 @@ def read_card(path: Path) -> Card | None:
     that holds nothing else.
     """
     check_kind(path)
-    files = [path, card_path(path)] if path.suffix in CARD_BESIDE else [path]
-    states = (file.stat() for file in files if file.is_file())
-    return _read_card(path, tuple((state.st_size, state.st_mtime_ns) for state in states))
-
-
-@lru_cache(maxsize=32)  # of the files as they are: some say who they are at their end
-def _read_card(path: Path, states: tuple[tuple[int, int], ...]) -> Card | None:
-    if path.suffix in CARD_BESIDE and card_path(path).is_file():
-        return _card_beside(path)
-    match path.suffix:
-        case ".safetensors":
-            return card.read_card(path)
-        case ".caffemodel":
-            return caffemodel.read_card(path)
-        case ".mat":
-            return network.read_card(path)
-        case ".onnx":
-            return onnx.read_card(path)
-    return None
+    return FORMATS[path.suffix].read_card(path)
 
 
 def read(path: Path) -> dict[str, Tensor]:
     """The named tensors of a weights file. Raises WeightsError."""
     check_kind(path)
-    match path.suffix:
-        case ".caffemodel":
-            return caffemodel.read(path)
-        case ".mat":
-            return network.read(path)
-        case ".onnx":
-            return onnx.read(path)
-    return checkpoint.read(path)
+    return FORMATS[path.suffix].read(path)
 
 
-def write(path: Path, tensors: Mapping[str, Tensor], its_card: Card) -> None:
-    """Write a weights file with its card, whole or not at all. ONNX needs the net: see onnx_file.
+def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
+    """Write a weights file with its card, whole or not at all. ONNX needs the net: see onnx.py.
 
     Raises WeightsError if the format cannot hold this net.
     """
-    match path.suffix:
-        case ".safetensors":
-            with new_path(path) as temporary:
-                temporary.touch()
-                mode = temporary.stat().st_mode  # as files have it here; save_file hides its own
-                save_file(_apart(tensors), temporary, its_card.metadata())
-                temporary.chmod(mode)
-        case ".caffemodel":
-            caffemodel.write(path, tensors, its_card)
-        case ".mat":
-            network.write(path, tensors, its_card)
-        case _:
-            with new_file(path) as file:
-                torch.save(dict(tensors), file)
+    FORMATS[path.suffix].write(path, tensors, card)
     if path.suffix in CARD_BESIDE:
-        beside = its_card.to_json() | {"sha256": checkpoint.sha256_of(path)}
+        content = card.to_json() | {"sha256": sha256_of(path)}
         with new_file(card_path(path)) as file:
-            file.write(json.dumps(beside, indent=1).encode())
-
-
-def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Contiguous tensors of which no two share memory, as .safetensors has it."""
-    found: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        found.setdefault(tensor.untyped_storage().data_ptr(), {})[key] = tensor.contiguous()
-    return {
-        key: tensor if len(sharing) == 1 else tensor.clone()
-        for sharing in found.values()
-        for key, tensor in sharing.items()
-    }
+            file.write(json.dumps(content, indent=1).encode())
 
 
 def card_path(path: Path) -> Path:
+    """Where the card of a file lies whose format has no place for one."""
     return path.with_name(f"{path.name}.card.json")
 
 
@@ -125,9 +136,9 @@ def _card_beside(path: Path) -> Card:
         sha256 = values.pop("sha256")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{beside}: cannot be understood ({error}).") from error
-    if sha256 != checkpoint.sha256_of(path):
+    if sha256 != sha256_of(path):
         raise WeightsError(
             f"{beside}: is not the card of {path.name} as it is now. Remove the card, or bring back"
             " its file."
         )
-    return card.parsed(json.dumps(values), beside)
+    return parse_card(json.dumps(values), beside)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from vggfeat.errors import WeightsError
 from vggfeat.storage.files import new_path
-from vggfeat.weights.card import KEY, Card, parsed
+from vggfeat.weights.checkpoint import KEY, Card, parse_card
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -34,7 +34,7 @@ def read_card(path: Path) -> Card | None:
     Raises WeightsError if the file is missing or damaged, or the card cannot be understood.
     """
     text = _metadata(parse(path)).get(KEY)
-    return None if text is None else parsed(text, path)
+    return None if text is None else parse_card(text, path)
 
 
 def read(path: Path) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""Weights files that are known by name, `NET@NAME`: where they are, and how to tell them.
+"""Weights files that are known by name, `NET@NAME`: where they are, and how to know them.
 
 The paper's own two nets, as released for Caffe and as converted by others, and all that torchvision
 has. torchvision's file names end with the first digits of the file's SHA-256.
@@ -29,6 +29,8 @@ TORCHVISION_FAMILY = {
 FEATURES_ONLY = "IMAGENET1K_FEATURES"  # convolutions of another VGG-16, and no classifier
 ALGORITHMS = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256"}
 ORIGINAL = "released Caffe model"  # as the published rows call the paper's own weights
+# Whose files have a card by their format, and are released files all the same.
+CARRYING_CARDS = (".caffemodel", ".mat")
 NAMES = re.compile(r"torchvision|caffe|matconvnet|caffe-pth|timm|IMAGENET1K_\w+|random:\d+")
 
 
@@ -53,15 +55,15 @@ class Released:
         return f"{self.net}@{self.name}"
 
     def facts(self) -> dict[str, str]:
-        """What is known of it, for people."""
+        """Name and value of what the catalogue says of it, for people to read."""
         statistics = self.statistics
-        known = {f"{ALGORITHMS[s.algorithm]} {s.digest}" for s in self.sources}
+        checksums = {f"{ALGORITHMS[s.algorithm]} {s.digest}" for s in self.sources}
         return {
             "good for": self.use,
             "published error, top-1 / top-5, %": self.error,
             "size": f"about {self.megabytes:.0f} MB",
             "address": ", ".join(source.url for source in self.sources),
-            "checksum": ", ".join(known),
+            "checksum": ", ".join(checksums),
             "pixels": f"R, G, B of 0 to 255 less {_numbers(statistics.mean)}, divided by"
             f" {_numbers(statistics.std)}" + (", pooling rounds up" if self.ceil_mode else ""),
         }
@@ -135,15 +137,15 @@ def released(net: str, name: str) -> Released:
     """The file that NET@NAME means. Raises WeightsError or UnknownNameError if there is none."""
     if name == TORCHVISION and net in TORCHVISION_FAMILY:
         return _of_family(net)
-    known = {one.name: one for one in ORIGINALS if one.net == net} | _of_torchvision(net)
-    if name in known:
-        return known[name]
-    if not known:
+    by_name = {entry.name: entry for entry in ORIGINALS if entry.net == net} | _of_torchvision(net)
+    if name in by_name:
+        return by_name[name]
+    if not by_name:
         raise WeightsError(
             f"there are no released weights of {net!r}. Give a file ({net}@FILE) or random weights"
             f" ({net}@random:0)."
         )
-    raise UnknownNameError(f"weights of {net}", name, known)
+    raise UnknownNameError(f"weights of {net}", name, by_name)
 
 
 def identified(net: str, path: Path, sha256: str) -> Released | None:
@@ -151,13 +153,13 @@ def identified(net: str, path: Path, sha256: str) -> Released | None:
 
     Those that are known by another digest than SHA-256 have to have their name as well.
     """
-    family = [_of_family(net)] if net in TORCHVISION_FAMILY else []
-    originals = [one for one in ORIGINALS if one.net == net]
-    for one in [*originals, *family]:
-        if _is_that(one, path, sha256):
-            return one
+    of_family = [_of_family(net)] if net in TORCHVISION_FAMILY else []
+    originals = [entry for entry in ORIGINALS if entry.net == net]
+    for entry in [*originals, *of_family]:
+        if _is_that(entry, path, sha256):
+            return entry
     others = _of_torchvision(net).values() if path.suffix in formats.TORCH else ()
-    return next((one for one in others if _is_that(one, path, sha256)), None)
+    return next((entry for entry in others if _is_that(entry, path, sha256)), None)
 
 
 def everything() -> Iterator[Released]:
@@ -166,7 +168,7 @@ def everything() -> Iterator[Released]:
 
     yield from ORIGINALS
     for net in sorted(torchvision.NAMES):
-        yield from {one.sources: one for one in _of_torchvision(net).values()}.values()
+        yield from {entry.sources: entry for entry in _of_torchvision(net).values()}.values()
 
 
 def to_rgb(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -194,11 +196,11 @@ def check_digest(
     Downloads are checked as they arrive; this is for files that were put there by hand.
     """
     source = entry.sources[0]
-    found = sha256 if source.algorithm == "sha256" else source.digest_of(path)
-    if not found.startswith(source.digest):
+    digest = sha256 if source.algorithm == "sha256" else source.digest_of(path)
+    if not digest.startswith(source.digest):
         shown = len(source.digest)
         raise WeightsError(
-            f"{path}: its {ALGORITHMS[source.algorithm]} starts with {found[:shown]}, and"
+            f"{path}: its {ALGORITHMS[source.algorithm]} starts with {digest[:shown]}, and"
             f" {entry.label} has {source.digest}: damaged, or another file. {advice}"
         )
 
@@ -227,11 +229,11 @@ def _of_torchvision(net: str) -> dict[str, Released]:
 
     if net not in torchvision.NAMES:
         return {}
-    found = {}
+    entries = {}
     first = torchvision.weights_named(net, TORCHVISION)
     for name, weights in torchvision.weights_of(net).items():
         metrics = weights.meta["_metrics"]["ImageNet-1K"]
-        found[name] = _torchvisions(
+        entries[name] = _torchvisions(
             net,
             TORCHVISION if weights is first else name,
             weights.url,
@@ -239,8 +241,8 @@ def _of_torchvision(net: str) -> dict[str, Released]:
             [metrics["acc@1"], metrics["acc@5"]],
             torchvision.statistics_of(net, weights),
         )
-        found[found[name].name] = found[name]
-    return found
+        entries[entries[name].name] = entries[name]
+    return entries
 
 
 def _torchvisions(

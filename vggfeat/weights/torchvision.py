@@ -20,8 +20,8 @@ def weights_of(net: str) -> Mapping[str, models.Weights]:
 
 def weights_named(net: str, name: str) -> models.Weights:
     """The set of that name; for all other names the first one."""
-    known = weights_of(net)
-    return known.get(name) or known.get(FIRST) or next(iter(known.values()))
+    by_name = weights_of(net)
+    return by_name.get(name) or by_name.get(FIRST) or next(iter(by_name.values()))
 
 
 def statistics_of(net: str, weights: models.Weights) -> InputStatistics:

@@ -1,7 +1,7 @@
 """The family A to E as other programs list it: layers by the paper's names, one after the other.
 
 Caffe's and MatConvNet's files hold conv1_1 ... conv5_3, fc6, fc7, fc8 with their weights; here they
-become the keys of torchvision's layout, which is `networks.VGG`'s.
+become the keys of torchvision's layout, which is `vgg.VGG`'s.
 """
 
 import math
@@ -9,20 +9,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from vggfeat import vgg
 from vggfeat.errors import OptionError, WeightsError
-from vggfeat.weights.card import Card
+from vggfeat.weights.checkpoint import Card
 
 FC_NAMES = ("fc6", "fc7", "fc8")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A net of the family, as its weights' shapes tell it."""
+    """A net of the family, as its weights' shapes say."""
 
     name: str
     width: float
@@ -65,8 +66,8 @@ def layer_names(name: str) -> list[str]:
 def keys(name: str) -> Mapping[str, tuple[str, str]]:
     """Layer name -> the keys of its weights and of its bias in torchvision's layout."""
     with torch.device("meta"):
-        found = iter(vgg.build(name).state_dict())
-    return {layer: (next(found), next(found)) for layer in layer_names(name)}
+        state_keys = iter(vgg.build(name).state_dict())
+    return {layer: (next(state_keys), next(state_keys)) for layer in layer_names(name)}
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -> Layout:
@@ -77,7 +78,7 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
     whether the net normalises local responses. Raises WeightsError if it is another net's file.
     """
     names = list(shapes)
-    found = [
+    fitting = [
         name
         for name, configuration in vgg.CONFIGURATIONS.items()
         if layer_names(name) == names
@@ -85,16 +86,16 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
         and [kernel for block in configuration.blocks for kernel in block]
         == [shapes[layer][-1] for layer in names[: -len(FC_NAMES)]]
     ]
-    if not found:
-        told = ", ".join(names[:4]) + (f", ... {names[-1]}" if len(names) > 4 else "")
+    if not fitting:
+        listed = ", ".join(names[:4]) + (f", ... {names[-1]}" if len(names) > 4 else "")
         raise WeightsError(
             f"{path}: not a net of the family A to E: its {len(names)} layers with weights are"
-            f" {told or 'none'}{', with local response normalisation' if lrn else ''}. Known:"
+            f" {listed or 'none'}{', with local response normalisation' if lrn else ''}. Known:"
             f" {', '.join(vgg.CONFIGURATIONS)} with layers conv1_1, ..., fc8."
         )
     side = math.sqrt(shapes["fc6"][1] / shapes[names[-4]][0])
     layout = Layout(
-        name=found[0],
+        name=fitting[0],
         width=_width(shapes["fc7"][0], shapes[names[0]][0]),
         input_size=round(side * vgg.STRIDE),
         num_outputs=shapes["fc8"][0],
@@ -112,16 +113,33 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
     return layout
 
 
+def net_meaning(net: str) -> tuple[str, dict[str, Any]]:
+    """Name and options of a net, such that two of the same weights and scores compare equal."""
+    name, _, text = net.partition(":")
+    options: dict[str, Any] = {"width": "1", "input_size": "224", "ceil_mode": "false"}
+    options |= dict(part.partition("=")[::2] for part in text.split(",") if part)
+    options.pop("relu", None)  # where descriptors are taken
+    options["ceil_mode"] = options["ceil_mode"].lower() == "true"
+    try:
+        # A width is known by the channels that it gives: 0.1 and 410 / 4096 are the same.
+        width, channels = float(options["width"]), (*vgg.BLOCK_CHANNELS, vgg.FC_UNITS)
+        options["width"] = [vgg.scaled(count, width) for count in channels]
+        options["input_size"] = int(options["input_size"])
+    except (ValueError, OverflowError):
+        pass  # no net that can be built, and equal to none
+    return name, options
+
+
 def to_be_written(
     path: Path, tensors: Mapping[str, Tensor], card: Card, program: str
 ) -> tuple[Layout, dict[str, tuple[Tensor, Tensor]]]:
     """A net of the family as another program's file can hold it: layer -> weights and biases.
 
     Raises WeightsError if it is no such net, if the weights are not those of the card's, or if
-    pictures are divided by a standard deviation, which neither Caffe's nor MatConvNet's files tell.
+    pictures are divided by a standard deviation, which Caffe's and MatConvNet's files cannot state.
     """
     refused = f"{path}: cannot be written for {program}"
-    name = card.net.partition(":")[0]
+    name, _ = net_meaning(card.net)
     if name not in vgg.CONFIGURATIONS:
         raise WeightsError(
             f"{refused}: {card.net} is not of the family A to E. Known:"

@@ -15,6 +15,7 @@ from helpers.training import FP32
 from PIL import Image
 
 from vggfeat.backbones.load import load_network
+from vggfeat.backbones.spec import parse_fusion
 from vggfeat.benchmarks.ilsvrc.classification import BENCHMARK, Job, evaluate
 from vggfeat.benchmarks.ilsvrc.predictions import read
 from vggfeat.benchmarks.ilsvrc.sheets import PANEL
@@ -68,7 +69,8 @@ def measure(root, tmp_path):
 
     def measure(*nets, data=root, out="out", progress=lambda *_: None, options=None, **rest):
         job = Job(
-            nets=nets, data=data, folders=folders(cache_dir=tmp_path / "cache"),
+            nets=[parse_fusion(net) for net in nets], data=data,
+            folders=folders(cache_dir=tmp_path / "cache"),
             options={"precision": "fp32"} | (options or {}), **rest,
         )  # fmt: skip
         return list(evaluate(job, tmp_path / out, progress))

@@ -16,6 +16,7 @@ from torchvision.ops import box_iou
 
 from vggfeat import images, vgg
 from vggfeat.backbones.load import load_network
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.benchmarks.ilsvrc import box_views, classification, localisation, predictions
 from vggfeat.errors import DatasetError, WeightsError
 from vggfeat.features.forward import to_input
@@ -26,7 +27,7 @@ from vggfeat.pretraining.recipes import overridden
 from vggfeat.pretraining.run import Job, pretrain
 from vggfeat.storage.folders import folders
 from vggfeat.weights import checkpoint
-from vggfeat.weights.card import Card, read_card
+from vggfeat.weights.checkpoint import Card, read_card
 
 CLASSES = tuple(TINTS)
 MIDDLE = [0.0, 0.0, 0.5, 0.5]  # of a window of 32: 8, 8, 24, 24
@@ -86,9 +87,9 @@ def of_sizes(root: Path, sizes: list[tuple[int, int]]) -> Path:
 
 def job(root: Path, cache: Path, *nets: Path, classifier=None, **more) -> localisation.Job:
     return localisation.Job(
-        nets=["+".join(map(str, nets))],
+        nets=[tuple(NetSpec(weights=str(path)) for path in nets)],
         data=root,
-        classifier=classifier and str(classifier),
+        classifier=(NetSpec(weights=str(classifier)),) if classifier else (),
         folders=folders(cache_dir=cache),
         options={"device": "cpu"} | more.pop("options", {}),
         **more,
@@ -252,8 +253,8 @@ def test_the_error_is_that_of_posteriors_and_boxes(nets, pictures, tmp_path):
     one = job(pictures, tmp_path, regressor, classifier=classifier, views=["dense"])
     boxes, record = told(one), only_record(one, tmp_path / "out")
     asked = classification.Job(
-        nets=[str(classifier)], data=pictures, folders=one.folders, scales=["multi"],
-        options=one.options, save=tmp_path / "saved",
+        nets=[(NetSpec(weights=str(classifier)),)], data=pictures, folders=one.folders,
+        scales=["multi"], options=one.options, save=tmp_path / "saved",
     )  # fmt: skip
     list(classification.evaluate(asked, tmp_path / "out", silent))
     saved = predictions.read(next((tmp_path / "saved").iterdir()))
@@ -422,7 +423,7 @@ def test_damage_in_the_cache_is_computed_again(nets, pictures, tmp_path, content
 def test_boxes_of_the_centre_crop_do_not_wait_for_another_classifier(nets, pictures, tmp_path):
     one = job(pictures, tmp_path, nets / "middle.safetensors")
     only_record(one, tmp_path / "out")
-    ranked = replace(one, classifier=str(nets / "classes.safetensors"))
+    ranked = replace(one, classifier=(NetSpec(weights=str(nets / "classes.safetensors")),))
     told = []
     (record,) = localisation.localise(ranked, tmp_path / "out", lambda what, *_: told.append(what))
     assert "top5_error" in record.metrics and not any("boxes" in what for what in told)

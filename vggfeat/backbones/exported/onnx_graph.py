@@ -7,15 +7,18 @@ Shapes: N images, H W sides of a picture.
 import hashlib
 import warnings
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from vggfeat.backbones.hooks import NUM_NAMED, OUTPUT
+from vggfeat.backbones.defaults import OUTPUT
+from vggfeat.backbones.exported.exported_net import ExportedNet
+from vggfeat.backbones.hooks import NUM_NAMED
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError, reason_of
-from vggfeat.weights import checkpoint
+from vggfeat.storage import files
 from vggfeat.weights import onnx as onnx_file
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ CUDA = "CUDAExecutionProvider"
 class Onnx(nn.Module):
     """Values of an ONNX graph, computed by onnxruntime: images -> the first of them.
 
-    Each value has a module that does nothing, so that it is surveyed and tapped as any net is.
+    Each value has a module that does nothing, so that hooks find it as in any net.
     """
 
     def __init__(self, path: Path, model: "ModelProto", names: Sequence[str] = ()):
@@ -45,13 +48,13 @@ class Onnx(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         session = self.session(images.device)
-        given = {session.get_inputs()[0].name: images.detach().cpu().contiguous().numpy()}
-        found = dict(zip(self.names, session.run(self.names, given), strict=True))
-        # The survey knows what is returned as OUTPUT, which may be the name of another value.
-        returned = OUTPUT if OUTPUT in found else self.names[0]
-        for name, values in found.items():
-            found[name] = self._modules[name](torch.from_numpy(values).to(images.device))
-        return found[returned]
+        inputs = {session.get_inputs()[0].name: images.detach().cpu().contiguous().numpy()}
+        outputs = dict(zip(self.names, session.run(self.names, inputs), strict=True))
+        # The shape probe calls what is returned OUTPUT, which may be the name of another value.
+        returned = OUTPUT if OUTPUT in outputs else self.names[0]
+        for name, values in outputs.items():
+            outputs[name] = self._modules[name](torch.from_numpy(values).to(images.device))
+        return outputs[returned]
 
     def giving(self, names: Sequence[str]) -> "Onnx":
         """The same graph with other values."""
@@ -89,14 +92,53 @@ class Onnx(nn.Module):
         """The graph with these values as its outputs."""
         from onnx import ModelProto, ValueInfoProto
 
-        known = {value.name: value for value in self.model.graph.output}
+        outputs = {value.name: value for value in self.model.graph.output}
         changed = ModelProto()
         changed.CopyFrom(self.model)
         del changed.graph.output[:]
         changed.graph.output.extend(
-            known.get(name, ValueInfoProto(name=name)) for name in self.names
+            outputs.get(name, ValueInfoProto(name=name)) for name in self.names
         )
         return changed.SerializeToString()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _OnnxNet(ExportedNet):
+    def check_layer(self, layer: str) -> None:
+        self.net.check(layer)
+
+    def giving(self, net: nn.Module, layers: Sequence[str]) -> nn.Module:
+        return net.giving(layers)
+
+
+def open_onnx(path: Path) -> ExportedNet:
+    """Load an ONNX file with what it computes with.
+
+    Raises WeightsError, or NetworkError if it takes no pictures or onnxruntime is not there.
+    """
+    model = whole(path)
+    try:
+        import onnxruntime  # noqa: F401
+    except ImportError as error:
+        raise NetworkError(f"{path}: needs onnxruntime: pip install 'vggfeat[onnx]'.") from error
+    net = Onnx(path, model)
+    try:
+        inputs = net.session(torch.device("cpu")).get_inputs()
+    except Exception as error:
+        raise WeightsError(f"{path}: onnxruntime cannot load it: {reason_of(error)}") from error
+    if len(inputs) != 1:
+        raise NetworkError(f"{path}: takes {len(inputs)} inputs, and a net takes pictures alone.")
+    if inputs[0].type != "tensor(float)":
+        raise NetworkError(
+            f"{path}: takes {inputs[0].type}, and pictures are tensor(float). Export it for those."
+        )
+    return _OnnxNet(
+        path=path,
+        net=net,
+        shape=tuple(side if isinstance(side, int) else None for side in inputs[0].shape),
+        output=net.outputs[0],
+        attends=attends(model),
+    )
 
 
 def whole(path: Path) -> "ModelProto":
@@ -122,7 +164,7 @@ def whole(path: Path) -> "ModelProto":
 
 def sha256_of(path: Path) -> str:
     """Of an ONNX file that `whole` has opened, and of the other files with its tensors."""
-    of_graph = checkpoint.sha256_of(path)
+    of_graph = files.sha256_of(path)
     model = onnx_file.parse(path)
     locations = {
         entry.value
@@ -132,7 +174,7 @@ def sha256_of(path: Path) -> str:
     }
     if not locations:
         return of_graph
-    digests = [checkpoint.sha256_of(path.parent / location) for location in sorted(locations)]
+    digests = [files.sha256_of(path.parent / location) for location in sorted(locations)]
     return hashlib.sha256("".join([of_graph, *digests]).encode()).hexdigest()
 
 

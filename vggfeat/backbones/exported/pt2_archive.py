@@ -65,11 +65,11 @@ def check_archive(content: io.BytesIO, path: Path) -> None:
             continue
         if name.endswith(".json"):
             try:
-                found = next(_not_computing(json.loads(reader.get_record(name))), None)
+                code = next(_not_computing(json.loads(reader.get_record(name))), None)
             except (ValueError, RecursionError) as error:
                 raise WeightsError(f"{path}: not a whole .pt2 file ({error}).") from error
-            if found:
-                raise WeightsError(f"{refused} ({found}). Nothing in it was run.")
+            if code:
+                raise WeightsError(f"{refused} ({code}). Nothing in it was run.")
         elif name.endswith(".pt") and (pickled := reader.get_record(name)):
             try:
                 torch.load(io.BytesIO(pickled), map_location="cpu", weights_only=True)

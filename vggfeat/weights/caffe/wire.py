@@ -100,13 +100,13 @@ def _read_array(file: BinaryIO, blob: Blob, shape: Sequence[int], path: Path) ->
     plain = blob.dtype == FLOAT
     step = len(flat) if plain else PIECE
     for begin in range(0, len(flat), step):
-        part = flat[begin : begin + step]
-        raw = part if plain else np.empty(len(part), blob.dtype)
+        piece = flat[begin : begin + step]
+        raw = piece if plain else np.empty(len(piece), blob.dtype)
         if file.readinto(raw.view(np.uint8)) != raw.nbytes:
             raise WeightsError(f"{path}: became shorter while it was read. Read it again.")
         if not plain:
             with np.errstate(over="ignore"):  # becomes infinite, which loading refuses
-                part[:] = raw
+                piece[:] = raw
     return values
 
 
@@ -172,31 +172,31 @@ class _Reader:
     def net(self) -> Net:
         if not self.size:
             raise self._none("it is empty")
-        found: list[tuple[int, _Field]] = []
+        layer_fields: list[tuple[int, _Field]] = []
 
         def keep(field: _Field) -> bool:
             if field.number in BLOBS:
-                found.append((field.number, field))
+                layer_fields.append((field.number, field))
             return field.number in BLOBS
 
         head = self._parsed(NetParameter, 0, self.size, keep)
-        numbers = {number for number, _ in found}
+        numbers = {number for number, _ in layer_fields}
         if len(numbers) != 1:
             raise self._none(
                 "its layers are of two generations" if numbers else "it holds no layers"
             )
         (number,) = numbers
         message = LayerParameter if number == LAYER else V1LayerParameter
-        layers = tuple(self._layer(message, BLOBS[number], field) for _, field in found)
+        layers = tuple(self._layer(message, BLOBS[number], field) for _, field in layer_fields)
         return Net(self._text(head.name), message.DESCRIPTOR.name, layers)
 
     def _layer(self, message: type, blobs: int, whole: _Field) -> Layer:
         self._check_length(whole)
-        found: list[_Field] = []
+        blob_fields: list[_Field] = []
 
         def keep(field: _Field) -> bool:
             if field.number == blobs:
-                found.append(field)
+                blob_fields.append(field)
             return field.number == blobs
 
         parameters = self._parsed(message, whole.start, whole.end, keep)
@@ -210,11 +210,11 @@ class _Reader:
             self._text(text)
         if message is LayerParameter:
             self._text(parameters.type)
-        return Layer(name, parameters, tuple(self._blob(field, name) for field in found))
+        return Layer(name, parameters, tuple(self._blob(field, name) for field in blob_fields))
 
     def _blob(self, whole: _Field, layer: str) -> Blob:
         self._check_length(whole)
-        found: list[_Field] = []
+        arrays: list[_Field] = []
 
         def keep(field: _Field) -> bool:
             is_data = field.number in (DATA, DOUBLE_DATA)
@@ -223,13 +223,13 @@ class _Reader:
                     f"{self.path}: {layer} holds values that are not packed; Caffe packs them."
                 )
             if is_data:
-                found.append(field)
+                arrays.append(field)
             return is_data
 
         blob = self._parsed(BlobProto, whole.start, whole.end, keep)
-        if len(found) != 1:
+        if len(arrays) != 1:
             raise WeightsError(
-                f"{self.path}: {layer} has a blob with {len(found)} arrays, and one is allowed."
+                f"{self.path}: {layer} has a blob with {len(arrays)} arrays, and one is allowed."
             )
         shape = tuple(blob.shape.dim)
         if any(blob.HasField(axis) for axis in LEGACY_AXES):
@@ -240,22 +240,22 @@ class _Reader:
         stated = "x".join(map(str, shape[: MAX_AXES + 1])) or "no sides"
         if not 0 < len(shape) <= MAX_AXES or min(shape) < 1:
             raise WeightsError(f"{self.path}: {layer} has a blob of {stated}.")
-        dtype = FLOAT if found[0].number == DATA else DOUBLE
+        dtype = FLOAT if arrays[0].number == DATA else DOUBLE
         needs = math.prod(shape) * np.dtype(dtype).itemsize
-        holds = found[0].end - found[0].start
+        holds = arrays[0].end - arrays[0].start
         if needs != holds:
             raise WeightsError(
                 f"{self.path}: {layer} has a blob of {stated}, which takes {needs} bytes, and holds"
                 f" {holds}."
             )
-        return Blob(shape, found[0].start, dtype)
+        return Blob(shape, arrays[0].start, dtype)
 
     def _parsed(self, message: type, start: int, end: int, keep: Callable[[_Field], bool]) -> Any:
         """The message there, without the fields that `keep` takes."""
-        known = message.DESCRIPTOR.fields_by_number
+        declared = message.DESCRIPTOR.fields_by_number
         rest = bytearray()
         for field in self._fields(start, end):
-            if keep(field) or field.number not in known:
+            if keep(field) or field.number not in declared:
                 continue
             if len(rest) + field.end - field.tag > MAX_REST:
                 raise self._none(
