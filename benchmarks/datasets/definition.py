@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
+from vggfeat.report.published import PublishedRow
 from vggfeat.storage.download import Progress
 from vggfeat.storage.folders import Folders
 
@@ -60,8 +61,8 @@ class DatasetDefinition:
     `protocol`, which is of the type that `build` expects. `scales` (shortest sides in pixels) and
     `aggregate` are the defaults of its measurements. `features_of` names another dataset of the
     same source, to use its feature files; picture ids must mean the same there. `published` holds
-    rows with the columns of published.csv, for datasets that have none there. Raises DatasetError
-    at a name that cannot be part of a file's name.
+    numbers to compare with, for datasets that have none in published.csv. Raises DatasetError at a
+    name that cannot be part of a file's name, and at published rows of another benchmark.
     """
 
     name: str
@@ -76,7 +77,7 @@ class DatasetDefinition:
     num_pictures: int = 0  # with num_crops: what a plan counts on before anything is fetched
     num_crops: int = 0
     known_counts: tuple[KnownCounts, ...] = ()
-    published: tuple[Mapping[str, str], ...] = ()
+    published: tuple[PublishedRow, ...] = ()
     in_paper: bool = False  # whether `bench --all` measures it
 
     @property
@@ -88,4 +89,9 @@ class DatasetDefinition:
         if not NAME.fullmatch(self.name):
             raise DatasetError(
                 f"{self.name!r} cannot name a dataset: allowed are letters, digits, - and _."
+            )
+        if other := {row.benchmark for row in self.published} - {self.name}:
+            raise DatasetError(
+                f"{self.name}: published rows are of benchmark {', '.join(sorted(other))}; those of"
+                f" a dataset have its name, {self.name}."
             )

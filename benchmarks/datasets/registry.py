@@ -22,6 +22,7 @@ from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.datasets.distribution import Distribution
 from vggfeat.errors import DatasetError, UnknownNameError
 from vggfeat.layouts.options import DataOptions
+from vggfeat.report.published import CLASSIFICATION, LOCALISATION
 from vggfeat.storage.download import Progress
 from vggfeat.storage.folders import Folders, folders
 
@@ -36,8 +37,8 @@ DATASETS: tuple[DatasetDefinition, ...] = (
     synthetic.SYNTHETIC_SCENES,
     synthetic.SYNTHETIC_ACTIONS,
 )
-# Names of records and feature files that are no dataset's.
-RESERVED = ("ilsvrc_classification", "ilsvrc_localisation")
+# Benchmarks whose records are made by other commands.
+RESERVED = (CLASSIFICATION, LOCALISATION)
 
 _from_user_files: dict[str, DatasetDefinition] = {}
 

@@ -13,6 +13,7 @@ from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.datasets.local_folder import LocalFolder
 from vggfeat.benchmarks.known_counts import counts
 from vggfeat.errors import DatasetError, UnknownNameError
+from vggfeat.report.published import PublishedRow
 from vggfeat.storage.folders import Folders
 
 TOY_FILE = f"{toy_dataset.__file__}:TOY"
@@ -208,3 +209,15 @@ def test_names_that_no_file_could_have_are_refused(name):
         DatasetDefinition(
             name=name, title="", source=LocalFolder("."), build=print, protocol=None, scales=(32,)
         )
+
+
+@pytest.mark.parametrize("benchmark", ["insects", "voc2007"])
+def test_published_rows_of_a_definition_are_its_own(own_folder, benchmark):
+    row = PublishedRow(benchmark=benchmark, metric="accuracy", value=90, source="a", method="b")
+    module = "__import__('vggfeat.report.published', fromlist='P')"
+    name = write_definition(own_folder, scales=f"(32,), published=({module}.{row!r},)")
+    if benchmark == "insects":
+        assert registry.definition_of(name).published == (row,)
+        return
+    with pytest.raises(DatasetError, match="own.py: insects: published rows are of .* voc2007"):
+        registry.definition_of(name)
