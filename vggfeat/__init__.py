@@ -17,6 +17,7 @@ _HOMES = {
     "Extraction": "vggfeat.features.options",
     "OneVsRestSVM": "vggfeat.probes.svm",
     "LocalFolder": "vggfeat.benchmarks.datasets.local_folder",
+    "PublishedRow": "vggfeat.report.published",
     "VggfeatError": "vggfeat.errors",
     "DataOptions": "vggfeat.layouts.options",
     "class_folder_benchmark": "vggfeat.benchmarks.datasets.class_folder_protocol",
