@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from vggfeat.errors import UnknownNameError
+from vggfeat.pretraining.objective import REGRESSORS, BoxRegression
 from vggfeat.pretraining.recipes import RECIPES, Recipe, recipe
-from vggfeat.pretraining.targets import REGRESSORS, BoxRegression
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

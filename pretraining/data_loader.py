@@ -20,9 +20,9 @@ from vggfeat.layouts.imagenet import Labelled, Pictures
 from vggfeat.prefetch import prefetch
 from vggfeat.pretraining import augmentation
 from vggfeat.pretraining.augmentation import Colours, colours_of
+from vggfeat.pretraining.objective import NO_LABEL
 from vggfeat.pretraining.recipes import Recipe
 from vggfeat.pretraining.rng import order
-from vggfeat.pretraining.targets import NO_LABEL
 
 log = logging.getLogger(__name__)
 

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vggfeat.pretraining.drawings import write_drawings
 from vggfeat.pretraining.monitor import Status
 from vggfeat.pretraining.recipes import overridden, recipe
 from vggfeat.pretraining.run import Job, Stage, pretrain
+from vggfeat.pretraining.synthetic_signs import write_drawings
 from vggfeat.pretraining.train import Running
 from vggfeat.storage.files import new_folder
 from vggfeat.storage.folders import Folders

@@ -18,7 +18,7 @@ import torch
 
 from vggfeat import vgg
 from vggfeat.errors import OptionError, UnknownNameError
-from vggfeat.pretraining.targets import Classification, Task
+from vggfeat.pretraining.objective import Classification, Task
 from vggfeat.vgg import PAPER_INPUT_SIZE
 
 Scales = tuple[int, int]

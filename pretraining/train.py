@@ -40,9 +40,9 @@ from vggfeat.pretraining.dropout import draw_for, replace_dropout
 from vggfeat.pretraining.initialisation import Start, initial_net
 from vggfeat.pretraining.interruption import Interrupted, StopRequest
 from vggfeat.pretraining.monitor import Monitor, Status, Update
+from vggfeat.pretraining.objective import NO_LABEL, Task
 from vggfeat.pretraining.recipes import Recipe
 from vggfeat.pretraining.schedule import Schedule
-from vggfeat.pretraining.targets import NO_LABEL, Task
 from vggfeat.vgg import VGG
 
 log = logging.getLogger(__name__)

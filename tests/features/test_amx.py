@@ -23,7 +23,7 @@ from vggfeat.pretraining import train
 from vggfeat.pretraining.augmentation import Colours
 from vggfeat.pretraining.data_loader import NO_BOXES, Pass
 from vggfeat.pretraining.interruption import StopRequest
-from vggfeat.pretraining.targets import Classification
+from vggfeat.pretraining.objective import Classification
 
 BF16, FP32 = torch.bfloat16, torch.float32
 WRONG = [  # images, weights, options

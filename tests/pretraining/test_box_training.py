@@ -25,9 +25,9 @@ from vggfeat.pretraining.box_recipes import box_recipe
 from vggfeat.pretraining.data_loader import Loader
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import Interrupted
+from vggfeat.pretraining.objective import NO_LABEL
 from vggfeat.pretraining.recipes import overridden, recipe
 from vggfeat.pretraining.run import Job, pretrain
-from vggfeat.pretraining.targets import NO_LABEL
 from vggfeat.weights.card import read_card
 
 SMALL = {"width": "0.0625", "input_size": "32", "batch_size": "8", "init": "glorot", "epochs": "1"}

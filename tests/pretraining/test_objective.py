@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from vggfeat.pretraining.targets import NO_LABEL, BoxRegression, Classification
+from vggfeat.pretraining.objective import NO_LABEL, BoxRegression, Classification
 
 NAN = float("nan")
 WHOLE = [0.0, 0.0, 32.0, 32.0]  # tells (0, 0, 1, 1)
