@@ -11,7 +11,8 @@ from typing import Literal
 
 from vggfeat.errors import UnknownNameError
 from vggfeat.pretraining.objective import REGRESSORS, BoxRegression
-from vggfeat.pretraining.recipes import RECIPES, Recipe, recipe
+from vggfeat.pretraining.recipe import Recipe
+from vggfeat.pretraining.recipes import STAGES, recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +30,7 @@ class BoxRecipe(Recipe):
     def trains_convolutions(self) -> bool:
         return self.tuned == "all"
 
-    def task(self, num_classes: int) -> BoxRegression:
+    def objective(self, num_classes: int) -> BoxRegression:
         return BoxRegression(self.regressor, num_classes, self.input_size)
 
 
@@ -39,10 +40,10 @@ def box_recipe(name: str) -> BoxRecipe:
     The paper states the initial rate, 1e-3, and that S is fixed; drops are those of S=384.
     """
     parts = re.fullmatch(r"(.+)-(scr|pcr)(-fc)?", name)
-    if not parts or parts[1] not in RECIPES:
+    if not parts or parts[1] not in STAGES:
         known = [
             f"{stage}-{kind}{last}"
-            for stage in RECIPES
+            for stage in STAGES
             for kind in REGRESSORS
             for last in ("", "-fc")
             if re.fullmatch(r".*-\d+", stage)  # of one S, as the paper's

@@ -21,7 +21,7 @@ from vggfeat.prefetch import prefetch
 from vggfeat.pretraining import augmentation
 from vggfeat.pretraining.augmentation import Colours, colours_of
 from vggfeat.pretraining.objective import NO_LABEL
-from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.rng import order
 
 log = logging.getLogger(__name__)

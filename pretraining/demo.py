@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from vggfeat.pretraining.monitor import Status
-from vggfeat.pretraining.recipes import overridden, recipe
+from vggfeat.pretraining.overrides import overridden
+from vggfeat.pretraining.recipes import recipe
 from vggfeat.pretraining.run import Job, Stage, pretrain
 from vggfeat.pretraining.synthetic_signs import write_drawings
 from vggfeat.pretraining.train import Running

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vggfeat import vgg
 from vggfeat.errors import WeightsError
-from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.recipe import Recipe
 
 Start = tuple[str, Mapping[str, Tensor]]  # name of a net, and its weights
 LAST_LAYER = "classifier.6"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vggfeat.durations import in_words
 from vggfeat.pretraining.checkpoints import Position
 from vggfeat.pretraining.data_loader import Loader
 from vggfeat.pretraining.log import RunLog
@@ -56,13 +57,6 @@ class Status:
         )
 
 
-def in_words(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 class Monitor:
     """Watches a stage and writes its log; in all processes but the leading one it is silent."""
 
@@ -79,7 +73,7 @@ class Monitor:
         self.loader, self.recipe, self.position, self.report = (
             loader, loader.recipe, position, report,
         )  # fmt: skip
-        self.decisive = self.recipe.task(len(loader.pictures.classes)).measures[0]
+        self.decisive = self.recipe.objective(len(loader.pictures.classes)).measures[0]
         self.seconds_before = position.seconds
         self.started = self.last = time.monotonic()
         self.since_log: list[Update] = []

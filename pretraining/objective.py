@@ -16,7 +16,7 @@ NO_LABEL = -100  # of a row that is no picture; torch's loss leaves it out
 REGRESSORS = ("scr", "pcr")  # one box for all classes, or one for each (paper, appendix A.1)
 
 
-class Task(ABC):
+class Objective(ABC):
     """Outputs, loss and measures of a kind of training."""
 
     measures: tuple[str, ...]  # shares of pictures; the first decides about the learning rate
@@ -35,7 +35,7 @@ class Task(ABC):
         """Which pictures are right, by each of the measures: [n, M] bool."""
 
 
-class Classification(Task):
+class Classification(Objective):
     """Multinomial logistic regression (paper, sect. 3.1)."""
 
     measures = ("top1", "top5")
@@ -53,7 +53,7 @@ class Classification(Task):
         return torch.stack([hits[:, 0], hits.any(dim=1)], dim=1)
 
 
-class BoxRegression(Task):
+class BoxRegression(Objective):
     """Euclidean loss of the box of a picture's class (paper, appendix A.1)."""
 
     measures = ("localised",)  # IoU above 0.5 with a box of the class, which is given

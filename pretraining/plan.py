@@ -7,14 +7,14 @@ import numpy as np
 import torch
 
 from vggfeat.distributed import World
+from vggfeat.durations import in_words
 from vggfeat.prefetch import available_cores
 from vggfeat.pretraining.augmentation import Colours
 from vggfeat.pretraining.data_loader import Loader, Pass
 from vggfeat.pretraining.dropout import replace_dropout
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import StopRequest
-from vggfeat.pretraining.monitor import in_words
-from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.run import Job, check_start, trained_before, weights_of
 from vggfeat.pretraining.train import InputMaker, Running, update
 
@@ -86,8 +86,8 @@ def _net_seconds(recipe: Recipe, running: Running, num_classes: int) -> float:
     side = recipe.input_size
     size = min(running.pass_size_for(recipe, World()), max(1, TIMED_PIXELS // side**2))
     device = torch.device(running.device_type)
-    task = recipe.task(num_classes)
-    net = initial_net(recipe, task.num_outputs, None)
+    objective = recipe.objective(num_classes)
+    net = initial_net(recipe, objective.num_outputs, None)
     replace_dropout(net, recipe.dropout)
     net = net.to(device, memory_format=torch.channels_last)
     trained = [parameter for parameter in net.parameters() if parameter.requires_grad]
@@ -101,7 +101,7 @@ def _net_seconds(recipe: Recipe, running: Running, num_classes: int) -> float:
     while len(times) < NUM_TIMINGS or sum(times) < TIMED_S:
         began = time.monotonic()
         update(
-            net, optimiser, [one], to_input, task,
+            net, optimiser, [one], to_input, objective,
             seed=0, step=0, world=World(), stop=StopRequest(patient=False),
         )  # fmt: skip
         times.append(time.monotonic() - began)

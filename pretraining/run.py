@@ -29,8 +29,8 @@ from vggfeat.pretraining.checkpoints import Position, first_difference
 from vggfeat.pretraining.data_loader import compute_colours
 from vggfeat.pretraining.initialisation import Start
 from vggfeat.pretraining.monitor import Status
-from vggfeat.pretraining.recipes import Recipe
-from vggfeat.pretraining.recipes import recipe as recipe_of
+from vggfeat.pretraining.recipe import Recipe
+from vggfeat.pretraining.recipes import STAGES
 from vggfeat.pretraining.train import Running, Trained, train
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.storage.files import new_file
@@ -207,7 +207,7 @@ class _Runs:
             exported.record(path, trained)
         if trained.problem:
             raise TrainingError(trained.problem)
-        measures = recipe.task(len(self.pictures.classes)).measures
+        measures = recipe.objective(len(self.pictures.classes)).measures
         accuracy = accuracy_of(trained.position.curve[-1], measures)
         return Stage(recipe.name, path, accuracy, skipped=False)
 
@@ -246,7 +246,7 @@ class _Runs:
                 " the colours.json of its folder",
                 path,
             )
-        return recipe_of(recipe.start).net, checkpoint.read(path)
+        return STAGES[recipe.start].net, checkpoint.read(path)
 
     def _colours(self, labelled: Pictures) -> Colours:
         """As given, or as computed from these pictures before, or computed now.
@@ -311,7 +311,7 @@ class _Exporter:
     def facts(self, position: Position, ended: str) -> dict[str, Any]:
         """How the weights were made, in plain JSON values."""
         job, pictures, curve = self.runs.job, self.runs.pictures, position.curve
-        measures = self.recipe.task(len(pictures.classes)).measures
+        measures = self.recipe.objective(len(pictures.classes)).measures
         best = max(curve, key=lambda line: line[measures[0]])
         return {
             "stage": self.recipe.name,

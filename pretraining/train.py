@@ -40,8 +40,8 @@ from vggfeat.pretraining.dropout import draw_for, replace_dropout
 from vggfeat.pretraining.initialisation import Start, initial_net
 from vggfeat.pretraining.interruption import Interrupted, StopRequest
 from vggfeat.pretraining.monitor import Monitor, Status, Update
-from vggfeat.pretraining.objective import NO_LABEL, Task
-from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.objective import NO_LABEL, Objective
+from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.schedule import Schedule
 from vggfeat.vgg import VGG
 
@@ -144,8 +144,8 @@ def train(
     """
     gpu = running.device_type == "cuda"
     device = torch.device("cuda", world.local_rank) if gpu else torch.device("cpu")
-    task = recipe.task(len(pictures.classes))
-    net = initial_net(recipe, task.num_outputs, start)
+    objective = recipe.objective(len(pictures.classes))
+    net = initial_net(recipe, objective.num_outputs, start)
     replace_dropout(net, recipe.dropout)
     net = net.to(device, memory_format=torch.channels_last)
     optimiser = torch.optim.SGD(
@@ -188,7 +188,7 @@ def train(
             "communication": exchange and asdict(exchange),
         },
     )  # fmt: skip
-    plateau = LEARNS_BELOW * task.plateau
+    plateau = LEARNS_BELOW * objective.plateau
     next_checkpoint = time.monotonic() + CHECKPOINT_EVERY_S
 
     def save() -> None:
@@ -213,7 +213,7 @@ def train(
                     group["lr"] = position.schedule.rate
                 for passes in loader.training(position.epoch, position.batch):
                     done = update(
-                        model, optimiser, passes, to_input, task,
+                        model, optimiser, passes, to_input, objective,
                         seed=recipe.seed, step=position.step, world=world, stop=stop,
                     )  # fmt: skip
                     _check_finite(done, position, recipe)
@@ -226,11 +226,11 @@ def train(
                         save()
                 if not position.seen:
                     raise TrainingError(f"{recipe.name}: {NOTHING_SEEN}")
-                measures = evaluate(net, loader.validation(), to_input, task, world, stop)
+                measures = evaluate(net, loader.validation(), to_input, objective, world, stop)
                 loader.unreadable = world.union(loader.unreadable)
                 position.unreadable = sorted(loader.unreadable)
                 position.learns |= position.loss < plateau * position.seen
-                decisive = measures[task.measures[0]]
+                decisive = measures[objective.measures[0]]
                 improved = decisive > position.schedule.best
                 line = monitor.end_epoch(measures)
                 # A net that has not begun to learn has not stalled.
@@ -261,7 +261,7 @@ def update(
     optimiser: torch.optim.Optimizer,
     passes: list[Pass],
     to_input: "InputMaker",
-    task: Task,
+    objective: Objective,
     *,
     seed: int,
     step: int,
@@ -287,12 +287,12 @@ def update(
         with model.no_sync() if alone else nullcontext():
             with to_input.autocast():
                 outputs = model(images)  # [n, K]
-            loss = task.loss(outputs, labels, boxes)
+            loss = objective.loss(outputs, labels, boxes)
             # Of several processes not the sum of their gradients comes back but the mean.
             with to_input.right_convolutions():
                 (loss * (world.size / one.batch_size)).backward()
         with torch.no_grad():
-            correct = task.hits(outputs, labels, boxes)[:, 0].sum()
+            correct = objective.hits(outputs, labels, boxes)[:, 0].sum()
             sums += torch.stack([(labels != NO_LABEL).sum(), loss, correct]).double()
     failure = next((one.failure for one in passes if one.failure), None)
     seen, loss_sum, correct_sum, stops, failures = world.total(
@@ -314,7 +314,7 @@ def evaluate(
     net: VGG,
     passes: Iterator[Pass],
     to_input: "InputMaker",
-    task: Task,
+    objective: Objective,
     world: World,
     stop: StopRequest,
 ) -> dict[str, float]:
@@ -324,7 +324,7 @@ def evaluate(
     picture that stops the run.
     """
     net.eval()
-    sums = torch.zeros(len(task.measures) + 1, dtype=torch.float64, device=to_input.device)
+    sums = torch.zeros(len(objective.measures) + 1, dtype=torch.float64, device=to_input.device)
     failure = None
     for one in passes:
         failure = one.failure
@@ -333,7 +333,7 @@ def evaluate(
         images, labels, boxes = to_input(one)
         with to_input.autocast():
             outputs = net(images)
-        hits = task.hits(outputs, labels, boxes).double().sum(dim=0)
+        hits = objective.hits(outputs, labels, boxes).double().sum(dim=0)
         sums += torch.cat([hits, (labels != NO_LABEL).sum()[None]])
     net.train()
     *hits, seen, stops, failures = world.total(
@@ -345,7 +345,7 @@ def evaluate(
         raise Interrupted(stop.signal_number or signal.SIGTERM)
     if not seen:
         raise TrainingError("no validation picture could be read. --check-data names them all.")
-    return {name: total / seen for name, total in zip(task.measures, hits, strict=True)}
+    return {name: total / seen for name, total in zip(objective.measures, hits, strict=True)}
 
 
 class InputMaker:

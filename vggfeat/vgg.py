@@ -139,6 +139,18 @@ def build(
     sides up as Caffe does, which shows only where a side is no multiple of 32.
     Raises UnknownNameError or OptionError.
     """
+    check_size(name, width=width, input_size=input_size)
+    return VGG(
+        CONFIGURATIONS[name],
+        num_classes=num_classes,
+        width=width,
+        input_size=input_size,
+        ceil_mode=ceil_mode,
+    )
+
+
+def check_size(name: str, *, width: float, input_size: int) -> None:
+    """Raise UnknownNameError or OptionError if `build` makes no such net; makes none itself."""
     if name not in CONFIGURATIONS:
         raise UnknownNameError("network", name, CONFIGURATIONS)
     if not STRIDE <= input_size <= MAX_INPUT_SIZE or input_size % STRIDE:
@@ -148,13 +160,6 @@ def build(
         )
     if not 0 < width <= MAX_WIDTH:
         raise OptionError(f"width must be above 0 and at most {MAX_WIDTH}; got {width}.")
-    return VGG(
-        CONFIGURATIONS[name],
-        num_classes=num_classes,
-        width=width,
-        input_size=input_size,
-        ceil_mode=ceil_mode,
-    )
 
 
 @torch.no_grad()

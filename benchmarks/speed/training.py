@@ -22,13 +22,13 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
 )
 from vggfeat.distributed import World
-from vggfeat.pretraining import recipes
 from vggfeat.pretraining.augmentation import Colours
 from vggfeat.pretraining.data_loader import NO_BOXES, Pass
 from vggfeat.pretraining.dropout import replace_dropout
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import StopRequest
-from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.recipe import Recipe
+from vggfeat.pretraining.recipes import STAGES
 from vggfeat.pretraining.train import InputMaker, Running, update
 
 GPU_SHARE = Goal(0.45)
@@ -69,7 +69,7 @@ class Case:
 
 SMALL = Case(
     replace(
-        recipes.vgg11_256(),
+        STAGES["vgg11-256"].recipe(),
         width=0.25,
         input_size=64,
         scales=(73, 73),
@@ -81,7 +81,7 @@ SMALL = Case(
     updates=10,
 )
 FULL = Case(
-    replace(recipes.vgg16_256(), start=None, init="glorot", batch_size=8),
+    replace(STAGES["vgg16-256"].recipe(), start=None, init="glorot", batch_size=8),
     lambda: torchvision.models.vgg16(init_weights=False),
     cuda_batch=128,
     cuda_goal=GPU_SHARE,
@@ -120,8 +120,8 @@ def measure(asked: Asked, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> Measure
 def _ours(case: Case, running: Running) -> Contender:
     device, precision = torch.device(running.device_type), running.resolved_precision
     recipe, number = case.recipe, case.batch(running.device_type)
-    task = recipe.task(NUM_CLASSES)
-    net = initial_net(recipe, task.num_outputs, None)
+    objective = recipe.objective(NUM_CLASSES)
+    net = initial_net(recipe, objective.num_outputs, None)
     replace_dropout(net, recipe.dropout)
     net = net.to(device, memory_format=torch.channels_last).train()
     optimiser = _optimiser(net, recipe)
@@ -139,7 +139,7 @@ def _ours(case: Case, running: Running) -> Contender:
     def run() -> None:
         for step in range(case.updates_on(device.type)):
             update(
-                net, optimiser, [one], to_input, task,
+                net, optimiser, [one], to_input, objective,
                 seed=0, step=step, world=World(), stop=stop,
             )  # fmt: skip
         finish(device.type)

@@ -10,9 +10,9 @@ from helpers.pictures import write_classes
 from vggfeat.distributed import World
 from vggfeat.layouts.boxes import with_boxes
 from vggfeat.layouts.imagenet import open_pictures
-from vggfeat.pretraining import recipes
 from vggfeat.pretraining.augmentation import Colours
 from vggfeat.pretraining.box_recipes import BoxRecipe
+from vggfeat.pretraining.recipes import STAGES
 from vggfeat.pretraining.train import Running, Trained, train
 
 COLOURS = Colours(
@@ -22,7 +22,7 @@ COLOURS = Colours(
 )
 # 3 classes, 23 training pictures: batches of 8, 8 and 7.
 RECIPE = replace(
-    recipes.vgg11_256(),
+    STAGES["vgg11-256"].recipe(),
     width=0.0625,
     input_size=32,
     scales=(36, 44),

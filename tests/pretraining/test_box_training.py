@@ -26,7 +26,8 @@ from vggfeat.pretraining.data_loader import Loader
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.objective import NO_LABEL
-from vggfeat.pretraining.recipes import overridden, recipe
+from vggfeat.pretraining.overrides import overridden
+from vggfeat.pretraining.recipes import recipe
 from vggfeat.pretraining.run import Job, pretrain
 from vggfeat.weights.card import read_card
 
@@ -61,7 +62,7 @@ def test_a_recipe_is_its_starts_with_the_papers_changes():
     assert (ours.net, ours.batch_size, ours.momentum) == ("vgg16", start.batch_size, start.momentum)
     scr = box_recipe("vgg16-256-scr-fc")
     assert (scr.regressor, scr.tuned, scr.trains_convolutions) == ("scr", "fc", False)
-    assert ours.task(1000).num_outputs == 4000 and scr.task(1000).num_outputs == 4
+    assert ours.objective(1000).num_outputs == 4000 and scr.objective(1000).num_outputs == 4
 
 
 @pytest.mark.parametrize("name", ["vgg16-256", "vgg16-pcr", "vgg16-256-par", "vgg61-256-pcr", ""])

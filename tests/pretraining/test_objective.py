@@ -15,9 +15,9 @@ def boxes(*of_each: list[list[float]]) -> torch.Tensor:
     return torch.tensor(of_each, dtype=torch.float64)
 
 
-def gradient(task, outputs, labels, boxes) -> tuple[float, torch.Tensor]:
+def gradient(objective, outputs, labels, boxes) -> tuple[float, torch.Tensor]:
     outputs = outputs.clone().requires_grad_()
-    loss = task.loss(outputs, torch.tensor(labels), boxes)
+    loss = objective.loss(outputs, torch.tensor(labels), boxes)
     loss.backward()
     return float(loss.detach()), outputs.grad
 
@@ -30,16 +30,16 @@ def test_the_euclidean_loss_by_hand():
 
 
 def test_losses_of_pictures_are_added():
-    task, outputs = BoxRegression("scr", 3, 32), torch.zeros(2, 4)
-    loss, _ = gradient(task, outputs, [0, 1], boxes([WHOLE], [RIGHT_UPPER]))
+    objective, outputs = BoxRegression("scr", 3, 32), torch.zeros(2, 4)
+    loss, _ = gradient(objective, outputs, [0, 1], boxes([WHOLE], [RIGHT_UPPER]))
     assert loss == 2 / 2 + (2 * 0.0625 + 2 * 0.25) / 2
 
 
 def test_of_a_box_a_class_only_the_true_ones_learns():
-    task = BoxRegression("pcr", 3, 32)
-    assert (task.num_outputs, BoxRegression("scr", 3, 32).num_outputs) == (12, 4)
+    objective = BoxRegression("pcr", 3, 32)
+    assert (objective.num_outputs, BoxRegression("scr", 3, 32).num_outputs) == (12, 4)
     outputs = torch.arange(24.0).view(2, 12)
-    loss, grad = gradient(task, outputs, [2, 0], boxes([WHOLE], [RIGHT_UPPER]))
+    loss, grad = gradient(objective, outputs, [2, 0], boxes([WHOLE], [RIGHT_UPPER]))
     expected = torch.zeros(2, 12)
     expected[0, 8:] = torch.tensor([8.0, 9, 9, 10])
     expected[1, :4] = torch.tensor([11.75, 13.25, 13.5, 14.5])
@@ -50,11 +50,12 @@ def test_of_a_box_a_class_only_the_true_ones_learns():
 @pytest.mark.parametrize("box", [WHOLE, [NAN] * 4])
 def test_a_row_without_label_contributes_nothing(kind, box):
     """Of a crop that hardly shows the object, or of no picture, where there is no box."""
-    task = BoxRegression(kind, 3, 32)
-    outputs = torch.full((2, task.num_outputs), 0.5)
-    alone, first = gradient(task, outputs[:1], [1], boxes([WHOLE]))
-    loss, grad = gradient(task, outputs, [1, NO_LABEL], boxes([WHOLE], [box]))
-    assert loss == alone and grad[:1].equal(first) and grad[1].tolist() == [0] * task.num_outputs
+    objective = BoxRegression(kind, 3, 32)
+    outputs = torch.full((2, objective.num_outputs), 0.5)
+    alone, first = gradient(objective, outputs[:1], [1], boxes([WHOLE]))
+    loss, grad = gradient(objective, outputs, [1, NO_LABEL], boxes([WHOLE], [box]))
+    no_gradient = [0] * objective.num_outputs
+    assert loss == alone and grad[:1].equal(first) and grad[1].tolist() == no_gradient
 
 
 def test_a_pass_without_any_label_has_a_gradient_of_zeros():
@@ -74,8 +75,8 @@ def test_in_bf16_only_the_outputs_are_rounded():
     assert float(loss) == pytest.approx(((0.5 - share / 2) ** 2 + share**2 + 1) / 2, rel=1e-6)
 
 
-def hits(task, outputs, labels, boxes) -> list[bool]:
-    found = task.hits(torch.tensor(outputs), torch.tensor(labels), boxes)
+def hits(objective, outputs, labels, boxes) -> list[bool]:
+    found = objective.hits(torch.tensor(outputs), torch.tensor(labels), boxes)
     assert found.shape == (len(labels), 1)
     return found[:, 0].tolist()
 

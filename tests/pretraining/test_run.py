@@ -22,7 +22,7 @@ from vggfeat.errors import DatasetError, TrainingError
 from vggfeat.pretraining import run as stages
 from vggfeat.pretraining import train
 from vggfeat.pretraining.interruption import Interrupted
-from vggfeat.pretraining.recipes import chosen
+from vggfeat.pretraining.overrides import select_recipes
 from vggfeat.pretraining.run import Job, pretrain
 from vggfeat.report.training import read_training_records, render_training
 from vggfeat.storage.files import new_file
@@ -38,7 +38,7 @@ def pictures(tmp_path_factory):
 
 
 def job(pictures, out, *targets, **changes) -> Job:
-    recipes = chosen(targets, [], SMALL | changes)
+    recipes = select_recipes(targets, [], SMALL | changes)
     return Job(recipes=recipes, data=pictures, out=out, running=FP32, command="vggfeat pretrain")
 
 
@@ -211,7 +211,7 @@ def test_records_make_a_table_beside_table_3(trained):
 
 
 def test_a_stage_needs_what_it_starts_from(pictures, tmp_path):
-    recipes = chosen([], ["vgg16-256"], SMALL)
+    recipes = select_recipes([], ["vgg16-256"], SMALL)
     with pytest.raises(TrainingError, match="starts from vgg11-256.*is not there.*start=none"):
         list(pretrain(Job(recipes=recipes, data=pictures, out=tmp_path, running=FP32)))
 

@@ -127,9 +127,9 @@ def pretrain(
         click.echo(plot(plotted))
         return
     with importing():
-        from vggfeat.pretraining.recipes import chosen
+        from vggfeat.pretraining.overrides import select_recipes
 
-    run_training(chosen(recipes, stages, pairs(overrides)), **options)
+    run_training(select_recipes(recipes, stages, pairs(overrides)), **options)
 
 
 def run_training(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.errors import RecordError, VggfeatError
-from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.run import RECORD_SCHEMA_VERSION
 from vggfeat.report.table import formatted
 

@@ -22,7 +22,7 @@ from vggfeat.features.forward import to_input
 from vggfeat.layouts.boxes import with_boxes
 from vggfeat.layouts.imagenet import open_pictures
 from vggfeat.pretraining.box_recipes import box_recipe
-from vggfeat.pretraining.recipes import overridden
+from vggfeat.pretraining.overrides import overridden
 from vggfeat.pretraining.run import Job, pretrain
 from vggfeat.storage.folders import folders
 from vggfeat.weights import checkpoint
