@@ -1,8 +1,8 @@
 """Recipes of bounding-box regressors (paper, appendix A.1).
 
 `<stage>-pcr` starts from the weights of a stage of pretraining, such as vgg16-256, replaces the
-last layer by one that tells a box for each class, and trains all layers; `<stage>-scr` tells one
-box for all classes; with `-fc` behind it only the fully connected layers are trained.
+last layer by one that regresses a box for each class, and trains all layers; `<stage>-scr`
+regresses one box for all classes; with `-fc` behind it only the fully connected layers are trained.
 """
 
 import re
@@ -17,7 +17,7 @@ from vggfeat.pretraining.recipes import STAGES, recipe
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BoxRecipe(Recipe):
-    """How one regressor is trained."""
+    """How one bounding-box regressor is trained."""
 
     regressor: Literal["scr", "pcr"]
     tuned: Literal["all", "fc"]  # layers that are trained
@@ -41,16 +41,17 @@ def box_recipe(name: str) -> BoxRecipe:
     """
     parts = re.fullmatch(r"(.+)-(scr|pcr)(-fc)?", name)
     if not parts or parts[1] not in STAGES:
-        known = [
+        names = [
             f"{stage}-{kind}{last}"
             for stage in STAGES
             for kind in REGRESSORS
             for last in ("", "-fc")
             if re.fullmatch(r".*-\d+", stage)  # of one S, as the paper's
         ]
-        of_net = [one for one in known if one.startswith(f"{name.partition('-')[0]}-")]
-        known = of_net or [one for one in known if one.startswith("vgg16-")]
-        raise UnknownNameError("regressor", name, known)
+        net = name.partition("-")[0]
+        of_net = [known for known in names if known.startswith(f"{net}-")]
+        of_vgg16 = [known for known in names if known.startswith("vgg16-")]
+        raise UnknownNameError("regressor", name, of_net or of_vgg16)
     base = recipe(parts[1])
     changes = {
         "name": name, "start": base.name, "published": None, "learning_rate": 1e-3, "drops": 2,

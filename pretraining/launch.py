@@ -12,12 +12,12 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from vggfeat.errors import OptionError
-from vggfeat.pretraining.train import Running
+from vggfeat.pretraining.runtime import RuntimeOptions
 
 
-def check(num_processes: int, running: Running) -> None:
+def check(num_processes: int, runtime: RuntimeOptions) -> None:
     """Raise OptionError unless each process has a GPU, or CPUs were asked for."""
-    if running.device != "cpu" and torch.cuda.device_count() < num_processes:
+    if runtime.device != "cpu" and torch.cuda.device_count() < num_processes:
         raise OptionError(
             f"--gpus {num_processes}: this machine has {torch.cuda.device_count()} GPUs. With"
             f" --device cpu {num_processes} processes share its cores."

@@ -26,7 +26,7 @@ class Stroke:
     is_round: bool
 
 
-def write_drawings(root: Path, *, seed: int = 0) -> None:
+def write_signs(root: Path, *, seed: int = 0) -> None:
     """Write root/train/<class>/NNN.png and root/val/<class>/NNN.png, the same for a seed."""
     for number in range(NUM_SIGNS):
         random = np.random.default_rng([seed, number])

@@ -21,6 +21,7 @@ from vggfeat.images import rescaled_size
 MIN_IOU = 0.5  # above it a box is right (paper, appendix A.2)
 # By so much a box may reach out of its picture: some lists count pixels from 1, others from 0.
 TOLERANCE = 1.0
+NO_BOXES = np.empty((0, 4))
 COUNTED = "Its numbers are told from 0, right and lower outside."  # a file may count otherwise
 
 

@@ -1,4 +1,4 @@
-"""One update of training: `pretraining.train.update` beside the plain loop around torchvision."""
+"""One update of training: `Trainer.update` beside the plain loop around torchvision."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,18 +21,17 @@ from vggfeat.benchmarks.speed.measuring import (
     share_row,
     speed_row,
 )
-from vggfeat.distributed import World
-from vggfeat.pretraining.augmentation import Colours
-from vggfeat.pretraining.data_loader import NO_BOXES, Pass
-from vggfeat.pretraining.dropout import replace_dropout
-from vggfeat.pretraining.initialisation import initial_net
-from vggfeat.pretraining.interruption import StopRequest
+from vggfeat.boxes import NO_BOXES
+from vggfeat.pretraining.colours import Colours
+from vggfeat.pretraining.data_loader import MicroBatch
 from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.recipes import STAGES
-from vggfeat.pretraining.train import InputMaker, Running, update
+from vggfeat.pretraining.runtime import RuntimeOptions
+from vggfeat.pretraining.trainer import build_trainer
 
 GPU_SHARE = Goal(0.45)
 NUM_CLASSES = 1000
+RATE = 1e-6  # at which noise does not grow; the seconds of a step do not depend on it
 CUDA_UPDATES = 10  # as many for each one of a CPU
 GREY = Colours(
     mean=(123.68, 116.779, 103.939),
@@ -91,10 +90,10 @@ FULL = Case(
 def measure(asked: Asked, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> Measured:
     """Pictures a second of updates, and how much of the arithmetic is reached."""
     device = asked.device
-    running = Running(device=device)
-    precision = running.resolved_precision
+    runtime = RuntimeOptions(device=device)
+    precision = runtime.resolved_precision
     product = matrix_product(precision, device)
-    sides = [(_plain_loop(case, device), _ours(case, running)) for case in cases]
+    sides = [(_plain_loop(case, device), _ours(case, runtime)) for case in cases]
     everyone = [contender for both in sides for contender in both]
     timed = in_turns([*everyone, product], asked.repeats)
     limit, rows = timed[product.name], []
@@ -117,34 +116,29 @@ def measure(asked: Asked, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> Measure
     )
 
 
-def _ours(case: Case, running: Running) -> Contender:
-    device, precision = torch.device(running.device_type), running.resolved_precision
-    recipe, number = case.recipe, case.batch(running.device_type)
-    objective = recipe.objective(NUM_CLASSES)
-    net = initial_net(recipe, objective.num_outputs, None)
-    replace_dropout(net, recipe.dropout)
-    net = net.to(device, memory_format=torch.channels_last).train()
-    optimiser = _optimiser(net, recipe)
-    to_input = InputMaker(GREY, device, precision == "bf16")
-    one = Pass(
-        pixels=_pixels(number, recipe.input_size),
-        shifts=np.zeros((number, 3), np.float32),
-        labels=_labels(number),
-        boxes=np.repeat(NO_BOXES[None], number, axis=0),
-        rows=slice(0, number),
-        batch_size=number,
-    )
-    stop = StopRequest(patient=False)
+def _ours(case: Case, runtime: RuntimeOptions) -> Contender:
+    device, number = runtime.device_type, case.batch(runtime.device_type)
+    recipe = replace(case.recipe, learning_rate=RATE)
+    trainer = build_trainer(recipe, NUM_CLASSES, GREY, runtime)
+    batch = [
+        MicroBatch(
+            pixels=_pixels(number, recipe.input_size),
+            shifts=np.zeros((number, 3), np.float32),
+            labels=_labels(number),
+            boxes=np.repeat(NO_BOXES[None], number, axis=0),
+            rows=slice(0, number),
+            batch_size=number,
+        )
+    ]
 
     def run() -> None:
-        for step in range(case.updates_on(device.type)):
-            update(
-                net, optimiser, [one], to_input, objective,
-                seed=0, step=step, world=World(), stop=stop,
-            )  # fmt: skip
-        finish(device.type)
+        for step in range(case.updates_on(device)):
+            trainer.update(batch, step)
+        finish(device)
 
-    return Contender(_name(precision, case), run, case.pictures(device.type), "pictures/s")
+    return Contender(
+        _name(runtime.resolved_precision, case), run, case.pictures(device), "pictures/s"
+    )
 
 
 def _name(precision: str, case: Case) -> str:
@@ -155,7 +149,10 @@ def _plain_loop(case: Case, device: str) -> Contender:
     """fp32, NCHW, on pictures that are floats already."""
     number = case.batch(device)
     net = case.peer().to(device).train()
-    optimiser = _optimiser(net, case.recipe)
+    recipe = case.recipe
+    optimiser = torch.optim.SGD(
+        net.parameters(), lr=RATE, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
     pixels = torch.from_numpy(_pixels(number, case.recipe.input_size))
     images = (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5).contiguous().to(device)
     labels = torch.from_numpy(_labels(number)).to(device)
@@ -168,13 +165,6 @@ def _plain_loop(case: Case, device: str) -> Contender:
         finish(device)
 
     return Contender(f"plain loop, fp32, {case.name}", run, case.pictures(device), "pictures/s")
-
-
-def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    # A rate at which noise does not grow: the seconds of a step do not depend on it.
-    return torch.optim.SGD(
-        net.parameters(), lr=1e-6, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
 
 
 def _step_flops(case: Case, number: int) -> int:

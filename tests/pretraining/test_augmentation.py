@@ -6,7 +6,8 @@ from PIL import Image
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import rescale
-from vggfeat.pretraining.augmentation import Colours, colours_of, crop, draw, place
+from vggfeat.pretraining.augmentation import crop, draw, place
+from vggfeat.pretraining.colours import Colours, colours_of
 
 
 def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:

@@ -28,7 +28,7 @@ from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.objective import NO_LABEL
 from vggfeat.pretraining.overrides import overridden
 from vggfeat.pretraining.recipes import recipe
-from vggfeat.pretraining.run import Job, pretrain
+from vggfeat.pretraining.run import PretrainingJob, pretrain
 from vggfeat.weights.card import read_card
 
 SMALL = {"width": "0.0625", "input_size": "32", "batch_size": "8", "init": "glorot", "epochs": "1"}
@@ -132,9 +132,9 @@ def one_object(root, box, size=(48, 36)):
 
 def crops(found, recipe, epochs):
     """Label and box of the first picture in each epoch, and its augmentation."""
-    loader = Loader(found, recipe, COLOURS, World(), pass_size=8)
+    loader = Loader(found, recipe, COLOURS, World(), micro_batch_size=8)
     for epoch in range(epochs):
-        one = loader.training_pass(epoch, np.array([0]), slice(0, 1), 1)
+        one = loader.training_crops(epoch, np.array([0]), slice(0, 1), 1)
         drawn = draw(recipe.seed, epoch, 0, recipe.scales, mirror=True, colour_std=0.1)
         yield one.labels[0], one.boxes[0, 0], drawn
 
@@ -169,7 +169,9 @@ def test_validation_knows_all_boxes_of_a_picture(tmp_path):
     one_object(tmp_path, (0, 0, 24, 18))
     both = line("0.png", [(0, 0, 24, 18), (24, 18, 48, 36)])
     (tmp_path / "val/bee/bee_boxes.txt").write_text(both)
-    loader = Loader(with_boxes(open_pictures(tmp_path)), ALONE, COLOURS, World(), pass_size=8)
+    loader = Loader(
+        with_boxes(open_pictures(tmp_path)), ALONE, COLOURS, World(), micro_batch_size=8
+    )
     (one,) = loader.validation()
     assert one.labels.tolist() == [0, 1]
     assert np.isnan(one.boxes[:, 1]).all(axis=1).tolist() == [True, False]
@@ -224,7 +226,7 @@ def with_bad_pictures(root):
 def test_skipped_pictures_are_named_and_teach_nothing(tmp_path, caplog):
     root = with_bad_pictures(tmp_path / "pictures")
     with caplog.at_level(logging.WARNING):
-        trained = run(root, tmp_path / "a", ALONE, running=replace(FP32, on_error="skip"))
+        trained = run(root, tmp_path / "a", ALONE, runtime=replace(FP32, on_error="skip"))
     told = sorted(r.message for r in caplog.records if "skipped" in r.message)
     assert "bee/1.png: the box (0, 0, 40, 50) is not within the picture of 36x48" in told[0]
     assert "cat/2.png: cannot be read" in told[1] and len(told) == 2
@@ -251,7 +253,13 @@ def runs(pictures, tmp_path_factory):
     lists.write_text("".join(lists.read_text().splitlines(keepends=True)[:2]))
     classes = overridden(recipe("vgg11-256"), SMALL, one_stage=True)
     for recipes in ([classes], [small("vgg11-256-pcr"), small("vgg11-256-scr-fc")]):
-        list(pretrain(Job(recipes=recipes, data=root / "pictures", out=root / "out", running=FP32)))
+        list(
+            pretrain(
+                PretrainingJob(
+                    recipes=recipes, data=root / "pictures", out=root / "out", runtime=FP32
+                )
+            )
+        )
     return root
 
 
@@ -266,7 +274,9 @@ def test_classes_and_boxes_share_the_colours_of_a_folder(runs):
 def test_boxes_may_come_first(runs, tmp_path):
     """Their folder's colours are those of all pictures, as if classes had been first."""
     ours = small("vgg11-256-scr", start="none")
-    list(pretrain(Job(recipes=[ours], data=runs / "pictures", out=tmp_path, running=FP32)))
+    list(
+        pretrain(PretrainingJob(recipes=[ours], data=runs / "pictures", out=tmp_path, runtime=FP32))
+    )
     assert (tmp_path / "colours.json").read_bytes() == (runs / "out/colours.json").read_bytes()
 
 
@@ -282,7 +292,7 @@ def test_the_card_says_what_was_trained(runs):
 
 def test_what_is_there_is_not_trained_again_unless_its_boxes_are_others(runs, tmp_path):
     def job(name, data):
-        return Job(recipes=[small(name)], data=data, out=runs / "out", running=FP32)
+        return PretrainingJob(recipes=[small(name)], data=data, out=runs / "out", runtime=FP32)
 
     (stage,) = pretrain(job("vgg11-256-pcr", runs / "pictures"))
     assert stage.skipped

@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 from vggfeat.backbones.load import load_network
 from vggfeat.cli import main
 from vggfeat.errors import DatasetError, TrainingError
+from vggfeat.pretraining import export, train
 from vggfeat.pretraining import run as stages
-from vggfeat.pretraining import train
 from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.overrides import select_recipes
-from vggfeat.pretraining.run import Job, pretrain
+from vggfeat.pretraining.run import PretrainingJob, pretrain
 from vggfeat.report.training import read_training_records, render_training
 from vggfeat.storage.files import new_file
 from vggfeat.weights.card import read_card
@@ -37,9 +37,11 @@ def pictures(tmp_path_factory):
     return write_pictures(tmp_path_factory.mktemp("pictures"))
 
 
-def job(pictures, out, *targets, **changes) -> Job:
+def job(pictures, out, *targets, **changes) -> PretrainingJob:
     recipes = select_recipes(targets, [], SMALL | changes)
-    return Job(recipes=recipes, data=pictures, out=out, running=FP32, command="vggfeat pretrain")
+    return PretrainingJob(
+        recipes=recipes, data=pictures, out=out, runtime=FP32, command="vggfeat pretrain"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +120,7 @@ def test_a_kill_between_record_and_weights_loses_neither(trained, pictures, tmp_
         return new_file(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "new_file", killed)
+        patch.setattr(export, "new_file", killed)
         with pytest.raises(RuntimeError):
             list(pretrain(job(pictures, tmp_path, "vgg11-256")))
     assert (tmp_path / "vgg11-256.json").is_file()
@@ -213,7 +215,7 @@ def test_records_make_a_table_beside_table_3(trained):
 def test_a_stage_needs_what_it_starts_from(pictures, tmp_path):
     recipes = select_recipes([], ["vgg16-256"], SMALL)
     with pytest.raises(TrainingError, match="starts from vgg11-256.*is not there.*start=none"):
-        list(pretrain(Job(recipes=recipes, data=pictures, out=tmp_path, running=FP32)))
+        list(pretrain(PretrainingJob(recipes=recipes, data=pictures, out=tmp_path, runtime=FP32)))
 
 
 def test_a_net_that_learns_nothing_leaves_a_record_and_no_weights(pictures, tmp_path):

@@ -19,7 +19,7 @@ def few_signs(monkeypatch):
 
 @pytest.fixture
 def root(tmp_path):
-    synthetic_signs.write_drawings(tmp_path / "drawings")
+    synthetic_signs.write_signs(tmp_path / "drawings")
     return tmp_path / "drawings"
 
 
@@ -41,8 +41,8 @@ def test_drawings_are_grey_light_on_dark_and_a_crop_with_its_margin_large(root):
 
 
 def test_the_drawings_are_a_function_of_the_seed(root, tmp_path):
-    synthetic_signs.write_drawings(tmp_path / "again")
-    synthetic_signs.write_drawings(tmp_path / "other", seed=1)
+    synthetic_signs.write_signs(tmp_path / "again")
+    synthetic_signs.write_signs(tmp_path / "other", seed=1)
     first, other = contents(root), contents(tmp_path / "other")
     assert contents(tmp_path / "again") == first
     assert first.keys() == other.keys()

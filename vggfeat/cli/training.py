@@ -142,18 +142,18 @@ def run_training(
     check_data: bool,
     dry_run: bool,
     quiet: bool,
-    **running: Any,
+    **runtime: Any,
 ) -> None:
     """Do what the training options say with these recipes."""
     with importing():
-        from vggfeat.pretraining.run import Job
-        from vggfeat.pretraining.train import Running
+        from vggfeat.pretraining.run import PretrainingJob
+        from vggfeat.pretraining.runtime import RuntimeOptions
 
-    job = Job(
+    job = PretrainingJob(
         recipes=recipes,
         data=data_folder(data),
         out=out,
-        running=Running(**running),
+        runtime=RuntimeOptions(**runtime),
         colours=colours,
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
@@ -170,7 +170,7 @@ def run_training(
     elif num_processes and not started_by_torchrun:
         from vggfeat.pretraining.launch import check, launch
 
-        check(num_processes, job.running)
+        check(num_processes, job.runtime)
         arguments = [text for text in sys.argv[1:] if text != "--check-data"]
         sys.exit(launch(num_processes, arguments))
     else:
@@ -189,7 +189,7 @@ def pairs(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def _check_data(job, quiet: bool) -> None:
-    from vggfeat.pretraining.data_loader import unreadable_pictures
+    from vggfeat.pretraining.check_data import unreadable_pictures
 
     pictures = job.pictures()
     largest = max(recipe.scales[1] for recipe in job.recipes)
@@ -200,7 +200,7 @@ def _check_data(job, quiet: bool) -> None:
             click.echo(problem)
     total = len(pictures.train) + len(pictures.validation)
     told = f"{num_bad} of {total} pictures cannot be used."
-    if num_bad and job.running.on_error == "stop":
+    if num_bad and job.runtime.on_error == "stop":
         raise click.ClickException(f"{told} Mend or remove them, or train with --on-error skip.")
     click.echo(told if num_bad else f"all {total} pictures can be read")
 
@@ -209,7 +209,7 @@ def _train(job, quiet: bool) -> None:
     from vggfeat.pretraining.interruption import sigterm_interrupts
     from vggfeat.pretraining.monitor import ERRORS
     from vggfeat.pretraining.run import pretrain
-    from vggfeat.pretraining.train import PeerFailed
+    from vggfeat.pretraining.trainer import PeerFailed
 
     try:
         with sigterm_interrupts(), TrainingDisplay(quiet) as display:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.errors import RecordError, VggfeatError
+from vggfeat.pretraining.export import RECORD_SCHEMA_VERSION
 from vggfeat.pretraining.recipe import Recipe
-from vggfeat.pretraining.run import RECORD_SCHEMA_VERSION
 from vggfeat.report.table import formatted
 
 ILSVRC = {"classes": 1000, "train": 1_281_167, "validation": 50_000}

@@ -46,7 +46,7 @@ def trained(root, tmp_path_factory):
     narrow = {"width": "0.0625", "input_size": "32", "batch_size": "8", "init": "glorot"}
     recipes = select_recipes(["vgg11-256"], [], narrow | {"epochs": "1", "learning_rate": "1e-3"})
     out = tmp_path_factory.mktemp("runs")
-    job = stages.Job(recipes=recipes, data=root, out=out, running=FP32, command="")
+    job = stages.PretrainingJob(recipes=recipes, data=root, out=out, runtime=FP32, command="")
     (stage,) = stages.pretrain(job)
     return stage.weights
 
