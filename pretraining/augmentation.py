@@ -1,4 +1,4 @@
-"""What happens to a picture on its way into training: scale S, crop, mirror, colour shift.
+"""Augmentation of training pictures: scale S, random crop, mirror, colour shift (sect. 3.1).
 
 Every random choice is a function of the recipe's seed, the epoch and the picture's number alone.
 So it does not matter which process or thread prepares a picture, nor how often a run was resumed.
@@ -16,7 +16,7 @@ from vggfeat.pretraining.rng import Purpose, generator
 
 @dataclass(frozen=True)
 class Augmentation:
-    """One draw for one picture."""
+    """The random choices for one picture in one epoch."""
 
     scale: int  # S, pixels
     corner: tuple[float, float]  # of the crop, as a share of the room: 0 is left or upper
@@ -66,5 +66,5 @@ def crop(picture: Image.Image, scale: int, corner: tuple[int, int], side: int) -
 
 
 def _place(room: int, share: float) -> int:
-    """One of the room + 1 places, each equally likely for a uniform share of 0 to 1."""
+    """One of room + 1 places, each equally likely if the share is uniform from 0 to 1."""
     return min(int(share * (room + 1)), room)

@@ -1,4 +1,4 @@
-"""The weights that a recipe starts from: random ones, another net's, or some of either."""
+"""Initial weights of a recipe: random ones, another net's, or some of either (sect. 3.1)."""
 
 from collections.abc import Mapping
 

@@ -27,7 +27,8 @@ def check(num_processes: int, runtime: RuntimeOptions) -> None:
 def launch(num_processes: int, arguments: Sequence[str]) -> int:
     """Run `vggfeat` with these arguments in so many processes; 0, or the first failure's status.
 
-    Each says itself what went wrong. After a signal they save, and 128 plus its number comes back.
+    Each process prints its own error. After a signal they save, and the
+    status is 128 plus its number.
     """
     config = LaunchConfig(
         min_nodes=1,

@@ -49,7 +49,7 @@ class Status:
 
 
 class Monitor:
-    """Watches a stage and writes its log; in all processes but the leading one it is silent."""
+    """Measures the progress of a stage, logs and reports it; only the leading process does."""
 
     def __init__(
         self,

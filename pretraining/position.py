@@ -1,4 +1,4 @@
-"""Where a run stands: the epochs, batches and updates that are done, and what they gave."""
+"""The position of a run: epochs, batches and updates that are done, and their results."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a recipe is: the fields that decide how one net is trained at one training scale S."""
+"""A recipe: the fields that decide how one net is trained at one training scale S."""
 
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal

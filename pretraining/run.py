@@ -1,4 +1,4 @@
-"""What `vggfeat pretrain` does: the stages of a chain, one after the other."""
+"""`vggfeat pretrain`: trains the stages of a chain, one after the other."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""How a stage is computed here: device, precision, pictures a pass, what unreadable pictures do."""
+"""Options of a training process: device, precision, pictures a pass, unreadable pictures."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager

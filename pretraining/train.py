@@ -40,7 +40,7 @@ NOTHING_SEEN = (
 
 @dataclass(frozen=True, kw_only=True)
 class StageSpec:
-    """One stage to train: what, on which pictures, where, and who hears of it."""
+    """One stage to train: its recipe, pictures, folder and runtime, and its callbacks."""
 
     recipe: Recipe
     pictures: Pictures
@@ -62,7 +62,7 @@ class TrainedNet:
 
     net: VGG
     position: Position
-    problem: str | None  # what to report of a net that has not learned
+    problem: str | None  # the message for a net that has not learned
     communication: Communication | None  # of several processes
 
     @property

@@ -1,4 +1,4 @@
-"""pretrain: the nets themselves, from labelled pictures."""
+"""pretrain: trains the nets themselves, from labelled pictures."""
 
 import os
 import shlex
@@ -59,7 +59,8 @@ training_options = combined(
         type=click.Choice(["auto", "fp32", "bf16"]),
         default="auto",
         show_default=True,
-        help="Of the passes; auto is bf16 wherever the hardware multiplies it. Weights stay fp32.",
+        help="Of forward and backward passes; auto is bf16 wherever the hardware multiplies it."
+        " Weights stay fp32.",
     ),
     click.option(
         "--pass-size",
@@ -144,7 +145,7 @@ def run_training(
     quiet: bool,
     **runtime: Any,
 ) -> None:
-    """Do what the training options say with these recipes."""
+    """Train, plan or check these recipes, as the training options say."""
     with importing():
         from vggfeat.pretraining.run import PretrainingJob
         from vggfeat.pretraining.runtime import RuntimeOptions
@@ -178,14 +179,14 @@ def run_training(
 
 
 def pairs(overrides: Sequence[str]) -> dict[str, str]:
-    """The texts FIELD=VALUE, taken apart."""
-    pairs = {}
+    """The texts FIELD=VALUE as field -> value. Raises UsageError."""
+    values = {}
     for text in overrides:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f"--set takes FIELD=VALUE; got {text!r}.")
-        pairs[name.strip()] = value.strip()
-    return pairs
+        values[name.strip()] = value.strip()
+    return values
 
 
 def _check_data(job, quiet: bool) -> None:
@@ -199,10 +200,10 @@ def _check_data(job, quiet: bool) -> None:
             num_bad += 1
             click.echo(problem)
     total = len(pictures.train) + len(pictures.validation)
-    told = f"{num_bad} of {total} pictures cannot be used."
+    summary = f"{num_bad} of {total} pictures cannot be used."
     if num_bad and job.runtime.on_error == "stop":
-        raise click.ClickException(f"{told} Mend or remove them, or train with --on-error skip.")
-    click.echo(told if num_bad else f"all {total} pictures can be read")
+        raise click.ClickException(f"{summary} Mend or remove them, or train with --on-error skip.")
+    click.echo(summary if num_bad else f"all {total} pictures can be read")
 
 
 def _train(job, quiet: bool) -> None:
@@ -227,5 +228,5 @@ def _train(job, quiet: bool) -> None:
         sys.exit(1)
     except VggfeatError:
         if int(os.environ.get("RANK", 0)):
-            time.sleep(AFTER_OTHERS_S)  # what befalls all processes is told by the leading one
+            time.sleep(AFTER_OTHERS_S)  # the leading process reports what befalls all
         raise
