@@ -49,7 +49,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        vgg.check_size(self.net, width=self.width, input_size=self.input_size)
+        vgg.check_options(self.net, width=self.width, input_size=self.input_size)
         self._require(self.init in ("normal", "glorot"), "init", "'normal' or 'glorot'")
         smallest, largest = self.scales
         self._require(

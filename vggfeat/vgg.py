@@ -139,7 +139,7 @@ def build(
     sides up as Caffe does, which shows only where a side is no multiple of 32.
     Raises UnknownNameError or OptionError.
     """
-    check_size(name, width=width, input_size=input_size)
+    check_options(name, width=width, input_size=input_size)
     return VGG(
         CONFIGURATIONS[name],
         num_classes=num_classes,
@@ -149,8 +149,8 @@ def build(
     )
 
 
-def check_size(name: str, *, width: float, input_size: int) -> None:
-    """Raise UnknownNameError or OptionError if `build` makes no such net; makes none itself."""
+def check_options(name: str, *, width: float, input_size: int) -> None:
+    """Raise UnknownNameError or OptionError unless `build` can make such a net."""
     if name not in CONFIGURATIONS:
         raise UnknownNameError("network", name, CONFIGURATIONS)
     if not STRIDE <= input_size <= MAX_INPUT_SIZE or input_size % STRIDE:
