@@ -50,13 +50,13 @@ def test_every_place_is_drawn_and_the_last_one_too():
 def test_draws_are_those_of_the_recipe():
     """S over [256, 512] with both ends, one picture in two mirrored, multipliers of N(0, 0.1)."""
     drawn = [draw(0, 3, n, (256, 512), mirror=True, colour_std=0.1) for n in range(4000)]
-    scales = np.array([one.scale for one in drawn])
+    scales = np.array([each.scale for each in drawn])
     assert scales.min() == 256 and scales.max() == 512
     assert abs(scales.mean() - 384) < 5 and abs(scales.std() - 74.2) < 3  # sqrt((257^2 - 1) / 12)
-    assert abs(np.mean([one.mirror for one in drawn]) - 0.5) < 0.03
-    multipliers = np.array([one.multipliers for one in drawn])
+    assert abs(np.mean([each.mirror for each in drawn]) - 0.5) < 0.03
+    multipliers = np.array([each.multipliers for each in drawn])
     assert abs(multipliers.std() - 0.1) < 0.003 and abs(multipliers.mean()) < 0.003
-    corners = np.array([one.corner for one in drawn])
+    corners = np.array([each.corner for each in drawn])
     assert abs(corners.mean() - 0.5) < 0.02 and abs(np.corrcoef(corners.T)[0, 1]) < 0.05
 
 

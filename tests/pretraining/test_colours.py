@@ -16,7 +16,7 @@ def test_mean_and_components_of_the_pixels():
         for _ in range(5)
     ]
     colours = colours_of(iter(pictures))
-    pixels = np.concatenate([one.reshape(-1, 3) for one in pictures]) / 255
+    pixels = np.concatenate([picture.reshape(-1, 3) for picture in pictures]) / 255
     covariance = np.cov(pixels.T, bias=True)
     assert np.allclose(colours.mean, 255 * pixels.mean(axis=0))
     vectors = np.array(colours.eigenvectors)

@@ -1,4 +1,4 @@
-"""Losses and hits by hand: naming a class, telling a box."""
+"""Losses and hits by hand: naming a class, regressing a box."""
 
 import numpy as np
 import pytest
@@ -7,8 +7,8 @@ import torch
 from vggfeat.pretraining.objective import NO_LABEL, BoxRegression, Classification
 
 NAN = float("nan")
-WHOLE = [0.0, 0.0, 32.0, 32.0]  # tells (0, 0, 1, 1)
-RIGHT_UPPER = [16.0, 0.0, 32.0, 16.0]  # tells (0.25, -0.25, 0.5, 0.5)
+WHOLE = [0.0, 0.0, 32.0, 32.0]  # encoded (0, 0, 1, 1)
+RIGHT_UPPER = [16.0, 0.0, 32.0, 16.0]  # encoded (0.25, -0.25, 0.5, 0.5)
 
 
 def boxes(*of_each: list[list[float]]) -> torch.Tensor:
@@ -76,34 +76,37 @@ def test_in_bf16_only_the_outputs_are_rounded():
 
 
 def hits(objective, outputs, labels, boxes) -> list[bool]:
-    found = objective.hits(torch.tensor(outputs), torch.tensor(labels), boxes)
-    assert found.shape == (len(labels), 1)
-    return found[:, 0].tolist()
+    right = objective.hits(torch.tensor(outputs), torch.tensor(labels), boxes)
+    assert right.shape == (len(labels), 1)
+    return right[:, 0].tolist()
 
 
 def test_a_box_is_right_if_it_overlaps_any_of_several():
-    told = [[0.25, -0.25, 0.5, 0.5]] * 4
+    outputs = [[0.25, -0.25, 0.5, 0.5]] * 4
     true = boxes([WHOLE, RIGHT_UPPER], [RIGHT_UPPER, WHOLE], [WHOLE, WHOLE], [WHOLE, [NAN] * 4])
-    assert hits(BoxRegression("scr", 3, 32), told, [0] * 4, true) == [True, True, False, False]
+    assert hits(BoxRegression("scr", 3, 32), outputs, [0] * 4, true) == [True, True, False, False]
 
 
 def test_half_an_overlap_is_wrong():
     """The upper half of the window, and a hair more."""
-    told = [[0.0, -0.25, 1.0, 0.5], [0.0, -0.24, 1.0, 0.52]]
-    assert hits(BoxRegression("scr", 3, 32), told, [0, 0], boxes([WHOLE], [WHOLE])) == [False, True]
+    outputs = [[0.0, -0.25, 1.0, 0.5], [0.0, -0.24, 1.0, 0.52]]
+    assert hits(BoxRegression("scr", 3, 32), outputs, [0, 0], boxes([WHOLE], [WHOLE])) == [
+        False,
+        True,
+    ]
 
 
 def test_the_box_of_the_pictures_class_counts():
     row = [0.0, 0, 1, 1, 0.25, -0.25, 0.5, 0.5]
-    told, true = [row, row], boxes([RIGHT_UPPER], [RIGHT_UPPER])
-    assert hits(BoxRegression("pcr", 2, 32), told, [0, 1], true) == [False, True]
+    outputs, true = [row, row], boxes([RIGHT_UPPER], [RIGHT_UPPER])
+    assert hits(BoxRegression("pcr", 2, 32), outputs, [0, 1], true) == [False, True]
 
 
 def test_what_has_no_label_is_no_hit():
     """It is not among the pictures that are counted, either."""
-    found = hits(BoxRegression("scr", 3, 32), [[0.0, 0, 1, 1]] * 2, [0, NO_LABEL],
+    right = hits(BoxRegression("scr", 3, 32), [[0.0, 0, 1, 1]] * 2, [0, NO_LABEL],
                  boxes([WHOLE], [WHOLE]))  # fmt: skip
-    assert found == [True, False]
+    assert right == [True, False]
 
 
 NO_BOXES = torch.empty(3, 0, 4)
@@ -122,11 +125,11 @@ def test_naming_a_class_is_cross_entropy():
 def test_top_1_and_top_5():
     scores = torch.arange(7.0).repeat(3, 1)  # class 6 is the best, 2 the fifth, 1 the sixth
     labels = torch.tensor([6, 2, 1])
-    found = Classification(7).hits(scores, labels, NO_BOXES)
-    assert found.tolist() == [[True, True], [False, True], [False, False]]
+    right = Classification(7).hits(scores, labels, NO_BOXES)
+    assert right.tolist() == [[True, True], [False, True], [False, False]]
 
 
 def test_of_fewer_than_five_classes_all_are_among_the_five():
     scores, labels = torch.tensor([[0.0, 1, 2]] * 3), torch.tensor([2, 0, NO_LABEL])
-    found = Classification(3).hits(scores, labels, NO_BOXES)
-    assert found.tolist() == [[True, True], [False, True], [False, False]]
+    right = Classification(3).hits(scores, labels, NO_BOXES)
+    assert right.tolist() == [[True, True], [False, True], [False, False]]

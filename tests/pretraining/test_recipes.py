@@ -22,7 +22,7 @@ TABLE_3 = {
 
 
 def names(recipes):
-    return [one.name for one in recipes]
+    return [recipe.name for recipe in recipes]
 
 
 def test_every_net_has_its_three_stages():

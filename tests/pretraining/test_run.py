@@ -1,4 +1,4 @@
-"""`vggfeat pretrain`: chains of stages, what they leave behind, and what a user is told."""
+"""`vggfeat pretrain`: chains of stages, what they leave behind, and their messages."""
 
 import json
 import os
@@ -134,9 +134,9 @@ def test_what_is_lost_or_damaged_is_made_again(trained, pictures, tmp_path):
     out = copied(trained, tmp_path)
     (out / "vgg11-256.json").unlink()
     (stage,) = pretrain(job(pictures, out, "vgg11-256"))
-    told = json.loads((out / "vgg11-256.json").read_text())
+    record = json.loads((out / "vgg11-256.json").read_text())
     kept = json.loads((trained[0] / "vgg11-256.json").read_text())
-    assert stage.skipped and told == {k: v for k, v in kept.items() if k != "communication"}
+    assert stage.skipped and record == {k: v for k, v in kept.items() if k != "communication"}
     stage.weights.write_bytes(stage.weights.read_bytes()[:1000])
     with pytest.raises(TrainingError, match="not a whole .* Remove it: the same command makes it"):
         list(pretrain(job(pictures, out, "vgg11-256")))
@@ -184,14 +184,14 @@ def test_the_card_tells_how_the_weights_were_made(trained, pictures):
     out, made = trained
     card = read_card(out / "vgg16-384.safetensors")
     assert card.net == "vgg16:width=0.0625,input_size=32" and card.classes == ("ant", "bee", "cat")
-    told = card.training
-    assert told["recipe"]["scales"] == [55, 55]  # 384 times 32 / 224
-    assert told["data"]["train"] == 23 and len(told["data"]["digest"]) == 64
-    assert told["accuracy"] == made[2].accuracy and told["versions"]["torch"]
+    training = card.training
+    assert training["recipe"]["scales"] == [55, 55]  # 384 times 32 / 224
+    assert training["data"]["train"] == 23 and len(training["data"]["digest"]) == 64
+    assert training["accuracy"] == made[2].accuracy and training["versions"]["torch"]
     record = json.loads((out / "vgg16-384.json").read_text())
     digest = stages.checkpoint.sha256_of(out / "vgg16-384.safetensors")
     assert record["weights"]["sha256"] == digest
-    assert record["curve"] == told["curve"] and len(record["curve"]) == 1
+    assert record["curve"] == training["curve"] and len(record["curve"]) == 1
 
 
 def test_exported_weights_are_used_at_once(trained):
@@ -316,7 +316,7 @@ def test_check_data_names_every_corrupt_picture(tmp_path):
         (["--device", "cuda", "--data", "x"], 1, "no CUDA device was found"),
     ],
 )
-def test_mistakes_are_told_in_one_line(home, arguments, status, message):
+def test_mistakes_are_errors_of_one_line(home, arguments, status, message):
     result = run(*arguments)
     assert result.exit_code == status and message in result.stderr, result.stderr
     assert "Traceback" not in result.stderr
@@ -339,8 +339,8 @@ def test_a_signal_saves_and_the_same_command_goes_on(pictures, tmp_path, number,
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(number)
-        told = process.communicate()[1]
-    assert process.returncode == status and "the same command goes on from there" in told
+        messages = process.communicate()[1]
+    assert process.returncode == status and "the same command goes on from there" in messages
     assert list((tmp_path / "vgg11-256" / "checkpoints").glob("*.safetensors"))
     assert not (tmp_path / "vgg11-256.safetensors").exists()
 

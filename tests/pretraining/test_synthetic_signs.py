@@ -50,8 +50,8 @@ def test_the_drawings_are_a_function_of_the_seed(root, tmp_path):
 
 
 def test_no_two_drawings_are_the_same_and_none_validates_that_trains(root):
-    found = contents(root)
-    assert len(set(found.values())) == len(found)
+    pictures = contents(root)
+    assert len(set(pictures.values())) == len(pictures)
 
 
 def test_drawings_of_one_sign_are_more_alike_than_those_of_two(root):

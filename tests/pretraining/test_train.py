@@ -160,7 +160,7 @@ def test_an_epoch_that_is_evaluated_again_is_logged_once(pictures, whole, tmp_pa
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text"])
-def test_a_damaged_checkpoint_is_told_in_one_line_and_the_older_one_offered(
+def test_a_damaged_checkpoint_is_named_and_the_older_one_offered(
     pictures, whole, tmp_path, always_saving, damage
 ):
     run(pictures, tmp_path, replace(RECIPE, epochs=1))
@@ -222,7 +222,7 @@ def test_the_rate_does_not_fall_before_a_net_learns(pictures, tmp_path):
     assert run(pictures, tmp_path, recipe).position.schedule.rate == 0.01
 
 
-def test_a_loss_that_explodes_is_told_with_advice(pictures, tmp_path):
+def test_a_loss_that_explodes_ends_with_advice(pictures, tmp_path):
     with pytest.raises(TrainingError, match="not finite at update .* learning_rate 100"):
         run(pictures, tmp_path, replace(RECIPE, learning_rate=100.0))
 
@@ -304,5 +304,5 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(pictures, tmp_path):
 
 
 def last_step(folder) -> int:
-    found = files_of(folder / "checkpoints")
-    return int(found[-1].stem) if found else 0
+    paths = files_of(folder / "checkpoints")
+    return int(paths[-1].stem) if paths else 0

@@ -154,9 +154,9 @@ def test_a_damaged_picture_of_one_stops_all_and_that_one_names_it(root, tmp_path
     folder, content = tmp_path / "together", (root / part).read_bytes()
     (root / part).write_bytes(b"no picture")
     train_together(2, root, folder)
-    told = [(folder / f"rank{rank}.txt").read_text() for rank in (0, 1)]
-    assert sorted(line.partition(":")[0] for line in told) == ["PeerFailed", "PictureError"]
-    assert any(part.rpartition("/")[2] in line for line in told)
+    messages = [(folder / f"rank{rank}.txt").read_text() for rank in (0, 1)]
+    assert sorted(line.partition(":")[0] for line in messages) == ["PeerFailed", "PictureError"]
+    assert any(part.rpartition("/")[2] in line for line in messages)
     assert checkpoints(folder / "checkpoints")
     (root / part).write_bytes(content)
     train_together(2, root, folder)
