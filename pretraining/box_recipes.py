@@ -1,8 +1,8 @@
 """Recipes of bounding-box regressors (paper, appendix A.1).
 
 `<stage>-pcr` starts from the weights of a stage of pretraining, such as vgg16-256, replaces the
-last layer by one that tells a box for each class, and trains all layers; `<stage>-scr` tells one
-box for all classes; with `-fc` behind it only the fully connected layers are trained.
+last layer by one that regresses a box for each class, and trains all layers; `<stage>-scr`
+regresses one box for all classes; with `-fc` behind it only the fully connected layers are trained.
 """
 
 import re
@@ -10,13 +10,14 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from vggfeat.errors import UnknownNameError
-from vggfeat.pretraining.recipes import RECIPES, Recipe, recipe
-from vggfeat.pretraining.targets import REGRESSORS, BoxRegression
+from vggfeat.pretraining.objective import REGRESSORS, BoxRegression
+from vggfeat.pretraining.recipe import Recipe
+from vggfeat.pretraining.recipes import STAGES, recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BoxRecipe(Recipe):
-    """How one regressor is trained."""
+    """How one bounding-box regressor is trained."""
 
     regressor: Literal["scr", "pcr"]
     tuned: Literal["all", "fc"]  # layers that are trained
@@ -29,7 +30,7 @@ class BoxRecipe(Recipe):
     def trains_convolutions(self) -> bool:
         return self.tuned == "all"
 
-    def task(self, num_classes: int) -> BoxRegression:
+    def objective(self, num_classes: int) -> BoxRegression:
         return BoxRegression(self.regressor, num_classes, self.input_size)
 
 
@@ -39,17 +40,18 @@ def box_recipe(name: str) -> BoxRecipe:
     The paper states the initial rate, 1e-3, and that S is fixed; drops are those of S=384.
     """
     parts = re.fullmatch(r"(.+)-(scr|pcr)(-fc)?", name)
-    if not parts or parts[1] not in RECIPES:
-        known = [
+    if not parts or parts[1] not in STAGES:
+        names = [
             f"{stage}-{kind}{last}"
-            for stage in RECIPES
+            for stage in STAGES
             for kind in REGRESSORS
             for last in ("", "-fc")
             if re.fullmatch(r".*-\d+", stage)  # of one S, as the paper's
         ]
-        of_net = [one for one in known if one.startswith(f"{name.partition('-')[0]}-")]
-        known = of_net or [one for one in known if one.startswith("vgg16-")]
-        raise UnknownNameError("regressor", name, known)
+        net = name.partition("-")[0]
+        of_net = [known for known in names if known.startswith(f"{net}-")]
+        of_vgg16 = [known for known in names if known.startswith("vgg16-")]
+        raise UnknownNameError("regressor", name, of_net or of_vgg16)
     base = recipe(parts[1])
     changes = {
         "name": name, "start": base.name, "published": None, "learning_rate": 1e-3, "drops": 2,

@@ -1,14 +1,14 @@
 """A training run on disk, so that it can go on from where it was.
 
-A checkpoint is a .safetensors file: weights, momenta, and in its metadata where the run stands and
-what it was begun with. It is written beside its name, flushed and renamed; the last two are kept.
-There are no random states in it, as every draw follows from seed and position (draws.py).
+A checkpoint is a .safetensors file: weights, momenta, and in its metadata the run's position and
+the conditions that it was begun with. It is written beside its name, flushed and renamed; the last
+two are kept. It holds no random states, as every draw follows from seed and position (rng.py).
 """
 
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from safetensors.torch import save
 from torch import Tensor, nn
 
 from vggfeat.errors import TrainingError
+from vggfeat.pretraining.position import Position
 from vggfeat.pretraining.schedule import Schedule
 from vggfeat.storage.files import new_file
 
@@ -27,41 +28,6 @@ SCHEMA_VERSION = 1
 KEY = "vggfeat_checkpoint"
 NUM_KEPT = 2
 MODEL, MOMENTUM = "model.", "momentum."
-
-
-@dataclass(kw_only=True)
-class Position:
-    """Where a run stands: `batch` batches of epoch `epoch` are done, `step` updates in all."""
-
-    schedule: Schedule
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    seconds: float = 0.0  # of training so far
-    learns: bool = False  # whether the loss has once left ln(classes) behind
-    # Sums over the epoch so far.
-    seen: float = 0.0  # pictures
-    loss: float = 0.0
-    correct: float = 0.0
-    # Of the epochs so far.
-    curve: list[dict[str, Any]] = field(default_factory=list)  # one line each, as in the log
-    unreadable: list[str] = field(default_factory=list)  # pictures left out
-
-    def add(self, seen: float, loss: float, correct: float) -> None:
-        """Another update is done."""
-        self.batch += 1
-        self.step += 1
-        self.seen += seen
-        self.loss += loss
-        self.correct += correct
-
-    def next_epoch(self, schedule: Schedule, line: dict[str, Any]) -> None:
-        """The epoch and its evaluation are done."""
-        self.curve.append(line)
-        self.schedule = schedule
-        self.epoch += 1
-        self.batch = 0
-        self.seen = self.loss = self.correct = 0.0
 
 
 def save_checkpoint(
@@ -92,15 +58,15 @@ def save_checkpoint(
 
 
 def remove_unfinished(folder: Path) -> None:
-    """What a process that was killed while it wrote has left."""
+    """Remove the files that a process left which was killed while it wrote."""
     for path in folder.glob(".*.part"):
         path.unlink(missing_ok=True)
 
 
 def checkpoints(folder: Path) -> list[Path]:
     """The folder's checkpoints, the oldest first."""
-    found = [path for path in folder.glob("*.safetensors") if path.stem.isdigit()]
-    return sorted(found, key=lambda path: int(path.stem))
+    paths = [path for path in folder.glob("*.safetensors") if path.stem.isdigit()]
+    return sorted(paths, key=lambda path: int(path.stem))
 
 
 def resume(
@@ -109,26 +75,26 @@ def resume(
     optimiser: torch.optim.SGD,
     begun_with: Mapping[str, Any],
 ) -> Position | None:
-    """Put the last checkpoint into net and optimiser; None if there is none.
+    """Put the last checkpoint into net and optimiser; its position, or None if there is none.
 
-    Raises TrainingError if it is damaged or of a run that was begun with something else.
+    Raises TrainingError if it is damaged or of a run that was begun under other conditions.
     """
-    found = checkpoints(folder)
-    if not found:
+    paths = checkpoints(folder)
+    if not paths:
         return None
-    path = found[-1]
+    path, older = paths[-1], paths[:-1]
     try:
         about, tensors = _read(path)
         position = Position(**about["position"] | {"schedule": None})
         position.schedule = Schedule(**about["position"]["schedule"])
         begun = about["begun_with"]
     except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise TrainingError(_damaged(path, error, found[:-1])) from error
+        raise TrainingError(_damaged(path, error, older)) from error
     _check_same_run(folder, begun, begun_with)
     try:
         _restore(net, optimiser, tensors)
     except (KeyError, RuntimeError) as error:
-        raise TrainingError(_damaged(path, error, found[:-1])) from error
+        raise TrainingError(_damaged(path, error, older)) from error
     return position
 
 
@@ -168,14 +134,14 @@ def _check_same_run(folder: Path, begun: Any, asked: Mapping[str, Any]) -> None:
 
 
 def first_difference(begun: Any, asked: Any) -> str:
-    """Where two nested tables of plain values differ, both sides told."""
+    """The first difference of two nested tables of plain values, both sides in words."""
     was, is_ = _flat(begun), _flat(asked)
     name = next(n for n in [*is_, *was] if was.get(n, ...) != is_.get(n, ...))
-    # What is told by a digest, or by many digits, says no more than that it differs.
-    for begins, what in (("data", "other pictures"), ("colours", "other colours"),
-                         ("start", "other weights to start from")):  # fmt: skip
-        if name.startswith(begins):
-            return what
+    # A digest, or many digits, would say no more than that they differ.
+    for prefix, difference in (("data", "other pictures"), ("colours", "other colours"),
+                               ("start", "other weights to start from")):  # fmt: skip
+        if name.startswith(prefix):
+            return difference
     return f"{name} was {was.get(name)!r}, now it is {is_.get(name)!r}"
 
 
@@ -183,7 +149,7 @@ def _flat(values: Any, prefix: str = "") -> dict[str, Any]:
     """Nested names joined by dots."""
     if not isinstance(values, Mapping):
         return {prefix: values}
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for name, value in values.items():
-        found |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
-    return found
+        flat |= _flat(value, f"{prefix}.{name}" if prefix else str(name))
+    return flat

@@ -1,17 +1,18 @@
-"""Pretraining in miniature, for `vggfeat demo`: narrow nets on generated drawings."""
+"""Pretraining in miniature, for `vggfeat demo`: narrow nets on generated signs."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from vggfeat.pretraining.drawings import write_drawings
 from vggfeat.pretraining.monitor import Status
-from vggfeat.pretraining.recipes import overridden, recipe
-from vggfeat.pretraining.run import Job, Stage, pretrain
-from vggfeat.pretraining.train import Running
+from vggfeat.pretraining.overrides import overridden
+from vggfeat.pretraining.recipes import recipe
+from vggfeat.pretraining.run import FinishedStage, PretrainingJob, pretrain
+from vggfeat.pretraining.runtime import RuntimeOptions
+from vggfeat.pretraining.synthetic_signs import write_signs
 from vggfeat.storage.files import new_folder
 from vggfeat.storage.folders import Folders
 
-VERSION = 1  # of the drawings and of what is set here
+VERSION = 1  # of the signs and of the settings here
 # An eighth of the paper's channels and a seventh of its picture side, with rates to match.
 COMMON = {
     "width": "0.125", "input_size": "32", "batch_size": "32", "dropout": "0.2", "mirror": "false",
@@ -27,18 +28,18 @@ STAGES = {
 
 def pretrain_demo(
     folders: Folders, report: Callable[[Status], None] = lambda status: None
-) -> Iterator[Stage]:
+) -> Iterator[FinishedStage]:
     """The 11-layer net, then the 16- and the 19-layer net from it; what is there is kept."""
     pictures = folders.unpacked / f"drawings-{VERSION}"
     if not pictures.is_dir():
         with new_folder(pictures) as temporary:
-            write_drawings(temporary)
+            write_signs(temporary)
     for name, fields in STAGES.items():
-        job = Job(
+        job = PretrainingJob(
             recipes=[overridden(recipe(name), COMMON | fields, one_stage=True)],
             data=pictures,
             out=runs_folder(folders),
-            running=Running(),
+            runtime=RuntimeOptions(),
             command="vggfeat demo",
         )
         yield from pretrain(job, report)

@@ -1,4 +1,4 @@
-"""The weights that a recipe starts from: random ones, another net's, or some of either."""
+"""Initial weights of a recipe: random ones, another net's, or some of either (sect. 3.1)."""
 
 from collections.abc import Mapping
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vggfeat import vgg
 from vggfeat.errors import WeightsError
-from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.recipe import Recipe
 
 Start = tuple[str, Mapping[str, Tensor]]  # name of a net, and its weights
 LAST_LAYER = "classifier.6"
@@ -18,9 +18,9 @@ def initial_net(recipe: Recipe, num_outputs: int, start: Start | None) -> vgg.VG
     """The recipe's net as its training begins.
 
     start holds name and weights of the net to start from: of the same configuration, to take all,
-    or shallower, to take its first four convolutions and its FC layers; for another task without
-    the last layer. What the recipe does not train requires no gradient. Raises WeightsError if
-    they do not fit.
+    or shallower, to take its first four convolutions and its FC layers; for another objective
+    without the last layer. Layers that the recipe does not train require no gradient. Raises
+    WeightsError if the weights do not fit.
     """
     net = vgg.build(
         recipe.net, num_classes=num_outputs, width=recipe.width, input_size=recipe.input_size
@@ -53,14 +53,14 @@ def _convolutions(name: str) -> dict[tuple[int, int], str]:
     """(block, number in the block) -> module name, in the order of the layers."""
     with torch.device("meta"):
         layers = vgg.build(name).features
-    found, block, number = {}, 1, 1
+    names, block, number = {}, 1, 1
     for index, layer in enumerate(layers):
         if isinstance(layer, torch.nn.Conv2d):
-            found[block, number] = f"features.{index}"
+            names[block, number] = f"features.{index}"
             number += 1
         elif isinstance(layer, torch.nn.MaxPool2d):
             block, number = block + 1, 1
-    return found
+    return names
 
 
 @torch.no_grad()

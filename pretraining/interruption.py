@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM while training: the run is told, and stops where it can be saved."""
+"""Ctrl-C and SIGTERM while training: the run stops where it can be saved."""
 
 import logging
 import signal
@@ -42,7 +42,7 @@ class StopRequest:
 
     def __init__(self, *, patient: bool):
         self.patient = patient
-        self.signal_number = 0  # 0: none came
+        self.signal_number = 0  # 0: no signal came
 
     def __enter__(self) -> "StopRequest":
         self.previous = {}
@@ -58,6 +58,10 @@ class StopRequest:
         """Raise Interrupted if a stop was asked for."""
         if self.signal_number:
             raise Interrupted(self.signal_number)
+
+    def interruption(self) -> Interrupted:
+        """The error to raise where this process or another was asked to stop."""
+        return Interrupted(self.signal_number or signal.SIGTERM)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.signal_number == number == signal.SIGINT and not self.patient:

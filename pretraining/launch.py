@@ -12,12 +12,12 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from vggfeat.errors import OptionError
-from vggfeat.pretraining.train import Running
+from vggfeat.pretraining.runtime import RuntimeOptions
 
 
-def check(num_processes: int, running: Running) -> None:
+def check(num_processes: int, runtime: RuntimeOptions) -> None:
     """Raise OptionError unless each process has a GPU, or CPUs were asked for."""
-    if running.device != "cpu" and torch.cuda.device_count() < num_processes:
+    if runtime.device != "cpu" and torch.cuda.device_count() < num_processes:
         raise OptionError(
             f"--gpus {num_processes}: this machine has {torch.cuda.device_count()} GPUs. With"
             f" --device cpu {num_processes} processes share its cores."
@@ -27,7 +27,8 @@ def check(num_processes: int, running: Running) -> None:
 def launch(num_processes: int, arguments: Sequence[str]) -> int:
     """Run `vggfeat` with these arguments in so many processes; 0, or the first failure's status.
 
-    Each says itself what went wrong. After a signal they save, and 128 plus its number comes back.
+    Each process prints its own error. After a signal they save, and the
+    status is 128 plus its number.
     """
     config = LaunchConfig(
         min_nodes=1,

@@ -1,7 +1,7 @@
-"""The log of a run: log.jsonl, one JSON object a line, and TensorBoard's files if asked for.
+"""The log of a run: log.jsonl, one JSON object a line, and TensorBoard's files on request.
 
 Lines have a `kind`: "start" (also after an interruption), "train" every few updates, "epoch" at the
-end of each. All but "start" have the number of updates, `step`, behind them.
+end of each. All but "start" have `step`, the number of updates that are done.
 """
 
 import json
@@ -16,9 +16,9 @@ NAME = "log.jsonl"
 
 
 class RunLog:
-    """Appends to a run's log. Of a run that goes on it drops what came after its checkpoint.
+    """Appends to a run's log, after dropping the lines that are newer than its checkpoint.
 
-    The checkpoint stands at `step` updates, with `epoch` epochs and their evaluation behind it.
+    The checkpoint was written after `step` updates and `epoch` validated epochs.
     """
 
     def __init__(self, folder: Path, step: int, epoch: int, *, tensorboard: bool = False):
@@ -35,6 +35,7 @@ class RunLog:
         self.tensorboard = _tensorboard(folder, step) if tensorboard else None
 
     def write(self, kind: str, **values: Any) -> None:
+        """Append a line, also to TensorBoard if it has a step."""
         self.file.write(json.dumps({"kind": kind, **values}) + "\n")
         self.file.flush()
         if self.tensorboard and "step" in values:
@@ -43,6 +44,7 @@ class RunLog:
                     self.tensorboard.add_scalar(f"{kind}/{name}", value, values["step"])
 
     def close(self) -> None:
+        """Close the files."""
         self.file.close()
         if self.tensorboard:
             self.tensorboard.close()

@@ -1,4 +1,4 @@
-"""What is told of a running stage: the log, and what a person sees of it."""
+"""Progress of a running stage: its lines in the log, and the status that a person sees."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vggfeat.pretraining.checkpoints import Position
+from vggfeat.durations import in_words
 from vggfeat.pretraining.data_loader import Loader
 from vggfeat.pretraining.log import RunLog
+from vggfeat.pretraining.position import Position
+from vggfeat.pretraining.trainer import UpdateSums
 
 LOG_EVERY = 20  # updates
-# What is told of a measure: 1 minus the share of pictures that are right.
+# Names of 1 minus a metric, which is the share of pictures that are right.
 ERRORS = {
     "top1": "top-1 error",
     "top5": "top-5 error",
@@ -20,18 +22,8 @@ ERRORS = {
 
 
 @dataclass(frozen=True)
-class Update:
-    """Sums over all pictures of one update, over all processes."""
-
-    seen: float  # pictures that could be read
-    loss: float
-    correct: float
-    stop: bool  # whether some process was asked to
-
-
-@dataclass(frozen=True)
 class Status:
-    """What a person sees of a running stage."""
+    """The state of a running stage after an update; str() is one line."""
 
     stage: str
     epoch: int  # from 1
@@ -40,7 +32,7 @@ class Status:
     num_batches: int
     loss: float  # mean of the epoch so far
     rate: float
-    error: tuple[str, float] | None  # of the last epoch: what is measured, and its share
+    error: tuple[str, float] | None  # of the last epoch: its name, and its share of pictures
     images_per_s: float
     seconds_left: float  # at most: a stall may end it sooner
 
@@ -56,15 +48,8 @@ class Status:
         )
 
 
-def in_words(seconds: float) -> str:
-    for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
-
-
 class Monitor:
-    """Watches a stage and writes its log; in all processes but the leading one it is silent."""
+    """Measures the progress of a stage, logs and reports it; only the leading process does."""
 
     def __init__(
         self,
@@ -76,14 +61,13 @@ class Monitor:
         report: Callable[[Status], None],
         about: dict[str, Any],
     ):
-        self.loader, self.recipe, self.position, self.report = (
-            loader, loader.recipe, position, report,
-        )  # fmt: skip
-        self.decisive = self.recipe.task(len(loader.pictures.classes)).measures[0]
+        self.loader, self.recipe = loader, loader.recipe
+        self.position, self.report = position, report
+        self.decisive = self.recipe.objective(len(loader.pictures.classes)).metrics[0]
         self.seconds_before = position.seconds
         self.started = self.last = time.monotonic()
-        self.since_log: list[Update] = []
-        self.new = 0.0  # pictures since this process began
+        self.since_log: list[UpdateSums] = []
+        self.num_new = 0.0  # pictures since this process began
         self.log = None
         if loader.world.leads:
             self.log = RunLog(folder, position.step, position.epoch, tensorboard=tensorboard)
@@ -91,46 +75,47 @@ class Monitor:
 
     @property
     def seconds(self) -> float:
-        """Of training, also before an interruption."""
+        """Seconds of training, also before an interruption."""
         return self.seconds_before + time.monotonic() - self.started
 
     @property
     def images_per_s(self) -> float:
-        return self.new / max(time.monotonic() - self.started, 1e-9)
+        """Since this process began."""
+        return self.num_new / max(time.monotonic() - self.started, 1e-9)
 
-    def after_update(self, done: Update) -> float | None:
-        """The mean loss of the last LOG_EVERY updates when as many are over, else None."""
-        self.new += done.seen
-        self.since_log.append(done)
+    def after_update(self, sums: UpdateSums) -> float | None:
+        """Report an update, and log every LOG_EVERY of them: their mean loss then, else None."""
+        self.num_new += sums.seen
+        self.since_log.append(sums)
         if self.log:
             self.report(self._status())
         if self.position.step % LOG_EVERY:
             return None
         seen = max(sum(u.seen for u in self.since_log), 1.0)
-        loss = sum(u.loss for u in self.since_log) / seen
+        mean_loss = sum(u.loss for u in self.since_log) / seen
         now = time.monotonic()
         if self.log:
             self.log.write(
                 "train",
                 step=self.position.step,
                 epoch=self.position.epoch + 1,
-                loss=loss,
+                loss=mean_loss,
                 **{self.decisive: sum(u.correct for u in self.since_log) / seen},
                 rate=self.position.schedule.rate,
                 images_per_s=seen / (now - self.last),
             )
         self.last, self.since_log = now, []
-        return loss
+        return mean_loss
 
-    def end_epoch(self, measures: Mapping[str, float]) -> dict[str, Any]:
-        """The line of the position's epoch, all batches of which are done."""
+    def end_epoch(self, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """Log an epoch whose batches are all done; the line that is logged."""
         position = self.position
         line = {
             "step": position.step,
             "epoch": position.epoch + 1,
-            "loss": position.loss / max(position.seen, 1.0),
+            "loss": position.mean_loss,
             f"train_{self.decisive}": position.correct / max(position.seen, 1.0),
-            **measures,
+            **metrics,
             "rate": position.schedule.rate,
             "seconds": self.seconds,
             "unreadable": len(position.unreadable),
@@ -140,6 +125,7 @@ class Monitor:
         return line
 
     def close(self) -> None:
+        """Close the log."""
         if self.log:
             self.log.close()
 
@@ -153,7 +139,7 @@ class Monitor:
             epochs=recipe.epochs,
             batch=position.batch,
             num_batches=self.loader.num_batches,
-            loss=position.loss / max(position.seen, 1.0),
+            loss=position.mean_loss,
             rate=position.schedule.rate,
             error=(ERRORS[self.decisive], 1 - position.curve[-1][self.decisive])
             if position.curve

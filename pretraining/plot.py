@@ -1,4 +1,4 @@
-"""The log of a run -> a picture of its loss and accuracy."""
+"""`--plot`: the log of a run -> curves of its loss and accuracy, by matplotlib."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ def plot(folder: Path) -> Path:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise OptionError("--plot needs a library: pip install matplotlib") from error
-    train = _whole(lines, "train", {"step", "loss"})
-    epochs = _whole(lines, "epoch", {"step", "loss", "rate"})
+    train = _lines_with(lines, "train", {"step", "loss"})
+    epochs = _lines_with(lines, "epoch", {"step", "loss", "rate"})
     if not train and not epochs:
         raise TrainingError(f"{folder}: nothing to draw yet.")
     figure = Figure(figsize=(10, 4), layout="constrained")
@@ -55,8 +55,8 @@ def plot(folder: Path) -> Path:
     return target
 
 
-def _whole(lines: list[dict], kind: str, names: set[str]) -> list[dict]:
-    """The lines of a kind that have what is drawn."""
+def _lines_with(lines: list[dict], kind: str, names: set[str]) -> list[dict]:
+    """The lines of a kind that have all these values."""
     return [line for line in lines if line.get("kind") == kind and names <= line.keys()]
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 
 class Purpose(IntEnum):
-    """So that draws for different ends never come from the same stream."""
+    """The purpose of random numbers: different ones never come from the same stream."""
 
     ORDER = 1  # of an epoch's pictures
     PICTURE = 2  # its augmentation
@@ -18,11 +18,12 @@ class Purpose(IntEnum):
 
 
 def generator(purpose: Purpose, *key: int) -> np.random.Generator:
+    """A generator that depends on purpose and key alone."""
     return np.random.default_rng([purpose, *key])
 
 
 def torch_seed(purpose: Purpose, *key: int) -> int:
-    """A seed for a torch.Generator."""
+    """A seed for a torch.Generator that depends on purpose and key alone."""
     (word,) = np.random.SeedSequence([purpose, *key]).generate_state(1, np.uint64)
     return int(word >> np.uint64(1))  # torch takes 63 bits
 

@@ -7,7 +7,7 @@ FACTOR = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Where the rate stands after so many epochs.
+    """The learning rate after so many epochs, and when it falls next.
 
     A stall is `patience` epochs in a row without a better accuracy than the best so far. The stall
     after the last drop ends the training.

@@ -1,422 +1,275 @@
-"""One stage of pretraining, from its first update to its last (paper, sect. 3.1).
-
-`train` is the stage, `update` one update, `evaluate` the measures on the centre crop. With several
-processes each works on its part of every batch; their gradients are added up, so that all make the
-update that one process would make with the whole batch.
-
-Shapes: n pictures of a pass, S side of a crop, K outputs, B boxes of a picture.
-"""
+"""One stage of pretraining, from its first update to its last (paper, sect. 3.1)."""
 
 import logging
 import math
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
-
-from vggfeat import devices
-from vggfeat.amx import right_convolutions
 from vggfeat.distributed import World
 from vggfeat.errors import PictureError, TrainingError
 from vggfeat.layouts.imagenet import Pictures
-from vggfeat.pretraining import communication
-from vggfeat.pretraining.augmentation import Colours
-from vggfeat.pretraining.checkpoints import (
-    Position,
-    remove_unfinished,
-    resume,
-    save_checkpoint,
-)
+from vggfeat.pretraining.checkpoints import remove_unfinished, resume, save_checkpoint
+from vggfeat.pretraining.colours import Colours
 from vggfeat.pretraining.communication import Communication
-from vggfeat.pretraining.data_loader import Loader, Pass
-from vggfeat.pretraining.dropout import draw_for, replace_dropout
-from vggfeat.pretraining.initialisation import Start, initial_net
-from vggfeat.pretraining.interruption import Interrupted, StopRequest
-from vggfeat.pretraining.monitor import Monitor, Status, Update
-from vggfeat.pretraining.recipes import Recipe
+from vggfeat.pretraining.data_loader import Loader, MicroBatch
+from vggfeat.pretraining.initialisation import Start
+from vggfeat.pretraining.interruption import Interrupted
+from vggfeat.pretraining.monitor import Monitor, Status
+from vggfeat.pretraining.position import Position
+from vggfeat.pretraining.recipe import Recipe
+from vggfeat.pretraining.runtime import RuntimeOptions
 from vggfeat.pretraining.schedule import Schedule
-from vggfeat.pretraining.targets import NO_LABEL, Task
+from vggfeat.pretraining.trainer import PeerFailed, build_trainer
 from vggfeat.vgg import VGG
 
 log = logging.getLogger(__name__)
 
 LEARNS_BELOW = 0.98  # of ln(classes): a mean loss below it has left the plateau of equal scores
+CHECKPOINT_SHARE = 0.02  # of the time may go into checkpoints
+CHECKPOINT_EVERY_S = 1.0  # at most so often
 NOTHING_SEEN = (
     "not one training picture of an epoch could be used: none could be read, or no crop showed"
     " enough of its object. --check-data names pictures that cannot be read; smaller scales show"
     " more."
 )
-CHECKPOINT_SHARE = 0.02  # of the time may go into checkpoints
-CHECKPOINT_EVERY_S = 1.0  # at most so often
-VALUES_PER_PIXEL = 900  # that a pass of the full-width 19-layer net keeps for the way back
-CPU_PASS_BYTES = 2**32
-CUDA_PASS_SHARE = 0.7  # of the free memory
-
-
-class PeerFailed(TrainingError):
-    """Another process cannot go on, and says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Running:
-    """How a stage is carried out. Rounding and skipped pictures aside, all learn the same."""
+class StageSpec:
+    """One stage to train: its recipe, pictures, folder and runtime, and its callbacks."""
 
-    device: str = "auto"
-    precision: str = "auto"
-    pass_size: int | None = None  # pictures that go through the net at once; None: what fits
-    on_error: str = "stop"
-    tensorboard: bool = False
-
-    def __post_init__(self) -> None:
-        devices.resolved(self.device)  # refuses one that is not there
-
-    @property
-    def device_type(self) -> str:
-        return devices.resolved(self.device)
-
-    @property
-    def resolved_precision(self) -> str:
-        """ "bf16" or "fp32"; auto is bf16 wherever the hardware multiplies it."""
-        return devices.resolved_precision(self.precision, self.device_type)
-
-    def pass_size_for(self, recipe: Recipe, world: World) -> int:
-        """Pictures in a pass of this recipe."""
-        share = -(-recipe.batch_size // world.size)
-        if self.pass_size is not None:
-            return min(self.pass_size, share)
-        room = CPU_PASS_BYTES
-        if self.device_type == "cuda":
-            # What torch keeps of an earlier stage counts as free.
-            kept = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
-            room = int((torch.cuda.mem_get_info()[0] + kept) * CUDA_PASS_SHARE)
-        value_bytes = 2 if self.resolved_precision == "bf16" else 4
-        picture = recipe.input_size**2 * VALUES_PER_PIXEL * recipe.width * value_bytes
-        return max(1, min(share, int(room / picture)))
+    recipe: Recipe
+    pictures: Pictures
+    colours: Colours
+    folder: Path  # of log and checkpoints
+    begun_with: Mapping[str, Any]  # what a resumed run must have in common with the one that began
+    runtime: RuntimeOptions
+    world: World = World()
+    start: Start | None = None  # the net to start from
+    report: Callable[[Status], None] = lambda status: None  # called after each update
+    # Called in the leading process after each epoch whose decisive metric, top-1 or that of the
+    # recipe's objective, is better than all before.
+    on_best: Callable[[VGG, Position], None] = lambda net, position: None
 
 
 @dataclass(frozen=True)
-class Trained:
-    """A stage that has ended."""
+class TrainedNet:
+    """The net of a stage that has ended."""
 
     net: VGG
     position: Position
-    problem: str | None  # what to tell of a net that has not learned
+    problem: str | None  # the message for a net that has not learned
     communication: Communication | None  # of several processes
 
     @property
     def ended(self) -> str:
-        """Why."""
+        """The reason why training ended, in the words of the record."""
         stalled = self.position.schedule.over
-        why = "stalled after the last drop" if stalled else "after all epochs"
-        return f"{why}, stuck at ln(classes)" if self.problem else why
+        reason = "stalled after the last drop" if stalled else "after all epochs"
+        return f"{reason}, stuck at ln(classes)" if self.problem else reason
 
 
-def train(
-    recipe: Recipe,
-    pictures: Pictures,
-    colours: Colours,
-    folder: Path,
-    *,
-    start: Start | None = None,
-    begun_with: Mapping[str, Any],
-    world: World,
-    running: Running,
-    report: Callable[[Status], None] = lambda status: None,
-    on_best: Callable[[VGG, Position], None] = lambda net, position: None,
-) -> Trained:
-    """Train a stage in `folder`, going on from its last checkpoint if there is one.
+def train(spec: StageSpec) -> TrainedNet:
+    """Train a stage in its folder, from its last checkpoint if there is one.
 
-    begun_with is what a run that goes on must have in common with the one that began. on_best is
-    called in the leading process after each epoch with a better top-1 than all before (or what else
-    decides about the rate). A net that
-    stays at ln(classes) for recipe.stuck_after updates ends the stage with a `problem`.
-
+    A net whose loss stays at ln(classes) for recipe.stuck_after updates ends with a `problem`.
     Raises TrainingError if the run cannot go on. With everything saved it raises Interrupted after
     Ctrl-C or SIGTERM, PictureError at a picture that cannot be read, PeerFailed if another process
     has one.
     """
-    gpu = running.device_type == "cuda"
-    device = torch.device("cuda", world.local_rank) if gpu else torch.device("cpu")
-    task = recipe.task(len(pictures.classes))
-    net = initial_net(recipe, task.num_outputs, start)
-    replace_dropout(net, recipe.dropout)
-    net = net.to(device, memory_format=torch.channels_last)
-    optimiser = torch.optim.SGD(
-        [parameter for parameter in net.parameters() if parameter.requires_grad],
-        lr=recipe.learning_rate,
-        momentum=recipe.momentum,
-        weight_decay=recipe.weight_decay,
-    )
-    checkpoints = folder / "checkpoints"
-    if world.leads:
-        remove_unfinished(checkpoints)
-    position = resume(checkpoints, net, optimiser, begun_with) or Position(
+    run = TrainingRun(spec)
+    with run.saved_when_stopped():
+        while run.goes_on():
+            for batch in run.rest_of_epoch():
+                run.update(batch)
+                run.checkpoint_if_due()
+            run.end_epoch(run.validate())
+        run.finish()
+    return run.trained_net()
+
+
+class TrainingRun:
+    """A stage in training: its net, where it stands, its batches, its log and checkpoints."""
+
+    def __init__(self, spec: StageSpec):
+        self.spec, self.recipe, self.world = spec, spec.recipe, spec.world
+        self.trainer = build_trainer(
+            spec.recipe, len(spec.pictures.classes), spec.colours, spec.runtime,
+            world=spec.world, start=spec.start,
+        )  # fmt: skip
+        self.plateau = LEARNS_BELOW * self.trainer.objective.plateau
+        self.checkpoints = spec.folder / "checkpoints"
+        self.position = self._resumed() or _first_position(spec.recipe)
+        self._check_same_position()
+        self.loader = Loader(
+            spec.pictures, spec.recipe, spec.colours, spec.world,
+            spec.runtime.micro_batch_size(spec.recipe, spec.world), spec.runtime.on_error,
+            unreadable=set(self.position.unreadable),
+        )  # fmt: skip
+        size = self.loader.micro_batch_size
+        self.communication = self.trainer.measure_communication(spec.recipe, size)
+        self.monitor = self._monitor()
+        self.next_checkpoint = time.monotonic() + CHECKPOINT_EVERY_S
+
+    # The steps of training
+
+    def goes_on(self) -> bool:
+        """Whether another epoch is due; a run resumed in the middle of one always ends it."""
+        position = self.position
+        if position.epoch >= self.recipe.epochs or position.schedule.over:
+            return False
+        is_stuck = not position.learns and position.step >= self.recipe.stuck_after
+        return position.batch > 0 or not is_stuck
+
+    def rest_of_epoch(self) -> Iterator[list[MicroBatch]]:
+        """The batches of this epoch that are still to do, at the epoch's learning rate."""
+        for group in self.trainer.optimiser.param_groups:
+            group["lr"] = self.position.schedule.rate
+        yield from self.loader.training(self.position.epoch, self.position.batch)
+
+    def update(self, batch: list[MicroBatch]) -> None:
+        """Make one step of SGD. Raises TrainingError at a loss that is not finite."""
+        sums = self.trainer.update(batch, self.position.step)
+        if not math.isfinite(sums.loss):
+            raise TrainingError(self._explosion())
+        self.position.add(sums.seen, sums.loss, sums.correct)
+        recent_loss = self.monitor.after_update(sums)
+        self.position.learns |= recent_loss is not None and recent_loss < self.plateau
+        if sums.stop:
+            raise self.trainer.stop.interruption()
+
+    def validate(self) -> dict[str, float]:
+        """The metrics on the centre crops of the validation pictures, after a whole epoch."""
+        if not self.position.seen:
+            raise TrainingError(f"{self.recipe.name}: {NOTHING_SEEN}")
+        metrics = self.trainer.validate(self.loader.validation())
+        self.loader.unreadable = self.world.gather_set(self.loader.unreadable)
+        self.position.unreadable = sorted(self.loader.unreadable)
+        return metrics
+
+    def end_epoch(self, metrics: Mapping[str, float]) -> None:
+        """Log the epoch and move the learning rate on; a new best net is handed to on_best."""
+        position, schedule = self.position, self.position.schedule
+        position.learns |= position.loss < self.plateau * position.seen
+        decisive = metrics[self.trainer.objective.metrics[0]]
+        line = self.monitor.end_epoch(metrics)
+        # A net that has not begun to learn has not stalled.
+        position.end_epoch(schedule.after(decisive) if position.learns else schedule, line)
+        if decisive > schedule.best and self.world.leads:
+            self.spec.on_best(self.trainer.net, position)
+
+    def checkpoint_if_due(self) -> None:
+        """Write a checkpoint as often as takes CHECKPOINT_SHARE of the time."""
+        if time.monotonic() > self.next_checkpoint:
+            self.checkpoint()
+
+    def checkpoint(self) -> None:
+        """Write a checkpoint; only the leading process does."""
+        began = time.monotonic()
+        self.position.seconds = self.monitor.seconds
+        if self.world.leads:
+            save_checkpoint(
+                self.checkpoints, self.trainer.net, self.trainer.optimiser, self.position,
+                self.spec.begun_with,
+            )  # fmt: skip
+        took = time.monotonic() - began
+        self.next_checkpoint = began + max(took / CHECKPOINT_SHARE, CHECKPOINT_EVERY_S)
+
+    def finish(self) -> None:
+        """Write the last checkpoint; raise Interrupted if any process was asked to stop."""
+        self.checkpoint()
+        stop = self.trainer.stop
+        if self.world.all_reduce([stop.signal_number > 0], self.trainer.device)[0]:
+            raise stop.interruption()
+
+    @contextmanager
+    def saved_when_stopped(self) -> Iterator[None]:
+        """A `with` block that saves whole updates before Interrupted and the like leave it."""
+        with self.trainer.stop:
+            try:
+                yield
+            except (Interrupted, PictureError, PeerFailed):
+                self.checkpoint()
+                self.world.barrier()
+                raise
+            finally:
+                self.monitor.close()
+
+    def trained_net(self) -> TrainedNet:
+        """The result, with a problem if the loss never left ln(classes)."""
+        problem = None
+        if not self.position.learns:
+            problem = self._stuck()
+            if self.position.step < self.recipe.stuck_after:
+                log.warning("%s", problem)  # it may only have been too short
+                problem = None
+        return TrainedNet(self.trainer.net, self.position, problem, self.communication)
+
+    # How a run begins
+
+    def _resumed(self) -> Position | None:
+        """The position of the last checkpoint, put into net and optimiser; None without one."""
+        if self.world.leads:
+            remove_unfinished(self.checkpoints)
+        return resume(
+            self.checkpoints, self.trainer.net, self.trainer.optimiser, self.spec.begun_with
+        )
+
+    def _check_same_position(self) -> None:
+        """Raise TrainingError unless all processes stand at the same update."""
+        step, folder = self.position.step, self.spec.folder
+        if self.world.all_reduce([step], self.trainer.device)[0] != self.world.size * step:
+            raise TrainingError(
+                f"{folder}: not all processes see the same checkpoints. --out must name a folder"
+                " that all machines share."
+            )
+        if step and self.world.leads:
+            log.info(
+                "%s: going on from update %d, in epoch %d", folder, step, self.position.epoch + 1
+            )
+
+    def _monitor(self) -> Monitor:
+        runtime = self.spec.runtime
+        return Monitor(
+            self.loader, self.position, self.spec.folder,
+            tensorboard=runtime.tensorboard, report=self.spec.report,
+            about={
+                "stage": self.recipe.name, "processes": self.world.size,
+                "device": runtime.device_type, "precision": runtime.resolved_precision,
+                "pass_size": self.loader.micro_batch_size,
+                "communication": self.communication and asdict(self.communication),
+            },
+        )  # fmt: skip
+
+    # Advice
+
+    def _explosion(self) -> str:
+        return (
+            f"{self.recipe.name}: the loss is not finite at update {self.position.step + 1}, with"
+            f" learning_rate {self.position.schedule.rate:g} and init_std"
+            f" {self.recipe.init_std:g}. Try a smaller one of them, or --set init=glorot."
+        )
+
+    def _stuck(self) -> str:
+        recipe, position = self.recipe, self.position
+        ln_classes = math.log(len(self.spec.pictures.classes))
+        return (
+            f"{recipe.name}: after {position.step} updates the loss is"
+            f" {position.curve[-1]['loss']:.3f}, and ln(classes) is {ln_classes:.3f}: as if all"
+            " classes had the same score. Start from a shallower net as the recipes do, or try"
+            f" --set init=glorot, another init_std (it is {recipe.init_std:g}) or another"
+            f" learning_rate (it was {recipe.learning_rate:g}). If it only needs longer: --set"
+            f" stuck_after={2 * position.step}."
+        )
+
+
+def _first_position(recipe: Recipe) -> Position:
+    return Position(
         schedule=Schedule(
             rate=recipe.learning_rate, drops_left=recipe.drops, patience=recipe.patience
         )
-    )
-    if world.total([position.step], device)[0] != world.size * position.step:
-        raise TrainingError(
-            f"{folder}: not all processes see the same checkpoints. --out must name a folder that"
-            " all machines share."
-        )
-    if position.step and world.leads:
-        log.info(
-            "%s: going on from update %d, in epoch %d", folder, position.step, position.epoch + 1
-        )
-    model = DistributedDataParallel(net) if world.size > 1 else net
-    loader = Loader(
-        pictures, recipe, colours, world, running.pass_size_for(recipe, world), running.on_error,
-        unreadable=set(position.unreadable),
-    )  # fmt: skip
-    to_input = InputMaker(colours, device, running.resolved_precision == "bf16")
-    exchange = None
-    if isinstance(model, DistributedDataParallel):
-        exchange = _measure_exchange(model, loader, to_input)
-    monitor = Monitor(
-        loader, position, folder, tensorboard=running.tensorboard, report=report,
-        about={
-            "stage": recipe.name, "processes": world.size, "device": running.device_type,
-            "precision": running.resolved_precision, "pass_size": loader.pass_size,
-            "communication": exchange and asdict(exchange),
-        },
-    )  # fmt: skip
-    plateau = LEARNS_BELOW * task.plateau
-    next_checkpoint = time.monotonic() + CHECKPOINT_EVERY_S
-
-    def save() -> None:
-        nonlocal next_checkpoint
-        began = time.monotonic()
-        position.seconds = monitor.seconds
-        if world.leads:
-            save_checkpoint(checkpoints, net, optimiser, position, begun_with)
-        took = time.monotonic() - began
-        next_checkpoint = began + max(took / CHECKPOINT_SHARE, CHECKPOINT_EVERY_S)
-
-    def goes_on() -> bool:
-        # Asked between epochs: a run that goes on in the middle of one ends it first.
-        tried = position.batch == 0 and position.step >= recipe.stuck_after
-        stuck = tried and not position.learns
-        return position.epoch < recipe.epochs and not position.schedule.over and not stuck
-
-    with StopRequest(patient=world.size > 1) as stop:
-        try:
-            while goes_on():
-                for group in optimiser.param_groups:
-                    group["lr"] = position.schedule.rate
-                for passes in loader.training(position.epoch, position.batch):
-                    done = update(
-                        model, optimiser, passes, to_input, task,
-                        seed=recipe.seed, step=position.step, world=world, stop=stop,
-                    )  # fmt: skip
-                    _check_finite(done, position, recipe)
-                    position.add(done.seen, done.loss, done.correct)
-                    recent_loss = monitor.after_update(done)
-                    position.learns |= recent_loss is not None and recent_loss < plateau
-                    if done.stop:
-                        raise Interrupted(stop.signal_number or signal.SIGTERM)
-                    if time.monotonic() > next_checkpoint:
-                        save()
-                if not position.seen:
-                    raise TrainingError(f"{recipe.name}: {NOTHING_SEEN}")
-                measures = evaluate(net, loader.validation(), to_input, task, world, stop)
-                loader.unreadable = world.union(loader.unreadable)
-                position.unreadable = sorted(loader.unreadable)
-                position.learns |= position.loss < plateau * position.seen
-                decisive = measures[task.measures[0]]
-                improved = decisive > position.schedule.best
-                line = monitor.end_epoch(measures)
-                # A net that has not begun to learn has not stalled.
-                schedule = position.schedule
-                position.next_epoch(schedule.after(decisive) if position.learns else schedule, line)
-                if improved and world.leads:
-                    on_best(net, position)
-            save()
-            if world.total([stop.signal_number > 0], device)[0]:
-                raise Interrupted(stop.signal_number or signal.SIGTERM)
-        except (Interrupted, PictureError, PeerFailed):
-            save()  # what is done up to the last whole update
-            world.wait()
-            raise
-        finally:
-            monitor.close()
-    problem = None
-    if not position.learns:
-        problem = _stuck(recipe, position, len(pictures.classes))
-        if position.step < recipe.stuck_after:
-            log.warning("%s", problem)  # it may only have been too short
-            problem = None
-    return Trained(net, position, problem, exchange)
-
-
-def update(
-    model: nn.Module,
-    optimiser: torch.optim.Optimizer,
-    passes: list[Pass],
-    to_input: "InputMaker",
-    task: Task,
-    *,
-    seed: int,
-    step: int,
-    world: World,
-    stop: StopRequest,
-) -> Update:
-    """One step along the gradient of the mean loss over all pictures of the batch.
-
-    Each picture's loss is divided by the size of the whole batch, so that passes and processes with
-    unequal numbers of pictures add up to the mean. If a process holds a picture that stops the run,
-    none makes the step: there PictureError is raised, elsewhere PeerFailed.
-    """
-    net = model.module if isinstance(model, DistributedDataParallel) else model
-    optimiser.zero_grad()
-    sums = torch.zeros(3, dtype=torch.float64, device=to_input.device)
-    for number, one in enumerate(passes, start=1):
-        if world.size == 1:
-            stop.obey()  # between passes, as one process can leave an update undone
-        draw_for(net, seed, step, one.rows, one.batch_size)
-        images, labels, boxes = to_input(one)
-        # Gradients travel during the last pass, while it goes back through the net.
-        alone = world.size > 1 and number < len(passes)
-        with model.no_sync() if alone else nullcontext():
-            with to_input.autocast():
-                outputs = model(images)  # [n, K]
-            loss = task.loss(outputs, labels, boxes)
-            # Of several processes not the sum of their gradients comes back but the mean.
-            with to_input.right_convolutions():
-                (loss * (world.size / one.batch_size)).backward()
-        with torch.no_grad():
-            correct = task.hits(outputs, labels, boxes)[:, 0].sum()
-            sums += torch.stack([(labels != NO_LABEL).sum(), loss, correct]).double()
-    failure = next((one.failure for one in passes if one.failure), None)
-    seen, loss_sum, correct_sum, stops, failures = world.total(
-        [*sums.tolist(), stop.signal_number > 0, failure is not None], to_input.device
-    )
-    if failures:
-        raise failure or PeerFailed
-    if seen:
-        if seen < passes[0].batch_size:  # some pictures could not be read, or show no object
-            for parameter in net.parameters():
-                if parameter.grad is not None:
-                    parameter.grad.mul_(passes[0].batch_size / seen)
-        optimiser.step()
-    return Update(seen, loss_sum, correct_sum, stop=stops > 0)
-
-
-@torch.no_grad()
-def evaluate(
-    net: VGG,
-    passes: Iterator[Pass],
-    to_input: "InputMaker",
-    task: Task,
-    world: World,
-    stop: StopRequest,
-) -> dict[str, float]:
-    """The task's measures on the centre crops, over the passes of all processes.
-
-    Raises Interrupted in all of them if one was asked to stop, PictureError or PeerFailed at a
-    picture that stops the run.
-    """
-    net.eval()
-    sums = torch.zeros(len(task.measures) + 1, dtype=torch.float64, device=to_input.device)
-    failure = None
-    for one in passes:
-        failure = one.failure
-        if stop.signal_number or failure:
-            break
-        images, labels, boxes = to_input(one)
-        with to_input.autocast():
-            outputs = net(images)
-        hits = task.hits(outputs, labels, boxes).double().sum(dim=0)
-        sums += torch.cat([hits, (labels != NO_LABEL).sum()[None]])
-    net.train()
-    *hits, seen, stops, failures = world.total(
-        [*sums.tolist(), stop.signal_number > 0, failure is not None], to_input.device
-    )
-    if failures:
-        raise failure or PeerFailed
-    if stops:
-        raise Interrupted(stop.signal_number or signal.SIGTERM)
-    if not seen:
-        raise TrainingError("no validation picture could be read. --check-data names them all.")
-    return {name: total / seen for name, total in zip(task.measures, hits, strict=True)}
-
-
-class InputMaker:
-    """A pass as the net takes it: pixels minus the mean colour plus the picture's shift."""
-
-    def __init__(self, colours: Colours, device: torch.device, bf16: bool):
-        self.device, self.bf16 = device, bf16
-        self.mean = torch.tensor(colours.mean, device=device).view(1, 3, 1, 1)
-
-    def __call__(self, one: Pass) -> tuple[Tensor, Tensor, Tensor]:
-        """Images [n, 3, S, S] float32, channels last; labels [n]; boxes [n, B, 4]."""
-        pixels, shifts, labels, boxes = (
-            torch.from_numpy(array) for array in (one.pixels, one.shifts, one.labels, one.boxes)
-        )
-        if self.device.type == "cuda":
-            pixels, shifts, labels = (
-                t.pin_memory().to(self.device, non_blocking=True) for t in (pixels, shifts, labels)
-            )
-        images = pixels.permute(0, 3, 1, 2).float() - self.mean + shifts[:, :, None, None]
-        return images, labels, boxes
-
-    @contextmanager
-    def autocast(self) -> Iterator[None]:
-        """A `with` block for what goes forward."""
-        with (
-            torch.autocast(self.device.type, torch.bfloat16, enabled=self.bf16),
-            self.right_convolutions(),
-        ):
-            yield
-
-    def right_convolutions(self) -> AbstractContextManager:
-        """A `with` block for the way back, which is not autocast's."""
-        return right_convolutions(self.device.type, bf16=self.bf16)
-
-
-def _measure_exchange(
-    model: DistributedDataParallel, loader: Loader, to_input: InputMaker
-) -> Communication:
-    """With pictures of noise; the gradients are thrown away."""
-    side, size = loader.recipe.input_size, loader.pass_size
-    shape = (size, 3, side, side)
-    images = torch.randn(shape, device=to_input.device).to(memory_format=torch.channels_last)
-
-    def backward() -> None:
-        draw_for(model.module, 0, 0, slice(0, size), size)
-        with to_input.autocast():
-            scores = model(images)
-        scores.float().logsumexp(dim=1).sum().backward()
-
-    measured = communication.measure(model, backward, loader.world, to_input.device)
-    model.zero_grad()
-    if loader.world.leads:
-        log.info("%s", measured.told(loader.world.size, size))
-    return measured
-
-
-def _check_finite(done: Update, position: Position, recipe: Recipe) -> None:
-    if not math.isfinite(done.loss):
-        raise TrainingError(
-            f"{recipe.name}: the loss is not finite at update {position.step + 1}, with"
-            f" learning_rate {position.schedule.rate:g} and init_std {recipe.init_std:g}. Try a"
-            " smaller one of them, or --set init=glorot."
-        )
-
-
-def _stuck(recipe: Recipe, position: Position, num_classes: int) -> str:
-    loss = position.curve[-1]["loss"]
-    return (
-        f"{recipe.name}: after {position.step} updates the loss is {loss:.3f}, and ln(classes) is"
-        f" {math.log(num_classes):.3f}: as if all classes had the same score. Start from a"
-        " shallower net as the recipes do, or try --set init=glorot, another init_std (it is"
-        f" {recipe.init_std:g}) or another learning_rate (it was {recipe.learning_rate:g}). If it"
-        f" only needs longer: --set stuck_after={2 * position.step}."
     )

@@ -12,8 +12,10 @@ def square(x: float, y: float = 0.0, side: float = 10.0) -> list[float]:
 
 
 def merged(boxes, scores=None, threshold=0.0):
-    found, sums = merge(np.array(boxes, float), np.array(scores or [1.0] * len(boxes)), threshold)
-    return found.tolist(), sums.tolist()
+    merged_boxes, sums = merge(
+        np.array(boxes, float), np.array(scores or [1.0] * len(boxes)), threshold
+    )
+    return merged_boxes.tolist(), sums.tolist()
 
 
 def test_a_match_by_hand():
@@ -48,8 +50,8 @@ def test_of_a_chain_the_best_match_is_merged_first():
 
 def test_a_chain_ends_where_the_mean_is_too_far():
     """a to b is 0.3 - 7/13, b to c 0.3 - 7/13: a and b come first; their mean is 4.5 from c."""
-    found, scores = merged([square(0), square(3), square(6)], [1, 2, 4])
-    assert found == [[1.5, 0, 11.5, 10], [6, 0, 16, 10]] and scores == [3, 4]
+    merged_boxes, scores = merged([square(0), square(3), square(6)], [1, 2, 4])
+    assert merged_boxes == [[1.5, 0, 11.5, 10], [6, 0, 16, 10]] and scores == [3, 4]
 
 
 def test_the_threshold_itself_is_good_enough():
@@ -62,8 +64,8 @@ def test_the_threshold_itself_is_good_enough():
 def test_of_any_threshold_the_extremes():
     boxes = [square(0), square(0), square(70), square(900)]
     assert len(merged(boxes, threshold=-2.0)[0]) == 4
-    found, scores = merged(boxes, threshold=1e9)
-    assert len(found) == 1 and scores == [4]
+    merged_boxes, scores = merged(boxes, threshold=1e9)
+    assert len(merged_boxes) == 1 and scores == [4]
 
 
 def test_equal_boxes_are_one():
@@ -71,8 +73,8 @@ def test_equal_boxes_are_one():
 
 
 def test_without_boxes_there_are_none():
-    found, scores = merge(np.empty((0, 4)), np.empty(0))
-    assert found.shape == (0, 4) and scores.shape == (0,)
+    merged_boxes, scores = merge(np.empty((0, 4)), np.empty(0))
+    assert merged_boxes.shape == (0, 4) and scores.shape == (0,)
 
 
 def test_boxes_without_an_area_are_left_out():
@@ -110,8 +112,8 @@ def test_random_boxes_are_merged_as_by_the_naive_loop(threshold):
     random = np.random.default_rng(0)
     corners, sides = random.uniform(0, 60, (25, 2)), random.uniform(20, 50, (25, 2))
     boxes, scores = np.concatenate([corners, corners + sides], axis=1), random.random(25)
-    found, sums = merge(boxes, scores, threshold)
+    merged_boxes, sums = merge(boxes, scores, threshold)
     expected, expected_sums = naive(boxes.tolist(), scores.tolist(), threshold)
     assert 1 <= len(expected) < 25
-    np.testing.assert_allclose(found, expected)
+    np.testing.assert_allclose(merged_boxes, expected)
     np.testing.assert_allclose(sums, expected_sums)

@@ -60,7 +60,7 @@ def test_half_an_overlap_is_not_enough():
     assert not iou(UNIT, np.array([0.0, 0.0, 10.0, 5.0])) > MIN_IOU
 
 
-def test_a_net_tells_centre_and_size_as_shares_of_its_window():
+def test_a_net_regresses_centre_and_size_as_shares_of_its_window():
     """Of 32 pixels the right upper quarter, and the whole."""
     boxes = np.array([[16.0, 0, 32, 16], [0, 0, 32, 32], [-16, 8, 48, 16]])
     expected = [[0.25, -0.25, 0.5, 0.5], [0, 0, 1, 1], [0, -0.125, 2, 0.25]]
@@ -68,7 +68,7 @@ def test_a_net_tells_centre_and_size_as_shares_of_its_window():
     np.testing.assert_array_equal(decode(np.array(expected), 32), boxes)
 
 
-def test_what_is_told_is_understood():
+def test_decoding_inverts_encoding():
     boxes = random_boxes(50, 2).reshape(5, 10, 4)
     np.testing.assert_allclose(decode(encode(boxes, 224), 224), boxes, atol=1e-10)
 
@@ -83,9 +83,9 @@ def test_an_object_is_in_the_crops_pixels_where_its_box_says(size, scale, corner
     place = augmentation.place(size, scale, corner, 32)
     pixels = augmentation.crop(rectangle(size, box), scale, place, 32)
     white = (pixels[:, ::-1] if mirror else pixels)[..., 0] > (40 + 255) / 2
-    found = in_crop(np.array([box], dtype=float), size, scale, place, 32, mirror=mirror)
-    left, upper, right, lower = found[0].clip(0, 32)
-    if visible(found, 32) == 0:
+    moved = in_crop(np.array([box], dtype=float), size, scale, place, 32, mirror=mirror)
+    left, upper, right, lower = moved[0].clip(0, 32)
+    if visible(moved, 32) == 0:
         assert not white.any()
         return
     columns, rows = np.flatnonzero(white.any(axis=0)), np.flatnonzero(white.any(axis=1))
@@ -96,16 +96,16 @@ def test_an_object_is_in_the_crops_pixels_where_its_box_says(size, scale, corner
 def test_a_place_in_a_crop_by_hand():
     """400x200 at scale 100 is 200x100: everything halves, then the corner is taken off."""
     boxes = np.array([[100.0, 40, 160, 120]])
-    found = in_crop(boxes, (400, 200), 100, (30, 10), 64, mirror=False)
-    assert found.tolist() == [[20, 10, 50, 50]]
+    moved = in_crop(boxes, (400, 200), 100, (30, 10), 64, mirror=False)
+    assert moved.tolist() == [[20, 10, 50, 50]]
     mirrored = in_crop(boxes, (400, 200), 100, (30, 10), 64, mirror=True)
     assert mirrored.tolist() == [[14, 10, 44, 50]]
 
 
 def test_sides_that_are_rounded_have_factors_of_their_own():
     """31x20 at scale 10 is 15x10, not 15.5x10: the picture's right edge is the rescaled one's."""
-    found = in_crop(np.array([[0.0, 0, 31, 20]]), (31, 20), 10, (0, 0), 10, mirror=False)
-    assert found.tolist() == [[0, 0, 15, 10]]
+    moved = in_crop(np.array([[0.0, 0, 31, 20]]), (31, 20), 10, (0, 0), 10, mirror=False)
+    assert moved.tolist() == [[0, 0, 15, 10]]
 
 
 @pytest.mark.parametrize("size", [(401, 200), (63, 77)])

@@ -14,7 +14,8 @@ from vggfeat.benchmarks.speed.record import read_all as read_speed_records
 from vggfeat.benchmarks.speed.tables import render as render_speed
 from vggfeat.cli import main
 from vggfeat.pretraining.communication import predicted_speed_up
-from vggfeat.pretraining.recipes import FIXED_FIELDS, Recipe
+from vggfeat.pretraining.overrides import FIXED_FIELDS
+from vggfeat.pretraining.recipe import Recipe
 from vggfeat.records.record import read_all
 from vggfeat.report import ilsvrc_grid, ilsvrc_tables, sweep, training, transfer
 from vggfeat.report.render import render

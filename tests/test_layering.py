@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "options"),
     ("storage", "devices", "amx", "images", "metrics", "boxes", "box_merging", "provenance",
-     "distributed", "prefetch"),
+     "distributed", "prefetch", "durations"),
     ("vgg",),
     ("weights",),
     ("backbones",),

@@ -42,11 +42,11 @@ def merge(
     return boxes, scores
 
 
-def match(one: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """How badly boxes match [...]: the lower, the better."""
-    between = _centres(one) - _centres(other)
-    sides = (np.sqrt(area(one)) + np.sqrt(area(other))) / 2
-    return np.hypot(between[..., 0], between[..., 1]) / sides - iou(one, other)
+def match(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """The matching score [...] of pairs of boxes: the lower, the better they match."""
+    offsets = _centres(boxes) - _centres(others)
+    sides = (np.sqrt(area(boxes)) + np.sqrt(area(others))) / 2
+    return np.hypot(offsets[..., 0], offsets[..., 1]) / sides - iou(boxes, others)
 
 
 def _centres(boxes: np.ndarray) -> np.ndarray:

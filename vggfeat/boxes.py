@@ -1,7 +1,7 @@
-"""Boxes: their overlap, how they move with a crop, how a net tells them.
+"""Boxes: their overlap, their place in a crop, and how a net encodes them.
 
 A box is (left, upper, right, lower) in pixels from 0, right and lower outside. Of an object in its
-window of s x s pixels a net tells centre and size (paper, appendix A.1):
+window of s x s pixels a net regresses centre and size (paper, appendix A.1):
 
     ((left + right) / 2 - s / 2) / s,  ((upper + lower) / 2 - s / 2) / s,
     (right - left) / s,  (lower - upper) / s
@@ -21,11 +21,12 @@ from vggfeat.images import rescaled_size
 MIN_IOU = 0.5  # above it a box is right (paper, appendix A.2)
 # By so much a box may reach out of its picture: some lists count pixels from 1, others from 0.
 TOLERANCE = 1.0
-COUNTED = "Its numbers are told from 0, right and lower outside."  # a file may count otherwise
+NO_BOXES = np.empty((0, 4))
+COUNTED = "Its numbers are counted from 0, right and lower outside."  # a file may count otherwise
 
 
 def encode(boxes: np.ndarray, side: int) -> np.ndarray:
-    """What a net should tell of boxes in pixels of its window."""
+    """The regression targets [..., 4] of boxes in pixels of a window of this side."""
     left, upper, right, lower = np.moveaxis(boxes, -1, 0)
     values = ((left + right) / 2 - side / 2, (upper + lower) / 2 - side / 2, right - left,
               lower - upper)  # fmt: skip
@@ -33,30 +34,30 @@ def encode(boxes: np.ndarray, side: int) -> np.ndarray:
 
 
 def decode(values: np.ndarray, side: int) -> np.ndarray:
-    """Boxes in pixels of the window, of what a net tells; the inverse of `told`."""
+    """Boxes in pixels of the window, of a net's outputs [..., 4]; the inverse of `encode`."""
     x, y, width, height = np.moveaxis(values * side, -1, 0)
     x, y = x + side / 2, y + side / 2
     corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
     return np.stack(corners, axis=-1)
 
 
-def iou(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+def iou(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """Intersection over union [...]; 0 where a box is empty, the wrong way round, or NaN."""
-    left, upper = (np.maximum(one[..., k], other[..., k]) for k in (0, 1))
-    right, lower = (np.minimum(one[..., k], other[..., k]) for k in (2, 3))
+    left, upper = (np.maximum(boxes[..., k], others[..., k]) for k in (0, 1))
+    right, lower = (np.minimum(boxes[..., k], others[..., k]) for k in (2, 3))
     common = (right - left).clip(min=0) * (lower - upper).clip(min=0)
-    union = area(one) + area(other) - common
+    union = area(boxes) + area(others) - common
     return np.divide(common, union, out=np.zeros_like(union), where=union > 0)
 
 
 def area(boxes: np.ndarray) -> np.ndarray:
-    """In square pixels [...]; 0 for a box the wrong way round."""
+    """Areas in square pixels [...]; 0 for a box the wrong way round."""
     width, height = boxes[..., 2] - boxes[..., 0], boxes[..., 3] - boxes[..., 1]
     return width.clip(min=0) * height.clip(min=0)
 
 
 def visible(boxes: np.ndarray, side: int) -> np.ndarray:
-    """How much [...] of each box lies in its window: the share of the box, or of the window.
+    """The visible share [...] of each box in a window: of the box's area, or of the window's.
 
     The larger of both, as a window within a large object shows no less of it than it can.
     """

@@ -1,4 +1,4 @@
-"""The processes that train together: torch.distributed as torchrun sets it up."""
+"""The processes that work together: torch.distributed as torchrun sets it up."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True)
 class World:
-    """This process among all that train together, on one machine or several."""
+    """This process among all that work together, on one machine or several."""
 
     rank: int = 0
     size: int = 1
@@ -24,10 +24,10 @@ class World:
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one process that writes files and speaks."""
+        """Whether this is the one process that writes files and prints."""
         return self.rank == 0
 
-    def total(self, values: Sequence[float], device: torch.device) -> list[float]:
+    def all_reduce(self, values: Sequence[float], device: torch.device) -> list[float]:
         """The sums of each value over all processes."""
         if self.size == 1:
             return [float(value) for value in values]
@@ -35,33 +35,34 @@ class World:
         dist.all_reduce(sums)
         return sums.tolist()
 
-    def union(self, values: Iterable[str]) -> set[str]:
-        """What any of the processes has."""
+    def gather_set(self, values: Iterable[str]) -> set[str]:
+        """The union of all processes' values."""
         if self.size == 1:
             return set(values)
-        found: list[list[str]] = [[]] * self.size
-        dist.all_gather_object(found, sorted(values))
-        return {value for of_one in found for value in of_one}
+        gathered: list[list[str]] = [[]] * self.size
+        dist.all_gather_object(gathered, sorted(values))
+        return {value for of_process in gathered for value in of_process}
 
-    def from_leader(self, value: Value) -> Value:
-        """The leading process's value, in all of them."""
+    def broadcast(self, value: Value) -> Value:
+        """The leading process's value, returned in all of them."""
         if self.size == 1:
             return value
         values = [value]
         dist.broadcast_object_list(values, src=0)
         return values[0]
 
-    def wait(self) -> None:
-        """Until all processes have come here."""
+    def barrier(self) -> None:
+        """Wait until all processes have come here."""
         if self.size > 1:
             dist.barrier()
 
 
 @contextmanager
-def joined(device: str) -> Iterator[World]:
-    """The world that torchrun started this process in, or a world of one process.
+def process_group(device: str) -> Iterator[World]:
+    """A `with` block in the world that torchrun started this process in, or in one of one process.
 
-    Gradients travel by NCCL between GPUs, by gloo between CPUs.
+    Tensors travel by NCCL between GPUs, by gloo between CPUs. Raises OptionError at a process
+    without a GPU of its own.
     """
     if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
         yield World()

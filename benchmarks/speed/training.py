@@ -1,4 +1,4 @@
-"""One update of training: `pretraining.train.update` beside the plain loop around torchvision."""
+"""One update of training: `Trainer.update` beside the plain loop around torchvision."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,18 +21,17 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
     time_interleaved,
 )
-from vggfeat.distributed import World
-from vggfeat.pretraining import recipes
-from vggfeat.pretraining.augmentation import Colours
-from vggfeat.pretraining.data_loader import NO_BOXES, Pass
-from vggfeat.pretraining.dropout import replace_dropout
-from vggfeat.pretraining.initialisation import initial_net
-from vggfeat.pretraining.interruption import StopRequest
-from vggfeat.pretraining.recipes import Recipe
-from vggfeat.pretraining.train import InputMaker, Running, update
+from vggfeat.boxes import NO_BOXES
+from vggfeat.pretraining.colours import Colours
+from vggfeat.pretraining.data_loader import MicroBatch
+from vggfeat.pretraining.recipe import Recipe
+from vggfeat.pretraining.recipes import STAGES
+from vggfeat.pretraining.runtime import RuntimeOptions
+from vggfeat.pretraining.trainer import build_trainer
 
 GPU_SHARE = Goal(0.45)
 NUM_CLASSES = 1000
+RATE = 1e-6  # at which noise does not grow; the seconds of a step do not depend on it
 CUDA_UPDATES = 10  # updates on a GPU for each one on a CPU
 GREY = Colours(
     mean=(123.68, 116.779, 103.939),
@@ -72,7 +71,7 @@ class Case:
 
 SMALL = Case(
     replace(
-        recipes.vgg11_256(),
+        STAGES["vgg11-256"].recipe(),
         width=0.25,
         input_size=64,
         scales=(73, 73),
@@ -84,7 +83,7 @@ SMALL = Case(
     updates=10,
 )
 FULL = Case(
-    replace(recipes.vgg16_256(), start=None, init="glorot", batch_size=8),
+    replace(STAGES["vgg16-256"].recipe(), start=None, init="glorot", batch_size=8),
     lambda: torchvision.models.vgg16(init_weights=False),
     cuda_batch=128,
     cuda_goal=GPU_SHARE,
@@ -94,10 +93,10 @@ FULL = Case(
 def measure(setup: Setup, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> SpeedResult:
     """Pictures a second of updates, and the share of the matrix product's speed."""
     device = setup.device
-    running = Running(device=device)
-    precision = running.resolved_precision
+    runtime = RuntimeOptions(device=device)
+    precision = runtime.resolved_precision
     product = matrix_product(precision, device)
-    pairs = [(_plain_loop(case, device), _ours(case, running)) for case in cases]
+    pairs = [(_plain_loop(case, device), _ours(case, runtime)) for case in cases]
     contenders = [contender for pair in pairs for contender in pair]
     timings = time_interleaved([*contenders, product], setup.repeats)
     limit, rows = timings[product.name], []
@@ -120,34 +119,29 @@ def measure(setup: Setup, *, cases: tuple[Case, ...] = (SMALL, FULL)) -> SpeedRe
     )
 
 
-def _ours(case: Case, running: Running) -> Contender:
-    device, precision = torch.device(running.device_type), running.resolved_precision
-    recipe, number = case.recipe, case.batch(running.device_type)
-    task = recipe.task(NUM_CLASSES)
-    net = initial_net(recipe, task.num_outputs, None)
-    replace_dropout(net, recipe.dropout)
-    net = net.to(device, memory_format=torch.channels_last).train()
-    optimiser = _optimiser(net, recipe)
-    to_input = InputMaker(GREY, device, precision == "bf16")
-    one = Pass(
-        pixels=_pixels(number, recipe.input_size),
-        shifts=np.zeros((number, 3), np.float32),
-        labels=_labels(number),
-        boxes=np.repeat(NO_BOXES[None], number, axis=0),
-        rows=slice(0, number),
-        batch_size=number,
-    )
-    stop = StopRequest(patient=False)
+def _ours(case: Case, runtime: RuntimeOptions) -> Contender:
+    device, number = runtime.device_type, case.batch(runtime.device_type)
+    recipe = replace(case.recipe, learning_rate=RATE)
+    trainer = build_trainer(recipe, NUM_CLASSES, GREY, runtime)
+    batch = [
+        MicroBatch(
+            pixels=_pixels(number, recipe.input_size),
+            shifts=np.zeros((number, 3), np.float32),
+            labels=_labels(number),
+            boxes=np.repeat(NO_BOXES[None], number, axis=0),
+            rows=slice(0, number),
+            batch_size=number,
+        )
+    ]
 
     def run() -> None:
-        for step in range(case.updates_on(device.type)):
-            update(
-                net, optimiser, [one], to_input, task,
-                seed=0, step=step, world=World(), stop=stop,
-            )  # fmt: skip
-        finish(device.type)
+        for step in range(case.updates_on(device)):
+            trainer.update(batch, step)
+        finish(device)
 
-    return Contender(_name(precision, case), run, case.pictures(device.type), "pictures/s")
+    return Contender(
+        _name(runtime.resolved_precision, case), run, case.pictures(device), "pictures/s"
+    )
 
 
 def _name(precision: str, case: Case) -> str:
@@ -158,7 +152,10 @@ def _plain_loop(case: Case, device: str) -> Contender:
     """The plain loop: fp32, NCHW, on pictures that are floats already."""
     number = case.batch(device)
     net = case.peer().to(device).train()
-    optimiser = _optimiser(net, case.recipe)
+    recipe = case.recipe
+    optimiser = torch.optim.SGD(
+        net.parameters(), lr=RATE, momentum=recipe.momentum, weight_decay=recipe.weight_decay
+    )
     pixels = torch.from_numpy(_pixels(number, case.recipe.input_size))
     images = (pixels.permute(0, 3, 1, 2).float() / 255 - 0.5).contiguous().to(device)
     labels = torch.from_numpy(_labels(number)).to(device)
@@ -171,13 +168,6 @@ def _plain_loop(case: Case, device: str) -> Contender:
         finish(device)
 
     return Contender(f"plain loop, fp32, {case.name}", run, case.pictures(device), "pictures/s")
-
-
-def _optimiser(net: nn.Module, recipe: Recipe) -> torch.optim.SGD:
-    # A rate at which noise does not grow: the seconds of a step do not depend on it.
-    return torch.optim.SGD(
-        net.parameters(), lr=1e-6, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-    )
 
 
 def _step_flops(case: Case, number: int) -> int:

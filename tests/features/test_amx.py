@@ -15,16 +15,16 @@ from vggfeat.backbones.exported.backbone import exported_backbone
 from vggfeat.backbones.hooks import LayerHooks, probe_shapes
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import NetSpec
-from vggfeat.distributed import World
+from vggfeat.boxes import NO_BOXES
 from vggfeat.features import store
 from vggfeat.features.extract import extract
 from vggfeat.features.forward import autocast_for
 from vggfeat.features.options import Extraction
-from vggfeat.pretraining import train
-from vggfeat.pretraining.augmentation import Colours
-from vggfeat.pretraining.data_loader import NO_BOXES, Pass
-from vggfeat.pretraining.interruption import StopRequest
-from vggfeat.pretraining.targets import Classification
+from vggfeat.pretraining import trainer
+from vggfeat.pretraining.colours import Colours
+from vggfeat.pretraining.data_loader import MicroBatch
+from vggfeat.pretraining.objective import Classification
+from vggfeat.pretraining.runtime import Precision
 
 BF16, FP32 = torch.bfloat16, torch.float32
 WRONG = [  # images, weights, options
@@ -156,10 +156,10 @@ def assert_gradients(case):
     exact = convolved(*tensors, options)
     above = rounded(exact.shape, 3)
     expected = torch.autograd.grad(exact, tensors, above)
-    to_input = train.InputMaker(GREY, torch.device("cpu"), bf16=True)
-    with to_input.autocast():
+    precision = Precision("cpu", bf16=True)
+    with precision.forward():
         output = convolved(*tensors, options)
-    with to_input.right_convolutions():
+    with precision.backward():
         found = torch.autograd.grad(output, tensors, above.to(BF16))
     assert_rounded(output, exact)
     for gradient, right in zip(found, expected, strict=True):
@@ -340,11 +340,11 @@ GREY = Colours(mean=(128.0,) * 3, eigenvalues=(0.0,) * 3, eigenvectors=((0.0,) *
 
 
 def test_an_update_in_bf16_goes_along_the_gradient_of_fp32(monkeypatch, with_amx):
-    monkeypatch.setattr(train, "draw_for", lambda *rest: None)  # it has no dropout
+    monkeypatch.setattr(trainer, "seed_dropout", lambda *rest: None)  # it has no dropout
     pixels = np.random.default_rng(0).integers(0, 256, (4, 11, 11, 3), dtype=np.uint8)
     labels = np.array([0, 1, 2, 1])
     shifts, boxes = np.zeros((4, 3), np.float32), np.repeat(NO_BOXES[None], 4, axis=0)
-    one = Pass(pixels, shifts, labels, boxes, slice(0, 4), 4)
+    batch = MicroBatch(pixels, shifts, labels, boxes, slice(0, 4), 4)
     torch.manual_seed(0)
     net = Small()
     net(torch.zeros(1, 3, 11, 11))
@@ -353,11 +353,14 @@ def test_an_update_in_bf16_goes_along_the_gradient_of_fp32(monkeypatch, with_amx
 
     def gradients(bf16):
         net.zero_grad()
-        train.update(
-            net, torch.optim.SGD(net.parameters(), lr=0.0), [one],
-            train.InputMaker(GREY, torch.device("cpu"), bf16), Classification(3),
-            seed=0, step=0, world=World(), stop=StopRequest(patient=False),
-        )  # fmt: skip
+        trainer.Trainer(
+            net=net,
+            objective=Classification(3),
+            optimiser=torch.optim.SGD(net.parameters(), lr=0.0),
+            colours=GREY,
+            precision=Precision("cpu", bf16),
+            device=torch.device("cpu"),
+        ).update([batch], step=0)
         return {name: parameter.grad.clone() for name, parameter in net.named_parameters()}
 
     exact = gradients(bf16=False)

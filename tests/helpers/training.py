@@ -7,13 +7,13 @@ import numpy as np
 import torch
 
 from helpers.pictures import write_classes
-from vggfeat.distributed import World
 from vggfeat.layouts.boxes import with_boxes
 from vggfeat.layouts.imagenet import open_pictures
-from vggfeat.pretraining import recipes
-from vggfeat.pretraining.augmentation import Colours
 from vggfeat.pretraining.box_recipes import BoxRecipe
-from vggfeat.pretraining.train import Running, Trained, train
+from vggfeat.pretraining.colours import Colours
+from vggfeat.pretraining.recipes import STAGES
+from vggfeat.pretraining.runtime import RuntimeOptions
+from vggfeat.pretraining.train import StageSpec, TrainedNet, train
 
 COLOURS = Colours(
     mean=(120.0, 110.0, 100.0),
@@ -22,7 +22,7 @@ COLOURS = Colours(
 )
 # 3 classes, 23 training pictures: batches of 8, 8 and 7.
 RECIPE = replace(
-    recipes.vgg11_256(),
+    STAGES["vgg11-256"].recipe(),
     width=0.0625,
     input_size=32,
     scales=(36, 44),
@@ -30,7 +30,7 @@ RECIPE = replace(
     batch_size=8,
     epochs=2,
 )
-FP32 = Running(device="cpu", precision="fp32")
+FP32 = RuntimeOptions(device="cpu", precision="fp32")
 
 
 def write_pictures(root: Path) -> Path:
@@ -39,14 +39,16 @@ def write_pictures(root: Path) -> Path:
     return root
 
 
-def run(root: Path, folder: Path, recipe=RECIPE, *, world=World(), running=FP32, **rest) -> Trained:  # noqa: B008
+def run(root: Path, folder: Path, recipe=RECIPE, *, runtime=FP32, **rest) -> TrainedNet:
+    """Train on the pictures of `root`; the rest are fields of StageSpec."""
     pictures = open_pictures(root)
     if isinstance(recipe, BoxRecipe):
         pictures = with_boxes(pictures)
-    return train(
-        recipe, pictures, COLOURS, folder,
-        begun_with={"recipe": recipe.decisive()}, world=world, running=running, **rest,
+    spec = StageSpec(
+        recipe=recipe, pictures=pictures, colours=COLOURS, folder=folder,
+        begun_with={"recipe": recipe.decisive()}, runtime=runtime, **rest,
     )  # fmt: skip
+    return train(spec)
 
 
 def weights(net: torch.nn.Module) -> dict[str, np.ndarray]:

@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vggfeat.errors import DatasetError
 from vggfeat.images import rescale
-from vggfeat.pretraining.augmentation import Colours, colours_of, crop, draw, place
+from vggfeat.pretraining.augmentation import crop, draw, place
 
 
 def picture(size: tuple[int, int], seed: int = 0) -> Image.Image:
@@ -51,13 +50,13 @@ def test_every_place_is_drawn_and_the_last_one_too():
 def test_draws_are_those_of_the_recipe():
     """S over [256, 512] with both ends, one picture in two mirrored, multipliers of N(0, 0.1)."""
     drawn = [draw(0, 3, n, (256, 512), mirror=True, colour_std=0.1) for n in range(4000)]
-    scales = np.array([one.scale for one in drawn])
+    scales = np.array([each.scale for each in drawn])
     assert scales.min() == 256 and scales.max() == 512
     assert abs(scales.mean() - 384) < 5 and abs(scales.std() - 74.2) < 3  # sqrt((257^2 - 1) / 12)
-    assert abs(np.mean([one.mirror for one in drawn]) - 0.5) < 0.03
-    multipliers = np.array([one.multipliers for one in drawn])
+    assert abs(np.mean([each.mirror for each in drawn]) - 0.5) < 0.03
+    multipliers = np.array([each.multipliers for each in drawn])
     assert abs(multipliers.std() - 0.1) < 0.003 and abs(multipliers.mean()) < 0.003
-    corners = np.array([one.corner for one in drawn])
+    corners = np.array([each.corner for each in drawn])
     assert abs(corners.mean() - 0.5) < 0.02 and abs(np.corrcoef(corners.T)[0, 1]) < 0.05
 
 
@@ -68,46 +67,3 @@ def test_a_draw_depends_on_seed_epoch_and_picture_alone():
     assert scale(1, 2, 3) == scale(1, 2, 3)
     assert len({scale(1, 2, 3), scale(0, 2, 3), scale(1, 0, 3), scale(1, 2, 0)}) == 4
     assert not draw(1, 2, 3, (9, 9), mirror=False, colour_std=0).mirror
-
-
-def test_mean_and_components_of_the_pixels():
-    """Against numpy's covariance of all pixels together."""
-    random = np.random.default_rng(0)
-    mix = np.array([[50, 50, 50], [20, 0, -20], [3, -6, 3]])
-    pictures = [
-        np.clip(random.normal(size=(40, 50, 3)) @ mix + (120, 110, 90), 0, 255).astype(np.uint8)
-        for _ in range(5)
-    ]
-    colours = colours_of(iter(pictures))
-    pixels = np.concatenate([one.reshape(-1, 3) for one in pictures]) / 255
-    covariance = np.cov(pixels.T, bias=True)
-    assert np.allclose(colours.mean, 255 * pixels.mean(axis=0))
-    vectors = np.array(colours.eigenvectors)
-    assert np.allclose(vectors @ vectors.T, np.eye(3), atol=1e-9)
-    assert np.allclose(covariance @ vectors.T, vectors.T * colours.eigenvalues, atol=1e-9)
-    assert list(colours.eigenvalues) == sorted(colours.eigenvalues, reverse=True)
-
-
-def test_the_shift_by_hand():
-    """255 * (0.1 * 0.2 * first + -0.2 * 0.01 * third component)."""
-    axes = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-    colours = Colours((0.0, 0.0, 0.0), (0.2, 0.05, 0.01), axes)
-    assert np.allclose(colours.shift(np.array([0.1, 0.0, -0.2])), [5.1, 0.0, -0.51])
-
-
-SOUND = {"mean": [1, 2, 3], "eigenvalues": [1, 2, 3], "eigenvectors": [[1, 0, 0]] * 3}
-
-
-@pytest.mark.parametrize(
-    "values",
-    [{}, [], SOUND | {"mean": [1, 2]}, SOUND | {"eigenvalues": [1, 2, float("nan")]},
-     SOUND | {"mean": "abc"}],
-)  # fmt: skip
-def test_colours_that_are_none_are_refused(values):
-    with pytest.raises(DatasetError, match="here: needs mean"):
-        Colours.from_json(values, "here")
-
-
-def test_colours_go_through_json():
-    colours = colours_of([np.asarray(picture((20, 20)))])
-    assert Colours.from_json(colours.to_json(), "") == colours

@@ -25,9 +25,10 @@ from vggfeat.pretraining.box_recipes import box_recipe
 from vggfeat.pretraining.data_loader import Loader
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import Interrupted
-from vggfeat.pretraining.recipes import overridden, recipe
-from vggfeat.pretraining.run import Job, pretrain
-from vggfeat.pretraining.targets import NO_LABEL
+from vggfeat.pretraining.objective import NO_LABEL
+from vggfeat.pretraining.overrides import overridden
+from vggfeat.pretraining.recipes import recipe
+from vggfeat.pretraining.run import PretrainingJob, pretrain
 from vggfeat.weights.checkpoint import read_card
 
 SMALL = {"width": "0.0625", "input_size": "32", "batch_size": "8", "init": "glorot", "epochs": "1"}
@@ -61,11 +62,11 @@ def test_a_recipe_is_its_starts_with_the_papers_changes():
     assert (ours.net, ours.batch_size, ours.momentum) == ("vgg16", start.batch_size, start.momentum)
     scr = box_recipe("vgg16-256-scr-fc")
     assert (scr.regressor, scr.tuned, scr.trains_convolutions) == ("scr", "fc", False)
-    assert ours.task(1000).num_outputs == 4000 and scr.task(1000).num_outputs == 4
+    assert ours.objective(1000).num_outputs == 4000 and scr.objective(1000).num_outputs == 4
 
 
 @pytest.mark.parametrize("name", ["vgg16-256", "vgg16-pcr", "vgg16-256-par", "vgg61-256-pcr", ""])
-def test_a_regressor_that_is_none_is_told(name):
+def test_an_unknown_regressor_is_refused(name):
     with pytest.raises(UnknownNameError, match=f"Unknown regressor {name!r}.*vgg16-384-pcr"):
         box_recipe(name)
 
@@ -110,7 +111,7 @@ def test_only_what_is_to_be_tuned_changes(pictures, tmp_path, name):
         assert np.array_equal(value, start[key].numpy()) != tuned
 
 
-def test_a_start_of_another_width_is_told():
+def test_a_start_of_another_width_is_refused():
     with pytest.raises(WeightsError, match="vgg11-256: features.0.weight has shape.*same width"):
         initial_net(small("vgg11-256-scr", width="0.125"), 4, ("vgg11", classes_net()))
 
@@ -129,20 +130,20 @@ def one_object(root, box, size=(48, 36)):
     return with_boxes(open_pictures(root))
 
 
-def crops(found, recipe, epochs):
+def crops(pictures, recipe, epochs):
     """Label and box of the first picture in each epoch, and its augmentation."""
-    loader = Loader(found, recipe, COLOURS, World(), pass_size=8)
+    loader = Loader(pictures, recipe, COLOURS, World(), micro_batch_size=8)
     for epoch in range(epochs):
-        one = loader.training_pass(epoch, np.array([0]), slice(0, 1), 1)
+        batch = loader.training_crops(epoch, np.array([0]), slice(0, 1), 1)
         drawn = draw(recipe.seed, epoch, 0, recipe.scales, mirror=True, colour_std=0.1)
-        yield one.labels[0], one.boxes[0, 0], drawn
+        yield batch.labels[0], batch.boxes[0, 0], drawn
 
 
 def test_crops_that_show_less_than_half_of_the_object_are_not_trained_on(tmp_path):
     """Of 64x48 pixels, the left upper 32x24 of which are the object."""
-    found = one_object(tmp_path, (0, 0, 24, 18))
+    pictures = one_object(tmp_path, (0, 0, 24, 18))
     labels = []
-    for label, _, drawn in crops(found, replace(ALONE, scales=(48, 48)), 40):
+    for label, _, drawn in crops(pictures, replace(ALONE, scales=(48, 48)), 40):
         left, upper = place((48, 36), 48, drawn.corner, 32)
         seen = (32 - left) * (24 - upper) / (32 * 24)
         assert label == (0 if seen >= 0.5 else NO_LABEL)
@@ -168,10 +169,12 @@ def test_validation_knows_all_boxes_of_a_picture(tmp_path):
     one_object(tmp_path, (0, 0, 24, 18))
     both = line("0.png", [(0, 0, 24, 18), (24, 18, 48, 36)])
     (tmp_path / "val/bee/bee_boxes.txt").write_text(both)
-    loader = Loader(with_boxes(open_pictures(tmp_path)), ALONE, COLOURS, World(), pass_size=8)
-    (one,) = loader.validation()
-    assert one.labels.tolist() == [0, 1]
-    assert np.isnan(one.boxes[:, 1]).all(axis=1).tolist() == [True, False]
+    loader = Loader(
+        with_boxes(open_pictures(tmp_path)), ALONE, COLOURS, World(), micro_batch_size=8
+    )
+    (batch,) = loader.validation()
+    assert batch.labels.tolist() == [0, 1]
+    assert np.isnan(batch.boxes[:, 1]).all(axis=1).tolist() == [True, False]
 
 
 def test_it_learns_where_things_are(tmp_path):
@@ -180,7 +183,7 @@ def test_it_learns_where_things_are(tmp_path):
     ours = small("vgg11-256-scr", start="none", epochs="8", learning_rate="0.003", dropout="0")
     trained = run(tmp_path / "pictures", tmp_path / "run", ours)
     loader = Loader(with_boxes(open_pictures(tmp_path / "pictures")), ours, COLOURS, World(), 64)
-    true = np.concatenate([one.boxes[:, 0] for one in loader.validation()])
+    true = np.concatenate([batch.boxes[:, 0] for batch in loader.validation()])
     constant = (boxes.iou(true.mean(axis=0), true) > 0.5).mean()
     assert constant < 0.4 < 0.6 < trained.position.curve[-1]["localised"]
 
@@ -223,10 +226,10 @@ def with_bad_pictures(root):
 def test_skipped_pictures_are_named_and_teach_nothing(tmp_path, caplog):
     root = with_bad_pictures(tmp_path / "pictures")
     with caplog.at_level(logging.WARNING):
-        trained = run(root, tmp_path / "a", ALONE, running=replace(FP32, on_error="skip"))
-    told = sorted(r.message for r in caplog.records if "skipped" in r.message)
-    assert "bee/1.png: the box (0, 0, 40, 50) is not within the picture of 36x48" in told[0]
-    assert "cat/2.png: cannot be read" in told[1] and len(told) == 2
+        trained = run(root, tmp_path / "a", ALONE, runtime=replace(FP32, on_error="skip"))
+    warnings = sorted(r.message for r in caplog.records if "skipped" in r.message)
+    assert "bee/1.png: the box (0, 0, 40, 50) is not within the picture of 36x48" in warnings[0]
+    assert "cat/2.png: cannot be read" in warnings[1] and len(warnings) == 2
     assert trained.position.curve[0]["unreadable"] == 2
     assert all(np.isfinite(values).all() for values in weights(trained.net).values())
 
@@ -250,7 +253,13 @@ def runs(pictures, tmp_path_factory):
     lists.write_text("".join(lists.read_text().splitlines(keepends=True)[:2]))
     classes = overridden(recipe("vgg11-256"), SMALL, one_stage=True)
     for recipes in ([classes], [small("vgg11-256-pcr"), small("vgg11-256-scr-fc")]):
-        list(pretrain(Job(recipes=recipes, data=root / "pictures", out=root / "out", running=FP32)))
+        list(
+            pretrain(
+                PretrainingJob(
+                    recipes=recipes, data=root / "pictures", out=root / "out", runtime=FP32
+                )
+            )
+        )
     return root
 
 
@@ -265,23 +274,25 @@ def test_classes_and_boxes_share_the_colours_of_a_folder(runs):
 def test_boxes_may_come_first(runs, tmp_path):
     """Their folder's colours are those of all pictures, as if classes had been first."""
     ours = small("vgg11-256-scr", start="none")
-    list(pretrain(Job(recipes=[ours], data=runs / "pictures", out=tmp_path, running=FP32)))
+    list(
+        pretrain(PretrainingJob(recipes=[ours], data=runs / "pictures", out=tmp_path, runtime=FP32))
+    )
     assert (tmp_path / "colours.json").read_bytes() == (runs / "out/colours.json").read_bytes()
 
 
 def test_the_card_says_what_was_trained(runs):
     card = read_card(runs / "out/vgg11-256-scr-fc.safetensors")
-    told = card.training
-    assert (told["recipe"]["regressor"], told["recipe"]["tuned"]) == ("scr", "fc")
-    assert "2 training pictures have no box and are left out" in told["data"]["notes"]
-    assert set(told["accuracy"]) == {"localised", "epoch"} and card.classes[0] == "ant"
+    training = card.training
+    assert (training["recipe"]["regressor"], training["recipe"]["tuned"]) == ("scr", "fc")
+    assert "2 training pictures have no box and are left out" in training["data"]["notes"]
+    assert set(training["accuracy"]) == {"localised", "epoch"} and card.classes[0] == "ant"
     weights = load_file(runs / "out/vgg11-256-scr-fc.safetensors")
     assert len(weights["classifier.6.weight"]) == 4
 
 
 def test_what_is_there_is_not_trained_again_unless_its_boxes_are_others(runs, tmp_path):
     def job(name, data):
-        return Job(recipes=[small(name)], data=data, out=runs / "out", running=FP32)
+        return PretrainingJob(recipes=[small(name)], data=data, out=runs / "out", runtime=FP32)
 
     (stage,) = pretrain(job("vgg11-256-pcr", runs / "pictures"))
     assert stage.skipped
@@ -308,7 +319,7 @@ def train_command(*arguments):
 
 def test_a_table_of_runs_has_no_line_of_regressors(runs):
     result = command("table", "--runs", runs / "out", "--format", "md")
-    lines = [one for one in result.stdout.splitlines() if "vgg11" in one]
+    lines = [line for line in result.stdout.splitlines() if "vgg11" in line]
     assert result.exit_code == 0 and len(lines) == 1 and "Glorot" in lines[0]
 
 
@@ -343,7 +354,7 @@ def test_check_data_finds_boxes_outside(tmp_path):
         (["vgg11-256-pcr"], "nowhere", "no such folder"),
     ],
 )
-def test_mistakes_are_told_in_one_line(runs, tmp_path, names, data, message):
+def test_mistakes_are_errors_of_one_line(runs, tmp_path, names, data, message):
     if data == "none":
         write_both(tmp_path / data, 2, 2, CLASSES)
         for lists in (tmp_path / data).rglob("*_boxes.txt"):
@@ -355,8 +366,8 @@ def test_mistakes_are_told_in_one_line(runs, tmp_path, names, data, message):
     out = ["--set", "start=none"] if data == "bad" else []
     result = train_command(*names, "--data", root, "--out", tmp_path / "out", *out)
     assert result.exit_code == 1, result.stderr
-    (told,) = [one for one in result.stderr.splitlines() if one.startswith("Error: ")]
-    assert message in told and isinstance(result.exception, SystemExit)
+    (error,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert message in error and isinstance(result.exception, SystemExit)
 
 
 def test_the_start_of_several_regressors_is_not_one_option():

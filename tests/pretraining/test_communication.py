@@ -30,4 +30,4 @@ def test_the_papers_machine():
 @pytest.mark.parametrize("together, hidden", [(2.0, 1.0), (2.25, 0.75), (3.0, 0.0), (4.0, 0.0)])
 def test_the_hidden_share(together, hidden):
     """Two seconds of passes, one of traffic."""
-    assert Communication(8, 2.0, 1.0, together).hidden == pytest.approx(hidden)
+    assert Communication(8, 2.0, 1.0, together).overlap == pytest.approx(hidden)

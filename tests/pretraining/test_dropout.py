@@ -3,7 +3,7 @@
 import torch
 
 from vggfeat import vgg
-from vggfeat.pretraining.dropout import LAYERS, BatchDropout, draw_for, replace_dropout
+from vggfeat.pretraining.dropout import LAYERS, BatchDropout, replace_dropout, seed_dropout
 
 
 def net():
@@ -21,11 +21,11 @@ def test_it_stands_where_the_nets_own_dropout_stood():
 
 def test_parts_of_a_batch_get_the_masks_of_the_whole():
     made, ones = net(), torch.ones(10, 256)
-    draw_for(made, 7, 3, slice(0, 10), 10)
+    seed_dropout(made, 7, 3, slice(0, 10), 10)
     whole = made.classifier[2](ones)
     parts = []
     for rows in (slice(0, 4), slice(4, 9), slice(9, 10)):
-        draw_for(made, 7, 3, rows, 10)
+        seed_dropout(made, 7, 3, rows, 10)
         parts.append(made.classifier[2](ones[rows]))
     assert torch.equal(torch.cat(parts), whole)
 
@@ -34,14 +34,14 @@ def test_masks_differ_between_updates_layers_and_seeds():
     made, ones = net(), torch.ones(4, 256)
     masks = []
     for seed, step, layer in ((0, 0, 2), (0, 0, 5), (0, 1, 2), (1, 0, 2)):
-        draw_for(made, seed, step, slice(0, 4), 4)
+        seed_dropout(made, seed, step, slice(0, 4), 4)
         masks.append(made.classifier[layer](ones))
     assert all(not torch.equal(a, b) for i, a in enumerate(masks) for b in masks[:i])
 
 
 def test_half_is_dropped_the_rest_doubled_and_nothing_in_tests():
     made, ones = net(), torch.ones(100, 256)
-    draw_for(made, 0, 0, slice(0, 100), 100)
+    seed_dropout(made, 0, 0, slice(0, 100), 100)
     dropped = made.classifier[2](ones)
     assert set(dropped.unique().tolist()) == {0.0, 2.0} and abs(dropped.mean() - 1) < 0.03
     made.eval()

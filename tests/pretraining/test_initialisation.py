@@ -80,7 +80,7 @@ def test_random_weights_are_drawn_as_the_recipe_says():
         ({}, "vgg11-256: features.0.weight is missing"),
     ],
 )
-def test_weights_that_do_not_fit_are_told(given, message):
+def test_weights_that_do_not_fit_are_refused(given, message):
     with pytest.raises(WeightsError, match=message):
         initial_net(small("vgg16-256"), 5, ("vgg11", given))
 

@@ -1,4 +1,4 @@
-"""`vggfeat pretrain`: chains of stages, what they leave behind, and what a user is told."""
+"""`vggfeat pretrain`: chains of stages, what they leave behind, and their messages."""
 
 import json
 import os
@@ -19,11 +19,11 @@ from safetensors.torch import load_file
 from vggfeat.backbones.load import load_network
 from vggfeat.cli import main
 from vggfeat.errors import DatasetError, TrainingError
+from vggfeat.pretraining import export, train
 from vggfeat.pretraining import run as stages
-from vggfeat.pretraining import train
 from vggfeat.pretraining.interruption import Interrupted
-from vggfeat.pretraining.recipes import chosen
-from vggfeat.pretraining.run import Job, pretrain
+from vggfeat.pretraining.overrides import select_recipes
+from vggfeat.pretraining.run import PretrainingJob, pretrain
 from vggfeat.report.render import render
 from vggfeat.report.training import read_training_records, table
 from vggfeat.storage.files import new_file, sha256_of
@@ -38,9 +38,11 @@ def pictures(tmp_path_factory):
     return write_pictures(tmp_path_factory.mktemp("pictures"))
 
 
-def job(pictures, out, *targets, **changes) -> Job:
-    recipes = chosen(targets, [], SMALL | changes)
-    return Job(recipes=recipes, data=pictures, out=out, running=FP32, command="vggfeat pretrain")
+def job(pictures, out, *targets, **changes) -> PretrainingJob:
+    recipes = select_recipes(targets, [], SMALL | changes)
+    return PretrainingJob(
+        recipes=recipes, data=pictures, out=out, runtime=FP32, command="vggfeat pretrain"
+    )
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +109,7 @@ def test_what_another_command_made_meanwhile_is_taken(trained, pictures, tmp_pat
         shutil.copytree(trained[0], tmp_path / "runs", dirs_exist_ok=True)
         yield
 
-    monkeypatch.setattr(stages, "making", waiting)
+    monkeypatch.setattr(stages, "exclusive", waiting)
     (stage,) = pretrain(job(pictures, tmp_path / "runs", "vgg11-256"))
     assert stage.skipped
 
@@ -119,7 +121,7 @@ def test_a_kill_between_record_and_weights_loses_neither(trained, pictures, tmp_
         return new_file(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(stages, "new_file", killed)
+        patch.setattr(export, "new_file", killed)
         with pytest.raises(RuntimeError):
             list(pretrain(job(pictures, tmp_path, "vgg11-256")))
     assert (tmp_path / "vgg11-256.json").is_file()
@@ -133,9 +135,9 @@ def test_what_is_lost_or_damaged_is_made_again(trained, pictures, tmp_path):
     out = copied(trained, tmp_path)
     (out / "vgg11-256.json").unlink()
     (stage,) = pretrain(job(pictures, out, "vgg11-256"))
-    told = json.loads((out / "vgg11-256.json").read_text())
+    record = json.loads((out / "vgg11-256.json").read_text())
     kept = json.loads((trained[0] / "vgg11-256.json").read_text())
-    assert stage.skipped and told == {k: v for k, v in kept.items() if k != "communication"}
+    assert stage.skipped and record == {k: v for k, v in kept.items() if k != "communication"}
     stage.weights.write_bytes(stage.weights.read_bytes()[:1000])
     with pytest.raises(TrainingError, match="not a whole .* Remove it: the same command makes it"):
         list(pretrain(job(pictures, out, "vgg11-256")))
@@ -183,14 +185,14 @@ def test_the_card_tells_how_the_weights_were_made(trained, pictures):
     out, made = trained
     card = read_card(out / "vgg16-384.safetensors")
     assert card.net == "vgg16:width=0.0625,input_size=32" and card.classes == ("ant", "bee", "cat")
-    told = card.training
-    assert told["recipe"]["scales"] == [55, 55]  # 384 times 32 / 224
-    assert told["data"]["train"] == 23 and len(told["data"]["digest"]) == 64
-    assert told["accuracy"] == made[2].accuracy and told["versions"]["torch"]
+    training = card.training
+    assert training["recipe"]["scales"] == [55, 55]  # 384 times 32 / 224
+    assert training["data"]["train"] == 23 and len(training["data"]["digest"]) == 64
+    assert training["accuracy"] == made[2].accuracy and training["versions"]["torch"]
     record = json.loads((out / "vgg16-384.json").read_text())
     digest = sha256_of(out / "vgg16-384.safetensors")
     assert record["weights"]["sha256"] == digest
-    assert record["curve"] == told["curve"] and len(record["curve"]) == 1
+    assert record["curve"] == training["curve"] and len(record["curve"]) == 1
 
 
 def test_exported_weights_are_used_at_once(trained):
@@ -212,9 +214,9 @@ def test_records_make_a_table_beside_table_3(trained):
 
 
 def test_a_stage_needs_what_it_starts_from(pictures, tmp_path):
-    recipes = chosen([], ["vgg16-256"], SMALL)
+    recipes = select_recipes([], ["vgg16-256"], SMALL)
     with pytest.raises(TrainingError, match="starts from vgg11-256.*is not there.*start=none"):
-        list(pretrain(Job(recipes=recipes, data=pictures, out=tmp_path, running=FP32)))
+        list(pretrain(PretrainingJob(recipes=recipes, data=pictures, out=tmp_path, runtime=FP32)))
 
 
 def test_a_net_that_learns_nothing_leaves_a_record_and_no_weights(pictures, tmp_path):
@@ -315,7 +317,7 @@ def test_check_data_names_every_corrupt_picture(tmp_path):
         (["--device", "cuda", "--data", "x"], 1, "no CUDA device was found"),
     ],
 )
-def test_mistakes_are_told_in_one_line(home, arguments, status, message):
+def test_mistakes_are_errors_of_one_line(home, arguments, status, message):
     result = run(*arguments)
     assert result.exit_code == status and message in result.stderr, result.stderr
     assert "Traceback" not in result.stderr
@@ -338,8 +340,8 @@ def test_a_signal_saves_and_the_same_command_goes_on(pictures, tmp_path, number,
             assert process.poll() is None and time.monotonic() < deadline
             time.sleep(0.02)
         process.send_signal(number)
-        told = process.communicate()[1]
-    assert process.returncode == status and "the same command goes on from there" in told
+        messages = process.communicate()[1]
+    assert process.returncode == status and "the same command goes on from there" in messages
     assert list((tmp_path / "vgg11-256" / "checkpoints").glob("*.safetensors"))
     assert not (tmp_path / "vgg11-256.safetensors").exists()
 

@@ -10,11 +10,11 @@ from vggfeat.pretraining.schedule import Schedule
 
 def rates(schedule: Schedule, accuracies) -> list[float]:
     """The rate of each epoch, and of the one after the last."""
-    found = [schedule.rate]
+    rates = [schedule.rate]
     for accuracy in accuracies:
         schedule = schedule.after(accuracy)
-        found.append(schedule.rate)
-    return found
+        rates.append(schedule.rate)
+    return rates
 
 
 def test_by_hand():

@@ -29,6 +29,7 @@ from vggfeat.layouts.imagenet import open_pictures
 from vggfeat.pretraining import checkpoints, train
 from vggfeat.pretraining.checkpoints import checkpoints as files_of
 from vggfeat.pretraining.data_loader import Loader
+from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.log import read_log
 
@@ -74,7 +75,7 @@ def test_it_learns(tmp_path):
 
 def test_an_update_in_passes_is_the_update_of_the_whole_batch(pictures, whole, tmp_path):
     """With dropout: the same units are dropped."""
-    cut = run(pictures, tmp_path, running=replace(FP32, pass_size=3))
+    cut = run(pictures, tmp_path, runtime=replace(FP32, pass_size=3))
     assert largest_difference(weights(whole.net), weights(cut.net)) < 1e-5
 
 
@@ -82,16 +83,16 @@ def test_an_update_is_sgd_with_momentum_and_weight_decay_on_the_mean_loss(pictur
     """By hand, in float64: v = 0.9 v + g + 5e-4 w, w = w - rate v."""
     recipe = replace(RECIPE, dropout=0.0, epochs=1)
     trained = run(pictures, tmp_path, recipe)
-    net = train.initial_net(recipe, 3, None).double()
-    loader = Loader(open_pictures(pictures), recipe, COLOURS, World(), pass_size=8)
+    net = initial_net(recipe, 3, None).double()
+    loader = Loader(open_pictures(pictures), recipe, COLOURS, World(), micro_batch_size=8)
     velocity = {name: torch.zeros_like(w) for name, w in net.named_parameters()}
     net.eval()  # no dropout
-    for (one,) in loader.training(0, 0):
-        pixels = torch.from_numpy(one.pixels).double().permute(0, 3, 1, 2)
+    for (batch,) in loader.training(0, 0):
+        pixels = torch.from_numpy(batch.pixels).double().permute(0, 3, 1, 2)
         images = pixels - torch.tensor(COLOURS.mean).view(3, 1, 1).double()
-        images = images + torch.from_numpy(one.shifts).double()[:, :, None, None]
+        images = images + torch.from_numpy(batch.shifts).double()[:, :, None, None]
         log_posteriors = net(images).log_softmax(dim=1)
-        loss = -log_posteriors[torch.arange(len(one.labels)), one.labels].mean()
+        loss = -log_posteriors[torch.arange(len(batch.labels)), batch.labels].mean()
         gradients = torch.autograd.grad(loss, list(net.parameters()))
         with torch.no_grad():
             for (name, w), g in zip(net.named_parameters(), gradients, strict=True):
@@ -159,7 +160,7 @@ def test_an_epoch_that_is_evaluated_again_is_logged_once(pictures, whole, tmp_pa
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "text"])
-def test_a_damaged_checkpoint_is_told_in_one_line_and_the_older_one_offered(
+def test_a_damaged_checkpoint_is_named_and_the_older_one_offered(
     pictures, whole, tmp_path, always_saving, damage
 ):
     run(pictures, tmp_path, replace(RECIPE, epochs=1))
@@ -221,7 +222,7 @@ def test_the_rate_does_not_fall_before_a_net_learns(pictures, tmp_path):
     assert run(pictures, tmp_path, recipe).position.schedule.rate == 0.01
 
 
-def test_a_loss_that_explodes_is_told_with_advice(pictures, tmp_path):
+def test_a_loss_that_explodes_ends_with_advice(pictures, tmp_path):
     with pytest.raises(TrainingError, match="not finite at update .* learning_rate 100"):
         run(pictures, tmp_path, replace(RECIPE, learning_rate=100.0))
 
@@ -233,7 +234,7 @@ def test_a_damaged_picture_stops_the_run_or_is_left_out_and_counted(tmp_path, ca
     with pytest.raises(PictureError, match="image_0003.jpg.*--check-data.*--on-error skip"):
         run(root, tmp_path / "a")
     with caplog.at_level(logging.WARNING):
-        skipping = run(root, tmp_path / "b", running=replace(FP32, on_error="skip"))
+        skipping = run(root, tmp_path / "b", runtime=replace(FP32, on_error="skip"))
     assert [line["unreadable"] for line in skipping.position.curve] == [2, 2]
     assert len([r for r in caplog.records if "skipped" in r.message]) == 2
     # It is as if the picture were not in its batch: the mean is over the others.
@@ -247,12 +248,12 @@ def test_without_a_single_readable_picture_there_is_nothing_to_train_on(tmp_path
     for path in (root / "train").rglob("*.jpg"):
         path.write_bytes(b"no picture")
     with pytest.raises(TrainingError, match="vgg11-256: not one training picture of an epoch"):
-        run(root, tmp_path / "run", running=replace(FP32, on_error="skip"))
+        run(root, tmp_path / "run", runtime=replace(FP32, on_error="skip"))
 
 
 def test_tensorboards_files_are_written_beside_the_log(pictures, tmp_path):
     pytest.importorskip("tensorboard")
-    run(pictures, tmp_path, running=replace(FP32, tensorboard=True))
+    run(pictures, tmp_path, runtime=replace(FP32, tensorboard=True))
     (events,) = (tmp_path / "tensorboard").iterdir()
     assert b"epoch/top1" in events.read_bytes()
 
@@ -303,5 +304,5 @@ def test_killed_at_any_moment_it_goes_on_to_the_same_bits(pictures, tmp_path):
 
 
 def last_step(folder) -> int:
-    found = files_of(folder / "checkpoints")
-    return int(found[-1].stem) if found else 0
+    paths = files_of(folder / "checkpoints")
+    return int(paths[-1].stem) if paths else 0

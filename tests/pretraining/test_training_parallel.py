@@ -20,15 +20,15 @@ from helpers.training import (
     write_pictures,
 )
 
-from vggfeat.distributed import World, joined
+from vggfeat.distributed import World, process_group
 from vggfeat.pretraining.box_recipes import BoxRecipe
 from vggfeat.pretraining.checkpoints import checkpoints
-from vggfeat.pretraining.data_loader import parts
+from vggfeat.pretraining.data_loader import divide
 from vggfeat.pretraining.rng import order
 
 # Batches of 8, 8 and 7 pictures: of 4 processes one gets a picture less in the last. Passes of two
 # leave some shares with a pass of one.
-RUNNING = replace(FP32, pass_size=2)
+RUNTIME = replace(FP32, pass_size=2)
 
 
 def train_as_one_of(
@@ -47,9 +47,9 @@ def train_as_one_of(
         if rank == interrupted and status.batch == 2:
             signal.raise_signal(signal.SIGTERM)
 
-    with joined("cpu") as world:
+    with process_group("cpu") as world:
         try:
-            trained = run(root, folder, recipe, world=world, running=RUNNING, report=report)
+            trained = run(root, folder, recipe, world=world, runtime=RUNTIME, report=report)
         except BaseException as error:
             (folder / f"rank{rank}.txt").write_text(f"{type(error).__name__}: {error}")
             return
@@ -88,7 +88,7 @@ def root(tmp_path):
 @pytest.mark.parametrize("size", [2, pytest.param(4, marks=pytest.mark.slow)])
 def test_processes_together_end_where_one_ends(size, root, tmp_path):
     """Two epochs with dropout, an unequal last batch, and passes of two pictures."""
-    alone = weights(run(root, tmp_path / "alone", running=FP32).net)
+    alone = weights(run(root, tmp_path / "alone", runtime=FP32).net)
     train_together(size, root, tmp_path / "together")
     for rank in range(size):
         ours = weights_of(tmp_path / "together", rank)
@@ -154,9 +154,9 @@ def test_a_damaged_picture_of_one_stops_all_and_that_one_names_it(root, tmp_path
     folder, content = tmp_path / "together", (root / part).read_bytes()
     (root / part).write_bytes(b"no picture")
     train_together(2, root, folder)
-    told = [(folder / f"rank{rank}.txt").read_text() for rank in (0, 1)]
-    assert sorted(line.partition(":")[0] for line in told) == ["PeerFailed", "PictureError"]
-    assert any(part.rpartition("/")[2] in line for line in told)
+    messages = [(folder / f"rank{rank}.txt").read_text() for rank in (0, 1)]
+    assert sorted(line.partition(":")[0] for line in messages) == ["PeerFailed", "PictureError"]
+    assert any(part.rpartition("/")[2] in line for line in messages)
     assert checkpoints(folder / "checkpoints")
     (root / part).write_bytes(content)
     train_together(2, root, folder)
@@ -173,7 +173,7 @@ def test_every_picture_is_seen_exactly_once_an_epoch(size, count, batch_size):
         batch = ids[start : start + batch_size]
         shares = []
         for rank in range(size):
-            mine = parts(batch, World(rank, size), pass_size=3)
+            mine = divide(batch, World(rank, size), micro_batch_size=3)
             assert all(len(numbers) <= 3 for numbers, _, _ in mine)
             for numbers, rows, whole in mine:
                 assert whole == len(batch)

@@ -77,7 +77,7 @@ def train(regressors: Sequence[str], overrides: Sequence[str], **options: Any) -
     set_up_messages(options["quiet"])
     with importing():
         from vggfeat.pretraining.box_recipes import box_recipe
-        from vggfeat.pretraining.recipes import overridden
+        from vggfeat.pretraining.overrides import overridden
 
     recipes = [
         overridden(box_recipe(name), pairs(overrides), one_stage=len(regressors) == 1)

@@ -1,4 +1,4 @@
-"""pretrain: the nets themselves, from labelled pictures."""
+"""pretrain: trains the nets themselves, from labelled pictures."""
 
 import os
 import shlex
@@ -59,7 +59,8 @@ training_options = combined(
         type=click.Choice(["auto", "fp32", "bf16"]),
         default="auto",
         show_default=True,
-        help="Of the passes; auto is bf16 wherever the hardware multiplies it. Weights stay fp32.",
+        help="Of forward and backward passes; auto is bf16 wherever the hardware multiplies it."
+        " Weights stay fp32.",
     ),
     click.option(
         "--pass-size",
@@ -127,9 +128,9 @@ def pretrain(
         click.echo(plot(plotted))
         return
     with importing():
-        from vggfeat.pretraining.recipes import chosen
+        from vggfeat.pretraining.overrides import select_recipes
 
-    run_training(chosen(recipes, stages, pairs(overrides)), **options)
+    run_training(select_recipes(recipes, stages, pairs(overrides)), **options)
 
 
 def run_training(
@@ -142,18 +143,18 @@ def run_training(
     check_data: bool,
     dry_run: bool,
     quiet: bool,
-    **running: Any,
+    **runtime: Any,
 ) -> None:
-    """Do what the training options say with these recipes."""
+    """Train, plan or check these recipes, as the training options say."""
     with importing():
-        from vggfeat.pretraining.run import Job
-        from vggfeat.pretraining.train import Running
+        from vggfeat.pretraining.run import PretrainingJob
+        from vggfeat.pretraining.runtime import RuntimeOptions
 
-    job = Job(
+    job = PretrainingJob(
         recipes=recipes,
         data=data_folder(data),
         out=out,
-        running=Running(**running),
+        runtime=RuntimeOptions(**runtime),
         colours=colours,
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
@@ -170,7 +171,7 @@ def run_training(
     elif num_processes and not started_by_torchrun:
         from vggfeat.pretraining.launch import check, launch
 
-        check(num_processes, job.running)
+        check(num_processes, job.runtime)
         arguments = [text for text in sys.argv[1:] if text != "--check-data"]
         sys.exit(launch(num_processes, arguments))
     else:
@@ -178,18 +179,18 @@ def run_training(
 
 
 def pairs(overrides: Sequence[str]) -> dict[str, str]:
-    """The texts FIELD=VALUE, taken apart."""
-    pairs = {}
+    """The texts FIELD=VALUE as field -> value. Raises UsageError."""
+    values = {}
     for text in overrides:
         name, equals, value = text.partition("=")
         if not equals:
             raise click.UsageError(f"--set takes FIELD=VALUE; got {text!r}.")
-        pairs[name.strip()] = value.strip()
-    return pairs
+        values[name.strip()] = value.strip()
+    return values
 
 
 def _check_data(job, quiet: bool) -> None:
-    from vggfeat.pretraining.data_loader import unreadable_pictures
+    from vggfeat.pretraining.check_data import unreadable_pictures
 
     pictures = job.pictures()
     largest = max(recipe.scales[1] for recipe in job.recipes)
@@ -199,17 +200,17 @@ def _check_data(job, quiet: bool) -> None:
             num_bad += 1
             click.echo(problem)
     total = len(pictures.train) + len(pictures.validation)
-    told = f"{num_bad} of {total} pictures cannot be used."
-    if num_bad and job.running.on_error == "stop":
-        raise click.ClickException(f"{told} Mend or remove them, or train with --on-error skip.")
-    click.echo(told if num_bad else f"all {total} pictures can be read")
+    summary = f"{num_bad} of {total} pictures cannot be used."
+    if num_bad and job.runtime.on_error == "stop":
+        raise click.ClickException(f"{summary} Mend or remove them, or train with --on-error skip.")
+    click.echo(summary if num_bad else f"all {total} pictures can be read")
 
 
 def _train(job, quiet: bool) -> None:
     from vggfeat.pretraining.interruption import sigterm_interrupts
     from vggfeat.pretraining.monitor import ERRORS
     from vggfeat.pretraining.run import pretrain
-    from vggfeat.pretraining.train import PeerFailed
+    from vggfeat.pretraining.trainer import PeerFailed
 
     try:
         with sigterm_interrupts(), TrainingDisplay(quiet) as display:
@@ -227,5 +228,5 @@ def _train(job, quiet: bool) -> None:
         sys.exit(1)
     except VggfeatError:
         if int(os.environ.get("RANK", 0)):
-            time.sleep(AFTER_OTHERS_S)  # what befalls all processes is told by the leading one
+            time.sleep(AFTER_OTHERS_S)  # the leading process reports what befalls all
         raise

@@ -23,7 +23,7 @@ from vggfeat.cli import main
 from vggfeat.errors import PictureError
 from vggfeat.features import store
 from vggfeat.pretraining import run as stages
-from vggfeat.pretraining.recipes import chosen
+from vggfeat.pretraining.overrides import select_recipes
 from vggfeat.records import record as records
 from vggfeat.storage.folders import folders
 
@@ -45,9 +45,9 @@ def root(tmp_path_factory):
 def trained(root, tmp_path_factory):
     """Weights that `pretrain` left behind after one epoch."""
     narrow = {"width": "0.0625", "input_size": "32", "batch_size": "8", "init": "glorot"}
-    recipes = chosen(["vgg11-256"], [], narrow | {"epochs": "1", "learning_rate": "1e-3"})
+    recipes = select_recipes(["vgg11-256"], [], narrow | {"epochs": "1", "learning_rate": "1e-3"})
     out = tmp_path_factory.mktemp("runs")
-    job = stages.Job(recipes=recipes, data=root, out=out, running=FP32, command="")
+    job = stages.PretrainingJob(recipes=recipes, data=root, out=out, runtime=FP32, command="")
     (stage,) = stages.pretrain(job)
     return stage.weights
 

@@ -23,8 +23,8 @@ from vggfeat.features.forward import to_input
 from vggfeat.layouts.boxes import with_boxes
 from vggfeat.layouts.imagenet import open_pictures
 from vggfeat.pretraining.box_recipes import box_recipe
-from vggfeat.pretraining.recipes import overridden
-from vggfeat.pretraining.run import Job, pretrain
+from vggfeat.pretraining.overrides import overridden
+from vggfeat.pretraining.run import PretrainingJob, pretrain
 from vggfeat.storage.folders import folders
 from vggfeat.weights import checkpoint
 from vggfeat.weights.checkpoint import Card, read_card
@@ -324,7 +324,7 @@ def test_pictures_that_were_trained_on_are_not_tested_on(nets, tmp_path):
     lists.write_text("".join(lists.read_text().splitlines(keepends=True)[1:]))
     small = {"width": "0.0625", "input_size": "32", "init": "glorot", "epochs": "1"}
     recipe = overridden(box_recipe("vgg11-256-scr"), small | {"start": "none"}, one_stage=True)
-    (stage,) = pretrain(Job(recipes=[recipe], data=root, out=tmp_path, running=FP32))
+    (stage,) = pretrain(PretrainingJob(recipes=[recipe], data=root, out=tmp_path, runtime=FP32))
     held_out = with_boxes(open_pictures(root)).validation
     assert list(told(job(root, tmp_path, stage.weights))) == [path for path, _ in held_out]
     assert len(told(job(root, tmp_path, nets / "middle.safetensors"))) == 65

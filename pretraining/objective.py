@@ -1,6 +1,6 @@
-"""What a net is trained for: to name the class of a picture, or to tell its object's box.
+"""Objectives of training: the class of a picture, or the box of its object.
 
-Shapes: n pictures of a pass, K classes, B boxes of a picture.
+Shapes: n pictures of a micro-batch, K classes, B boxes of a picture.
 """
 
 import math
@@ -12,19 +12,20 @@ from torch.nn.functional import cross_entropy
 
 from vggfeat.boxes import MIN_IOU, decode, encode, iou
 
-NO_LABEL = -100  # of a row that is no picture; torch's loss leaves it out
+NO_LABEL = -100  # of a row without a picture to learn from; torch's loss leaves it out
 REGRESSORS = ("scr", "pcr")  # one box for all classes, or one for each (paper, appendix A.1)
 
 
-class Task(ABC):
-    """Outputs, loss and measures of a kind of training."""
+class Objective(ABC):
+    """Outputs, loss and metrics of a kind of training."""
 
-    measures: tuple[str, ...]  # shares of pictures; the first decides about the learning rate
+    num_outputs: int
+    metrics: tuple[str, ...]  # shares of pictures; the first decides about the learning rate
     plateau: float  # a loss at or above it has learned nothing
 
     @abstractmethod
     def loss(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        """The sum over the pictures that have a label.
+        """The loss, summed over the pictures that have a label.
 
         outputs [n, ...] of the net, labels [n] of classes, boxes [n, B, 4] in pixels of the crop,
         NaN where a picture has fewer; a picture is trained on its first.
@@ -32,13 +33,13 @@ class Task(ABC):
 
     @abstractmethod
     def hits(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        """Which pictures are right, by each of the measures: [n, M] bool."""
+        """Whether each picture is right, by each of the metrics: [n, M] bool."""
 
 
-class Classification(Task):
+class Classification(Objective):
     """Multinomial logistic regression (paper, sect. 3.1)."""
 
-    measures = ("top1", "top5")
+    metrics = ("top1", "top5")
 
     def __init__(self, num_classes: int):
         self.num_outputs = num_classes
@@ -53,23 +54,23 @@ class Classification(Task):
         return torch.stack([hits[:, 0], hits.any(dim=1)], dim=1)
 
 
-class BoxRegression(Task):
+class BoxRegression(Objective):
     """Euclidean loss of the box of a picture's class (paper, appendix A.1)."""
 
-    measures = ("localised",)  # IoU above 0.5 with a box of the class, which is given
+    metrics = ("localised",)  # IoU above 0.5 with a box of the class, which is given
     plateau = math.inf
 
     def __init__(self, regressor: str, num_classes: int, side: int):
         self.num_boxes = num_classes if regressor == "pcr" else 1
         self.num_outputs = 4 * self.num_boxes
-        self.side = side  # of a crop, in pixels
+        self.side = side  # of a crop, pixels
 
     def loss(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        wanted = torch.from_numpy(encode(boxes[:, 0].cpu().numpy(), self.side)).to(outputs.device)
+        targets = torch.from_numpy(encode(boxes[:, 0].cpu().numpy(), self.side)).to(outputs.device)
         # Left out before they are squared: a NaN that is left out later has a gradient of NaN.
         kept = labels != NO_LABEL
-        away = self._of_class(outputs.float(), labels)[kept] - wanted.float()[kept]
-        return (away**2).sum() / 2
+        errors = self._of_class(outputs.float(), labels)[kept] - targets.float()[kept]
+        return (errors**2).sum() / 2
 
     def hits(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
         values = self._of_class(outputs.detach().float(), labels).cpu().double().numpy()
@@ -78,7 +79,7 @@ class BoxRegression(Task):
         return (hits & (labels != NO_LABEL))[:, None]
 
     def _of_class(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """What is told of each picture's class: [n, 4]."""
+        """The four outputs for each picture's class: [n, 4]."""
         rows = torch.arange(len(outputs), device=outputs.device)
         by_class = outputs.view(len(outputs), self.num_boxes, 4)
         return by_class[rows, labels.clamp(min=0) if self.num_boxes > 1 else 0]

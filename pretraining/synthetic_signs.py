@@ -1,4 +1,4 @@
-"""Generated drawings in class folders: something to pretrain small nets on, made in seconds.
+"""Synthetic signs in class folders, drawn in seconds, to pretrain small nets on.
 
 A class is a sign invented by chance: two strokes, each through three or four points of a grid,
 straight or round. The drawings of a sign differ in where the points lie, in size, angle and place,
@@ -26,7 +26,7 @@ class Stroke:
     is_round: bool
 
 
-def write_drawings(root: Path, *, seed: int = 0) -> None:
+def write_signs(root: Path, *, seed: int = 0) -> None:
     """Write root/train/<class>/NNN.png and root/val/<class>/NNN.png, the same for a seed."""
     for number in range(NUM_SIGNS):
         random = np.random.default_rng([seed, number])

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from vggfeat.layouts.imagenet import open_pictures
-from vggfeat.pretraining import drawings
+from vggfeat.pretraining import synthetic_signs
 
 
 def contents(root) -> dict[str, bytes]:
@@ -14,12 +14,12 @@ def contents(root) -> dict[str, bytes]:
 
 @pytest.fixture(autouse=True)
 def few_signs(monkeypatch):
-    monkeypatch.setattr(drawings, "NUM_SIGNS", 6)
+    monkeypatch.setattr(synthetic_signs, "NUM_SIGNS", 6)
 
 
 @pytest.fixture
 def root(tmp_path):
-    drawings.write_drawings(tmp_path / "drawings")
+    synthetic_signs.write_signs(tmp_path / "drawings")
     return tmp_path / "drawings"
 
 
@@ -28,7 +28,7 @@ def test_pretraining_finds_as_many_classes_and_pictures_as_are_written(root):
     assert pictures.classes == tuple(f"sign_{number:03d}" for number in range(6))
     for part, labelled in (("train", pictures.train), ("val", pictures.validation)):
         counts = np.bincount([number for _, number in labelled])
-        assert counts.tolist() == [drawings.COUNTS[part]] * 6
+        assert counts.tolist() == [synthetic_signs.COUNTS[part]] * 6
 
 
 def test_drawings_are_grey_light_on_dark_and_a_crop_with_its_margin_large(root):
@@ -41,8 +41,8 @@ def test_drawings_are_grey_light_on_dark_and_a_crop_with_its_margin_large(root):
 
 
 def test_the_drawings_are_a_function_of_the_seed(root, tmp_path):
-    drawings.write_drawings(tmp_path / "again")
-    drawings.write_drawings(tmp_path / "other", seed=1)
+    synthetic_signs.write_signs(tmp_path / "again")
+    synthetic_signs.write_signs(tmp_path / "other", seed=1)
     first, other = contents(root), contents(tmp_path / "other")
     assert contents(tmp_path / "again") == first
     assert first.keys() == other.keys()
@@ -50,8 +50,8 @@ def test_the_drawings_are_a_function_of_the_seed(root, tmp_path):
 
 
 def test_no_two_drawings_are_the_same_and_none_validates_that_trains(root):
-    found = contents(root)
-    assert len(set(found.values())) == len(found)
+    pictures = contents(root)
+    assert len(set(pictures.values())) == len(pictures)
 
 
 def test_drawings_of_one_sign_are_more_alike_than_those_of_two(root):
@@ -60,7 +60,7 @@ def test_drawings_of_one_sign_are_more_alike_than_those_of_two(root):
             np.mean([np.asarray(Image.open(path), float) for path in folder.iterdir()], axis=0)
             for folder in sorted((root / part).iterdir())
         ]).reshape(6, -1)
-        for part in drawings.COUNTS
+        for part in synthetic_signs.COUNTS
     }  # fmt: skip
     alike = np.corrcoef(means["train"], means["val"])[:6, 6:]
     assert (alike.argmax(axis=1) == np.arange(6)).all()
@@ -68,6 +68,6 @@ def test_drawings_of_one_sign_are_more_alike_than_those_of_two(root):
 
 def test_a_round_stroke_keeps_its_ends_and_stays_within_its_corners():
     corners = np.array([[-1.0, -1.0], [0.0, 1.0], [1.0, -1.0]])
-    points = drawings._rounded(corners)
+    points = synthetic_signs._rounded(corners)
     assert np.array_equal(points[[0, -1]], corners[[0, -1]])
     assert np.abs(points).max() <= 1 and points[:, 1].max() < 0.6
