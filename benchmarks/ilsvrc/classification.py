@@ -25,10 +25,11 @@ from vggfeat.benchmarks.ilsvrc.measurement import Measurement, each_once, every
 from vggfeat.benchmarks.ilsvrc.predictions import About, Predictions, fuse, write
 from vggfeat.benchmarks.ilsvrc.scales import Scales, facts
 from vggfeat.benchmarks.ilsvrc.test_set import TestSet, open_test_set
+from vggfeat.benchmarks.ilsvrc.views import HEADS, VIEWS
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError, WeightsError
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, conditions, extract
-from vggfeat.features.heads.posterior import GRID, HEADS, VIEWS
+from vggfeat.features.heads.posterior import GRID
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.provenance import git_state, hardware, library_versions

@@ -39,8 +39,9 @@ from vggfeat.errors import (
     UnknownNameError,
     WeightsError,
 )
+from vggfeat.features.allocator import kept_memory
 from vggfeat.features.extract import check_scales
-from vggfeat.features.forward import autocast_for, kept_memory
+from vggfeat.features.forward import autocast_for
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.layouts.boxes import with_boxes

@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from vggfeat.benchmarks.ilsvrc.views import VIEWS
 from vggfeat.errors import DatasetError
-from vggfeat.features.heads.posterior import VIEWS
 from vggfeat.storage.files import new_file
 
 SCHEMA_VERSION = 1

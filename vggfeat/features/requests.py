@@ -13,7 +13,8 @@ from pathlib import Path
 from vggfeat.backbones.network import Network, sharing_forward
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, conditions, extract
-from vggfeat.features.heads.descriptor import Descriptor, Head
+from vggfeat.features.heads.descriptor import Descriptor
+from vggfeat.features.heads.head import Head
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.images import Picture
