@@ -14,6 +14,7 @@ from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks.ilsvrc import localisation
 from vggfeat.benchmarks.ilsvrc.box_test_set import BoxTestSet
+from vggfeat.benchmarks.ilsvrc.canvas import write_png
 from vggfeat.benchmarks.ilsvrc.class_checks import check_predicts_classes
 from vggfeat.benchmarks.ilsvrc.scales import scales_of
 from vggfeat.benchmarks.ilsvrc.sheets import Cell, ScoreMap, box_sheet, score_map_sheet
@@ -24,7 +25,6 @@ from vggfeat.features.forward import autocast_for, to_input
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureSets
-from vggfeat.storage.files import new_file
 from vggfeat.storage.folders import Folders
 from vggfeat.vgg import DenseVGG
 
@@ -55,8 +55,7 @@ def show_score_maps(
             sheet = score_map_sheet(decoded, list(_maps(network, picture, tuple(at), options)))
             number += 1  # two nets of a fusion may be of one name
             path = out / f"{picture.stem}-{number}-{network.slug}.png"
-            with new_file(path) as file:
-                sheet.save(file, format="png")
+            write_png(sheet, path)
             yield path
 
 
@@ -77,8 +76,7 @@ def show_boxes(job: localisation.Job, count: int, path: Path, progress: Progress
     if not predicted.boxes:
         raise DatasetError(f"{job.data}: no picture could be read.")
     cells = [_cell(chosen, i, box) for i, box in predicted.boxes.items()]
-    with new_file(path) as file:
-        box_sheet(cells).save(file, format="png")
+    write_png(box_sheet(cells), path)
 
 
 def _cell(test_set: BoxTestSet, picture_id: str, box: np.ndarray) -> Cell:
