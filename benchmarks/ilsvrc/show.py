@@ -13,6 +13,7 @@ from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks.ilsvrc import localisation
+from vggfeat.benchmarks.ilsvrc.box_measurement import is_hit
 from vggfeat.benchmarks.ilsvrc.box_test_set import BoxTestSet
 from vggfeat.benchmarks.ilsvrc.canvas import write_png
 from vggfeat.benchmarks.ilsvrc.class_checks import check_predicts_classes
@@ -48,11 +49,11 @@ def show_score_maps(
     decoded, number = images.decode(picture), 0
     for networks in load_fusions(nets, weights_dir=places.weights, offline=offline):
         lists = [scales_of(text, networks) for text in scales]
-        for place, network in enumerate(networks):
-            at = dict.fromkeys(scale for one in lists for scale in one[place])
-            for scale in at:
+        for network, lists_of_net in zip(networks, zip(*lists, strict=True), strict=True):
+            all_scales = tuple(dict.fromkeys(q for of_list in lists_of_net for q in of_list))
+            for scale in all_scales:
                 images.check_fits(picture, decoded.size, scale)
-            sheet = score_map_sheet(decoded, list(_maps(network, picture, tuple(at), options)))
+            sheet = score_map_sheet(decoded, list(_maps(network, picture, all_scales, options)))
             number += 1  # two nets of a fusion may be of one name
             path = out / f"{picture.stem}-{number}-{network.slug}.png"
             write_png(sheet, path)
@@ -88,7 +89,7 @@ def _cell(test_set: BoxTestSet, picture_id: str, box: np.ndarray) -> Cell:
         true_boxes=[tuple(true_box) for true_box in true_boxes.tolist()],
         predicted=tuple(box.tolist()),
         title=f"{iou(box, true_boxes).max():.2f} {class_name}",
-        hit=localisation.is_hit(box, true_boxes),
+        hit=is_hit(box, true_boxes),
     )
 
 

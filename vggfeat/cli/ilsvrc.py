@@ -25,7 +25,7 @@ from vggfeat.cli.outcomes import show_outcomes
 from vggfeat.storage.folders import folders
 
 FILE = click.Path(dir_okay=False, path_type=Path)
-OF_EXTRACTION = ("device", "precision", "batch_size", "on_error")
+EXTRACTION_OPTIONS = ("device", "precision", "batch_size", "on_error")
 
 
 @main.command()
@@ -106,7 +106,7 @@ def evaluate(
 
     fusions = [parse_fusion(net) for net in nets or ("vgg16", "vgg19", "vgg16+vgg19")]
     command = shlex.join(["vggfeat", *sys.argv[1:]])
-    extraction = {name: options[name] for name in OF_EXTRACTION}
+    extraction = {name: options[name] for name in EXTRACTION_OPTIONS}
     if shown:
         from vggfeat.benchmarks.ilsvrc.show import show_score_maps
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
-from vggfeat.cli.ilsvrc import OF_EXTRACTION
+from vggfeat.cli.ilsvrc import EXTRACTION_OPTIONS
 from vggfeat.cli.options import (
     cache_dir,
     combined,
@@ -179,7 +179,7 @@ def _job(options: dict[str, Any], **more: Any):
         data=data_folder(options["data"]),
         folders=folders(cache_dir=options["cache_dir"]),
         scales=options["scales"] or ("single",),
-        options={name: options[name] for name in OF_EXTRACTION},
+        options={name: options[name] for name in EXTRACTION_OPTIONS},
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
         **stated,
         **more,

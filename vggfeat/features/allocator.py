@@ -9,10 +9,10 @@ from contextlib import contextmanager
 
 # Of mallopt, as <malloc.h> has them.
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-MMAP_MAX = 65536  # glibc's own
-# Where glibc's own rule ends, which moves both with what is freed until somebody sets them.
+MMAP_MAX = 65536  # glibc's default
+# Where glibc's rule ends, which moves both with what is freed until somebody sets them.
 MMAP_THRESHOLD, TRIM_THRESHOLD = 32 * 2**20, 64 * 2**20
-OF_THE_USER = ("MALLOC_", "GLIBC_TUNABLES")  # settings in the environment that are left as they are
+USER_SETTINGS = ("MALLOC_", "GLIBC_TUNABLES")  # in the environment: then nothing is changed
 
 _keeping = 0  # blocks that are open, in whichever threads
 _keeping_lock = threading.Lock()
@@ -29,7 +29,9 @@ def kept_memory() -> Iterator[None]:
     freed large blocks before.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "malloc_trim") or any(name.startswith(OF_THE_USER) for name in os.environ):
+    if not hasattr(libc, "malloc_trim") or any(
+        name.startswith(USER_SETTINGS) for name in os.environ
+    ):
         yield
         return
     _keep(libc, 1)

@@ -43,7 +43,7 @@ class Head(ABC):
     ) -> Tensor:
         """Normalised pictures [B, 3, h, w] of equal shape -> [B, D]; module is on their device.
 
-        ids [B] name the pictures, for heads whose vector depends on what is known of a picture.
+        ids [B] name the pictures, for heads whose vector depends on more than the pixels.
         """
 
 

@@ -58,6 +58,7 @@ class Conditions:
 
 
 def conditions_of(file: h5py.File) -> Conditions:
+    """The conditions that a file was made under."""
     values = {}
     for field in fields(Conditions):
         value = file.attrs[field.name]
@@ -68,7 +69,7 @@ def conditions_of(file: h5py.File) -> Conditions:
 
 @contextmanager
 def opened(path: Path) -> Iterator[h5py.File]:
-    """The file for a block that only reads; damage found there is a StoreError too."""
+    """The file for a block that only reads; damage met in the block is a StoreError, too."""
     with open_file(path, "r") as file, explained(path):
         yield file
 
@@ -120,7 +121,7 @@ def _check_schema(path: Path, file: h5py.File) -> None:
 
 @contextmanager
 def explained(path: Path) -> Iterator[None]:
-    """Whatever h5py raises while a damaged file is read, as a StoreError that names the file."""
+    """Turn what h5py raises at a damaged file into a StoreError that names the file."""
     try:
         yield
     except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
@@ -131,4 +132,5 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def rows_of(file: h5py.File) -> dict[str, int]:
+    """Id -> row."""
     return {i: row for row, i in enumerate(file["ids"].asstr()[()])}
