@@ -15,8 +15,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from vggfeat.benchmarks.ilsvrc.views import VIEWS
 from vggfeat.errors import DatasetError
-from vggfeat.features.heads.posterior import VIEWS
 from vggfeat.storage.files import new_file
 
 SCHEMA_VERSION = 1
@@ -41,6 +41,8 @@ class About:
 
 @dataclass(frozen=True)
 class Predictions:
+    """Posteriors of pictures with their labels, and what they are of."""
+
     about: About
     posteriors: np.ndarray  # [N, K] float32
     labels: np.ndarray  # [N] class numbers
@@ -70,14 +72,14 @@ def read(path: Path) -> Predictions:
             if text is None:
                 raise DatasetError(f"{path}: holds no predictions. `--save` writes them.")
             for name, (kind, dimensions) in TENSORS.items():
-                found = file.get_slice(name)
-                if found.get_dtype() != kind or len(found.get_shape()) != dimensions:
+                tensor = file.get_slice(name)
+                if tensor.get_dtype() != kind or len(tensor.get_shape()) != dimensions:
                     raise ValueError(f"{name} is not as it should be")
             posteriors = file.get_tensor("posteriors").astype(np.float32)
             labels = file.get_tensor("labels")
         about = json.loads(text)
         if not isinstance(about, dict):
-            raise ValueError("what it says of itself cannot be understood")
+            raise ValueError("its metadata cannot be understood")
         version = about.pop("schema_version")
         if version != SCHEMA_VERSION:
             raise ValueError(f"schema version {version}, not {SCHEMA_VERSION}")
@@ -94,42 +96,49 @@ def fuse(paths: Sequence[Path]) -> Predictions:
     Pictures that are not in all of them are left out. Raises DatasetError unless all are of the
     same pictures and classes.
     """
-    parts = [read(path) for path in paths]
-    first = parts[0].about
-    seen: set[tuple[str, str]] = set()
-    for path, one in zip(paths, parts, strict=True):
-        if (one.about.data, one.about.classes) != (first.data, first.classes):
-            raise DatasetError(f"{path}: is not of the same pictures and classes as {paths[0]}.")
-        its = {(one.about.view, _identity(net)) for net in one.about.nets}
-        if its & seen:
-            raise DatasetError(f"{path}: is of a net and scales that are there. Name each once.")
-        seen |= its
-    rows = [{i: row for row, i in enumerate(one.about.ids)} for one in parts]
-    ids = [i for i in first.ids if all(i in of_one for of_one in rows)]
+    contents = [read(path) for path in paths]
+    abouts = [predictions.about for predictions in contents]
+    _check_together(paths, abouts)
+    rows = [{i: row for row, i in enumerate(about.ids)} for about in abouts]
+    ids = [i for i in abouts[0].ids if all(i in rows_of_file for rows_of_file in rows)]
     if not ids:
         raise DatasetError(f"no picture is in all of {', '.join(map(str, paths))}.")
     posteriors = [
-        one.posteriors[[of_one[i] for i in ids]] for one, of_one in zip(parts, rows, strict=True)
+        predictions.posteriors[[rows_of_file[i] for i in ids]]
+        for predictions, rows_of_file in zip(contents, rows, strict=True)
     ]
     about = replace(
-        first,
+        abouts[0],
         ids=ids,
-        skipped={i: reason for one in parts for i, reason in one.about.skipped.items()},
-        view=_together([one.about for one in parts]),
-        nets=_each_once([net for one in parts for net in one.about.nets]),
-        notes=list(dict.fromkeys(note for one in parts for note in one.about.notes)),
+        skipped={i: reason for about in abouts for i, reason in about.skipped.items()},
+        view=_common_view(abouts),
+        nets=_each_once([net for about in abouts for net in about.nets]),
+        notes=list(dict.fromkeys(note for about in abouts for note in about.notes)),
     )
     # A file of two nets holds their mean.
-    mean = np.average(posteriors, axis=0, weights=[len(one.about.nets) for one in parts])
-    return Predictions(about, mean, parts[0].labels[[rows[0][i] for i in ids]])
+    mean = np.average(posteriors, axis=0, weights=[len(about.nets) for about in abouts])
+    return Predictions(about, mean, contents[0].labels[[rows[0][i] for i in ids]])
 
 
-def _together(parts: Sequence[About]) -> str:
+def _check_together(paths: Sequence[Path], abouts: Sequence[About]) -> None:
+    """Raise DatasetError unless files are of the same pictures and classes, each net once."""
+    first = abouts[0]
+    seen: set[tuple[str, str]] = set()
+    for path, about in zip(paths, abouts, strict=True):
+        if (about.data, about.classes) != (first.data, first.classes):
+            raise DatasetError(f"{path}: is not of the same pictures and classes as {paths[0]}.")
+        nets = {(about.view, _identity(net)) for net in about.nets}
+        if nets & seen:
+            raise DatasetError(f"{path}: is of a net and scales that are there. Name each once.")
+        seen |= nets
+
+
+def _common_view(abouts: Sequence[About]) -> str:
     """The view of several files: of the same nets, dense and crops are both."""
-    views = sorted({about.view for about in parts})
+    views = sorted({about.view for about in abouts})
     if views == ["crops", "dense"]:
         nets = [
-            [_identity(net) for about in parts if about.view == view for net in about.nets]
+            [_identity(net) for about in abouts if about.view == view for net in about.nets]
             for view in views
         ]
         if sorted(nets[0]) == sorted(nets[1]):
@@ -143,12 +152,12 @@ def _together(parts: Sequence[About]) -> str:
 
 
 def _each_once(nets: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Nets at their scales; one that is in several files saw more than one view."""
-    found: dict[str, dict[str, Any]] = {}
+    """Nets at their scales; a net of several files has the speeds of all their views."""
+    merged: dict[str, dict[str, Any]] = {}
     for net in nets:
-        known = found.setdefault(_identity(net), dict(net))
-        known["images_per_s"] = known.get("images_per_s", {}) | net.get("images_per_s", {})
-    return list(found.values())
+        facts = merged.setdefault(_identity(net), dict(net))
+        facts["images_per_s"] = facts.get("images_per_s", {}) | net.get("images_per_s", {})
+    return list(merged.values())
 
 
 def _identity(net: dict[str, Any]) -> str:
@@ -160,7 +169,7 @@ def _check(predictions: Predictions) -> None:
     about, (num_pictures, num_classes) = predictions.about, predictions.posteriors.shape
     labels = predictions.labels
     if not _is_sound(about):
-        raise ValueError("what it says of itself cannot be understood")
+        raise ValueError("its metadata cannot be understood")
     if len(about.ids) != num_pictures or len(labels) != num_pictures or not num_pictures:
         raise ValueError("its pictures and posteriors are not of the same number")
     if len(about.classes) != num_classes or num_classes < 5:

@@ -21,17 +21,17 @@ Scales = tuple[int, ...]
 
 
 def training_scale(network: Network) -> tuple[int, int] | None:
-    """The range of S that a net was trained at, as its card says; None if it does not."""
+    """The range of S that a net was trained at, as its card states; None if it states none."""
     if network.original:
         return ORIGINAL_SCALES
-    found = network.card.recipe.get("scales") if network.card else None
-    if isinstance(found, list) and len(found) == 2 and all(type(s) is int for s in found):
-        return found[0], found[1]
+    scales = network.card.recipe.get("scales") if network.card else None
+    if isinstance(scales, list) and len(scales) == 2 and all(type(s) is int for s in scales):
+        return scales[0], scales[1]
     return None
 
 
 def as_text(scale: tuple[int, int] | None) -> str | None:
-    """S as tables have it: 256, or 256-512."""
+    """S as tables show it: 256, or 256-512."""
     if scale is None:
         return None
     return str(scale[0]) if scale[0] == scale[1] else f"{scale[0]}-{scale[1]}"
@@ -43,15 +43,15 @@ def scales_of(text: str, networks: Sequence[Network]) -> list[Scales]:
         return [(sum(_scale_of(network)) // 2,) for network in networks]
     if text == "multi":
         return [_several(network) for network in networks]
-    parts = [_numbers(part, text) for part in text.split("+")]
-    if len(parts) == 1:
-        parts *= len(networks)
-    if len(parts) != len(networks):
+    lists = [_numbers(numbers, text) for numbers in text.split("+")]
+    if len(lists) == 1:
+        lists *= len(networks)
+    if len(lists) != len(networks):
         raise OptionError(
-            f"scales {text!r} are for {len(parts)} nets, and {len(networks)} are used together."
+            f"scales {text!r} are for {len(lists)} nets, and {len(networks)} are used together."
             " Give one list for all, or one for each, joined by +."
         )
-    return parts
+    return lists
 
 
 def used_together(
@@ -72,7 +72,7 @@ def used_together(
 
 
 def facts(network: Network, scales: Scales) -> dict[str, Any]:
-    """What a record says of a net and the scales that it was tested at."""
+    """The facts that a record holds of a net and the scales that it was tested at."""
     return {
         "name": network.name,
         "weights": network.weights,
@@ -82,9 +82,9 @@ def facts(network: Network, scales: Scales) -> dict[str, Any]:
     }
 
 
-def _numbers(part: str, text: str) -> Scales:
+def _numbers(numbers: str, text: str) -> Scales:
     try:
-        return tuple(sorted(int(number) for number in part.split(",")))
+        return tuple(sorted(int(number) for number in numbers.split(",")))
     except ValueError as error:
         raise OptionError(
             f"scales must be single, multi, or whole numbers such as 256,384,512; got {text!r}."
@@ -101,8 +101,8 @@ def _several(network: Network) -> Scales:
 
 
 def _scale_of(network: Network) -> tuple[int, int]:
-    """S; where it is not known, the one that the paper's first nets were trained at."""
-    if known := training_scale(network):
-        return known
+    """S; where the card does not state it, the one that the paper's first nets were trained at."""
+    if stated := training_scale(network):
+        return stated
     scale = round(PAPER_SCALE * network.backbone.input_size / PAPER_INPUT_SIZE)
     return scale, scale

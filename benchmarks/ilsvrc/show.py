@@ -1,6 +1,7 @@
-"""What a net sees, as pictures to look at: class-score maps, predicted boxes."""
+"""Pictures to look at: class-score maps and predicted boxes."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,19 @@ from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks.ilsvrc import localisation
-from vggfeat.benchmarks.ilsvrc.classification import check_tells_classes
+from vggfeat.benchmarks.ilsvrc.box_measurement import is_hit
+from vggfeat.benchmarks.ilsvrc.box_test_set import BoxTestSet
+from vggfeat.benchmarks.ilsvrc.canvas import write_png
+from vggfeat.benchmarks.ilsvrc.class_checks import check_predicts_classes
 from vggfeat.benchmarks.ilsvrc.scales import scales_of
 from vggfeat.benchmarks.ilsvrc.sheets import Cell, ScoreMap, box_sheet, score_map_sheet
-from vggfeat.boxes import MIN_IOU, iou
+from vggfeat.boxes import iou
 from vggfeat.errors import DatasetError, NetworkError, OptionError
 from vggfeat.features.extract import check_scales
 from vggfeat.features.forward import autocast_for, to_input
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
-from vggfeat.storage.files import new_file
+from vggfeat.features.requests import FeatureSets
 from vggfeat.storage.folders import Folders
 from vggfeat.vgg import DenseVGG
 
@@ -45,15 +49,14 @@ def show_score_maps(
     decoded, number = images.decode(picture), 0
     for networks in load_fusions(nets, weights_dir=places.weights, offline=offline):
         lists = [scales_of(text, networks) for text in scales]
-        for place, network in enumerate(networks):
-            at = dict.fromkeys(scale for one in lists for scale in one[place])
-            for scale in at:
+        for network, lists_of_net in zip(networks, zip(*lists, strict=True), strict=True):
+            all_scales = tuple(dict.fromkeys(q for of_list in lists_of_net for q in of_list))
+            for scale in all_scales:
                 images.check_fits(picture, decoded.size, scale)
-            sheet = score_map_sheet(decoded, list(_maps(network, picture, tuple(at), options)))
+            sheet = score_map_sheet(decoded, list(_maps(network, picture, all_scales, options)))
             number += 1  # two nets of a fusion may be of one name
             path = out / f"{picture.stem}-{number}-{network.slug}.png"
-            with new_file(path) as file:
-                sheet.save(file, format="png")
+            write_png(sheet, path)
             yield path
 
 
@@ -64,35 +67,37 @@ def show_boxes(job: localisation.Job, count: int, path: Path, progress: Progress
     """
     if path.suffix != ".png":
         raise OptionError(f"{path}: the sheet is a PNG; name a file that ends in .png.")
-    session, grid = localisation.prepared(job)
-    ids = list(session.tested.files)
+    (measurement,) = localisation.measurements(job)
+    test_set = measurement.test_set
+    ids = list(test_set.boxed.files)
     count = min(count, len(ids))
-    chosen = [ids[n * len(ids) // count] for n in range(count)]
-    found, _, _ = session.boxes(grid[0], chosen, progress)
-    pictures = session.tested.pictures
-    cells = []
-    for i, box in found.items():
-        overlap = float(iou(box, pictures.boxes[i]).max())
-        cells.append(
-            Cell(
-                picture=images.decode(session.tested.files[i]),
-                true_boxes=[tuple(one) for one in pictures.boxes[i].tolist()],
-                predicted=tuple(box.tolist()),
-                title=f"{overlap:.2f} {pictures.classes[session.tested.labels[i]]}",
-                hit=overlap > MIN_IOU,
-            )
-        )
-    if not cells:
+    chosen = replace(test_set, ids=[ids[n * len(ids) // count] for n in range(count)])
+    features = FeatureSets(job.folders.features, progress)
+    predicted = replace(measurement, test_set=chosen).predict(features, progress)
+    if not predicted.boxes:
         raise DatasetError(f"{job.data}: no picture could be read.")
-    with new_file(path) as file:
-        box_sheet(cells).save(file, format="png")
+    cells = [_cell(chosen, i, box) for i, box in predicted.boxes.items()]
+    write_png(box_sheet(cells), path)
+
+
+def _cell(test_set: BoxTestSet, picture_id: str, box: np.ndarray) -> Cell:
+    """A picture of a sheet, with its predicted box [4]."""
+    true_boxes, boxed = test_set.true_boxes[picture_id], test_set.boxed
+    class_name = boxed.pictures.classes[boxed.labels[picture_id]]
+    return Cell(
+        picture=images.decode(boxed.files[picture_id]),
+        true_boxes=[tuple(true_box) for true_box in true_boxes.tolist()],
+        predicted=tuple(box.tolist()),
+        title=f"{iou(box, true_boxes).max():.2f} {class_name}",
+        hit=is_hit(box, true_boxes),
+    )
 
 
 def _maps(
     network: Network, picture: Path, scales: tuple[int, ...], options: Mapping[str, Any]
 ) -> Iterator[ScoreMap]:
     extraction = Extraction(scales=scales, **options)
-    check_tells_classes(network)
+    check_predicts_classes(network)
     check_scales(network, extraction)
     module = network.output_map
     if not isinstance(module, DenseVGG) or network.spec.ceil_mode:

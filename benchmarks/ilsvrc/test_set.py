@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class TestSet:
-    """The pictures of a job that nets are tested on."""
+    """Labelled pictures that nets are tested on, at most `limit` a class."""
 
     __test__ = False  # nothing for pytest to collect
 
@@ -41,7 +41,7 @@ class TestSet:
 
     @cached_property
     def dataset(self) -> str:
-        """What feature files call it; another list of pictures has another name.
+        """The name of the set in feature files; another list of pictures has another name.
 
         Sizes of files are not in it: the feature file knows them, and a picture that is put right
         is the only one to be extracted again.
@@ -51,7 +51,7 @@ class TestSet:
 
     @cached_property
     def digest(self) -> str:
-        """SHA-256 of what is tested on: paths, classes, sizes of the files."""
+        """SHA-256 of the tested pictures: paths, classes, sizes of the files."""
         return replace(self.pictures, validation=self._labelled).digest
 
     @cached_property

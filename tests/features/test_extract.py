@@ -16,7 +16,7 @@ from vggfeat.backbones.load import load_network
 from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
 from vggfeat.features import store
 from vggfeat.features.extract import extract
-from vggfeat.features.heads.descriptor import describe
+from vggfeat.features.heads.head import describe
 from vggfeat.features.options import Extraction
 
 
@@ -187,7 +187,7 @@ def test_a_batch_is_stored_at_once_or_when_the_next_has_been_told(
 ):
     """So a GPU has something to do while this is stored."""
     order = []
-    monkeypatch.setattr("vggfeat.features.pipeline.NUM_BEHIND", {"cpu": behind})
+    monkeypatch.setattr("vggfeat.features.pipeline.NUM_IN_FLIGHT", {"cpu": behind})
 
     def noted(kind, module, batch, **options):
         order.append("told")
@@ -204,7 +204,7 @@ def test_a_batch_is_stored_at_once_or_when_the_next_has_been_told(
 def test_what_was_computed_before_a_picture_that_stops_all_is_stored(
     tmp_path, pictures, monkeypatch, behind
 ):
-    monkeypatch.setattr("vggfeat.features.pipeline.NUM_BEHIND", {"cpu": behind})
+    monkeypatch.setattr("vggfeat.features.pipeline.NUM_IN_FLIGHT", {"cpu": behind})
     sizes = {i: images.picture_size(path) for i, path in pictures.items()}
     order = [i for ids in images.plan_batches(sizes, (32,), 1) for i in ids]
     damaged = pictures[order[3]]

@@ -12,8 +12,9 @@ from torch.profiler import ProfilerActivity, profile
 
 from vggfeat import devices
 from vggfeat.backbones.load import load_network
-from vggfeat.features import forward
-from vggfeat.features.heads.descriptor import Descriptor, describe, in_passes, pooled
+from vggfeat.features import allocator, forward
+from vggfeat.features.heads.descriptor import Descriptor, in_passes, pooled
+from vggfeat.features.heads.head import describe
 from vggfeat.images import InputStatistics
 
 STATISTICS = InputStatistics(mean=(1.0, 2.0, 3.0), std=(1.0, 2.0, 4.0))
@@ -117,14 +118,14 @@ def test_memory_is_kept_in_a_block_only_whatever_happens_there(monkeypatch):
     libc = Libc()
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
-    with pytest.raises(KeyError), forward.kept_memory():
-        assert libc.asked == [(forward.M_MMAP_MAX, 0), (forward.M_TRIM_THRESHOLD, -1)]
+    with pytest.raises(KeyError), allocator.kept_memory():
+        assert libc.asked == [(allocator.M_MMAP_MAX, 0), (allocator.M_TRIM_THRESHOLD, -1)]
         libc.asked.clear()
         raise KeyError
     assert libc.asked == [
-        (forward.M_MMAP_MAX, 65536),
-        (forward.M_MMAP_THRESHOLD, 2**25),
-        (forward.M_TRIM_THRESHOLD, 2**26),
+        (allocator.M_MMAP_MAX, 65536),
+        (allocator.M_MMAP_THRESHOLD, 2**25),
+        (allocator.M_TRIM_THRESHOLD, 2**26),
         "trim",
     ]
 
@@ -133,9 +134,9 @@ def test_the_outermost_of_nested_blocks_decides(monkeypatch):
     libc = Libc()
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
-    with forward.kept_memory():
+    with allocator.kept_memory():
         libc.asked.clear()
-        with forward.kept_memory():
+        with allocator.kept_memory():
             pass
         assert not libc.asked
     assert libc.asked
@@ -146,7 +147,7 @@ def test_what_the_user_has_set_is_left(monkeypatch):
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
     monkeypatch.setenv("MALLOC_ARENA_MAX", "1")
-    with forward.kept_memory():
+    with allocator.kept_memory():
         assert not libc.asked
 
 
@@ -161,7 +162,7 @@ def test_afterwards_blocks_of_some_megabytes_are_used_again():
         return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
     pictures = torch.zeros(1_400_000)
-    with forward.kept_memory():
+    with allocator.kept_memory():
         pass
     faults()  # the first block is new
     assert faults() < 20 * pictures.numel() * 4 / 4096 / 4
@@ -171,7 +172,7 @@ def test_afterwards_blocks_of_some_megabytes_are_used_again():
 def test_without_glibc_memory_is_as_it_is(monkeypatch, platform):
     monkeypatch.setattr(sys, "platform", platform)
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
-    with forward.kept_memory():
+    with allocator.kept_memory():
         pass
 
 

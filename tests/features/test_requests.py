@@ -66,3 +66,19 @@ def test_more_pictures_are_added_to_the_file(pictures, tmp_path):
     fewer = {i: path for i, path in pictures.items() if i != "2"}
     first, second = features.extract(request(fewer, 32)), features.extract(request(pictures, 32))
     assert (first.num_new, second.num_new) == (2, 1) and first.path == second.path
+
+
+def test_seconds_are_those_of_the_scales_that_are_asked_for(pictures, tmp_path):
+    """Whichever request caused the extraction; None where nothing was extracted."""
+    features = FeatureSets(tmp_path)
+    small, large, both = (request(pictures, *scales) for scales in ((32,), (64,), (32, 64)))
+    features.gather([small, large, both])
+    assert features.seconds_per_picture(small) is None
+    features.extract(small)
+    seconds = [features.seconds_per_picture(one) for one in (small, large, both)]
+    assert min(seconds) > 0 and seconds[2] == pytest.approx(seconds[0] + seconds[1])
+    features.extract(small)
+    assert features.seconds_per_picture(small) == seconds[0]
+    again = FeatureSets(tmp_path)
+    again.extract(both)
+    assert again.seconds_per_picture(both) is None

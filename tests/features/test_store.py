@@ -13,6 +13,7 @@ import pytest
 
 from vggfeat.errors import StoreError
 from vggfeat.features import store
+from vggfeat.features.store.format import READ_ROWS
 
 CONDITIONS = store.Conditions(
     dataset="caltech101",
@@ -69,7 +70,7 @@ def test_reading_a_subset_of_the_scales(tmp_path):
 
 
 def test_rows_beyond_one_block_are_read_right(tmp_path):
-    ids = [f"{i:05d}" for i in range(2 * store.READ_ROWS + 5)]
+    ids = [f"{i:05d}" for i in range(2 * READ_ROWS + 5)]
     fill(tmp_path / "f.h5", ids)
     shuffled = [ids[i] for i in np.random.default_rng(0).permutation(len(ids))]
     assert np.array_equal(store.read(tmp_path / "f.h5", shuffled, (32, 48)), descriptors(shuffled))
@@ -309,3 +310,13 @@ def test_truncated_file_is_refused(tmp_path):
     (tmp_path / "f.h5").write_bytes(content[: len(content) // 2])
     with pytest.raises(StoreError, match="f.h5: cannot be read as a feature file"):
         store.inspect(tmp_path / "f.h5")
+
+
+def test_sizes_of_pictures_are_read_in_the_order_of_the_ids(tmp_path):
+    ids = ["a", "b", "c"]
+    with writer(tmp_path / "f.h5", ids) as file:
+        file.write(["c", "a"], descriptors(["c", "a"]), [(30, 20), (48, 36)], [100, 100])
+    sizes = store.read_sizes(tmp_path / "f.h5", ["a", "c"])
+    assert sizes.tolist() == [[48, 36], [30, 20]]
+    with pytest.raises(StoreError, match="1 descriptors are missing, 'b' among them"):
+        store.read_sizes(tmp_path / "f.h5", ["a", "b"])

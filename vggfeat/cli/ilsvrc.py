@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,11 @@ from vggfeat.cli.options import (
     out,
     quiet,
 )
-from vggfeat.cli.showing import show
-from vggfeat.progress import ProgressDisplay
+from vggfeat.cli.outcomes import show_outcomes
 from vggfeat.storage.folders import folders
 
 FILE = click.Path(dir_okay=False, path_type=Path)
-OF_EXTRACTION = ("device", "precision", "batch_size", "on_error")
+EXTRACTION_OPTIONS = ("device", "precision", "batch_size", "on_error")
 
 
 @main.command()
@@ -95,28 +94,35 @@ def evaluate(
                      --views dense --views crops --views both
     """
     set_up_messages(quiet)
-    of_measuring = data or views or save or limit is not None
-    if predictions and (nets or scales or shown or of_measuring):
+    measures = data or views or save or limit is not None
+    if predictions and (nets or scales or shown or measures):
         raise click.UsageError("--predictions takes files that are there: no --net, --data, ...")
-    if shown and of_measuring:
+    if shown and measures:
         raise click.UsageError("--show draws and does not measure: no --data, --views, ...")
     with importing():
         from vggfeat.backbones.spec import parse_fusion
-        from vggfeat.benchmarks.ilsvrc.classification import Job, evaluate, evaluate_files
+        from vggfeat.benchmarks.ilsvrc.classification import Job, evaluate
+        from vggfeat.benchmarks.ilsvrc.saved import evaluate_files
 
     fusions = [parse_fusion(net) for net in nets or ("vgg16", "vgg19", "vgg16+vgg19")]
     command = shlex.join(["vggfeat", *sys.argv[1:]])
-    given = {name: options[name] for name in OF_EXTRACTION}
+    extraction = {name: options[name] for name in EXTRACTION_OPTIONS}
     if shown:
         from vggfeat.benchmarks.ilsvrc.show import show_score_maps
 
         places = folders(cache_dir=cache_dir)
         at = scales or ("single",)
-        for path in show_score_maps(fusions, at, shown, out, places, given, offline=offline):
+        for path in show_score_maps(fusions, at, shown, out, places, extraction, offline=offline):
             click.echo(path)
         return
     if predictions:
-        show(list(evaluate_files(predictions, out, command)), form, "ilsvrc")
+        show_outcomes(
+            lambda _: evaluate_files(predictions, out, command),
+            "ilsvrc",
+            out=out,
+            form=form,
+            quiet=quiet,
+        )
         return
     job = Job(
         nets=fusions,
@@ -126,20 +132,10 @@ def evaluate(
         scales=scales or ("single",),
         limit=limit,
         offline=offline,
-        options=given,
+        options=extraction,
         save=save,
         command=command,
     )
-    measure_and_show(lambda progress: evaluate(job, out, progress), form, quiet)
-
-
-def measure_and_show(measure: Callable[..., Iterator], form: str, quiet: bool) -> None:
-    """Show the records that are made, also where an error or Ctrl-C ends it before its end."""
-    found = []
-    try:
-        with ProgressDisplay(quiet) as progress:
-            for record in measure(progress):
-                found.append(record)
-    finally:
-        if found:
-            show(found, form, "ilsvrc")
+    show_outcomes(
+        lambda progress: evaluate(job, out, progress), "ilsvrc", out=out, form=form, quiet=quiet
+    )

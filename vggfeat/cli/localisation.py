@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
-from vggfeat.cli.ilsvrc import OF_EXTRACTION, measure_and_show
+from vggfeat.cli.ilsvrc import EXTRACTION_OPTIONS
 from vggfeat.cli.options import (
     cache_dir,
     combined,
@@ -20,6 +20,7 @@ from vggfeat.cli.options import (
     out,
     quiet,
 )
+from vggfeat.cli.outcomes import show_outcomes
 from vggfeat.cli.training import pairs, run_training, training_options
 from vggfeat.progress import ProgressDisplay
 from vggfeat.storage.folders import folders
@@ -57,7 +58,7 @@ testing_options = combined(
 
 @main.group(cls=Commands)
 def localise() -> None:
-    """Where the object is: bounding-box regression, the paper's Tables 8 to 10."""
+    """Localise objects by bounding-box regression: the paper's Tables 8 to 10."""
 
 
 @localise.command()
@@ -66,7 +67,7 @@ def localise() -> None:
 def train(regressors: Sequence[str], overrides: Sequence[str], **options: Any) -> None:
     """Train regressors from the nets of `pretrain`, which must be in the folder of runs.
 
-    REGRESSORS are named after what they start from: vgg16-256-pcr tells a box for each class,
+    REGRESSORS are named after what they start from: vgg16-256-pcr predicts a box for each class,
     vgg16-256-scr one for all; with -fc behind it only the fully connected layers are trained.
     Without REGRESSORS: the paper's, vgg16-256-pcr and vgg16-384-pcr.
 
@@ -102,7 +103,7 @@ def train(regressors: Sequence[str], overrides: Sequence[str], **options: Any) -
     metavar="SCALES",
     default="multi",
     show_default=True,
-    help="At which the five classes are named, densely.",
+    help="Scales at which the classifier names the five classes, densely.",
 )
 @click.option("--limit", type=int, metavar="N", help="At most N pictures a class.")
 @out
@@ -110,8 +111,8 @@ def train(regressors: Sequence[str], overrides: Sequence[str], **options: Any) -
 def evaluate(out: Path, form: str, **options: Any) -> None:
     """Localisation error of regressors: the paper's Tables 8 to 10.
 
-    The centre crop is told the class; of the dense boxes of the classifier's five classes the best
-    merged one counts.
+    From the centre crop the box of the true class is predicted; of dense boxes the best merged one
+    of each of the classifier's five classes counts.
 
     \b
     vggfeat localise evaluate --net runs/vgg16-384-pcr.safetensors --data ILSVRC2012
@@ -121,20 +122,28 @@ def evaluate(out: Path, form: str, **options: Any) -> None:
     job = _job(options, views=options["views"] or ("centre",), limit=options["limit"])
     from vggfeat.benchmarks.ilsvrc.localisation import localise
 
-    measure_and_show(lambda progress: localise(job, out, progress), form, options["quiet"])
+    show_outcomes(
+        lambda progress: localise(job, out, progress),
+        "ilsvrc",
+        out=out,
+        form=form,
+        quiet=options["quiet"],
+    )
 
 
 @localise.command()
 @testing_options
 @click.option("--view", type=click.Choice(["centre", "dense"]), default="centre", show_default=True)
 @click.option("--scales", metavar="SCALES", default="single", show_default=True)
-@click.option("--count", type=click.IntRange(1), default=24, show_default=True, help="Of pictures.")
+@click.option(
+    "--count", type=click.IntRange(1), default=24, show_default=True, help="Number of pictures."
+)
 @click.option(
     "--to",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("boxes.png"),
     show_default=True,
-    help="The sheet.",
+    help="PNG file to draw to.",
 )
 def show(view: str, scales: str, count: int, to: Path, **options: Any) -> None:
     """Draw true and predicted boxes of test pictures, evenly spread over their list, to a PNG.
@@ -159,7 +168,7 @@ def _job(options: dict[str, Any], **more: Any):
         from vggfeat.backbones.spec import parse_fusion
         from vggfeat.benchmarks.ilsvrc.localisation import Job
 
-    given = {
+    stated = {
         name: options[name]
         for name in ("classifier_scales", "merge_threshold")
         if options.get(name) is not None
@@ -170,8 +179,8 @@ def _job(options: dict[str, Any], **more: Any):
         data=data_folder(options["data"]),
         folders=folders(cache_dir=options["cache_dir"]),
         scales=options["scales"] or ("single",),
-        options={name: options[name] for name in OF_EXTRACTION},
+        options={name: options[name] for name in EXTRACTION_OPTIONS},
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
-        **given,
+        **stated,
         **more,
     )

@@ -19,6 +19,7 @@ from vggfeat.cli.options import (
     out,
     quiet,
 )
+from vggfeat.cli.outcomes import show_outcomes
 from vggfeat.cli.showing import show, show_grid, show_training
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
@@ -239,25 +240,10 @@ def _job(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, An
 
 
 def _bench(job, out: Path, form: str, quiet: bool) -> None:
-    """Run the job and show its records; what failed is told last, and makes the exit status 1."""
+    """Run the job and show its records and failures."""
     from vggfeat.benchmarks.bench import bench
-    from vggfeat.benchmarks.runner import Failure
 
-    found, failures = [], []
-    try:
-        with ProgressDisplay(quiet) as progress:
-            for result in bench(job, out, progress):
-                (failures if isinstance(result, Failure) else found).append(result)
-    finally:
-        if found or (form == "json" and failures):
-            show(found, form, "sweep" if job.sweep else "transfer")
-    if not failures:
-        return
-    if len(failures) == 1 and not found:
-        raise click.ClickException(failures[0].reason)
-    for failure in failures:
-        click.echo(f"Failed: {failure.what}: {failure.reason}", err=True)
-    raise click.ClickException(
-        f"{len(failures)} failed, {len(found)} measured. What was measured is kept in {out}; when"
-        " what is named above is put right, the same command does the rest."
+    layout = "sweep" if job.sweep else "transfer"
+    show_outcomes(
+        lambda progress: bench(job, out, progress), layout, out=out, form=form, quiet=quiet
     )

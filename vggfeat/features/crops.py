@@ -4,6 +4,7 @@ from torch import Tensor
 
 
 def cut(batch: Tensor, upper: int, left: int, side: int) -> Tensor:
+    """The crops of this side that begin at this row and column."""
     return batch[:, :, upper : upper + side, left : left + side]
 
 

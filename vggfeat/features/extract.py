@@ -5,13 +5,13 @@ picture, average the descriptor map over its positions, average with the mirrore
 appendix B). What is stored is not normalised: aggregation over scales and L2 come later. A net that
 takes pictures of one size only sees crops, whose descriptors are averaged; see `backbone.VIEWS`.
 
-Other vectors that a net gives for a picture and a scale are extracted in the same way, see
-`readings`. This module decides what is missing and where it goes; `pipeline` computes it.
+Other vectors of a picture and a scale are extracted in the same way, see `heads`. This module
+decides what is missing and where it goes; `pipeline` computes it.
 """
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,10 +23,12 @@ from vggfeat import images
 from vggfeat.backbones.network import Network
 from vggfeat.errors import OptionError
 from vggfeat.features import store
-from vggfeat.features.forward import autocast_for, kept_memory
-from vggfeat.features.heads.descriptor import Descriptor, Head, describe, is_square, sees_crops
+from vggfeat.features.allocator import kept_memory
+from vggfeat.features.forward import autocast_for
+from vggfeat.features.heads.descriptor import Descriptor, is_square, sees_crops
+from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
-from vggfeat.features.pipeline import Progress, Run
+from vggfeat.features.pipeline import ExtractionRun, Progress
 from vggfeat.provenance import library_versions
 
 log = logging.getLogger(__name__)
@@ -36,22 +38,25 @@ NUM_TIMINGS = 3  # the first of which warms up
 
 @dataclass(frozen=True)
 class Extracted:
-    """Where the descriptors are, what was new, and which pictures could not be read."""
+    """The result of an extraction: the feature file, what was new, what could not be read."""
 
     path: Path
     num_new: int = 0
     seconds: float = 0.0
     skipped: Mapping[str, str] = field(default_factory=dict)  # id -> reason
-    scale_seconds: Mapping[int, float] = field(default_factory=dict)  # scale -> of the net alone
+    scale_seconds: Mapping[int, float] = field(default_factory=dict)  # scale -> of forward passes
     # "decode" and "prepare" summed over threads, "forward" and "store" of the thread that waits for
     # them; empty if nothing was new.
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
 def conditions(
-    dataset: str, network: Network, options: Extraction, head: type[Head] = Descriptor
+    dataset: str,
+    network: Network,
+    options: Extraction,
+    head: Callable[[Network], Head] = Descriptor,
 ) -> store.Conditions:
-    """What decides the descriptors of this dataset, net and options."""
+    """The conditions that decide the vectors of this dataset, net, options and head."""
     return store.Conditions(
         dataset=dataset,
         network=network.name,
@@ -70,7 +75,7 @@ def conditions(
 
 
 def check_scales(network: Network, options: Extraction) -> None:
-    """Raise OptionError if a scale is not one for the net."""
+    """Raise OptionError if the net's descriptors cannot be computed at one of the scales."""
     backbone, smallest = network.backbone, min(options.scales)
     needed = max(backbone.min_size, backbone.input_size if sees_crops(network) else 0)
     if smallest < needed:
@@ -94,16 +99,16 @@ def missing(
 ) -> tuple[Path, set[str]]:
     """The feature file that `extract` would use, and the pictures it would have to extract."""
     file_bytes = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
-    asked = conditions(dataset, network, options)
-    path, _ = store.find(folder, f"{dataset}-{network.slug}", asked, file_bytes)
+    wanted = conditions(dataset, network, options)
+    path, _ = store.find(folder, f"{dataset}-{network.slug}", wanted, file_bytes)
     return path, store.lacking(path, file_bytes)
 
 
 def seconds_per_megapixel(network: Network, options: Extraction) -> float:
-    """How long the net takes over a million pixels here, by timing one picture a few times."""
+    """Seconds that the net takes a million pixels on this machine: a picture timed a few times."""
     device, precision = options.resolved_device, options.resolved_precision
-    kind = Descriptor(network)
-    module = kind.module.to(device, memory_format=torch.channels_last)
+    head = Descriptor(network)
+    module = head.module.to(device, memory_format=torch.channels_last)
     scale = min(options.scales)
     aspect = 1 if is_square(network) else images.ASSUMED_ASPECT
     picture = np.zeros((1, scale, round(scale * aspect), 3), dtype=np.uint8)
@@ -111,7 +116,7 @@ def seconds_per_megapixel(network: Network, options: Extraction) -> float:
     with kept_memory(), autocast_for(device, precision):
         for _ in range(NUM_TIMINGS):
             started = time.monotonic()
-            describe(kind, module, picture, mirror=False, device=device, precision=precision).cpu()
+            describe(head, module, picture, mirror=False, device=device, precision=precision).cpu()
             times.append(time.monotonic() - started)
     return min(times) / (picture.size / 3 / 1e6)
 
@@ -124,58 +129,58 @@ def extract(
     *,
     folder: Path,
     progress: Progress = lambda label, done, total: None,
-    head: type[Head] = Descriptor,
+    head: Callable[[Network], Head] = Descriptor,
     shared_with: Sequence[Network] = (),
 ) -> Extracted:
-    """Make sure that every picture (id -> file or crop) has its descriptors in a feature file.
+    """Make sure that every picture (id -> file or crop) has its vectors in a feature file.
 
     The file lies in `folder` under a name that follows from its conditions; only what is missing
-    is extracted, and what is done stays done whatever happens. `beside` are networks that share a
-    pass with this one: what they lack is extracted in the same pass, into files of their own.
-    Raises PictureError at a picture that cannot be read unless options.on_error is "skip",
-    OptionError if a scale is too small for the net, StoreError if the file is damaged.
+    is extracted, and what is done stays done whatever happens. `shared_with` are networks that
+    share a forward pass with this one: what they lack is extracted in the same pass, into files of
+    their own. Raises PictureError at a picture that cannot be read unless options.on_error is
+    "skip", OptionError if a scale is too small for the net, StoreError if the file is damaged.
     """
-    assert not shared_with or head is Descriptor, "only descriptors are read together"
+    assert not shared_with or head is Descriptor, "only descriptors share a forward pass"
     started = time.monotonic()
     file_bytes = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
-    files = {}  # of the networks that lack something
-    for one in (network, *shared_with):
-        check_scales(one, options)
-        asked = conditions(dataset, one, options, head)
-        path, complete = store.find(folder, f"{dataset}-{one.slug}", asked, file_bytes)
+    incomplete: dict[Path, tuple[Network, store.Conditions]] = {}
+    for net in (network, *shared_with):
+        check_scales(net, options)
+        wanted = conditions(dataset, net, options, head)
+        path, complete = store.find(folder, f"{dataset}-{net.slug}", wanted, file_bytes)
         if not complete:
-            files[path] = one, asked
-        elif one is network:
+            incomplete[path] = net, wanted
+        elif net is network:
             return Extracted(path)
-    others = [one for one, _ in files.values() if one is not network]
-    kind = Descriptor(network, others) if others else head(network)
-    module = kind.module  # weights that do not fit are found before a file is made
+    others = [net for net, _ in incomplete.values() if net is not network]
+    joint = Descriptor(network, others) if others else head(network)
+    module = joint.module  # weights that do not fit are noticed before a file is made
     with ExitStack() as opened:
         writers = {}
-        for path in sorted(files):  # in an order that two processes have in common
-            one, asked = files[path]
+        for path in sorted(incomplete):  # in an order that two processes have in common
+            net, wanted = incomplete[path]
             writers[path] = opened.enter_context(
                 store.FeatureWriter(
                     path,
-                    asked,
-                    dim=one.backbone.dim if others else kind.dim,
+                    wanted,
+                    dim=net.backbone.dim if others else joint.dim,
                     file_bytes=file_bytes,
-                    weights_name=one.weights,
+                    weights_name=net.weights,
                     versions=library_versions(),
                 )
             )
-        run = Run(kind, options, pictures, [writers[path] for path in files], progress)
+        in_order = [writers[path] for path in incomplete]
+        run = ExtractionRun(joint, options, pictures, in_order, progress)
         run.extract(module)
-    path = next(iter(files))
-    log.info("%s: %d new %ss in %s", network.label, run.num_new, kind.name, path)
+    path = next(iter(incomplete))
+    log.info("%s: %d new %s in %s", network.label, run.num_new, joint.plural, path)
     if others:
-        layers = ", ".join(one.backbone.layer for one in others)
+        layers = ", ".join(net.backbone.layer for net in others)
         log.info("%s: in the same pass: %s", network.label, layers)
-    seconds = time.monotonic() - started
     return Extracted(
         path,
         run.num_new,
-        seconds,
+        time.monotonic() - started,
         run.skipped,
         dict(run.scale_seconds),
         dict(run.stage_seconds) if run.num_new else {},

@@ -1,12 +1,8 @@
-"""Passes through a net: the batch that goes in, at which precision, in which memory, how long.
+"""Forward passes: pictures as a net's input, precision, and how long the device takes.
 
 Shapes: B pictures of a batch, h w their sides.
 """
 
-import ctypes
-import os
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,13 +14,6 @@ from torch import Tensor
 
 from vggfeat.amx import right_convolutions
 from vggfeat.images import InputStatistics
-
-# Of mallopt, as <malloc.h> has them.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_MMAP_MAX = -1, -3, -4
-MMAP_MAX = 65536  # glibc's own
-# Where glibc's own rule ends, which moves both with what is freed until somebody sets them.
-MMAP_THRESHOLD, TRIM_THRESHOLD = 32 * 2**20, 64 * 2**20
-OF_THE_USER = ("MALLOC_", "GLIBC_TUNABLES")  # settings in the environment that are left as they are
 
 
 def to_input(pictures: np.ndarray, statistics: InputStatistics, device: str) -> Tensor:
@@ -61,45 +50,6 @@ def autocast_for(device: str, precision: str) -> Iterator[None]:
         torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
     ):
         yield
-
-
-_keeping = 0  # blocks that are open, in whichever threads
-_keeping_lock = threading.Lock()
-
-
-@contextmanager
-def kept_memory() -> Iterator[None]:
-    """A `with` block in which memory that is freed stays with the process for what follows.
-
-    glibc hands large blocks back at once. Each layer would then write its activations to memory
-    that is new, and the kernel clears that page by page: of the widest layers this takes longer
-    than the convolution itself. Where there is no glibc, or the user has set how it allocates,
-    nothing changes. Blocks may be nested; afterwards glibc behaves as it does in a process that has
-    freed large blocks before.
-    """
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if not hasattr(libc, "malloc_trim") or any(name.startswith(OF_THE_USER) for name in os.environ):
-        yield
-        return
-    _keep(libc, 1)
-    try:
-        yield
-    finally:
-        _keep(libc, -1)
-
-
-def _keep(libc: ctypes.CDLL, change: int) -> None:
-    global _keeping
-    with _keeping_lock:
-        before, _keeping = _keeping, _keeping + change
-        if not before:
-            libc.mallopt(M_MMAP_MAX, 0)
-            libc.mallopt(M_TRIM_THRESHOLD, -1)  # never
-        elif not _keeping:
-            libc.mallopt(M_MMAP_MAX, MMAP_MAX)
-            libc.mallopt(M_MMAP_THRESHOLD, MMAP_THRESHOLD)
-            libc.mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD)
-            libc.malloc_trim(0)
 
 
 class DeviceTimer:

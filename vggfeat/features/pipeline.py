@@ -1,9 +1,9 @@
-"""Missing pictures -> rows of feature files: prepared ahead, run through the net, stored behind.
+"""Missing pictures -> rows of feature files: prefetched, run through the net, stored.
 
-Threads decode and rescale the batches to come, this thread tells the device what to compute and
-stores what it is done with: on a GPU one batch behind, so that it has the next one already.
+Threads decode and rescale the batches to come; this thread queues batches on the device and stores
+the vectors of those that are done, on a GPU one batch later, so that it has the next one already.
 
-Shapes: B pictures of a batch, S scales, D channels, h w sides of a picture.
+Shapes: B pictures of a batch, S scales, D dimensions of a vector, h w sides of a picture.
 """
 
 import logging
@@ -12,8 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -24,29 +23,38 @@ from torch import Tensor, nn
 from vggfeat import images
 from vggfeat.errors import NetworkError, OptionError, PictureError
 from vggfeat.features import store
-from vggfeat.features.forward import DeviceTimer, autocast_for, kept_memory
-from vggfeat.features.heads.descriptor import Head, describe, is_square
+from vggfeat.features.allocator import kept_memory
+from vggfeat.features.forward import DeviceTimer, autocast_for
+from vggfeat.features.heads.descriptor import is_square
+from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
+from vggfeat.prefetch import prefetch
 
 log = logging.getLogger(__name__)
 
-NUM_AHEAD = 2 + (os.cpu_count() or 1)  # batches that are prepared, or wait for the net
-NUM_BEHIND = {"cpu": 0, "cuda": 1}  # batches that the device was told and that are not fetched
+NUM_PREFETCHED = 2 + (os.cpu_count() or 1)  # batches that are prepared, or wait for the net
+NUM_SIZES_PREFETCHED = 256  # pictures whose headers are read
+NUM_IN_FLIGHT = {"cpu": 0, "cuda": 1}  # batches queued on the device and not collected
 STAGES = ("decode", "prepare", "forward", "store")
 Progress = Callable[[str, int, int], None]  # label, pictures done, pictures in all
+Loaded = tuple[list[str], list[np.ndarray]]  # ids of a batch, its S arrays [B, h, w, 3]
 
 
 @dataclass(frozen=True)
-class _Told:
-    """A batch that the device was told to compute."""
+class _InFlight:
+    """A batch queued on the device."""
 
     ids: list[str]
-    descriptors: Tensor  # [B, S, D] on the CPU, there once the last moment has come
-    timers: list[DeviceTimer]  # before the first scale, after each, after the way to the CPU
+    vectors: Tensor  # [B, S, D] on the CPU, valid once the last timer has passed
+    timers: list[DeviceTimer]  # before the first scale, after each, after the copy to the CPU
 
 
-class Run:
-    """One pass over the missing pictures: threads prepare batches, this thread runs the net."""
+class ExtractionRun:
+    """One extraction of the missing pictures' vectors into one or several feature files.
+
+    After `extract`, num_new, skipped (id -> reason), scale_seconds and stage_seconds hold what came
+    of it.
+    """
 
     def __init__(
         self,
@@ -66,7 +74,11 @@ class Run:
         self.skipped: dict[str, str] = {}
 
     def extract(self, module: nn.Module) -> None:
-        """Raises OptionError where memory does not suffice."""
+        """Extract and store what the writers lack; module is the head's.
+
+        Raises PictureError at a picture that cannot be read unless it may be skipped, OptionError
+        where memory does not suffice, NetworkError at vectors that are not finite.
+        """
         try:
             self._extract(module)
         except (MemoryError, RuntimeError) as error:
@@ -79,164 +91,169 @@ class Run:
 
     def _extract(self, module: nn.Module) -> None:
         options = self.options
-        lacking = [writer.missing(self.pictures) for writer in self.writers]
-        missing = set().union(*lacking)
+        missing_of = [writer.missing(self.pictures) for writer in self.writers]
+        missing = set().union(*missing_of)
         module = module.to(options.resolved_device, memory_format=torch.channels_last)
+        sizes = self._sizes()
+        # Planned over all pictures, so that a resumed run cuts the same batches.
+        plan = images.plan_batches(sizes, options.scales, options.batch_size, square=self.square)
+        batches = [batch for ids in plan if (batch := [i for i in ids if i in missing])]
         with (
             kept_memory(),
             autocast_for(options.resolved_device, options.resolved_precision),
-            ThreadPoolExecutor(os.cpu_count()) as pool,
+            closing(self._loaded(batches)) as loaded,
         ):
-            try:
-                sizes = self._sizes(pool)
-                # Planned over all pictures, so that a resumed run cuts the same batches.
-                plan = images.plan_batches(
-                    sizes, options.scales, options.batch_size, square=self.square
-                )
-                batches = [left for ids in plan if (left := [i for i in ids if i in missing])]
-                for ids, descriptors in self._described(module, self._loaded(pool, batches)):
-                    with self._timed("store"):
-                        self._store(ids, descriptors, sizes, lacking)
-                    self.num_new += len(ids)
-                    done = self.num_new + len(self.skipped)
-                    self.progress(f"extracting {self.label}", done, len(missing))
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+            for ids, vectors in self._vectors(module, loaded):
+                with self._timed("store"):
+                    self._store(ids, vectors, sizes, missing_of)
+                self.num_new += len(ids)
+                done = self.num_new + len(self.skipped)
+                self.progress(f"extracting {self.label}", done, len(missing))
 
-    def _described(
-        self, module: nn.Module, loaded: Iterator[tuple[list[str], list[np.ndarray]]]
+    def _sizes(self) -> dict[str, tuple[int, int]]:
+        """Width and height of every picture that can be read, in the order of the pictures."""
+
+        def size(picture: images.Picture) -> tuple[int, int] | PictureError:
+            try:
+                size = images.picture_size(picture, exif=self.options.exif)
+                for scale in self.options.scales:
+                    images.check_fits(picture, size, scale, square=self.square)
+                return size
+            except PictureError as error:
+                return error
+
+        sizes = {}
+        results = prefetch(size, self.pictures.values(), depth=NUM_SIZES_PREFETCHED)
+        with closing(results):
+            for i, result in zip(self.pictures, results, strict=True):
+                if isinstance(result, PictureError):
+                    self._skip(i, result)
+                else:
+                    sizes[i] = result
+        return sizes
+
+    def _loaded(self, batches: Sequence[list[str]]) -> Iterator[Loaded]:
+        """The batches in their order, prefetched; of one with an unreadable picture the others."""
+
+        def load(ids: list[str]) -> list[np.ndarray] | PictureError:
+            try:
+                return self._arrays(ids)
+            except PictureError as error:
+                return error
+
+        with closing(prefetch(load, batches, depth=NUM_PREFETCHED)) as results:
+            for ids, result in zip(batches, results, strict=True):
+                if isinstance(result, PictureError):
+                    self._stop_if_asked(result)
+                    yield from self._readable(ids)
+                else:
+                    yield ids, result
+
+    def _readable(self, ids: Sequence[str]) -> Iterator[Loaded]:
+        """Those of the pictures that can be read, one by one."""
+        for i in ids:
+            try:
+                yield [i], self._arrays([i])
+            except PictureError as error:
+                self._skip(i, error)
+
+    def _arrays(self, ids: Sequence[str]) -> list[np.ndarray]:
+        """Pictures of equal shape at every scale: S arrays [B, h, w, 3]."""
+        with self._timed("decode"):
+            decoded = [images.decode(self.pictures[i], exif=self.options.exif) for i in ids]
+        with self._timed("prepare"):
+            return images.at_scales(decoded, self.options.scales, square=self.square)
+
+    def _vectors(
+        self, module: nn.Module, loaded: Iterator[Loaded]
     ) -> Iterator[tuple[list[str], np.ndarray]]:
-        """The batches with their descriptors [B, S, D], on a GPU each once the next was told."""
-        waiting: deque[_Told] = deque()
+        """The batches' ids and vectors [B, S, D], on a GPU each once the next has been queued."""
+        in_flight: deque[_InFlight] = deque()
         try:
             for ids, arrays in loaded:
                 with self._timed("forward"):
-                    waiting.append(self._tell(module, ids, arrays))
-                if len(waiting) > NUM_BEHIND[self.options.resolved_device]:
-                    told = waiting.popleft()
-                    yield told.ids, self._fetched(told)
+                    in_flight.append(self._enqueue(module, ids, arrays))
+                if len(in_flight) > NUM_IN_FLIGHT[self.options.resolved_device]:
+                    batch = in_flight.popleft()
+                    yield batch.ids, self._collect(batch)
         except PictureError:  # what was computed before it is not lost
-            yield from ((told.ids, self._fetched(told)) for told in waiting)
+            yield from ((batch.ids, self._collect(batch)) for batch in in_flight)
             raise
-        yield from ((told.ids, self._fetched(told)) for told in waiting)
+        yield from ((batch.ids, self._collect(batch)) for batch in in_flight)
 
-    def _store(
-        self,
-        ids: list[str],
-        descriptors: np.ndarray,
-        sizes: Mapping[str, tuple[int, int]],
-        lacking: Sequence[set[str]],
-    ) -> None:
-        """Give each writer its columns of descriptors [B, S, D], of the pictures that it lacks."""
-        first = 0
-        for writer, lacked in zip(self.writers, lacking, strict=True):
-            rows = [row for row, i in enumerate(ids) if i in lacked]
-            its_ids = [ids[row] for row in rows]
-            if its_ids:
-                writer.write(
-                    its_ids,
-                    descriptors[rows, :, first : first + writer.dim],
-                    [sizes[i] for i in its_ids],
-                    [images.picture_bytes(self.pictures[i]) for i in its_ids],
-                )
-            first += writer.dim
-
-    def _tell(self, module: nn.Module, ids: list[str], arrays: list[np.ndarray]) -> _Told:
-        device, descriptors = self.options.resolved_device, []
+    def _enqueue(self, module: nn.Module, ids: list[str], arrays: list[np.ndarray]) -> _InFlight:
+        """Queue a batch's forward passes on the device, and the copy of its vectors back."""
+        device, vectors = self.options.resolved_device, []
         timers = [DeviceTimer(device)]
         for array in arrays:
-            descriptors.append(
+            vectors.append(
                 describe(
                     self.head,
                     module,
                     array,
+                    ids=ids,
                     mirror=self.options.mirror,
                     device=device,
                     precision=self.options.resolved_precision,
                 )
             )
             timers.append(DeviceTimer(device))
-        on_cpu = torch.stack(descriptors, dim=1).to("cpu", non_blocking=True)
-        return _Told(ids, on_cpu, [*timers, DeviceTimer(device)])
+        on_cpu = torch.stack(vectors, dim=1).to("cpu", non_blocking=True)
+        return _InFlight(ids, on_cpu, [*timers, DeviceTimer(device)])
 
-    def _fetched(self, told: _Told) -> np.ndarray:
-        """Descriptors [B, S, D] of a batch, as they will be stored."""
+    def _collect(self, batch: _InFlight) -> np.ndarray:
+        """Vectors [B, S, D] of a batch, in the type that they are stored in."""
         with self._timed("forward"):
-            told.timers[-1].wait()
+            batch.timers[-1].wait()
         for scale, (before, after) in zip(
-            self.options.scales, pairwise(told.timers[:-1]), strict=True
+            self.options.scales, pairwise(batch.timers[:-1]), strict=True
         ):
             self.scale_seconds[scale] += after.seconds_since(before)
         with np.errstate(over="ignore"):  # what float16 cannot hold becomes infinite: see below
-            stored = told.descriptors.numpy().astype(self.options.dtype)
-        unsound = np.flatnonzero(~np.isfinite(stored).all(axis=(1, 2)))
-        if len(unsound):
+            vectors = batch.vectors.numpy().astype(self.options.dtype)
+        not_finite = np.flatnonzero(~np.isfinite(vectors).all(axis=(1, 2)))
+        if len(not_finite):
             raise NetworkError(
-                f"{self.label}: the {self.head.name} of {told.ids[unsound[0]]} is not finite as"
+                f"{self.label}: the {self.head.name} of {batch.ids[not_finite[0]]} is not finite as"
                 f" {self.options.dtype}. Check the weights, or use --dtype float32 and"
                 " --precision fp32."
             )
-        return stored
+        return vectors
 
-    def _sizes(self, pool: ThreadPoolExecutor) -> dict[str, tuple[int, int]]:
-        """Width and height of every picture that can be read, in the order of the pictures."""
+    def _store(
+        self,
+        ids: list[str],
+        vectors: np.ndarray,
+        sizes: Mapping[str, tuple[int, int]],
+        missing_of: Sequence[set[str]],
+    ) -> None:
+        """Give each writer its columns of the vectors [B, S, D], of the pictures that it lacks."""
+        first = 0
+        for writer, missing in zip(self.writers, missing_of, strict=True):
+            rows = [row for row, i in enumerate(ids) if i in missing]
+            new_ids = [ids[row] for row in rows]
+            if new_ids:
+                writer.write(
+                    new_ids,
+                    vectors[rows, :, first : first + writer.dim],
+                    [sizes[i] for i in new_ids],
+                    [images.picture_bytes(self.pictures[i]) for i in new_ids],
+                )
+            first += writer.dim
 
-        def size(item: tuple[str, images.Picture]) -> tuple[int, int] | PictureError:
-            try:
-                size = images.picture_size(item[1], exif=self.options.exif)
-                for scale in self.options.scales:
-                    images.check_fits(item[1], size, scale, square=self.square)
-                return size
-            except PictureError as error:
-                return error
-
-        sizes = {}
-        for i, found in zip(self.pictures, pool.map(size, self.pictures.items()), strict=True):
-            if isinstance(found, PictureError):
-                self._stop_if_asked(found)
-                self._skip(i, found)
-            else:
-                sizes[i] = found
-        return sizes
-
-    def _loaded(
-        self, pool: ThreadPoolExecutor, batches: Sequence[list[str]]
-    ) -> Iterator[tuple[list[str], list[np.ndarray]]]:
-        """The batches in their order, each with its S arrays [B, h, w, 3], prepared ahead."""
-
-        def load(ids: list[str]) -> list[np.ndarray]:
-            with self._timed("decode"):
-                decoded = [images.decode(self.pictures[i], exif=self.options.exif) for i in ids]
-            with self._timed("prepare"):
-                return images.at_scales(decoded, self.options.scales, square=self.square)
-
-        ahead: deque[Future] = deque()
-        for number, ids in enumerate(batches):
-            for later in batches[number + len(ahead) : number + 1 + NUM_AHEAD]:
-                ahead.append(pool.submit(load, later))
-            future = ahead.popleft()
-            try:
-                yield ids, future.result()
-            except PictureError as error:
-                self._stop_if_asked(error)
-                for i in ids:  # the readable pictures of a batch that has an unreadable one
-                    try:
-                        yield [i], load([i])
-                    except PictureError as error:
-                        self._skip(i, error)
+    def _skip(self, picture_id: str, error: PictureError) -> None:
+        """Leave out a picture that cannot be read, or raise PictureError if none may be."""
+        self._stop_if_asked(error)
+        log.warning("skipped: %s", error)
+        self.skipped[picture_id] = str(error)
 
     def _stop_if_asked(self, error: PictureError) -> None:
         if self.options.on_error == "stop":
             raise PictureError(f"{error} Use --on-error skip to go on without it.") from error
 
-    def _skip(self, picture_id: str, error: PictureError) -> None:
-        log.warning("skipped: %s", error)
-        self.skipped[picture_id] = str(error)
-
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:
-        """Counts the seconds of a block, in whichever thread it runs."""
+        """Add the seconds of a block to a stage, in whichever thread it runs."""
         began = time.monotonic()
         try:
             yield

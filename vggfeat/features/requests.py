@@ -13,7 +13,8 @@ from pathlib import Path
 from vggfeat.backbones.network import Network, sharing_forward
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, conditions, extract
-from vggfeat.features.heads.descriptor import Descriptor, Head
+from vggfeat.features.heads.descriptor import Descriptor
+from vggfeat.features.heads.head import Head
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import Progress
 from vggfeat.images import Picture
@@ -50,17 +51,17 @@ class FeatureSets:
         self._extracted: dict[tuple, tuple[Mapping[str, Picture], Extracted]] = {}
 
     def gather(self, requests: Iterable[FeatureRequest]) -> None:
-        """Take note of what will be asked for, before anything is extracted."""
+        """Note requests that will come, before anything is extracted."""
         for request in requests:
             self._gathered.setdefault(request.source, {})[request.options.scales] = request
 
     def extract(self, request: FeatureRequest) -> Extracted:
         """Complete the request's feature file. Raises what `extract.extract` raises.
 
-        What it took is in the answer to the first of equal requests only.
+        Only the first of equal requests gets the seconds that the extraction took.
         """
         self.gather([request])
-        key = (request.source, id(request.pictures))
+        key = _key(request)
         if key in self._extracted:
             _, earlier = self._extracted[key]
             return replace(earlier, num_new=0, seconds=0.0, scale_seconds={}, stage_seconds={})
@@ -76,6 +77,19 @@ class FeatureSets:
         )
         self._extracted[key] = request.pictures, extracted
         return extracted
+
+    def seconds_per_picture(self, request: FeatureRequest) -> float | None:
+        """Seconds of forward passes a picture, at the request's scales together.
+
+        None unless pictures were extracted for it, or for an equal request, by this object.
+        """
+        _, extracted = self._extracted.get(_key(request), (None, None))
+        if not extracted or not extracted.num_new:
+            return None
+        scales = request.options.scales
+        if not all(extracted.scale_seconds.get(scale) for scale in scales):
+            return None
+        return sum(extracted.scale_seconds[scale] for scale in scales) / extracted.num_new
 
     def _scales(self, request: FeatureRequest) -> tuple[int, ...]:
         """All scales gathered for the file, in the order of a request that has them all."""
@@ -98,3 +112,8 @@ class FeatureSets:
             and replace(other.options, scales=(1,)) == alike
         ]
         return sharing_forward(request.network, others)
+
+
+def _key(request: FeatureRequest) -> tuple:
+    """Equal for requests that one extraction answers."""
+    return request.source, id(request.pictures)

@@ -19,12 +19,13 @@ from vggfeat.backbones.spec import parse_fusion
 from vggfeat.benchmarks.ilsvrc.classification import BENCHMARK, Job, evaluate
 from vggfeat.benchmarks.ilsvrc.predictions import read
 from vggfeat.benchmarks.ilsvrc.sheets import PANEL
+from vggfeat.benchmarks.runner import Failure
 from vggfeat.cli import main
-from vggfeat.errors import PictureError
 from vggfeat.features import store
 from vggfeat.pretraining import run as stages
 from vggfeat.pretraining.overrides import select_recipes
 from vggfeat.records import record as records
+from vggfeat.records.scores import read_scores
 from vggfeat.storage.folders import folders
 
 COUNTS = dict(zip(CLASSES, (4, 3, 2, 2, 2, 2), strict=True))  # pictures to test on
@@ -199,6 +200,19 @@ def test_a_net_is_tested_on_what_was_held_out_when_it_was_trained_on_the_folder(
     assert [one.n_test for one in measure(nets[0], str(path), data=tree)] == [[6], [6]]
 
 
+def test_the_scores_of_a_record_are_its_posteriors(measure, nets, tmp_path):
+    """From which its errors can be computed again."""
+    (record,) = measure(nets[0])
+    (path,) = (tmp_path / "out" / BENCHMARK).glob("*.scores.h5")
+    scores = read_scores(path, record.scores_sha256)
+    assert scores.classes == CLASSES and scores.labels.sum(axis=1).tolist() == [-4] * NUM_PICTURES
+    truth = scores.labels.argmax(axis=1).tolist()
+    assert [CLASSES[number] for number in truth] == [i.split("/")[1] for i in scores.ids]
+    top1, top5 = slow_errors(scores.scores, truth)
+    assert (value(record, "top1_error"), value(record, "top5_error")) == (top1, top5)
+    np.testing.assert_allclose(scores.scores.sum(axis=1), 1, atol=1e-5)
+
+
 # Once and no more.
 
 
@@ -231,7 +245,7 @@ def test_a_grid_extracts_each_net_and_view_once(measure, nets, tmp_path, caplog)
     caplog.set_level("INFO")
     grid = dict(views=["dense", "both"], scales=["32", "32,34"])
     found = measure(nets[0], "+".join(nets), **grid)
-    assert len(found) == 2 * 2 * 2 == len(list((tmp_path / "out" / BENCHMARK).iterdir()))
+    assert len(found) == 2 * 2 * 2 == len(list((tmp_path / "out" / BENCHMARK).glob("*.json")))
     assert caplog.text.count(f"{NUM_PICTURES} new posteriors") == 4  # 2 nets, 2 readings
     files = [store.inspect(path) for path in (tmp_path / "cache").rglob("*.h5")]
     assert [one.conditions.scales for one in files] == [(32, 34)] * 4
@@ -247,6 +261,29 @@ def test_in_another_order_it_is_the_same_measurement(measure, nets):
     (first,) = measure("+".join(nets), scales=["32,34"])
     (again,) = measure("+".join(reversed(nets)), scales=["34,32"])
     assert (again.key, again.time) == (first.key, first.time)
+
+
+def test_one_measurement_that_fails_does_not_stop_the_others(measure, root, nets, tmp_path):
+    """Of a damaged feature file only what needs it fails; the next run does the rest."""
+    measure(nets[0])
+    damaged = next((tmp_path / "cache").rglob("*.h5"))
+    sound = damaged.read_bytes()
+    damaged.write_bytes(sound[: len(sound) // 2])
+    first, second = measure(*nets, out="again")
+    assert isinstance(first, Failure) and "a.safetensors, dense at 37" in first.what
+    assert damaged.name in first.reason and second.nets[0]["weights"] == "b.safetensors"
+    damaged.write_bytes(sound)
+    assert not any(isinstance(item, Failure) for item in measure(*nets, out="again"))
+
+
+def test_predictions_that_cannot_be_saved_leave_the_record(measure, nets, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "saved")
+
+    monkeypatch.setattr("vggfeat.benchmarks.ilsvrc.classification.write", full)
+    record, failure = measure(nets[0], save=tmp_path / "saved")
+    assert record.n_test == [NUM_PICTURES]
+    assert failure.what.endswith(", the predictions") and "No space left" in failure.reason
 
 
 def test_a_place_that_cannot_be_written_to_is_found_before_the_work(measure, nets, tmp_path):
@@ -288,8 +325,8 @@ def test_limit_takes_the_first_pictures_of_each_class_and_is_stamped(measure, ne
 def test_pictures_that_cannot_be_read_stop_or_are_named(measure, nets, root, tmp_path):
     data = shutil.copytree(root, tmp_path / "pictures")
     (data / "val/bee/image_0002.jpg").write_bytes(b"broken")
-    with pytest.raises(PictureError, match="image_0002.jpg: cannot be read.*--on-error skip"):
-        measure(nets[0], data=data)
+    (failure,) = measure(nets[0], data=data)
+    assert re.search("image_0002.jpg: cannot be read.*--on-error skip", failure.reason)
     (record,) = measure(
         nets[0], data=data, views=["both"], scales=["32"], options={"on_error": "skip"}
     )
@@ -446,9 +483,9 @@ def test_a_flat_validation_set_without_ground_truth(run, nets, tmp_path):
         (dict(classes=CLASSES[:5]), ("it has 5 classes, there are 6",)),
         (dict(num_outputs=7), ("odd.safetensors", "7")),
         (dict(has_card=False, num_outputs=7), ("is a net of 7 classes, and .* has 6",)),
-        (dict(training={"recipe": {"regressor": "pcr"}}), ("tells boxes, not classes. `vggf",)),
+        (dict(training={"recipe": {"regressor": "pcr"}}), ("predicts boxes, not classes. `vggf",)),
         (dict(training={"recipe": {"regressor": "pcr"}}, classes=CLASSES[:2], num_outputs=8),
-         ("tells boxes, not classes",)),
+         ("predicts boxes, not classes",)),
     ],
 )  # fmt: skip
 def test_nets_of_other_classes_are_refused(run, tmp_path, net, messages):
@@ -520,7 +557,7 @@ def test_what_score_maps_cannot_be_drawn_of_is_told(run, nets, tmp_path):
     boxes = write_net(
         tmp_path / "boxes.safetensors", training={"recipe": {"regressor": "pcr"}}, num_outputs=24
     )
-    refused(run("--net", boxes, "--show", picture, data=None), "tells boxes, not classes")
+    refused(run("--net", boxes, "--show", picture, data=None), "predicts boxes, not classes")
 
 
 def test_offline_is_offline_for_score_maps_too(run, tmp_path):

@@ -1,6 +1,5 @@
-"""Localisation: what nets of known outputs tell, how it is scored, and what a user is told."""
+"""Localisation: what nets of known outputs predict, how it is scored, and what a user reads."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +16,12 @@ from torchvision.ops import box_iou
 from vggfeat import images, vgg
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import NetSpec
-from vggfeat.benchmarks.ilsvrc import box_views, classification, localisation, predictions
-from vggfeat.errors import DatasetError, WeightsError
+from vggfeat.benchmarks.ilsvrc import classification, localisation, predictions
+from vggfeat.benchmarks.runner import Failure
+from vggfeat.errors import WeightsError
+from vggfeat.features import store
 from vggfeat.features.forward import to_input
+from vggfeat.features.requests import FeatureSets
 from vggfeat.layouts.boxes import with_boxes
 from vggfeat.layouts.imagenet import open_pictures
 from vggfeat.pretraining.box_recipes import box_recipe
@@ -100,14 +102,21 @@ def silent(*_) -> None:
     pass
 
 
-def told(one: localisation.Job) -> dict[str, np.ndarray]:
+def predicted(one: localisation.Job) -> dict[str, np.ndarray]:
     """Picture -> box, of the only measurement of a job."""
-    session, (measurement,) = localisation.prepared(one)
-    return session.boxes(measurement, session.tested.files, silent)[0]
+    (measurement,) = localisation.measurements(one)
+    return measurement.predict(FeatureSets(one.folders.features), silent).boxes
 
 
-def only_record(one: localisation.Job, out: Path):
-    (record,) = localisation.localise(one, out, silent)
+def only_outcome(one: localisation.Job, out: Path, progress=silent):
+    """The record of the only measurement of a job, or its failure."""
+    (outcome,) = localisation.localise(one, out, progress)
+    return outcome
+
+
+def only_record(one: localisation.Job, out: Path, progress=silent):
+    record = only_outcome(one, out, progress)
+    assert not isinstance(record, Failure), record.reason
     return record
 
 
@@ -121,7 +130,7 @@ def value(record, name: str) -> float:
 def test_the_centre_crop_tells_a_box_of_the_picture(nets, tmp_path):
     """48x36 at 36 is itself, the crop at (8, 2); at 72 it is 96x72, the crop at (32, 20)."""
     root = of_sizes(tmp_path / "p", [(48, 36), (36, 48)])
-    at = {scale: told(job(root, tmp_path, nets / "middle.safetensors", scales=[scale]))
+    at = {scale: predicted(job(root, tmp_path, nets / "middle.safetensors", scales=[scale]))
           for scale in ("36", "72", "36,72")}  # fmt: skip
     wide, tall = "val/ant/0.png", "val/ant/1.png"
     assert at["36"][wide].tolist() == [16, 10, 32, 26] and at["36"][tall].tolist() == [
@@ -142,10 +151,10 @@ def test_the_centre_crop_tells_a_box_of_the_picture(nets, tmp_path):
 def test_nets_are_averaged_at_scales_of_their_own(nets, tmp_path):
     root = of_sizes(tmp_path / "p", [(48, 36)])
     whole = write_net(tmp_path / "whole.safetensors", [0.0, 0, 1, 1], regressor="scr")
-    both = told(job(root, tmp_path, nets / "middle.safetensors", whole, scales=["36+72"]))
+    both = predicted(job(root, tmp_path, nets / "middle.safetensors", whole, scales=["36+72"]))
     mean = (np.array([16, 10, 32, 26]) + [16, 10, 32, 26]) / 2  # the whole crop at 72 is as large
     assert both["val/ant/0.png"].tolist() == mean.tolist()
-    each = told(job(root, tmp_path, nets / "middle.safetensors", whole, scales=["36"]))
+    each = predicted(job(root, tmp_path, nets / "middle.safetensors", whole, scales=["36"]))
     assert each["val/ant/0.png"].tolist() == [12, 6, 36, 30]
 
 
@@ -154,7 +163,7 @@ def test_the_box_of_the_true_class_is_taken(tmp_path):
     root = of_sizes(tmp_path / "p", [(40, 40)])
     bias = [number for k in range(6) for number in (0, 0, (k + 1) / 10, (k + 1) / 10)]
     path = write_net(tmp_path / "pcr.safetensors", bias, regressor="pcr")
-    found = told(job(root, tmp_path, path, scales=["40"]))
+    found = predicted(job(root, tmp_path, path, scales=["40"]))
     sides = [found[f"val/{name}/0.png"][2] - found[f"val/{name}/0.png"][0] for name in CLASSES]
     assert sides == pytest.approx([3.2 * (k + 1) for k in range(6)])
 
@@ -163,7 +172,7 @@ def test_pictures_of_a_batch_have_their_own_factors(nets, tmp_path):
     """All are 48x36 at 36."""
     root = of_sizes(tmp_path / "p", [(48, 36), (96, 72), (480, 360)])
     for view in ("centre", "dense"):
-        found = told(job(root, tmp_path, nets / "middle.safetensors", views=[view],
+        found = predicted(job(root, tmp_path, nets / "middle.safetensors", views=[view],
                          classifier=nets / "even.safetensors"))  # fmt: skip
         one, twice, ten = (found[f"val/ant/{i}.png"] for i in range(3))
         np.testing.assert_allclose(twice, 2 * one)
@@ -173,13 +182,13 @@ def test_pictures_of_a_batch_have_their_own_factors(nets, tmp_path):
 def test_a_box_is_cut_at_the_pictures_edges(tmp_path):
     root = of_sizes(tmp_path / "p", [(48, 36)])
     path = write_net(tmp_path / "wide.safetensors", [0.0, 0.25, 9, 0.5], regressor="scr")
-    assert told(job(root, tmp_path, path))["val/ant/0.png"].tolist() == [0, 18, 48, 34]
+    assert predicted(job(root, tmp_path, path))["val/ant/0.png"].tolist() == [0, 18, 48, 34]
 
 
 def test_a_single_dense_position_is_the_centre_crop(nets, tmp_path):
     """A square picture at the side of the window."""
     root = of_sizes(tmp_path / "p", [(40, 40), (64, 64)])
-    found = [told(job(root, tmp_path, nets / "random.safetensors", scales=["32"], views=[view],
+    found = [predicted(job(root, tmp_path, nets / "random.safetensors", scales=["32"], views=[view],
                       classifier=nets / "classes.safetensors"))
              for view in ("centre", "dense")]  # fmt: skip
     assert len(np.unique([box[0] for box in found[0].values()])) > 3
@@ -196,7 +205,7 @@ def test_the_dense_box_lies_where_its_posterior_is_highest(nets, tmp_path, size,
     for k, name in enumerate(CLASSES):
         write_picture(root / f"val/{name}/0.png", size, seed=k)
     classes = nets / "classes.safetensors"
-    found = told(job(root, tmp_path, nets / "middle.safetensors", scales=[str(scale)],
+    found = predicted(job(root, tmp_path, nets / "middle.safetensors", scales=[str(scale)],
                      views=["dense"], classifier=classes, merge_threshold=NEVER))  # fmt: skip
     network, places = load_network(str(classes)), set()
     for k, name in enumerate(CLASSES):
@@ -218,7 +227,8 @@ def test_the_dense_box_lies_where_its_posterior_is_highest(nets, tmp_path, size,
 def test_dense_boxes_of_all_positions_are_merged(nets, tmp_path):
     """48x36 at 64 is 85x64 with 2x2 windows; all merged, the box is in the middle of them."""
     root = of_sizes(tmp_path / "p", [(48, 36)])
-    found = told(job(root, tmp_path, nets / "middle.safetensors", scales=["64"], views=["dense"],
+    found = predicted(job(root, tmp_path, nets / "middle.safetensors", scales=["64"],
+                     views=["dense"],
                      classifier=nets / "even.safetensors", merge_threshold=1e9))  # fmt: skip
     expected = np.array([24, 24, 40, 40]) / [85 / 48, 64 / 36, 85 / 48, 64 / 36]
     np.testing.assert_allclose(found["val/ant/0.png"], expected)
@@ -231,7 +241,7 @@ def test_boxes_of_several_nets_are_united_before_they_are_merged(nets, tmp_path)
               "b": [0.125, 0.125, 0.5, 0.5]}  # fmt: skip
     paths = [write_net(tmp_path / f"{name}.safetensors", bias, regressor="scr")
              for name, bias in biases.items()]  # fmt: skip
-    found = told(job(root, tmp_path, *paths, scales=["32"], views=["dense"],
+    found = predicted(job(root, tmp_path, *paths, scales=["32"], views=["dense"],
                      classifier=nets / "even.safetensors"))  # fmt: skip
     assert found["val/ant/0.png"].tolist() == [14, 14, 30, 30]  # of 16 and 12
 
@@ -239,7 +249,7 @@ def test_boxes_of_several_nets_are_united_before_they_are_merged(nets, tmp_path)
 def test_boxes_of_several_scales_are_united_before_they_are_merged(nets, tmp_path):
     """40x40 at 32 is one window whose box is 10 to 30; at 40 it is 8 to 24 of the left upper."""
     root = of_sizes(tmp_path / "p", [(40, 40)])
-    found = told(job(root, tmp_path, nets / "middle.safetensors", scales=["32,40"],
+    found = predicted(job(root, tmp_path, nets / "middle.safetensors", scales=["32,40"],
                      views=["dense"], classifier=nets / "even.safetensors"))  # fmt: skip
     assert found["val/ant/0.png"].tolist() == [9, 9, 27, 27]
 
@@ -251,7 +261,7 @@ def test_the_error_is_that_of_posteriors_and_boxes(nets, pictures, tmp_path):
     """Recomputed with numpy and torchvision from what each step leaves."""
     regressor, classifier = nets / "middle.safetensors", nets / "classes.safetensors"
     one = job(pictures, tmp_path, regressor, classifier=classifier, views=["dense"])
-    boxes, record = told(one), only_record(one, tmp_path / "out")
+    boxes, record = predicted(one), only_record(one, tmp_path / "out")
     asked = classification.Job(
         nets=[(NetSpec(weights=str(classifier)),)], data=pictures, folders=one.folders,
         scales=["multi"], options=one.options, save=tmp_path / "saved",
@@ -326,14 +336,14 @@ def test_pictures_that_were_trained_on_are_not_tested_on(nets, tmp_path):
     recipe = overridden(box_recipe("vgg11-256-scr"), small | {"start": "none"}, one_stage=True)
     (stage,) = pretrain(PretrainingJob(recipes=[recipe], data=root, out=tmp_path, runtime=FP32))
     held_out = with_boxes(open_pictures(root)).validation
-    assert list(told(job(root, tmp_path, stage.weights))) == [path for path, _ in held_out]
-    assert len(told(job(root, tmp_path, nets / "middle.safetensors"))) == 65
+    assert list(predicted(job(root, tmp_path, stage.weights))) == [path for path, _ in held_out]
+    assert len(predicted(job(root, tmp_path, nets / "middle.safetensors"))) == 65
 
 
 # Interrupted, and asked again
 
 
-def test_a_stopped_run_goes_on_from_what_is_cached(nets, pictures, tmp_path, monkeypatch):
+def test_a_stopped_run_goes_on_from_its_feature_file(nets, pictures, tmp_path, monkeypatch):
     one = job(pictures, tmp_path, nets / "random.safetensors", options={"batch_size": 1})
     whole = only_record(job(pictures, tmp_path / "other", nets / "random.safetensors"),
                         tmp_path / "other")  # fmt: skip
@@ -344,14 +354,16 @@ def test_a_stopped_run_goes_on_from_what_is_cached(nets, pictures, tmp_path, mon
 
     with pytest.raises(KeyboardInterrupt):
         list(localisation.localise(one, tmp_path / "out", stopping))
-    (cached,) = (tmp_path / "localisation").iterdir()
-    assert len(json.loads(cached.read_text())) == 5
+    (file,) = one.folders.features.glob("*.h5")
+    assert store.inspect(file).num_done == 5
     totals = []
-    (record,) = localisation.localise(one, tmp_path / "out", lambda *told: totals.append(told[2]))
+    record = only_record(one, tmp_path / "out", lambda what, done, total: totals.append(total))
     assert set(totals) == {13} and record.metrics == whole.metrics
-    monkeypatch.setattr(box_views.BoxView, "_run", lambda *_: pytest.fail("a net was run"))
+    monkeypatch.setattr(
+        "vggfeat.features.pipeline.describe", lambda *_, **__: pytest.fail("a net was run")
+    )
     assert only_record(one, tmp_path / "out") == record
-    assert only_record(one, tmp_path / "elsewhere").metrics == record.metrics  # from the cache
+    assert only_record(one, tmp_path / "elsewhere").metrics == record.metrics  # from the file
 
 
 @pytest.mark.parametrize(
@@ -361,10 +373,10 @@ def test_what_decides_the_number_makes_another_record(nets, pictures, tmp_path, 
     given = {"views": ["dense"], "classifier": nets / "classes.safetensors"}
     keys = []
     for more in ({}, change):
-        session, (measurement,) = localisation.prepared(
+        (measurement,) = localisation.measurements(
             job(pictures, tmp_path, nets / "middle.safetensors", **given | more)
         )
-        keys.append(session.key(measurement))
+        keys.append(measurement.key)
     assert keys[0] != keys[1]
 
 
@@ -396,37 +408,49 @@ def test_nothing_but_unreadable_pictures_is_told(nets, tmp_path, classifier):
         picture.write_bytes(b"broken")
     one = job(root, tmp_path, nets / "middle.safetensors", options={"on_error": "skip"},
               classifier=classifier and nets / classifier)  # fmt: skip
-    with pytest.raises(DatasetError, match="no picture could be read"):
+    assert "no picture could be read" in only_outcome(one, tmp_path / "out").reason
+
+
+def test_a_damaged_feature_file_is_named_and_stops_nothing_else(nets, pictures, tmp_path):
+    one = job(pictures, tmp_path, nets / "middle.safetensors", scales=["36", "40"])
+    whole = list(localisation.localise(one, tmp_path / "out", silent))
+    (file,) = one.folders.features.glob("*.h5")
+    file.write_bytes(file.read_bytes()[:2000])
+    failures = list(localisation.localise(one, tmp_path / "again", silent))
+    assert len(failures) == 2 and all(file.name in failure.reason for failure in failures)
+    file.unlink()
+    records = localisation.localise(one, tmp_path / "again", silent)
+    assert [record.metrics for record in records] == [record.metrics for record in whole]
+
+
+def test_boxes_of_a_grid_are_extracted_once(nets, pictures, tmp_path, caplog):
+    """At all scales and at room for all their positions, although 64 has more than 36."""
+    caplog.set_level("INFO")
+    one = job(pictures, tmp_path, nets / "middle.safetensors", scales=["36", "36,64"],
+              views=["centre", "dense"], classifier=nets / "classes.safetensors")  # fmt: skip
+    assert len(list(localisation.localise(one, tmp_path / "out", silent))) == 4
+    assert caplog.text.count("18 new boxes") == 2  # of the centre crop, of all positions
+    assert caplog.text.count("18 new posteriors") == 2  # of the classes, of all positions
+    layers = {store.inspect(path).conditions.layer for path in one.folders.features.glob("*.h5")}
+    assert sum("of the true class, 4 positions, labels" in layer for layer in layers) == 2
+
+
+def test_boxes_of_few_pictures_are_of_use_for_all(nets, pictures, tmp_path, caplog):
+    caplog.set_level("INFO")
+    for limit in (2, None):
+        one = job(pictures, tmp_path, nets / "middle.safetensors", limit=limit)
         only_record(one, tmp_path / "out")
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        '["a", "b", "c", "d"]',
-        "[null, null, null, null]",
-        "[[1], 2, 3, 4]",
-        "[0.0, 0.0, 1e999, 9.0]",
-    ],
-)
-def test_damage_in_the_cache_is_computed_again(nets, pictures, tmp_path, content):
-    one = job(pictures, tmp_path, nets / "middle.safetensors")
-    whole = only_record(one, tmp_path / "out")
-    (cached,) = (tmp_path / "localisation").iterdir()
-    values = json.loads(cached.read_text())
-    cached.write_text(json.dumps(values | {next(iter(values)): "here"}).replace('"here"', content))
-    assert only_record(one, tmp_path / "again").metrics == whole.metrics
-    cached.write_text("[" * 100_000)
-    assert only_record(one, tmp_path / "once more").metrics == whole.metrics
+    assert "12 new boxes" in caplog.text and "6 new boxes" in caplog.text
 
 
 def test_boxes_of_the_centre_crop_do_not_wait_for_another_classifier(nets, pictures, tmp_path):
     one = job(pictures, tmp_path, nets / "middle.safetensors")
     only_record(one, tmp_path / "out")
     ranked = replace(one, classifier=(NetSpec(weights=str(nets / "classes.safetensors")),))
-    told = []
-    (record,) = localisation.localise(ranked, tmp_path / "out", lambda what, *_: told.append(what))
-    assert "top5_error" in record.metrics and not any("boxes" in what for what in told)
+    labels = []
+    record = only_record(ranked, tmp_path / "out", lambda what, *_: labels.append(what))
+    assert "top5_error" in record.metrics
+    assert set(labels) == {"extracting vgg11:width=0.0625,input_size=32@classes.safetensors"}
 
 
 def test_a_card_that_promises_other_boxes_is_refused(nets, pictures, tmp_path):
@@ -484,7 +508,7 @@ def test_a_sheet_of_so_many_pictures(run, nets, pictures, view):
         result = run(*arguments, "--count", count, "--to", f"{count}.png")
         assert result.exit_code == 0 and result.stdout == f"{count}.png\n"
         assert (
-            f"boxes of vgg11:width=0.0625,input_size=32@middle.safetensors: {new} of {new}"
+            f"extracting vgg11:width=0.0625,input_size=32@middle.safetensors: {new} of {new}"
             in result.stderr
         )
         with Image.open(f"{count}.png") as sheet:
@@ -537,11 +561,14 @@ CEIL = "vgg11:width=0.0625,input_size=32,ceil_mode=true@classes"
     [
         ((*MIDDLE_NET, *DENSE), "give it with --classifier"),
         ((*MIDDLE_NET, *DENSE, "--classifier", ""), "give it with --classifier"),
-        (("--net", "classes"), "does not tell boxes. `vggfeat localise train` makes nets that do"),
-        (("--net", "squeezenet1_0@random:0"), "squeezenet1_0@random:0: does not tell boxes"),
+        (
+            ("--net", "classes"),
+            "does not predict boxes. `vggfeat localise train` makes nets that do",
+        ),
+        (("--net", "squeezenet1_0@random:0"), "squeezenet1_0@random:0: does not predict boxes"),
         (("--net", "vgg16"), "vgg16"),
         (("--net", "nowhere.safetensors"), "nowhere.safetensors"),
-        ((*MIDDLE_NET, "--classifier", "middle"), "tells boxes, not classes"),
+        ((*MIDDLE_NET, "--classifier", "middle"), "predicts boxes, not classes"),
         (("--net", "others"), "was trained on other classes than those of"),
         ((*MIDDLE_NET, "--net", "others"), "was trained on other classes"),
         ((*MIDDLE_NET, "--classifier", "large"), "the nets see windows of 32, 64 pixels"),
@@ -607,4 +634,4 @@ def test_an_unreadable_picture_stops_with_advice(run, nets, tmp_path):
 def test_score_maps_are_not_drawn_of_a_regressor(run, nets, pictures):
     picture = pictures / "val/ant/0.png"
     result = run("evaluate", "--net", nets / "random.safetensors", "--show", picture)
-    assert result.exit_code == 1 and "tells boxes, not classes" in result.stderr
+    assert result.exit_code == 1 and "predicts boxes, not classes" in result.stderr

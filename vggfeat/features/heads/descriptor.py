@@ -1,57 +1,25 @@
-"""Kinds of vectors that a net gives for a picture and a scale.
-
-`Reading` is what a kind has to define, `Descriptor` the kind that this project is about.
+"""`Descriptor`: a layer's activations, averaged over positions (paper, sect. 5 and appendix B).
 
 Shapes: B pictures of a batch, V views of a picture, D channels, h w sides of a picture or a map.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from vggfeat import images
 from vggfeat.backbones.network import Network, joint_module
 from vggfeat.features import crops
-from vggfeat.features.forward import autocast_for, to_input
+from vggfeat.features.heads.head import Head
 
 PASS_PIXELS = 2 * images.BATCH_PIXELS  # a batch and its mirror images
 
 
-class Head(ABC):
-    """A kind of vector [D] that a net gives for each picture and scale."""
-
-    name = "descriptor"  # what people are told of
-
-    def __init__(self, network: Network):
-        self.network = network
-
-    @property
-    @abstractmethod
-    def layer(self) -> str:
-        """What feature files call it; no two kinds have the same name."""
-
-    @property
-    @abstractmethod
-    def dim(self) -> int:
-        """D."""
-
-    @property
-    @abstractmethod
-    def module(self) -> nn.Module:
-        """What the pictures go through, in eval mode on the CPU; built on first use."""
-
-    @abstractmethod
-    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
-        """Normalised pictures [B, 3, h, w] of equal shape -> [B, D]; module is on their device."""
-
-
 class Descriptor(Head):
-    """A layer's activations, averaged over positions and over what is seen of a picture.
+    """A layer's activations, averaged over positions and over the views of a picture.
 
-    Of several networks that share a pass, what they give is joined: D is the sum of theirs.
+    The descriptors of networks that share a forward pass are concatenated: D is their sum.
     """
 
     def __init__(self, network: Network, shared_with: Sequence[Network] = ()):
@@ -70,15 +38,17 @@ class Descriptor(Head):
     def module(self) -> nn.Module:
         return joint_module(self.networks)
 
-    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
-        seen = self._seen(batch)
+    def forward(
+        self, module: nn.Module, batch: Tensor, *, ids: Sequence[str], mirror: bool
+    ) -> Tensor:
+        views = self._views(batch)
         if mirror:
-            seen = [one for crop in seen for one in (crop, crop.flip(3))]
-        found = torch.cat([pooled(module, one) for one in in_passes(seen)])  # [V B, D]
-        return found.unflatten(0, (-1, len(batch))).mean(dim=0)
+            views = [image for view in views for image in (view, view.flip(3))]
+        descriptors = torch.cat([pooled(module, joined) for joined in in_passes(views)])  # [V B, D]
+        return descriptors.unflatten(0, (-1, len(batch))).mean(dim=0)
 
-    def _seen(self, batch: Tensor) -> list[Tensor]:
-        """What the net sees of the pictures: all of them, or crops."""
+    def _views(self, batch: Tensor) -> list[Tensor]:
+        """The whole pictures, or crops of them, as the net's `view` says."""
         side = self.network.backbone.input_size
         match self.network.backbone.view:
             case "centre":
@@ -91,7 +61,7 @@ class Descriptor(Head):
 def in_passes(views: Sequence[Tensor]) -> Iterator[Tensor]:
     """Views [B, 3, h, w] of the same pictures, as many joined as may go through a net at once.
 
-    A pass costs the same preparations of the weights whatever goes through.
+    Preparing the weights costs the same for each pass, whatever its batch.
     """
     count = max(1, PASS_PIXELS // views[0][:, 0].numel())
     for start in range(0, len(views), count):
@@ -99,8 +69,8 @@ def in_passes(views: Sequence[Tensor]) -> Iterator[Tensor]:
 
 
 def pooled(module: nn.Module, batch: Tensor) -> Tensor:
-    """The maps that a net gives, each averaged over positions, one after the other: [B, D]."""
-    return torch.cat([one.float().mean(dim=(2, 3)) for one in module(batch)], dim=1)
+    """The net's maps, each averaged over positions, concatenated: [B, D]."""
+    return torch.cat([map_.float().mean(dim=(2, 3)) for map_ in module(batch)], dim=1)
 
 
 def is_square(network: Network) -> bool:
@@ -109,22 +79,5 @@ def is_square(network: Network) -> bool:
 
 
 def sees_crops(network: Network) -> bool:
+    """Whether descriptors are of crops of the net's input size."""
     return network.backbone.view in ("centre", "corners")
-
-
-def describe(
-    head: Head,
-    module: nn.Module,
-    pictures: np.ndarray,
-    *,
-    mirror: bool,
-    device: str = "cpu",
-    precision: str = "fp32",
-) -> Tensor:
-    """What a reading gives for a batch at one scale: [B, h, w, 3] uint8 -> [B, D] float32.
-
-    module is the reading's own, and on `device`, as what is given; a GPU may still be at it.
-    """
-    with autocast_for(device, precision):
-        batch = to_input(pictures, head.network.statistics, device)
-        return head.forward(module, batch, mirror=mirror).float()

@@ -1,28 +1,28 @@
-"""What of a picture a net sees, and the class posteriors that follow (paper, sect. 3.2 and 4.3).
+"""Class posteriors of a picture, densely or over crops (paper, sect. 3.2 and 4.3).
 
-    dense   the whole picture: the net as a fully convolutional one, its class-score map averaged
+    Dense   the whole picture: the net as a fully convolutional one, its class-score map averaged
             over positions, softmax; averaged with the mirrored picture's
-    crops   a regular grid of 5x5 crops and their mirror images: the mean of 50 posteriors
-    centre  the centre crop alone
-    both    the mean of the posteriors of dense and crops
+    Crops   a regular grid of 5x5 crops and their mirror images: the mean of 50 posteriors
+    Centre  the centre crop alone
 
-The first three are `Reading`s: posteriors [K] of each picture and scale are extracted as
-descriptors are. Shapes: B pictures of h x w pixels, s side of a crop, K classes.
+Shapes: B pictures of h x w pixels, s side of a crop, K classes.
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from vggfeat.features.crops import centre, cut
-from vggfeat.features.heads.descriptor import Head
+from vggfeat.features.heads.head import Head
 
 GRID = 5  # crops a side
 
 
 class _Posterior(Head):
-    name = "posterior"
+    name, plural = "posterior", "posteriors"
+    mirror: bool  # whether the view has mirror images, which options of the extraction state
 
     @property
     def dim(self) -> int:
@@ -38,56 +38,59 @@ class _Posterior(Head):
 
 
 class Dense(_Posterior):
+    """The posterior of the whole picture's averaged class-score map."""
+
     mirror = True
 
     @property
     def layer(self) -> str:
         return "posterior, dense"
 
-    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
-        seen = [batch, batch.flip(3)] if mirror else [batch]
-        return torch.stack([posterior(module, one) for one in seen]).mean(dim=0)
+    def forward(
+        self, module: nn.Module, batch: Tensor, *, ids: Sequence[str], mirror: bool
+    ) -> Tensor:
+        views = [batch, batch.flip(3)] if mirror else [batch]
+        return torch.stack([posterior(module, view) for view in views]).mean(dim=0)
 
 
 class Crops(_Posterior):
+    """The mean posterior of a grid of crops."""
+
     mirror = True
 
     @property
     def layer(self) -> str:
         return f"posterior, {GRID}x{GRID} crops of {self.crop_side}"
 
-    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+    def forward(
+        self, module: nn.Module, batch: Tensor, *, ids: Sequence[str], mirror: bool
+    ) -> Tensor:
         height, width = batch.shape[2:]
         side = self.crop_side
         total, count = 0, 0
-        # Where a side has little room, crops of the grid coincide: each is seen once and counted.
+        # Where a side has little room, crops of the grid coincide: each is computed once.
         for upper, rows in Counter(grid(height, side)).items():
             for left, columns in Counter(grid(width, side)).items():
                 crop = cut(batch, upper, left, side)
-                for one in [crop, crop.flip(3)] if mirror else [crop]:
-                    total = total + rows * columns * posterior(module, one)
+                for view in [crop, crop.flip(3)] if mirror else [crop]:
+                    total = total + rows * columns * posterior(module, view)
                     count += rows * columns
         return total / count
 
 
 class Centre(_Posterior):
+    """The posterior of the centre crop."""
+
     mirror = False
 
     @property
     def layer(self) -> str:
         return f"posterior, centre crop of {self.crop_side}"
 
-    def forward(self, module: nn.Module, batch: Tensor, *, mirror: bool) -> Tensor:
+    def forward(
+        self, module: nn.Module, batch: Tensor, *, ids: Sequence[str], mirror: bool
+    ) -> Tensor:
         return posterior(module, centre(batch, self.crop_side))
-
-
-HEADS = {"dense": Dense, "crops": Crops, "centre": Centre}
-VIEWS = {
-    "dense": ("dense",),
-    "crops": ("crops",),
-    "both": ("dense", "crops"),
-    "centre": ("centre",),
-}
 
 
 def grid(length: int, side: int) -> list[int]:

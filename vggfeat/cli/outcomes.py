@@ -1,0 +1,44 @@
+"""What commands that measure print: the records that were made, and what failed."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import click
+
+from vggfeat.cli.showing import show
+from vggfeat.progress import ProgressDisplay
+
+
+def show_outcomes(
+    measure: Callable[[Callable], Iterable],
+    layout: str,
+    *,
+    out: Path,
+    form: str,
+    quiet: bool,
+) -> None:
+    """Measure, print the records, and failures last, which make the exit status 1.
+
+    measure takes a progress callback and yields a Record or a Failure. Records are printed in a
+    layout of `show`, also where an error or Ctrl-C ends the measuring early. out is their folder.
+    """
+    from vggfeat.benchmarks.runner import Failure
+
+    records, failures = [], []
+    try:
+        with ProgressDisplay(quiet) as progress:
+            for outcome in measure(progress):
+                (failures if isinstance(outcome, Failure) else records).append(outcome)
+    finally:
+        if records or (form == "json" and failures):
+            show(records, form, layout)
+    if not failures:
+        return
+    if len(failures) == 1 and not records:
+        raise click.ClickException(failures[0].reason)
+    for failure in failures:
+        click.echo(f"Failed: {failure.what}: {failure.reason}", err=True)
+    raise click.ClickException(
+        f"{len(failures)} failed, {len(records)} measured. What was measured is kept in {out}; when"
+        " what is named above is put right, the same command does the rest."
+    )

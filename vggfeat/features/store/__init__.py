@@ -1,0 +1,17 @@
+"""Feature files: found, read, inspected and written."""
+
+from vggfeat.features.store.format import Conditions
+from vggfeat.features.store.reader import find, lacking, read, read_sizes
+from vggfeat.features.store.summary import Summary, inspect
+from vggfeat.features.store.writer import FeatureWriter
+
+__all__ = [
+    "Conditions",
+    "FeatureWriter",
+    "Summary",
+    "find",
+    "inspect",
+    "lacking",
+    "read",
+    "read_sizes",
+]

@@ -1,0 +1,136 @@
+"""Feature files: HDF5, schema version 1.
+
+    /ids          [N]        utf-8, unique
+    /descriptors  [N, S, D]  float32 or float16: per image and scale, not normalised
+    /done         [N]        bool, true only after the descriptor is on disk
+    /image_size   [N, 2]     width, height of the picture, pixels
+    /file_bytes   [N]        size of the picture's file; another size now means another picture
+
+The attributes hold the fields of `Conditions`, which must be equal for a file to be used again,
+and beside them schema_version, weights_name, created and versions: a JSON list of the library
+versions that wrote to the file.
+
+A process killed at any moment leaves a readable file: everything is allocated when the file is
+made, under another name; from then on only values inside the arrays change, first the descriptors,
+then, once those are on disk, their `done`.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from vggfeat.errors import StoreError
+
+SCHEMA_VERSION = 1
+READ_ROWS = 1024  # rows read at once
+DATASETS = ("ids", "descriptors", "done", "image_size", "file_bytes")
+REMEDY = "Move it away; it will be made again."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conditions:
+    """Everything that decides the values of a picture's descriptors."""
+
+    dataset: str
+    network: str
+    weights: str  # "sha256:" and the file's digest, or "random:" and the seed
+    layer: str
+    scales: tuple[int, ...]
+    mirror: bool
+    mean: tuple[float, float, float]  # per channel R, G, B of pixels 0 to 255
+    std: tuple[float, float, float]
+    decoder: str
+    exif: bool  # whether EXIF rotation was applied
+    resize_filter: str
+    precision: str  # of the forward pass
+    dtype: str  # of the stored descriptors
+
+    def digest(self) -> str:
+        """Twelve hexadecimal digits that differ where conditions differ."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def conditions_of(file: h5py.File) -> Conditions:
+    """The conditions that a file was made under."""
+    values = {}
+    for field in fields(Conditions):
+        value = file.attrs[field.name]
+        values[field.name] = tuple(value.tolist()) if isinstance(value, np.ndarray) else value
+    values["mirror"], values["exif"] = bool(values["mirror"]), bool(values["exif"])
+    return Conditions(**values)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[h5py.File]:
+    """The file for a block that only reads; damage met in the block is a StoreError, too."""
+    with open_file(path, "r") as file, explained(path):
+        yield file
+
+
+def open_file(path: Path, mode: str) -> h5py.File:
+    """Open a feature file; raises StoreError unless it has this schema.
+
+    HDF5's own lock is not used: FeatureWriter has one for writers, and reading beside a writer is
+    safe, as only values inside arrays change.
+    """
+    if not path.is_file():
+        raise StoreError(f"{path}: no such feature file.")
+    with explained(path):
+        file = h5py.File(path, mode, locking=False)
+        try:
+            _check_schema(path, file)
+        except BaseException:
+            file.close()
+            raise
+    return file
+
+
+def _check_schema(path: Path, file: h5py.File) -> None:
+    version = file.attrs.get("schema_version")
+    if version is None:
+        raise StoreError(f"{path}: not a feature file of vggfeat.")
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"{path}: schema version {version}, and this program knows {SCHEMA_VERSION}. {REMEDY}"
+        )
+    attributes = [field.name for field in fields(Conditions)]
+    attributes += ["weights_name", "created", "versions"]
+    absent = [name for name in attributes if name not in file.attrs]
+    absent += [name for name in DATASETS if name not in file]
+    if absent:
+        raise StoreError(f"{path}: {absent[0]} is missing. {REMEDY}")
+    scales, dtype = conditions_of(file).scales, str(file.attrs["dtype"])
+    num_rows, (_, num_scales, _) = len(file["ids"]), file["descriptors"].shape
+    sound = (
+        all(len(file[name]) == num_rows for name in DATASETS)
+        and num_scales == len(scales)
+        and file["descriptors"].dtype == dtype
+        and file["done"].dtype == bool
+        and isinstance(json.loads(file.attrs["versions"]), list)
+    )
+    if not sound:
+        raise StoreError(f"{path}: its parts do not fit each other. {REMEDY}")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn what h5py raises at a damaged file into a StoreError that names the file."""
+    try:
+        yield
+    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise StoreError(
+            f"{path}: cannot be read as a feature file ({reason}). {REMEDY}"
+        ) from error
+
+
+def rows_of(file: h5py.File) -> dict[str, int]:
+    """Id -> row."""
+    return {i: row for row, i in enumerate(file["ids"].asstr()[()])}

@@ -1,0 +1,113 @@
+"""Reading feature files: which one serves, which vectors are missing, the vectors themselves."""
+
+import glob
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from vggfeat.errors import StoreError
+from vggfeat.features.store.format import (
+    READ_ROWS,
+    REMEDY,
+    Conditions,
+    conditions_of,
+    opened,
+    rows_of,
+)
+
+
+def find(
+    folder: Path, stem: str, conditions: Conditions, file_bytes: Mapping[str, int]
+) -> tuple[Path, bool]:
+    """The path of the feature file for these conditions, and whether it is complete.
+
+    file_bytes maps id -> size of the picture's file. A complete file with more scales is as good,
+    since scales are stored apart; otherwise the path is the one named after the conditions,
+    whether the file exists or not.
+    """
+    named = folder / f"{stem}-{conditions.digest()}.h5"
+    existing = sorted(folder.glob(f"{glob.escape(stem)}-*.h5"), key=lambda path: path != named)
+    for path in existing:
+        try:
+            with opened(path) as file:
+                if _serves(file, conditions, file_bytes):
+                    return path, True
+        except StoreError:
+            continue  # damaged: the writer will say so if it is the one that is needed
+    return named, False
+
+
+def _serves(file: h5py.File, conditions: Conditions, file_bytes: Mapping[str, int]) -> bool:
+    stored = conditions_of(file)
+    if not set(conditions.scales) <= set(stored.scales):
+        return False
+    if replace(stored, scales=conditions.scales) != conditions:
+        return False
+    return not _lacking(file, file_bytes)
+
+
+def _lacking(file: h5py.File, file_bytes: Mapping[str, int]) -> set[str]:
+    """The ids without a finished row of a picture file of that size."""
+    rows, done, lengths = rows_of(file), file["done"][()], file["file_bytes"][()]
+    return {
+        i
+        for i, length in file_bytes.items()
+        if not (i in rows and done[rows[i]] and lengths[rows[i]] == length)
+    }
+
+
+def lacking(path: Path, file_bytes: Mapping[str, int]) -> set[str]:
+    """The ids whose descriptor is missing; all of them if there is no file."""
+    if not path.exists():
+        return set(file_bytes)
+    with opened(path) as file:
+        return _lacking(file, file_bytes)
+
+
+def read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
+    """The descriptors of these ids at these scales, in their order: [len(ids), S, D] float32.
+
+    Raises StoreError if one is missing, not done or not finite.
+    """
+    with opened(path) as file:
+        stored_scales = conditions_of(file).scales
+        missing = [scale for scale in scales if scale not in stored_scales]
+        if missing:
+            raise StoreError(f"{path}: has scales {stored_scales}, not {missing[0]}.")
+        columns = [stored_scales.index(scale) for scale in scales]
+        rows = _done_rows(path, file, ids)
+        stored = file["descriptors"]
+        result = np.empty((len(ids), len(scales), stored.shape[2]), dtype=np.float32)
+        # Whole slices, as HDF5 is slow at picking single rows.
+        for start in range(0, len(stored), READ_ROWS):
+            here = np.flatnonzero((rows >= start) & (rows < start + READ_ROWS))
+            if len(here):
+                block = stored[start : start + READ_ROWS]
+                result[here] = block[rows[here] - start][:, columns]
+        if not np.isfinite(result).all():
+            raise StoreError(f"{path}: holds descriptors that are not finite. {REMEDY}")
+        return result
+
+
+def read_sizes(path: Path, ids: Sequence[str]) -> np.ndarray:
+    """(width, height) of the pictures of these ids, in pixels, in their order: [len(ids), 2] int32.
+
+    Raises StoreError if the descriptor of one is missing or not done.
+    """
+    with opened(path) as file:
+        return file["image_size"][()][_done_rows(path, file, ids)]
+
+
+def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:
+    """The rows of these ids [len(ids)]. Raises StoreError unless all are done."""
+    rows, done = rows_of(file), file["done"][()]
+    missing = [i for i in ids if i not in rows or not done[rows[i]]]
+    if missing:
+        raise StoreError(
+            f"{path}: {len(missing)} descriptors are missing, {missing[0]!r} among them."
+            " Extract them first."
+        )
+    return np.array([rows[i] for i in ids], dtype=np.int64)

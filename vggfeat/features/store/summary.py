@@ -1,0 +1,48 @@
+"""Inspecting a feature file: conditions, counts, and whether its numbers are sound."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vggfeat.features.store.format import READ_ROWS, Conditions, conditions_of, opened
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a feature file holds: conditions, provenance, and counts of rows."""
+
+    conditions: Conditions
+    weights_name: str
+    versions: list[dict[str, str]]
+    created: str
+    num_rows: int
+    num_done: int
+    shape: tuple[int, int, int]
+    bytes: int
+    num_not_finite: int  # done rows with a NaN or an infinity
+    num_zero: int  # done rows that are zero throughout
+
+
+def inspect(path: Path) -> Summary:
+    """Read a whole feature file and summarise it. Raises StoreError."""
+    with opened(path) as file:
+        stored, done = file["descriptors"], file["done"][()]
+        not_finite = zero = 0
+        for start in range(0, len(stored), READ_ROWS):
+            block = stored[start : start + READ_ROWS][done[start : start + READ_ROWS]]
+            not_finite += int((~np.isfinite(block)).any(axis=(1, 2)).sum())
+            zero += int((block == 0).all(axis=(1, 2)).sum())
+        return Summary(
+            conditions=conditions_of(file),
+            weights_name=file.attrs["weights_name"],
+            versions=json.loads(file.attrs["versions"]),
+            created=file.attrs["created"],
+            num_rows=len(done),
+            num_done=int(done.sum()),
+            shape=stored.shape,
+            bytes=path.stat().st_size,
+            num_not_finite=not_finite,
+            num_zero=zero,
+        )

@@ -1,0 +1,228 @@
+"""Writing a feature file: one writer at a time, in an order that a crash cannot hurt."""
+
+import json
+import logging
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import filelock
+import h5py
+import numpy as np
+
+from vggfeat.errors import StoreError
+from vggfeat.features.store.format import (
+    READ_ROWS,
+    SCHEMA_VERSION,
+    Conditions,
+    conditions_of,
+    explained,
+    open_file,
+    rows_of,
+)
+from vggfeat.storage.files import new_path
+
+log = logging.getLogger(__name__)
+
+COMMIT_EVERY_S = 1.0  # what a crash can cost
+
+
+class FeatureWriter:
+    """The one writer of a feature file; a `with` block that creates, extends and fills it.
+
+    dim is D; file_bytes maps every id that shall have a row to the size of its picture's file;
+    weights_name and versions go into the attributes. Others may read the file meanwhile; a second
+    writer waits for the first. Raises StoreError if it was made under other conditions.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        conditions: Conditions,
+        *,
+        dim: int,
+        file_bytes: Mapping[str, int],
+        weights_name: str,
+        versions: Mapping[str, str],
+    ):
+        self.dim = dim
+        self._pending: list[int] = []
+        self._committed_at = time.monotonic()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(f"{path}.lock")
+        try:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout:
+            log.info("another process is writing %s: waiting for it", path)
+            self._lock.acquire()
+        try:
+            _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
+            self._file = open_file(path, "r+")
+            try:
+                with explained(path):
+                    self._rows = rows_of(self._file)
+                    self._done = self._file["done"][()]
+                    self._stale = self._changed_rows(file_bytes)
+            except BaseException:
+                self._file.close()
+                raise
+        except BaseException:
+            self._lock.release()
+            raise
+
+    def missing(self, ids: Iterable[str]) -> set[str]:
+        """Those of the ids whose descriptor is missing."""
+        rows = {i: self._rows[i] for i in ids}
+        return {i for i, row in rows.items() if not self._done[row] or row in self._stale}
+
+    def write(
+        self,
+        ids: Sequence[str],
+        descriptors: np.ndarray,
+        image_sizes: Sequence[tuple[int, int]],
+        file_bytes: Sequence[int],
+    ) -> None:
+        """Store the descriptors [n, S, D] of n ids; they count as done at the next commit."""
+        rows = [self._rows[i] for i in ids]
+        if self._stale.intersection(rows):  # what is about to be overwritten no longer counts
+            self._done[rows] = False
+            self._file["done"][...] = self._done
+            self._flush()
+            self._stale.difference_update(rows)
+        for row, descriptor, size, length in zip(
+            rows, descriptors, image_sizes, file_bytes, strict=True
+        ):
+            self._file["descriptors"][row] = descriptor
+            self._file["image_size"][row] = size
+            self._file["file_bytes"][row] = length
+        self._pending += rows  # whole batches only, also at an interrupt
+        if time.monotonic() - self._committed_at >= COMMIT_EVERY_S:
+            self.commit()
+
+    def commit(self) -> None:
+        """Bring the descriptors to disk, then mark them as done."""
+        self._flush()
+        self._done[self._pending] = True
+        # All at once: a kill must not leave half a batch done, or the next run cuts other batches.
+        self._file["done"][...] = self._done
+        self._flush()
+        self._pending.clear()
+        self._committed_at = time.monotonic()
+
+    def __enter__(self) -> "FeatureWriter":
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        try:
+            self.commit()
+        finally:
+            self._file.close()
+            self._lock.release()
+
+    def _flush(self) -> None:
+        self._file.flush()
+        os.fsync(self._file.id.get_vfd_handle())
+
+    def _changed_rows(self, file_bytes: Mapping[str, int]) -> set[int]:
+        """Rows of pictures whose file has another size than when they were extracted.
+
+        A picture that cannot be found now (-1) is no reason to lose its descriptor.
+        """
+        stored = self._file["file_bytes"][()]
+        rows = {self._rows[i]: length for i, length in file_bytes.items()}
+        return {
+            row for row, length in rows.items() if stored[row] not in (0, length) and length >= 0
+        }
+
+
+def _create_or_extend(
+    path: Path,
+    conditions: Conditions,
+    dim: int,
+    ids: list[str],
+    weights_name: str,
+    versions: dict[str, str],
+) -> None:
+    """Make sure that the file exists, fits the conditions, has a row for every id, and names the
+    library versions that write to it."""
+    provenance = {
+        "weights_name": weights_name,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    if not path.exists():
+        with new_path(path) as temporary:
+            _write_new(temporary, conditions, dim, ids, provenance, [versions])
+        return
+    with open_file(path, "r") as old:
+        with explained(path):
+            stored = conditions_of(old)
+            old_ids = old["ids"].asstr()[()].tolist()
+            writers = json.loads(old.attrs["versions"])
+            provenance = {name: old.attrs[name] for name in provenance}
+        _check_conditions(path, stored=stored, asked=conditions)
+        known_ids = set(old_ids)
+        new_ids = [i for i in ids if i not in known_ids]
+        if new_ids or versions not in writers:
+            writers += [versions] if versions not in writers else []
+            with new_path(path) as temporary:
+                _write_new(temporary, conditions, dim, old_ids + new_ids, provenance, writers, old)
+
+
+def _write_new(
+    path: Path,
+    conditions: Conditions,
+    dim: int,
+    ids: list[str],
+    provenance: Mapping[str, str],
+    versions: list[dict[str, str]],
+    old: h5py.File | None = None,
+) -> None:
+    """Write a file with all its space allocated; the rows of `old` come first."""
+    with h5py.File(path, "x") as file:
+        attributes = {
+            "schema_version": SCHEMA_VERSION,
+            **asdict(conditions),
+            **provenance,
+            "versions": json.dumps(versions),
+        }
+        for name, value in attributes.items():
+            file.attrs[name] = value
+        file.create_dataset("ids", data=ids, dtype=h5py.string_dtype("utf-8"))
+        for name, (shape, dtype) in {
+            "descriptors": ((len(conditions.scales), dim), conditions.dtype),
+            "done": ((), "bool"),
+            "image_size": ((2,), "int32"),
+            "file_bytes": ((), "int64"),
+        }.items():
+            rows = file.create_dataset(
+                name, (len(ids), *shape), dtype, dcpl=_allocated_at_once(), fillvalue=0
+            )
+            for start in range(0, len(old[name]) if old else 0, READ_ROWS):
+                block = old[name][start : start + READ_ROWS]
+                rows[start : start + len(block)] = block
+        file.flush()
+        os.fsync(file.id.get_vfd_handle())
+
+
+def _allocated_at_once() -> h5py.h5p.PropDCID:
+    """HDF5 would otherwise allocate at the first write, and a kill then could tear the file."""
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    return properties
+
+
+def _check_conditions(path: Path, *, stored: Conditions, asked: Conditions) -> None:
+    old, new = asdict(stored), asdict(asked)
+    differences = [
+        f"{name} is {old[name]!r} in the file, {new[name]!r} asked"
+        for name in old
+        if old[name] != new[name]
+    ]
+    if differences:
+        raise StoreError(
+            f"{path}: made under other conditions: {'; '.join(differences)}."
+            " Choose another file, or move this one away."
+        )
