@@ -45,7 +45,7 @@ def linear():
 @pytest.fixture
 def fixed(monkeypatch):
     """The specification of `linear` with a view, to be filled in."""
-    monkeypatch.setattr(factory, "made", lambda name: linear().eval())
+    monkeypatch.setattr(factory, "build", lambda name: linear().eval())
     return "test_layers_and_views:linear:input_size=32,view={}"
 
 
