@@ -23,7 +23,7 @@ LAYERS = (
     ("report",),
     ("pretraining", "benchmarks"),
     ("benchmarks.speed",),  # measures training, too
-    ("progress", "cli", "__main__"),
+    ("cli", "__main__"),
 )  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 FOLDERS = {"vggfeat": "", "pretraining": "pretraining.", "benchmarks": "benchmarks."}
@@ -83,7 +83,7 @@ def test_only_readers_and_writers_of_hdf5_use_h5py_and_only_the_command_line_use
         "benchmarks.speed.store",
     }
     assert users("h5py") == h5py
-    assert {name.partition(".")[0] for name in users("click")} == {"cli", "progress"}
+    assert {name.partition(".")[0] for name in users("click")} == {"cli"}
 
 
 def test_importing_vggfeat_loads_no_torch_but_offers_the_public_names():

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 
 from vggfeat import vgg
 from vggfeat.cli import main
-from vggfeat.cli.data import datasets
-from vggfeat.progress import ProgressDisplay
+from vggfeat.cli.datasets import datasets
+from vggfeat.cli.progress import ProgressDisplay
 
 BENCH = ("bench", "caltech101", "--scales", "32,48", "--splits", "2", "--offline")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.cli.showing import show
-from vggfeat.progress import ProgressDisplay
 
 
 def show_outcomes(

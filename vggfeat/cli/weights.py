@@ -7,8 +7,8 @@ import click
 
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, offline, quiet
+from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.errors import VggfeatError, in_one_line
-from vggfeat.progress import ProgressDisplay
 from vggfeat.storage.folders import folders
 
 FILE = click.Path(dir_okay=False, path_type=Path)

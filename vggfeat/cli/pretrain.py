@@ -21,8 +21,8 @@ from vggfeat.cli.options import (
     on_error,
     quiet,
 )
+from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.errors import VggfeatError
-from vggfeat.progress import ProgressDisplay, TrainingDisplay
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended

@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.evaluate import EXTRACTION_OPTIONS
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
-from vggfeat.cli.ilsvrc import EXTRACTION_OPTIONS
 from vggfeat.cli.options import (
     cache_dir,
     combined,
@@ -21,8 +21,8 @@ from vggfeat.cli.options import (
     quiet,
 )
 from vggfeat.cli.outcomes import show_outcomes
-from vggfeat.cli.training import pairs, run_training, training_options
-from vggfeat.progress import ProgressDisplay
+from vggfeat.cli.pretrain import pairs, run_training, training_options
+from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.storage.folders import folders
 
 PAPER_REGRESSORS = ("vgg16-256-pcr", "vgg16-384-pcr")

@@ -20,12 +20,12 @@ from vggfeat.cli.options import (
     quiet,
 )
 from vggfeat.cli.outcomes import show_outcomes
+from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.cli.showing import show, show_grid, show_training
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
 from vggfeat.probes.options import ProbeOptions
-from vggfeat.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.storage.folders import folders
 
 DEMO_BENCHMARKS = ("digits", "synthetic_scenes", "synthetic_actions")

@@ -10,8 +10,8 @@ import click
 
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import data_dir, declared, offline, quiet
+from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.layouts.options import DataOptions
-from vggfeat.progress import ProgressDisplay
 from vggfeat.storage.folders import Folders, folders
 
 MAX_SHOWN = 10  # differences and leaks of a dataset
