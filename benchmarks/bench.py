@@ -17,10 +17,10 @@ from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.features.extract import Extracted, check_scales
 from vggfeat.features.options import Extraction
-from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.storage.folders import Folders

@@ -19,9 +19,9 @@ from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.splits import Split
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.benchmarks.task import Task
-from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureSets
 from vggfeat.images import Crop, Picture
+from vggfeat.progress import Progress, no_progress
 from vggfeat.records.record import Record
 
 
@@ -111,7 +111,7 @@ class Benchmark:
         *,
         features_dir: Path,
         command: str = "",
-        progress: Progress = lambda label, done, total: None,
+        progress: Progress = no_progress,
     ) -> Record:
         """Extract what is missing, choose C, fit and score every split; several nets are fused.
 

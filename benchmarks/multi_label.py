@@ -11,11 +11,11 @@ import numpy as np
 
 from vggfeat import metrics
 from vggfeat.benchmarks.splits import Split
-from vggfeat.benchmarks.task import FittedProbe, Task, choose_and_fit, no_progress
+from vggfeat.benchmarks.task import FittedProbe, Task, choose_and_fit
 from vggfeat.errors import DatasetError, OptionError
-from vggfeat.features.pipeline import Progress
 from vggfeat.probes.grid_search import can_be_trained
 from vggfeat.probes.probe import Probe
+from vggfeat.progress import Progress, no_progress
 
 DIFFICULT_RULES = ("ignore", "negative")
 

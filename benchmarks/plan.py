@@ -1,4 +1,4 @@
-"""What a job would do, before it does it: what is there, what is missing, how long it may take."""
+"""What `bench --dry-run` says: what is there, what is missing, and how long it may take."""
 
 import shutil
 from collections.abc import Iterator, Sequence
@@ -15,11 +15,14 @@ from vggfeat.benchmarks.datasets.registry import definition_of, names_of
 from vggfeat.benchmarks.options import Settings, measurement_options
 from vggfeat.benchmarks.sweep import settings_of
 from vggfeat.benchmarks.transfer import TransferMeasurement
+from vggfeat.durations import in_words
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
-from vggfeat.features.extract import check_scales, conditions, missing, seconds_per_megapixel
+from vggfeat.features.extract import check_scales, missing, seconds_per_megapixel
 from vggfeat.features.options import Extraction
+from vggfeat.features.requests import FeatureRequest
 from vggfeat.images import ASSUMED_ASPECT
 from vggfeat.options import declarations
+from vggfeat.progress import no_progress
 from vggfeat.storage.sources import Source
 from vggfeat.weights import released
 
@@ -70,8 +73,8 @@ class Plan:
                 yield f"{name}: to be fetched, {_sources(lacking)}; {unseen}"
                 continue
             try:
-                found = measurements(self.job, name, self.fusions, self.out, lambda *_: None)
-                lines = [f"  {self._name(m)}: {self._line(m)}" for m in found]
+                planned = measurements(self.job, name, self.fusions, self.out, no_progress)
+                lines = [f"  {self._name(m)}: {self._line(m)}" for m in planned]
             except (VggfeatError, OSError) as error:
                 self.num_impossible += 1
                 yield f"{name}: cannot be measured: {in_one_line(error)}"
@@ -82,7 +85,7 @@ class Plan:
         yield (
             f"In all: {self.num_measurements} measurements, {self.num_made} made already;"
             f" {self.num_descriptors:,} descriptors to extract, {_size(self.num_bytes)} of"
-            f" {_size(free)} free, about {_duration(self.seconds)}, and the classifiers on top."
+            f" {_size(free)} free, about {in_words(self.seconds)}, and the classifiers on top."
         )
 
     def _fusions(self) -> list[list[Network]]:
@@ -127,7 +130,10 @@ class Plan:
             path, lacking = missing(
                 benchmark.feature_set, pictures, network, options, folder=self.job.folders.features
             )
-            planned = self.planned.setdefault(_file(benchmark.feature_set, network, options), set())
+            request = FeatureRequest(
+                dataset=benchmark.feature_set, pictures=pictures, network=network, options=options
+            )
+            planned = self.planned.setdefault(request.source, set())
             counts.append(len(lacking - planned))
             planned |= lacking
             files.append(f"{path.name} {'is there' if path.is_file() else 'is missing'}")
@@ -155,8 +161,13 @@ class Plan:
         for network in networks:
             count = 0
             for mirror in dict.fromkeys(variant.extraction.mirror for variant in variants):
-                file = _file(definition.feature_set, network, replace(options, mirror=mirror))
-                planned = self.planned.setdefault(file, set())
+                request = FeatureRequest(
+                    dataset=definition.feature_set,
+                    pictures={},
+                    network=network,
+                    options=replace(options, mirror=mirror),
+                )
+                planned = self.planned.setdefault(request.source, set())
                 count += len(ids - planned)
                 planned |= ids
             counts.append(count)
@@ -180,14 +191,13 @@ class Plan:
         if not any(counts):
             return "no more descriptors to extract"
         return (
-            f"{sum(counts):,} descriptors to extract, {_size(num_bytes)}, about"
-            f" {_duration(seconds)}"
+            f"{sum(counts):,} descriptors to extract, {_size(num_bytes)}, about {in_words(seconds)}"
         )
 
     def _seconds(self, network: Network, options: Extraction) -> float:
         """Seconds a picture will take, by a short timing of the net.
 
-        None for a net that shares its pass with one before.
+        0 for a net that shares its forward pass with an earlier one.
         """
         if network not in self.rates and any(map(network.shares_pass, self.rates)):
             return 0
@@ -198,16 +208,10 @@ class Plan:
 
 
 def _weights_bytes(spec: NetSpec, network: Network) -> int:
-    """Of the file that is to be fetched; where nobody says, four bytes a parameter."""
+    """Size of the file that is to be fetched; where nobody states it, 4 bytes a parameter."""
     if spec.weights_or_default != TIMM_WEIGHTS:
         return round(released.released(spec.name, spec.weights_or_default).megabytes * 1e6)
     return sum(4 * parameter.numel() for parameter in network.net().parameters())
-
-
-def _file(feature_set: str, network: Network, options: Extraction) -> tuple:
-    """What tells feature files apart but their scales: the first to be planned has them all."""
-    stated = vars(conditions(feature_set, network, options))
-    return tuple(value for name, value in stated.items() if name != "scales")
 
 
 def _sources(parts: list) -> str:
@@ -215,8 +219,8 @@ def _sources(parts: list) -> str:
     return ", ".join(s.name + (f" ({_size(s.size)})" if s.size else "") for s in sources)
 
 
-def _place(found: Path | list[Path]) -> str:
-    return str(found) if isinstance(found, Path) else ", ".join(map(str, found))
+def _place(location: Path | list[Path]) -> str:
+    return str(location) if isinstance(location, Path) else ", ".join(map(str, location))
 
 
 def _existing(folder: Path) -> Path:
@@ -225,10 +229,3 @@ def _existing(folder: Path) -> Path:
 
 def _size(num_bytes: float) -> str:
     return f"{num_bytes / 1e9:,.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:,.1f} MB"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60} min"

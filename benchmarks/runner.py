@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vggfeat.errors import VggfeatError, in_one_line
-from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.records.scores import Scores, scores_path, write_scores

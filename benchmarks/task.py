@@ -18,13 +18,9 @@ import numpy as np
 from vggfeat.benchmarks.split_results import SplitResult
 from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
-from vggfeat.features.pipeline import Progress
 from vggfeat.probes.grid_search import PATIENCE, choose
 from vggfeat.probes.probe import Classifier, Probe
-
-
-def no_progress(label: str, done: int, total: int) -> None:
-    """Progress that nobody sees."""
+from vggfeat.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, kw_only=True)

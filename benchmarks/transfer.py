@@ -26,11 +26,11 @@ from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate, fuse
 from vggfeat.features.extract import Extracted
-from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture, picture_bytes
 from vggfeat.probes.probe import Probe
 from vggfeat.probes.registry import load_probe
+from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record, new_record
 from vggfeat.records.scores import Scores

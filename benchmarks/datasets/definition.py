@@ -13,8 +13,8 @@ from typing import Any, Protocol
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
+from vggfeat.progress import Progress
 from vggfeat.report.published import PublishedRow
-from vggfeat.storage.download import Progress
 from vggfeat.storage.folders import Folders
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # becomes part of the names of files

@@ -8,8 +8,9 @@ from functools import cache
 from pathlib import Path
 
 from vggfeat.errors import DatasetError, DownloadError
+from vggfeat.progress import Progress, no_progress
 from vggfeat.storage.archives import find_archives, unpack
-from vggfeat.storage.download import Progress, download
+from vggfeat.storage.download import download
 from vggfeat.storage.folders import Folders
 from vggfeat.storage.sources import Source
 
@@ -90,7 +91,7 @@ class Distribution:
         folders: Folders,
         *,
         offline: bool = False,
-        progress: Progress = lambda label, done, total: None,
+        progress: Progress = no_progress,
     ) -> Path:
         """The dataset's folder: as it lies on disk, unpacked into the cache, or fetched first.
 

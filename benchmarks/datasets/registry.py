@@ -22,8 +22,8 @@ from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.datasets.distribution import Distribution
 from vggfeat.errors import DatasetError, UnknownNameError
 from vggfeat.layouts.options import DataOptions
+from vggfeat.progress import Progress, no_progress
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION
-from vggfeat.storage.download import Progress
 from vggfeat.storage.folders import Folders, folders
 
 DATASETS: tuple[DatasetDefinition, ...] = (
@@ -120,7 +120,7 @@ def load_benchmark(
     *,
     places: Folders | None = None,
     offline: bool = False,
-    progress: Progress = lambda label, done, total: None,
+    progress: Progress = no_progress,
 ) -> Benchmark:
     """The benchmark of this name or user's file, its dataset in data_dir, unpacked or fetched.
 

@@ -35,8 +35,8 @@ from vggfeat.errors import DatasetError, PictureError
 from vggfeat.features import store
 from vggfeat.features.heads.box import CentreBox, DenseBoxes, DensePosteriors
 from vggfeat.features.options import Extraction
-from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record, new_record
 from vggfeat.report.published import LOCALISATION as BENCHMARK

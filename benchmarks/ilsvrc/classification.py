@@ -35,8 +35,8 @@ from vggfeat.benchmarks.runner import Failure, Measurement
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError
 from vggfeat.features import store
 from vggfeat.features.options import Extraction
-from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.records.scores import Scores

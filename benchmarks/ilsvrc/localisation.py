@@ -30,8 +30,8 @@ from vggfeat.box_merging import THRESHOLD
 from vggfeat.errors import OptionError, UnknownNameError
 from vggfeat.features.extract import check_scales
 from vggfeat.features.options import Extraction
-from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureSets
+from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.report.published import LOCALISATION as BENCHMARK

@@ -9,8 +9,8 @@ from vggfeat.benchmarks import runner
 from vggfeat.benchmarks.ilsvrc.class_errors import classification_record, scores_of
 from vggfeat.benchmarks.ilsvrc.predictions import Predictions, fuse
 from vggfeat.benchmarks.runner import Failure, Measurement
-from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.records.scores import Scores

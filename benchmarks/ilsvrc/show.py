@@ -24,8 +24,8 @@ from vggfeat.errors import DatasetError, NetworkError, OptionError
 from vggfeat.features.extract import check_scales
 from vggfeat.features.forward import autocast_for, to_input
 from vggfeat.features.options import Extraction
-from vggfeat.features.pipeline import Progress
 from vggfeat.features.requests import FeatureSets
+from vggfeat.progress import Progress
 from vggfeat.storage.folders import Folders
 from vggfeat.vgg import DenseVGG
 

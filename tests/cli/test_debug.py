@@ -15,9 +15,17 @@ def test_an_error_is_one_line(run, command):
     assert result.exit_code == 1 and "Traceback" not in result.output
 
 
-@pytest.mark.parametrize("command", [COMMANDS[0], COMMANDS[2]], ids=lambda command: command[0])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("table", "--out", "nowhere", "--debug"),
+        ("--debug", "table", "--out", "nowhere"),
+        ("inspect", "--debug", "nowhere.h5"),
+    ],
+    ids=" ".join,
+)
 def test_debug_shows_the_traceback_before_the_line(run, command):
-    result = run(*command, "--debug")
+    result = run(*command)
     assert result.exit_code == 1
     assert result.stderr.count("Traceback (most recent call last)") == 1
     assert result.stderr.splitlines()[-1].startswith("Error: nowhere")

@@ -4,16 +4,20 @@ Numbers and tables go to stdout, everything else to stderr. What a user can caus
 and exit status 1, wrong usage in 2, an interrupt in 130.
 """
 
-from vggfeat.cli import bench, bench_speed, datasets, evaluate, localise, pretrain, weights
+from vggfeat.cli import (
+    bench,
+    bench_speed,
+    datasets,
+    demo,
+    evaluate,
+    localise,
+    pretrain,
+    table,
+    weights,
+)
 from vggfeat.cli.group import main
 
 __all__ = [
-    "bench",
-    "bench_speed",
-    "datasets",
-    "evaluate",
-    "localise",
-    "main",
-    "pretrain",
-    "weights",
-]
+    "bench", "bench_speed", "datasets", "demo", "evaluate", "localise", "main", "pretrain",
+    "table", "weights",
+]  # fmt: skip

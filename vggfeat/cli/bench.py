@@ -1,4 +1,4 @@
-"""bench, extract, table and demo: from pictures to numbers beside the published ones."""
+"""bench and extract: from pictures to numbers beside the published ones."""
 
 import shlex
 import sys
@@ -11,37 +11,19 @@ import click
 from vggfeat.benchmarks.options import measurement_options
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
-    FOLDER,
     Names,
     declared,
     extraction_options,
     format_,
     out,
-    quiet,
 )
 from vggfeat.cli.outcomes import show_outcomes
-from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
-from vggfeat.cli.showing import show, show_grid, show_training
+from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
 from vggfeat.probes.options import ProbeOptions
 from vggfeat.storage.folders import folders
-
-DEMO_BENCHMARKS = ("digits", "synthetic_scenes", "synthetic_actions")
-# An eighth of the paper's channels, for pictures of 32 pixels and more.
-DEMO_NETS = (
-    "vgg16:width=0.125,input_size=32@random:0",
-    "vgg19:width=0.125,input_size=32@random:1",
-)
-EXPLANATION = """
-What these numbers are: pretraining and measurement in miniature, made on this machine. Nets an
-eighth as wide as the paper's, trained on 4,032 generated drawings of 144 invented signs, stand
-beside the same nets with random weights, on 1,797 scans of handwritten digits and 450 synthetic
-scenes. The first column shows what was learned on the drawings and is of use on the digits.
-What they are not: drawings, digits and scenes are no photographs. The numbers say nothing about the
-nets of the paper, and no published number compares."""
-
 
 _AXES = [name for name, declaration in measurement_options().items() if declaration.sweep]
 
@@ -103,7 +85,7 @@ def bench(
     if all_benchmarks:
         benchmarks = [*benchmarks, *registry.names_in_paper()]
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
-    job = _job(benchmarks, [parse_fusion(net) for net in nets], options)
+    job = job_of(benchmarks, [parse_fusion(net) for net in nets], options)
     if dry_run:
         plan = planning.Plan(job, out)
         for line in plan.lines():
@@ -111,7 +93,7 @@ def bench(
         if plan.num_impossible:
             raise click.ClickException(f"{plan.num_impossible} benchmarks cannot be measured.")
         return
-    _bench(job, out, form, options["quiet"])
+    run_bench(job, out, form, options["quiet"])
 
 
 @main.command()
@@ -135,7 +117,7 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
         from vggfeat.benchmarks.bench import extract_all
 
     nets = options.pop("nets") or ("vgg16", "vgg19")
-    job = _job(datasets, [parse_fusion(net) for net in nets], options)
+    job = job_of(datasets, [parse_fusion(net) for net in nets], options)
     with ProgressDisplay(options["quiet"]) as progress:
         for dataset, label, extracted in extract_all(job, progress):
             skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
@@ -143,79 +125,7 @@ def extract(datasets: Sequence[str], **options: Any) -> None:
             click.echo(f"{dataset}, {label}: {new}, {skipped}{extracted.path}")
 
 
-@main.command()
-@out
-@format_
-@click.option(
-    "--sweep",
-    is_flag=True,
-    help="A line for each setting, as `bench --sweep` prints; with --ilsvrc a line for each net and"
-    " scales.",
-)
-@click.option(
-    "--runs", type=FOLDER, help="Instead, the records of training in this folder of `pretrain`."
-)
-@click.option(
-    "--ilsvrc",
-    is_flag=True,
-    help="Instead, what `evaluate` and `localise` measured: Tables 3 to 10.",
-)
-def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) -> None:
-    """Print the records of a results folder beside the published numbers."""
-    if runs is not None:
-        show_training(runs, form)
-        return
-    from vggfeat.records.record import read_all
-    from vggfeat.report.published import CLASSIFICATION, LOCALISATION
-
-    on_ilsvrc = (CLASSIFICATION, LOCALISATION)
-    records = [r for r in read_all(out) if (r.benchmark in on_ilsvrc) == ilsvrc]
-    if not records:
-        maker, other = ("evaluate", "without") if ilsvrc else ("bench", "with")
-        raise click.ClickException(
-            f"{out}: holds no such records. `vggfeat {maker}` makes them; {other} --ilsvrc others"
-            " are shown."
-        )
-    if ilsvrc and sweep:
-        show_grid(records, form)
-    elif ilsvrc:
-        show(records, form, "ilsvrc")
-    else:
-        show(records, form, "sweep" if sweep else "transfer")
-
-
-@main.command()
-@click.option("--cache-dir", type=FOLDER, help="Folder for feature files.")
-@click.option("--out", type=FOLDER, help="Folder of records; in the cache folder by default.")
-@format_
-@quiet
-def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> None:
-    """Run everything in miniature: no download, no GPU, under 4 minutes.
-
-    Trains a narrow 11-layer net on generated drawings, from it a 16- and a 19-layer one, and
-    measures them beside nets with random weights on scikit-learn's digits and on synthetic scenes,
-    through the code that runs Caltech-101, PASCAL VOC and its actions.
-    """
-    with importing():
-        from vggfeat.backbones.spec import NetSpec, parse_fusion
-        from vggfeat.pretraining.demo import pretrain_demo
-
-    places = folders(cache_dir=cache_dir)
-    set_up_messages(quiet)
-    trained = []
-    with TrainingDisplay(quiet) as display:
-        for stage in pretrain_demo(places, display):
-            display.end_line()
-            trained.append(NetSpec(weights=str(stage.weights)))
-    # The 11-layer net is only what the others start from.
-    measured = trained[1:]
-    nets = [*map(parse_fusion, DEMO_NETS), *((net,) for net in measured), tuple(measured)]
-    job = _job(DEMO_BENCHMARKS, nets, {"cache_dir": cache_dir, "quiet": quiet})
-    _bench(job, out or places.cache / "demo", form, quiet)
-    click.echo(EXPLANATION, err=True)
-
-
-def _job(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, Any]):
+def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, Any]):
     """The parsed options as what the library takes."""
     from vggfeat.benchmarks.bench import Job
 
@@ -239,11 +149,16 @@ def _job(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, An
     )
 
 
-def _bench(job, out: Path, form: str, quiet: bool) -> None:
+def run_bench(job, out: Path, form: str, quiet: bool) -> None:
     """Run the job and show its records and failures."""
     from vggfeat.benchmarks.bench import bench
+    from vggfeat.benchmarks.datasets.registry import definition_of
 
-    layout = "sweep" if job.sweep else "transfer"
     show_outcomes(
-        lambda progress: bench(job, out, progress), layout, out=out, form=form, quiet=quiet
+        lambda progress: bench(job, out, progress),
+        "sweep" if job.sweep else "transfer",
+        published=[row for name in job.benchmarks for row in definition_of(name).published],
+        out=out,
+        form=form,
+        quiet=quiet,
     )

@@ -25,25 +25,33 @@ class Command(click.Command):
     """A command that takes --debug beside its own options."""
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
-        debug = click.Option(
-            ["--debug"],
-            is_flag=True,
-            expose_value=False,
-            callback=_note_debug,
-            help="Show the traceback of an error.",
-        )
         *parameters, help_option = super().get_params(context)
-        return [*parameters, debug, help_option]
+        return [*parameters, _debug_option(), help_option]
+
+
+def _debug_option() -> click.Option:
+    return click.Option(
+        ["--debug"],
+        is_flag=True,
+        expose_value=False,
+        callback=_note_debug,
+        help="Show the traceback of an error.",
+    )
 
 
 def _note_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    context.meta[DEBUG] = value
+    if value:
+        context.meta[DEBUG] = True
 
 
 class Commands(click.Group):
     """A group that turns errors into one line and a mistyped command into a suggestion."""
 
     command_class = Command
+
+    def get_params(self, context: click.Context) -> list[click.Parameter]:
+        *parameters, help_option = super().get_params(context)
+        return [*parameters, _debug_option(), help_option]
 
     def resolve_command(self, context: click.Context, arguments: list[str]):
         name = arguments[0]

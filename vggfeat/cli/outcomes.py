@@ -1,6 +1,6 @@
 """What commands that measure print: the records that were made, and what failed."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import click
@@ -13,6 +13,7 @@ def show_outcomes(
     measure: Callable[[Callable], Iterable],
     layout: str,
     *,
+    published: Sequence = (),
     out: Path,
     form: str,
     quiet: bool,
@@ -20,7 +21,8 @@ def show_outcomes(
     """Measure, print the records, and failures last, which make the exit status 1.
 
     measure takes a progress callback and yields a Record or a Failure. Records are printed in a
-    layout of `show`, also where an error or Ctrl-C ends the measuring early. out is their folder.
+    layout of `show`, beside published rows of the user's datasets, also where an error or Ctrl-C
+    ends the measuring early. out is their folder.
     """
     from vggfeat.benchmarks.runner import Failure
 
@@ -31,7 +33,7 @@ def show_outcomes(
                 (failures if isinstance(outcome, Failure) else records).append(outcome)
     finally:
         if records or (form == "json" and failures):
-            show(records, form, layout)
+            show(records, form, layout, published)
     if not failures:
         return
     if len(failures) == 1 and not records:

@@ -28,7 +28,8 @@ from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.descriptor import Descriptor, is_square, sees_crops
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
-from vggfeat.features.pipeline import ExtractionRun, Progress
+from vggfeat.features.pipeline import ExtractionRun
+from vggfeat.progress import Progress, no_progress
 from vggfeat.provenance import library_versions
 
 log = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def extract(
     options: Extraction,
     *,
     folder: Path,
-    progress: Progress = lambda label, done, total: None,
+    progress: Progress = no_progress,
     head: Callable[[Network], Head] = Descriptor,
     shared_with: Sequence[Network] = (),
 ) -> Extracted:

@@ -11,7 +11,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
@@ -29,6 +29,7 @@ from vggfeat.features.heads.descriptor import is_square
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
 from vggfeat.prefetch import prefetch
+from vggfeat.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -36,7 +37,6 @@ NUM_PREFETCHED = 2 + (os.cpu_count() or 1)  # batches that are prepared, or wait
 NUM_SIZES_PREFETCHED = 256  # pictures whose headers are read
 NUM_IN_FLIGHT = {"cpu": 0, "cuda": 1}  # batches queued on the device and not collected
 STAGES = ("decode", "prepare", "forward", "store")
-Progress = Callable[[str, int, int], None]  # label, pictures done, pictures in all
 Loaded = tuple[list[str], list[np.ndarray]]  # ids of a batch, its S arrays [B, h, w, 3]
 
 

@@ -16,8 +16,8 @@ from vggfeat.features.extract import Extracted, conditions, extract
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import Head
 from vggfeat.features.options import Extraction
-from vggfeat.features.pipeline import Progress
 from vggfeat.images import Picture
+from vggfeat.progress import Progress, no_progress
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,7 +44,7 @@ class FeatureRequest:
 class FeatureSets:
     """The feature files of a job in one folder; each picture goes through a net once a scale."""
 
-    def __init__(self, folder: Path, progress: Progress = lambda label, done, total: None):
+    def __init__(self, folder: Path, progress: Progress = no_progress):
         self.folder, self.progress = folder, progress
         self._gathered: dict[tuple, dict[tuple, FeatureRequest]] = {}
         # With the pictures, so that no other mapping gets their id.

@@ -8,11 +8,12 @@ and digest fit.
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 from vggfeat.errors import DownloadError
+from vggfeat.progress import Progress, no_progress
 from vggfeat.storage.locks import exclusive
 from vggfeat.storage.sources import Source
 from vggfeat.storage.transfer import (
@@ -30,15 +31,13 @@ log = logging.getLogger(__name__)
 NUM_TRIES = 5  # connections to one address, as long as each of them brings bytes
 PAUSE_S = 2.0  # before connecting again after a cut
 
-Progress = Callable[[str, int, int], None]  # label, bytes done, bytes in all or 0 if unknown
-
 
 def download(
     sources: Sequence[Source],
     folder: Path,
     *,
     offline: bool = False,
-    progress: Progress = lambda label, done, total: None,
+    progress: Progress = no_progress,
 ) -> Path:
     """Fetch the file of the first source that serves it whole, and return its path in `folder`.
 
