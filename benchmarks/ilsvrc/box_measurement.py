@@ -64,7 +64,8 @@ class LocalisationMeasurement(Measurement):
     scales: Sequence[Scales]  # of each net
     view: str
     test_set: BoxTestSet
-    classifier: ClassificationMeasurement | None  # names the five classes, and scores dense boxes
+    classifier: ClassificationMeasurement | None  # names the five classes
+    classifier_nets: Sequence[Network]  # in the user's order, which keys of records depend on
     dense_scales: Scales  # all scales of the job that dense boxes are extracted at
     merge_threshold: float
     options: Mapping[str, Any]  # of Extraction
@@ -231,14 +232,13 @@ class LocalisationMeasurement(Measurement):
 
     def _protocol(self) -> dict[str, Any]:
         classifier, boxed = self.classifier, self.test_set.boxed
-        nets = classifier.networks if classifier else ()
         return {
             "version": PROTOCOL_VERSION,
             "view": self.view,
             "classes": len(boxed.pictures.classes),
             "images": len(boxed.files),
             "set": "val",
-            "classifier": "+".join(net.label for net in nets) or None,
+            "classifier": "+".join(net.label for net in self.classifier_nets) or None,
             "classifier_scales": classifier and [list(scales) for scales in classifier.scales],
             "merge_threshold": self._threshold,
         }
@@ -249,7 +249,8 @@ class LocalisationMeasurement(Measurement):
 
     @property
     def _scorers(self) -> Sequence[Network]:
-        return self.classifier.networks if self.classifier and self.view == "dense" else ()
+        """The nets whose posteriors score the boxes."""
+        return self.classifier_nets if self.view == "dense" else ()
 
     @property
     def _threshold(self) -> float | None:

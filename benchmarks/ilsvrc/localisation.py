@@ -118,6 +118,7 @@ def measurements(job: Job, out: Path = Path()) -> list[LocalisationMeasurement]:
             **vars(cell),
             test_set=test_set,
             classifier=classes,
+            classifier_nets=classifier,
             dense_scales=tuple(sorted(dense)),
             merge_threshold=job.merge_threshold,
             options=job.options,

@@ -380,6 +380,23 @@ def test_what_decides_the_number_makes_another_record(nets, pictures, tmp_path, 
     assert keys[0] != keys[1]
 
 
+def test_a_classifier_of_two_nets_is_named_in_the_users_order(nets, pictures, tmp_path):
+    """Keys of records have depended on it from the start."""
+    one = job(pictures, tmp_path, nets / "middle.safetensors", views=["dense"],
+              classifier=nets / "even.safetensors")  # fmt: skip
+    pair = tuple(NetSpec(weights=str(nets / f"{name}.safetensors")) for name in ("even", "classes"))
+    forth, back = (
+        only_record(replace(one, classifier=classifier), tmp_path / "out")
+        for classifier in (pair, pair[::-1])
+    )
+    assert forth.key != back.key and forth.metrics == back.metrics
+    labels = [
+        f"vgg11:width=0.0625,input_size=32@{name}.safetensors" for name in ("even", "classes")
+    ]
+    assert forth.protocol["classifier"] == "+".join(labels)
+    assert back.protocol["classifier"] == "+".join(labels[::-1])
+
+
 def test_other_boxes_are_another_measurement(nets, tmp_path):
     root = of_sizes(tmp_path / "p", [(48, 36)])
     errors = []
