@@ -180,9 +180,9 @@ def test_an_interrupted_run_keeps_its_batches_and_the_next_ends_bit_equal(tmp_pa
 
 @pytest.mark.parametrize(
     "behind, expected",
-    [(0, ["told", "stored"] * 4), (1, ["told", *["told", "stored"] * 3, "stored"])],
+    [(0, ["queued", "stored"] * 4), (1, ["queued", *["queued", "stored"] * 3, "stored"])],
 )
-def test_a_batch_is_stored_at_once_or_when_the_next_has_been_told(
+def test_a_batch_is_stored_at_once_or_when_the_next_has_been_queued(
     tmp_path, pictures, monkeypatch, behind, expected
 ):
     """So a GPU has something to do while this is stored."""
@@ -190,7 +190,7 @@ def test_a_batch_is_stored_at_once_or_when_the_next_has_been_told(
     monkeypatch.setattr("vggfeat.features.pipeline.NUM_IN_FLIGHT", {"cpu": behind})
 
     def noted(kind, module, batch, **options):
-        order.append("told")
+        order.append("queued")
         return describe(kind, module, batch, **options)
 
     monkeypatch.setattr("vggfeat.features.pipeline.describe", noted)
@@ -241,11 +241,11 @@ def test_a_missing_picture_is_skipped_like_an_unreadable_one(tmp_path, pictures)
 
 def test_progress_counts_up_to_the_pictures_asked_for(tmp_path, pictures):
     pictures["4"].write_bytes(b"")
-    told = []
+    calls = []
     options = Extraction(scales=(32,), batch_size=2, on_error="skip")
     extract("test", pictures, load_network(NARROW), options, folder=tmp_path,
-            progress=lambda label, done, total: told.append((done, total)))  # fmt: skip
-    assert told[-1] == (7, 7) and told == sorted(told)
+            progress=lambda label, done, total: calls.append((done, total)))  # fmt: skip
+    assert calls[-1] == (7, 7) and calls == sorted(calls)
 
 
 def test_descriptors_that_are_not_finite_are_not_stored(tmp_path, pictures):
@@ -326,7 +326,7 @@ print(re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read as Linux tells them")
+@pytest.mark.skipif(sys.platform != "linux", reason="peaks are read as Linux reports them")
 def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
     picture = write_picture(tmp_path / "one.jpg", (100, 80))
     few, many = (

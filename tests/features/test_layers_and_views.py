@@ -351,8 +351,8 @@ def test_two_processes_with_the_same_layers_in_another_order_end(tmp_path, pictu
     ]  # fmt: skip
     try:
         for process in started:
-            _, told = process.communicate(timeout=120)
-            assert process.returncode == 0, told
+            _, stderr = process.communicate(timeout=120)
+            assert process.returncode == 0, stderr
     finally:
         for process in started:
             process.kill()

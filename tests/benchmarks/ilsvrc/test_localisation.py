@@ -159,7 +159,7 @@ def test_nets_are_averaged_at_scales_of_their_own(nets, tmp_path):
 
 
 def test_the_box_of_the_true_class_is_taken(tmp_path):
-    """Class k tells a box of k + 1 tenths of the window."""
+    """Class k predicts a box of k + 1 tenths of the window."""
     root = of_sizes(tmp_path / "p", [(40, 40)])
     bias = [number for k in range(6) for number in (0, 0, (k + 1) / 10, (k + 1) / 10)]
     path = write_net(tmp_path / "pcr.safetensors", bias, regressor="pcr")
