@@ -18,7 +18,7 @@ def plot(folder: Path) -> Path:
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise OptionError("--plot needs a library: pip install matplotlib") from error
+        raise OptionError("--plot needs matplotlib: pip install 'vggfeat[plot]'") from error
     train = _lines_with(lines, "train", {"step", "loss"})
     epochs = _lines_with(lines, "epoch", {"step", "loss", "rate"})
     if not train and not epochs:
