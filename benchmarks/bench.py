@@ -144,8 +144,8 @@ def each_once(fusions: Sequence[list[Network]]) -> list[list[Network]]:
 
 def extraction_of(job: Job, name: str) -> Extraction:
     """How pictures of a benchmark will be described, before it is loaded. Raises OptionError."""
-    given = {option: job.settings.get(option) for option in declarations(Extraction)}
-    chosen = {option: value for option, value in given.items() if value is not None}
+    stated = {option: job.settings.get(option) for option in declarations(Extraction)}
+    chosen = {option: value for option, value in stated.items() if value is not None}
     return Extraction(**({"scales": definition_of(name).scales} | chosen))
 
 
@@ -178,7 +178,7 @@ def _log_notes(benchmark: Benchmark) -> None:
     total = next((count for count in counts(benchmark) if count.class_name is None), None)
     if total and total.actual != total.expected and not benchmark.limited:
         log.warning(
-            "%s: set %s has %s of its %s examples (`vggfeat datasets verify` tells more)",
+            "%s: set %s has %s of its %s examples (`vggfeat datasets verify` prints more)",
             benchmark.name, total.set, f"{total.actual:,}", f"{total.expected:,}",
         )  # fmt: skip
     for note in benchmark.notes[:NUM_NOTES_SHOWN]:

@@ -101,8 +101,8 @@ class Benchmark:
         Raises OptionError, or TypeError at a name that is no option.
         """
         published = {"scales": self.scales, "mirror": self.mirror, "aggregate": self.aggregate}
-        given = {name: value for name, value in values.items() if value is not None}
-        return Settings.of(published | given)
+        chosen = {name: value for name, value in values.items() if value is not None}
+        return Settings.of(published | chosen)
 
     def run(
         self,

@@ -13,7 +13,7 @@ PARTS = {"extraction": Extraction, "vectors": VectorOptions, "probe": ProbeOptio
 
 def measurement_options() -> dict[str, Declaration]:
     """Name -> declaration of every option of a measurement, in the order of declaration."""
-    return {name: d for part in PARTS.values() for name, d in declarations(part).items()}
+    return {name: d for options in PARTS.values() for name, d in declarations(options).items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +28,16 @@ class Settings:
     def of(cls, values: Mapping[str, Any]) -> "Settings":
         """The settings with these values of options. Raises OptionError, or TypeError at a name."""
         parts = split_by_owner(PARTS, values)
-        return cls(**{name: PARTS[name](**given) for name, given in parts.items()})
+        return cls(**{name: PARTS[name](**stated) for name, stated in parts.items()})
 
     def values(self) -> dict[str, Any]:
         """Name -> value of every option."""
-        parts = (getattr(self, part) for part in PARTS)
-        return {name: getattr(part, name) for part in parts for name in declarations(part)}
+        all_options = (getattr(self, name) for name in PARTS)
+        return {name: getattr(o, name) for o in all_options for name in declarations(o)}
 
     def changed(self, values: Mapping[str, Any]) -> "Settings":
         """The same settings with these values of options. Raises OptionError."""
         parts = split_by_owner(PARTS, values)
         return Settings(
-            **{name: replace(getattr(self, name), **given) for name, given in parts.items()}
+            **{name: replace(getattr(self, name), **stated) for name, stated in parts.items()}
         )

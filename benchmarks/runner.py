@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 class Failure:
     """A benchmark or a measurement that could not be made, and why in one line."""
 
-    what: str
+    label: str
     reason: str
 
 

@@ -37,7 +37,7 @@ def split_table(benchmark: Benchmark) -> Iterator[tuple[int, str, str, str]]:
     """Split, part, id and classes, separated by spaces, of every example of every split."""
     row_of = {i: row for row, i in enumerate(benchmark.ids)}
     for number, split in enumerate(sample_ids(benchmark)):
-        for part, ids in split._asdict().items():
+        for part_name, ids in split._asdict().items():
             for i in ids:
                 present = np.flatnonzero(benchmark.labels[row_of[i]] > 0)
-                yield number, part, i, " ".join(benchmark.classes[k] for k in present)
+                yield number, part_name, i, " ".join(benchmark.classes[k] for k in present)

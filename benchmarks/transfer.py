@@ -200,18 +200,18 @@ class TransferMeasurement(Measurement):
         extracted = [features.extract(request) for request in requests]
         rows = self._readable(rows, {i for file in extracted for i in file.skipped})
         vectors, _ = self.vectors(rows, extracted)
-        part = split.among(rows)
+        readable = split.among(rows)
         fitted = benchmark.task.fit(
-            vectors, benchmark.labels[rows], part, classes=benchmark.classes,
+            vectors, benchmark.labels[rows], readable, classes=benchmark.classes,
             probe=self.probe, progress=self._of_all_splits(progress, 0, 1),
         )  # fmt: skip
-        scored = rows[part.test]
+        scored = rows[readable.test]
         packed = archive(
             benchmark.submission.file,
             benchmark.classes,
             [benchmark.ids[row] for row in scored],
             benchmark.submission.listed[np.isin(split.test, scored)],
-            fitted.decisions(vectors[part.test]),
+            fitted.decisions(vectors[readable.test]),
         )
         return packed, len(split.test) - len(scored)
 

@@ -49,8 +49,8 @@ def box_recipe(name: str) -> BoxRecipe:
             if re.fullmatch(r".*-\d+", stage)  # of one S, as the paper's
         ]
         net = name.partition("-")[0]
-        of_net = [known for known in names if known.startswith(f"{net}-")]
-        of_vgg16 = [known for known in names if known.startswith("vgg16-")]
+        of_net = [listed for listed in names if listed.startswith(f"{net}-")]
+        of_vgg16 = [listed for listed in names if listed.startswith("vgg16-")]
         raise UnknownNameError("regressor", name, of_net or of_vgg16)
     base = recipe(parts[1])
     changes = {

@@ -46,4 +46,5 @@ def pretrain_demo(
 
 
 def runs_folder(folders: Folders) -> Path:
+    """The folder that the demo's nets are trained in."""
     return folders.cache / f"demo_runs-{VERSION}"

@@ -24,7 +24,8 @@ class BatchDropout(nn.Module):
         self.rows = slice(0, 0)
         self.batch_size = 0
 
-    def forward(self, activations: Tensor) -> Tensor:  # [n, units], n of the batch's rows
+    def forward(self, activations: Tensor) -> Tensor:
+        """Activations [n, units] of n of the batch's rows, some of them set to 0."""
         if not self.training or not self.share:
             return activations
         generator = torch.Generator(activations.device).manual_seed(self.seed)

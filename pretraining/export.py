@@ -105,7 +105,7 @@ def write_record(path: Path, sha256: str | None, facts: dict[str, Any]) -> None:
 
 
 def accuracy_of(line: dict[str, Any], metrics: Sequence[str]) -> dict[str, Any]:
-    """Of an epoch's line in the log: its metrics on the validation pictures, and its number."""
+    """The metrics on the validation pictures in an epoch's line of the log, and its number."""
     return {name: line[name] for name in (*metrics, "epoch")}
 
 

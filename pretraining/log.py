@@ -44,7 +44,7 @@ class RunLog:
                     self.tensorboard.add_scalar(f"{kind}/{name}", value, values["step"])
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the log and TensorBoard's files."""
         self.file.close()
         if self.tensorboard:
             self.tensorboard.close()

@@ -80,7 +80,7 @@ class Monitor:
 
     @property
     def images_per_s(self) -> float:
-        """Since this process began."""
+        """Pictures trained on a second, since this process began."""
         return self.num_new / max(time.monotonic() - self.started, 1e-9)
 
     def after_update(self, sums: UpdateSums) -> float | None:
@@ -125,7 +125,7 @@ class Monitor:
         return line
 
     def close(self) -> None:
-        """Close the log."""
+        """Close the log, if this process writes one."""
         if self.log:
             self.log.close()
 

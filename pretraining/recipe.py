@@ -120,5 +120,5 @@ class Recipe:
 
     def decisive(self) -> dict[str, Any]:
         """The fields that decide what is learned up to an epoch."""
-        others = ("name", "published", "epochs", "stuck_after")
-        return {name: value for name, value in asdict(self).items() if name not in others}
+        indecisive = ("name", "published", "epochs", "stuck_after")
+        return {name: value for name, value in asdict(self).items() if name not in indecisive}

@@ -35,12 +35,12 @@ class RuntimeOptions:
 
     @property
     def device_type(self) -> str:
-        """ "cpu" or "cuda"."""
+        """The device to compute on, "cpu" or "cuda"."""
         return devices.resolved(self.device)
 
     @property
     def resolved_precision(self) -> str:
-        """ "bf16" or "fp32"; auto is bf16 wherever the hardware multiplies it."""
+        """The precision of passes, "fp32" or "bf16"; auto is bf16 where hardware multiplies it."""
         return devices.resolved_precision(self.precision, self.device_type)
 
     def torch_device(self, world: World) -> torch.device:

@@ -22,6 +22,8 @@ FINER = 2  # strokes are drawn so many times larger, for smooth edges
 
 @dataclass(frozen=True)
 class Stroke:
+    """A line through points of the grid, straight or round."""
+
     corners: np.ndarray  # [n, 2]
     is_round: bool
 
@@ -31,8 +33,8 @@ def write_signs(root: Path, *, seed: int = 0) -> None:
     for number in range(NUM_SIGNS):
         random = np.random.default_rng([seed, number])
         sign = _sign(random)
-        for part, count in COUNTS.items():
-            folder = root / part / f"sign_{number:03d}"
+        for set_name, count in COUNTS.items():
+            folder = root / set_name / f"sign_{number:03d}"
             folder.mkdir(parents=True)
             for i in range(count):
                 _drawing(sign, random).save(folder / f"{i:03d}.png")

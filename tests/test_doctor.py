@@ -209,8 +209,8 @@ def test_a_thousand_classes_without_names_are_taken_for_ilsvrcs(tmp_path):
     [
         ({}, 9, "its card names 6, and the net has 9 outputs"),
         ({}, 4, "its card names 6, and the net has 4 outputs"),
-        ({"recipe": {"regressor": "scr"}}, 4, "it tells boxes, not classes"),
-        ({"recipe": {"regressor": "pcr"}}, 24, "it tells boxes, not classes"),
+        ({"recipe": {"regressor": "scr"}}, 4, "it predicts boxes, not classes"),
+        ({"recipe": {"regressor": "pcr"}}, 24, "it predicts boxes, not classes"),
     ],
 )
 def test_outputs_that_are_not_the_classes_are_told_and_give_no_top_5(

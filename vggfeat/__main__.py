@@ -1,4 +1,4 @@
-"""`python -m vggfeat`."""
+"""What `python -m vggfeat` runs: the command line."""
 
 from vggfeat.cli import main
 

@@ -39,12 +39,12 @@ def right_convolutions(device: str, *, bf16: bool) -> AbstractContextManager:
     correctly, and inside another such block.
     """
     needed = device == "cpu" and bf16 and cpu_has_amx()
-    if not needed or isinstance(_get_current_dispatch_mode(), _WrongOnesInFp32):
+    if not needed or isinstance(_get_current_dispatch_mode(), _WrongConvolutionsInFp32):
         return nullcontext()
-    return _WrongOnesInFp32()
+    return _WrongConvolutionsInFp32()
 
 
-class _WrongOnesInFp32(TorchDispatchMode):
+class _WrongConvolutionsInFp32(TorchDispatchMode):
     def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:
         kwargs = kwargs or {}
         if func not in ALL:

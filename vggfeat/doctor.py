@@ -66,7 +66,7 @@ def _no_classes(network: Network) -> str:
     if network.card is None:
         return ""
     if network.card.recipe.get("regressor") is not None:
-        return "it tells boxes, not classes"
+        return "it predicts boxes, not classes"
     if len(network.card.classes) in (0, network.num_outputs):
         return ""
     named = f"its card names {len(network.card.classes)}, and the net has {network.num_outputs}"

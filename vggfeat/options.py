@@ -62,7 +62,7 @@ class Declared:
     """A dataclass of declared options, which refuses values that are not allowed."""
 
     def __post_init__(self) -> None:
-        """Raises OptionError."""
+        """Raise OptionError at a value that is not allowed."""
         for name, declaration in declarations(self).items():
             _check(name, declaration, getattr(self, name))
 

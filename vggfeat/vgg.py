@@ -26,6 +26,7 @@ class Configuration:
 
     @property
     def num_weight_layers(self) -> int:
+        """Convolutions and fully connected layers: the number in the net's name."""
         return sum(len(block) for block in self.blocks) + 3
 
 
@@ -77,6 +78,7 @@ class VGG(nn.Module):
         )  # fmt: skip
 
     def forward(self, images: Tensor) -> Tensor:
+        """Scores [N, K] of images [N, 3, S, S]. Raises NetworkError at another size."""
         if images.shape[-2:] != (self.input_size, self.input_size):
             height, width = images.shape[-2:]
             raise NetworkError(
@@ -123,6 +125,7 @@ class DenseVGG(nn.Module):
             )
 
     def forward(self, images: Tensor) -> Tensor:
+        """The class-score map [N, K, h, w] of images [N, 3, H, W]."""
         return self.fc8(self.descriptor_map(images))
 
 

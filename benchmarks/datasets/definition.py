@@ -29,15 +29,20 @@ class DataSource(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The source's own name."""
 
-    def locate(self, folders: Folders) -> Path | list[Path] | None: ...
+    def locate(self, folders: Folders) -> Path | list[Path] | None:
+        """The dataset's folder, its archives, or None where nothing is there."""
 
-    def missing(self, folders: Folders) -> list: ...
+    def missing(self, folders: Folders) -> list:
+        """What has to be fetched first."""
 
-    def altered(self, folders: Folders) -> list[Path]: ...
+    def altered(self, folders: Folders) -> list[Path]:
+        """The archives with another content than distributed."""
 
-    def open(self, folders: Folders, *, offline: bool, progress: Progress) -> Path: ...
+    def open(self, folders: Folders, *, offline: bool, progress: Progress) -> Path:
+        """The folder that holds the dataset. Raises DatasetError or DownloadError."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,8 +95,8 @@ class DatasetDefinition:
             raise DatasetError(
                 f"{self.name!r} cannot name a dataset: allowed are letters, digits, - and _."
             )
-        if other := {row.benchmark for row in self.published} - {self.name}:
+        if strangers := {row.benchmark for row in self.published} - {self.name}:
             raise DatasetError(
-                f"{self.name}: published rows are of benchmark {', '.join(sorted(other))}; those of"
-                f" a dataset have its name, {self.name}."
+                f"{self.name}: published rows are of benchmark {', '.join(sorted(strangers))};"
+                f" those of a dataset have its name, {self.name}."
             )

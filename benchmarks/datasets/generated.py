@@ -28,7 +28,7 @@ class Generated:
         return []
 
     def altered(self, folders: Folders) -> list[Path]:
-        """There are no archives."""
+        """Nothing: there are no archives."""
         return []
 
     def open(self, folders: Folders, **_) -> Path:

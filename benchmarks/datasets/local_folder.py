@@ -15,7 +15,7 @@ class LocalFolder:
 
     @property
     def name(self) -> str:
-        """The folder's path."""
+        """The folder's path, by which the source is known."""
         return str(self._folder)
 
     def locate(self, folders: Folders) -> Path | None:
@@ -23,11 +23,11 @@ class LocalFolder:
         return self._folder if self._folder.is_dir() else None
 
     def missing(self, folders: Folders) -> list:
-        """Nothing can be fetched."""
+        """Nothing: a folder of the user's cannot be fetched."""
         return []
 
     def altered(self, folders: Folders) -> list[Path]:
-        """There are no archives."""
+        """Nothing: there are no archives."""
         return []
 
     def open(self, folders: Folders, **_) -> Path:

@@ -63,23 +63,21 @@ def definition_of(name: str) -> DatasetDefinition:
 
 
 def _check_names(
-    what: str, definition: DatasetDefinition, others: Mapping[str, DatasetDefinition]
+    named: str, definition: DatasetDefinition, existing: Mapping[str, DatasetDefinition]
 ) -> None:
     """Raise DatasetError where files of this dataset would be taken for those of another."""
-    if definition.name in others or definition.name in RESERVED:
+    if definition.name in existing or definition.name in RESERVED:
         raise DatasetError(
-            f"{what}: another dataset has the name {definition.name!r}. Choose one that no other"
+            f"{named}: another dataset has the name {definition.name!r}. Choose one that no other"
             " has: feature files and records are known by it."
         )
     source = definition.source
-    if any(
-        source.name == other.source.name and source != other.source for other in others.values()
-    ):
-        raise DatasetError(f"{what}: another dataset has a source named {source.name!r}.")
-    shared = others.get(definition.features_of)
+    if any(source.name == d.source.name and source != d.source for d in existing.values()):
+        raise DatasetError(f"{named}: another dataset has a source named {source.name!r}.")
+    shared = existing.get(definition.features_of)
     if definition.features_of and (shared is None or shared.source != source):
         raise DatasetError(
-            f"{what}: features_of is {definition.features_of!r}, which is no dataset of the same"
+            f"{named}: features_of is {definition.features_of!r}, which is no dataset of the same"
             " source."
         )
 

@@ -28,6 +28,7 @@ class Shape:
 
     @property
     def is_difficult(self) -> bool:
+        """Whether it is so small that its label becomes 0."""
         return self.box[2] - self.box[0] < DIFFICULT_BELOW
 
 
@@ -69,7 +70,7 @@ def write_action_lists(
 
     A shape of class k does actions[k % (len(actions) + 1)], or something else where there is no
     such action. The test lists have no labels. `late` says of an action how many pictures of each
-    set its lists leave out. Returns everyone by picture and index from 1.
+    set its lists leave out. Returns the people by picture and index from 1.
     """
     folder = root / "ImageSets" / "Action"
     folder.mkdir()

@@ -59,7 +59,7 @@ def actions_benchmark(definition: DatasetDefinition, root: Path, options: DataOp
     devkit, actions = Devkit(root), protocol.actions
     lists = {name: devkit.labels("Action", actions, name) for name in ("train", "val")}
     sets = {
-        name: _everyone(by_action.values())[: options.limit] for name, by_action in lists.items()
+        name: _people_in(by_action.values())[: options.limit] for name, by_action in lists.items()
     }
     people = sets["train"] + sets["val"]
     pictures, examples = _pictures_of(devkit, people, protocol, options)
@@ -127,7 +127,7 @@ def _test_set(
     protocol: ActionProtocol = definition.protocol
     try:
         people_of = _test_people(devkit, protocol.actions)
-        people = _everyone(people_of.values())[: options.limit]
+        people = _people_in(people_of.values())[: options.limit]
         pictures, examples = _pictures_of(devkit, people, protocol, options)
     except DatasetError as error:
         log.warning(NO_ARCHIVE, definition.name, error)
@@ -174,8 +174,8 @@ def _picture(example: str) -> str:
     return example.split()[0]
 
 
-def _everyone(lists: Iterable[Collection[str]]) -> list[str]:
-    """Who is in any of the lists of a set, in the order of the longest list."""
+def _people_in(lists: Iterable[Collection[str]]) -> list[str]:
+    """The people in any of the lists of a set, in the order of the longest list."""
     by_length = sorted(lists, key=len, reverse=True)
     return list(dict.fromkeys(person for people in by_length for person in people))
 
@@ -183,12 +183,12 @@ def _everyone(lists: Iterable[Collection[str]]) -> list[str]:
 def _test_people(devkit: Devkit, actions: Sequence[str]) -> dict[str, list[str]]:
     """The people in each action's test list; without lists, every object of the test pictures."""
     if not any(devkit.has_list("Action", f"{action}_test") for action in actions):
-        everyone = [
+        all_people = [
             f"{picture} {index}"
             for picture in devkit.names("Action", "test")
             for index in range(1, devkit.num_objects(picture) + 1)
         ]
-        return dict.fromkeys(actions, everyone)
+        return dict.fromkeys(actions, all_people)
     listed = {a: devkit.rows("Action", f"{a}_test", 2, 3) for a in actions}
     return {a: [" ".join(row[:2]) for row in rows] for a, rows in listed.items()}
 

@@ -262,7 +262,7 @@ class LocalisationMeasurement(Measurement):
 
     @cached_property
     def _num_positions(self) -> int:
-        """Of all scales of the job, so that its measurements share feature files."""
+        """P at all scales of the job, so that its measurements share feature files."""
         window = self.networks[0].backbone.input_size
         return self.test_set.num_positions(self.dense_scales, window)
 

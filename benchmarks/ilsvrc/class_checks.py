@@ -57,13 +57,14 @@ def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
     if network.card.classes == tuple(classes) or _are_ilsvrcs(network.card.classes, classes):
         return
     if len(network.card.classes) != len(classes):
-        what = f"it has {len(network.card.classes)} classes, there are {len(classes)}"
+        difference = f"it has {len(network.card.classes)} classes, there are {len(classes)}"
     else:
         number = next(n for n, c in enumerate(classes) if c != network.card.classes[n])
-        what = f"its class {number} is {network.card.classes[number]!r}, there {classes[number]!r}"
+        named = network.card.classes[number]
+        difference = f"its class {number} is {named!r}, there {classes[number]!r}"
     raise WeightsError(
-        f"{network.label}: its classes are not those of {data}: {what}. Name the pictures of the"
-        " classes it was trained on; their folders' names must be the same."
+        f"{network.label}: its classes are not those of {data}: {difference}. Name the pictures of"
+        " the classes it was trained on; their folders' names must be the same."
     )
 
 

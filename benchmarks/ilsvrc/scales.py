@@ -62,8 +62,8 @@ def used_together(
     pairs = list(zip(networks, scales_of(text, networks), strict=True))
     pairs.sort(key=lambda pair: (pair[0].name, pair[1], pair[0].weights_identity))
     keys = [(network.name, network.weights_identity, scales) for network, scales in pairs]
-    for key, other in zip(keys, keys[1:], strict=False):
-        if key == other:
+    for key, next_key in zip(keys, keys[1:], strict=False):
+        if key == next_key:
             raise OptionError(
                 f"{key[0]} at scales {', '.join(map(str, key[2]))} is used with itself. Name other"
                 " weights, or other scales for each: 256+384."

@@ -29,14 +29,17 @@ class TestSet:
 
     @cached_property
     def labels(self) -> dict[str, int]:
+        """Path below the root -> number of the class."""
         return dict(self._labelled)
 
     @property
     def limited(self) -> bool:
+        """Whether the limit leaves pictures out."""
         return len(self._labelled) < len(self.pictures.validation)
 
     @property
     def name(self) -> str:
+        """The name of the folder of pictures."""
         return self.pictures.root.resolve().name
 
     @cached_property

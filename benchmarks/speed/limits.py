@@ -20,12 +20,12 @@ COPY_BYTES = 2**28  # far beyond all caches
 def matrix_product(precision: str, device: str) -> Contender:
     """Products of square matrices by torch.mm, in TFLOP/s."""
     side, count = SIDE[device], PRODUCTS[device]
-    left, right = (torch.randn(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
-    result = torch.empty_like(left)
+    a, b = (torch.randn(side, side, device=device).to(DTYPES[precision]) for _ in range(2))
+    result = torch.empty_like(a)
 
     def run() -> None:
         for _ in range(count):
-            torch.mm(left, right, out=result)
+            torch.mm(a, b, out=result)
         finish(device)
 
     return Contender(product_name(precision), run, count * 2 * side**3 / TERA, "TFLOP/s")

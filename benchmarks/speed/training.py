@@ -57,11 +57,11 @@ class Case:
         return self.recipe.net_specification
 
     def batch(self, device: str) -> int:
-        """Pictures of an update."""
+        """How many pictures an update takes."""
         return self.cuda_batch if device == "cuda" else self.recipe.batch_size
 
     def updates_on(self, device: str) -> int:
-        """Updates of a run."""
+        """How many updates a timed run makes."""
         return self.updates * (CUDA_UPDATES if device == "cuda" else 1)
 
     def pictures(self, device: str) -> int:

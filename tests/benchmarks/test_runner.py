@@ -88,7 +88,7 @@ def test_failures_do_not_stop_the_others(tmp_path):
         "Failure", "Failure", "Record", "Failure", "Record"
     ]  # fmt: skip
     assert found[1] == Failure(f"measurement {'1' * 16}", "a.jpg: broken.")
-    assert found[3].what == f"measurement {'2' * 16}, the supplement"
+    assert found[3].label == f"measurement {'2' * 16}, the supplement"
     assert found[3].reason.startswith("No space left on device: b.tar.")
 
 

@@ -29,6 +29,7 @@ class Defaults:
     input_size: int | None  # pixels
 
     def view_for(self, *, any_size: bool) -> str:
+        """The view of a net of this kind; any_size says whether it takes pictures of any size."""
         return self.view if any_size else self.view_of_one_size
 
 

@@ -69,15 +69,16 @@ class ShapeProbe:
             )
 
     def dim(self, layer: str) -> int:
+        """D of a layer."""
         return self.first[layer].shape[self.channel_axis(layer)]
 
     def channel_axis(self, layer: str) -> int:
         """The axis of D in the module's output; N is axis 0."""
         shape = self.first[layer].shape
         if self.second is not None and layer in self.second:
-            other = self.second[layer].shape
-            if other is not None and len(other) == len(shape):
-                grown = [axis for axis in range(1, len(shape)) if shape[axis] != other[axis]]
+            larger = self.second[layer].shape
+            if larger is not None and len(larger) == len(shape):
+                grown = [axis for axis in range(1, len(shape)) if shape[axis] != larger[axis]]
                 kept = [axis for axis in range(1, len(shape)) if axis not in grown]
                 if grown and len(kept) == 1:
                     return kept[0]
@@ -134,12 +135,12 @@ def hooked_backbone(
     default: NetSpec,
     defaults: Defaults,
     min_size: int,
-    **rest: Any,
+    **fields: Any,
 ) -> Backbone:
     """A net at any of its modules, from its probed shapes.
 
     default has the net's own layer and input_size, which its name does not state. min_size is that
-    of a net which is fully convolutional, rest what a Backbone needs besides. Raises
+    of a net which is fully convolutional, fields are what a Backbone needs besides. Raises
     UnknownNameError or NetworkError where there is no such layer or view.
     """
     name = default.name or default.weights
@@ -170,7 +171,7 @@ def hooked_backbone(
             "to_maps": lambda net, layers: LayerHooks(net, layers, shapes),
             "to_outputs": ScoresAsMap,
         }
-        | rest
+        | fields
     )
 
 

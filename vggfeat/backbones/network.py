@@ -45,6 +45,7 @@ class Network:
 
     @property
     def label(self) -> str:
+        """The net with its weights, as messages and tables name it."""
         return f"{self.name}@{self.weights}"
 
     @cached_property
@@ -78,7 +79,7 @@ class Network:
 
     @property
     def identity(self) -> tuple[str, str, InputStatistics]:
-        """Networks with the same give the same descriptors."""
+        """What decides the descriptors: networks of one identity give the same."""
         return self.name, self.weights_identity, self.statistics
 
     @property
@@ -88,9 +89,9 @@ class Network:
 
     @property
     def module(self) -> nn.Module:
-        """In eval mode on the CPU: normalised images [N, 3, H, W] -> descriptor map [N, D, h, w].
+        """The net up to its layer: normalised images [N, 3, H, W] -> descriptor map [N, D, h, w].
 
-        Raises WeightsError if the file does not fit the net.
+        In eval mode on the CPU. Raises WeightsError if the file does not fit the net.
         """
         return FirstMap(self.maps)
 
@@ -98,13 +99,13 @@ class Network:
     @cached_property
     @torch.inference_mode(False)
     def maps(self) -> nn.Module:
-        """As `module`, but a list of this one map."""
+        """As `module`, which gives a list of this one map."""
         return self.backbone.to_maps(self.net(), [self.backbone.layer_name])
 
     @cached_property
     @torch.inference_mode(False)
     def output_map(self) -> nn.Module:
-        """As `module`, but up to the last layer: -> map of class scores or boxes [N, K, h, w]."""
+        """The net up to its last layer: -> map of class scores or boxes [N, K, h, w]."""
         return self.backbone.to_outputs(self.net(whole=True))
 
     @cached_property
@@ -122,9 +123,9 @@ class Network:
         return mine == (other.backbone.trunk, other.weights_identity, other.statistics)
 
 
-def sharing_forward(network: Network, others: Sequence[Network]) -> list[Network]:
-    """Those of the others that share a pass with this network, each layer once."""
-    sharing = {other.identity: other for other in others if network.shares_pass(other)}
+def sharing_forward(network: Network, candidates: Sequence[Network]) -> list[Network]:
+    """Those of the candidates that share a forward pass with this network, each layer once."""
+    sharing = {net.identity: net for net in candidates if network.shares_pass(net)}
     sharing.pop(network.identity, None)
     return list(sharing.values())
 

@@ -140,6 +140,7 @@ class NetSpec:
 
     @property
     def is_of_timm(self) -> bool:
+        """Whether it is one of timm's nets."""
         return self.name.startswith(TIMM)
 
     @property
@@ -175,16 +176,16 @@ class NetSpec:
         """The same net with the options of another where it has none."""
         return replace(self, **(other.options | self.options))
 
-    def check_options(self, known: Collection[str]) -> None:
+    def check_options(self, allowed: Collection[str]) -> None:
         """Raise NetworkError at an option that this kind of net does not have."""
         for key in self.options:
-            if key not in known and key not in STATISTICS:
+            if key not in allowed and key not in STATISTICS:
                 raise NetworkError(f"{self.name or self.weights} has no option {key!r}.")
 
 
 def parse_fusion(text: str) -> Fusion:
     """The nets of a specification with or without `+`. Raises UnknownNameError or OptionError."""
-    return tuple(NetSpec.parse(part) for part in _split(text))
+    return tuple(NetSpec.parse(net) for net in _split(text))
 
 
 def fusion_text(nets: Fusion) -> str:
@@ -283,9 +284,9 @@ def _begins_with_net(text: str) -> bool:
     return name in NAMES
 
 
-def _is_complete(part: str) -> bool:
+def _is_complete(text: str) -> bool:
     """Whether it names a net and weights, so that what follows a `+` is another net."""
-    return _FILE.fullmatch(part) is not None or (
-        re.fullmatch(rf"[^@]*(@({released.NAMES.pattern}))?", part) is not None
-        and _begins_with_net(part)
+    return _FILE.fullmatch(text) is not None or (
+        re.fullmatch(rf"[^@]*(@({released.NAMES.pattern}))?", text) is not None
+        and _begins_with_net(text)
     )

@@ -35,7 +35,7 @@ def timm_backbone(spec: NetSpec) -> Backbone:
     name, timm_name = spec.name, spec.name.removeprefix(TIMM)
     models = _timm().list_models()
     if timm_name.partition(".")[0] not in models:
-        raise UnknownNameError("network", name, (TIMM + other for other in models), listed=())
+        raise UnknownNameError("network", name, (TIMM + model for model in models), listed=())
     config = _configuration(timm_name)
     default_side = config["input_size"][-1]
     side = default_side if spec.input_size is None else spec.input_size

@@ -61,7 +61,7 @@ def vgg_backbone(spec: NetSpec) -> Backbone:
 def _check_layer(name: str, layer: str, *, before_relu: bool) -> None:
     layers = _layers(name)
     if layer not in layers:
-        after_relu = [other for other in layers if not other.endswith(BEFORE_RELU)]
+        after_relu = [listed for listed in layers if not listed.endswith(BEFORE_RELU)]
         raise UnknownNameError(f"layer of {name}", layer, after_relu)
     if before_relu and layer + BEFORE_RELU not in layers:
         raise NetworkError(f"{name}: {layer} has no ReLU, so there is nothing before it.")
@@ -77,7 +77,7 @@ def _build(name: str, options: Mapping, tensors: Mapping[str, Tensor] | None) ->
 
 
 def _missing_part(tensors: Mapping[str, Tensor]) -> str:
-    """Files of the convolutions alone have a classifier of NaN."""
+    """Why a file lacks fc6 to fc8: those of the convolutions alone have a classifier of NaN."""
     classifier = [tensor for key, tensor in tensors.items() if key.startswith("classifier")]
     firsts = [tensor.reshape(-1)[:1] for tensor in classifier]  # of most files this is enough
     if not classifier or not all(tensor.isnan().all() for tensor in [*firsts, *classifier]):

@@ -1,4 +1,4 @@
-"""The command bench-speed."""
+"""bench-speed: speed beside peers and the machine's limits."""
 
 import shlex
 import signal

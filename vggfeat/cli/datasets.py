@@ -129,8 +129,8 @@ def _is_sound(name: str, places: Folders) -> bool:
     different = [count for count in compared if count.actual != count.expected]
     click.echo(f"{name}: {len(compared) - len(different)} of {len(compared)} counts as known")
     for count in different[:MAX_SHOWN]:
-        what = f"{count.set}, {count.class_name}" if count.class_name else count.set
-        click.echo(f"  {what}: {count.actual:,} found, {count.expected:,} known")
+        counted = f"{count.set}, {count.class_name}" if count.class_name else count.set
+        click.echo(f"  {counted}: {count.actual:,} found, {count.expected:,} known")
     if len(different) > MAX_SHOWN:
         click.echo(f"  and {len(different) - MAX_SHOWN} more")
     leaks = benchmark.leaks

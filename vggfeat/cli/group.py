@@ -58,8 +58,8 @@ class Commands(click.Group):
         if self.get_command(context, name) is None and not name.startswith("-"):
             near = difflib.get_close_matches(name, self.commands, n=1, cutoff=0.5)
             hint = f" Did you mean {near[0]!r}?" if near else ""
-            known = ", ".join(sorted(self.commands))
-            raise click.UsageError(f"No command {name!r}.{hint} Known: {known}.", context)
+            names = ", ".join(sorted(self.commands))
+            raise click.UsageError(f"No command {name!r}.{hint} Known: {names}.", context)
         return super().resolve_command(context, arguments)
 
     def invoke(self, context: click.Context) -> Any:

@@ -22,7 +22,7 @@ class Numbers(click.ParamType):
         if isinstance(value, tuple):
             return value
         try:
-            return tuple(int(part) for part in value.split(","))
+            return tuple(int(number) for number in value.split(","))
         except ValueError:
             self.fail(f"{value!r} is not a list of whole numbers such as 256,384,512.")
 
@@ -46,10 +46,12 @@ class Names(click.ParamType):
     def convert(self, value: Any, parameter, context) -> tuple[str, ...]:
         if isinstance(value, tuple):
             return value
-        return tuple(name for part in value.split(",") if (name := part.strip()))
+        return tuple(name for text in value.split(",") if (name := text.strip()))
 
 
 def combined(*decorators: Callable) -> Callable:
+    """One decorator that adds the options of several, in their order."""
+
     def apply(command: Callable) -> Callable:
         for decorator in reversed(decorators):
             command = decorator(command)
@@ -88,11 +90,11 @@ format_ = click.option(
 
 def declared(options: type[Declared], *names: str) -> Callable:
     """The options of these names, all by default, of a dataclass of declared options."""
-    hints, known = typing.get_type_hints(options), declarations(options)
+    hints, declared_options = typing.get_type_hints(options), declarations(options)
     return combined(
         *(
-            _click_option(name, known[name], hints[name], vars(options).get(name))
-            for name in names or known
+            _click_option(name, declared_options[name], hints[name], vars(options).get(name))
+            for name in names or declared_options
         )
     )
 

@@ -39,7 +39,7 @@ def show_outcomes(
     if len(failures) == 1 and not records:
         raise click.ClickException(failures[0].reason)
     for failure in failures:
-        click.echo(f"Failed: {failure.what}: {failure.reason}", err=True)
+        click.echo(f"Failed: {failure.label}: {failure.reason}", err=True)
     raise click.ClickException(
         f"{len(failures)} failed, {len(records)} measured. What was measured is kept in {out}; when"
         " what is named above is put right, the same command does the rest."

@@ -62,7 +62,7 @@ class DeviceTimer:
         self._clock = time.monotonic()
 
     def wait(self) -> None:
-        """Until the device has come there."""
+        """Wait until the device has come there."""
         if self._event:
             self._event.synchronize()
 

@@ -83,7 +83,7 @@ class Extraction(Declared):
     )
 
     def __post_init__(self) -> None:
-        """Raises OptionError."""
+        """Raise OptionError at a value that is not allowed."""
         object.__setattr__(self, "scales", tuple(self.scales))
         if not self.scales:
             raise OptionError(f"scales must be from 1 to {MAX_SCALE}; got [].")
@@ -95,14 +95,14 @@ class Extraction(Declared):
 
     @property
     def resolved_device(self) -> str:
-        """ "cpu" or "cuda"."""
+        """The device to compute on, "cpu" or "cuda"."""
         from vggfeat import devices  # torch takes 2 s to import, and options are wanted for --help
 
         return devices.resolved(self.device)
 
     @property
     def resolved_precision(self) -> str:
-        """ "fp32" or "bf16"."""
+        """The precision of the forward pass, "fp32" or "bf16"."""
         from vggfeat import devices
 
         return devices.resolved_precision(self.precision, self.resolved_device)

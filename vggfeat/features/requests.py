@@ -103,15 +103,15 @@ class FeatureSets:
         if request.head is not Descriptor:
             return []
         alike = replace(request.options, scales=(1,))
-        others = [
-            other.network
+        candidates = [
+            gathered.network
             for requests in self._gathered.values()
-            for other in requests.values()
-            if other.head is Descriptor
-            and other.dataset == request.dataset
-            and replace(other.options, scales=(1,)) == alike
+            for gathered in requests.values()
+            if gathered.head is Descriptor
+            and gathered.dataset == request.dataset
+            and replace(gathered.options, scales=(1,)) == alike
         ]
-        return sharing_forward(request.network, others)
+        return sharing_forward(request.network, candidates)
 
 
 def _key(request: FeatureRequest) -> tuple:

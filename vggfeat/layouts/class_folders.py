@@ -65,7 +65,10 @@ def _names_in(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _is_picture(entry: os.DirEntry) -> bool:
-    """By its suffix; not a folder or a pipe. Whoever reads it reports a link that leads nowhere."""
+    """Whether it is a picture by its suffix, and no folder or pipe.
+
+    Whoever reads it reports a link that leads nowhere.
+    """
     if not entry.name.lower().endswith(PICTURE_SUFFIXES):
         return False
     return entry.is_file() or not os.path.exists(entry.path)

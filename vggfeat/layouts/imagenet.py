@@ -190,30 +190,32 @@ def _tiny_validation(
     number_of = {name: number for number, name in enumerate(classes)}
     folder = root / "val" / "images"
     paths = set(_pictures(root, folder)) if folder.is_dir() else set()
-    validation, others = [], 0
+    validation, num_others = [], 0
     for name, class_name in _annotations(root):
         if class_name not in number_of:
-            others += 1
+            num_others += 1
             continue
         if f"val/images/{name}" not in paths:
             raise DatasetError(f"{path}: lists {name!r}, which is not in {folder}.")
         validation.append((f"val/images/{name}", number_of[class_name]))
-    return validation, _left_out(others)
+    return validation, _left_out(num_others)
 
 
 def _annotations(root: Path) -> Iterator[tuple[str, str]]:
     """File name and class of each line of Tiny ImageNet's list."""
     path = root / "val" / "val_annotations.txt"
     for line in _text(path).splitlines():
-        name, _, rest = line.partition("\t")
-        class_name = rest.split("\t")[0]
+        name, _, columns = line.partition("\t")
+        class_name = columns.split("\t")[0]
         if not class_name or Path(name).name != name:
             raise DatasetError(f"{path}: {line!r} is not a file name, a class and a box.")
         yield name, class_name
 
 
-def _left_out(others: int) -> tuple[str, ...]:
-    return (f"{others} validation pictures of other classes left out",) if others else ()
+def _left_out(num_others: int) -> tuple[str, ...]:
+    """The note on pictures of other classes, if there are any."""
+    note = f"{num_others} validation pictures of other classes left out"
+    return (note,) if num_others else ()
 
 
 def _flat_validation(
@@ -233,7 +235,7 @@ def _flat_validation(
             f" {len(lines)} lines. All of them must be there, so that names and lines agree."
         )
     number_of = {name: number for number, name in enumerate(classes)}
-    validation, others = [], 0
+    validation, num_others = [], 0
     for path, line in zip(paths, lines, strict=True):
         wnid = wnid_of.get(line.strip())
         if wnid is None:
@@ -241,8 +243,8 @@ def _flat_validation(
         if wnid in number_of:
             validation.append((path, number_of[wnid]))
         else:
-            others += 1
-    return validation, _left_out(others)
+            num_others += 1
+    return validation, _left_out(num_others)
 
 
 def _devkit(root: Path) -> Path:

@@ -59,6 +59,7 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
         self.device = device
 
     def fit(self, X: np.ndarray, y: np.ndarray) -> "OneVsRestSVM":
+        """Fit to X [n, d] and labels [n] or signs [n, K]; returns self. Raises ValueError."""
         X, y = validate_data(self, X, y, dtype=FLOATS, multi_output=True)
         signs = self._signs(y)
         if self.solver not in SOLVERS:

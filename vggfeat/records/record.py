@@ -25,7 +25,15 @@ SCHEMA_VERSION = 1
 OPTIONAL = {"scores_sha256"}  # fields of Record that came later
 REMEDY = "Move it out of the results folder."
 PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
-STAGES = ("extract", "decode", "prepare", "forward", "store", "fit", "score")  # as they are told
+STAGES = (
+    "extract",
+    "decode",
+    "prepare",
+    "forward",
+    "store",
+    "fit",
+    "score",
+)  # in the order they are printed in
 # What tables rely on, so that a record edited by hand is refused in one line.
 _KINDS = {
     "benchmark": str, "title": str, "protocol": dict, "nets": list, "metric": str, "metrics": dict,
@@ -77,18 +85,18 @@ class Record:
     def timing(self) -> str:
         """The seconds of each stage, and its share that has most of them; empty if none took any.
 
-        Stages that work beside each other are told one by one: they add up to no wall time.
+        Stages that run at the same time are listed one by one: they add up to no wall time.
         """
         seconds = dict(self.seconds)
         seconds["fit"] = seconds.pop("choose_C", 0) + seconds.get("fit", 0)
         if PARTS_OF_EXTRACT & seconds.keys():
             seconds.pop("extract", None)
-        told = {stage: spent for stage in STAGES if (spent := seconds.get(stage))}
-        if not told:
+        taken = {stage: spent for stage in STAGES if (spent := seconds.get(stage))}
+        if not taken:
             return ""
-        stages = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in told.items())
-        most = max(told, key=told.__getitem__)
-        return f"{stages}; most: {most} {100 * told[most] / sum(told.values()):.0f} %"
+        stages = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in taken.items())
+        most = max(taken, key=taken.__getitem__)
+        return f"{stages}; most: {most} {100 * taken[most] / sum(taken.values()):.0f} %"
 
 
 def new_record(*, device: str, **facts: Any) -> Record:
@@ -107,7 +115,7 @@ def new_record(*, device: str, **facts: Any) -> Record:
 
 
 def key_of(conditions: Mapping[str, Any]) -> str:
-    """Sixteen hexadecimal digits that tell these conditions (plain JSON) from others."""
+    """Sixteen hexadecimal digits that differ where conditions, plain JSON, differ."""
     text = json.dumps(conditions, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -190,8 +198,8 @@ def read_all(folder: Path) -> list[Record]:
     """Every record under a results folder: by benchmark, number of nets, nets and time."""
     if not folder.is_dir():
         raise RecordError(f"{folder}: no such results folder. `vggfeat bench` makes one.")
-    found = [read(path) for path in sorted(folder.glob("*/*.json"))]
-    return sorted(found, key=lambda r: (r.benchmark, len(r.nets), r.method, r.time))
+    records = [read(path) for path in sorted(folder.glob("*/*.json"))]
+    return sorted(records, key=lambda r: (r.benchmark, len(r.nets), r.method, r.time))
 
 
 def _is_sound(record: Record) -> bool:

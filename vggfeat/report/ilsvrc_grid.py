@@ -64,21 +64,21 @@ def _weights(result: IlsvrcResult) -> str:
 
 
 def _digests(result: IlsvrcResult) -> tuple[str, ...]:
-    """Of the weights, as a net may be trained again under the same name."""
+    """The digests of the weights, as a net may be trained again under the same name."""
     return tuple(str(net.get("weights_sha256")) for net in result.record.nets)
 
 
 def _order(by_view: dict[str, IlsvrcResult]) -> tuple[object, ...]:
-    """One net before several; by net, S and Q."""
+    """What rows are sorted by: one net before several; then net, S and Q."""
     result = next(iter(by_view.values()))
-    s = [[int(part) for part in scale.split("-") if part] for scale in result.train_scales]
+    s = [[int(end) for end in scale.split("-") if end] for scale in result.train_scales]
     q = [[int(scale) for scale in scales.split()] for scales in result.scales]
     by_length = [[(len(scale), scale) for scale in scales] for scales in (s, q)]
     return len(result.networks), result.networks, *by_length
 
 
 def _errors(result: IlsvrcResult | None) -> Cell:
-    """Top-1 and top-5 error."""
+    """Top-1 and top-5 error of a result; empty where there is none."""
     if result is None:
         return Cell()
     return Cell(values=(result.values["top1_error"], result.values["top5_error"]))

@@ -151,10 +151,10 @@ def _is_same(result: IlsvrcResult, other: IlsvrcResult) -> bool:
     """Whether both are of one configuration, in any order of the nets; an unknown S fits any."""
     names = [name.partition(":")[0] for name in result.networks]
     nets = list(zip(names, result.scales, result.train_scales, strict=True))
-    others = list(zip(other.networks, other.scales, other.train_scales, strict=True))
+    nets_of_other = list(zip(other.networks, other.scales, other.train_scales, strict=True))
     with_train_scale = Counter(net for net in nets if net[-1])
     return (
         (result.view, result.regressor, result.tuned) == (other.view, other.regressor, other.tuned)
-        and Counter(net[:2] for net in nets) == Counter(net[:2] for net in others)
-        and with_train_scale <= Counter(others)
+        and Counter(net[:2] for net in nets) == Counter(net[:2] for net in nets_of_other)
+        and with_train_scale <= Counter(nets_of_other)
     )

@@ -106,8 +106,8 @@ def _pictures_and_nets(result: IlsvrcResult) -> tuple[object, ...]:
 
 
 def _order(result: IlsvrcResult) -> tuple[object, ...]:
-    """By networks, S (one before a range, unknown last), Q and view."""
-    train_scales = [[int(part) for part in s.split("-") if part] for s in result.train_scales]
+    """What rows are sorted by: networks, S (one before a range, unknown last), Q and view."""
+    train_scales = [[int(end) for end in s.split("-") if end] for s in result.train_scales]
     return (
         result.networks,
         [(not s, len(s), s) for s in train_scales],
@@ -204,7 +204,7 @@ def _weights(result: IlsvrcResult, number: int) -> str:
 
 
 def _difference(result: IlsvrcResult) -> Cell:
-    """Of the values as they are printed."""
+    """The differences of the values as they are printed, in percent points."""
     points = [
         round(result.values[metric], 1) - result.published[metric] for metric in result.differences
     ]

@@ -36,6 +36,7 @@ class Verdict:
 
     @property
     def mark(self) -> str:
+        """The character that a table prints behind the measured number."""
         return MARKS[self.comparison]
 
     @property

@@ -43,6 +43,7 @@ class TransferResult:
 
     @property
     def is_measured(self) -> bool:
+        """Whether it was measured, not published."""
         return not self.source
 
 
@@ -126,7 +127,7 @@ def numbers(results: Sequence[TransferResult]) -> Table:
 
 
 def metric_name(metric: str) -> str:
-    """A metric in words."""
+    """The name of a metric as tables print it, such as "mAP, area"."""
     return METRIC_NAMES.get(metric, metric)
 
 

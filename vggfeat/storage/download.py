@@ -72,8 +72,8 @@ def download(
                 continue
             with disk_errors(folder):
                 os.replace(partial, folder / source.name)
-                for other in sources:
-                    other.partial_path(folder).unlink(missing_ok=True)
+                for mirror in sources:
+                    mirror.partial_path(folder).unlink(missing_ok=True)
             return folder / source.name
         num_kept = max((length_of(source.partial_path(folder)) for source in sources), default=0)
         again = f"Try again ({num_kept:,} bytes came and are kept)" if num_kept else "Try again"

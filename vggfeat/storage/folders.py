@@ -16,17 +16,17 @@ class Folders:
 
     @property
     def weights(self) -> Path:
-        """Downloaded weights."""
+        """The folder of downloaded weights."""
         return self.cache / "weights"
 
     @property
     def features(self) -> Path:
-        """Feature files."""
+        """The folder of feature files."""
         return self.cache / "features"
 
     @property
     def unpacked(self) -> Path:
-        """Folders unpacked from datasets' archives."""
+        """The folder of what was unpacked from datasets' archives."""
         return self.cache / "unpacked"
 
 

@@ -54,10 +54,11 @@ class Card:
         return {digest for digest in digests if isinstance(digest, str)}
 
     def to_json(self) -> dict[str, Any]:
+        """The fields and the schema version, as plain JSON."""
         return {"schema_version": SCHEMA_VERSION, **asdict(self)}
 
     def metadata(self) -> dict[str, str]:
-        """For the header of a .safetensors file."""
+        """The card as metadata of a .safetensors file."""
         return {KEY: json.dumps(self.to_json())}
 
 
@@ -132,8 +133,8 @@ def named_tensors(values: Mapping[str, object], path: Path) -> dict[str, Tensor]
     """
     strangers = [key for key, value in values.items() if not _is_plain(value)]
     if strangers or not values:
-        what = f"{strangers[0]!r} is no plain tensor" if strangers else "it is empty"
-        raise WeightsError(f"{path}: not a table of named tensors ({what}).")
+        problem = f"{strangers[0]!r} is no plain tensor" if strangers else "it is empty"
+        raise WeightsError(f"{path}: not a table of named tensors ({problem}).")
     in_parallel = all(str(key).startswith(PARALLEL) for key in values)
     return {key.removeprefix(PARALLEL) if in_parallel else key: t for key, t in values.items()}
 
@@ -187,7 +188,10 @@ def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _is_finite(tensor: Tensor) -> bool:
-    """By its extremes: `tensor.isfinite()` takes as much memory again as the tensor."""
+    """Whether all values are finite, by their extremes.
+
+    `tensor.isfinite()` would take as much memory again as the tensor.
+    """
     if not tensor.is_floating_point() or not tensor.numel():
         return True
     return bool(torch.stack(tensor.float().aminmax()).isfinite().all())

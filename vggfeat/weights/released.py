@@ -52,6 +52,7 @@ class Released:
 
     @property
     def label(self) -> str:
+        """The file as `--net` names it, NET@NAME."""
         return f"{self.net}@{self.name}"
 
     def facts(self) -> dict[str, str]:
@@ -158,8 +159,8 @@ def identified(net: str, path: Path, sha256: str) -> Released | None:
     for entry in [*originals, *of_family]:
         if _is_that(entry, path, sha256):
             return entry
-    others = _of_torchvision(net).values() if path.suffix in formats.TORCH else ()
-    return next((entry for entry in others if _is_that(entry, path, sha256)), None)
+    of_torchvision = _of_torchvision(net).values() if path.suffix in formats.TORCH else ()
+    return next((entry for entry in of_torchvision if _is_that(entry, path, sha256)), None)
 
 
 def everything() -> Iterator[Released]:

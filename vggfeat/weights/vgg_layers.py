@@ -32,7 +32,7 @@ class Layout:
 
     @property
     def net(self) -> str:
-        """As `--net` names it, without weights."""
+        """The net as `--net` names it, without weights."""
         stated = []
         if self.width != 1:
             stated.append(f"width={self.width}")
@@ -117,7 +117,7 @@ def net_meaning(net: str) -> tuple[str, dict[str, Any]]:
     """Name and options of a net, such that two of the same weights and scores compare equal."""
     name, _, text = net.partition(":")
     options: dict[str, Any] = {"width": "1", "input_size": "224", "ceil_mode": "false"}
-    options |= dict(part.partition("=")[::2] for part in text.split(",") if part)
+    options |= dict(option.partition("=")[::2] for option in text.split(",") if option)
     options.pop("relu", None)  # where descriptors are taken
     options["ceil_mode"] = options["ceil_mode"].lower() == "true"
     try:
@@ -147,14 +147,14 @@ def to_be_written(
         )
     if card.std != (1.0, 1.0, 1.0):
         raise WeightsError(
-            f"{refused}: pictures of this net are divided by {card.std}, and its files cannot tell"
-            " that. Only nets with std 1, 1, 1 can be."
+            f"{refused}: pictures of this net are divided by {card.std}, and its files cannot"
+            " state that. Only nets with std 1, 1, 1 can be."
         )
     pairs = keys(name)
     wanted = {key for pair in pairs.values() for key in pair}
     if odd := sorted(wanted ^ tensors.keys()):
-        what = "is missing" if odd[0] in wanted else "is not part of it"
-        raise WeightsError(f"{refused}: the weights are not those of {name}: {odd[0]!r} {what}.")
+        problem = "is missing" if odd[0] in wanted else "is not part of it"
+        raise WeightsError(f"{refused}: the weights are not those of {name}: {odd[0]!r} {problem}.")
     layers = {layer: (tensors[weight], tensors[bias]) for layer, (weight, bias) in pairs.items()}
     for layer, (weight, bias) in layers.items():
         axes = 2 if layer in FC_NAMES else 4

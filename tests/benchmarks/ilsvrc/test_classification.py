@@ -270,7 +270,7 @@ def test_one_measurement_that_fails_does_not_stop_the_others(measure, root, nets
     sound = damaged.read_bytes()
     damaged.write_bytes(sound[: len(sound) // 2])
     first, second = measure(*nets, out="again")
-    assert isinstance(first, Failure) and "a.safetensors, dense at 37" in first.what
+    assert isinstance(first, Failure) and "a.safetensors, dense at 37" in first.label
     assert damaged.name in first.reason and second.nets[0]["weights"] == "b.safetensors"
     damaged.write_bytes(sound)
     assert not any(isinstance(item, Failure) for item in measure(*nets, out="again"))
@@ -283,7 +283,7 @@ def test_predictions_that_cannot_be_saved_leave_the_record(measure, nets, tmp_pa
     monkeypatch.setattr("vggfeat.benchmarks.ilsvrc.classification.write", full)
     record, failure = measure(nets[0], save=tmp_path / "saved")
     assert record.n_test == [NUM_PICTURES]
-    assert failure.what.endswith(", the predictions") and "No space left" in failure.reason
+    assert failure.label.endswith(", the predictions") and "No space left" in failure.reason
 
 
 def test_a_place_that_cannot_be_written_to_is_found_before_the_work(measure, nets, tmp_path):

@@ -2,8 +2,8 @@
 
 Such a file is run as it is. What it returns is the descriptor, the map of descriptors or the
 tokens, unless `layer=` names something inside. An exported net is code by its nature, and a weights
-file never is: the kinds are told apart before anything is loaded, and files that would make Python
-itself run something while they are loaded are refused.
+file never is: the kinds are distinguished before anything is loaded, and files that would make
+Python itself run something while they are loaded are refused.
 """
 
 from dataclasses import replace
@@ -74,7 +74,7 @@ def sha256_of(path: Path) -> str:
 
 
 def _open(path: Path) -> ExportedNet:
-    """Raises NetworkError or WeightsError."""
+    """The net in a file, opened by the file's format. Raises NetworkError or WeightsError."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file. Check the path.")
     match path.suffix:

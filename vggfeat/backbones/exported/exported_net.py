@@ -20,7 +20,7 @@ from vggfeat.errors import NetworkError, reason_of
 class ExportedNet:
     """An exported net and what its input says; None is what may vary from picture to picture.
 
-    Each file format with layers of its own overrides `check_layer` and `giving`. Raises
+    Each file format with layers of its own overrides `check_layer` and `with_outputs`. Raises
     NetworkError if it takes no pictures.
     """
 
@@ -43,24 +43,27 @@ class ExportedNet:
     def check_layer(self, layer: str) -> None:
         """Raise NetworkError or UnknownNameError at a layer that such a file cannot give."""
 
-    def giving(self, net: nn.Module, layers: Sequence[str]) -> nn.Module:
-        """The net such that these layers can be had of it."""
+    def with_outputs(self, net: nn.Module, layers: Sequence[str]) -> nn.Module:
+        """The net changed such that hooks reach these layers."""
         return net
 
     @property
     def batch(self) -> int | None:
+        """N, if it takes so many pictures at a time and no others."""
         return self.shape[0]
 
     @property
     def fixed_side(self) -> int | None:
+        """The side of its pictures in pixels, if it takes no others."""
         return next(filter(None, self.shape[2:]), None)
 
     @property
     def default_side(self) -> int:
+        """The side of its pictures in pixels where `--net` states none."""
         return self.fixed_side or EXPORTED.input_size
 
     def side_for(self, input_size: int | None) -> int:
-        """Raises NetworkError if it takes no pictures of this side."""
+        """The side of its pictures in pixels. Raises NetworkError at one that it does not take."""
         if input_size and self.fixed_side and input_size != self.fixed_side:
             raise NetworkError(
                 f"{self.path}: takes pictures of {self.fixed_side} pixels only; got input_size="
@@ -71,7 +74,7 @@ class ExportedNet:
     def probe(self, layer: str, side: int) -> ShapeProbe:
         """The shapes of this layer and of the output. Raises NetworkError or UnknownNameError."""
         self.check_layer(layer)
-        net = self.giving(self.net, [layer, self.output])
+        net = self.with_outputs(self.net, [layer, self.output])
         try:
             shapes = probe_shapes(net, side, batch=self.batch or 1)
         except NetworkError as error:
@@ -83,7 +86,7 @@ class ExportedNet:
         self, net: nn.Module, layers: Sequence[str], side: int, shapes: ShapeProbe
     ) -> nn.Module:
         """A net of this file -> images to a list of maps, one for each layer."""
-        net = self.giving(net, layers)
+        net = self.with_outputs(net, layers)
         if not shapes.first.keys() >= set(layers):
             shapes = probe_shapes(net, side, batch=self.batch or 1)
         for layer in layers:

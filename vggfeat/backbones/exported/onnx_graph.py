@@ -56,12 +56,12 @@ class Onnx(nn.Module):
             outputs[name] = self._modules[name](torch.from_numpy(values).to(images.device))
         return outputs[returned]
 
-    def giving(self, names: Sequence[str]) -> "Onnx":
-        """The same graph with other values."""
-        other = Onnx(self.path, self.model, names)
-        if other.names == self.names:
-            other._sessions = self._sessions
-        return other
+    def with_outputs(self, names: Sequence[str]) -> "Onnx":
+        """The same graph with these values as its outputs."""
+        graph = Onnx(self.path, self.model, names)
+        if graph.names == self.names:
+            graph._sessions = self._sessions
+        return graph
 
     def check(self, name: str) -> None:
         """Raise UnknownNameError unless the graph has such a value."""
@@ -73,7 +73,7 @@ class Onnx(nn.Module):
             )
 
     def session(self, device: torch.device) -> "InferenceSession":
-        """Where onnxruntime can use the GPU that the images are on it does; else on the CPU."""
+        """The session that computes on the images' device; on the CPU if onnxruntime lacks that."""
         if str(device) not in self._sessions:
             import onnxruntime
 
@@ -107,8 +107,8 @@ class _OnnxNet(ExportedNet):
     def check_layer(self, layer: str) -> None:
         self.net.check(layer)
 
-    def giving(self, net: nn.Module, layers: Sequence[str]) -> nn.Module:
-        return net.giving(layers)
+    def with_outputs(self, net: nn.Module, layers: Sequence[str]) -> nn.Module:
+        return net.with_outputs(layers)
 
 
 def open_onnx(path: Path) -> ExportedNet:
@@ -116,7 +116,7 @@ def open_onnx(path: Path) -> ExportedNet:
 
     Raises WeightsError, or NetworkError if it takes no pictures or onnxruntime is not there.
     """
-    model = whole(path)
+    model = load_whole(path)
     try:
         import onnxruntime  # noqa: F401
     except ImportError as error:
@@ -141,7 +141,7 @@ def open_onnx(path: Path) -> ExportedNet:
     )
 
 
-def whole(path: Path) -> "ModelProto":
+def load_whole(path: Path) -> "ModelProto":
     """An ONNX file with the tensors that lie in other files of its folder. Raises WeightsError."""
     onnx = onnx_file.library(path)
     model = onnx_file.parse(path)
@@ -163,7 +163,7 @@ def whole(path: Path) -> "ModelProto":
 
 
 def sha256_of(path: Path) -> str:
-    """Of an ONNX file that `whole` has opened, and of the other files with its tensors."""
+    """The SHA-256 of an ONNX file that `load_whole` has read, and of the files with its tensors."""
     of_graph = files.sha256_of(path)
     model = onnx_file.parse(path)
     locations = {
@@ -188,8 +188,8 @@ def _external(message) -> Iterator["TensorProto"]:
         return
     for field, value in message.ListFields():
         if field.message_type:
-            for part in [value] if hasattr(value, "ListFields") else value:
-                yield from _external(part)
+            for message in [value] if hasattr(value, "ListFields") else value:
+                yield from _external(message)
 
 
 def attends(model: "ModelProto") -> bool:

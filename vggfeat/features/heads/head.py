@@ -30,7 +30,7 @@ class Head(ABC):
     @property
     @abstractmethod
     def dim(self) -> int:
-        """D."""
+        """D, how many numbers a vector has."""
 
     @property
     @abstractmethod

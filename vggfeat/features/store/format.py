@@ -132,5 +132,5 @@ def explained(path: Path) -> Iterator[None]:
 
 
 def rows_of(file: h5py.File) -> dict[str, int]:
-    """Id -> row."""
+    """The row of each picture: id -> row."""
     return {i: row for row, i in enumerate(file["ids"].asstr()[()])}

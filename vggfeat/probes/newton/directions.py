@@ -54,9 +54,9 @@ def newton_directions(
         p[tried], Gp[tried], converged[tried] = by_conjugate_gradients(
             design, curvature[tried], r[tried], gap=gap[tried], budget=budget[tried]
         )
-    rest = (~converged).nonzero()[:, 0]
-    if len(rest):
-        p[rest], Gp[rest] = by_factorising(design, curvature[rest], r[rest])
+    factorised = (~converged).nonzero()[:, 0]
+    if len(factorised):
+        p[factorised], Gp[factorised] = by_factorising(design, curvature[factorised], r[factorised])
     return p, Gp, worth_trying & ~converged
 
 

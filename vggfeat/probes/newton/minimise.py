@@ -45,18 +45,18 @@ def minimise(
     solution = solve(design, signs, costs, tol=FOR_ROUNDING * tol, max_steps=max_steps, start=start)
     minimum = _measure(design, signs, costs, solution)
     for _ in range(MAX_REFINEMENTS):
-        unsolved = ~(minimum.gap <= tol * minimum.objective) & (minimum.steps < max_steps)
-        rest = unsolved.nonzero()[:, 0]
-        if not len(rest):
+        is_unsolved = ~(minimum.gap <= tol * minimum.objective) & (minimum.steps < max_steps)
+        unsolved = is_unsolved.nonzero()[:, 0]
+        if not len(unsolved):
             break
-        steps_left = max_steps - int(minimum.steps[rest].max())
-        in_float64 = [each[rest].double() for each in (signs, costs, solution.a)]
+        steps_left = max_steps - int(minimum.steps[unsolved].max())
+        in_float64 = [each[unsolved].double() for each in (signs, costs, solution.a)]
         refined = solve_block(design.in_float64, *in_float64, FOR_ROUNDING * tol, steps_left)
-        refined.steps += solution.steps[rest]
-        solution[rest] = refined
+        refined.steps += solution.steps[unsolved]
+        solution[unsolved] = refined
         better = _measure(design.in_float64, *in_float64[:2], refined)
         for name, values in vars(minimum).items():
-            values[rest] = getattr(better, name)
+            values[unsolved] = getattr(better, name)
     return minimum
 
 

@@ -53,9 +53,9 @@ class Solution:
     gap: Tensor
     steps: Tensor
 
-    def __setitem__(self, problems: Tensor, other: "Solution") -> None:
+    def __setitem__(self, problems: Tensor, solution: "Solution") -> None:
         for name, values in vars(self).items():
-            values[problems] = getattr(other, name).to(values.dtype)
+            values[problems] = getattr(solution, name).to(values.dtype)
 
 
 def solve(
@@ -90,14 +90,14 @@ def solve_block(
     """`solve` for problems that fit into memory together; a [P, n] is the start, and changed."""
     problems = _Problems(design, signs, costs, a, tol)
     problems.run(max_steps)
-    solution, rest = problems.solution, problems.exhausted
-    rest = rest[solution.steps[rest] < max_steps]
-    if len(rest) and design.in_float64 is not design:
-        in_float64 = (each[rest].double() for each in (signs, costs, solution.a))
+    solution, exhausted = problems.solution, problems.exhausted
+    exhausted = exhausted[solution.steps[exhausted] < max_steps]
+    if len(exhausted) and design.in_float64 is not design:
+        in_float64 = (each[exhausted].double() for each in (signs, costs, solution.a))
         more = _Problems(design.in_float64, *in_float64, tol)
-        more.run(max_steps - int(solution.steps[rest].max()))
-        more.solution.steps += solution.steps[rest]
-        solution[rest] = more.solution
+        more.run(max_steps - int(solution.steps[exhausted].max()))
+        more.solution.steps += solution.steps[exhausted]
+        solution[exhausted] = more.solution
     return solution
 
 
@@ -134,10 +134,10 @@ class _Problems:
                 return
         self._measure(unsolved)
 
-    def _measure(self, which: Tensor) -> None:
+    def _measure(self, chosen: Tensor) -> None:
         """Objective and gap of these problems, and what the last step has gained."""
-        y, c = self.signs[which], self.costs[which]
-        a, f = self.solution.a[which], self.solution.f[which]
+        y, c = self.signs[chosen], self.costs[chosen]
+        a, f = self.solution.a[chosen], self.solution.f[chosen]
         slack = (1 - y * f).clamp_(min=0).masked_fill_(c == 0, 0)
         objective = dot(a, f) / 2 + dot(c * slack, slack)
         resolution = LEAST_GAIN * torch.finfo(f.dtype).eps * objective.abs()
@@ -146,28 +146,28 @@ class _Problems:
         gap = objective - bound.value(dot(a, f))
         goal = self.tol * objective
         self._tighten(gap, goal, a, 2 * c * y * slack)
-        gained = self.least_objective[which] - objective
-        self.least_objective[which] = torch.fmin(self.least_objective[which], objective)
+        gained = self.least_objective[chosen] - objective
+        self.least_objective[chosen] = torch.fmin(self.least_objective[chosen], objective)
         stalled = ~(gained >= resolution)  # so written, what is not a number is stalled, too
-        self.stalled_steps[which] = torch.where(stalled, self.stalled_steps[which] + 1, 0)
+        self.stalled_steps[chosen] = torch.where(stalled, self.stalled_steps[chosen] + 1, 0)
         # A good direction leads about as far as it says, and not too slowly.
-        poor, slow = self.poor_direction[which], gained < goal
-        self.factorise[which] |= torch.where(poor, self.only_slack[which], slow)
-        self.only_slack[which] |= poor
-        self.solution.objective[which] = objective
-        self.solution.gap[which] = gap.clamp_(min=resolution)
+        poor, slow = self.poor_direction[chosen], gained < goal
+        self.factorise[chosen] |= torch.where(poor, self.only_slack[chosen], slow)
+        self.only_slack[chosen] |= poor
+        self.solution.objective[chosen] = objective
+        self.solution.gap[chosen] = gap.clamp_(min=resolution)
 
     def _tighten(self, gap: Tensor, goal: Tensor, a: Tensor, b: Tensor) -> None:
         """Replace gaps [P] above the goal [P] by the squared gradient's bound where it is lower."""
-        rest = (~(gap <= goal)).nonzero()[:, 0]
-        if not len(rest):
+        above = (~(gap <= goal)).nonzero()[:, 0]
+        if not len(above):
             return
-        r = a[rest] - b[rest]
+        r = a[above] - b[above]
         if self.design.has_preconditioner:  # estimates whether the bound is worth a product
             estimate = self.design.preconditioner.quadratic_form(r) / 2
-            promising = estimate <= PROMISING * goal[rest]
-            rest, r = rest[promising], r[promising]
-        gap[rest] = torch.fmin(gap[rest], dot(r, self.design.times(r)) / 2)
+            promising = estimate <= PROMISING * goal[above]
+            above, r = above[promising], r[promising]
+        gap[above] = torch.fmin(gap[above], dot(r, self.design.times(r)) / 2)
 
     def _step(self, unsolved: Tensor) -> Tensor:
         """One step of each of these problems; returns which of them were not solved before it."""
@@ -192,23 +192,23 @@ class _Problems:
         return unsolved
 
     def _direction(
-        self, which: Tensor, y: Tensor, c: Tensor, a: Tensor, margin: Tensor
+        self, chosen: Tensor, y: Tensor, c: Tensor, a: Tensor, margin: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Newton's p and G p [P, n] at a; margin is 1 - y f."""
         contribution = (y * a).clamp(min=0) * self.design.squared_norms  # to its own score
-        contribution = contribution.masked_fill(self.only_slack[which, None], 0)
+        contribution = contribution.masked_fill(self.only_slack[chosen, None], 0)
         active = (c > 0) & (margin + contribution > 0)
-        num_changed = (active != self.active[which]).sum(dim=1)
-        self.active[which] = active
+        num_changed = (active != self.active[chosen]).sum(dim=1)
+        self.active[chosen] = active
         settled = num_changed <= SETTLED * active.sum(dim=1)
-        half = self.tol * self.solution.objective[which] / 2  # of the gap that is asked for
+        half = self.tol * self.solution.objective[chosen] / 2  # of the gap that is asked for
         curvature = torch.where(active, 2 * c, 0)
         p, Gp, failed = newton_directions(
             self.design,
             curvature,
             a - curvature * y * margin,
             gap=half.masked_fill(~settled, torch.inf),
-            allow_gradients=~self.factorise[which],
+            allow_gradients=~self.factorise[chosen],
         )
-        self.factorise[which] |= failed
+        self.factorise[chosen] |= failed
         return p, Gp

@@ -115,6 +115,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
 
 
 def find_net(path: Path) -> CaffeNet:
+    """The net of the family that a .caffemodel holds. Raises WeightsError if it is another's."""
     net = read_net(path)
     layers = computing_layers(net.layers, path)
     weights: dict[str, tuple[Layer, tuple[int, ...]]] = {}

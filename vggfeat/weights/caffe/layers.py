@@ -89,8 +89,8 @@ def check_layers(
         is_its = layer and wants and kind_of(layer.parameters) == kind_of(wants)
         if not is_its or (kind_of(wants) in WEIGHTED and layer.name != wants.name):
             comes = f"{layer.name} ({type_of(layer.parameters)})" if layer else "nothing"
-            other = f"{wants.name} ({wants.type})" if wants else "nothing"
-            raise WeightsError(f"{path}: after {last} comes {comes}, and {needs} {other}.")
+            expected = f"{wants.name} ({wants.type})" if wants else "nothing"
+            raise WeightsError(f"{path}: after {last} comes {comes}, and {needs} {expected}.")
         last = layer.name
         stated, needed = stated_parameters(layer.parameters), stated_parameters(wants)
         if layer.blobs and not layer.parameters.HasField(PARAMETERS[kind_of(wants)]):
@@ -145,6 +145,7 @@ def type_of(parameters: Any) -> str:
 
 
 def kind_of(parameters: Any) -> str:
+    """A layer's type in one spelling for both generations of messages, such as "innerproduct"."""
     return type_of(parameters).replace("_", "").lower()
 
 

@@ -24,8 +24,8 @@ def check_prototxt(path: Path, prototxt: Path) -> None:
     text = _read_prototxt(prototxt)
     stated = [*text.layer, *text.layers]
     if text.layer and text.layers or not stated:
-        what = "layers of two generations" if stated else "no layers"
-        raise WeightsError(f"{prototxt}: not a deploy prototxt: it has {what}.")
+        holds = "layers of two generations" if stated else "no layers"
+        raise WeightsError(f"{prototxt}: not a deploy prototxt: it has {holds}.")
     if any(layer.HasField("layer") for layer in text.layers):
         raise WeightsError(
             f"{prototxt}: its layers are V0LayerParameter, the oldest kind. Caffe's"

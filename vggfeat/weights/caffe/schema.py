@@ -2,7 +2,7 @@
 
 Built from their public field numbers; what is not listed is skipped when a file is parsed. A layer
 is a `LayerParameter` in current files and a `V1LayerParameter` in older ones, and both name their
-parameters alike. The arrays of a blob are not listed: `caffe_wire` finds them.
+parameters alike. The arrays of a blob are not listed: `wire` finds them.
 """
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -104,8 +104,8 @@ def _classes() -> dict[str, type]:
     }
 
 
-_found = _classes()
-BlobProto = _found["BlobProto"]
-LayerParameter = _found["LayerParameter"]
-V1LayerParameter = _found["V1LayerParameter"]
-NetParameter = _found["NetParameter"]
+_message_classes = _classes()
+BlobProto = _message_classes["BlobProto"]
+LayerParameter = _message_classes["LayerParameter"]
+V1LayerParameter = _message_classes["V1LayerParameter"]
+NetParameter = _message_classes["NetParameter"]

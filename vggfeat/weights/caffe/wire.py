@@ -31,7 +31,7 @@ FLOAT, DOUBLE = "<f4", "<f8"
 
 VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 MAX_AXES = 4
-MAX_REST = 2**20  # bytes of a message beside its arrays; real ones take hundreds
+MAX_SMALL = 2**20  # bytes of a message beside its arrays; real ones take hundreds
 MAX_NAME = 200
 MAX_FILE = 2**31 - 1  # bytes of a protobuf message, for Caffe as for everyone
 PIECE = 2**20  # double values converted at a time
@@ -253,19 +253,19 @@ class _Reader:
     def _parsed(self, message: type, start: int, end: int, keep: Callable[[_Field], bool]) -> Any:
         """The message there, without the fields that `keep` takes."""
         declared = message.DESCRIPTOR.fields_by_number
-        rest = bytearray()
+        content = bytearray()
         for field in self._fields(start, end):
             if keep(field) or field.number not in declared:
                 continue
-            if len(rest) + field.end - field.tag > MAX_REST:
+            if len(content) + field.end - field.tag > MAX_SMALL:
                 raise self._none(
-                    f"{message.DESCRIPTOR.name} has more than {MAX_REST} bytes beside its arrays"
+                    f"{message.DESCRIPTOR.name} has more than {MAX_SMALL} bytes beside its arrays"
                 )
             self.file.seek(field.tag)
-            rest += self.file.read(field.end - field.tag)
+            content += self.file.read(field.end - field.tag)
         parsed = message()
         try:
-            parsed.ParseFromString(bytes(rest))
+            parsed.ParseFromString(bytes(content))
         except DecodeError as error:
             raise self._none(f"{message.DESCRIPTOR.name} at byte {start} is damaged") from error
         return parsed

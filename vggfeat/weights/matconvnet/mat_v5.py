@@ -54,7 +54,7 @@ class _Inflated:
     """The bytes that `count` compressed ones of a file stand for."""
 
     def __init__(self, file: BinaryIO, count: int):
-        self._file, self._left = file, count
+        self._file, self._num_left = file, count
         self._inflater = zlib.decompressobj()
         self._ready = memoryview(b"")
         self.position = 0
@@ -92,8 +92,8 @@ class _Inflated:
         while not self._ready and not self._inflater.eof:
             compressed = self._inflater.unconsumed_tail
             if not compressed:
-                compressed = self._file.read(min(self._left, PIECE_BYTES))
-                self._left -= len(compressed)
+                compressed = self._file.read(min(self._num_left, PIECE_BYTES))
+                self._num_left -= len(compressed)
             self._ready = memoryview(self._inflater.decompress(compressed, PIECE_BYTES))
             if not (self._ready or compressed):
                 return
@@ -110,6 +110,7 @@ class Version5:
         self._source: _Plain | _Inflated
 
     def read(self, names: Collection[str]) -> dict[str, Any]:
+        """Name -> value of those of the named variables that the file has."""
         values = {}
         for name, header, end in self._variables():
             if name in names:
@@ -122,6 +123,7 @@ class Version5:
         return values
 
     def names(self) -> list[str]:
+        """The names of the file's variables."""
         return [name for name, _, _ in self._variables() if name]
 
     def _variables(self) -> Iterator[tuple[str, tuple[int, int, tuple[int, ...]], int]]:
@@ -161,7 +163,7 @@ class Version5:
             raise Damaged("an element is larger than what it is a part of")
         return kind, count, padding
 
-    def _part(self, end: int) -> tuple[int, bytes]:
+    def _small_element(self, end: int) -> tuple[int, bytes]:
         """Kind and bytes of an element that is no array."""
         kind, count, padding = self._tag(end)
         if count > SMALL_BYTES:
@@ -172,21 +174,21 @@ class Version5:
 
     def _header(self, end: int, *, top: bool) -> tuple[int, int, tuple[int, ...], str]:
         """Class, flags, dimensions and name. Without dimensions where the class is code."""
-        _, content = self._part(end)
+        _, content = self._small_element(end)
         if len(content) != 8:
             raise Damaged("an array's flags are wrong")
         (flags,) = struct.unpack(f"{self._order}I", content[:4])
         matrix_class = flags & 0xFF
         if matrix_class == 17:  # an opaque object has no dimensions but names
             return matrix_class, flags, (), self._text(end) if top else ""
-        _, content = self._part(end)
+        _, content = self._small_element(end)
         dims = tuple(np.frombuffer(content, f"{self._order}i4").tolist())
         if not 2 <= len(dims) <= 32 or min(dims) < 0:
             raise Damaged(f"an array has the shape {dims[:32]}")
         return matrix_class, flags, dims, self._text(end)
 
     def _text(self, end: int) -> str:
-        return self._part(end)[1].rstrip(b"\0").decode("latin-1")
+        return self._small_element(end)[1].rstrip(b"\0").decode("latin-1")
 
     def _child(self, end: int, depth: int) -> Any:
         kind, count, _ = self._tag(end)
@@ -219,9 +221,9 @@ class Version5:
         return self._numbers(DTYPES[CLASSES[matrix_class]], dims, end)
 
     def _struct(self, count: int, end: int, depth: int) -> dict | list[dict]:
-        _, content = self._part(end)
+        _, content = self._small_element(end)
         (length,) = struct.unpack(f"{self._order}i", content)
-        _, content = self._part(end)
+        _, content = self._small_element(end)
         if length <= 0 or len(content) % length:
             raise Damaged("a struct's fields are wrong")
         fields = [

@@ -35,6 +35,7 @@ class Version73:
         self._file.close()
 
     def read(self, names: Collection[str]) -> dict[str, Any]:
+        """Name -> value of those of the named variables that the file has."""
         return {
             name: self._value(self._member(self._file, name), name, depth=1)
             for name in names
@@ -42,6 +43,7 @@ class Version73:
         }
 
     def names(self) -> list[str]:
+        """The names of the file's variables."""
         self._budget.enter(len(self._file), depth=1)
         return [name for name in self._file if not name.startswith("#")]
 
@@ -55,8 +57,8 @@ class Version73:
         matrix_class = item.attrs.get("MATLAB_class", b"")
         if isinstance(matrix_class, bytes):
             matrix_class = matrix_class.decode("latin-1")
-        known = {"", "cell", "struct", "char", "logical", *DTYPES}
-        if "MATLAB_object_decode" in item.attrs or matrix_class not in known:
+        classes = {"", "cell", "struct", "char", "logical", *DTYPES}
+        if "MATLAB_object_decode" in item.attrs or matrix_class not in classes:
             raise Refused(f"it holds code or objects ({name!r} is a MATLAB {matrix_class})")
         if "MATLAB_sparse" in item.attrs:
             raise Damaged(f"{name!r} is sparse, which no net has")
@@ -121,7 +123,7 @@ class Version73:
         return dataset[()].T.astype(wanted, copy=False)
 
     def _check(self, dataset: h5py.Dataset, name: str) -> None:
-        """Before it is read: it lies in this file, and is no larger than that allows."""
+        """See before reading that an array lies in this file and is no larger than that allows."""
         self._check_place(dataset, name)
         chunk = math.prod(dataset.chunks or ())  # HDF5 unpacks whole ones
         self._budget.spend(max(dataset.size, chunk) * dataset.dtype.itemsize)

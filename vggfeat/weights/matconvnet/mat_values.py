@@ -35,6 +35,7 @@ class Budget:
         self._nodes = MAX_NODES
 
     def spend(self, count: int) -> None:
+        """Count bytes that are to be unpacked."""
         self._bytes -= count
         if self._bytes < 0:
             raise Damaged(f"it claims more than its {self.size} bytes can mean")

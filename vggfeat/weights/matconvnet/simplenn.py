@@ -24,6 +24,8 @@ LRN = (5.0, 2.0, 1e-4, 0.75)
 
 @dataclass(frozen=True)
 class Convolution:
+    """A convolution as the file has it; K filters."""
+
     name: str
     filters: np.ndarray  # H x W x Cin x Cout
     biases: np.ndarray  # Cout
@@ -31,6 +33,8 @@ class Convolution:
 
 @dataclass(frozen=True)
 class SimpleNN:
+    """A net of the family that a file holds, and what else is in the file."""
+
     layout: vgg_layers.Layout
     net: str
     convolutions: list[Convolution]
@@ -120,11 +124,11 @@ class _Layer:
             weights = [self.fields.get(key) for key in ("filters", "biases")]
         weights = as_list(weights)
         filters, biases = (weights[i] if i < len(weights) else None for i in (0, 1))
-        for what, values in (("filters", filters), ("bias", biases)):
+        for name, values in (("filters", filters), ("bias", biases)):
             if not isinstance(values, np.ndarray) or not values.size:
-                raise WeightsError(f"{self.path}: {self.name} has no {what}. Get it again.")
+                raise WeightsError(f"{self.path}: {self.name} has no {name}. Get it again.")
             if values.dtype.kind not in "fiu":
-                raise WeightsError(f"{self.path}: {self.name} has a {what} of {values.dtype}.")
+                raise WeightsError(f"{self.path}: {self.name} has a {name} of {values.dtype}.")
         if filters.ndim > 4:
             self._refuse(f"filters of {sides_text(filters.shape)}", "HxWxCxK")
         filters = filters[..., *[None] * (4 - filters.ndim)]  # MATLAB leaves out last sides of 1
@@ -184,9 +188,9 @@ def _check_order(path: Path, net: vgg_layers.Layout, layers: Sequence[_Layer]) -
     for number, kind in enumerate(wanted):
         layer = there[number] if number < len(there) else None
         if layer is None or layer.kind != kind:
-            what = f"{layer.name} of type {layer.type!r}" if layer else "nothing"
+            stands = f"{layer.name} of type {layer.type!r}" if layer else "nothing"
             raise WeightsError(
-                f"{path}: not {net.net}: in place {number + 1} stands {what}, and it needs"
+                f"{path}: not {net.net}: in place {number + 1} stands {stands}, and it needs"
                 f" {kind!r} there."
             )
     if len(there) > len(wanted):
@@ -210,6 +214,7 @@ def _rounded_up(path: Path, pools: Sequence[_Layer]) -> bool:
 
 
 def as_list(value: Any) -> list:
+    """The value, or an empty list for what is no list."""
     return value if isinstance(value, list) else []
 
 
