@@ -12,8 +12,8 @@ ROOT = Path(__file__).resolve().parents[1]
 # modules of vggfeat; the longest that fits decides.
 LAYERS = (
     ("errors", "options", "progress"),
-    ("storage", "devices", "amx", "images", "metrics", "boxes", "box_merging", "provenance",
-     "distributed", "prefetch", "durations"),
+    ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
+     "provenance", "distributed", "prefetch", "durations"),
     ("vgg",),
     ("weights",),
     ("backbones",),

@@ -15,7 +15,7 @@ _HOMES = {
     "ClassFolderProtocol": "vggfeat.benchmarks.datasets.class_folder_protocol",
     "DatasetDefinition": "vggfeat.benchmarks.datasets.definition",
     "Extraction": "vggfeat.features.options",
-    "OneVsRestSVM": "vggfeat.probes.svm",
+    "OneVsRestSVM": "vggfeat.probes.svm_estimator",
     "LocalFolder": "vggfeat.benchmarks.datasets.local_folder",
     "PublishedRow": "vggfeat.report.published",
     "VggfeatError": "vggfeat.errors",

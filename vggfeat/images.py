@@ -1,7 +1,6 @@
 """Picture files -> RGB arrays with the shortest side at a scale, in batches of equal shape.
 
-Everything up to the batch is uint8; `InputStatistics` holds the mean and std that a net's input is
-normalised with. Shapes: S scales, B pictures of a batch, h w sides after rescaling. Sizes are
+Arrays are uint8. Shapes: S scales, B pictures of a batch, h w sides after rescaling. Sizes are
 (width, height) in pixels, as Pillow has them; array shapes are rows first.
 """
 
@@ -24,22 +23,6 @@ ASSUMED_ASPECT = 4 / 3  # width over height of a photograph whose size is not kn
 # A batch of this many pixels, and its mirror images, keeps two cores busy and the first layers of
 # the nets within 1 GiB of float32.
 BATCH_PIXELS = 2**20
-
-
-@dataclass(frozen=True)
-class InputStatistics:
-    """A net's input normalisation: (pixel - mean) / std, for R, G, B, on pixels 0 to 255."""
-
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-
-
-# The paper subtracts the mean of the training set and nothing else (sect. 2.1).
-PAPER_STATISTICS = InputStatistics(mean=(123.68, 116.779, 103.939), std=(1.0, 1.0, 1.0))
-# torchvision's 0.485 0.456 0.406 and 0.229 0.224 0.225, in units of 0 to 255.
-TORCHVISION_STATISTICS = InputStatistics(
-    mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375)
-)
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from vggfeat.benchmarks.speed.measuring import (
 from vggfeat.metrics import average_precisions
 from vggfeat.probes.grid_search import choose
 from vggfeat.probes.registry import load_probe
-from vggfeat.probes.svm_problem import C_GRID
+from vggfeat.probes.svm import C_GRID
 
 PEER = "LinearSVC, a process for each core"
 FASTER = {"cpu": Goal(20, of="ratio"), "cuda": Goal(100, of="ratio")}

@@ -15,7 +15,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torchvision import transforms
 
-from vggfeat.images import InputStatistics
+from vggfeat.input_statistics import InputStatistics
 
 NAME = "the usual way"
 

@@ -11,7 +11,7 @@ from vggfeat import vgg
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import NetSpec, parse_fusion
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
-from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
+from vggfeat.input_statistics import PAPER_STATISTICS, TORCHVISION_STATISTICS
 from vggfeat.weights import released
 
 

@@ -15,7 +15,7 @@ from vggfeat.backbones.convert import card_of, export_weights, import_weights
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import VggfeatError, WeightsError
-from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
+from vggfeat.input_statistics import PAPER_STATISTICS, TORCHVISION_STATISTICS
 from vggfeat.storage.sources import Source
 from vggfeat.weights import formats, released
 from vggfeat.weights.checkpoint import Card, read_card

@@ -8,7 +8,7 @@ from torch import nn
 from vggfeat import vgg
 from vggfeat.backbones import defaults
 from vggfeat.backbones.load import load_network
-from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS
+from vggfeat.input_statistics import PAPER_STATISTICS, TORCHVISION_STATISTICS
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import joint_module
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError
-from vggfeat.images import TORCHVISION_STATISTICS
+from vggfeat.input_statistics import TORCHVISION_STATISTICS
 from vggfeat.weights import onnx as onnx_file
 from vggfeat.weights.checkpoint import Card
 

@@ -13,7 +13,7 @@ from torch import nn
 from vggfeat.backbones.load import check_net, load_network
 from vggfeat.backbones.spec import parse_fusion
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
-from vggfeat.images import TORCHVISION_STATISTICS, InputStatistics
+from vggfeat.input_statistics import TORCHVISION_STATISTICS, InputStatistics
 
 HEAD = "import torch\nfrom torch import nn\n\n"
 # Pictures of any size; `vector`, `tokens` and `maps` differ in what the net gives.

@@ -17,7 +17,7 @@ from vggfeat.backbones import load
 from vggfeat.backbones.load import load_network
 from vggfeat.errors import NetworkError, OptionError, WeightsError
 from vggfeat.features import forward
-from vggfeat.images import TORCHVISION_STATISTICS, InputStatistics
+from vggfeat.input_statistics import TORCHVISION_STATISTICS, InputStatistics
 from vggfeat.weights import released
 
 FROM_MINUS_1_TO_1 = InputStatistics((127.5, 127.5, 127.5), (127.5, 127.5, 127.5))

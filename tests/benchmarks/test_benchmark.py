@@ -14,7 +14,7 @@ from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.layouts.options import DataOptions
-from vggfeat.probes.svm_problem import C_GRID
+from vggfeat.probes.svm import C_GRID
 from vggfeat.storage.folders import Folders
 
 OTHER = "vgg13:width=0.0625,input_size=32@random:5"

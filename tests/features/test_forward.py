@@ -15,7 +15,7 @@ from vggfeat.backbones.load import load_network
 from vggfeat.features import allocator, forward
 from vggfeat.features.heads.descriptor import Descriptor, in_passes, pooled
 from vggfeat.features.heads.head import describe
-from vggfeat.images import InputStatistics
+from vggfeat.input_statistics import InputStatistics
 
 STATISTICS = InputStatistics(mean=(1.0, 2.0, 3.0), std=(1.0, 2.0, 4.0))
 

@@ -11,8 +11,8 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from vggfeat.metrics import average_precisions
 from vggfeat.probes.registry import load_probe
-from vggfeat.probes.svm import SOLVERS, OneVsRestSVM
-from vggfeat.probes.svm_problem import C_GRID
+from vggfeat.probes.svm import C_GRID
+from vggfeat.probes.svm_estimator import SOLVERS, OneVsRestSVM
 
 
 def not_ours(_):

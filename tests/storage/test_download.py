@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 
 from vggfeat.errors import DownloadError
+from vggfeat.storage import connection
 from vggfeat.storage import download as downloads
-from vggfeat.storage import transfer
 from vggfeat.storage.download import download
 from vggfeat.storage.sources import Source
 
@@ -212,7 +212,7 @@ def server():
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(downloads, "PAUSE_S", 0)
-    monkeypatch.setattr(transfer, "TIMEOUT_S", 5)
+    monkeypatch.setattr(connection, "TIMEOUT_S", 5)
 
 
 def source(server, kind, digest=MD5, size=None):
@@ -314,7 +314,7 @@ def test_a_false_promise_is_refused_before_anything_is_written(
 
 
 def test_a_body_without_end_is_not_read_on(tmp_path, server, monkeypatch):
-    monkeypatch.setattr(transfer, "CHUNK", 1000)
+    monkeypatch.setattr(connection, "CHUNK", 1000)
     most = 0
 
     def progress(label, done, total):
@@ -473,7 +473,7 @@ def test_no_server_at_all(tmp_path):
 
 @pytest.mark.parametrize("kind", ["mute", "stalls"])
 def test_a_server_that_falls_silent(tmp_path, server, monkeypatch, kind):
-    monkeypatch.setattr(transfer, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(connection, "TIMEOUT_S", 0.1)
     if kind == "mute":
         message = refusal([source(server, kind)], tmp_path)
         assert f"127.0.0.1:{server.server_port} does not answer (nothing came for 0.1 s)" in message

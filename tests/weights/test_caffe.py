@@ -16,7 +16,7 @@ import torch
 from vggfeat import vgg
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import WeightsError
-from vggfeat.images import PAPER_STATISTICS
+from vggfeat.input_statistics import PAPER_STATISTICS
 from vggfeat.weights.caffe import caffemodel
 from vggfeat.weights.caffe.prototxt import check_prototxt
 from vggfeat.weights.checkpoint import Card

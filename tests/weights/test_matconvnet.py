@@ -13,7 +13,7 @@ from scipy.io import loadmat
 
 from vggfeat import vgg
 from vggfeat.errors import WeightsError
-from vggfeat.images import PAPER_STATISTICS
+from vggfeat.input_statistics import PAPER_STATISTICS
 from vggfeat.weights import checkpoint
 from vggfeat.weights.checkpoint import Card
 from vggfeat.weights.matconvnet import network, writer

@@ -16,7 +16,7 @@ from vggfeat import vgg
 from vggfeat.backbones.load import load_network, yet_to_be_fetched
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import DownloadError, UnknownNameError, WeightsError
-from vggfeat.images import PAPER_STATISTICS
+from vggfeat.input_statistics import PAPER_STATISTICS
 from vggfeat.storage.download import download
 from vggfeat.storage.sources import Source
 from vggfeat.weights import released as catalogue

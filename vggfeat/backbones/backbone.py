@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import NetworkError, OptionError
-from vggfeat.images import InputStatistics
+from vggfeat.input_statistics import InputStatistics
 
 
 @dataclass(frozen=True, kw_only=True)

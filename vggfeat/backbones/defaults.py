@@ -9,7 +9,7 @@ or the catalogue of released weights states.
 
 from dataclasses import dataclass
 
-from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
+from vggfeat.input_statistics import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
 
 INPUT_OF = "input of "  # before a module's name: what goes into it
 OUTPUT = "output"  # of the whole net

@@ -33,7 +33,7 @@ from vggfeat.backbones.spec import (
 )
 from vggfeat.backbones.vgg import vgg_backbone
 from vggfeat.errors import OptionError, UnknownNameError, WeightsError
-from vggfeat.images import InputStatistics
+from vggfeat.input_statistics import InputStatistics
 from vggfeat.storage.download import download
 from vggfeat.storage.files import sha256_of
 from vggfeat.storage.folders import folders

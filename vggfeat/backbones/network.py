@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vggfeat.backbones.backbone import Backbone, FirstMap
 from vggfeat.backbones.spec import NetSpec
-from vggfeat.images import InputStatistics
+from vggfeat.input_statistics import InputStatistics
 from vggfeat.weights.checkpoint import Card
 from vggfeat.weights.released import Released
 

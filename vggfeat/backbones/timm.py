@@ -17,7 +17,7 @@ from vggfeat.backbones.backbone import Backbone, check_input_size
 from vggfeat.backbones.hooks import ShapeProbe, hooked_backbone, probe_shapes
 from vggfeat.backbones.spec import TIMM, NetSpec
 from vggfeat.errors import DownloadError, NetworkError, UnknownNameError, WeightsError, reason_of
-from vggfeat.images import InputStatistics
+from vggfeat.input_statistics import InputStatistics
 
 FILE = "model.safetensors"  # what timm's repositories hold
 MIN_SIZE = 32  # pixels, the usual stride; timm does not say which sizes are too small

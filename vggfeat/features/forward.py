@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from vggfeat.amx import right_convolutions
-from vggfeat.images import InputStatistics
+from vggfeat.input_statistics import InputStatistics
 
 
 def to_input(pictures: np.ndarray, statistics: InputStatistics, device: str) -> Tensor:

@@ -1,125 +1,59 @@
-"""One-vs-rest linear SVMs as a scikit-learn estimator.
+"""The linear SVM as a probe: its objective, and C with its grid; svm_*.py fit it.
 
-Shapes: n examples, d dimensions, K classes. svm_problem.py has the objective.
+Each class k minimises, over its weights w and intercept b,
+
+    (w'w + b'b) / 2 + C * sum_i  weight(y_ik) * max(0, 1 - y_ik (w'x_i + b))^2
+
+over the examples with y_ik = +1 or -1. The intercept is regularised with the weights, which is
+liblinear's rule at intercept_scaling = 1.
 """
 
-import warnings
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from vggfeat.probes.grid_search import can_be_trained
-from vggfeat.probes.linear import LinearClassifier
-from vggfeat.probes.probe import Fits
-from vggfeat.probes.svm_liblinear import LiblinearFits
-from vggfeat.probes.svm_newton import NewtonFits
+from vggfeat.probes.probe import Probe
 
-SOLVERS = ("newton", "liblinear")
-FLOATS = (np.float64, np.float32)
+# The paper names neither grid nor solver. A choice at either end is stated in the record's notes.
+C_GRID = (0.01, 0.1, 1.0, 10.0, 100.0)
+SELECTION_TOL = 1e-4  # how exact classifiers have to be that only serve to choose C
+SMALLEST_C = 1e-15
+
+ClassWeight = Mapping[int, float] | Literal["balanced"] | None
 
 
-class OneVsRestSVM(ClassifierMixin, BaseEstimator):
-    """A linear SVM with squared hinge loss for each class against the rest.
+class SVM(Probe):
+    """A linear SVM with squared hinge loss for each class against the rest."""
 
-    fit takes class labels [n], or signs [n, K] in {1, 0, -1} for examples that may belong to
-    several classes, where 0 leaves the example out of that class's training.
+    title = "linear SVM"
+    hyperparameter = "C"
+    grid = C_GRID
+    algorithm: ClassVar[str]  # as records describe it
+    tol: ClassVar[float]
+    max_iter: ClassVar[int]
 
-    C is one number or one for each class. class_weight is None, "balanced" or {1: a, -1: b}.
-    solver "newton" fits all classes at once, on `device`, until the duality gap of each is at most
-    tol times its objective. "liblinear" is scikit-learn's LinearSVC with its own meaning of tol, in
-    n_jobs threads, which copy the data once for each.
+    def method(self) -> dict[str, Any]:
+        return {
+            "solver": self.name,
+            "method": self.algorithm,
+            "loss": "squared hinge, one class against the rest",
+            "intercept": "regularised with the weights (intercept_scaling 1)",
+            "class_weight": None,
+            "tol": self.tol,
+            "max_iter": self.max_iter,
+        }
 
-    After fit: classes_ (labels only), coef_ [K, d], intercept_, n_iter_ and converged_ [K], and
-    from "newton" gap_ [K], computed in float64 (K is 1 for two labels, as in scikit-learn).
-    Raises ValueError where a class has no positives or no negatives.
+    def settings(self) -> dict[str, Any]:
+        return super().settings() | {"c_tol": SELECTION_TOL}
+
+
+def checked_C(C: float | Sequence[float], num_classes: int) -> np.ndarray:
+    """C for each class [num_classes].
+
+    Raises ValueError unless each is a number that float32 can hold, and its square, too.
     """
-
-    def __init__(
-        self,
-        *,
-        C: float | Sequence[float] = 1.0,
-        class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
-        solver: Literal["newton", "liblinear"] = "newton",
-        tol: float = 1e-4,
-        max_iter: int = 1000,
-        n_jobs: int | None = None,
-        device: str = "cpu",
-    ):
-        self.C = C
-        self.class_weight = class_weight
-        self.solver = solver
-        self.tol = tol
-        self.max_iter = max_iter
-        self.n_jobs = n_jobs
-        self.device = device
-
-    def fit(self, X: np.ndarray, y: np.ndarray) -> "OneVsRestSVM":
-        """Fit to X [n, d] and labels [n] or signs [n, K]; returns self. Raises ValueError."""
-        X, y = validate_data(self, X, y, dtype=FLOATS, multi_output=True)
-        signs = self._signs(y)
-        if self.solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {self.solver!r}.")
-        if not can_be_trained(signs).all():
-            raise ValueError("each class needs positives and negatives to train on.")
-        classifier = self._fits(X, signs).fit(self.C)
-        self.coef_, self.intercept_ = classifier.coef, classifier.intercept
-        self.n_iter_, self.converged_ = classifier.num_iterations, classifier.converged
-        vars(self).pop("gap_", None)  # of an earlier fit by another solver
-        if classifier.gap is not None:
-            self.gap_ = classifier.gap
-        if not self.converged_.all():
-            warnings.warn(
-                f"{(~self.converged_).sum()} of {len(self.coef_)} classes did not converge within"
-                f" {self.max_iter} iterations at C={self.C}",
-                ConvergenceWarning,
-                stacklevel=2,
-            )
-        return self
-
-    def _fits(self, X: np.ndarray, signs: np.ndarray) -> Fits:
-        common = {"tol": self.tol, "max_iter": self.max_iter, "class_weight": self.class_weight}
-        if self.solver == "newton":
-            return NewtonFits(X, signs, **common, device=self.device)
-        return LiblinearFits(X, signs, **common, n_jobs=self.n_jobs)
-
-    def decision_function(self, X: np.ndarray) -> np.ndarray:
-        """Decision values [n, K]; [n] for two labels."""
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=FLOATS, reset=False)
-        scores = LinearClassifier(coef=self.coef_, intercept=self.intercept_).decisions(X)
-        return scores[:, 0] if self._has_two_labels else scores
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """The best label [n]; for signs, a sign for every class [n, K]."""
-        scores = self.decision_function(X)
-        if not hasattr(self, "classes_"):
-            return np.where(scores > 0, 1, -1)
-        if self._has_two_labels:
-            return self.classes_[(scores > 0).astype(int)]
-        return self.classes_[scores.argmax(axis=1)]
-
-    @property
-    def _has_two_labels(self) -> bool:
-        return hasattr(self, "classes_") and len(self.classes_) == 2
-
-    def _signs(self, y: np.ndarray) -> np.ndarray:
-        """The training signs [n, K]; sets classes_ from labels."""
-        if y.ndim == 2 and y.shape[1] > 1:
-            if not np.isin(y, (-1, 0, 1)).all():
-                raise ValueError("signs [n, K] must be 1, 0 or -1.")
-            vars(self).pop("classes_", None)
-            return y
-        y = column_or_1d(y, warn=True)
-        with warnings.catch_warnings():  # few examples a class are no mistake here
-            warnings.simplefilter("ignore", UserWarning)
-            check_classification_targets(y)
-        self.classes_, numbers = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise ValueError("y has one class only; at least two are needed.")
-        columns = [1] if len(self.classes_) == 2 else range(len(self.classes_))
-        return np.stack([np.where(numbers == k, 1, -1) for k in columns], axis=1)
+    values = np.array(C, dtype=float)
+    if not ((values >= SMALLEST_C) & (values <= 1 / SMALLEST_C)).all():
+        raise ValueError(f"C must be from {SMALLEST_C:g} to {1 / SMALLEST_C:g}; got {C}.")
+    return np.broadcast_to(values, num_classes)

@@ -12,7 +12,7 @@ import numpy as np
 from vggfeat.probes.grid_search import can_be_trained
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.probe import Fits
-from vggfeat.probes.svm_problem import SVM, ClassWeight, checked_C
+from vggfeat.probes.svm import SVM, ClassWeight, checked_C
 
 COPIES_BYTES = 4 * 2**30  # of liblinear's copies of the data, 16 bytes a value and thread
 

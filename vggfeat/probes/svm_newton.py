@@ -16,7 +16,7 @@ from vggfeat.probes.newton.design_matrix import DesignMatrix
 from vggfeat.probes.newton.minimise import minimise
 from vggfeat.probes.newton.solver import solve
 from vggfeat.probes.probe import Fits
-from vggfeat.probes.svm_problem import SELECTION_TOL, SVM, ClassWeight, checked_C
+from vggfeat.probes.svm import SELECTION_TOL, SVM, ClassWeight, checked_C
 
 
 class NewtonSVM(SVM):

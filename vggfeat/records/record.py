@@ -25,15 +25,8 @@ SCHEMA_VERSION = 1
 OPTIONAL = {"scores_sha256"}  # fields of Record that came later
 REMEDY = "Move it out of the results folder."
 PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
-STAGES = (
-    "extract",
-    "decode",
-    "prepare",
-    "forward",
-    "store",
-    "fit",
-    "score",
-)  # in the order they are printed in
+# In the order that they are printed in.
+STAGES = ("extract", "decode", "prepare", "forward", "store", "fit", "score")
 # What tables rely on, so that a record edited by hand is refused in one line.
 _KINDS = {
     "benchmark": str, "title": str, "protocol": dict, "nets": list, "metric": str, "metrics": dict,

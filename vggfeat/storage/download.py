@@ -14,9 +14,7 @@ from pathlib import Path
 
 from vggfeat.errors import DownloadError
 from vggfeat.progress import Progress, no_progress
-from vggfeat.storage.locks import exclusive
-from vggfeat.storage.sources import Source
-from vggfeat.storage.transfer import (
+from vggfeat.storage.connection import (
     ConnectionCut,
     RangeRefused,
     TransferError,
@@ -25,6 +23,8 @@ from vggfeat.storage.transfer import (
     length_of,
     transfer,
 )
+from vggfeat.storage.locks import exclusive
+from vggfeat.storage.sources import Source
 
 log = logging.getLogger(__name__)
 

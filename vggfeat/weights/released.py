@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vggfeat.errors import UnknownNameError, WeightsError
-from vggfeat.images import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
+from vggfeat.input_statistics import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
 from vggfeat.storage.sources import Source
 from vggfeat.weights import formats
 

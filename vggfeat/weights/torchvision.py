@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from torchvision import models
 
-from vggfeat.images import InputStatistics
+from vggfeat.input_statistics import InputStatistics
 
 NAMES = frozenset(models.list_models(module=models))  # its classification nets
 FIRST = "IMAGENET1K_V1"  # what "torchvision" means where there are several

@@ -20,7 +20,7 @@ from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.features.requests import FeatureSets
 from vggfeat.layouts.options import DataOptions
-from vggfeat.probes.svm_problem import C_GRID
+from vggfeat.probes.svm import C_GRID
 from vggfeat.storage.folders import Folders
 
 SETS = {"train": 30, "val": 30, "test": 40}

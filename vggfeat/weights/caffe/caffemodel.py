@@ -21,7 +21,7 @@ from torch import Tensor
 
 from vggfeat import vgg
 from vggfeat.errors import WeightsError
-from vggfeat.images import PAPER_STATISTICS
+from vggfeat.input_statistics import PAPER_STATISTICS
 from vggfeat.storage.files import new_file
 from vggfeat.weights.caffe.layers import (
     FIRST,

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vggfeat import vgg
 from vggfeat.errors import WeightsError
-from vggfeat.images import PAPER_STATISTICS
+from vggfeat.input_statistics import PAPER_STATISTICS
 from vggfeat.weights import vgg_layers
 from vggfeat.weights.checkpoint import Card, parse_card
 from vggfeat.weights.matconvnet.simplenn import as_list, read_simplenn, sides_text
