@@ -128,20 +128,6 @@ def test_an_elongated_picture_is_refused_with_the_limit(tmp_path):
     images.check_fits(tmp_path / "photo.jpg", (500, 375), 768)
 
 
-def test_batches_hold_pictures_of_equal_shape_at_every_scale():
-    sizes = {"a": (300, 200), "b": (200, 300), "c": (600, 400), "d": (301, 200), "e": (300, 200)}
-    assert images.plan_batches(sizes, (32,)) == [["a", "c", "d", "e"], ["b"]]
-    # At 512 the extra column of d shows,
-    # and no more than 2^20 pixels, two pictures of 768 x 512, make a batch.
-    assert images.plan_batches(sizes, (32, 512)) == [["a", "c"], ["e"], ["b"], ["d"]]
-
-
-def test_batches_are_cut_by_count_or_by_pixels():
-    sizes = {str(i): (100, 100) for i in range(5)}
-    assert [len(b) for b in images.plan_batches(sizes, (32,), batch_size=2)] == [2, 2, 1]
-    assert [len(b) for b in images.plan_batches(sizes, (512,))] == [4, 1]  # 4 x 512^2 = 2^20
-
-
 def test_a_batch_has_an_array_for_each_scale(tmp_path):
     paths = [write_picture(tmp_path / f"{i}.png", (60, 40), seed=i) for i in range(3)]
     small, large = images.load_batch(paths, (32, 48))

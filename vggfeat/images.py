@@ -1,10 +1,10 @@
-"""Picture files -> RGB arrays with the shortest side at a scale, in batches of equal shape.
+"""Picture files -> RGB arrays with the shortest side at a scale.
 
 Arrays are uint8. Shapes: S scales, B pictures of a batch, h w sides after rescaling. Sizes are
 (width, height) in pixels, as Pillow has them; array shapes are rows first.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,6 @@ RESIZE_FILTER = "bilinear"  # Pillow's, which widens its support when shrinking:
 # 256 bytes a pixel, in and out: 4 GiB at this limit.
 MAX_RESCALED_PIXELS = 2**23
 ASSUMED_ASPECT = 4 / 3  # width over height of a photograph whose size is not known yet
-# A batch of this many pixels, and its mirror images, keeps two cores busy and the first layers of
-# the nets within 1 GiB of float32.
-BATCH_PIXELS = 2**20
 
 
 @dataclass(frozen=True)
@@ -142,30 +139,6 @@ def check_fits(
             f" not fit in memory: {width * height:,} pixels, and at most {MAX_RESCALED_PIXELS:,}"
             " are allowed. Crop the picture or choose a smaller scale."
         )
-
-
-def plan_batches(
-    sizes: Mapping[str, tuple[int, int]],
-    scales: Sequence[int],
-    batch_size: int | None = None,
-    *,
-    square: bool = False,
-) -> list[list[str]]:
-    """Split ids into batches whose pictures have the same shape at every scale.
-
-    sizes maps id -> (width, height). batch_size is in pictures; None fills batches up to
-    BATCH_PIXELS. The batches depend on the arguments alone, so that a resumed run has the same.
-    """
-    groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
-    for picture_id, size in sizes.items():
-        shapes = tuple(rescaled_size(size, scale, square=square) for scale in scales)
-        groups.setdefault(shapes, []).append(picture_id)
-    batches = []
-    for shapes, ids in groups.items():
-        pixels = max(width * height for width, height in shapes)
-        count = batch_size or max(1, BATCH_PIXELS // pixels)
-        batches += [ids[i : i + count] for i in range(0, len(ids), count)]
-    return batches
 
 
 def load_batch(

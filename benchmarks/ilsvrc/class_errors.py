@@ -10,7 +10,7 @@ import numpy as np
 
 from vggfeat import metrics
 from vggfeat.benchmarks.ilsvrc.predictions import Predictions
-from vggfeat.features.heads.posterior import GRID
+from vggfeat.features.crops import GRID
 from vggfeat.records.record import Record, new_record
 from vggfeat.records.scores import Scores
 from vggfeat.report.published import CLASSIFICATION

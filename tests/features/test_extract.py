@@ -15,6 +15,7 @@ from vggfeat import images
 from vggfeat.backbones.load import load_network
 from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
 from vggfeat.features import store
+from vggfeat.features.batches import plan_batches
 from vggfeat.features.extract import extract
 from vggfeat.features.heads.head import describe
 from vggfeat.features.options import Extraction
@@ -206,7 +207,7 @@ def test_what_was_computed_before_a_picture_that_stops_all_is_stored(
 ):
     monkeypatch.setattr("vggfeat.features.pipeline.NUM_IN_FLIGHT", {"cpu": behind})
     sizes = {i: images.picture_size(path) for i, path in pictures.items()}
-    order = [i for ids in images.plan_batches(sizes, (32,), 1) for i in ids]
+    order = [i for ids in plan_batches(sizes, (32,), 1) for i in ids]
     damaged = pictures[order[3]]
     damaged.write_bytes(damaged.read_bytes()[:120])
     done = []

@@ -3,7 +3,7 @@
 For a picture and a scale Q: rescale the shortest side to Q, run the dense net over the whole
 picture, average the descriptor map over its positions, average with the mirrored picture (paper,
 appendix B). What is stored is not normalised: aggregation over scales and L2 come later. A net that
-takes pictures of one size only sees crops, whose descriptors are averaged; see `backbone.VIEWS`.
+takes pictures of one size only sees crops, whose descriptors are averaged; see `spec.VIEWS`.
 
 Other vectors of a picture and a scale are extracted in the same way, see `heads`. This module
 decides what is missing and where it goes; `pipeline` computes it.
@@ -25,10 +25,11 @@ from vggfeat.errors import OptionError
 from vggfeat.features import store
 from vggfeat.features.allocator import kept_memory
 from vggfeat.features.forward import autocast_for
-from vggfeat.features.heads.descriptor import Descriptor, is_square, sees_crops
+from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import ExtractionRun
+from vggfeat.features.views import is_square, sees_crops
 from vggfeat.progress import Progress, no_progress
 from vggfeat.provenance import library_versions
 

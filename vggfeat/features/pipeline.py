@@ -24,10 +24,11 @@ from vggfeat import images
 from vggfeat.errors import NetworkError, OptionError, PictureError
 from vggfeat.features import store
 from vggfeat.features.allocator import kept_memory
+from vggfeat.features.batches import plan_batches
 from vggfeat.features.forward import DeviceTimer, autocast_for
-from vggfeat.features.heads.descriptor import is_square
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
+from vggfeat.features.views import is_square
 from vggfeat.prefetch import prefetch
 from vggfeat.progress import Progress
 
@@ -96,7 +97,7 @@ class ExtractionRun:
         module = module.to(options.resolved_device, memory_format=torch.channels_last)
         sizes = self._sizes()
         # Planned over all pictures, so that a resumed run cuts the same batches.
-        plan = images.plan_batches(sizes, options.scales, options.batch_size, square=self.square)
+        plan = plan_batches(sizes, options.scales, options.batch_size, square=self.square)
         batches = [batch for ids in plan if (batch := [i for i in ids if i in missing])]
         with (
             kept_memory(),

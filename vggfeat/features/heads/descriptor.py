@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
-from vggfeat import images
 from vggfeat.backbones.network import Network, joint_module
-from vggfeat.features import crops
+from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.heads.head import Head
+from vggfeat.features.views import views_of, with_mirror_images
 
-PASS_PIXELS = 2 * images.BATCH_PIXELS  # a batch and its mirror images
+PASS_PIXELS = 2 * BATCH_PIXELS  # a batch and its mirror images
 
 
 class Descriptor(Head):
@@ -41,21 +41,11 @@ class Descriptor(Head):
     def forward(
         self, module: nn.Module, batch: Tensor, *, ids: Sequence[str], mirror: bool
     ) -> Tensor:
-        views = self._views(batch)
+        views = views_of(self.network, batch)
         if mirror:
-            views = [image for view in views for image in (view, view.flip(3))]
+            views = with_mirror_images(views)
         descriptors = torch.cat([pooled(module, joined) for joined in in_passes(views)])  # [V B, D]
         return descriptors.unflatten(0, (-1, len(batch))).mean(dim=0)
-
-    def _views(self, batch: Tensor) -> list[Tensor]:
-        """The whole pictures, or crops of them, as the net's `view` says."""
-        side = self.network.backbone.input_size
-        match self.network.backbone.view:
-            case "centre":
-                return [crops.centre(batch, side)]
-            case "corners":
-                return crops.corners_and_centre(batch, side)
-        return [batch]
 
 
 def in_passes(views: Sequence[Tensor]) -> Iterator[Tensor]:
@@ -71,13 +61,3 @@ def in_passes(views: Sequence[Tensor]) -> Iterator[Tensor]:
 def pooled(module: nn.Module, batch: Tensor) -> Tensor:
     """The net's maps, each averaged over positions, concatenated: [B, D]."""
     return torch.cat([map_.float().mean(dim=(2, 3)) for map_ in module(batch)], dim=1)
-
-
-def is_square(network: Network) -> bool:
-    """Whether pictures are rescaled to squares, their aspect ratio not kept."""
-    return network.backbone.view == "resized"
-
-
-def sees_crops(network: Network) -> bool:
-    """Whether descriptors are of crops of the net's input size."""
-    return network.backbone.view in ("centre", "corners")

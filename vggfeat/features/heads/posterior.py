@@ -14,10 +14,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from vggfeat.features.crops import centre, cut
+from vggfeat.features.crops import GRID, centre, cut, grid
 from vggfeat.features.heads.head import Head
-
-GRID = 5  # crops a side
+from vggfeat.features.views import with_mirror_images
 
 
 class _Posterior(Head):
@@ -49,7 +48,7 @@ class Dense(_Posterior):
     def forward(
         self, module: nn.Module, batch: Tensor, *, ids: Sequence[str], mirror: bool
     ) -> Tensor:
-        views = [batch, batch.flip(3)] if mirror else [batch]
+        views = with_mirror_images([batch]) if mirror else [batch]
         return torch.stack([posterior(module, view) for view in views]).mean(dim=0)
 
 
@@ -72,7 +71,7 @@ class Crops(_Posterior):
         for upper, rows in Counter(grid(height, side)).items():
             for left, columns in Counter(grid(width, side)).items():
                 crop = cut(batch, upper, left, side)
-                for view in [crop, crop.flip(3)] if mirror else [crop]:
+                for view in with_mirror_images([crop]) if mirror else [crop]:
                     total = total + rows * columns * posterior(module, view)
                     count += rows * columns
         return total / count
@@ -91,12 +90,6 @@ class Centre(_Posterior):
         self, module: nn.Module, batch: Tensor, *, ids: Sequence[str], mirror: bool
     ) -> Tensor:
         return posterior(module, centre(batch, self.crop_side))
-
-
-def grid(length: int, side: int) -> list[int]:
-    """Where the crops of a regular grid begin along a side of this length, in whole pixels."""
-    room, steps = length - side, GRID - 1
-    return [(2 * step * room + steps) // (2 * steps) for step in range(GRID)]  # halves go up
 
 
 def posterior(module: nn.Module, images: Tensor) -> Tensor:
