@@ -19,6 +19,7 @@ from vggfeat.benchmarks import split_results
 from vggfeat.benchmarks.benchmark import Benchmark, rows_of
 from vggfeat.benchmarks.leaks import leak_notes
 from vggfeat.benchmarks.options import Settings
+from vggfeat.benchmarks.record_key import archive_key, record_key
 from vggfeat.benchmarks.runner import Measurement
 from vggfeat.benchmarks.split_results import SplitResult
 from vggfeat.benchmarks.submission import archive
@@ -27,7 +28,7 @@ from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate, fuse
 from vggfeat.features.extract import Extracted
 from vggfeat.features.requests import FeatureRequest, FeatureSets
-from vggfeat.images import Picture, picture_bytes
+from vggfeat.images import Picture
 from vggfeat.probes.probe import Probe
 from vggfeat.probes.registry import load_probe
 from vggfeat.progress import Progress
@@ -79,28 +80,8 @@ class TransferMeasurement(Measurement):
 
     @cached_property
     def key(self) -> str:
-        """The key of the record: a digest of everything that decides its numbers.
-
-        Pictures count by the sizes of their files; none is opened.
-        """
-        benchmark = self.benchmark
-        labels = benchmark.labels[benchmark.used_rows]
-        return records.key_of(
-            {
-                "benchmark": benchmark.name,
-                "version": benchmark.version,
-                "splits": benchmark.splits_sha256,
-                "labels": hashlib.sha256(labels.tobytes()).hexdigest(),
-                "pictures": list(benchmark.used),
-                "file_bytes": [picture_bytes(picture) for picture in benchmark.used.values()],
-                "nets": [vars(request.conditions) for request in self.requests()],
-                **self.settings.vectors.key_values(),
-                "probe": benchmark.task.settings(self.probe),
-                "protocol": dict(benchmark.protocol),
-                "notes": list(benchmark.notes),
-                "limited": benchmark.limited,
-            }
-        )
+        """The key of the record, see record_key.py."""
+        return record_key(self.benchmark, self.requests(), self.settings.vectors, self.probe)
 
     def requests(self) -> list[FeatureRequest]:
         return self._requests(self.benchmark.used)
@@ -177,15 +158,7 @@ class TransferMeasurement(Measurement):
     @cached_property
     def archive_path(self) -> Path:
         """Where the archive for the evaluation server lies or will lie."""
-        benchmark, submission = self.benchmark, self.benchmark.submission
-        key = records.key_of(
-            {
-                "record": self.key,
-                "pictures": {i: picture_bytes(picture) for i, picture in benchmark.needed.items()},
-                "test": [benchmark.ids[row] for row in submission.split.test],
-                "listed": hashlib.sha256(submission.listed.tobytes()).hexdigest(),
-            }
-        )
+        key = archive_key(self.key, self.benchmark)
         return self._path_of(key).with_suffix(".server.tar.gz")
 
     def server_archive(self, features: FeatureSets, progress: Progress) -> tuple[bytes, int]:

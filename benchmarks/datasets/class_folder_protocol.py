@@ -1,12 +1,9 @@
 """A folder of class folders -> a benchmark with random splits, as Caltech's papers draw them.
 
-Splits are a pure function of protocol version, seed and picture ids: the pictures of a class are
-ordered by the SHA-256 of "version/seed/split/id"; the first `train_per_class` train, the next ones
-are tested. No other picture, class or library version changes the draw.
+random_splits.py draws the splits; a class that is too small for the protocol trains with half.
 """
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,17 +11,19 @@ import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.random_splits import (
+    VALIDATION_SHARE,
+    IdsByClass,
+    num_trained_on,
+    random_split,
+)
 from vggfeat.benchmarks.single_label import SingleLabel
-from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.class_folders import scan_class_folders
 from vggfeat.layouts.options import DataOptions
 
 PROTOCOL_VERSION = 1
-VALIDATION_SHARE = 0.2  # of the training pictures (paper, appendix B)
-
-IdsByClass = Mapping[str, Sequence[str]]  # class -> ids of its pictures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +51,6 @@ def class_folder_benchmark(
     if scanned.stray:
         notes.insert(0, f"not pictures of a class, ignored: {', '.join(scanned.stray)}")
     ids = [i for members in by_class.values() for i in members]
-    row_of = {i: row for row, i in enumerate(ids)}
     class_of = np.repeat(np.arange(len(by_class)), [len(members) for members in by_class.values()])
     return Benchmark(
         name=definition.name,
@@ -62,7 +60,12 @@ def class_folder_benchmark(
         pictures={i: root / i for i in ids},
         labels=np.where(class_of[:, None] == np.arange(len(by_class)), 1, -1).astype(np.int8),
         splits=tuple(
-            _split(by_class, row_of, protocol, f"{PROTOCOL_VERSION}/{options.seed}/{number}")
+            random_split(
+                by_class,
+                f"{PROTOCOL_VERSION}/{options.seed}/{number}",
+                train_per_class=protocol.train_per_class,
+                test_per_class=protocol.test_per_class,
+            )
             for number in range(options.num_splits)
         ),
         sets={"all": np.arange(len(ids))},
@@ -114,37 +117,10 @@ def _classes_to_use(
     return by_class, notes
 
 
-def _split(
-    by_class: IdsByClass,
-    row_of: Mapping[str, int],
-    protocol: ClassFolderProtocol,
-    draw: str,
-) -> Split:
-    """The split whose order of pictures is that of the digests of `draw/id`."""
-    parts: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
-    for ids in by_class.values():
-        shuffled = sorted(ids, key=lambda i: hashlib.sha256(f"{draw}/{i}".encode()).digest())
-        num_train = _num_train(ids, protocol)
-        # At least one validates and one trains; a class with one training picture does both.
-        num_validation = max(1, round(VALIDATION_SHARE * num_train))
-        rows = [row_of[i] for i in shuffled]
-        parts["train"] += rows[: max(1, num_train - num_validation)]
-        parts["validation"] += rows[max(0, num_train - num_validation) : num_train]
-        num_test = protocol.test_per_class or len(rows)
-        parts["test"] += rows[num_train : num_train + num_test]
-    return Split(**{name: np.array(rows) for name, rows in parts.items()})
-
-
 def _trained_on(by_class: IdsByClass, protocol: ClassFolderProtocol) -> int | str:
     """Training pictures of a class as they are, not as the protocol would have them."""
-    counts = [_num_train(ids, protocol) for ids in by_class.values()]
+    counts = [num_trained_on(ids, protocol.train_per_class) for ids in by_class.values()]
     return counts[0] if len(set(counts)) == 1 else f"{min(counts)} to {max(counts)}"
-
-
-def _num_train(ids: Sequence[str], protocol: ClassFolderProtocol) -> int:
-    """Training pictures of a class; half of one that is too small for the protocol."""
-    enough = len(ids) > protocol.train_per_class
-    return protocol.train_per_class if enough else len(ids) // 2
 
 
 def _count(ids: Sequence[str]) -> str:

@@ -1,0 +1,54 @@
+"""What the key of a transfer record holds: everything that decides its numbers.
+
+A record is found again by its key, and whatever changes a number changes the key. Pictures count by
+the sizes of their files; none is opened.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.features.options import VectorOptions
+from vggfeat.features.requests import FeatureRequest
+from vggfeat.images import picture_bytes
+from vggfeat.probes.probe import Probe
+from vggfeat.records.record import key_of
+
+
+def record_key(
+    benchmark: Benchmark,
+    requests: Sequence[FeatureRequest],
+    vectors: VectorOptions,
+    probe: Probe,
+) -> str:
+    """The key of a benchmark's record; requests are those of each net's descriptors."""
+    labels = benchmark.labels[benchmark.used_rows]
+    return key_of(
+        {
+            "benchmark": benchmark.name,
+            "version": benchmark.version,
+            "splits": benchmark.splits_sha256,
+            "labels": hashlib.sha256(labels.tobytes()).hexdigest(),
+            "pictures": list(benchmark.used),
+            "file_bytes": [picture_bytes(picture) for picture in benchmark.used.values()],
+            "nets": [vars(request.conditions) for request in requests],
+            **vectors.key_values(),
+            "probe": benchmark.task.settings(probe),
+            "protocol": dict(benchmark.protocol),
+            "notes": list(benchmark.notes),
+            "limited": benchmark.limited,
+        }
+    )
+
+
+def archive_key(key: str, benchmark: Benchmark) -> str:
+    """The key of the evaluation server's archive that belongs to the record with this key."""
+    submission = benchmark.submission
+    return key_of(
+        {
+            "record": key,
+            "pictures": {i: picture_bytes(picture) for i, picture in benchmark.needed.items()},
+            "test": [benchmark.ids[row] for row in submission.split.test],
+            "listed": hashlib.sha256(submission.listed.tobytes()).hexdigest(),
+        }
+    )
