@@ -23,12 +23,12 @@ from vggfeat.pretraining.position import Position
 from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.runtime import RuntimeOptions
 from vggfeat.pretraining.schedule import Schedule
+from vggfeat.pretraining.stuck import LEARNS_BELOW, is_stuck, stuck_message
 from vggfeat.pretraining.trainer import PeerFailed, build_trainer
 from vggfeat.vgg import VGG
 
 log = logging.getLogger(__name__)
 
-LEARNS_BELOW = 0.98  # of ln(classes): a mean loss below it has left the plateau of equal scores
 CHECKPOINT_SHARE = 0.02  # of the time may go into checkpoints
 CHECKPOINT_EVERY_S = 1.0  # at most so often
 NOTHING_SEEN = (
@@ -122,8 +122,7 @@ class TrainingRun:
         position = self.position
         if position.epoch >= self.recipe.epochs or position.schedule.over:
             return False
-        is_stuck = not position.learns and position.step >= self.recipe.stuck_after
-        return position.batch > 0 or not is_stuck
+        return position.batch > 0 or not is_stuck(self.recipe, position)
 
     def rest_of_epoch(self) -> Iterator[list[MicroBatch]]:
         """The batches of this epoch that are still to do, at the epoch's learning rate."""
@@ -203,8 +202,8 @@ class TrainingRun:
         """The result, with a problem if the loss never left ln(classes)."""
         problem = None
         if not self.position.learns:
-            problem = self._stuck()
-            if self.position.step < self.recipe.stuck_after:
+            problem = stuck_message(self.recipe, self.position, len(self.spec.pictures.classes))
+            if not is_stuck(self.recipe, self.position):
                 log.warning("%s", problem)  # it may only have been too short
                 problem = None
         return TrainedNet(self.trainer.net, self.position, problem, self.communication)
@@ -252,18 +251,6 @@ class TrainingRun:
             f"{self.recipe.name}: the loss is not finite at update {self.position.step + 1}, with"
             f" learning_rate {self.position.schedule.rate:g} and init_std"
             f" {self.recipe.init_std:g}. Try a smaller one of them, or --set init=glorot."
-        )
-
-    def _stuck(self) -> str:
-        recipe, position = self.recipe, self.position
-        ln_classes = math.log(len(self.spec.pictures.classes))
-        return (
-            f"{recipe.name}: after {position.step} updates the loss is"
-            f" {position.curve[-1]['loss']:.3f}, and ln(classes) is {ln_classes:.3f}: as if all"
-            " classes had the same score. Start from a shallower net as the recipes do, or try"
-            f" --set init=glorot, another init_std (it is {recipe.init_std:g}) or another"
-            f" learning_rate (it was {recipe.learning_rate:g}). If it only needs longer: --set"
-            f" stuck_after={2 * position.step}."
         )
 
 

@@ -6,7 +6,6 @@ import logging
 import os
 import signal
 import sys
-import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,34 +13,10 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.debug import Command, debug_option, is_debugging, show_traceback
 from vggfeat.errors import VggfeatError, in_one_line
 
-DEBUG = "vggfeat.debug"  # in click's notes of a run
-
 # Libraries are imported inside the commands: `vggfeat --help` must not wait for torch.
-
-
-class Command(click.Command):
-    """A command that takes --debug beside its own options."""
-
-    def get_params(self, context: click.Context) -> list[click.Parameter]:
-        *parameters, help_option = super().get_params(context)
-        return [*parameters, _debug_option(), help_option]
-
-
-def _debug_option() -> click.Option:
-    return click.Option(
-        ["--debug"],
-        is_flag=True,
-        expose_value=False,
-        callback=_note_debug,
-        help="Show the traceback of an error.",
-    )
-
-
-def _note_debug(context: click.Context, parameter: click.Parameter, value: bool) -> None:
-    if value:
-        context.meta[DEBUG] = True
 
 
 class Commands(click.Group):
@@ -51,7 +26,7 @@ class Commands(click.Group):
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
         *parameters, help_option = super().get_params(context)
-        return [*parameters, _debug_option(), help_option]
+        return [*parameters, debug_option(), help_option]
 
     def resolve_command(self, context: click.Context, arguments: list[str]):
         name = arguments[0]
@@ -66,12 +41,12 @@ class Commands(click.Group):
         try:
             return super().invoke(context)
         except VggfeatError as error:
-            _show_traceback(context)
+            show_traceback(context)
             raise click.ClickException(in_one_line(error)) from error
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # the reader of our output went away; click ends quietly
-            _show_traceback(context)
+            show_traceback(context)
             raise click.ClickException(in_one_line(error)) from error
         except KeyboardInterrupt as interrupt:
             if os.environ.get("RANK", "0") == "0":  # one of several processes is enough
@@ -80,12 +55,6 @@ class Commands(click.Group):
                     err=True,
                 )
             context.exit(128 + getattr(interrupt, "signal_number", signal.SIGINT))
-
-
-def _show_traceback(context: click.Context) -> None:
-    """Print the traceback of the current error if --debug asks for it, once."""
-    if context.meta.pop(DEBUG, False):
-        traceback.print_exc()
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,10 +78,8 @@ def set_up_messages(quiet: bool) -> None:
         stream=sys.stderr,
         force=True,
     )
-    context = click.get_current_context(silent=True)
-    debug = context is not None and context.meta.get(DEBUG, False)
     # Errors that must not stop other measurements are logged with their tracebacks.
-    logging.getLogger("vggfeat").setLevel(logging.DEBUG if debug else logging.NOTSET)
+    logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_debugging() else logging.NOTSET)
 
 
 @contextmanager

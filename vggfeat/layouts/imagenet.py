@@ -22,8 +22,8 @@ from scipy.io.matlab import MatReadError
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.class_folders import picture_names, scan_class_folders
+from vggfeat.layouts.held_out import hold_out
 
-HELD_OUT = 10  # one picture in so many validates where there is no validation set
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
 META = "data/meta.mat"
@@ -150,23 +150,20 @@ def _prefix(root: Path, folder: Path) -> str:
 
 
 def _held_out(root: Path, folder: Path, notes: tuple[str, ...]) -> Pictures:
-    """Every tenth picture of a class, in an order of their own names' digests, validates."""
+    """The pictures of class folders, some of each class held out to validate."""
     classes, labelled = _class_folders(root, folder)
     by_class: dict[int, list[str]] = {}
     for path, number in labelled:
         by_class.setdefault(number, []).append(path)
-    train, validation = [], []
     for number, paths in by_class.items():
         if len(paths) < 2:
             raise DatasetError(
                 f"{folder / classes[number]}: has one picture; one to train on and one to validate"
                 " on are needed."
             )
-        shuffled = sorted(paths, key=lambda path: hashlib.sha256(path.encode()).digest())
-        num_held_out = max(1, len(paths) // HELD_OUT)
-        held_out = set(shuffled[:num_held_out])
-        train += [(path, number) for path in paths if path not in held_out]
-        validation += [(path, number) for path in paths if path in held_out]
+    held_out = hold_out(by_class)
+    train = [(path, number) for path, number in labelled if path not in held_out]
+    validation = [(path, number) for path, number in labelled if path in held_out]
     note = f"{len(validation)} of {len(labelled)} pictures held out to validate"
     return Pictures(root, classes, train, validation, (*notes, note))
 
