@@ -1,8 +1,8 @@
 """Random splits into training, validation and test pictures, as a seed decides them.
 
 A split is a pure function of protocol version, seed, its number and the pictures' ids. The pictures
-of a class are ordered by the SHA-256 of "version/seed/number/id": the first ones train, the next are
-tested. No other picture, class or library version changes the draw.
+of a class are ordered by the SHA-256 of "version/seed/number/id": the first ones train, the next
+are tested. No other picture, class or library version changes the draw.
 """
 
 import hashlib

@@ -11,8 +11,8 @@ decides what is missing and where it goes; `pipeline` computes it.
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -154,36 +154,49 @@ def extract(
             incomplete[path] = net, wanted
         elif net is network:
             return Extracted(path)
-    others = [net for net, _ in incomplete.values() if net is not network]
-    joint = Descriptor(network, others) if others else head(network)
+    sharing = [net for net, _ in incomplete.values() if net is not network]
+    joint = Descriptor(network, sharing) if sharing else head(network)
     module = joint.module  # weights that do not fit are noticed before a file is made
-    with ExitStack() as opened:
-        writers = {}
-        for path in sorted(incomplete):  # in an order that two processes have in common
-            net, wanted = incomplete[path]
-            writers[path] = opened.enter_context(
-                store.FeatureWriter(
-                    path,
-                    wanted,
-                    dim=net.backbone.dim if others else joint.dim,
-                    file_bytes=file_bytes,
-                    weights_name=net.weights,
-                    versions=library_versions(),
-                )
-            )
-        in_order = [writers[path] for path in incomplete]
-        run = ExtractionRun(joint, options, pictures, in_order, progress)
+    dims = {
+        path: net.backbone.dim if sharing else joint.dim for path, (net, _) in incomplete.items()
+    }
+    with _writers(incomplete, dims, file_bytes) as writers:
+        run = ExtractionRun(joint, options, pictures, writers, progress)
         run.extract(module)
     path = next(iter(incomplete))
     log.info("%s: %d new %s in %s", network.label, run.num_new, joint.plural, path)
-    if others:
-        layers = ", ".join(net.backbone.layer for net in others)
+    if sharing:
+        layers = ", ".join(net.backbone.layer for net in sharing)
         log.info("%s: in the same pass: %s", network.label, layers)
     return Extracted(
         path,
         run.num_new,
         time.monotonic() - started,
-        run.skipped,
+        run.loader.skipped,
         dict(run.scale_seconds),
-        dict(run.stage_seconds) if run.num_new else {},
+        dict(run.times.seconds) if run.num_new else {},
     )
+
+
+@contextmanager
+def _writers(
+    incomplete: Mapping[Path, tuple[Network, store.Conditions]],
+    dims: Mapping[Path, int],
+    file_bytes: Mapping[str, int],
+) -> Iterator[list[store.FeatureWriter]]:
+    """A `with` block with the writer of each feature file, in the order of the files."""
+    with ExitStack() as opened:
+        writers = {}
+        for path in sorted(incomplete):  # in an order that two processes have in common
+            network, wanted = incomplete[path]
+            writers[path] = opened.enter_context(
+                store.FeatureWriter(
+                    path,
+                    wanted,
+                    dim=dims[path],
+                    file_bytes=file_bytes,
+                    weights_name=network.weights,
+                    versions=library_versions(),
+                )
+            )
+        yield [writers[path] for path in incomplete]

@@ -1,18 +1,14 @@
-"""Missing pictures -> rows of feature files: prefetched, run through the net, stored.
+"""Missing pictures -> rows of feature files: loaded, run through the net, stored.
 
-Threads decode and rescale the batches to come; this thread queues batches on the device and stores
-the vectors of those that are done, on a GPU one batch later, so that it has the next one already.
+Threads load the batches to come (picture_loader.py); this thread queues batches on the device and
+stores the vectors of those that are done, on a GPU one batch later, so that it has the next one.
 
 Shapes: B pictures of a batch, S scales, D dimensions of a vector, h w sides of a picture.
 """
 
-import logging
-import os
-import threading
-import time
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -28,17 +24,12 @@ from vggfeat.features.batches import plan_batches
 from vggfeat.features.forward import DeviceTimer, autocast_for
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
+from vggfeat.features.picture_loader import Loaded, PictureLoader
+from vggfeat.features.stage_times import StageTimes
 from vggfeat.features.views import is_square
-from vggfeat.prefetch import prefetch
 from vggfeat.progress import Progress
 
-log = logging.getLogger(__name__)
-
-NUM_PREFETCHED = 2 + (os.cpu_count() or 1)  # batches that are prepared, or wait for the net
-NUM_SIZES_PREFETCHED = 256  # pictures whose headers are read
 NUM_IN_FLIGHT = {"cpu": 0, "cuda": 1}  # batches queued on the device and not collected
-STAGES = ("decode", "prepare", "forward", "store")
-Loaded = tuple[list[str], list[np.ndarray]]  # ids of a batch, its S arrays [B, h, w, 3]
 
 
 @dataclass(frozen=True)
@@ -53,8 +44,7 @@ class _InFlight:
 class ExtractionRun:
     """One extraction of the missing pictures' vectors into one or several feature files.
 
-    After `extract`, num_new, skipped (id -> reason), scale_seconds and stage_seconds hold what came
-    of it.
+    After `extract`, num_new, scale_seconds, times and the loader's skipped pictures say what it did.
     """
 
     def __init__(
@@ -70,9 +60,8 @@ class ExtractionRun:
         self.pictures, self.writers, self.progress = pictures, writers, progress
         self.num_new = 0
         self.scale_seconds = dict.fromkeys(options.scales, 0.0)
-        self.stage_seconds = dict.fromkeys(STAGES, 0.0)
-        self._lock = threading.Lock()
-        self.skipped: dict[str, str] = {}
+        self.times = StageTimes()
+        self.loader = PictureLoader(pictures, options, self.times, square=self.square)
 
     def extract(self, module: nn.Module) -> None:
         """Extract and store what the writers lack; module is the head's.
@@ -95,75 +84,21 @@ class ExtractionRun:
         missing_of = [writer.missing(self.pictures) for writer in self.writers]
         missing = set().union(*missing_of)
         module = module.to(options.resolved_device, memory_format=torch.channels_last)
-        sizes = self._sizes()
+        sizes = self.loader.sizes()
         # Planned over all pictures, so that a resumed run cuts the same batches.
         plan = plan_batches(sizes, options.scales, options.batch_size, square=self.square)
         batches = [batch for ids in plan if (batch := [i for i in ids if i in missing])]
         with (
             kept_memory(),
             autocast_for(options.resolved_device, options.resolved_precision),
-            closing(self._loaded(batches)) as loaded,
+            closing(self.loader.loaded(batches)) as loaded,
         ):
             for ids, vectors in self._vectors(module, loaded):
-                with self._timed("store"):
+                with self.times.timed("store"):
                     self._store(ids, vectors, sizes, missing_of)
                 self.num_new += len(ids)
-                done = self.num_new + len(self.skipped)
+                done = self.num_new + len(self.loader.skipped)
                 self.progress(f"extracting {self.label}", done, len(missing))
-
-    def _sizes(self) -> dict[str, tuple[int, int]]:
-        """Width and height of every picture that can be read, in the order of the pictures."""
-
-        def size(picture: images.Picture) -> tuple[int, int] | PictureError:
-            try:
-                size = images.picture_size(picture, exif=self.options.exif)
-                for scale in self.options.scales:
-                    images.check_fits(picture, size, scale, square=self.square)
-                return size
-            except PictureError as error:
-                return error
-
-        sizes = {}
-        results = prefetch(size, self.pictures.values(), depth=NUM_SIZES_PREFETCHED)
-        with closing(results):
-            for i, result in zip(self.pictures, results, strict=True):
-                if isinstance(result, PictureError):
-                    self._skip(i, result)
-                else:
-                    sizes[i] = result
-        return sizes
-
-    def _loaded(self, batches: Sequence[list[str]]) -> Iterator[Loaded]:
-        """The batches in their order, prefetched; of one with an unreadable picture the others."""
-
-        def load(ids: list[str]) -> list[np.ndarray] | PictureError:
-            try:
-                return self._arrays(ids)
-            except PictureError as error:
-                return error
-
-        with closing(prefetch(load, batches, depth=NUM_PREFETCHED)) as results:
-            for ids, result in zip(batches, results, strict=True):
-                if isinstance(result, PictureError):
-                    self._stop_if_asked(result)
-                    yield from self._readable(ids)
-                else:
-                    yield ids, result
-
-    def _readable(self, ids: Sequence[str]) -> Iterator[Loaded]:
-        """Those of the pictures that can be read, one by one."""
-        for i in ids:
-            try:
-                yield [i], self._arrays([i])
-            except PictureError as error:
-                self._skip(i, error)
-
-    def _arrays(self, ids: Sequence[str]) -> list[np.ndarray]:
-        """Pictures of equal shape at every scale: S arrays [B, h, w, 3]."""
-        with self._timed("decode"):
-            decoded = [images.decode(self.pictures[i], exif=self.options.exif) for i in ids]
-        with self._timed("prepare"):
-            return images.at_scales(decoded, self.options.scales, square=self.square)
 
     def _vectors(
         self, module: nn.Module, loaded: Iterator[Loaded]
@@ -172,7 +107,7 @@ class ExtractionRun:
         in_flight: deque[_InFlight] = deque()
         try:
             for ids, arrays in loaded:
-                with self._timed("forward"):
+                with self.times.timed("forward"):
                     in_flight.append(self._enqueue(module, ids, arrays))
                 if len(in_flight) > NUM_IN_FLIGHT[self.options.resolved_device]:
                     batch = in_flight.popleft()
@@ -204,7 +139,7 @@ class ExtractionRun:
 
     def _collect(self, batch: _InFlight) -> np.ndarray:
         """Vectors [B, S, D] of a batch, in the type that they are stored in."""
-        with self._timed("forward"):
+        with self.times.timed("forward"):
             batch.timers[-1].wait()
         for scale, (before, after) in zip(
             self.options.scales, pairwise(batch.timers[:-1]), strict=True
@@ -241,23 +176,3 @@ class ExtractionRun:
                     [images.picture_bytes(self.pictures[i]) for i in new_ids],
                 )
             first += writer.dim
-
-    def _skip(self, picture_id: str, error: PictureError) -> None:
-        """Leave out a picture that cannot be read, or raise PictureError if none may be."""
-        self._stop_if_asked(error)
-        log.warning("skipped: %s", error)
-        self.skipped[picture_id] = str(error)
-
-    def _stop_if_asked(self, error: PictureError) -> None:
-        if self.options.on_error == "stop":
-            raise PictureError(f"{error} Use --on-error skip to go on without it.") from error
-
-    @contextmanager
-    def _timed(self, stage: str) -> Iterator[None]:
-        """Add the seconds of a block to a stage, in whichever thread it runs."""
-        began = time.monotonic()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self.stage_seconds[stage] += time.monotonic() - began

@@ -1,0 +1,106 @@
+"""Pictures of an extraction: read and rescaled by threads, those that cannot be read skipped.
+
+Shapes: B pictures of a batch, S scales, h w sides of a picture.
+"""
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+
+import numpy as np
+
+from vggfeat import images
+from vggfeat.errors import PictureError
+from vggfeat.features.options import Extraction
+from vggfeat.features.stage_times import StageTimes
+from vggfeat.prefetch import prefetch
+
+log = logging.getLogger(__name__)
+
+NUM_PREFETCHED = 2 + (os.cpu_count() or 1)  # batches that are prepared, or wait for the net
+NUM_SIZES_PREFETCHED = 256  # pictures whose headers are read
+Loaded = tuple[list[str], list[np.ndarray]]  # ids of a batch, its S arrays [B, h, w, 3]
+
+
+class PictureLoader:
+    """Reads pictures (id -> file or crop) at the scales of an extraction.
+
+    Those that cannot be read are in skipped (id -> reason); unless options.on_error is "skip" the
+    first of them raises PictureError.
+    """
+
+    def __init__(
+        self,
+        pictures: Mapping[str, images.Picture],
+        options: Extraction,
+        times: StageTimes,
+        *,
+        square: bool,
+    ):
+        self.pictures, self.options, self.times, self.square = pictures, options, times, square
+        self.skipped: dict[str, str] = {}
+
+    def sizes(self) -> dict[str, tuple[int, int]]:
+        """Width and height of every picture that can be read, in the order of the pictures."""
+
+        def size(picture: images.Picture) -> tuple[int, int] | PictureError:
+            try:
+                size = images.picture_size(picture, exif=self.options.exif)
+                for scale in self.options.scales:
+                    images.check_fits(picture, size, scale, square=self.square)
+                return size
+            except PictureError as error:
+                return error
+
+        sizes = {}
+        results = prefetch(size, self.pictures.values(), depth=NUM_SIZES_PREFETCHED)
+        with closing(results):
+            for i, result in zip(self.pictures, results, strict=True):
+                if isinstance(result, PictureError):
+                    self._skip(i, result)
+                else:
+                    sizes[i] = result
+        return sizes
+
+    def loaded(self, batches: Sequence[list[str]]) -> Iterator[Loaded]:
+        """The batches in their order, prefetched; of one with an unreadable picture the others."""
+
+        def load(ids: list[str]) -> list[np.ndarray] | PictureError:
+            try:
+                return self._arrays(ids)
+            except PictureError as error:
+                return error
+
+        with closing(prefetch(load, batches, depth=NUM_PREFETCHED)) as results:
+            for ids, result in zip(batches, results, strict=True):
+                if isinstance(result, PictureError):
+                    self._stop_if_asked(result)
+                    yield from self._readable(ids)
+                else:
+                    yield ids, result
+
+    def _readable(self, ids: Sequence[str]) -> Iterator[Loaded]:
+        """Those of the pictures that can be read, one by one."""
+        for i in ids:
+            try:
+                yield [i], self._arrays([i])
+            except PictureError as error:
+                self._skip(i, error)
+
+    def _arrays(self, ids: Sequence[str]) -> list[np.ndarray]:
+        """Pictures of equal shape at every scale: S arrays [B, h, w, 3]."""
+        with self.times.timed("decode"):
+            decoded = [images.decode(self.pictures[i], exif=self.options.exif) for i in ids]
+        with self.times.timed("prepare"):
+            return images.at_scales(decoded, self.options.scales, square=self.square)
+
+    def _skip(self, picture_id: str, error: PictureError) -> None:
+        """Leave out a picture that cannot be read, or raise PictureError if none may be."""
+        self._stop_if_asked(error)
+        log.warning("skipped: %s", error)
+        self.skipped[picture_id] = str(error)
+
+    def _stop_if_asked(self, error: PictureError) -> None:
+        if self.options.on_error == "stop":
+            raise PictureError(f"{error} Use --on-error skip to go on without it.") from error
