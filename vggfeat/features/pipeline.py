@@ -44,7 +44,7 @@ class _InFlight:
 class ExtractionRun:
     """One extraction of the missing pictures' vectors into one or several feature files.
 
-    After `extract`, num_new, scale_seconds, times and the loader's skipped pictures say what it did.
+    After `extract` num_new, scale_seconds, times and the loader's skipped pictures are its result.
     """
 
     def __init__(
