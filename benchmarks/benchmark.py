@@ -19,6 +19,7 @@ from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.splits import Split
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.benchmarks.task import Task
+from vggfeat.errors import DatasetError
 from vggfeat.features.requests import FeatureSets
 from vggfeat.images import Crop, Picture
 from vggfeat.progress import Progress, no_progress
@@ -28,6 +29,8 @@ from vggfeat.records.record import Record
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Benchmark:
     """`scales`, `aggregate` and `mirror` are the published defaults.
+
+    Raises DatasetError where labels do not fit examples and classes, or nothing is in a split.
 
     An example is what is classified: a picture, or a person in a picture. Most benchmarks have an
     example for each picture; others say in `examples` which pictures stand for an example, and
@@ -52,6 +55,15 @@ class Benchmark:
     protocol: Mapping[str, Any] = field(default_factory=dict)  # what published.csv states too
     notes: tuple[str, ...] = ()
     limited: bool = False
+
+    def __post_init__(self):
+        expected = len(self.ids), len(self.classes)
+        if self.labels.shape != expected:
+            raise DatasetError(f"labels must be of shape {expected}; got {self.labels.shape}.")
+        if not self.splits or not all(len(s.train) and len(s.test) for s in self.splits):
+            raise DatasetError("there is no split, or nothing to train on or to test in one.")
+        if self.used_rows[0] < 0 or self.used_rows[-1] >= len(self.ids):
+            raise DatasetError(f"splits name examples beyond the {len(self.ids)} that there are.")
 
     @property
     def feature_set(self) -> str:

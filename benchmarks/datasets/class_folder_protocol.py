@@ -30,12 +30,18 @@ PROTOCOL_VERSION = 1
 class ClassFolderProtocol:
     """How many pictures of a class train and are tested, at most; None tests all the others.
 
-    `background` is the folder that `DataOptions.background` counts as a class or leaves out.
+    `background` is the folder that `DataOptions.background` counts as a class or leaves out. Raises
+    DatasetError at a number below 1.
     """
 
     train_per_class: int
     test_per_class: int | None = None
     background: str | None = None
+
+    def __post_init__(self):
+        for name in ("train_per_class", "test_per_class"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise DatasetError(f"{name} must be at least 1; got {number}.")
 
 
 def class_folder_benchmark(

@@ -5,7 +5,7 @@ its benchmark is built.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,7 +17,9 @@ from vggfeat.progress import Progress
 from vggfeat.report.published import PublishedRow
 from vggfeat.storage.folders import Folders
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # becomes part of the names of files
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # becomes part of the names of files
+
+SOURCE_ATTRIBUTES = ("name", "locate", "missing", "altered", "open")
 
 
 class DataSource(Protocol):
@@ -67,7 +69,8 @@ class DatasetDefinition:
     `aggregate` are the defaults of its measurements. `features_of` names another dataset of the
     same source, to use its feature files; picture ids must mean the same there. `published` holds
     numbers to compare with, for datasets that have none in published.csv. Raises DatasetError at a
-    name that cannot be part of a file's name, and at published rows of another benchmark.
+    name that cannot be part of a file's name, at a field of another kind than is declared here, and
+    at published rows of another benchmark.
     """
 
     name: str
@@ -91,12 +94,30 @@ class DatasetDefinition:
         return self.features_of or self.name
 
     def __post_init__(self):
-        if not NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not NAME.fullmatch(self.name):
             raise DatasetError(
-                f"{self.name!r} cannot name a dataset: allowed are letters, digits, - and _."
+                f"{self.name!r} cannot name a dataset: allowed are letters, digits, - and _, at"
+                " most 64."
             )
+        for field_name, is_right, expected in self._kinds():
+            if not is_right:
+                raise DatasetError(f"{self.name}: {field_name} must be {expected}.")
         if strangers := {row.benchmark for row in self.published} - {self.name}:
             raise DatasetError(
                 f"{self.name}: published rows are of benchmark {', '.join(sorted(strangers))};"
                 f" those of a dataset have its name, {self.name}."
             )
+
+    def _kinds(self) -> Iterator[tuple[str, bool, str]]:
+        """Field, whether its value is of the right kind, and what it must be."""
+        is_source = all(hasattr(self.source, name) for name in SOURCE_ATTRIBUTES)
+        yield "source", is_source, "a DataSource, such as LocalFolder"
+        yield "build", callable(self.build), "a function, such as class_folder_benchmark"
+        yield "title", isinstance(self.title, str), "text"
+        are_sides = isinstance(self.scales, tuple | list) and all(
+            type(side) is int for side in self.scales
+        )
+        yield "scales", are_sides, "whole numbers, such as (256, 384)"
+        for name, kind in (("known_counts", KnownCounts), ("published", PublishedRow)):
+            are_of_kind = all(isinstance(item, kind) for item in getattr(self, name))
+            yield name, are_of_kind, f"a tuple of {kind.__name__}"

@@ -1,6 +1,7 @@
 """A dataset in a folder of the user's, which is read where it lies."""
 
 from dataclasses import dataclass
+from os.path import expanduser
 from pathlib import Path
 
 from vggfeat.errors import DatasetError
@@ -38,4 +39,4 @@ class LocalFolder:
 
     @property
     def _folder(self) -> Path:
-        return Path(self.path).expanduser()
+        return Path(expanduser(self.path))

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from os.path import expanduser
 from pathlib import Path
 from types import ModuleType
 
@@ -31,15 +32,16 @@ def load_definition(name: str) -> DatasetDefinition:
     Raises DatasetError if the file is missing or fails, or if NAME is not a definition in it.
     """
     match = USER_FILE.fullmatch(name)
-    path, attribute = Path(match["path"]).expanduser(), match["attribute"]
+    path, attribute = Path(expanduser(match["path"])), match["attribute"]
     if not path.is_file():
         raise DatasetError(f"{path}: no such file, which should define the dataset {attribute!r}.")
     module = _run(path.resolve())
     definitions = [key for key, v in vars(module).items() if isinstance(v, DatasetDefinition)]
     listed = f"it defines {', '.join(definitions)}" if definitions else "it defines no dataset"
-    if not hasattr(module, attribute):
+    with named_errors(str(path)):  # a module may have a __getattr__ of its own
+        definition = getattr(module, attribute, None)
+    if definition is None:
         raise DatasetError(f"{path}: has no {attribute!r}; {listed}.")
-    definition = getattr(module, attribute)
     if not isinstance(definition, DatasetDefinition):
         raise DatasetError(
             f"{path}: {attribute!r} is a {type(definition).__name__}, not a DatasetDefinition;"

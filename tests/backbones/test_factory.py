@@ -136,6 +136,7 @@ def test_what_is_wrong_with_a_function_is_told_as_it_is(mine, function, message)
         ("from torch import no_such_name\n", "failed: ImportError: cannot import name"),
         ("def net(:\n", "failed: SyntaxError"),
         ("1 / 0\n", "failed: ZeroDivisionError"),
+        ("raise SystemExit(4)\n", "failed: SystemExit: 4"),
     ],
 )
 def test_what_is_wrong_with_the_users_module_is_not_laid_to_its_name(

@@ -7,7 +7,7 @@ from helpers.net_files import write_net
 
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import NetSpec, parse_fusion
-from vggfeat.errors import OptionError, UnknownNameError
+from vggfeat.errors import OptionError, UnknownNameError, WeightsError
 
 
 @pytest.mark.parametrize(
@@ -67,6 +67,20 @@ def test_an_at_sign_in_the_name_of_a_file_that_is_there(tmp_path, monkeypatch):
 def test_what_cannot_be_read(text, error, message):
     with pytest.raises(error, match=message):
         NetSpec.parse(text)
+
+
+def test_an_option_that_is_set_later_is_checked_too():
+    spec = NetSpec.parse("vgg16@random:0")
+    with pytest.raises(OptionError, match="vgg16: layer has no value"):
+        spec.with_option("layer", "")
+    with pytest.raises(UnknownNameError, match="Unknown view of vgg16 'top'"):
+        spec.with_option("view", "top")
+
+
+def test_the_home_of_a_user_that_there_is_not_is_a_file_that_is_not_there():
+    for text in ("~no_such_user/w.safetensors", "vgg16@~no_such_user/w.safetensors"):
+        with pytest.raises(WeightsError, match="~no_such_user/w.safetensors: no such weights file"):
+            load_network(text)
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,19 @@ def test_long_net_names_stay_within_file_name_limits(tmp_path):
             "nets or metrics are malformed",
         ),
         (lambda content: content.update(nets="vgg16"), "field 'nets' is str, not list"),
+        (lambda content: content.update(nets=[]), "nets or metrics are malformed"),
+        (lambda content: content["nets"][0].update(scales=[None]), "nets or metrics are malformed"),
+        (
+            lambda content: content["metrics"].update(accuracy={"value": None, "spread": None}),
+            "nets or metrics are malformed",
+        ),
+        (lambda content: content.update(probe=None), "field 'probe' is NoneType, not dict"),
+        (lambda content: content.update(splits_sha256=[]), "field 'splits_sha256' is list, not"),
+        (lambda content: content.update(n_test=5), "field 'n_test' is int, not list"),
+        (lambda content: content.update(n_test=[]), "counts of pictures are malformed"),
+        (lambda content: content.update(n_test=["x"]), "counts of pictures are malformed"),
+        (lambda content: content["protocol"].update(scales=256), "scales are malformed"),
+        (lambda content: content["protocol"].update(splits="3"), "splits are malformed"),
     ],
 )
 def test_what_is_no_record_is_refused_by_name(tmp_path, change, message):

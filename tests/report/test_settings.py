@@ -27,6 +27,14 @@ def test_settings_are_in_the_words_of_published_rows():
     assert (stated["precision"], stated["solver"], stated["box_margin"]) == ("bf16", "newton", "")
 
 
+def test_a_sweep_of_records_without_scales_and_with_a_value_of_zero():
+    no_scales = {name: value for name, value in PAPER_PROTOCOL.items() if name != "scales"}
+    zero = {"mean_class_recall": {"value": 0.0, "spread": 0.0}}
+    record = make_record(protocol=no_scales, metrics=zero)
+    assert "0.0 ± 0.0" in render(sweep.tables([record]), "table")
+    assert ",mean_class_recall,0.0,0.0," in render(sweep.numbers([record]), "csv")
+
+
 def test_a_new_option_is_a_setting_where_a_record_states_it(monkeypatch):
     assert settings.later_options([BEFORE, HALF]) == {}
     monkeypatch.setattr(settings, "DECLARED", (WithPower,))

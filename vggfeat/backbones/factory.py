@@ -65,7 +65,7 @@ def build(name: str) -> nn.Module:
         ) from error
     except AttributeError as error:
         raise NetworkError(f"{name}: {error}.") from error
-    except Exception as error:  # the user's code may raise anything
+    except (Exception, SystemExit) as error:  # the user's code may raise anything
         raise NetworkError(f"{name}: failed: {type(error).__name__}: {error}") from error
     if not isinstance(net, nn.Module):
         raise NetworkError(f"{name}: returns a {type(net).__name__}, not a torch module.")

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache, partial
+from os.path import expanduser
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,7 @@ def load_network(
     """
     spec = net if isinstance(net, NetSpec) else _parse_one(net)
     if spec.is_file:
-        path = Path(spec.weights).expanduser()
+        path = Path(expanduser(spec.weights))
         if path.suffix in EXPORTED_SUFFIXES and exported.is_exported_net(path):
             return _exported(spec, path)
         return _from_file(spec, path)
@@ -67,7 +68,7 @@ def load_network(
         return _random(spec)
     if released.NAMES.fullmatch(spec.weights_or_default):
         return _released(spec, weights_dir or folders().weights, offline)
-    path = Path(spec.weights).expanduser()
+    path = Path(expanduser(spec.weights))
     if not spec.is_factory:
         _backbone(spec)  # what is mistyped is an error of its own, before a file is looked for
         if re.fullmatch(r"[\w-]+", spec.weights) and not path.exists():
@@ -89,7 +90,7 @@ def load_fusions(
 def check_net(spec: NetSpec) -> None:
     """Raise VggfeatError at whatever is mistyped in a specification, before anything is fetched."""
     if spec.is_file:
-        path = Path(spec.weights).expanduser()
+        path = Path(expanduser(spec.weights))
         if not exported.is_exported_net(path):
             card = formats.read_card(path)
             named_by_card(spec, card and net_of_card(card, path), path)

@@ -16,6 +16,7 @@ import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
+from os.path import expanduser
 from pathlib import Path
 
 from vggfeat.backbones.defaults import PAPER
@@ -78,7 +79,7 @@ class NetSpec:
 
     name is empty for a file that stands alone. weights is "random:SEED", the name of released
     weights or a path, and empty if none are named. An option that is not given is None. Raises
-    UnknownNameError for a view that there is not.
+    UnknownNameError for a view that there is not, OptionError for a layer without a name.
     """
 
     name: str = ""
@@ -96,6 +97,8 @@ class NetSpec:
         if self.view is not None and self.view not in VIEWS:
             name = self.name or Path(self.weights).name
             raise UnknownNameError(f"view of {name}", self.view, VIEWS)
+        if self.layer == "":
+            raise OptionError(f"{self.name or self.weights}: layer has no value.")
 
     @classmethod
     def parse(cls, text: str) -> "NetSpec":
@@ -104,7 +107,7 @@ class NetSpec:
         Raises UnknownNameError or OptionError.
         """
         file = _FILE.fullmatch(text)
-        if file and ("@" not in file[1] or Path(file[1]).expanduser().is_file()):
+        if file and ("@" not in file[1] or Path(expanduser(file[1])).is_file()):
             return cls(weights=file[1], **_options(text, file[2] or ""))
         if Path(text).suffix and _is_there(text):  # of an unknown kind, which its reader says
             return cls(weights=text)
@@ -244,8 +247,8 @@ def _split(text: str) -> list[str]:
 
 def _is_there(path: str) -> bool:
     try:
-        return Path(path).expanduser().is_file()
-    except (OSError, ValueError, RuntimeError):  # no name that a file could have
+        return Path(expanduser(path)).is_file()
+    except (OSError, ValueError):  # no name that a file could have
         return False
 
 

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,8 +29,10 @@ PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
 STAGES = ("extract", "decode", "prepare", "forward", "store", "fit", "score")
 # What tables rely on, so that a record edited by hand is refused in one line.
 _KINDS = {
-    "benchmark": str, "title": str, "protocol": dict, "nets": list, "metric": str, "metrics": dict,
-    "skipped": dict, "limited": bool, "time": str, "scores_sha256": str | None,
+    "key": str, "benchmark": str, "title": str, "protocol": dict, "splits_sha256": str,
+    "nets": list, "probe": dict, "metric": str, "metrics": dict, "n_train": list, "n_test": list,
+    "skipped": dict, "notes": list, "limited": bool, "seconds": dict, "time": str,
+    "scores_sha256": str | None,
 }  # fmt: skip
 
 
@@ -171,8 +173,9 @@ def read(path: Path) -> Record:
     record = Record(**content)
     if record.metric not in record.metrics:
         raise RecordError(f"{path}: the record has no value for its metric {record.metric!r}.")
-    if not _is_sound(record):
-        raise RecordError(f"{path}: the record's nets or metrics are malformed.")
+    for part, is_sound in _PARTS.items():
+        if not is_sound(record):
+            raise RecordError(f"{path}: the record's {part} are malformed.")
     return record
 
 
@@ -195,21 +198,38 @@ def read_all(folder: Path) -> list[Record]:
     return sorted(records, key=lambda r: (r.benchmark, len(r.nets), r.method, r.time))
 
 
-def _is_sound(record: Record) -> bool:
-    """Whether the parts that tables look into are of the right kind."""
-    headline = record.metrics[record.metric]
-    return (
-        isinstance(headline, dict)
-        and headline.keys() >= {"value", "spread"}
-        and all(
-            isinstance(headline[name], float) and math.isfinite(headline[name])
-            for name in ("value", "spread")
-            if headline[name] is not None or name == "value"
-        )
-        and all(
-            isinstance(net, dict)
-            and isinstance(net.get("name"), str)
-            and isinstance(net.get("weights"), str)
-            for net in record.nets
-        )
+def _are_nets(record: Record) -> bool:
+    return bool(record.nets) and all(
+        isinstance(net, dict)
+        and isinstance(net.get("name"), str)
+        and isinstance(net.get("weights"), str)
+        and _are_whole(net.get("scales", []))
+        for net in record.nets
     )
+
+
+def _are_metrics(record: Record) -> bool:
+    """Values are numbers, that of the headline a finite one."""
+    return all(
+        isinstance(metric, dict)
+        and isinstance(metric.get("value"), float)
+        and isinstance(metric.get("spread"), float | None)
+        for metric in record.metrics.values()
+    ) and all(
+        math.isfinite(value)
+        for name in ("value", "spread")
+        if (value := record.metrics[record.metric].get(name)) is not None
+    )
+
+
+def _are_whole(numbers: Any) -> bool:
+    return isinstance(numbers, list) and all(type(number) is int for number in numbers)
+
+
+# The parts that tables look into, with what says whether they are of the right kind.
+_PARTS: dict[str, Callable[[Record], bool]] = {
+    "nets or metrics": lambda r: _are_nets(r) and _are_metrics(r),
+    "counts of pictures": lambda r: bool(r.n_test) and _are_whole(r.n_train + r.n_test),
+    "scales": lambda r: _are_whole(r.protocol.get("scales", [])),
+    "splits": lambda r: _are_whole([r.protocol.get("splits", 1)]),
+}

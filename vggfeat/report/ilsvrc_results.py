@@ -72,7 +72,7 @@ def measured_result(record: Record, published: Iterable[IlsvrcResult]) -> Ilsvrc
     """
     try:
         return _compared(_measured_result(record), record, published)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         path = path_of(Path(), record.benchmark, record.net, record.key)
         raise RecordError(f"{path}: not a record on ILSVRC ({error!r}). {REMEDY}") from error
 

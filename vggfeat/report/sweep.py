@@ -28,7 +28,7 @@ def numbers(records: Sequence[Record]) -> Table:
         metric = record.metrics[record.metric]
         lines.append(
             {"benchmark": record.benchmark, "metric": record.metric}
-            | {name: 100 * metric[name] if metric[name] else None for name in ("value", "spread")}
+            | {name: _in_percent(metric[name]) for name in ("value", "spread")}
             | {"limited": record.limited, "splits_sha256": record.splits_sha256}
             | _settings(record, later)
         )
@@ -59,6 +59,10 @@ def _words(name: str) -> str:
     return name.replace("_", " ")
 
 
+def _in_percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
+
+
 def _value(record: Record) -> float:
     return record.metrics[record.metric]["value"]
 
@@ -67,7 +71,7 @@ def _cell(record: Record) -> Cell:
     spread = record.metrics[record.metric]["spread"]
     return Cell(
         values=(100 * _value(record),),
-        spread=None if spread is None else 100 * spread,
+        spread=_in_percent(spread),
         flag="LIMITED" if record.limited else "",
     )
 
@@ -80,6 +84,6 @@ def _to_best(record: Record, best: Record) -> Cell:
 def _settings(record: Record, later: Mapping[str, str]) -> dict[str, str]:
     """What a sweep may vary, as text."""
     settings = {"net": record.method} | settings_of(record, later)
-    if len(record.protocol["scales"]) == 1:  # then nothing is combined
+    if len(record.protocol.get("scales", [])) == 1:  # then nothing is combined
         settings |= {"aggregate": "", "scale_l2": ""}
     return settings

@@ -64,6 +64,14 @@ def write_definition(path: Path, **fields: str) -> str:
     return f"{path}:INSECTS"
 
 
+def replaced(fields: str) -> str:
+    """A `build` whose benchmark has other values of these fields."""
+    return (
+        "lambda definition, root, options: (lambda b: __import__('dataclasses').replace("
+        f"b, {fields}))(class_folder_benchmark(definition, root, options))"
+    )
+
+
 def test_one_line_in_the_list_adds_a_dataset(in_list, run, tmp_path):
     assert "toy_colours" in run("datasets", "ls").stdout
     places = Folders(tmp_path, tmp_path)
@@ -153,6 +161,42 @@ def test_a_file_without_the_dataset_is_one_line(run, tmp_path, text, name, messa
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("source", "None", "insects: source must be a DataSource, such as LocalFolder"),
+        ("build", "None", "insects: build must be a function, such as class_folder_benchmark"),
+        ("title", "5", "insects: title must be text"),
+        ("scales", "32", "insects: scales must be whole numbers, such as (256, 384)"),
+        ("scales", "('32',)", "insects: scales must be whole numbers, such as (256, 384)"),
+        ("aggregate", "'stack', known_counts=(5,)", "insects: known_counts must be a tuple of"),
+        ("aggregate", "'stack', published=(5,)", "insects: published must be a tuple of Published"),
+        ("name", "'x' * 65", "letters, digits, - and _, at most 64"),
+        ("name", "5", "5 cannot name a dataset"),
+        ("source", "LocalFolder('~no_such_user/insects')", "~no_such_user/insects: no such folder"),
+        ("protocol", "ClassFolderProtocol(train_per_class=0)", "train_per_class must be at least"),
+        (
+            "protocol",
+            "ClassFolderProtocol(train_per_class=5, test_per_class=-1)",
+            "test_per_class must be at least 1; got -1",
+        ),
+    ],
+)
+def test_a_field_of_the_wrong_kind_is_one_line(run, own_folder, field, value, message):
+    name = write_definition(own_folder, **{field: value})
+    result = run("bench", "--benchmark", name, "--net", NARROW, "--quiet")
+    assert result.exit_code == 1 and result.stderr.count("\n") == 1
+    assert message in result.stderr
+
+
+def test_a_module_that_fails_at_a_name_is_one_line(run, own_folder):
+    own_folder.write_text("def __getattr__(name): raise ValueError(name)\n")
+    result = run("bench", "--benchmark", f"{own_folder}:INSECTS", "--net", NARROW)
+    assert (result.exit_code, result.stderr) == (
+        1, f"Error: {own_folder}: failed: ValueError: INSECTS\n"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize("name", ["helpers.toy_dataset:TOY", "own.py", "own:INSECTS", "own.pyc:x"])
 def test_only_a_name_with_a_python_file_leads_to_code(own_folder, monkeypatch, name):
     monkeypatch.chdir(own_folder.parent)
@@ -207,6 +251,9 @@ def test_a_source_cannot_have_the_name_of_another(own_folder):
             "class_folder_benchmark(definition, root, options), name='ants')",
             "`build` must return a Benchmark of its definition's name 'insects'",
         ),
+        (replaced("splits=()"), "there is no split, or nothing to train on or to test in one"),
+        (replaced("labels=b.labels[:3]"), "labels must be of shape (17, 2); got (3, 2)"),
+        (replaced("pictures={}, labels=b.labels[:0]"), "splits name examples beyond the 0 that"),
     ],
 )
 def test_what_is_wrong_with_a_users_function_is_one_line(run, own_folder, build, message):

@@ -7,6 +7,7 @@ Python itself run something while they are loaded are refused.
 """
 
 from dataclasses import replace
+from os.path import expanduser
 from pathlib import Path
 
 from torch import nn
@@ -44,7 +45,7 @@ def exported_backbone(spec: NetSpec) -> Backbone:
     Raises NetworkError, OptionError, UnknownNameError or WeightsError.
     """
     spec.check_options(OPTIONS)
-    path = Path(spec.weights).expanduser()
+    path = Path(expanduser(spec.weights))
     exported = _open(path)
     side = exported.side_for(spec.input_size)
     layer = spec.layer or exported.output
