@@ -67,7 +67,6 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
     for name in names:
         for network in (network for networks in fusions for network in networks):
             check_scales(network, extraction_of(job, name))
-    features = FeatureSets(job.folders.features, progress)
     # What is here is looked at first, so that a damaged dataset is known before hours of work; what
     # has to be fetched is fetched when its turn comes, so that the work need not wait for it.
     away = [name for name in names if definition_of(name).source.missing(job.folders)]
@@ -78,7 +77,7 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
         for item in _loaded(job, name, fusions, out, progress)
     ]
     _log_plan(here, away)
-    yield from runner.run(here, features, progress)
+    yield from runner.run(here, FeatureSets(job.folders.features, progress), progress)
     unfetched: dict[str, str] = {}  # source -> the benchmark that could not have it
     for name in away:
         source = definition_of(name).source
@@ -88,7 +87,8 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
         items = _loaded(job, name, fusions, out, progress)
         if isinstance(items[0], Failure):
             unfetched[source.name] = name
-        yield from runner.run(items, features, progress)
+        # Anew, as what was gathered for earlier ones is done.
+        yield from runner.run(items, FeatureSets(job.folders.features, progress), progress)
 
 
 def measurements(
@@ -114,7 +114,6 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
     """The descriptors of every picture of each benchmark, used in a split or not."""
     job.check()
     networks = {net.identity: net for fused in load_networks(job) for net in fused}.values()
-    features = FeatureSets(job.folders.features, progress)
     for name in names_of(job.benchmarks):
         benchmark = _load(job, name, progress)
         requests = [
@@ -126,6 +125,8 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
             )
             for network in networks
         ]
+        # Anew for each benchmark: what was gathered for others is done.
+        features = FeatureSets(job.folders.features, progress)
         features.gather(requests)
         for request in requests:
             yield benchmark.name, request.network.label, features.extract(request)

@@ -64,13 +64,20 @@ def run(
     A measurement that fails is yielded as a Failure and does not stop the others.
     """
     for measurement in measurements:
-        if isinstance(measurement, Measurement) and not measurement.path.is_file():
+        if isinstance(measurement, Measurement) and _has_to_be_made(measurement):
             features.gather(measurement.requests())
     for measurement in measurements:
         if isinstance(measurement, Failure):
             yield measurement
         else:
             yield from _outcomes(measurement, features, progress)
+
+
+def _has_to_be_made(measurement: Measurement) -> bool:
+    try:
+        return measurement.existing() is None
+    except VggfeatError:  # of a damaged record, which is a failure when its turn comes
+        return False
 
 
 def failure(label: str, error: Exception) -> Failure:

@@ -68,6 +68,20 @@ def test_what_is_measured_already_is_not_measured_again(tmp_path):
     assert (first.num_made, second.num_made) == (1, 0)
 
 
+def test_vectors_of_records_that_are_made_again_are_gathered_too(tmp_path):
+    """A record that skipped pictures is there, but not complete; a damaged one is a failure."""
+    whole, again, damaged = (Made(tmp_path, f"{n}" * 16) for n in range(3))
+    records.write(make_record(key=whole.key), tmp_path)
+    records.write(make_record(key=again.key, skipped={"a.jpg": "broken"}), tmp_path)
+    damaged.path.write_text("{")
+    gathered = []
+    for measurement in (whole, again, damaged):
+        measurement.requests = lambda key=measurement.key: gathered.append(key) or []
+    *_, failed = outcomes(tmp_path, whole, again, damaged)
+    assert gathered == [again.key]
+    assert isinstance(failed, Failure) and "not a JSON file" in failed.reason
+
+
 def test_a_record_without_scores_stays_valid(tmp_path):
     """As those of before scores were kept."""
     records.write(make_record(key="0" * 16), tmp_path)

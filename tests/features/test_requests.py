@@ -82,3 +82,11 @@ def test_seconds_are_those_of_the_scales_that_are_asked_for(pictures, tmp_path):
     again = FeatureSets(tmp_path)
     again.extract(both)
     assert again.seconds_per_picture(both) is None
+
+
+def test_a_request_for_more_scales_than_were_gathered_extracts_them(pictures, tmp_path):
+    """As of measurements whose records were there but have to be made again."""
+    features = FeatureSets(tmp_path)
+    features.extract(request(pictures, 32))
+    path = features.extract(request(pictures, 32, 48)).path
+    assert store.read(path, ["1"], (32, 48)).shape[:2] == (1, 2)

@@ -47,8 +47,8 @@ class FeatureSets:
     def __init__(self, folder: Path, progress: Progress = no_progress):
         self.folder, self.progress = folder, progress
         self._gathered: dict[tuple, dict[tuple, FeatureRequest]] = {}
-        # With the pictures, so that no other mapping gets their id.
-        self._extracted: dict[tuple, tuple[Mapping[str, Picture], Extracted]] = {}
+        # The pictures, so that no other mapping gets their id; the scales; the result.
+        self._extracted: dict[tuple, tuple[Mapping[str, Picture], set[int], Extracted]] = {}
 
     def gather(self, requests: Iterable[FeatureRequest]) -> None:
         """Note requests that will come, before anything is extracted."""
@@ -62,20 +62,21 @@ class FeatureSets:
         """
         self.gather([request])
         key = _key(request)
-        if key in self._extracted:
-            _, earlier = self._extracted[key]
+        _, scales_there, earlier = self._extracted.get(key, (None, set(), None))
+        if scales_there.issuperset(request.options.scales):
             return replace(earlier, num_new=0, seconds=0.0, scale_seconds={}, stage_seconds={})
+        scales = self._scales(request)
         extracted = extract(
             request.dataset,
             request.pictures,
             request.network,
-            replace(request.options, scales=self._scales(request)),
+            replace(request.options, scales=scales),
             folder=self.folder,
             progress=self.progress,
             head=request.head,
             shared_with=self._shared_with(request),
         )
-        self._extracted[key] = request.pictures, extracted
+        self._extracted[key] = request.pictures, set(scales), extracted
         return extracted
 
     def seconds_per_picture(self, request: FeatureRequest) -> float | None:
@@ -83,7 +84,7 @@ class FeatureSets:
 
         None unless pictures were extracted for it, or for an equal request, by this object.
         """
-        _, extracted = self._extracted.get(_key(request), (None, None))
+        *_, extracted = self._extracted.get(_key(request), (None,))
         if not extracted or not extracted.num_new:
             return None
         scales = request.options.scales

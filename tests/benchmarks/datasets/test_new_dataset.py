@@ -13,6 +13,7 @@ from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.datasets.local_folder import LocalFolder
 from vggfeat.benchmarks.known_counts import counts
 from vggfeat.errors import DatasetError, UnknownNameError
+from vggfeat.features import store
 from vggfeat.report.published import PublishedRow
 from vggfeat.storage.folders import Folders
 
@@ -108,6 +109,23 @@ def test_a_folder_of_class_folders_with_a_protocol_of_its_own(own_folder):
     assert [len(split.test) for split in benchmark.splits] == [4 + 3] * 3
     assert benchmark.pictures["ant/image_0001.jpg"].is_file()
     assert load_benchmark("insects").splits_sha256 == benchmark.splits_sha256
+
+
+def test_scales_of_datasets_that_share_pictures_are_their_own(run, own_folder, home):
+    """A dataset is not extracted again at scales that only an earlier one needed."""
+    own_folder.write_text(
+        OWN_FOLDER + "from dataclasses import replace\n"
+        "def build(*arguments):\n"
+        "    return replace(class_folder_benchmark(*arguments), dataset='insects')\n"
+        "LARGER = replace(\n"
+        "    INSECTS, name='larger', features_of='insects', scales=(64,), build=build\n"
+        ")\n"
+    )
+    named = (f"{own_folder}:INSECTS", f"{own_folder}:LARGER")
+    extracted = run("extract", "--dataset", named[0], "--dataset", named[1], "--net", NARROW)
+    assert extracted.exit_code == 0, extracted.stderr
+    scales = {store.inspect(path).conditions.scales for path in home.rglob("insects-*.h5")}
+    assert scales == {(32, 48), (64,)}
 
 
 @pytest.mark.parametrize(
