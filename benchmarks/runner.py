@@ -64,7 +64,7 @@ def run(
     A measurement that fails is yielded as a Failure and does not stop the others.
     """
     for measurement in measurements:
-        if isinstance(measurement, Measurement) and _has_to_be_made(measurement):
+        if isinstance(measurement, Measurement) and _uses_features(measurement):
             features.gather(measurement.requests())
     for measurement in measurements:
         if isinstance(measurement, Failure):
@@ -73,11 +73,16 @@ def run(
             yield from _outcomes(measurement, features, progress)
 
 
-def _has_to_be_made(measurement: Measurement) -> bool:
+def _uses_features(measurement: Measurement) -> bool:
+    """Whether its record is to be made, or left out pictures, so that its files are not complete.
+
+    What a resumed run asks for then lies in the files of the first run, with the same scales.
+    """
     try:
-        return measurement.existing() is None
-    except VggfeatError:  # of a damaged record, which is a failure when its turn comes
+        record = measurement.existing()
+    except (VggfeatError, OSError):  # which is a failure when its turn comes
         return False
+    return record is None or bool(record.skipped)
 
 
 def failure(label: str, error: Exception) -> Failure:

@@ -359,6 +359,21 @@ def test_a_skipped_picture_is_told_once_for_each_net_and_view(
     assert caplog.text.count("skipped: ") == 2
 
 
+def test_what_is_left_of_a_grid_is_found_in_its_feature_file_despite_a_skipped_picture(
+    measure, nets, root, tmp_path, caplog
+):
+    """Such a file is never complete; it has the scales of records that are there, too."""
+    data = shutil.copytree(root, tmp_path / "pictures")
+    (data / "val/bee/image_0002.jpg").write_bytes(b"broken")
+    grid = dict(data=data, scales=["32", "34"], options={"on_error": "skip"})
+    _, second = measure(nets[0], **grid)
+    records.path_of(tmp_path / "out", second.benchmark, second.net, second.key).unlink()
+    caplog.set_level("INFO")
+    measure(nets[0], **grid)
+    assert ": 0 new posteriors" in caplog.text
+    assert len(list((tmp_path / "cache").rglob("*.h5"))) == 1
+
+
 # The command line.
 
 
