@@ -81,7 +81,7 @@ def scores_of(predictions: Predictions) -> Scores:
     return Scores(
         ids=about.ids,
         splits=np.zeros(len(about.ids), dtype=np.int32),
-        labels=np.where(true, 1, -1).astype(np.int8),
+        labels=np.where(true, np.int8(1), np.int8(-1)),
         scores=predictions.posteriors.astype(np.float32),
         classes=about.classes,
     )

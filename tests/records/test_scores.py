@@ -1,5 +1,8 @@
 """The score of every test example: written whole, read strictly, known by its digest."""
 
+import subprocess
+import sys
+
 import h5py
 import numpy as np
 import pytest
@@ -31,6 +34,34 @@ def test_others_read_them_without_vggfeat(tmp_path):
     with h5py.File(tmp_path / "r.scores.h5") as file:
         assert file["ids"].asstr()[1] == "b/Künstler.jpg"
         assert file["scores"].shape == (3, 2)
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from vggfeat.records.scores import Scores, write_scores
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))
+table = np.random.default_rng(0).random((500, 4))
+scores = Scores(
+    ids=["a"] * 500, splits=np.zeros(500), labels=table > 0, scores=table, classes=list("abcd")
+)
+try:
+    write_scores(Path(sys.argv[1]), scores)
+except OSError as error:
+    print(error.strerror)
+"""
+
+
+def test_a_full_disk_is_an_error_as_of_any_file(tmp_path):
+    """HDF5 raises others, and ends the process with a segmentation fault at its exit."""
+    pytest.importorskip("resource")  # a limit of a file's size stands for the full disk
+    command = [sys.executable, "-c", FULL_DISK, tmp_path / "r.scores.h5"]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (result.returncode, result.stdout, result.stderr) == (0, "File too large\n", "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_they_lie_beside_their_record(tmp_path):
