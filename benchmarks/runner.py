@@ -9,6 +9,7 @@ on after a failure.
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -64,8 +65,9 @@ def run(
     A measurement that fails is yielded as a Failure and does not stop the others.
     """
     for measurement in measurements:
-        if isinstance(measurement, Measurement) and _uses_features(measurement):
-            features.gather(measurement.requests())
+        with suppress(Exception):  # which is a failure when its turn comes
+            if isinstance(measurement, Measurement) and _uses_features(measurement):
+                features.gather(measurement.requests())
     for measurement in measurements:
         if isinstance(measurement, Failure):
             yield measurement
@@ -78,10 +80,7 @@ def _uses_features(measurement: Measurement) -> bool:
 
     What a resumed run asks for then lies in the files of the first run, with the same scales.
     """
-    try:
-        record = measurement.existing()
-    except (VggfeatError, OSError):  # which is a failure when its turn comes
-        return False
+    record = measurement.existing()
     return record is None or bool(record.skipped)
 
 

@@ -82,6 +82,18 @@ def test_vectors_of_records_that_are_made_again_are_gathered_too(tmp_path):
     assert isinstance(failed, Failure) and "not a JSON file" in failed.reason
 
 
+def test_an_error_in_what_a_measurement_needs_is_a_failure_of_its_own(tmp_path):
+    class Odd(Made):
+        def requests(self):
+            raise ValueError("odd")
+
+        def measure(self, features, progress):
+            return self.requests()
+
+    failed, record = outcomes(tmp_path, Odd(tmp_path, "1" * 16), Made(tmp_path, "2" * 16))
+    assert "unexpected ValueError: odd" in failed.reason and record.key == "2" * 16
+
+
 def test_a_record_without_scores_stays_valid(tmp_path):
     """As those of before scores were kept."""
     records.write(make_record(key="0" * 16), tmp_path)
