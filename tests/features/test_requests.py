@@ -4,6 +4,7 @@ import pytest
 from helpers.pictures import NARROW, write_picture
 
 from vggfeat.backbones.load import load_network
+from vggfeat.errors import PictureError
 from vggfeat.features import store
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
@@ -90,3 +91,20 @@ def test_a_request_for_more_scales_than_were_gathered_extracts_them(pictures, tm
     features.extract(request(pictures, 32))
     path = features.extract(request(pictures, 32, 48)).path
     assert store.read(path, ["1"], (32, 48)).shape[:2] == (1, 2)
+
+
+@pytest.mark.parametrize("on_error", ["stop", "skip"])
+def test_a_picture_too_large_at_a_scale_of_others_is_read_at_ones_own(pictures, tmp_path, on_error):
+    """A number does not depend on what else is measured."""
+    pictures["long"] = write_picture(tmp_path / "long.png", (4000, 20))
+    features = FeatureSets(tmp_path)
+    small, both = (request(pictures, *scales, on_error=on_error) for scales in ((32,), (32, 256)))
+    features.gather([small, both])
+    if on_error == "stop":
+        with pytest.raises(PictureError, match="51200x256 at scale 256"):
+            features.extract(both)
+    else:
+        assert list(features.extract(both).skipped) == ["long"]
+    extracted = features.extract(small)
+    assert not extracted.skipped
+    assert store.read(extracted.path, ["long"], (32,)).shape[0] == 1

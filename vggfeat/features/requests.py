@@ -6,14 +6,16 @@ completed at every scale that was gathered for it, together with the files of ne
 forward pass; later uses read what is there.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vggfeat import images
 from vggfeat.backbones.network import Network, sharing_forward
+from vggfeat.errors import PictureError
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, conditions, extract
-from vggfeat.features.heads.descriptor import Descriptor
+from vggfeat.features.heads.descriptor import Descriptor, is_square
 from vggfeat.features.heads.head import Head
 from vggfeat.features.options import Extraction
 from vggfeat.images import Picture
@@ -48,7 +50,7 @@ class FeatureSets:
         self.folder, self.progress = folder, progress
         self._gathered: dict[tuple, dict[tuple, FeatureRequest]] = {}
         # The pictures, so that no other mapping gets their id; the scales; the result.
-        self._extracted: dict[tuple, tuple[Mapping[str, Picture], set[int], Extracted]] = {}
+        self._extracted: dict[tuple, tuple[Mapping[str, Picture], Sequence[int], Extracted]] = {}
 
     def gather(self, requests: Iterable[FeatureRequest]) -> None:
         """Note requests that will come, before anything is extracted."""
@@ -62,21 +64,24 @@ class FeatureSets:
         """
         self.gather([request])
         key = _key(request)
-        _, scales_there, earlier = self._extracted.get(key, (None, set(), None))
-        if scales_there.issuperset(request.options.scales):
+        _, scales, earlier = self._extracted.get(key, (None, (), None))
+        if not set(scales).issuperset(request.options.scales):
+            scales = self._scales(request)
+        elif _is_too_large(request, earlier.skipped, scales):
+            scales = request.options.scales
+        else:
             return replace(earlier, num_new=0, seconds=0.0, scale_seconds={}, stage_seconds={})
-        scales = self._scales(request)
-        extracted = extract(
-            request.dataset,
-            request.pictures,
-            request.network,
-            replace(request.options, scales=scales),
-            folder=self.folder,
-            progress=self.progress,
-            head=request.head,
-            shared_with=self._shared_with(request),
-        )
-        self._extracted[key] = request.pictures, set(scales), extracted
+        try:
+            extracted = self._extract(request, scales)
+            is_hindered = _is_too_large(request, extracted.skipped, scales)
+        except PictureError:
+            is_hindered = _is_too_large(request, request.pictures, scales)
+            if not is_hindered:
+                raise
+        if is_hindered:  # by a scale that only others need
+            scales = request.options.scales
+            extracted = self._extract(request, scales)
+        self._extracted[key] = request.pictures, scales, extracted
         return extracted
 
     def seconds_per_picture(self, request: FeatureRequest) -> float | None:
@@ -91,6 +96,18 @@ class FeatureSets:
         if not all(extracted.scale_seconds.get(scale) for scale in scales):
             return None
         return sum(extracted.scale_seconds[scale] for scale in scales) / extracted.num_new
+
+    def _extract(self, request: FeatureRequest, scales: tuple[int, ...]) -> Extracted:
+        return extract(
+            request.dataset,
+            request.pictures,
+            request.network,
+            replace(request.options, scales=scales),
+            folder=self.folder,
+            progress=self.progress,
+            head=request.head,
+            shared_with=self._shared_with(request),
+        )
 
     def _scales(self, request: FeatureRequest) -> tuple[int, ...]:
         """All scales gathered for the file, in the order of a request that has them all."""
@@ -118,3 +135,25 @@ class FeatureSets:
 def _key(request: FeatureRequest) -> tuple:
     """Equal for requests that one extraction answers."""
     return request.source, id(request.pictures)
+
+
+def _is_too_large(request: FeatureRequest, ids: Iterable[str], scales: Sequence[int]) -> bool:
+    """Whether one of these pictures fits at the request's scales, and not at all of `scales`."""
+    if set(scales) == set(request.options.scales):
+        return False
+    return any(
+        _fits(request, request.pictures[i], request.options.scales)
+        and not _fits(request, request.pictures[i], scales)
+        for i in ids
+    )
+
+
+def _fits(request: FeatureRequest, picture: Picture, scales: Sequence[int]) -> bool:
+    """Whether the header of a picture can be read and the picture rescaled to these scales."""
+    try:
+        size = images.picture_size(picture, exif=request.options.exif)
+        for scale in scales:
+            images.check_fits(picture, size, scale, square=is_square(request.network))
+    except PictureError:
+        return False
+    return True
