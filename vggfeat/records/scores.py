@@ -10,15 +10,17 @@ A class that could not be trained has scores of NaN, an example that could not b
 infinity. The file appears whole under its name before the record does, which holds its SHA-256.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import h5py
 import numpy as np
 
 from vggfeat.errors import RecordError
-from vggfeat.storage.files import new_path, sha256_of
+from vggfeat.storage.files import new_file, sha256_of
 
 SCHEMA_VERSION = 1
 TEXTS = ("ids", "classes")
@@ -43,18 +45,22 @@ def scores_path(record_path: Path) -> Path:
 
 
 def write_scores(path: Path, scores: Scores) -> str:
-    """Write scores, whole or not at all, and return the file's SHA-256."""
-    with new_path(path) as temporary:
-        with h5py.File(temporary, "x") as file:
-            file.attrs["schema_version"] = SCHEMA_VERSION
-            for name in TEXTS:
-                texts = list(getattr(scores, name))
-                file.create_dataset(name, data=texts, dtype=h5py.string_dtype("utf-8"))
-            for name, dtype in ARRAYS.items():
-                values = np.asarray(getattr(scores, name), dtype=dtype)
-                file.create_dataset(name, data=values, **COMPRESSION)
-        sha256 = sha256_of(temporary)
-    return sha256
+    """Write scores, whole or not at all, and return the file's SHA-256. Raises OSError.
+
+    The file is made in memory first: a disk that runs full while HDF5 writes ends the process.
+    """
+    content = BytesIO()
+    with h5py.File(content, "w") as file:
+        file.attrs["schema_version"] = SCHEMA_VERSION
+        for name in TEXTS:
+            texts = list(getattr(scores, name))
+            file.create_dataset(name, data=texts, dtype=h5py.string_dtype("utf-8"))
+        for name, dtype in ARRAYS.items():
+            values = np.asarray(getattr(scores, name), dtype=dtype)
+            file.create_dataset(name, data=values, **COMPRESSION)
+    with new_file(path) as file:
+        file.write(content.getbuffer())
+    return hashlib.sha256(content.getbuffer()).hexdigest()
 
 
 def read_scores(path: Path, sha256: str | None = None) -> Scores:
