@@ -29,6 +29,29 @@ def test_scores_survive_writing_and_reading(tmp_path):
         np.testing.assert_array_equal(getattr(found, name), getattr(SCORES, name))
 
 
+def test_a_full_disk_is_an_error_of_the_disk_and_leaves_nothing(tmp_path):
+    """HDF5 itself would end the process with a segmentation fault."""
+    program = """if True:
+        import resource, signal, sys
+        from pathlib import Path
+        import numpy as np
+        from vggfeat.records.scores import Scores, write_scores
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+        scores = Scores(
+            ids=["a"], splits=[0], labels=[[1]], scores=np.zeros((1, 1)), classes=["c"]
+        )
+        try:
+            write_scores(Path(sys.argv[1]), scores)
+        except OSError as error:
+            print(error.strerror)
+    """
+    command = [sys.executable, "-c", program, str(tmp_path / "r.scores.h5")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "File too large\n"), done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_others_read_them_without_vggfeat(tmp_path):
     write_scores(tmp_path / "r.scores.h5", SCORES)
     with h5py.File(tmp_path / "r.scores.h5") as file:

@@ -11,9 +11,9 @@ infinity. The file appears whole under its name before the record does, which ho
 """
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import h5py
@@ -45,8 +45,11 @@ def scores_path(record_path: Path) -> Path:
 
 
 def write_scores(path: Path, scores: Scores) -> str:
-    """Write scores, whole or not at all, and return the file's SHA-256. Raises OSError."""
-    content = io.BytesIO()  # HDF5 does not survive a full disk: it ends the process at its exit
+    """Write scores, whole or not at all, and return the file's SHA-256. Raises OSError.
+
+    The file is made in memory first: a disk that runs full while HDF5 writes ends the process.
+    """
+    content = BytesIO()
     with h5py.File(content, "w") as file:
         file.attrs["schema_version"] = SCHEMA_VERSION
         for name in TEXTS:
