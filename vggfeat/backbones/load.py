@@ -103,8 +103,8 @@ def yet_to_be_fetched(spec: NetSpec) -> Network:
 
 
 def _parse_one(text: str) -> NetSpec:
-    spec, *others = parse_fusion(text)
-    if others:
+    spec, *more_specs = parse_fusion(text)
+    if more_specs:
         raise OptionError(f"{text}: names several nets, and one is taken here.")
     return spec
 
