@@ -4,7 +4,7 @@ import itertools
 import logging
 from collections.abc import Iterator, Sequence
 
-from vggfeat.backbones.load import check_net
+from vggfeat.backbones.check import check_net
 from vggfeat.backbones.spec import Fusion, fusion_text
 from vggfeat.benchmarks.options import Settings, measurement_options
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError

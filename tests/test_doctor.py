@@ -14,7 +14,7 @@ from torchvision import models
 from vggfeat import vgg
 from vggfeat.backbones.convert import export_weights
 from vggfeat.backbones.load import load_network
-from vggfeat.doctor import machine, top_classes, understood
+from vggfeat.doctor import machine_facts, network_facts, top_classes
 from vggfeat.errors import NetworkError, PictureError, WeightsError
 from vggfeat.storage.folders import folders
 from vggfeat.weights import released
@@ -26,7 +26,7 @@ MEAN = (120.0, 110.0, 100.0)
 
 
 def told(network):
-    return dict(understood(network))
+    return dict(network_facts(network))
 
 
 def make_file(
@@ -254,12 +254,12 @@ def test_nets_of_ones_own_give_scores_a_map_of_them_or_say_that_they_do_not(tmp_
 
 def test_the_machine_is_described(tmp_path, monkeypatch):
     monkeypatch.setenv("VGGFEAT_HOME", str(tmp_path))
-    found = dict(machine(folders()))
+    found = dict(machine_facts(folders()))
     assert torch.__version__.startswith(found["torch"])
     assert found["weights"].startswith(str(tmp_path))
     assert {"extra timm", "extra onnx", "data", "feature files"} <= found.keys()
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert dict(machine(folders()))["extra timm"] == "not there: pip install 'vggfeat[timm]'"
+    assert dict(machine_facts(folders()))["extra timm"] == "not there: pip install 'vggfeat[timm]'"
 
 
 @pytest.mark.real

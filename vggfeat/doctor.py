@@ -1,4 +1,4 @@
-"""What was understood of a net and its weights, and what it makes of a picture."""
+"""Facts of this machine, and of a net and its weights; the likeliest classes of a picture."""
 
 import importlib.util
 from collections.abc import Iterator
@@ -20,7 +20,7 @@ EXTRAS = {"timm": ("timm",), "onnx": ("onnx", "onnxruntime", "onnxscript"),
           "plot": ("matplotlib",), "tensorboard": ("tensorboard",)}  # fmt: skip
 
 
-def machine(folders: Folders) -> Iterator[tuple[str, str]]:
+def machine_facts(folders: Folders) -> Iterator[tuple[str, str]]:
     """Name and value of what this machine has."""
     yield from provenance.library_versions().items()
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -34,7 +34,7 @@ def machine(folders: Folders) -> Iterator[tuple[str, str]]:
     yield "feature files", str(folders.features)
 
 
-def understood(network: Network) -> Iterator[tuple[str, str]]:
+def network_facts(network: Network) -> Iterator[tuple[str, str]]:
     """Name and value of what decides a net's descriptors. Raises WeightsError of misfits."""
     backbone, net = network.backbone, network.net()
     number = sum(parameter.numel() for parameter in net.parameters())

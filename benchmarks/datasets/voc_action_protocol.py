@@ -84,13 +84,7 @@ def actions_benchmark(definition: DatasetDefinition, root: Path, options: DataOp
         dataset=definition.features_of,
         labels=labels,
         splits=(local_split(sets, rows),),
-        submission=Submission(
-            split=official_split(sets, rows),
-            file=protocol.server_file,
-            listed=_membership(sets["test"], test_set.people_of.values()),
-        )
-        if test_set
-        else None,
+        submission=test_set and _submission(sets, rows, protocol, test_set),
         sets=rows,
         scales=definition.scales,
         aggregate=definition.aggregate,
@@ -133,6 +127,20 @@ def _test_set(
         log.warning(NO_ARCHIVE, definition.name, error)
         return None
     return _TestSet(people_of, examples, pictures)
+
+
+def _submission(
+    sets: dict[str, list[str]],
+    rows: dict[str, np.ndarray],
+    protocol: ActionProtocol,
+    test_set: _TestSet,
+) -> Submission:
+    """What the evaluation server is sent, with the people that each action's list has."""
+    return Submission(
+        split=official_split(sets, rows),
+        file=protocol.server_file,
+        listed=_membership(sets["test"], test_set.people_of.values()),
+    )
 
 
 def _pictures_of(

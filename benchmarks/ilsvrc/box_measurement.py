@@ -14,7 +14,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +23,10 @@ from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.ilsvrc.box_test_set import BoxTestSet
 from vggfeat.benchmarks.ilsvrc.class_errors import TOP, error
 from vggfeat.benchmarks.ilsvrc.classification import ClassificationMeasurement
+from vggfeat.benchmarks.ilsvrc.measurement import IlsvrcMeasurement
 from vggfeat.benchmarks.ilsvrc.predicted_boxes import best_box, centre_box, dense_boxes, mean_box
-from vggfeat.benchmarks.ilsvrc.regressors import (
-    regressor_of,
-)
+from vggfeat.benchmarks.ilsvrc.regressors import regressor_of
 from vggfeat.benchmarks.ilsvrc.scales import Scales, facts
-from vggfeat.benchmarks.runner import Measurement
 from vggfeat.boxes import MIN_IOU, iou
 from vggfeat.errors import DatasetError, PictureError
 from vggfeat.features import store
@@ -57,26 +54,15 @@ class PredictedBoxes:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class LocalisationMeasurement(Measurement):
+class LocalisationMeasurement(IlsvrcMeasurement):
     """Regressors used together in one view, each at its scales, on one test set."""
 
-    networks: Sequence[Network]
-    scales: Sequence[Scales]  # of each net
-    view: str
+    benchmark = BENCHMARK
     test_set: BoxTestSet
     classifier: ClassificationMeasurement | None  # names the five classes
     classifier_nets: Sequence[Network]  # in the user's order, which keys of records depend on
     dense_scales: Scales  # all scales of the job that dense boxes are extracted at
     merge_threshold: float
-    options: Mapping[str, Any]  # of Extraction
-    out: Path = Path()
-    command: str = ""
-
-    @property
-    def label(self) -> str:
-        nets = "+".join(network.label for network in self.networks)
-        scales = "+".join(",".join(map(str, of_net)) for of_net in self.scales)
-        return f"{BENCHMARK}, {nets}, {self.view} at {scales}"
 
     @property
     def may_skip(self) -> bool:
@@ -85,11 +71,6 @@ class LocalisationMeasurement(Measurement):
     @property
     def known_notes(self) -> Sequence[str]:
         return self.test_set.boxed.pictures.notes
-
-    @cached_property
-    def path(self) -> Path:
-        nets = "+".join(network.name for network in self.networks)
-        return records.path_of(self.out, BENCHMARK, nets, self.key)
 
     @cached_property
     def key(self) -> str:

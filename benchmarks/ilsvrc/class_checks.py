@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from vggfeat.backbones.load import check_net
+from vggfeat.backbones.check import check_net
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.benchmarks.ilsvrc.class_errors import TOP

@@ -27,11 +27,12 @@ from vggfeat.benchmarks.ilsvrc.class_errors import (
     scores_of,
 )
 from vggfeat.benchmarks.ilsvrc.grid import cells
+from vggfeat.benchmarks.ilsvrc.measurement import IlsvrcMeasurement
 from vggfeat.benchmarks.ilsvrc.predictions import About, Predictions, write
 from vggfeat.benchmarks.ilsvrc.scales import Scales, facts
 from vggfeat.benchmarks.ilsvrc.test_set import TestSet, open_test_set
 from vggfeat.benchmarks.ilsvrc.views import HEADS, VIEWS
-from vggfeat.benchmarks.runner import Failure, Measurement
+from vggfeat.benchmarks.runner import Failure
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError
 from vggfeat.features import store
 from vggfeat.features.options import Extraction
@@ -74,24 +75,13 @@ class Job:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ClassificationMeasurement(Measurement):
+class ClassificationMeasurement(IlsvrcMeasurement):
     """Nets used together in one view, each at its scales, on one test set."""
 
-    networks: Sequence[Network]
-    scales: Sequence[Scales]  # of each net
-    view: str
+    benchmark = BENCHMARK
     test_set: TestSet
-    options: Mapping[str, Any]  # of Extraction
-    out: Path = Path()
     save: Path | None = None  # folder for predictions
-    command: str = ""
     supplement = "the predictions"
-
-    @property
-    def label(self) -> str:
-        nets = "+".join(network.label for network in self.networks)
-        scales = "+".join(",".join(map(str, of_net)) for of_net in self.scales)
-        return f"{BENCHMARK}, {nets}, {self.view} at {scales}"
 
     @property
     def may_skip(self) -> bool:
@@ -100,11 +90,6 @@ class ClassificationMeasurement(Measurement):
     @property
     def known_notes(self) -> Sequence[str]:
         return self._notes
-
-    @cached_property
-    def path(self) -> Path:
-        nets = "+".join(network.name for network in self.networks)
-        return records.path_of(self.out, BENCHMARK, nets, self.key)
 
     @cached_property
     def key(self) -> str:

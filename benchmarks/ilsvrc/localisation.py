@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vggfeat.backbones.load import check_net, load_fusions
+from vggfeat.backbones.check import check_net
+from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks import runner
 from vggfeat.benchmarks.ilsvrc.box_measurement import LocalisationMeasurement

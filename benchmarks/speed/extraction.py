@@ -67,9 +67,7 @@ def measure(
     device = setup.device
     pictures = write_photographs(setup.folder / "pictures", num_pictures or NUM_PICTURES[device])
     network = load_network(net)
-    peer_net = peer()
-    peer_net.load_state_dict(network.net().state_dict())
-    usual = UsualWay(peer_net, network.statistics, scales, device)
+    usual = _usual_way(network, peer(), scales, device)
     options = Extraction(scales=scales, device=device)
     fp32, bf16 = (
         _ours(network, pictures, setup, replace(options, precision=precision))
@@ -87,10 +85,11 @@ def measure(
         (fp32, products[0], None, None),
         (bf16, products[1], FASTER if on_cpu else None, None if on_cpu else GPU_SHARE),
     ):
+        mine, theirs, limit = (timings[name] for name in (ours.name, USUAL, product.name))
         rows += [
-            speed_row(timings[ours.name], device, peer=timings[USUAL], goal=faster),
-            _distance_row(timings[ours.name], timings[USUAL], pictures, scales, device),
-            share_row(timings[ours.name], work, timings[product.name], device, goal=share),
+            speed_row(mine, device, peer=theirs, goal=faster),
+            _distance_row(mine, theirs, pictures, scales, device),
+            share_row(mine, work, limit, device, goal=share),
         ]
     if on_cpu:
         rows.append(cuda_only_row(bf16.name, product_name("bf16"), GPU_SHARE))
@@ -111,6 +110,14 @@ def measure(
         ],
         notes=[THINGSVISION],
     )
+
+
+def _usual_way(
+    network: Network, peer_net: nn.Module, scales: tuple[int, ...], device: str
+) -> UsualWay:
+    """The usual way with the network's weights."""
+    peer_net.load_state_dict(network.net().state_dict())
+    return UsualWay(peer_net, network.statistics, scales, device)
 
 
 def _ours(

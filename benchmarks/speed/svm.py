@@ -141,20 +141,7 @@ def measure(
                 contender=name, quantity="fits/s", device="cuda", value=None,
                 goal=FASTER["cuda"], note="needs --device cuda",
             ))  # fmt: skip
-    X, signs = generated(largest)
-    np.save(on_disk, X)
-    del X
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-        peak = pool.submit(_peak_bytes, largest, on_disk, signs).result()
-    rows.append(
-        Row(
-            contender=f"vggfeat, {largest.name}",
-            quantity="peak memory, GiB",
-            device="cpu",
-            value=Spread.of([peak / GIBI]) if peak else None,
-            note="" if peak else "only Linux reports it",
-        )
-    )
+    rows.append(_memory_row(largest, on_disk))
     return SpeedResult(
         settings={
             case.name: vars(case) | {"peer_classes": case.peer_classes}
@@ -259,6 +246,22 @@ def _agreement(case: Case, X: np.ndarray, signs: np.ndarray, device: str) -> Ite
             value=Spread.of([float(value)]),
             goal=goal,
         )
+
+
+def _memory_row(case: Case, on_disk: Path) -> Row:
+    """The row of the peak memory of all fits of a case; its vectors are written to on_disk."""
+    X, signs = generated(case)
+    np.save(on_disk, X)
+    del X
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        peak = pool.submit(_peak_bytes, case, on_disk, signs).result()
+    return Row(
+        contender=f"vggfeat, {case.name}",
+        quantity="peak memory, GiB",
+        device="cpu",
+        value=Spread.of([peak / GIBI]) if peak else None,
+        note="" if peak else "only Linux reports it",
+    )
 
 
 def _strictly(X: np.ndarray, signs: np.ndarray, C: float) -> tuple[np.ndarray, float]:

@@ -10,7 +10,8 @@ from helpers.foreign_nets import saved
 from safetensors.torch import save_file
 from torch import nn
 
-from vggfeat.backbones.load import check_net, load_network
+from vggfeat.backbones.check import check_net
+from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import parse_fusion
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError, WeightsError
 from vggfeat.input_statistics import TORCHVISION_STATISTICS, InputStatistics

@@ -7,7 +7,8 @@ import pytest
 import torch
 from helpers.foreign_nets import random_images, saved, shaken
 
-from vggfeat.backbones.load import check_net, load_network
+from vggfeat.backbones.check import check_net
+from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import (
     DownloadError,

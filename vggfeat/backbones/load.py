@@ -70,7 +70,7 @@ def load_network(
         return _released(spec, weights_dir or folders().weights, offline)
     path = Path(expanduser(spec.weights))
     if not spec.is_factory:
-        _backbone(spec)  # what is mistyped is an error of its own, before a file is looked for
+        backbone_of(spec)  # what is mistyped is an error of its own, before a file is looked for
         if re.fullmatch(r"[\w-]+", spec.weights) and not path.exists():
             released.released(spec.name, spec.weights)  # raises: a mistyped name
     return _from_file(spec, path)
@@ -87,47 +87,29 @@ def load_fusions(
     return [[loaded[spec] for spec in fusion] for fusion in fusions]
 
 
-def check_net(spec: NetSpec) -> None:
-    """Raise VggfeatError at whatever is mistyped in a specification, before anything is fetched."""
-    if spec.is_file:
-        path = Path(expanduser(spec.weights))
-        if not exported.is_exported_net(path):
-            card = formats.read_card(path)
-            named_by_card(spec, card and net_of_card(card, path), path)
-    elif not spec.is_factory:
-        _backbone(spec)
-
-
 def yet_to_be_fetched(spec: NetSpec) -> Network:
     """A network whose released weights are not here, with random ones, for plans.
 
     No feature file and no record will be found for it. Raises what `load_network` raises.
     """
-    weights = spec.weights_or_default
     if spec.is_of_timm:
-        backbone = _backbone(spec)
-        statistics = backbone.statistics
+        backbone = backbone_of(spec)
+        weights = {"weights": spec.weights_or_default}
     else:
         entry, backbone = _entry(spec)
-        weights, statistics = entry.name, entry.statistics
-    return _network(
-        spec,
-        backbone,
-        statistics,
-        weights=weights,
-        weights_sha256="to be fetched",
-        net=partial(_build, backbone),
-    )
+        weights = {"weights": entry.name, "statistics": entry.statistics}
+    net = partial(_build, backbone)
+    return _network(spec, backbone, weights_sha256="to be fetched", net=net, **weights)
 
 
 def _parse_one(text: str) -> NetSpec:
-    spec, *others = parse_fusion(text)
-    if others:
+    spec, *more_specs = parse_fusion(text)
+    if more_specs:
         raise OptionError(f"{text}: names several nets, and one is taken here.")
     return spec
 
 
-def _backbone(spec: NetSpec, weights: str = TORCHVISION) -> Backbone:
+def backbone_of(spec: NetSpec, weights: str = TORCHVISION) -> Backbone:
     """The net at its layer; weights names torchvision's set where it decides the net's size."""
     if spec.is_of_paper:
         return vgg_backbone(spec)
@@ -147,9 +129,14 @@ def _backbone(spec: NetSpec, weights: str = TORCHVISION) -> Backbone:
 
 
 def _network(
-    spec: NetSpec, backbone: Backbone, statistics: InputStatistics, **weights: Any
+    spec: NetSpec,
+    backbone: Backbone,
+    *,
+    statistics: InputStatistics | None = None,
+    **weights: Any,
 ) -> Network:
-    """The network, whose input is as the user states it; statistics are for what they do not."""
+    """The network, whose input is as the user states it, else by statistics or the net's own."""
+    statistics = statistics or backbone.statistics
     mean, std = spec.mean or statistics.mean, spec.std or statistics.std
     if not all(number > 0 for number in std):
         raise OptionError(f"std must be above 0 for each channel; got {std}.")
@@ -169,15 +156,9 @@ def _network(
 def _random(spec: NetSpec) -> Network:
     if spec.is_factory:
         raise OptionError(f"{spec}: a net of your own comes with its weights, or takes a file.")
-    backbone = _backbone(spec)
-    return _network(
-        spec,
-        backbone,
-        backbone.statistics,
-        weights=spec.weights,
-        weights_sha256="",
-        net=partial(_build_random, backbone, spec.seed),
-    )
+    backbone = backbone_of(spec)
+    net = partial(_build_random, backbone, spec.seed)
+    return _network(spec, backbone, weights=spec.weights, weights_sha256="", net=net)
 
 
 @torch.inference_mode(False)
@@ -199,9 +180,8 @@ def _released(spec: NetSpec, folder: Path, offline: bool) -> Network:
     path = download(list(entry.sources), folder, offline=offline)
     sha256 = _digest(path)
     released.check_digest(entry, path, sha256)
-    return _with_file(
-        spec, backbone, entry.statistics, path, sha256, weights=entry.name, released=entry
-    )
+    of_entry = {"weights": entry.name, "statistics": entry.statistics, "released": entry}
+    return _with_file(spec, backbone, path, sha256, **of_entry)
 
 
 def _released_by_timm(spec: NetSpec, folder: Path, offline: bool) -> Network:
@@ -210,20 +190,20 @@ def _released_by_timm(spec: NetSpec, folder: Path, offline: bool) -> Network:
     weights = spec.weights_or_default
     if weights != TIMM_WEIGHTS:
         raise UnknownNameError(f"weights of {spec.name}", weights, [TIMM_WEIGHTS])
-    backbone = _backbone(spec)
+    backbone = backbone_of(spec)
     path = timm.file_of(spec.name, folder, offline=offline)
-    return _with_file(spec, backbone, backbone.statistics, path, _digest(path), weights=weights)
+    return _with_file(spec, backbone, path, _digest(path), weights=weights)
 
 
 def _entry(spec: NetSpec) -> tuple[Released, Backbone]:
     """What the catalogue says of the net with weights of that name, and the net."""
-    _backbone(spec)
+    backbone_of(spec)
     entry = released.released(spec.name, spec.weights_or_default)
     asked = _as_released(spec, entry)
-    backbone = _backbone(asked, entry.name)
+    backbone = backbone_of(asked, entry.name)
     changed = [key for key in SIZE if key in spec.options]
     released_size = replace(asked, width=None, input_size=None)
-    if changed and backbone.spec != _backbone(released_size, entry.name).spec:
+    if changed and backbone.spec != backbone_of(released_size, entry.name).spec:
         raise WeightsError(
             f"{spec}: there are no released weights for a net with another {changed[0]}. Give a"
             f" file or random weights, such as {spec.name}@random:0."
@@ -252,36 +232,29 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
         entry = released.identified(spec.name, path, sha256)
     if card:
         check_card(card, card_spec, spec, path)
-        backbone = _backbone(spec.filled_in(card_spec), entry.name if entry else TORCHVISION)
+        backbone = backbone_of(spec.filled_in(card_spec), entry.name if entry else TORCHVISION)
         statistics = InputStatistics(card.mean, card.std)
     elif entry:
-        backbone = _backbone(_as_released(spec, entry), entry.name)
+        backbone = backbone_of(_as_released(spec, entry), entry.name)
         statistics = entry.statistics
     else:
-        backbone = _backbone(spec)
+        backbone = backbone_of(spec)
         statistics = PAPER.file_statistics if spec.is_of_paper else backbone.statistics
         if not (spec.mean or spec.std):
             _report_default(path, statistics)
     code = code_digest(spec.name, backbone.build(None)) if spec.is_factory else ""
     return _with_file(
-        spec, backbone, statistics, path, sha256,
-        weights=path.name, code_sha256=code, card=card, released=entry,
+        spec, backbone, path, sha256,
+        weights=path.name, statistics=statistics, code_sha256=code, card=card, released=entry,
     )  # fmt: skip
 
 
-def _with_file(
-    spec: NetSpec,
-    backbone: Backbone,
-    statistics: InputStatistics,
-    path: Path,
-    sha256: str,
-    **more: Any,
-) -> Network:
+def _with_file(spec: NetSpec, backbone: Backbone, path: Path, sha256: str, **more: Any) -> Network:
+    """The network whose weights lie in a file with this digest."""
     tensors = partial(_tensors, backbone, path, more.get("released"))
     return _network(
         spec,
         backbone,
-        statistics,
         weights_sha256=sha256,
         weights_path=path,
         tensors=tensors,
@@ -333,12 +306,11 @@ def _report_default(path: Path, statistics: InputStatistics) -> None:
 
 
 def _from_factory(spec: NetSpec) -> Network:
-    backbone = _backbone(spec)
+    backbone = backbone_of(spec)
     net = backbone.build(None)
     return _network(
         spec,
         backbone,
-        backbone.statistics,
         weights=OWN,
         weights_sha256=weights_digest(net),
         code_sha256=code_digest(spec.name, net),
@@ -348,14 +320,8 @@ def _from_factory(spec: NetSpec) -> Network:
 
 def _exported(spec: NetSpec, path: Path) -> Network:
     backbone = exported.exported_backbone(spec)
-    return _network(
-        spec,
-        backbone,
-        backbone.statistics,
-        weights=OWN,
-        weights_sha256=exported.sha256_of(path),
-        net=partial(_build, backbone),
-    )
+    sha256, net = exported.sha256_of(path), partial(_build, backbone)
+    return _network(spec, backbone, weights=OWN, weights_sha256=sha256, net=net)
 
 
 @torch.inference_mode(False)

@@ -99,7 +99,7 @@ class Network:
     @cached_property
     @torch.inference_mode(False)
     def maps(self) -> nn.Module:
-        """As `module`, which gives a list of this one map."""
+        """The net up to its layer, as `module`, but with its one map in a list."""
         return self.backbone.to_maps(self.net(), [self.backbone.layer_name])
 
     @cached_property

@@ -69,16 +69,8 @@ EXTRACTION_OPTIONS = ("device", "precision", "batch_size", "on_error")
 @format_
 def evaluate(
     nets: Sequence[str],
-    data: Path | None,
-    views: Sequence[str],
-    scales: Sequence[str],
-    limit: int | None,
-    save: Path | None,
     predictions: Sequence[Path],
     shown: Path | None,
-    cache_dir: Path | None,
-    offline: bool,
-    quiet: bool,
     out: Path,
     form: str,
     **options: Any,
@@ -93,49 +85,55 @@ def evaluate(
     vggfeat evaluate --net runs/vgg16-256.safetensors --data pictures --scales single --scales multi
                      --views dense --views crops --views both
     """
-    set_up_messages(quiet)
-    measures = data or views or save or limit is not None
-    if predictions and (nets or scales or shown or measures):
+    set_up_messages(options["quiet"])
+    measures = any(options[name] for name in ("data", "views", "save"))
+    measures |= options["limit"] is not None
+    if predictions and (nets or options["scales"] or shown or measures):
         raise click.UsageError("--predictions takes files that are there: no --net, --data, ...")
     if shown and measures:
         raise click.UsageError("--show draws and does not measure: no --data, --views, ...")
     with importing():
         from vggfeat.backbones.spec import parse_fusion
-        from vggfeat.benchmarks.ilsvrc.classification import Job, evaluate
+        from vggfeat.benchmarks.ilsvrc.classification import evaluate
         from vggfeat.benchmarks.ilsvrc.saved import evaluate_files
 
     fusions = [parse_fusion(net) for net in nets or ("vgg16", "vgg19", "vgg16+vgg19")]
-    command = shlex.join(["vggfeat", *sys.argv[1:]])
-    extraction = {name: options[name] for name in EXTRACTION_OPTIONS}
     if shown:
-        from vggfeat.benchmarks.ilsvrc.show import show_score_maps
-
-        places = folders(cache_dir=cache_dir)
-        at = scales or ("single",)
-        for path in show_score_maps(fusions, at, shown, out, places, extraction, offline=offline):
-            click.echo(path)
+        _draw_score_maps(fusions, shown, out, options)
         return
+    where = {"out": out, "form": form, "quiet": options["quiet"]}
     if predictions:
-        show_outcomes(
-            lambda _: evaluate_files(predictions, out, command),
-            "ilsvrc",
-            out=out,
-            form=form,
-            quiet=quiet,
-        )
+        command = shlex.join(["vggfeat", *sys.argv[1:]])
+        show_outcomes(lambda _: evaluate_files(predictions, out, command), "ilsvrc", **where)
         return
-    job = Job(
+    job = _job(fusions, options)
+    show_outcomes(lambda progress: evaluate(job, out, progress), "ilsvrc", **where)
+
+
+def _draw_score_maps(fusions: Sequence, picture: Path, out: Path, options: dict[str, Any]) -> None:
+    from vggfeat.benchmarks.ilsvrc.show import show_score_maps
+
+    places = folders(cache_dir=options["cache_dir"])
+    scales = options["scales"] or ("single",)
+    extraction = {name: options[name] for name in EXTRACTION_OPTIONS}
+    offline = options["offline"]
+    for path in show_score_maps(fusions, scales, picture, out, places, extraction, offline=offline):
+        click.echo(path)
+
+
+def _job(fusions: Sequence, options: dict[str, Any]):
+    """The parsed options as what the library takes."""
+    from vggfeat.benchmarks.ilsvrc.classification import Job
+
+    return Job(
         nets=fusions,
-        data=data_folder(data),
-        folders=folders(cache_dir=cache_dir),
-        views=views or ("dense",),
-        scales=scales or ("single",),
-        limit=limit,
-        offline=offline,
-        options=extraction,
-        save=save,
-        command=command,
-    )
-    show_outcomes(
-        lambda progress: evaluate(job, out, progress), "ilsvrc", out=out, form=form, quiet=quiet
+        data=data_folder(options["data"]),
+        folders=folders(cache_dir=options["cache_dir"]),
+        views=options["views"] or ("dense",),
+        scales=options["scales"] or ("single",),
+        limit=options["limit"],
+        offline=options["offline"],
+        options={name: options[name] for name in EXTRACTION_OPTIONS},
+        save=options["save"],
+        command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )

@@ -163,12 +163,12 @@ def import_(
     with importing():
         from vggfeat.backbones.convert import import_weights
         from vggfeat.backbones.spec import NetSpec
-        from vggfeat.doctor import understood
+        from vggfeat.doctor import network_facts
 
     out = out or Path(f"{file.stem}.safetensors")
     spec = NetSpec.parse(net) if net else None
     network = import_weights(file, out, net=spec, prototxt=prototxt)
-    for name, value in understood(network):
+    for name, value in network_facts(network):
         click.echo(f"{name}: {value}", err=True)
     click.echo(out)
 
@@ -217,15 +217,15 @@ def doctor(
     set_up_messages(quiet)
     with importing():
         from vggfeat.backbones.load import load_network
-        from vggfeat.doctor import machine, top_classes, understood
+        from vggfeat.doctor import machine_facts, network_facts, top_classes
 
     places = folders(cache_dir=cache_dir)
     if net is None:
-        for name, value in machine(places):
+        for name, value in machine_facts(places):
             click.echo(f"{name}: {value}")
         return
     network = load_network(net, weights_dir=places.weights, offline=offline)
-    for name, value in understood(network):
+    for name, value in network_facts(network):
         click.echo(f"{name}: {value}")
     if picture:
         for posterior, name in top_classes(network, picture):

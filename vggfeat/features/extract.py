@@ -164,10 +164,7 @@ def extract(
         run = ExtractionRun(joint, options, pictures, writers, progress)
         run.extract(module)
     path = next(iter(incomplete))
-    log.info("%s: %d new %s in %s", network.label, run.num_new, joint.plural, path)
-    if sharing:
-        layers = ", ".join(net.backbone.layer for net in sharing)
-        log.info("%s: in the same pass: %s", network.label, layers)
+    _log_extracted(network, f"{run.num_new} new {joint.plural} in {path}", sharing)
     return Extracted(
         path,
         run.num_new,
@@ -176,6 +173,13 @@ def extract(
         dict(run.scale_seconds),
         dict(run.times.seconds) if run.num_new else {},
     )
+
+
+def _log_extracted(network: Network, text: str, sharing: Sequence[Network]) -> None:
+    log.info("%s: %s", network.label, text)
+    if sharing:
+        layers = ", ".join(net.backbone.layer for net in sharing)
+        log.info("%s: in the same pass: %s", network.label, layers)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ pictures for it. Nothing in a file is executed.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf, isfinite
 from pathlib import Path
@@ -158,7 +158,8 @@ def load(
     problems = [f"key {key!r} is missing" for key in wanted if key not in tensors]
     problems += [f"key {key!r} is not part of the net" for key in tensors if key not in wanted]
     problems += [
-        f"{key!r} has shape {_shape(tensors[key])}, the net needs {_shape(wanted[key])}"
+        f"{key!r} has shape {sides_text(tensors[key].shape)}, the net needs"
+        f" {sides_text(wanted[key].shape)}"
         for key in wanted
         if key in tensors and tensors[key].shape != wanted[key].shape
     ]
@@ -212,5 +213,6 @@ def _is_plain(value: object) -> bool:
     )
 
 
-def _shape(tensor: Tensor) -> str:
-    return "x".join(str(side) for side in tensor.shape) or "scalar"
+def sides_text(shape: Sequence[int]) -> str:
+    """A shape as messages name it, such as 64x3x3x3."""
+    return "x".join(map(str, shape)) or "scalar"

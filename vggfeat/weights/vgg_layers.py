@@ -5,7 +5,7 @@ become the keys of torchvision's layout, which is `vgg.VGG`'s.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from vggfeat import vgg
 from vggfeat.errors import OptionError, WeightsError
-from vggfeat.weights.checkpoint import Card
+from vggfeat.weights.checkpoint import Card, sides_text
 
 FC_NAMES = ("fc6", "fc7", "fc8")
 
@@ -33,11 +33,17 @@ class Layout:
     @property
     def net(self) -> str:
         """The net as `--net` names it, without weights."""
+        return self.text()
+
+    def text(self, *, ceil_mode: bool = False) -> str:
+        """The net as `--net` names it, with pooling that rounds up if ceil_mode."""
         stated = []
         if self.width != 1:
             stated.append(f"width={self.width}")
-        if self.input_size != 224:
+        if self.input_size != vgg.PAPER_INPUT_SIZE:
             stated.append(f"input_size={self.input_size}")
+        if ceil_mode:
+            stated.append("ceil_mode=true")
         return f"{self.name}:{','.join(stated)}" if stated else self.name
 
     def build(self) -> vgg.VGG:
@@ -107,8 +113,8 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
     for layer, (weight, _) in keys(layout.name).items():
         if tuple(wanted[weight].shape) != tuple(shapes[layer]):
             raise WeightsError(
-                f"{path}: {layer} has weights of {_sides(shapes[layer])}, and {layout.net} needs"
-                f" {_sides(wanted[weight].shape)}."
+                f"{path}: {layer} has weights of {sides_text(shapes[layer])}, and {layout.net}"
+                f" needs {sides_text(wanted[weight].shape)}."
             )
     return layout
 
@@ -160,8 +166,8 @@ def to_be_written(
         axes = 2 if layer in FC_NAMES else 4
         if weight.ndim != axes or not weight.numel() or bias.shape != weight.shape[:1]:
             raise WeightsError(
-                f"{refused}: {layer} has weights of {_sides(weight.shape)} and biases of"
-                f" {_sides(bias.shape)}, which fit no layer of {axes} axes."
+                f"{refused}: {layer} has weights of {sides_text(weight.shape)} and biases of"
+                f" {sides_text(bias.shape)}, which fit no layer of {axes} axes."
             )
     shapes = {layer: tuple(weight.shape) for layer, (weight, _) in layers.items()}
     layout = recognise(shapes, lrn=vgg.CONFIGURATIONS[name].lrn, path=path)
@@ -180,7 +186,3 @@ def _width(units: int, channels: int) -> float:
         ):
             return width
     return exact
-
-
-def _sides(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))

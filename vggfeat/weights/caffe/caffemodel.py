@@ -30,12 +30,11 @@ from vggfeat.weights.caffe.layers import (
     computing_layers,
     deploy_net,
     kind_of,
-    sides_text,
     stated_parameters,
 )
 from vggfeat.weights.caffe.schema import NetParameter
 from vggfeat.weights.caffe.wire import Layer, Net, read_arrays, read_net, write_net
-from vggfeat.weights.checkpoint import Card
+from vggfeat.weights.checkpoint import Card, sides_text
 from vggfeat.weights.vgg_layers import FC_NAMES, Layout, keys, recognise, to_be_written
 
 SUFFIX = ".caffemodel"
@@ -55,11 +54,8 @@ class CaffeNet:
 def read_card(path: Path) -> Card:
     """What follows from a .caffemodel without reading its weights. Raises WeightsError."""
     caffe_net = find_net(path)
-    net = caffe_net.layout.net
-    if caffe_net.round_mode == "CEIL":
-        net += f"{',' if ':' in net else ':'}ceil_mode=true"
     return Card(
-        net=net,
+        net=caffe_net.layout.text(ceil_mode=caffe_net.round_mode == "CEIL"),
         classes=(),
         mean=PAPER_STATISTICS.mean,
         std=UNIT,

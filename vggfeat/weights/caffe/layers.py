@@ -9,6 +9,7 @@ from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.weights.caffe.schema import LayerParameter, NetParameter
 from vggfeat.weights.caffe.wire import Layer
+from vggfeat.weights.checkpoint import sides_text
 from vggfeat.weights.vgg_layers import FC_NAMES, Layout, layer_names
 
 FIRST = "conv1_1"
@@ -130,10 +131,6 @@ def _stated_sides(message: Any, name: str) -> str:
     if any(side in message.DESCRIPTOR.fields_by_name and message.HasField(side) for side in apart):
         sides += [getattr(message, side) for side in apart]  # four if both are stated: fits nothing
     return sides_text(sides or [SIDES[name]] * 2)
-
-
-def sides_text(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape)) or "scalar"
 
 
 def type_of(parameters: Any) -> str:

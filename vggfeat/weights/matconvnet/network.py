@@ -19,8 +19,8 @@ from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.input_statistics import PAPER_STATISTICS
 from vggfeat.weights import vgg_layers
-from vggfeat.weights.checkpoint import Card, parse_card
-from vggfeat.weights.matconvnet.simplenn import as_list, read_simplenn, sides_text
+from vggfeat.weights.checkpoint import Card, parse_card, sides_text
+from vggfeat.weights.matconvnet.simplenn import as_list, read_simplenn
 
 CARD_NEEDS_BYTES = 2**24  # of an array; an average image has 1.2 MB, fc6 400 MB
 UNIT = (1.0, 1.0, 1.0)

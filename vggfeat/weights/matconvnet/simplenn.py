@@ -13,6 +13,7 @@ import numpy as np
 from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.weights import vgg_layers
+from vggfeat.weights.checkpoint import sides_text
 from vggfeat.weights.matconvnet import mat_file
 
 VARIABLES = ("layers", "meta", "normalization", "classes")
@@ -72,7 +73,7 @@ def read_simplenn(path: Path, skip_above: int | None) -> SimpleNN:
     _check_order(path, net, layers)
     rounded_up = _rounded_up(path, [layer for layer in layers if layer.kind == "pool"])
     layers.clear()  # they hold the weights, too
-    return SimpleNN(net, net_text(net, rounded_up), convolutions, variables)
+    return SimpleNN(net, net.text(ceil_mode=rounded_up), convolutions, variables)
 
 
 class _Layer:
@@ -223,18 +224,8 @@ def is_name(value: Any) -> bool:
     return isinstance(value, str) and 0 < len(value) <= 64 and value.isprintable()
 
 
-def sides_text(shape: Sequence[int]) -> str:
-    return "x".join(map(str, shape))
-
-
 def _values(numbers: Sequence[float]) -> str:
     return f"[{' '.join(f'{number:g}' for number in numbers)}]"
-
-
-def net_text(net: vgg_layers.Layout, rounded_up: bool) -> str:
-    if not rounded_up:
-        return net.net
-    return f"{net.net}{',' if ':' in net.net else ':'}ceil_mode=true"
 
 
 def layer_plan(name: str) -> list[tuple[str, str]]:

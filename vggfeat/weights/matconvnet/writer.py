@@ -20,7 +20,6 @@ from vggfeat.weights.matconvnet.simplenn import (
     ROUNDED_UP,
     WINDOW,
     layer_plan,
-    net_text,
 )
 
 
@@ -33,7 +32,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     net, _ = vgg_layers.to_be_written(path, tensors, card, "MatConvNet")
     name, options = vgg_layers.net_meaning(card.net)
     rounded_up = options["ceil_mode"]
-    text = net_text(net, rounded_up)
+    text = net.text(ceil_mode=rounded_up)
     if vgg_layers.net_meaning(text) != (name, options):
         raise WeightsError(
             f"{path}: cannot be written for MatConvNet: the weights are {text}, the card names"
