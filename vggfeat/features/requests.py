@@ -15,9 +15,10 @@ from vggfeat.backbones.network import Network, sharing_forward
 from vggfeat.errors import PictureError
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, conditions, extract
-from vggfeat.features.heads.descriptor import Descriptor, is_square
+from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import Head
 from vggfeat.features.options import Extraction
+from vggfeat.features.views import is_square
 from vggfeat.images import Picture
 from vggfeat.progress import Progress, no_progress
 
