@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vggfeat.errors import VggfeatError, in_one_line
+from vggfeat.errors import VggfeatError, in_one_line, reason_of
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
@@ -91,7 +91,7 @@ def failure(label: str, error: Exception) -> Failure:
     if isinstance(error, MemoryError):
         return Failure(label, "not enough memory. Use fewer scales or --aggregate average.")
     log.debug("%s: unexpected error", label, exc_info=error)  # shown by --debug
-    reason = f"unexpected {type(error).__name__}: {error}. This is a bug; report it"
+    reason = f"unexpected {type(error).__name__}: {reason_of(error)}. This is a bug; report it"
     return Failure(label, f"{reason} with what --debug shows.")
 
 

@@ -123,6 +123,6 @@ def test_the_traceback_of_an_unexpected_error_is_for_those_who_debug(
     tmp_path, caplog, is_debugging
 ):
     caplog.set_level(logging.DEBUG if is_debugging else logging.INFO, "vggfeat")
-    (failure,) = outcomes(tmp_path, Made(tmp_path, "1" * 16, error=ValueError("odd")))
+    (failure,) = outcomes(tmp_path, Made(tmp_path, "1" * 16, error=ValueError("odd\nlines")))
     assert failure.reason.startswith("unexpected ValueError: odd. This is a bug")
     assert ("Traceback" in caplog.text) == is_debugging

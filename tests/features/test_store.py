@@ -100,6 +100,24 @@ def test_a_picture_whose_file_changed_is_missing_again(tmp_path):
         assert file.missing(["a", "b"]) == {"b"}
 
 
+@pytest.mark.parametrize("moment", ["creating", "writing"])
+def test_a_full_disk_is_an_error_that_names_the_file(tmp_path, monkeypatch, moment):
+    """HDF5 says it in a RuntimeError of several lines where it flushes."""
+
+    def full(_):
+        raise RuntimeError("Unable to flush (file write failed: now\n, errno = 28, error = 'No')")
+
+    path = tmp_path / "f.h5"
+    if moment == "writing":
+        fill(path, ["a"])
+    monkeypatch.setattr(h5py.File, "flush", full)
+    with pytest.raises(OSError, match="No space left on device.*f.h5"):
+        fill(path, ["a", "b"])
+    monkeypatch.undo()
+    fill(path, ["a", "b"])
+    assert store.inspect(path).num_done == 2
+
+
 def test_a_picture_that_is_away_costs_no_descriptor(tmp_path):
     """-1 stands for a file that cannot be found, as on a disk that is not mounted."""
     fill(tmp_path / "f.h5", ["a", "b"])

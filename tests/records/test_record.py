@@ -77,6 +77,14 @@ def test_long_net_names_stay_within_file_name_limits(tmp_path):
         ),
         (lambda content: content.update(nets="vgg16"), "field 'nets' is str, not list"),
         (lambda content: content.update(nets=[]), "nets or metrics are malformed"),
+        (
+            lambda content: content["metrics"]["mean_class_recall"].pop("spread"),
+            "nets or metrics are malformed",
+        ),
+        (
+            lambda content: content["metrics"].update(mean_class_recall=5),
+            "nets or metrics are malformed",
+        ),
         (lambda content: content["nets"][0].update(scales=[None]), "nets or metrics are malformed"),
         (
             lambda content: content["metrics"].update(accuracy={"value": None, "spread": None}),

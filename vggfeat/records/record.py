@@ -209,17 +209,17 @@ def _are_nets(record: Record) -> bool:
 
 
 def _are_metrics(record: Record) -> bool:
-    """Values are numbers, that of the headline a finite one."""
-    return all(
+    """Values are numbers, that of the headline a finite one beside its spread, which may be None."""
+    are_numbers = all(
         isinstance(metric, dict)
         and isinstance(metric.get("value"), float)
         and isinstance(metric.get("spread"), float | None)
         for metric in record.metrics.values()
-    ) and all(
-        math.isfinite(value)
-        for name in ("value", "spread")
-        if (value := record.metrics[record.metric].get(name)) is not None
     )
+    if not are_numbers or "spread" not in record.metrics[record.metric]:
+        return False
+    headline = [record.metrics[record.metric][name] for name in ("value", "spread")]
+    return all(math.isfinite(number) for number in headline if number is not None)
 
 
 def _are_whole(numbers: Any) -> bool:

@@ -3,8 +3,10 @@
 import json
 import logging
 import os
+import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,7 +61,10 @@ class FeatureWriter:
             log.info("another process is writing %s: waiting for it", path)
             self._lock.acquire()
         try:
-            _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
+            with _disk_errors(path):
+                _create_or_extend(
+                    path, conditions, dim, list(file_bytes), weights_name, dict(versions)
+                )
             self._file = open_file(path, "r+")
             try:
                 with explained(path):
@@ -117,14 +122,18 @@ class FeatureWriter:
 
     def __exit__(self, kind, error, traceback) -> None:
         try:
-            self.commit()
+            with _disk_errors(Path(self._file.filename)):
+                try:
+                    self.commit()
+                finally:
+                    self._file.close()
         finally:
-            self._file.close()
             self._lock.release()
 
     def _flush(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.id.get_vfd_handle())
+        with _disk_errors(Path(self._file.filename)):
+            self._file.flush()
+            os.fsync(self._file.id.get_vfd_handle())
 
     def _changed_rows(self, file_bytes: Mapping[str, int]) -> set[int]:
         """Rows of pictures whose file has another size than when they were extracted.
@@ -136,6 +145,18 @@ class FeatureWriter:
         return {
             row for row, length in rows.items() if stored[row] not in (0, length) and length >= 0
         }
+
+
+@contextmanager
+def _disk_errors(path: Path) -> Iterator[None]:
+    """A full disk, met by HDF5 when it flushes, as an OSError that names the file."""
+    try:
+        yield
+    except RuntimeError as error:
+        number = re.search(r"errno = (\d+)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def _create_or_extend(
