@@ -57,6 +57,7 @@ def test_a_whole_benchmark_runs_with_it(new_probe, tmp_path, name, per_class):
     assert not any(" C " in note for note in record.notes)
 
 
+@pytest.mark.slow
 def test_the_command_line_knows_it(tmp_path):
     """In a process of its own, which has the line before the commands are declared."""
     code = (

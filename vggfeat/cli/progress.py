@@ -92,7 +92,7 @@ class TrainingDisplay:
         self.end_line()
 
     def end_line(self) -> None:
-        """What is told next begins on a line of its own."""
+        """Begin a new line for what is printed next."""
         if self.width:
             click.echo(err=True)
             self.width = 0

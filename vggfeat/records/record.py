@@ -209,7 +209,7 @@ def _are_nets(record: Record) -> bool:
 
 
 def _are_metrics(record: Record) -> bool:
-    """Values are numbers, that of the headline a finite one beside its spread, which may be None."""
+    """Values are numbers; the headline is finite, beside a spread that may be None."""
     are_numbers = all(
         isinstance(metric, dict)
         and isinstance(metric.get("value"), float)
