@@ -7,7 +7,8 @@
     /classes  [K]     utf-8
 
 A class that could not be trained has scores of NaN, an example that could not be read of minus
-infinity; pictures of ILSVRC that could not be read are left out. The file appears whole under its name before the record does, which holds its SHA-256.
+infinity; pictures of ILSVRC that could not be read are left out. The file appears whole under its
+name before the record does, which holds its SHA-256.
 """
 
 import hashlib
