@@ -36,6 +36,14 @@ def test_help_of_every_command_is_light_and_complete(run):
                 assert option.param_type_name == "argument" or option.opts[0] in result.stdout
 
 
+def test_help_of_every_command_fits_a_terminal_of_80_columns(run):
+    for name, command in main.commands.items():
+        for subcommand in getattr(command, "commands", [None]):
+            words = [word for word in (name, subcommand) if word]
+            lines = run(*words, "--help").stdout.splitlines()
+            assert [line for line in lines if len(line) > 80] == []
+
+
 def test_help_imports_neither_torch_nor_sklearn_nor_pandas():
     code = (
         "import sys; from click.testing import CliRunner; import vggfeat.cli;"

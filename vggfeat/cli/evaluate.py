@@ -82,8 +82,8 @@ def evaluate(
 
     \b
     vggfeat evaluate --net vgg16 --net vgg19 --net vgg16+vgg19 --data ILSVRC2012
-    vggfeat evaluate --net runs/vgg16-256.safetensors --data pictures --scales single --scales multi
-                     --views dense --views crops --views both
+    vggfeat evaluate --net runs/vgg16-256.safetensors --data pictures \\
+        --scales single --scales multi --views dense --views crops --views both
     """
     set_up_messages(options["quiet"])
     measures = any(options[name] for name in ("data", "views", "save"))

@@ -115,9 +115,10 @@ def evaluate(out: Path, form: str, **options: Any) -> None:
     of each of the classifier's five classes counts.
 
     \b
-    vggfeat localise evaluate --net runs/vgg16-384-pcr.safetensors --data ILSVRC2012
-    vggfeat localise evaluate --net runs/vgg16-256-pcr.safetensors+runs/vgg16-384-pcr.safetensors
-                     --views dense --scales 256+352,384 --classifier runs/vgg16-jitter.safetensors
+    vggfeat localise evaluate --net runs/vgg16-384-pcr.safetensors
+    vggfeat localise evaluate --views dense --scales 256+352,384 \\
+        --net runs/vgg16-256-pcr.safetensors+runs/vgg16-384-pcr.safetensors \\
+        --classifier runs/vgg16-jitter.safetensors --data ILSVRC2012
     """
     job = _job(options, views=options["views"] or ("centre",), limit=options["limit"])
     from vggfeat.benchmarks.ilsvrc.localisation import localise
@@ -149,7 +150,8 @@ def show(view: str, scales: str, count: int, to: Path, **options: Any) -> None:
     """Draw true and predicted boxes of test pictures, evenly spread over their list, to a PNG.
 
     \b
-    vggfeat localise show --net runs/vgg16-384-pcr.safetensors --data ILSVRC2012 --to boxes.png
+    vggfeat localise show --net runs/vgg16-384-pcr.safetensors \\
+        --data ILSVRC2012 --to boxes.png
     """
     if len(options["nets"]) > 1:
         raise click.UsageError("Name one --net; `+` uses nets together.")

@@ -155,9 +155,11 @@ def import_(
     `vggfeat weights export`.
 
     \b
-    vggfeat weights import VGG_ILSVRC_16_layers.caffemodel --out vgg16-caffe.safetensors
+    vggfeat weights import VGG_ILSVRC_16_layers.caffemodel \\
+        --out vgg16-caffe.safetensors
     vggfeat weights import resnet50-0676ba61.pth
-    vggfeat weights import mine.pth --net vgg16:ceil_mode=true,mean=123/117/104,std=1/1/1
+    vggfeat weights import mine.pth \\
+        --net vgg16:ceil_mode=true,mean=123/117/104,std=1/1/1
     """
     set_up_messages(quiet)
     with importing():
