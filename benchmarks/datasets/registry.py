@@ -113,7 +113,7 @@ def distribution_of(name: str) -> Distribution:
 
 def load_benchmark(
     name: str,
-    data_dir: Path | None = None,
+    data_dir: Path | str | None = None,
     options: DataOptions | None = None,
     *,
     places: Folders | None = None,

@@ -122,6 +122,11 @@ def test_what_is_told_of_the_pictures_decides_the_key(caltech_dir, tmp_path):
     assert state()[0] == before[0] and state()[2] != before[2]
 
 
+def test_a_data_folder_may_be_named_by_its_text(caltech_dir, home):
+    named = load_benchmark("caltech101", str(caltech_dir), offline=True)
+    assert named.splits_sha256 == load_benchmark("caltech101", caltech_dir).splits_sha256
+
+
 def test_one_split_has_no_spread(caltech_dir, tmp_path):
     bench = load(caltech_dir, tmp_path, num_splits=1)
     assert run(bench, tmp_path).metrics["mean_class_recall"]["spread"] is None

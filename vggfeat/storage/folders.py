@@ -30,7 +30,7 @@ class Folders:
         return self.cache / "unpacked"
 
 
-def folders(data_dir: Path | None = None, cache_dir: Path | None = None) -> Folders:
+def folders(data_dir: Path | str | None = None, cache_dir: Path | str | None = None) -> Folders:
     """The folders of these arguments; the default is VGGFEAT_HOME, else the user's cache folder."""
     home = Path(os.environ.get("VGGFEAT_HOME") or platformdirs.user_cache_dir("vggfeat"))
-    return Folders(data=data_dir or home / "data", cache=cache_dir or home)
+    return Folders(data=Path(data_dir or home / "data"), cache=Path(cache_dir or home))
