@@ -15,11 +15,13 @@ def is_stuck(recipe: Recipe, position: Position) -> bool:
 
 def stuck_message(recipe: Recipe, position: Position, num_classes: int) -> str:
     """What is wrong with a net that has not begun to learn, and what to try."""
+    other_weights = ""
+    if recipe.init == "normal":
+        other_weights = f"--set init=glorot, another init_std (it is {recipe.init_std:g}) or "
     return (
         f"{recipe.name}: after {position.step} updates the loss is"
         f" {position.curve[-1]['loss']:.3f}, and ln(classes) is {math.log(num_classes):.3f}: as if"
         " all classes had the same score. Start from a shallower net as the recipes do, or try"
-        f" --set init=glorot, another init_std (it is {recipe.init_std:g}) or another"
-        f" learning_rate (it was {recipe.learning_rate:g}). If it only needs longer: --set"
-        f" stuck_after={2 * position.step}."
+        f" {other_weights}another learning_rate (it was {recipe.learning_rate:g}). If it only"
+        f" needs longer: --set stuck_after={2 * position.step}."
     )

@@ -208,6 +208,13 @@ def test_a_net_that_stays_at_ln_classes_is_stopped_with_advice(pictures, tmp_pat
     assert "1.099" in trained.problem and "--set init=glorot" in trained.problem
 
 
+def test_advice_to_a_net_that_began_from_glorots_weights_names_no_other_weights(pictures, tmp_path):
+    recipe = replace(RECIPE, init="glorot", learning_rate=1e-9, stuck_after=6)
+    trained = run(pictures, tmp_path, recipe)
+    assert "stuck" in trained.ended and "another learning_rate (it was 1e-09)" in trained.problem
+    assert "init" not in trained.problem
+
+
 def test_an_interrupted_run_is_not_stuck_before_its_epoch_has_ended(pictures, tmp_path):
     """As on ILSVRC, where an epoch has more updates than are waited for."""
     recipe = replace(RECIPE, init="normal", init_std=1e-4, stuck_after=1, epochs=5)
