@@ -85,6 +85,7 @@ def test_a_recall_that_meets_a_level_counts_as_in_matlab():
     assert ap == pytest.approx((7 * 1 + 4 * 10 / 100) / 11, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_aps_are_the_devkits_and_scikit_learns_on_thousands_of_random_rankings():
     random = np.random.default_rng(0)
     for _ in range(2500):

@@ -82,6 +82,7 @@ def test_a_row_names_its_command_and_what_the_paper_reached():
     assert STAGES["vgg11-384"].expected == "not in the paper"
 
 
+@pytest.mark.slow
 def test_importing_the_recipes_builds_no_net():
     code = (
         "from torch import nn; nn.Module.__init__ = None;"

@@ -42,6 +42,7 @@ def test_the_settings_of_the_svms_never_change():
     }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PROBES)
 def test_a_probe_that_is_only_described_loads_no_scikit_learn(name):
     code = (
