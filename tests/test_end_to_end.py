@@ -47,7 +47,7 @@ def test_killed_in_the_middle_of_extraction_the_next_run_ends_bit_equal(tmp_path
     cache = tmp_path / "killed"
     extract = command(
         "extract", "--dataset", "caltech101", "--data-dir", tmp_path / "data", "--net", NARROW,
-        "--scales", "32,320", "--batch-size", 8, "--cache-dir", cache,
+        "--scales", "32,320", "--batch-size", 8, "--precision", "fp32", "--cache-dir", cache,
     )  # fmt: skip
     # It takes more than twice as long as descriptors are kept back.
     with subprocess.Popen(extract, stderr=subprocess.DEVNULL) as process:

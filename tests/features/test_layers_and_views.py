@@ -334,8 +334,8 @@ networks = [load_network(first), load_network(second)]
 (folder / me).touch()
 while not (folder / other).exists():
     time.sleep(0.01)
-extract("test", pictures, networks[0], Extraction(scales=(40, 64), batch_size=1), folder=folder,
-        shared_with=networks[1:])
+options = Extraction(scales=(40, 64), batch_size=1, precision="fp32")  # as the tests' own process
+extract("test", pictures, networks[0], options, folder=folder, shared_with=networks[1:])
 """
 
 

@@ -470,9 +470,9 @@ def test_octave_reads_what_is_written_and_what_it_writes_is_read(tmp_path):
 PEAK = """
 import resource, sys
 from pathlib import Path
-from vggfeat.weights import matconvnet
+from vggfeat.weights.matconvnet import network
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-matconvnet.read(Path(sys.argv[1]))
+network.read(Path(sys.argv[1]))
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**20)
 """
 
