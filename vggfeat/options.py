@@ -9,6 +9,7 @@ allowed, what a record's key and protocol hold, the axes of a sweep, the columns
 lines of a plan.
 """
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
@@ -115,16 +116,13 @@ def _check(name: str, declaration: Declaration, value: Any) -> None:
         raise OptionError(
             f"{words} must be one of {', '.join(declaration.choices)}; got {value!r}."
         )
-    low, high = declaration.minimum, declaration.maximum
+    low = -math.inf if declaration.minimum is None else declaration.minimum
+    high = math.inf if declaration.maximum is None else declaration.maximum
     for number in value if isinstance(value, tuple) else (value,):
-        if number is None or (low is None and high is None):
-            continue
-        if (
-            not (low if low is not None else number)
-            <= number
-            <= (high if high is not None else number)
-        ):
+        if number is None or (declaration.minimum is None and declaration.maximum is None):
+            continue  # a word, a switch, or "not stated"
+        if not low <= number <= high:  # NaN is in no range
             got = list(value) if isinstance(value, tuple) else value
-            allowed = f"from {low:g} to {high:g}" if high is not None else f"at least {low:g}"
+            allowed = f"from {low:g} to {high:g}" if high < math.inf else f"at least {low:g}"
             reason = f", {declaration.because}" if declaration.because else ""
             raise OptionError(f"{words} must be {allowed}{reason}; got {got}.")
