@@ -127,7 +127,10 @@ def _is_sound(name: str, places: Folders) -> bool:
         return False
     compared = counts(benchmark)
     different = [count for count in compared if count.actual != count.expected]
-    click.echo(f"{name}: {len(compared) - len(different)} of {len(compared)} counts as known")
+    if compared:
+        click.echo(f"{name}: {len(compared) - len(different)} of {len(compared)} counts as known")
+    else:
+        click.echo(f"{name}: no counts are known to compare with")
     for count in different[:MAX_SHOWN]:
         counted = f"{count.set}, {count.class_name}" if count.class_name else count.set
         click.echo(f"  {counted}: {count.actual:,} found, {count.expected:,} known")

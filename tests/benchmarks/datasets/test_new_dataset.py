@@ -98,6 +98,11 @@ def test_a_users_file_is_measured_extracted_and_split(run, tmp_path):
     assert "4 of 4 counts" in run("datasets", "verify", TOY_FILE).stdout
 
 
+def test_verifying_without_known_counts_says_so(run, own_folder):
+    verified = run("datasets", "verify", f"{own_folder}:INSECTS")
+    assert verified.stdout.startswith("insects: no counts are known to compare with\n")
+
+
 def test_both_ways_of_naming_benchmarks_go_together(run, own_folder):
     """Names, --benchmark, and twice the same; a plan shows what would be measured."""
     named = ("digits", TOY_FILE, "--benchmark", f"{own_folder}:INSECTS", "--benchmark", TOY_FILE)
