@@ -1,6 +1,6 @@
 """The list of datasets. A new one is a file with its definition and one line here.
 
-A user's own is named by its file, `my_file.py:my_dataset`; see user_file.py.
+A user's own is named by its file, `my_file.py:MY_DATASET`; see user_file.py.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ _from_user_files: dict[str, DatasetDefinition] = {}
 def definition_of(name: str) -> DatasetDefinition:
     """The definition of a dataset by its name, or by the user's file that holds it.
 
-    After `my_file.py:my_dataset` was named once, the name in that definition will do. Raises
+    After `my_file.py:MY_DATASET` was named once, the name in that definition will do. Raises
     UnknownNameError, and DatasetError at a file without such a definition and at a definition
     with a name that another dataset has.
     """

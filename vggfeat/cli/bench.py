@@ -72,7 +72,7 @@ def bench(
     vggfeat bench caltech101 --net vgg16 --net vgg19 --net vgg16+vgg19
     vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
     vggfeat bench caltech101 --sweep scales,aggregate
-    vggfeat bench --benchmark my_file.py:my_dataset
+    vggfeat bench --benchmark my_file.py:MY_DATASET
     """
     benchmarks = [*benchmarks, *more_benchmarks]
     if not benchmarks and not all_benchmarks:
