@@ -1,5 +1,6 @@
 """Which nets can be tested on which pictures: their classes must be the same, in the same order."""
 
+import logging
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +9,10 @@ from vggfeat.backbones.check import check_net
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.benchmarks.ilsvrc.class_errors import TOP
+from vggfeat.benchmarks.ilsvrc.class_order import basis_of_order, check_order
 from vggfeat.errors import DatasetError, OptionError, WeightsError
+
+log = logging.getLogger(__name__)
 
 
 def check_class_scores(spec: NetSpec) -> None:
@@ -52,6 +56,13 @@ def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
             raise WeightsError(
                 f"{network.label}: is a net of {network.num_outputs} classes, and {data} has"
                 f" {len(classes)}. Name a net that was trained on these classes."
+            )
+        check_order(network, classes)
+        if not basis_of_order(classes).endswith("WordNet ids"):
+            log.warning(
+                "%s: the weights do not name their classes; %s is taken for theirs",
+                network.label,
+                basis_of_order(classes),
             )
         return
     if network.card.classes == tuple(classes) or _are_ilsvrcs(network.card.classes, classes):

@@ -26,6 +26,7 @@ from vggfeat.benchmarks.ilsvrc.class_errors import (
     classification_record,
     scores_of,
 )
+from vggfeat.benchmarks.ilsvrc.class_order import basis_of_order
 from vggfeat.benchmarks.ilsvrc.grid import cells
 from vggfeat.benchmarks.ilsvrc.measurement import IlsvrcMeasurement
 from vggfeat.benchmarks.ilsvrc.predictions import About, Predictions, write
@@ -192,8 +193,8 @@ class ClassificationMeasurement(IlsvrcMeasurement):
         unnamed = [network.label for network in self.networks if network.card is None]
         if unnamed:
             notes.append(
-                f"{', '.join(unnamed)}: the weights do not name their classes; the order of the"
-                " folders' names is taken for theirs"
+                f"{', '.join(unnamed)}: the weights do not name their classes;"
+                f" {basis_of_order(self.test_set.pictures.classes)} is taken for theirs"
             )
         return notes
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from vggfeat.backbones.network import Network
+from vggfeat.benchmarks.ilsvrc.class_order import in_order_of_nets
 from vggfeat.layouts.imagenet import Pictures, open_validation
 
 log = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ def open_test_set(data: Path, networks: Sequence[Network], limit: int | None) ->
     """The pictures to test these nets on. Raises DatasetError."""
     cards = [network.card for network in networks if network.card]
     trained_on = {digest for card in cards for digest in card.trained_on}
-    pictures = open_validation(data, trained_on)
+    pictures = in_order_of_nets(open_validation(data, trained_on), networks)
     for note in pictures.notes:
         log.info("%s: %s", data, note)
     return TestSet(pictures=pictures, limit=limit)

@@ -1,0 +1,93 @@
+"""The order of the classes that nets are tested on: their own, where anything says what it is.
+
+Folders lie in the order of their names as text, in which "10" comes before "2". Outputs of a net
+are numbered as its weights have them, and weights seldom say how.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+
+from vggfeat.backbones.network import ILSVRC_CLASSES, Network
+from vggfeat.errors import DatasetError
+from vggfeat.layouts.imagenet import Pictures
+
+
+def in_order_of_nets(pictures: Pictures, networks: Sequence[Network]) -> Pictures:
+    """The pictures with their classes numbered as the nets number them.
+
+    Only folders named 0 to K-1 are renumbered: as a net's card lists these names, else in the order
+    of the numbers. All others are in the order of their names.
+    """
+    if not are_numbers(pictures.classes):
+        return pictures
+    cards = [network.card.classes for network in networks if network.card]
+    same = [classes for classes in cards if sorted(classes) == sorted(pictures.classes)]
+    return _numbered(pictures, same[0] if same else sorted(pictures.classes, key=int))
+
+
+def are_numbers(classes: Sequence[str]) -> bool:
+    """Whether the names are the numbers 0 to K-1, with or without leading zeros."""
+    if not all(re.fullmatch("[0-9]{1,9}", name) for name in classes):
+        return False
+    return sorted(map(int, classes)) == list(range(len(classes)))
+
+
+def basis_of_order(classes: Sequence[str]) -> str:
+    """What is taken for the order of a net's outputs if its weights do not name its classes."""
+    if all(re.fullmatch(r"n\d{8}", name) for name in classes):
+        return "the order of the folders' WordNet ids"
+    if are_numbers(classes):
+        return "the order of the folders' numbers"
+    return "the order of the folders' names"
+
+
+def check_order(network: Network, classes: Sequence[str]) -> None:
+    """Raise DatasetError if the order of the classes cannot be that of the net's outputs.
+
+    For nets whose weights do not name their classes.
+    """
+    if are_numbers(classes) and list(map(int, classes)) != list(range(len(classes))):
+        raise DatasetError(
+            f"{network.label}: its weights do not name their classes, and the nets beside it have"
+            f" class {classes[2]!r} third, not 2. Evaluate it alone."
+        )
+    english = _usual_names(classes)
+    if len(english) > len(classes) / 2:
+        raise DatasetError(
+            f"{len(english)} of {len(classes)} folders have English names of ILSVRC's classes,"
+            f" such as {english[0]!r}, and {network.label} has its classes in the order of their"
+            " WordNet ids, which is another. Name the folders by their WordNet ids (n01440764 and"
+            " so on), or by the numbers 0 to 999."
+        )
+
+
+def _usual_names(classes: Sequence[str]) -> list[str]:
+    """Those folders that are named as ILSVRC's classes usually are, whatever their spelling."""
+    if len(classes) != ILSVRC_CLASSES or not basis_of_order(classes).endswith("names"):
+        return []
+    from vggfeat.weights.torchvision import imagenet_classes  # 2 s to import
+
+    usual = {_plain(name) for name in imagenet_classes()}
+    return [name for name in classes if _plain(name) in usual]
+
+
+def _plain(name: str) -> str:
+    return re.sub("[^a-z]", "", name.lower())
+
+
+def _numbered(pictures: Pictures, classes: Sequence[str]) -> Pictures:
+    """The pictures with these classes, in whose order the pictures are then listed.
+
+    Another order is another list, and so another digest: nothing that was measured in the order
+    of before is found again.
+    """
+    if tuple(classes) == pictures.classes:
+        return pictures
+    number_of = {name: number for number, name in enumerate(classes)}
+    lists = (
+        sorted(((path, number_of[pictures.classes[n]]) for path, n in labelled), key=lambda p: p[1])
+        for labelled in (pictures.train, pictures.validation)
+    )
+    train, validation = lists
+    return replace(pictures, classes=tuple(classes), train=train, validation=validation)
