@@ -1,7 +1,6 @@
 """Which nets can be tested on which pictures: their classes must be the same, in the same order."""
 
 import logging
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from vggfeat.backbones.check import check_net
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.benchmarks.ilsvrc.class_errors import TOP
-from vggfeat.benchmarks.ilsvrc.class_order import basis_of_order, check_order
+from vggfeat.benchmarks.ilsvrc.class_order import are_wordnet_ids, assumption, check_order
 from vggfeat.errors import DatasetError, OptionError, WeightsError
 
 log = logging.getLogger(__name__)
@@ -58,12 +57,8 @@ def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
                 f" {len(classes)}. Name a net that was trained on these classes."
             )
         check_order(network, classes)
-        if not basis_of_order(classes).endswith("WordNet ids"):
-            log.warning(
-                "%s: the weights do not name their classes; %s is taken for theirs",
-                network.label,
-                basis_of_order(classes),
-            )
+        if not are_wordnet_ids(classes):
+            log.warning(assumption(network.label, classes))
         return
     if network.card.classes == tuple(classes) or _are_ilsvrcs(network.card.classes, classes):
         return
@@ -84,7 +79,7 @@ def _are_ilsvrcs(names: Sequence[str], folders: Sequence[str]) -> bool:
 
     Both are in the order of the ids.
     """
-    if len(folders) != len(names) or not all(re.fullmatch(r"n\d{8}", name) for name in folders):
+    if len(folders) != len(names) or not are_wordnet_ids(folders):
         return False
     from vggfeat.weights.torchvision import imagenet_classes  # 2 s to import
 

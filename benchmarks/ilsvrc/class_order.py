@@ -14,7 +14,7 @@ from vggfeat.layouts.imagenet import Pictures
 
 
 def in_order_of_nets(pictures: Pictures, networks: Sequence[Network]) -> Pictures:
-    """The pictures with their classes numbered as the nets number them.
+    """The pictures to test on, with their classes numbered as the nets number them.
 
     Only folders named 0 to K-1 are renumbered: as a net's card lists these names, else in the order
     of the numbers. All others are in the order of their names.
@@ -33,13 +33,22 @@ def are_numbers(classes: Sequence[str]) -> bool:
     return sorted(map(int, classes)) == list(range(len(classes)))
 
 
-def basis_of_order(classes: Sequence[str]) -> str:
-    """What is taken for the order of a net's outputs if its weights do not name its classes."""
-    if all(re.fullmatch(r"n\d{8}", name) for name in classes):
-        return "the order of the folders' WordNet ids"
-    if are_numbers(classes):
-        return "the order of the folders' numbers"
-    return "the order of the folders' names"
+def are_wordnet_ids(classes: Sequence[str]) -> bool:
+    """Whether the names are WordNet ids such as n01440764, in whose order ILSVRC's classes are."""
+    return all(re.fullmatch("n[0-9]{8}", name) for name in classes)
+
+
+def assumption(nets: str, classes: Sequence[str]) -> str:
+    """What is taken for the order of nets' outputs whose weights do not name their classes."""
+    kind = "names"
+    if are_wordnet_ids(classes):
+        kind = "WordNet ids"
+    elif are_numbers(classes):
+        kind = "numbers"
+    return (
+        f"{nets}: the weights do not name their classes; the order of the folders' {kind} is taken"
+        " for theirs"
+    )
 
 
 def check_order(network: Network, classes: Sequence[str]) -> None:
@@ -47,16 +56,20 @@ def check_order(network: Network, classes: Sequence[str]) -> None:
 
     For nets whose weights do not name their classes.
     """
-    if are_numbers(classes) and list(map(int, classes)) != list(range(len(classes))):
-        raise DatasetError(
-            f"{network.label}: its weights do not name their classes, and the nets beside it have"
-            f" class {classes[2]!r} third, not 2. Evaluate it alone."
-        )
+    if are_numbers(classes):
+        out_of_place = [n for n, name in enumerate(classes) if int(name) != n]
+        if out_of_place:
+            raise DatasetError(
+                f"{network.label}: its weights do not name their classes, and a net beside it has"
+                f" the folder {classes[out_of_place[0]]!r} as class {out_of_place[0]}. Evaluate"
+                " each of them alone."
+            )
+        return
     english = _usual_names(classes)
     if len(english) > len(classes) / 2:
         raise DatasetError(
-            f"{len(english)} of {len(classes)} folders have English names of ILSVRC's classes,"
-            f" such as {english[0]!r}, and {network.label} has its classes in the order of their"
+            f"{network.label}: {len(english)} of {len(classes)} folders have English names of"
+            f" ILSVRC's classes, such as {english[0]!r}, and its classes are in the order of their"
             " WordNet ids, which is another. Name the folders by their WordNet ids (n01440764 and"
             " so on), or by the numbers 0 to 999."
         )
@@ -64,15 +77,15 @@ def check_order(network: Network, classes: Sequence[str]) -> None:
 
 def _usual_names(classes: Sequence[str]) -> list[str]:
     """Those folders that are named as ILSVRC's classes usually are, whatever their spelling."""
-    if len(classes) != ILSVRC_CLASSES or not basis_of_order(classes).endswith("names"):
+    if len(classes) != ILSVRC_CLASSES or are_wordnet_ids(classes):
         return []
     from vggfeat.weights.torchvision import imagenet_classes  # 2 s to import
 
-    usual = {_plain(name) for name in imagenet_classes()}
-    return [name for name in classes if _plain(name) in usual]
+    usual = {_letters(name) for name in imagenet_classes()}
+    return [name for name in classes if _letters(name) in usual]
 
 
-def _plain(name: str) -> str:
+def _letters(name: str) -> str:
     return re.sub("[^a-z]", "", name.lower())
 
 
@@ -85,9 +98,6 @@ def _numbered(pictures: Pictures, classes: Sequence[str]) -> Pictures:
     if tuple(classes) == pictures.classes:
         return pictures
     number_of = {name: number for number, name in enumerate(classes)}
-    lists = (
-        sorted(((path, number_of[pictures.classes[n]]) for path, n in labelled), key=lambda p: p[1])
-        for labelled in (pictures.train, pictures.validation)
-    )
-    train, validation = lists
-    return replace(pictures, classes=tuple(classes), train=train, validation=validation)
+    validation = [(path, number_of[pictures.classes[n]]) for path, n in pictures.validation]
+    validation.sort(key=lambda labelled: labelled[1])
+    return replace(pictures, classes=tuple(classes), validation=validation)

@@ -26,7 +26,7 @@ from vggfeat.benchmarks.ilsvrc.class_errors import (
     classification_record,
     scores_of,
 )
-from vggfeat.benchmarks.ilsvrc.class_order import basis_of_order
+from vggfeat.benchmarks.ilsvrc.class_order import assumption
 from vggfeat.benchmarks.ilsvrc.grid import cells
 from vggfeat.benchmarks.ilsvrc.measurement import IlsvrcMeasurement
 from vggfeat.benchmarks.ilsvrc.predictions import About, Predictions, write
@@ -192,10 +192,7 @@ class ClassificationMeasurement(IlsvrcMeasurement):
         notes = [*self.test_set.pictures.notes]
         unnamed = [network.label for network in self.networks if network.card is None]
         if unnamed:
-            notes.append(
-                f"{', '.join(unnamed)}: the weights do not name their classes;"
-                f" {basis_of_order(self.test_set.pictures.classes)} is taken for theirs"
-            )
+            notes.append(assumption(", ".join(unnamed), self.test_set.pictures.classes))
         return notes
 
 
