@@ -57,6 +57,42 @@ def test_ilsvrcs_flat_validation_set_takes_its_classes_from_the_devkit(tmp_path)
     assert names[0][0] == "val/ILSVRC2012_val_00000001.JPEG"
 
 
+def test_a_line_of_the_ground_truth_is_of_the_picture_with_its_number(tmp_path):
+    """Not of the picture with the n-th name: without zeros val_10 comes before val_2."""
+    write_flat(tmp_path, ids=(1, 3, 2, 2, 1, 3, 3, 3, 3, 2, 2))
+    for i in range(1, 12):
+        write_picture(tmp_path / "val" / f"ILSVRC2012_val_{i}.JPEG")
+        (tmp_path / "val" / f"ILSVRC2012_val_0000000{i}.JPEG").unlink(missing_ok=True)
+    tested = open_validation(tmp_path)
+    of_number = {path: tested.classes[number] for path, number in tested.validation}
+    assert of_number["val/ILSVRC2012_val_2.JPEG"] == "n02"  # line 2 is 3, the ID of n02
+    assert of_number["val/ILSVRC2012_val_10.JPEG"] == "n01"  # line 10 is 2, the ID of n01
+
+
+def test_the_class_behind_the_number_does_not_matter(tmp_path):
+    write_flat(tmp_path)
+    first = tmp_path / "val" / "ILSVRC2012_val_00000001.JPEG"
+    first.rename(first.with_name("ILSVRC2012_val_00000001_n01751748.JPEG"))
+    assert open_validation(tmp_path).validation[0][0].endswith("00000001_n01751748.JPEG")
+
+
+@pytest.mark.parametrize(
+    "name, message",
+    [
+        ("holiday.JPEG", "holiday.JPEG: its name has no number"),
+        ("ILSVRC2012_val_00000004_copy.JPEG", "no picture of its 5 has the number 3"),
+        ("ILSVRC2012_val_000000033.JPEG", "000000033.JPEG: its name has no number"),
+        ("ILSVRC2012_val_00000007.JPEG", "no picture of its 5 has the number 3"),
+    ],
+)
+def test_pictures_without_the_number_of_a_line_are_refused(tmp_path, name, message):
+    write_flat(tmp_path)
+    third = tmp_path / "val" / "ILSVRC2012_val_00000003.JPEG"
+    third.rename(third.with_name(name))
+    with pytest.raises(DatasetError, match=message):
+        open_validation(tmp_path)
+
+
 def test_validation_pictures_of_other_classes_are_left_out_and_told(tmp_path):
     write_train(tmp_path, names=("n01", "n03"))
     write_flat(tmp_path)

@@ -11,6 +11,7 @@ Classes are numbered in the order of their names, as Caffe and torchvision numbe
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -27,6 +28,8 @@ from vggfeat.layouts.held_out import hold_out
 DEVKIT = "ILSVRC2012_devkit_t12"
 GROUND_TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
 META = "data/meta.mat"
+# As in ILSVRC2012_val_00000001.JPEG; some copies have the class behind it: ..._n01751748.JPEG
+VALIDATION_NUMBER = re.compile(r"val_([0-9]{1,8})(?![0-9])")
 
 Labelled = tuple[str, int]  # path below the root, number of its class
 
@@ -220,8 +223,8 @@ def _flat_validation(
 ) -> tuple[list[Labelled], tuple[str, ...]]:
     """ILSVRC-2012's 50,000 pictures in one folder; their classes are in the devkit.
 
-    Line n of the ground truth is the ILSVRC2012_ID of the picture with the n-th name; meta.mat
-    says which wnid that is. The IDs are not in the order of the wnids.
+    Line n of the ground truth is the ILSVRC2012_ID of the picture whose name has the number n;
+    meta.mat says which wnid that is. The IDs are not in the order of the wnids.
     """
     devkit = _devkit(root)
     wnid_of = _wnids(devkit / META)
@@ -233,8 +236,9 @@ def _flat_validation(
         )
     number_of = {name: number for number, name in enumerate(classes)}
     validation, num_others = [], 0
-    for path, line in zip(paths, lines, strict=True):
-        wnid = wnid_of.get(line.strip())
+    for path, number in _numbers_in(root, paths).items():
+        line = lines[number - 1]
+        wnid = wnid_of.get(line)
         if wnid is None:
             raise DatasetError(f"{devkit / GROUND_TRUTH}: {line!r} is no ILSVRC2012_ID.")
         if wnid in number_of:
@@ -242,6 +246,26 @@ def _flat_validation(
         else:
             num_others += 1
     return validation, _left_out(num_others)
+
+
+def _numbers_in(root: Path, paths: Sequence[str]) -> dict[str, int]:
+    """The numbers in the names of ILSVRC's validation pictures; raises unless they are 1 to N."""
+    numbers = {}
+    for path in paths:
+        match = VALIDATION_NUMBER.search(Path(path).name)
+        if match is None:
+            raise DatasetError(
+                f"{root / path}: its name has no number, which says the picture's line of"
+                f" {GROUND_TRUTH}. Names are such as ILSVRC2012_val_00000001.JPEG."
+            )
+        numbers[path] = int(match[1])
+    missing = set(range(1, len(paths) + 1)) - set(numbers.values())
+    if missing:
+        raise DatasetError(
+            f"{root / 'val'}: no picture of its {len(paths)} has the number {min(missing)} in its"
+            " name. Each line of the ground truth needs the picture with its number."
+        )
+    return numbers
 
 
 def _devkit(root: Path) -> Path:
