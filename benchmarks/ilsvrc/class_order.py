@@ -65,6 +65,12 @@ def check_order(network: Network, classes: Sequence[str]) -> None:
                 " each of them alone."
             )
         return
+    if all(name.isdecimal() for name in classes) and list(classes) != sorted(classes, key=int):
+        raise DatasetError(
+            f"{network.label}: its weights do not name their classes, and the folders have other"
+            f" numbers than 0 to {len(classes) - 1}, such as {max(classes, key=int)!r}. Name each"
+            " folder by the number of its class in the net, the first one 0."
+        )
     english = _usual_names(classes)
     if len(english) > len(classes) / 2:
         raise DatasetError(

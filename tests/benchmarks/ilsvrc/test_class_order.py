@@ -50,6 +50,12 @@ def test_a_net_is_not_scored_in_the_order_of_another_beside_it(unnamed):
         check_order(unnamed, [str(n) for n in range(11, -1, -1)])
 
 
+def test_numbers_that_do_not_start_at_0_are_refused_where_text_has_them_in_another_order(unnamed):
+    with pytest.raises(DatasetError, match="other numbers than 0 to 11, such as '12'"):
+        check_order(unnamed, sorted(str(n) for n in range(1, 13)))
+    check_order(unnamed, [f"{n:03}" for n in range(1, 13)])  # one order by either reading
+
+
 def test_english_names_of_ilsvrcs_classes_are_refused_as_their_order_is_another(unnamed):
     names = [f"{name} {n}" if n % 3 == 0 else name for n, name in enumerate(imagenet_classes())]
     with pytest.raises(DatasetError, match="WordNet ids") as caught:
