@@ -227,7 +227,7 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
     card_spec = net_of_card(card, path) if card else None
     if spec.is_file:
         spec = named_by_card(spec, card_spec, path)
-    sha256 = _digest(path)
+    sha256 = _identity(path)
     if card is None or path.suffix in released.CARRYING_CARDS:
         entry = released.identified(spec.name, path, sha256)
     if card:
@@ -286,6 +286,12 @@ def _build_from_file(
         raise WeightsError(f"{path}: {missing}.")
     checkpoint.load(net, tensors, path, needs=needs)
     return net.eval()
+
+
+def _identity(path: Path) -> str:
+    """The digest that decides a file's weights: its own of what it holds, else the file's."""
+    own = checkpoint.identity_of(path) if path.suffix == checkpoint.SUFFIX else None
+    return own or _digest(path)
 
 
 def _digest(path: Path) -> str:
