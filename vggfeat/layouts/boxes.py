@@ -95,7 +95,7 @@ class _Lists:
     def boxes(self, path: str, class_name: str) -> list[Box]:
         picture = self.root / path
         tiny = self.root / "val" / "val_annotations.txt"
-        if path.startswith("val/images/") and tiny.is_file():
+        if path.startswith("val/") and tiny.is_file():  # sorted into class folders or not
             return self._list(tiny, first=2).get(picture.name, [])
         folder = picture.parents[1] if picture.parent.name == "images" else picture.parent
         return self._list(folder / f"{class_name}_boxes.txt", first=1).get(picture.name, [])
