@@ -75,6 +75,8 @@ def test_only_readers_and_writers_of_hdf5_use_h5py_and_only_the_command_line_use
 
     # One measures how fast the store is beside bare HDF5.
     h5py = {
+        "storage.hdf5",
+        "storage.hdf5_look",
         "features.store.format",
         "features.store.reader",
         "features.store.writer",

@@ -26,6 +26,7 @@ import h5py
 import numpy as np
 
 from vggfeat.errors import StoreError
+from vggfeat.storage import hdf5
 
 SCHEMA_VERSION = 1
 READ_ROWS = 1024  # rows read at once
@@ -83,7 +84,7 @@ def open_file(path: Path, mode: str) -> h5py.File:
     if not path.is_file():
         raise StoreError(f"{path}: no such feature file.")
     with explained(path):
-        file = h5py.File(path, mode, locking=False)
+        file = hdf5.open_file(path, mode)
         try:
             _check_schema(path, file)
         except BaseException:
@@ -93,6 +94,7 @@ def open_file(path: Path, mode: str) -> h5py.File:
 
 
 def _check_schema(path: Path, file: h5py.File) -> None:
+    hdf5.check_parts(file, DATASETS)
     version = file.attrs.get("schema_version")
     if version is None:
         raise StoreError(f"{path}: not a feature file of vggfeat.")
@@ -124,7 +126,9 @@ def explained(path: Path) -> Iterator[None]:
     """Turn what h5py raises at a damaged file into a StoreError that names the file."""
     try:
         yield
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (
+        OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError,
+    ) as error:  # fmt: skip
         reason = str(error).partition("\n")[0]
         raise StoreError(
             f"{path}: cannot be read as a feature file ({reason}). {REMEDY}"
