@@ -65,7 +65,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object that a run wrote, empty if it is none. Raises DatasetError."""
     try:
         values = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(
             f"{path}: cannot be read ({error}). Remove it if a run made it: it is made again."
         ) from error

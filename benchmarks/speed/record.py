@@ -87,7 +87,7 @@ def read(path: Path) -> SpeedRecord:
     """Read a record. Raises RecordError naming the file and what is wrong with it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: cannot be read ({error}). {REMEDY}") from error
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         raise RecordError(
@@ -99,7 +99,8 @@ def read(path: Path) -> SpeedRecord:
         rows = {name: _rows(content[name]) for name in ("limits", "rows")}
     except (TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{path}: its rows are malformed ({error}). {REMEDY}") from error
-    if not {"cpu", "cores", "threads"} <= content["hardware"].keys():
+    machine = content["hardware"]
+    if not (isinstance(machine, dict) and {"cpu", "cores", "threads"} <= machine.keys()):
         raise RecordError(f"{path}: does not say on which machine. {REMEDY}")
     return SpeedRecord(**(content | rows))
 
