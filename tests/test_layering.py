@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "options", "progress"),
     ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
-     "provenance", "distributed", "prefetch", "durations"),
+     "provenance", "distributed", "prefetch", "durations", "png"),
     ("vgg",),
     ("weights",),
     ("backbones",),

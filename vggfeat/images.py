@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from vggfeat import png
 from vggfeat.errors import PictureError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")  # files of a folder that count as pictures
@@ -171,7 +172,7 @@ def at_scales(
 def _opened(path: Path) -> Iterator[Image.Image]:
     """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
     try:
-        with Image.open(path) as picture:
+        with Image.open(png.without_large_texts(path)) as picture:
             yield picture
     except PictureError:
         raise

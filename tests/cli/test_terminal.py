@@ -19,8 +19,6 @@ from vggfeat.errors import VggfeatError, in_one_line, printable
 
 # A title, the screen cleared, the line begun anew, red, the direction turned.
 EVIL = "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202e"
-    "\x1b]0;owned\x07\x1b[2J\r\x9b31m\u202e"  # title, cleared screen, line begun anew, red, turned
-)
 HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
 
 
