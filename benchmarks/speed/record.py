@@ -15,13 +15,18 @@ from typing import Any
 
 import torch
 
-from vggfeat.benchmarks.speed.measuring import Row, Setup, SpeedResult
+from vggfeat.benchmarks.speed.measuring import Row, Setup, SpeedResult, is_number
 from vggfeat.errors import RecordError
 from vggfeat.provenance import hardware, library_versions
 from vggfeat.storage.files import new_file
 
 SCHEMA_VERSION = 1
 REMEDY = "`vggfeat bench-speed` makes it again."
+# What tables rely on, so that a record edited by hand is refused in one line.
+_KINDS = {
+    "name": str, "device": str, "command": str, "time": str, "hardware": dict, "versions": dict,
+    "git": dict | None, "repeats": int, "notes": list,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,9 +104,18 @@ def read(path: Path) -> SpeedRecord:
         rows = {name: _rows(content[name]) for name in ("limits", "rows")}
     except (TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{path}: its rows are malformed ({error}). {REMEDY}") from error
-    machine = content["hardware"]
-    if not (isinstance(machine, dict) and {"cpu", "cores", "threads"} <= machine.keys()):
-        raise RecordError(f"{path}: does not say on which machine. {REMEDY}")
+    for name, kind in _KINDS.items():
+        if not isinstance(content[name], kind):
+            raise RecordError(f"{path}: field {name!r} is of another kind. {REMEDY}")
+    machine, git = content["hardware"], content["git"]
+    if not (
+        {"cpu", "cores", "threads"} <= machine.keys()
+        and is_number(machine.get("memory_gib", 0))
+        and (git is None or (isinstance(git.get("commit"), str) and "dirty" in git))
+        and "torch" in content["versions"]
+        and all(isinstance(note, str) for note in content["notes"])
+    ):
+        raise RecordError(f"{path}: does not say on which machine, or with which code. {REMEDY}")
     return SpeedRecord(**(content | rows))
 
 
