@@ -93,7 +93,9 @@ def resume(
         position = Position(**about["position"] | {"schedule": None})
         position.schedule = Schedule(**about["position"]["schedule"])
         begun = about["begun_with"]
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (
+        SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError
+    ) as error:  # fmt: skip
         raise TrainingError(_damaged(path, error, older)) from error
     _check_same_run(folder, begun, begun_with)
     try:

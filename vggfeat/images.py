@@ -7,12 +7,12 @@ Arrays are uint8. Shapes: S scales, B pictures of a batch, h w sides after resca
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from vggfeat import png
 from vggfeat.errors import PictureError
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")  # files of a folder that count as pictures
@@ -183,7 +183,7 @@ def at_scales(
 def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
     try:
-        with Image.open(path if content is None else BytesIO(content)) as picture:
+        with Image.open(png.without_large_texts(path if content is None else content)) as picture:
             yield picture
     except PictureError:
         raise

@@ -30,8 +30,8 @@ def read_training_records(folder: Path) -> list[dict[str, Any]]:
     records = []
     for path in sorted(folder.glob("*.json")):
         try:
-            record = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+            record = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError, RecursionError) as error:
             raise RecordError(f"{path}: cannot be read ({error}).") from error
         if isinstance(record, dict) and is_damaged(record):
             raise RecordError(f"{path}: not as it was written: its digest is another.")
@@ -109,7 +109,11 @@ def _check(record: dict[str, Any], path: Path) -> None:
         raise RecordError(f"{path}: not a record of schema version {SCHEMA_VERSION}.")
     try:
         list(map(str, _row(record)))  # also formats every number
-    except (TypeError, KeyError, ValueError, AttributeError) as error:
+        if not isinstance(record.get("time", ""), str):
+            raise TypeError("its time is no text")
+    except (
+        TypeError, LookupError, ValueError, AttributeError, ArithmeticError, RecursionError,
+    ) as error:  # fmt: skip
         raise RecordError(f"{path}: not a record of training ({error!r}).") from error
 
 

@@ -1,5 +1,6 @@
 """Find a dataset's tar and zip archives, and unpack one folder of them, whole or not at all."""
 
+import errno
 import glob
 import hashlib
 import itertools
@@ -35,6 +36,10 @@ DAMAGED = (
     tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError,
     LookupError, RuntimeError, ValueError,
 )  # fmt: skip
+
+# Of errors with a number, those that what an archive states leads to: places and names that no file
+# has. None are without a number.
+OF_THE_ARCHIVE = (None, errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ, errno.EOVERFLOW)
 
 
 def find_archives(folder: Path, content: str, names: Sequence[Sequence[str]]) -> list[Path]:
@@ -130,7 +135,7 @@ def _unpack_into(folder: Path, archive: Path, content: str, written: dict[Path, 
             _write(target, stream, archive, written, inner_path)
             num_files += 1
     except DAMAGED as error:
-        if getattr(error, "errno", None):  # the disk, not the archive
+        if getattr(error, "errno", None) not in OF_THE_ARCHIVE:  # the disk's
             raise
         raise DatasetError(
             f"{archive}: damaged or cut short ({error}). Fetch it again, or unpack it by hand."

@@ -107,9 +107,11 @@ def parse_card(text: str, path: Path) -> Card:
                 f"{path}: its card has schema version {version}, this version of vggfeat reads"
                 f" {SCHEMA_VERSION} and {SEALED_VERSION}."
             )
-        mean, std = ([float(value) for value in values.pop(key)] for key in ("mean", "std"))
-        classes = tuple(values.pop("classes"))
-        card = Card(**values, classes=classes, mean=tuple(mean), std=tuple(std))
+        mean, std, classes = (values.pop(key) for key in ("mean", "std", "classes"))
+        if odd := [value for value in (mean, std, classes) if not isinstance(value, list)]:
+            raise TypeError(f"{odd[0]!r} is no list")
+        mean, std = list(map(float, mean)), list(map(float, std))
+        card = Card(**values, classes=tuple(classes), mean=tuple(mean), std=tuple(std))
         sound = len(mean) == len(std) == 3 and all(0 < value < inf for value in std)
         sound &= all(map(isfinite, mean))
         sound &= isinstance(card.net, str) and isinstance(card.training, dict)

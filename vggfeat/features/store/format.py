@@ -28,6 +28,7 @@ import numpy as np
 
 from vggfeat.errors import StoreError
 from vggfeat.features.store import sums
+from vggfeat.storage import hdf5
 
 SCHEMA_VERSION = 2
 UNSEALED = 1  # the schema version of files without checksums, which are read as ever
@@ -87,9 +88,11 @@ def open_file(path: Path, mode: str) -> h5py.File:
         raise StoreError(f"{path}: no such feature file.")
     with explained(path):
         has_sums = sums.is_sealed(path)
-        if has_sums:
+        if has_sums:  # so it is as this program wrote it, and HDF5 can do no harm
             sums.read_sums(path)
-        file = h5py.File(path, mode, locking=False)
+            file = h5py.File(path, mode, locking=False)
+        else:
+            file = hdf5.open_file(path, mode)
         try:
             _check_schema(path, file, SCHEMA_VERSION if has_sums else UNSEALED)
         except BaseException:
@@ -99,6 +102,7 @@ def open_file(path: Path, mode: str) -> h5py.File:
 
 
 def _check_schema(path: Path, file: h5py.File, expected: int) -> None:
+    hdf5.check_parts(file, DATASETS)
     version = file.attrs.get("schema_version")
     if version is None:
         raise StoreError(f"{path}: not a feature file of vggfeat.")
@@ -133,7 +137,9 @@ def explained(path: Path) -> Iterator[None]:
     """Turn what h5py raises at a damaged file into a StoreError that names the file."""
     try:
         yield
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (
+        OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError,
+    ) as error:  # fmt: skip
         reason = str(error).partition("\n")[0]
         raise StoreError(
             f"{path}: cannot be read as a feature file ({reason}). {REMEDY}"
