@@ -204,6 +204,10 @@ class TransferMeasurement(Measurement):
             digests.append(digest.hexdigest())
         return fuse(parts), digests
 
+    def digests(self, extracted: Sequence[Extracted], skipped: Collection[str]) -> list[str]:
+        """The digest of each net's descriptors, as its record has it. Raises StoreError."""
+        return self.vectors(self._readable(self.benchmark.used_rows, skipped), extracted)[1]
+
     def _path_of(self, key: str) -> Path:
         net = "+".join(network.name for network in self.networks)
         return records.path_of(self.out, self.benchmark.name, net, key)

@@ -4,6 +4,7 @@ Arrays are uint8. Shapes: S scales, B pictures of a batch, h w sides after resca
 (width, height) in pixels, as Pillow has them; array shapes are rows first.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass

@@ -1,17 +1,19 @@
 """Feature files: found, read, inspected and written."""
 
 from vggfeat.features.store.format import Conditions
-from vggfeat.features.store.reader import find, lacking, read, read_sizes
+from vggfeat.features.store.reader import find, lacking, picture_digests, read, read_sizes
 from vggfeat.features.store.summary import Summary, inspect
-from vggfeat.features.store.writer import FeatureWriter
+from vggfeat.features.store.writer import FeatureWriter, forget_damaged
 
 __all__ = [
     "Conditions",
     "FeatureWriter",
     "Summary",
     "find",
+    "forget_damaged",
     "inspect",
     "lacking",
+    "picture_digests",
     "read",
     "read_sizes",
 ]

@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from vggfeat.errors import StoreError
+from vggfeat.features.store import sums
 from vggfeat.features.store.format import (
     READ_ROWS,
     REMEDY,
@@ -16,6 +17,7 @@ from vggfeat.features.store.format import (
     conditions_of,
     damaged_rows,
     done_rows,
+    has_sums,
     opened,
     rows_of,
 )
@@ -105,6 +107,20 @@ def read_sizes(path: Path, ids: Sequence[str]) -> np.ndarray:
     """
     with opened(path) as file:
         return file["image_size"][()][_done_rows(path, file, ids)]
+
+
+def picture_digests(path: Path, ids: Sequence[str]) -> dict[str, bytes]:
+    """SHA-256 of the file that each picture was when it was extracted, 32 bytes, where known.
+
+    Raises StoreError if the descriptor of one is missing, not done or damaged.
+    """
+    with opened(path) as file:
+        if not has_sums(file):
+            return {}
+        rows = _done_rows(path, file, ids)
+        digests = sums.read_sums(path)["picture_sha256"]
+        found = {i: digests[row].tobytes() for i, row in zip(ids, rows, strict=True)}
+        return {i: digest for i, digest in found.items() if digest != sums.UNKNOWN}
 
 
 def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:

@@ -174,6 +174,21 @@ class FeatureWriter:
         }
 
 
+def forget_damaged(path: Path) -> int:
+    """Mark the damaged rows of a file as not done, so that they are extracted again; how many.
+
+    Raises StoreError if more than rows is damaged.
+    """
+    with exclusive_writer(path), open_file(path, "r+") as file, explained(path):
+        done = done_rows(file)
+        damaged = damaged_rows(path, file, np.flatnonzero(done))
+        done[damaged] = False
+        file["done"][...] = done
+        file.flush()
+        os.fsync(file.id.get_vfd_handle())
+    return len(damaged)
+
+
 @contextmanager
 def _disk_errors(path: Path) -> Iterator[None]:
     """A full disk, met by HDF5 when it flushes, as an OSError that names the file."""
