@@ -26,6 +26,7 @@ import h5py
 import numpy as np
 
 from vggfeat.errors import StoreError
+from vggfeat.storage.disk_file import DiskFile
 
 SCHEMA_VERSION = 1
 READ_ROWS = 1024  # rows read at once
@@ -74,8 +75,8 @@ def opened(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def open_file(path: Path, mode: str) -> h5py.File:
-    """Open a feature file; raises StoreError unless it has this schema.
+def open_file(path: Path, mode: str, disk: DiskFile | None = None) -> h5py.File:
+    """Open a feature file, a writer's through `disk`; raises StoreError unless it has this schema.
 
     HDF5's own lock is not used: FeatureWriter has one for writers, and reading beside a writer is
     safe, as only values inside arrays change.
@@ -83,7 +84,7 @@ def open_file(path: Path, mode: str) -> h5py.File:
     if not path.is_file():
         raise StoreError(f"{path}: no such feature file.")
     with explained(path):
-        file = h5py.File(path, mode, locking=False)
+        file = h5py.File(disk or path, mode, locking=False)
         try:
             _check_schema(path, file)
         except BaseException:

@@ -2,11 +2,9 @@
 
 import json
 import logging
-import os
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +23,7 @@ from vggfeat.features.store.format import (
     open_file,
     rows_of,
 )
+from vggfeat.storage.disk_file import DiskFile
 from vggfeat.storage.files import new_path
 
 log = logging.getLogger(__name__)
@@ -60,23 +59,17 @@ class FeatureWriter:
         except filelock.Timeout:
             log.info("another process is writing %s: waiting for it", path)
             self._lock.acquire()
-        try:
-            with _disk_errors(path):
-                _create_or_extend(
-                    path, conditions, dim, list(file_bytes), weights_name, dict(versions)
-                )
-            self._file = open_file(path, "r+")
-            try:
-                with explained(path):
-                    self._rows = rows_of(self._file)
-                    self._done = self._file["done"][()]
-                    self._stale = self._changed_rows(file_bytes)
-            except BaseException:
-                self._file.close()
-                raise
-        except BaseException:
-            self._lock.release()
-            raise
+        with ExitStack() as opened:
+            opened.callback(self._lock.release)
+            _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
+            self._disk = opened.enter_context(DiskFile(path, "r+"))
+            opened.callback(self._disk.check)
+            self._file = opened.enter_context(open_file(path, "r+", self._disk))
+            with explained(path):
+                self._rows = rows_of(self._file)
+                self._done = self._file["done"][()]
+                self._stale = self._changed_rows(file_bytes)
+            self._opened = opened.pop_all()
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids whose descriptor is missing."""
@@ -121,19 +114,12 @@ class FeatureWriter:
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        try:
-            with _disk_errors(Path(self._file.filename)):
-                try:
-                    self.commit()
-                finally:
-                    self._file.close()
-        finally:
-            self._lock.release()
+        with self._opened:
+            self.commit()
 
     def _flush(self) -> None:
-        with _disk_errors(Path(self._file.filename)):
-            self._file.flush()
-            os.fsync(self._file.id.get_vfd_handle())
+        self._file.flush()
+        self._disk.sync()
 
     def _changed_rows(self, file_bytes: Mapping[str, int]) -> set[int]:
         """Rows of pictures whose file has another size than when they were extracted.
@@ -145,18 +131,6 @@ class FeatureWriter:
         return {
             row for row, length in rows.items() if stored[row] not in (0, length) and length >= 0
         }
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """A full disk, met by HDF5 when it flushes, as an OSError that names the file."""
-    try:
-        yield
-    except RuntimeError as error:
-        number = re.search(r"errno = (\d+)", str(error))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def _create_or_extend(
@@ -174,8 +148,8 @@ def _create_or_extend(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if not path.exists():
-        with new_path(path) as temporary:
-            _write_new(temporary, conditions, dim, ids, provenance, [versions])
+        with new_path(path) as temporary, DiskFile(temporary, "x+", path) as disk:
+            _write_new(disk, conditions, dim, ids, provenance, [versions])
         return
     with open_file(path, "r") as old:
         with explained(path):
@@ -188,12 +162,12 @@ def _create_or_extend(
         new_ids = [i for i in ids if i not in known_ids]
         if new_ids or versions not in writers:
             writers += [versions] if versions not in writers else []
-            with new_path(path) as temporary:
-                _write_new(temporary, conditions, dim, old_ids + new_ids, provenance, writers, old)
+            with new_path(path) as temporary, DiskFile(temporary, "x+", path) as disk:
+                _write_new(disk, conditions, dim, old_ids + new_ids, provenance, writers, old)
 
 
 def _write_new(
-    path: Path,
+    disk: DiskFile,
     conditions: Conditions,
     dim: int,
     ids: list[str],
@@ -202,7 +176,7 @@ def _write_new(
     old: h5py.File | None = None,
 ) -> None:
     """Write a file with all its space allocated; the rows of `old` come first."""
-    with h5py.File(path, "x") as file:
+    with h5py.File(disk, "w") as file:
         attributes = {
             "schema_version": SCHEMA_VERSION,
             **asdict(conditions),
@@ -224,8 +198,8 @@ def _write_new(
             for start in range(0, len(old[name]) if old else 0, READ_ROWS):
                 block = old[name][start : start + READ_ROWS]
                 rows[start : start + len(block)] = block
-        file.flush()
-        os.fsync(file.id.get_vfd_handle())
+                disk.check()
+    disk.sync()
 
 
 def _allocated_at_once() -> h5py.h5p.PropDCID:
