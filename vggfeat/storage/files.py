@@ -21,15 +21,12 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
 
     Raises OSError where the disk is at fault, whatever the block's writer makes of it.
     """
-    with new_path(target) as temporary, DiskFile(temporary, "x", target) as disk:
-        try:
-            with io.BufferedWriter(disk) as file:
-                yield file
-                file.flush()
-                disk.check()
-        except Exception:
-            disk.check()
-            raise
+    with (
+        new_path(target) as temporary,
+        DiskFile(temporary, "x", target) as disk,
+        io.BufferedWriter(disk) as file,
+    ):
+        yield file
 
 
 @contextmanager

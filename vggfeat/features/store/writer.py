@@ -63,7 +63,6 @@ class FeatureWriter:
             opened.callback(self._lock.release)
             _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
             self._disk = opened.enter_context(DiskFile(path, "r+"))
-            opened.callback(self._disk.check)
             self._file = opened.enter_context(open_file(path, "r+", self._disk))
             with explained(path):
                 self._rows = rows_of(self._file)
