@@ -6,6 +6,8 @@ pictures for it. Nothing in a file is executed.
 """
 
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf, isfinite
@@ -122,7 +124,12 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     with new_path(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # as files have it here; save_file hides its own
-        save_file(_apart(tensors), temporary, card.metadata())
+        try:
+            save_file(_apart(tensors), temporary, card.metadata())
+        except SafetensorError as error:  # of the disk, too, which it names by number only
+            if (number := re.search(r"os error (\d+)", str(error))) is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         temporary.chmod(mode)
 
 
