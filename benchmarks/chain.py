@@ -15,11 +15,11 @@ import numpy as np
 from vggfeat import images
 from vggfeat.benchmarks.runner import Measurement
 from vggfeat.benchmarks.transfer import TransferMeasurement
+from vggfeat.benchmarks.verify import Finding
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, extract
 from vggfeat.features.requests import FeatureRequest
 from vggfeat.records.record import Record
-from vggfeat.benchmarks.verify import Finding
 
 NUM_SAMPLED = 5  # pictures of each feature file, evenly spread
 # Of the largest value: a batch cut otherwise sums in another order, in bf16 with 8 bits.
@@ -47,9 +47,7 @@ def unplanned(record: Record, measurements: Sequence[Measurement], path: Path) -
     return Finding(path, "damaged", f"its command measures something else now: {reason}")
 
 
-def feature_findings(
-    record: Record, measurement: Measurement, folder: Path
-) -> Iterator[Finding]:
+def feature_findings(record: Record, measurement: Measurement, folder: Path) -> Iterator[Finding]:
     """What is to be said of the feature files that a record was made from."""
     files = {}
     for request in measurement.requests():
@@ -58,7 +56,12 @@ def feature_findings(
         stem = f"{request.dataset}-{request.network.slug}"
         path, is_complete = store.find(folder, stem, request.conditions, lengths)
         if not is_complete:
-            yield Finding(path, "not checked", "not there, or not complete: nothing to compare")
+            damaged = store.inspect(path).damaged if path.is_file() else []
+            if damaged:
+                text = f"{len(damaged)} rows are not as written, {damaged[0]!r} among them"
+                yield Finding(path, "damaged", text)
+            else:
+                yield Finding(path, "not checked", "not there, or not complete")
             continue
         files[path] = request
         yield from _of_file(path, request, pictures)

@@ -5,11 +5,12 @@ The library raises these; only the command line turns them into text and an exit
 
 import difflib
 import errno
-import os
 import re
 from collections.abc import Iterable
 
 MAX_LENGTH = 4000  # of a line for the terminal
+# What writing raises where there is no room: on the disk, in a user's share of it, in one file.
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class VggfeatError(Exception):
@@ -98,11 +99,13 @@ def in_one_line(error: VggfeatError | OSError) -> str:
 def _in_one_line(error: VggfeatError | OSError) -> str:
     if not isinstance(error, OSError):
         return " ".join(str(error).split("\n"))
-    # HDF5 reports a full disk in the middle of a long message.
-    full = error.errno == errno.ENOSPC or os.strerror(errno.ENOSPC) in str(error)
-    reason = os.strerror(errno.ENOSPC) if full else error.strerror or str(error).splitlines()[0]
+    reason = error.strerror or str(error).splitlines()[0]
     file = f": {error.filename}" if error.filename else ""
-    advice = "Free some space, or choose another --cache-dir or --out." if full else ""
+    advice = ""
+    if error.errno in NO_ROOM:
+        advice = "Free some space, or choose another --cache-dir or --out."
+    if error.errno == errno.EFBIG:
+        advice = "Raise the limit on the size of files (ulimit -f), or choose another disk."
     if error.errno in (errno.EACCES, errno.EROFS):
         advice = "Choose another folder: --cache-dir and --out name those that are written to."
     return f"{reason}{file}. {advice}" if advice else f"{reason}{file}"

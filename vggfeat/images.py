@@ -88,6 +88,14 @@ def picture_content(picture: Picture) -> bytes:
         raise PictureError(f"{path}: cannot be read as a picture ({error}).") from error
 
 
+def digest(picture: Picture) -> bytes:
+    """SHA-256 of a picture's file, 32 bytes; nothing if it cannot be read."""
+    try:
+        return hashlib.sha256(picture_content(picture)).digest()
+    except PictureError:
+        return b""
+
+
 def decode(picture: Picture, *, exif: bool = False, content: bytes | None = None) -> Image.Image:
     """Decode a picture to RGB, 8 bits a channel; content are its file's bytes if they were read.
 

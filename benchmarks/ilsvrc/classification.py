@@ -207,12 +207,19 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failu
     records.prepare(out, BENCHMARK)
     if job.save is not None:
         files.check_writable(job.save)
+    each_once = {measurement.key: measurement for measurement in measurements(job, out)}
+    features = FeatureSets(job.folders.features, progress)
+    yield from runner.run(list(each_once.values()), features, progress)
+
+
+def measurements(job: Job, out: Path) -> list[ClassificationMeasurement]:
+    """Every measurement of the grid. Raises VggfeatError where one cannot be made."""
     fusions = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
     networks = [network for fused in fusions for network in fused]
     test_set = open_test_set(job.data, networks, job.limit)
     for network in networks:
         check_classes(network, test_set.pictures.classes, job.data)
-    measurements = [
+    grid = [
         ClassificationMeasurement(
             **vars(cell),
             test_set=test_set,
@@ -223,11 +230,9 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failu
         )
         for cell in cells(fusions, job.scales, job.views)
     ]
-    for measurement in measurements:
+    for measurement in grid:
         measurement.check_scales()
-    each_once = {measurement.key: measurement for measurement in measurements}
-    features = FeatureSets(job.folders.features, progress)
-    yield from runner.run(list(each_once.values()), features, progress)
+    return grid
 
 
 def _check_scales(network: Network, scales: Scales, head: str) -> None:

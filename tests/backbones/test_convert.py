@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from helpers.disks import files_of_at_most
 from safetensors.torch import load_file, save_file
 from torchvision import models
 
@@ -323,12 +324,42 @@ def test_nothing_of_the_users_is_written_over(tmp_path, name):
 
 
 def test_an_import_does_not_write_over(tmp_path, model):
+    (tmp_path / "a.safetensors").write_text("the user's")
     with pytest.raises(WeightsError, match="a.safetensors: is there already"):
         import_weights(model, tmp_path / "a.safetensors")
     with pytest.raises(WeightsError, match="x.pth: the native format is .safetensors"):
         import_weights(model, tmp_path / "x.pth")
     with pytest.raises(WeightsError, match="gone.mat: no such weights file"):  # before the other
         import_weights(tmp_path / "gone.mat", tmp_path / "a.safetensors")
+
+
+@pytest.mark.parametrize("suffix", [".safetensors", ".pth", ".caffemodel", ".mat", ".onnx"])
+def test_what_was_written_already_is_done(tmp_path, model, suffix):
+    """As by a command that was killed before, or right after, it said so."""
+    out = tmp_path / f"out{suffix}"
+    export_weights(load_network(str(model)), out)
+    written = {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in tmp_path.iterdir()}
+    export_weights(load_network(str(model)), out)
+    assert {p: (p.read_bytes(), p.stat().st_mtime_ns) for p in tmp_path.iterdir()} == written
+    for path in set(tmp_path.glob("out.*")) - {out}:
+        path.unlink()
+        export_weights(load_network(str(model)), out)
+        assert {p: p.read_bytes() for p in tmp_path.iterdir()} == {
+            p: content for p, (content, _) in written.items()
+        }
+
+
+def test_what_was_imported_already_is_done(tmp_path, model):
+    export_weights(load_network(str(model)), tmp_path / "b.pth")
+    first = import_weights(tmp_path / "b.pth", tmp_path / "c.safetensors")
+    again = import_weights(tmp_path / "b.pth", tmp_path / "c.safetensors")
+    assert again.weights_identity == first.weights_identity
+    content = bytearray((tmp_path / "c.safetensors").read_bytes())
+    content[-1] ^= 1
+    (tmp_path / "c.safetensors").write_bytes(content)
+    with pytest.raises(WeightsError, match="c.safetensors: is there already, and is another file"):
+        import_weights(tmp_path / "b.pth", tmp_path / "c.safetensors")
+    assert (tmp_path / "c.safetensors").read_bytes() == content
 
 
 @pytest.mark.parametrize("suffix", [".caffemodel", ".pth"])
@@ -343,6 +374,16 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, model, suffix, monkeypat
     before = sorted(tmp_path.iterdir())
     with pytest.raises(KeyboardInterrupt):
         export_weights(network, tmp_path / f"out{suffix}")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_an_export_that_has_no_room_names_the_file_and_leaves_nothing(tmp_path, model, suffix):
+    before, out = sorted(tmp_path.iterdir()), tmp_path / f"out{suffix}"
+    network = load_network(str(model))
+    network.net()
+    with files_of_at_most(20_000), pytest.raises(OSError, match=f"File too large: '{out}'"):
+        export_weights(network, out)
     assert sorted(tmp_path.iterdir()) == before
 
 

@@ -1,5 +1,9 @@
 """Weights from any format to the native one, and from there to others, with their card."""
 
+import filecmp
+import logging
+import os
+import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -15,19 +19,23 @@ from vggfeat.weights.caffe import caffemodel
 from vggfeat.weights.caffe.prototxt import check_prototxt
 from vggfeat.weights.checkpoint import Card
 
+log = logging.getLogger(__name__)
+
 
 def import_weights(
     path: Path, out: Path, *, net: NetSpec | None = None, prototxt: Path | None = None
 ) -> Network:
     """Write a weights file as .safetensors with a card, and give the network that it is then.
 
+    An `out` that is there already must be equal to what would be written.
     net names the net where the file does not. prototxt is Caffe's description of the net, which is
     compared with the file. Raises VggfeatError if the file does not fit the net.
     """
     if out.suffix != ".safetensors":
         raise WeightsError(f"{out}: the native format is .safetensors. Choose such a name.")
     formats.check_kind(path)
-    _check_new(out)
+    if out.exists() and path.samefile(out):
+        raise _there_already(out)
     if net and net.weights:
         raise OptionError(f"{net}: names weights. Name the net alone, such as {net.name}.")
     if prototxt is not None:
@@ -44,13 +52,13 @@ def import_weights(
 def export_weights(network: Network, out: Path) -> None:
     """Write the weights of a network in the format that the suffix of `out` names.
 
-    Raises WeightsError if that format cannot hold them.
+    An `out` that is there already must be equal to what would be written. Raises
+    WeightsError if that format cannot hold them.
     """
     if out.suffix not in formats.SUFFIXES:
         raise WeightsError(
             f"{out}: unknown format {out.suffix!r}. Known: {', '.join(formats.SUFFIXES)}."
         )
-    _check_new(out)
     _write(network, out)
 
 
@@ -81,8 +89,27 @@ def card_of(network: Network) -> Card:
 
 
 def _write(network: Network, out: Path) -> None:
+    """Write what is not there. Nothing of the user's is written over, but equal files are done."""
     if network.spec.is_file:
         raise WeightsError(f"{network.name}: a net in a file, not weights. Use it as it is.")
+    if not any(file.exists() for file in _files_of(out)):
+        _write_new(network, out)
+        return
+    # Perhaps by the same command, which was ended before or after it said that it was done.
+    with tempfile.TemporaryDirectory(".part", f".{out.name}.", dir=out.parent) as folder:
+        made = Path(folder) / out.name
+        _write_new(network, made)
+        files = list(zip(_files_of(made), _files_of(out), strict=True))
+        for new, old in files:
+            if old.exists() and not (old.is_file() and filecmp.cmp(new, old, shallow=False)):
+                raise _there_already(old)
+        for new, old in files:
+            if not old.exists():
+                os.replace(new, old)
+    log.info("%s: is there already, and equal", out)
+
+
+def _write_new(network: Network, out: Path) -> None:
     net = network.net()
     try:
         if out.suffix == ".onnx":
@@ -120,8 +147,7 @@ def _files_of(out: Path) -> list[Path]:
     return files
 
 
-def _check_new(out: Path) -> None:
-    """Nothing of the user's is written over: neither the file nor what comes beside it."""
-    for file in _files_of(out):
-        if file.exists():
-            raise WeightsError(f"{file}: is there already. Move it away, or choose another name.")
+def _there_already(file: Path) -> WeightsError:
+    return WeightsError(
+        f"{file}: is there already, and is another file. Move it away, or choose another name."
+    )

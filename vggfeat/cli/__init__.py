@@ -13,11 +13,12 @@ from vggfeat.cli import (
     localise,
     pretrain,
     table,
+    verify,
     weights,
 )
 from vggfeat.cli.group import main
 
 __all__ = [
     "bench", "bench_speed", "datasets", "demo", "evaluate", "localise", "main", "pretrain",
-    "table", "weights",
+    "table", "verify", "weights",
 ]  # fmt: skip

@@ -106,7 +106,7 @@ def evaluate(
         command = shlex.join(["vggfeat", *sys.argv[1:]])
         show_outcomes(lambda _: evaluate_files(predictions, out, command), "ilsvrc", **where)
         return
-    job = _job(fusions, options)
+    job = job_of(fusions, options)
     show_outcomes(lambda progress: evaluate(job, out, progress), "ilsvrc", **where)
 
 
@@ -121,7 +121,7 @@ def _draw_score_maps(fusions: Sequence, picture: Path, out: Path, options: dict[
         click.echo(path)
 
 
-def _job(fusions: Sequence, options: dict[str, Any]):
+def job_of(fusions: Sequence, options: dict[str, Any]):
     """The parsed options as what the library takes."""
     from vggfeat.benchmarks.ilsvrc.classification import Job
 

@@ -3,7 +3,6 @@
 Whatever a server says or does not say, only the digest makes a file good.
 """
 
-import errno
 import http.client
 import logging
 import os
@@ -19,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from vggfeat.errors import DownloadError
+from vggfeat.errors import NO_ROOM, DownloadError
 from vggfeat.storage.sources import Source
 
 log = logging.getLogger(__name__)
@@ -27,7 +26,6 @@ log = logging.getLogger(__name__)
 TIMEOUT_S = 30  # without a byte from the server
 CHUNK = 2**20
 WEB_PAGE = re.compile(rb"\s*(<!doctype|<html)", re.IGNORECASE)
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 # What sending a request and reading its response raises.
 BROKEN = (OSError, http.client.HTTPException, ValueError)
 

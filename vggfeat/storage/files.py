@@ -1,6 +1,7 @@
 """Files and folders that appear under their name whole, or not at all, and their digests."""
 
 import hashlib
+import io
 import os
 import shutil
 import tempfile
@@ -10,11 +11,21 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from vggfeat.errors import NO_ROOM
+from vggfeat.storage.disk_file import DiskFile
+
 
 @contextmanager
 def new_file(target: Path) -> Iterator[BinaryIO]:
-    """Write `target` in a `with` block; a crash or an error inside leaves the old file alone."""
-    with new_path(target) as temporary, temporary.open("xb") as file:
+    """Write `target` in a `with` block; a crash or an error inside leaves the old file alone.
+
+    Raises OSError where the disk is at fault, whatever the block's writer makes of it.
+    """
+    with (
+        new_path(target) as temporary,
+        DiskFile(temporary, "x", target) as disk,
+        io.BufferedWriter(disk) as file,
+    ):
         yield file
 
 
@@ -27,11 +38,12 @@ def new_path(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-        _flush(target.parent)
+        with _naming(target):
+            yield temporary
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, target)
+            _flush(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -46,7 +58,8 @@ def new_folder(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     temporary.mkdir()
     try:
-        yield temporary
+        with _naming(target):
+            yield temporary
         try:
             temporary.rename(target)
         except OSError:
@@ -67,6 +80,17 @@ def check_writable(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder):
         pass
+
+
+@contextmanager
+def _naming(target: Path) -> Iterator[None]:
+    """A full disk met in the block names `target`: Python's own error on writing names no file."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno in NO_ROOM:
+            error.filename = str(target)
+        raise
 
 
 def _flush(folder: Path) -> None:

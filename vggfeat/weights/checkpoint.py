@@ -7,6 +7,8 @@ pictures for it. Nothing in a file is executed.
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import inf, isfinite
@@ -146,7 +148,12 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     with new_path(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # as files have it here; save_file hides its own
-        save_file(tensors, temporary, sealed_metadata(tensors, card))
+        try:
+            save_file(tensors, temporary, sealed_metadata(tensors, card))
+        except SafetensorError as error:  # of the disk, too, which it names by number only
+            if (number := re.search(r"os error (\d+)", str(error))) is None:
+                raise
+            raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         with temporary.open("rb+") as file:
             sealed_tensors.seal(file)
         temporary.chmod(mode)

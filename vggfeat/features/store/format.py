@@ -29,6 +29,7 @@ import numpy as np
 from vggfeat.errors import StoreError
 from vggfeat.features.store import sums
 from vggfeat.storage import hdf5
+from vggfeat.storage.disk_file import DiskFile
 
 SCHEMA_VERSION = 2
 UNSEALED = 1  # the schema version of files without checksums, which are read as ever
@@ -78,8 +79,8 @@ def opened(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
-def open_file(path: Path, mode: str) -> h5py.File:
-    """Open a feature file; raises StoreError unless it has this schema.
+def open_file(path: Path, mode: str, disk: DiskFile | None = None) -> h5py.File:
+    """Open a feature file, a writer's through `disk`; raises StoreError unless it has this schema.
 
     HDF5's own lock is not used: FeatureWriter has one for writers, and reading beside a writer is
     safe, as only values inside arrays change.
@@ -90,7 +91,7 @@ def open_file(path: Path, mode: str) -> h5py.File:
         has_sums = sums.is_sealed(path)
         if has_sums:  # so it is as this program wrote it, and HDF5 can do no harm
             sums.read_sums(path)
-            file = h5py.File(path, mode, locking=False)
+            file = h5py.File(disk or path, mode, locking=False)
         else:
             file = hdf5.open_file(path, mode)
         try:
@@ -102,7 +103,8 @@ def open_file(path: Path, mode: str) -> h5py.File:
 
 
 def _check_schema(path: Path, file: h5py.File, expected: int) -> None:
-    hdf5.check_parts(file, DATASETS)
+    if expected == UNSEALED:
+        hdf5.check_parts(file, DATASETS)
     version = file.attrs.get("schema_version")
     if version is None:
         raise StoreError(f"{path}: not a feature file of vggfeat.")

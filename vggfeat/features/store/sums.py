@@ -45,17 +45,16 @@ def offset_of(row: int) -> int:
     return _START + row * SUM.itemsize
 
 
-def write_block(path: Path, extents: Sequence[tuple[int, int]], sums: np.ndarray) -> None:
-    """Fill the user block of a closed file; extents are (begin, bytes) of MUTABLE, sums [N] of SUM.
+def write_block(file: BinaryIO, extents: Sequence[tuple[int, int]], sums: np.ndarray) -> None:
+    """Fill the user block of a file that HDF5 has closed.
 
-    Raises OSError.
+    extents are (begin, bytes) of MUTABLE, sums [N] of SUM. Raises OSError.
     """
     header = np.zeros((), _HEADER)
     header["magic"], header["num_rows"], header["extents"] = MAGIC, len(sums), extents
-    with path.open("rb+") as file:
-        header["seal"] = _seal_of(file, header)
-        file.seek(0)
-        file.write(header.tobytes().ljust(_START, b"\0") + sums.tobytes())
+    header["seal"] = _seal_of(file, header)
+    file.seek(0)
+    file.write(header.tobytes().ljust(_START, b"\0") + sums.tobytes())
 
 
 def is_sealed(path: Path) -> bool:

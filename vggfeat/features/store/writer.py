@@ -2,11 +2,9 @@
 
 import json
 import logging
-import os
-import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -29,6 +27,7 @@ from vggfeat.features.store.format import (
     open_file,
     rows_of,
 )
+from vggfeat.storage.disk_file import DiskFile
 from vggfeat.storage.files import new_path
 
 log = logging.getLogger(__name__)
@@ -64,24 +63,16 @@ class FeatureWriter:
         except filelock.Timeout:
             log.info("another process is writing %s: waiting for it", path)
             self._lock.acquire()
-        try:
-            with _disk_errors(path):
-                _create_or_extend(
-                    path, conditions, dim, list(file_bytes), weights_name, dict(versions)
-                )
-            self._file = open_file(path, "r+")
-            try:
-                with explained(path):
-                    self._rows = rows_of(self._file)
-                    self._done = done_rows(self._file)
-                    self._stale = self._changed_rows(file_bytes) | self._damaged_rows(path)
-                self._block = path.open("rb+")
-            except BaseException:
-                self._file.close()
-                raise
-        except BaseException:
-            self._lock.release()
-            raise
+        with ExitStack() as opened:
+            opened.callback(self._lock.release)
+            _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
+            self._disk = opened.enter_context(DiskFile(path, "r+"))
+            self._file = opened.enter_context(open_file(path, "r+", self._disk))
+            with explained(path):
+                self._rows = rows_of(self._file)
+                self._done = done_rows(self._file)
+                self._stale = self._changed_rows(file_bytes) | self._damaged_rows(path)
+            self._opened = opened.pop_all()
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids whose descriptor is missing."""
@@ -115,8 +106,8 @@ class FeatureWriter:
             self._file["image_size"][row] = size
             self._file["file_bytes"][row] = length
             crc32 = sums.sum_of(i, size, length, digest, descriptor)
-            self._block.seek(sums.offset_of(row))
-            self._block.write(np.array((crc32, digest), sums.SUM).tobytes())
+            self._disk.seek(sums.offset_of(row))
+            self._disk.write(np.array((crc32, digest), sums.SUM).tobytes())
         self._pending += rows  # whole batches only, also at an interrupt
         if time.monotonic() - self._committed_at >= COMMIT_EVERY_S:
             self.commit()
@@ -135,21 +126,12 @@ class FeatureWriter:
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        try:
-            with _disk_errors(Path(self._file.filename)):
-                try:
-                    self.commit()
-                finally:
-                    self._block.close()
-                    self._file.close()
-        finally:
-            self._lock.release()
+        with self._opened:
+            self.commit()
 
     def _flush(self) -> None:
-        with _disk_errors(Path(self._file.filename)):
-            self._block.flush()
-            self._file.flush()
-            os.fsync(self._file.id.get_vfd_handle())  # of the block, too: it is the same file
+        self._file.flush()
+        self._disk.sync()
 
     def _damaged_rows(self, path: Path) -> set[int]:
         """Rows whose content is not what was written, which are extracted again."""
@@ -179,26 +161,18 @@ def forget_damaged(path: Path) -> int:
 
     Raises StoreError if more than rows is damaged.
     """
-    with exclusive_writer(path), open_file(path, "r+") as file, explained(path):
+    with (
+        filelock.FileLock(f"{path}.lock"),
+        DiskFile(path, "r+") as disk,
+        open_file(path, "r+", disk) as file,
+    ):
         done = done_rows(file)
         damaged = damaged_rows(path, file, np.flatnonzero(done))
         done[damaged] = False
         file["done"][...] = done
         file.flush()
-        os.fsync(file.id.get_vfd_handle())
+        disk.sync()
     return len(damaged)
-
-
-@contextmanager
-def _disk_errors(path: Path) -> Iterator[None]:
-    """A full disk, met by HDF5 when it flushes, as an OSError that names the file."""
-    try:
-        yield
-    except RuntimeError as error:
-        number = re.search(r"errno = (\d+)", str(error))
-        if number is None:
-            raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
 
 
 def _create_or_extend(
@@ -216,8 +190,8 @@ def _create_or_extend(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     if not path.exists():
-        with new_path(path) as temporary:
-            _write_new(temporary, conditions, dim, ids, provenance, [versions])
+        with new_path(path) as temporary, DiskFile(temporary, "x+", path) as disk:
+            _write_new(disk, conditions, dim, ids, provenance, [versions])
         return
     with open_file(path, "r") as old:
         with explained(path):
@@ -230,12 +204,12 @@ def _create_or_extend(
         new_ids = [i for i in ids if i not in known_ids]
         if new_ids or versions not in writers or not has_sums(old):
             writers += [versions] if versions not in writers else []
-            with new_path(path) as temporary:
-                _write_new(temporary, conditions, dim, old_ids + new_ids, provenance, writers, old)
+            with new_path(path) as temporary, DiskFile(temporary, "x+", path) as disk:
+                _write_new(disk, conditions, dim, old_ids + new_ids, provenance, writers, old)
 
 
 def _write_new(
-    path: Path,
+    disk: DiskFile,
     conditions: Conditions,
     dim: int,
     ids: list[str],
@@ -244,7 +218,8 @@ def _write_new(
     old: h5py.File | None = None,
 ) -> None:
     """Write a file with all its space allocated; the rows of `old` come first."""
-    with h5py.File(path, "x", libver="earliest", userblock_size=sums.block_size(len(ids))) as file:
+    num_bytes = sums.block_size(len(ids))
+    with h5py.File(disk, "w", libver="earliest", userblock_size=num_bytes) as file:
         attributes = {
             "schema_version": SCHEMA_VERSION,
             **asdict(conditions),
@@ -266,12 +241,14 @@ def _write_new(
             for start in range(0, len(old[name]) if old else 0, READ_ROWS):
                 block = old[name][start : start + READ_ROWS]
                 rows[start : start + len(block)] = block
+                disk.check()
         changing = [file[name].id for name in sums.MUTABLE]
         extents = [(array.get_offset() or 0, array.get_storage_size()) for array in changing]
     new_sums = np.zeros(len(ids), sums.SUM)
     if old:
         new_sums[: len(old["ids"])] = _sums_of(old)
-    sums.write_block(path, extents, new_sums)
+    sums.write_block(disk, extents, new_sums)
+    disk.sync()
 
 
 def _sums_of(old: h5py.File) -> np.ndarray:

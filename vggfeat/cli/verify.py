@@ -1,0 +1,138 @@
+"""verify: whether files are as they were written, and whether a record's chain holds."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vggfeat.cli.group import importing, main, set_up_messages
+from vggfeat.cli.options import cache_dir, data_dir, quiet
+from vggfeat.errors import VggfeatError, in_one_line
+from vggfeat.progress import no_progress
+from vggfeat.storage.folders import folders
+
+
+@main.command()
+@click.argument(
+    "paths", nargs=-1, required=True, metavar="PATHS...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Have damaged rows of feature files extracted again at their next use; put aside feature"
+    " files that cannot be read.",
+)
+@data_dir
+@cache_dir
+@quiet
+def verify(paths: Sequence[Path], repair: bool, quiet: bool, **places: Path | None) -> None:
+    """See that files are as they were written: by their checksums, or the digest seen first.
+
+    Feature files, records and their scores, weights, checkpoints, predictions, archives; folders
+    with all of these in them. Of a record named by itself the whole chain is followed: weights,
+    pictures, splits, descriptors, scores, metrics; some descriptors are computed again. Exit
+    status 1 if anything is damaged.
+
+    \b
+    vggfeat verify results/caltech101/vgg16-0123456789abcdef.json --data-dir DATA
+    vggfeat verify --repair ~/.cache/vggfeat/features
+    """
+    set_up_messages(quiet)
+    with importing():
+        from vggfeat.benchmarks import verify as verification
+
+    num_damaged = num_files = 0
+    for path in paths:
+        files = verification.files_below(path) if path.is_dir() else [path]
+        for file in files:
+            num_files += 1
+            found = verification.findings(file, repair=repair)
+            if file is path and (record := verification.read_record(file)):
+                found = [*found, *_chain(record, file, places)]
+            for finding in found:
+                num_damaged += finding.status == "damaged"
+                click.echo(str(finding))
+    if num_damaged:
+        raise click.ClickException(f"{num_damaged} findings of damage in {num_files} files.")
+    click.echo(f"{num_files} files, none damaged", err=True)
+
+
+def _chain(record: Any, path: Path, places: dict[str, Path | None]) -> Iterator[Any]:
+    """What is to be said of all that a record was made from."""
+    from vggfeat.benchmarks import chain
+    from vggfeat.benchmarks.verify import Finding
+
+    try:
+        measurements, cache = _planned(record, path, places)
+        measurement = chain.planned(measurements, path)
+        if measurement is None:
+            yield chain.unplanned(record, measurements, path)
+            return
+        yield Finding(path, "sound", "weights, pictures, splits and settings have its key")
+        yield from chain.feature_findings(record, measurement, cache)
+    except VggfeatError as error:
+        yield Finding(path, "not checked", f"its chain: {in_one_line(error)}")
+
+
+def _planned(record: Any, path: Path, places: dict[str, Path | None]) -> tuple[list, Path]:
+    """The measurements of the record's command, and the folder of their feature files.
+
+    A command is parsed and never run; one that names code of the user's is not followed.
+    """
+    from vggfeat.errors import RecordError
+
+    try:
+        words = shlex.split(record.command)
+    except ValueError:  # a quotation without an end
+        words = []
+    makers = {"bench": _bench_measurements, "evaluate": _evaluate_measurements}
+    if words[:1] != ["vggfeat"] or len(words) < 2 or words[1] not in makers:
+        raise RecordError(f"{record.command!r} is no command that can be followed")
+    command = main.commands[words[1]]
+    try:
+        options = command.make_context(words[1], words[2:]).params
+    except click.ClickException as error:
+        raise RecordError(f"{record.command!r} is not understood ({error.message})") from error
+    options |= {name: place for name, place in places.items() if place} | {"offline": True}
+    options["quiet"] = True
+    measurements = makers[words[1]](record, options, path.parent.parent)
+    return measurements, folders(cache_dir=options.get("cache_dir")).features
+
+
+def _specs(options: dict[str, Any], usual: Sequence[str]) -> list:
+    from vggfeat.backbones.spec import parse_fusion
+    from vggfeat.errors import RecordError
+
+    fusions = [parse_fusion(net) for net in options.pop("nets") or usual]
+    for spec in (spec for fusion in fusions for spec in fusion):
+        if spec.is_factory:
+            raise RecordError(f"{spec}: a net of your own is code, which is not run for a record")
+    return fusions
+
+
+def _bench_measurements(record: Any, options: dict[str, Any], out: Path) -> list:
+    from vggfeat.benchmarks.bench import load_networks, measurements
+    from vggfeat.benchmarks.datasets.registry import DATASETS
+    from vggfeat.cli.bench import job_of
+    from vggfeat.errors import RecordError
+
+    if record.benchmark not in {definition.name for definition in DATASETS}:
+        raise RecordError(f"{record.benchmark}: a file of yours, which is not run for a record")
+    fusions = _specs(options, ("vgg16", "vgg19", "vgg16+vgg19"))
+    for name in ("benchmarks", "all_benchmarks", "more_benchmarks", "dry_run", "out", "form"):
+        options.pop(name)
+    job = job_of([record.benchmark], fusions, options)
+    return measurements(job, record.benchmark, load_networks(job), out, no_progress)
+
+
+def _evaluate_measurements(record: Any, options: dict[str, Any], out: Path) -> list:
+    from vggfeat.benchmarks.ilsvrc.classification import measurements
+    from vggfeat.cli.evaluate import job_of
+    from vggfeat.errors import RecordError
+
+    if options["predictions"]:
+        raise RecordError("it was made of saved predictions: verify these files")
+    fusions = _specs(options, ("vgg16", "vgg19", "vgg16+vgg19"))
+    return measurements(job_of(fusions, options | {"save": None}), out)
