@@ -3,11 +3,10 @@
 A file of weights never chooses code that is run; a net of the user's, or in a file, is code.
 """
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from os.path import expanduser
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,17 @@ from vggfeat.backbones.backbone import Backbone
 from vggfeat.backbones.defaults import PAPER
 from vggfeat.backbones.exported import backbone as exported
 from vggfeat.backbones.factory import code_digest, factory_backbone, weights_digest
-from vggfeat.backbones.network import Network
+from vggfeat.backbones.network import OWN, Network
 from vggfeat.backbones.spec import (
     EXPORTED_SUFFIXES,
     SIZE,
+    STATISTICS,
     TIMM_WEIGHTS,
     Fusion,
     NetSpec,
     check_card,
     named_by_card,
     net_of_card,
-    options_text,
     parse_fusion,
 )
 from vggfeat.backbones.vgg import vgg_backbone
@@ -41,10 +40,6 @@ from vggfeat.storage.folders import folders
 from vggfeat.vgg import CONFIGURATIONS, initialise
 from vggfeat.weights import checkpoint, formats, released
 from vggfeat.weights.released import TORCHVISION, Released
-
-log = logging.getLogger(__name__)
-
-OWN = "own"  # weights that come with a net of the user's
 
 
 def load_network(
@@ -133,21 +128,30 @@ def _network(
     backbone: Backbone,
     *,
     statistics: InputStatistics | None = None,
+    assumed: bool = False,
     **weights: Any,
 ) -> Network:
-    """The network, whose input is as the user states it, else by statistics or the net's own."""
+    """The network, whose input is as the user states it, else by statistics or the net's own.
+
+    assumed says whether nobody else states these.
+    """
     statistics = statistics or backbone.statistics
     mean, std = spec.mean or statistics.mean, spec.std or statistics.std
     if not all(number > 0 for number in std):
         raise OptionError(f"std must be above 0 for each channel; got {std}.")
     named = replace(backbone.spec, mean=spec.mean, std=spec.std)
-    return Network(
+    unstated = [name for name in STATISTICS if getattr(spec, name) is None]
+    network = Network(
         spec=named,
         name=str(named),
         statistics=InputStatistics(mean, std),
+        assumed=tuple(unstated) if assumed else (),
         backbone=backbone,
         **weights,
     )
+    if network.assumed:
+        network.warn_of_assumption()
+    return network
 
 
 # Random weights.
@@ -234,18 +238,18 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
         check_card(card, card_spec, spec, path)
         backbone = backbone_of(spec.filled_in(card_spec), entry.name if entry else TORCHVISION)
         statistics = InputStatistics(card.mean, card.std)
+        assumed = entry is None and card.assumes_statistics
     elif entry:
         backbone = backbone_of(_as_released(spec, entry), entry.name)
-        statistics = entry.statistics
+        statistics, assumed = entry.statistics, False
     else:
-        backbone = backbone_of(spec)
+        backbone, assumed = backbone_of(spec), True
         statistics = PAPER.file_statistics if spec.is_of_paper else backbone.statistics
-        if not (spec.mean or spec.std):
-            _report_default(path, statistics)
     code = code_digest(spec.name, backbone.build(None)) if spec.is_factory else ""
     return _with_file(
         spec, backbone, path, sha256,
-        weights=path.name, statistics=statistics, code_sha256=code, card=card, released=entry,
+        weights=path.name, statistics=statistics, assumed=assumed, code_sha256=code, card=card,
+        released=entry,
     )  # fmt: skip
 
 
@@ -296,12 +300,6 @@ def _digest(path: Path) -> str:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
-@cache  # once, however many layers are asked for
-def _report_default(path: Path, statistics: InputStatistics) -> None:
-    default = options_text(vars(statistics))
-    log.info("%s: says no input statistics; the usual ones are taken, %s", path, default)
-
-
 # Nets that come with their weights: the user's own code, and exported nets.
 
 
@@ -315,13 +313,15 @@ def _from_factory(spec: NetSpec) -> Network:
         weights_sha256=weights_digest(net),
         code_sha256=code_digest(spec.name, net),
         net=partial(_build, backbone),
+        assumed=not backbone.shows_statistics,
     )
 
 
 def _exported(spec: NetSpec, path: Path) -> Network:
     backbone = exported.exported_backbone(spec)
     sha256, net = exported.sha256_of(path), partial(_build, backbone)
-    return _network(spec, backbone, weights=OWN, weights_sha256=sha256, net=net)
+    assumed = not backbone.shows_statistics
+    return _network(spec, backbone, weights=OWN, weights_sha256=sha256, net=net, assumed=assumed)
 
 
 @torch.inference_mode(False)

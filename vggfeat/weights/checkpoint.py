@@ -23,6 +23,7 @@ from vggfeat.storage.files import new_path
 SUFFIX = ".safetensors"
 SCHEMA_VERSION = 1
 KEY = "vggfeat"
+ASSUMED = "assumed"  # what a card says of input statistics that nobody states
 PARALLEL = "module."  # before every key of a net that was trained in parallel
 
 
@@ -45,6 +46,12 @@ class Card:
         """The recipe it was trained by; empty if the card has none."""
         recipe = self.training.get("recipe")
         return recipe if isinstance(recipe, dict) else {}
+
+    @property
+    def assumes_statistics(self) -> bool:
+        """Whether mean and std were assumed when the weights were imported: nobody states them."""
+        imported = self.training.get("imported")
+        return isinstance(imported, dict) and imported.get("statistics") == ASSUMED
 
     @property
     def trained_on(self) -> set[str]:

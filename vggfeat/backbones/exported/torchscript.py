@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.backbones.exported.exported_net import ExportedNet
+from vggfeat.backbones.exported.training_mode import of_torchscript
 from vggfeat.errors import NetworkError, WeightsError, reason_of
 
 SUFFIXES = (".pt", ".pth")  # which state dicts have as well
@@ -34,7 +35,9 @@ def open_torchscript(path: Path) -> ExportedNet:
     except Exception as error:  # damaged files make torch's readers raise almost anything
         raise WeightsError(f"{path}: not a whole TorchScript file ({reason_of(error)}).") from error
     attends = "attention" in str(script.inlined_graph).lower()
-    return _TorchScriptNet(path=path, net=_TorchScript(script), attends=attends)
+    return _TorchScriptNet(
+        path=path, net=_TorchScript(script), attends=attends, training=of_torchscript(script)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
