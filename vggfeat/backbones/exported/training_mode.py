@@ -22,8 +22,8 @@ TRAINING_ARGUMENT = {
 def in_training_mode(path: object, operator: str) -> NetworkError:
     """The error for a net whose graph has an operator in training mode."""
     return NetworkError(
-        f"{path}: was exported in training mode: its graph has {operator} as in training, which"
-        f" makes another answer of every run. {REMEDY}"
+        f"{path}: was exported in training mode: its graph has {operator} as in training, so that"
+        f" what it gives depends on chance or on the pictures in a batch. {REMEDY}"
     )
 
 
