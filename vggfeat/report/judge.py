@@ -106,7 +106,7 @@ def assumptions(record: Record) -> list[str]:
 def assumed_legend(records: Sequence[Record]) -> tuple[str, ...]:
     """The line below a table that says what was assumed of its nets' input; none if nothing."""
     words = dict.fromkeys(text for record in records for text in assumptions(record))
-    return (f"Nobody states: {'; '.join(words)}.",) if words else ()
+    return (f"Not stated by anybody: {'; '.join(words)}.",) if words else ()
 
 
 # Of records of transfer
