@@ -165,7 +165,9 @@ class LocalisationMeasurement(IlsvrcMeasurement):
         misfits = self.test_set.misfits
         if misfits and not self.may_skip:
             first = next(iter(misfits.values()))
-            raise PictureError(f"{first} Use --on-error skip to go on without it.")
+            raise PictureError(
+                f"{first} Use --on-error skip to go on without it (in Python on_error='skip')."
+            )
         for misfit in misfits.values():
             log.warning("skipped: %s", misfit)
         requests = self.box_requests()

@@ -43,7 +43,7 @@ from vggfeat.weights.released import TORCHVISION, Released
 
 
 def load_network(
-    net: str | NetSpec, *, weights_dir: Path | None = None, offline: bool = False
+    net: str | NetSpec, *, weights_dir: Path | str | None = None, offline: bool = False
 ) -> Network:
     """The network that a specification without `+` names.
 
@@ -62,7 +62,7 @@ def load_network(
     if spec.seed is not None:
         return _random(spec)
     if released.NAMES.fullmatch(spec.weights_or_default):
-        return _released(spec, weights_dir or folders().weights, offline)
+        return _released(spec, Path(weights_dir or folders().weights), offline)
     path = Path(expanduser(spec.weights))
     if not spec.is_factory:
         backbone_of(spec)  # what is mistyped is an error of its own, before a file is looked for
@@ -128,13 +128,10 @@ def _network(
     backbone: Backbone,
     *,
     statistics: InputStatistics | None = None,
-    assumed: bool = False,
+    assumed: bool = False,  # whether nobody states these
     **weights: Any,
 ) -> Network:
-    """The network, whose input is as the user states it, else by statistics or the net's own.
-
-    assumed says whether nobody else states these.
-    """
+    """The network, whose input is as the user states it, else by statistics or the net's own."""
     statistics = statistics or backbone.statistics
     mean, std = spec.mean or statistics.mean, spec.std or statistics.std
     if not all(number > 0 for number in std):
@@ -225,6 +222,7 @@ def _as_released(spec: NetSpec, entry: Released | None) -> NetSpec:
 
 
 def _from_file(spec: NetSpec, path: Path) -> Network:
+    exported.check_no_net(path)
     if path.suffix not in formats.FORMATS:
         raise formats.unknown_kind(path)
     card, entry = formats.FORMATS[path.suffix].read_card(path), None
@@ -319,9 +317,9 @@ def _from_factory(spec: NetSpec) -> Network:
 
 def _exported(spec: NetSpec, path: Path) -> Network:
     backbone = exported.exported_backbone(spec)
-    sha256, net = exported.sha256_of(path), partial(_build, backbone)
+    own = {"weights": OWN, "weights_sha256": exported.sha256_of(path)}
     assumed = not backbone.shows_statistics
-    return _network(spec, backbone, weights=OWN, weights_sha256=sha256, net=net, assumed=assumed)
+    return _network(spec, backbone, net=partial(_build, backbone), assumed=assumed, **own)
 
 
 @torch.inference_mode(False)

@@ -19,7 +19,7 @@ from vggfeat.backbones.exported import onnx_graph, pt2, torchscript
 from vggfeat.backbones.exported.exported_net import ExportedNet
 from vggfeat.backbones.hooks import hooked_backbone
 from vggfeat.backbones.own_normalisation import own_statistics
-from vggfeat.backbones.spec import NetSpec, options_text
+from vggfeat.backbones.spec import EXPORTED_SUFFIXES, NetSpec, options_text
 from vggfeat.errors import WeightsError
 from vggfeat.storage import files
 from vggfeat.weights import onnx
@@ -43,6 +43,15 @@ def is_exported_net(path: Path) -> bool:
     return path.suffix in torchscript.SUFFIXES and torchscript.is_torchscript(path)
 
 
+def check_no_net(path: Path) -> None:
+    """Raise WeightsError for a net in a file where weights are wanted, as in NET@FILE."""
+    if path.suffix in EXPORTED_SUFFIXES and path.is_file() and is_exported_net(path):
+        raise WeightsError(
+            f"{path}: a net in a file, with its weights, and no weights of another. Name the file"
+            f" alone: --net {path}."
+        )
+
+
 def exported_backbone(spec: NetSpec) -> Backbone:
     """The net that the file `spec.weights` is, at a layer. Loads the file and runs it once.
 
@@ -64,6 +73,7 @@ def exported_backbone(spec: NetSpec) -> Backbone:
             log.info("%s: normalises its input itself; it is given pixels with %s", path, taken)
     exported = replace(exported, net=nn.Identity())  # the weights need not stay in memory
     output, default_side = exported.output, exported.default_side
+    scores = layer if layer in exported.parts else output  # what class scores are taken from
     return hooked_backbone(
         spec,
         shapes,
@@ -76,8 +86,8 @@ def exported_backbone(spec: NetSpec) -> Backbone:
         shows_statistics=own is not None,
         build=lambda tensors: _open(path).net,
         to_maps=lambda net, layers: exported.maps(net, layers, side, shapes),
-        to_outputs=lambda net: FirstMap(exported.maps(net, [output], side, shapes)),
-        num_outputs=shapes.dim(output) if shapes.is_layer(output) else 0,
+        to_outputs=lambda net: FirstMap(exported.maps(net, [scores], side, shapes)),
+        num_outputs=shapes.dim(scores) if shapes.is_layer(scores) else 0,
     )
 
 

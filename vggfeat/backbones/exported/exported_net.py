@@ -3,7 +3,7 @@
 Shapes: N images, H W sides of a picture, D channels of a layer, h w sides of its map.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -33,6 +33,7 @@ class ExportedNet:
     min_side: int = 1
     output: str = EXPORTED.layer  # the name of what it returns
     attends: bool = False  # positions see each other, so another size is another net
+    parts: Collection[str] = ()  # layers that are the tensors it returns, if it returns several
     training: str = ""  # the operator of its graph that is in training mode, if one is
 
     def __post_init__(self):
@@ -69,7 +70,7 @@ class ExportedNet:
 
         What a layer before the output gives may not depend on it, which its first batch shows.
         """
-        if self.training and layer == self.output:
+        if self.training and layer in (self.output, *self.parts):
             raise in_training_mode(self.path, self.training)
 
     @property

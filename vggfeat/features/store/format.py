@@ -68,8 +68,9 @@ def conditions_of(file: h5py.File) -> Conditions:
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[h5py.File]:
+def opened(path: Path | str) -> Iterator[h5py.File]:
     """The file for a block that only reads; damage met in the block is a StoreError, too."""
+    path = Path(path)
     with open_file(path, "r") as file, explained(path):
         yield file
 

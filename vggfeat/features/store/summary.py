@@ -25,8 +25,9 @@ class Summary:
     num_zero: int  # done rows that are zero throughout
 
 
-def inspect(path: Path) -> Summary:
+def inspect(path: Path | str) -> Summary:
     """Read a whole feature file and summarise it. Raises StoreError."""
+    path = Path(path)
     with opened(path) as file:
         stored, done = file["descriptors"], file["done"][()]
         not_finite = zero = 0
