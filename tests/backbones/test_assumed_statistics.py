@@ -70,6 +70,24 @@ class TorchvisionsAgain(nn.Module):
         return torch.cat([red, green, blue], 1)
 
 
+class Resized(Normalised):
+    def forward(self, images):
+        images = nn.functional.interpolate(images, size=(24, 24), mode="bilinear")
+        return super().forward(images)
+
+
+class Patches(nn.Module):
+    """Four patches as tokens, through a fully connected layer, after a normalisation."""
+
+    def __init__(self, first):
+        super().__init__()
+        self.first, self.layer = first, nn.Linear(3 * 8 * 8, 4)
+
+    def forward(self, images):
+        patches = self.first(images).reshape(-1, 3, 2, 8, 2, 8).permute(0, 2, 4, 1, 3, 5)
+        return self.layer(patches.reshape(-1, 4, 192))
+
+
 SHARES = [[value / 255 for value in values] for values in (MEAN, STD)]
 INSIDE = {
     "of_255": (Normalised(MEAN, STD), RAW),
@@ -77,6 +95,7 @@ INSIDE = {
     "to_minus_1": (Scaled(), RAW),
     "mean_alone": (Swapped((103.939, 116.779, 123.68), STD), RAW),
     "mean_alone_of_1": (Normalised(SHARES[0], (1, 1, 1)), UNIT),
+    "resized_first": (Resized(*SHARES), UNIT),
     "torchvisions_again": (TorchvisionsAgain(), (MEAN, STD)),
 }
 
@@ -131,6 +150,13 @@ def test_a_program_that_normalises_its_input_is_given_pixels_as_they_are(tmp_pat
     first, expected = INSIDE[kind]
     path = write(tmp_path / ("net.pt" if write is scripted else "net.pt2"), Net(first))
     assert statistics_of(path) == (expected, ())
+
+
+@pytest.mark.parametrize("first, expected", [(Normalised(MEAN, STD), RAW), (nn.Identity(), None)])
+def test_a_net_of_patches_is_seen_as_well(tmp_path, first, expected):
+    found, assumed = statistics_of(scripted(tmp_path / "net.pt", Patches(first)))
+    assert found == (expected or (MEAN, STD))
+    assert assumed == (() if expected else ("mean", "std"))
 
 
 def channels(values):

@@ -5,6 +5,7 @@ given of them is (x - mean) / std in each channel. The scale of mean and std say
 pixel of 0 to 255 or of 0 to 1.
 """
 
+import re
 from collections.abc import Callable
 
 import torch
@@ -19,8 +20,9 @@ OF_0_TO_1 = InputStatistics(mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0))
 COLOURS = (0.0, 0.5, 1.0)
 TOLERANCE = 0.02  # nets in half precision or of whole numbers round
 # torch's operators in which positions or channels meet; before one of them a net normalises.
-MIXING = ("conv", "linear", "mm", "matmul", "dot", "einsum", "pool", "layer_norm", "group_norm",
-          "instance_norm", "attention")  # fmt: skip
+MIXING = re.compile(
+    "conv|^linear|mm|matmul|^dot|einsum|pool|layer_norm|group_norm|instance_norm|attention"
+)
 
 GivenToFirstLayer = Callable[[Tensor], Tensor | None]
 
@@ -80,7 +82,7 @@ class _Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         followed = [t for t in _tensors((args, tuple(kwargs.values()))) if id(t) in self._following]
         name = func.overloadpacket.__name__
-        if followed and any(mixing in name for mixing in MIXING):
+        if followed and MIXING.search(name):
             self.found = followed[0].detach().clone()
             raise _FirstLayerReached
         result = func(*args, **kwargs)
@@ -104,15 +106,19 @@ def _tensors(values: tuple | list) -> list[Tensor]:
 
 
 def _line(given: GivenToFirstLayer, side: int) -> tuple[Tensor, Tensor] | None:
-    """Factor and offset [C] of what the first layer is given; None if it is no such line."""
+    """Factor and offset of each number that the first layer is given; None if it is no line.
+
+    One for each channel of a map, or for each number of vectors and tokens.
+    """
     images = torch.tensor(COLOURS).view(3, 1, 1, 1).expand(3, 3, side, side).contiguous()
     values = given(images)
-    if values is None or values.ndim != 4 or len(values) != len(COLOURS):
+    if values is None or values.ndim < 2 or len(values) % len(COLOURS):
         return None
     if not values.is_floating_point() or not values.isfinite().all():
         return None
-    # In the middle, where no padding is seen.
-    low, half, high = values[:, :, values.shape[2] // 2, values.shape[3] // 2].double()
+    if values.ndim == 4:  # in the middle, where no padding is seen
+        values = values[:, :, values.shape[2] // 2, values.shape[3] // 2]
+    low, half, high = values.reshape(len(COLOURS), -1).double()  # a row may be a token
     if ((low + high) / 2 - half).abs().max() > TOLERANCE * (high - low).abs().max():
         return None
     return high - low, low

@@ -58,9 +58,10 @@ class ExportedNet:
         filled = images.new_zeros(-len(images) % sizes, *images.shape[1:])
         batches = torch.cat([images, filled]).split(sizes)
         found = [self._given(batch) for batch in batches]
-        if any(values is None or len(values) != sizes for values in found):
+        if any(values is None or len(values) % sizes for values in found):
             return None
-        return torch.cat(found)[: len(images)]
+        rows = len(found[0]) // sizes  # of an image, such as its tokens
+        return torch.cat(found)[: rows * len(images)]
 
     def _given(self, images: Tensor) -> Tensor | None:
         return given_to_first_layer(self.net, images)
