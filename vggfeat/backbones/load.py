@@ -222,7 +222,8 @@ def _as_released(spec: NetSpec, entry: Released | None) -> NetSpec:
 
 
 def _from_file(spec: NetSpec, path: Path) -> Network:
-    exported.check_no_net(path)
+    if path.suffix in EXPORTED_SUFFIXES:
+        exported.check_no_net(path)
     if path.suffix not in formats.FORMATS:
         raise formats.unknown_kind(path)
     card, entry = formats.FORMATS[path.suffix].read_card(path), None

@@ -19,7 +19,7 @@ from vggfeat.backbones.exported import onnx_graph, pt2, torchscript
 from vggfeat.backbones.exported.exported_net import ExportedNet
 from vggfeat.backbones.hooks import hooked_backbone
 from vggfeat.backbones.own_normalisation import own_statistics
-from vggfeat.backbones.spec import EXPORTED_SUFFIXES, NetSpec, options_text
+from vggfeat.backbones.spec import NetSpec, options_text
 from vggfeat.errors import WeightsError
 from vggfeat.storage import files
 from vggfeat.weights import onnx
@@ -45,7 +45,7 @@ def is_exported_net(path: Path) -> bool:
 
 def check_no_net(path: Path) -> None:
     """Raise WeightsError for a net in a file where weights are wanted, as in NET@FILE."""
-    if path.suffix in EXPORTED_SUFFIXES and path.is_file() and is_exported_net(path):
+    if path.is_file() and is_exported_net(path):
         raise WeightsError(
             f"{path}: a net in a file, with its weights, and no weights of another. Name the file"
             f" alone: --net {path}."
