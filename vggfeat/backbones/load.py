@@ -43,7 +43,7 @@ from vggfeat.weights.released import TORCHVISION, Released
 
 
 def load_network(
-    net: str | NetSpec, *, weights_dir: Path | str | None = None, offline: bool = False
+    net: str | Path | NetSpec, *, weights_dir: Path | str | None = None, offline: bool = False
 ) -> Network:
     """The network that a specification without `+` names.
 
@@ -51,7 +51,7 @@ def load_network(
     hashed now and read when the net is first used. Raises UnknownNameError, OptionError,
     NetworkError, WeightsError or DownloadError.
     """
-    spec = net if isinstance(net, NetSpec) else _parse_one(net)
+    spec = net if isinstance(net, NetSpec) else _parse_one(str(net))
     if spec.is_file:
         path = Path(expanduser(spec.weights))
         if path.suffix in EXPORTED_SUFFIXES and exported.is_exported_net(path):
