@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "options", "progress"),
     ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
-     "provenance", "distributed", "prefetch", "durations"),
+     "provenance", "distributed", "prefetch", "durations", "png"),
     ("vgg",),
     ("weights",),
     ("backbones",),
@@ -75,6 +75,8 @@ def test_only_readers_and_writers_of_hdf5_use_h5py_and_only_the_command_line_use
 
     # One measures how fast the store is beside bare HDF5.
     h5py = {
+        "storage.hdf5",
+        "storage.hdf5_look",
         "features.store.format",
         "features.store.reader",
         "features.store.writer",

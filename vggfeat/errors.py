@@ -6,6 +6,7 @@ The library raises these; only the command line turns them into text and an exit
 import difflib
 import errno
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,6 +28,9 @@ def nearest(name: str, choices: Iterable[str]) -> str | None:
 
     best = max(map(likeness, choices), default=(0.0, False, ""))
     return best[2] if best[0] >= LIKE else None
+
+
+MAX_LENGTH = 4000  # of a line for the terminal
 
 
 class VggfeatError(Exception):
@@ -87,8 +91,32 @@ class OptionError(VggfeatError):
     """An option whose value is not allowed."""
 
 
+def printable(text: str, *, one_line: bool = False) -> str:
+    """Text without what a terminal obeys or cannot show: such characters become \\x1b and the like.
+
+    Lines and tabs stay, unless it is to be one line.
+    """
+    return (_ODD_IN_LINE if one_line else _ODD).sub(
+        lambda match: match[0].encode("unicode_escape").decode(), text
+    )
+
+
+# Control characters, those that end lines or turn the direction of writing, and bytes of names that
+# are no letters.
+_ODD = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_ODD_IN_LINE = re.compile(_ODD.pattern + "|[\t\n]")
+
+
 def in_one_line(error: VggfeatError | OSError) -> str:
     """An error in one line, for the terminal: the reason, the file, and what to do next."""
+    text = printable(_in_one_line(error), one_line=True)
+    # A line of somebody's file may be megabytes long.
+    return text if len(text) <= MAX_LENGTH else f"{text[: MAX_LENGTH // 2]} ... {text[-500:]}"
+
+
+def _in_one_line(error: VggfeatError | OSError) -> str:
     if not isinstance(error, OSError):
         return " ".join(str(error).split("\n"))
     # HDF5 reports a full disk in the middle of a long message.

@@ -10,6 +10,7 @@ evaluation server is made where the test pictures are there.
 
 import logging
 import math
+import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +40,7 @@ ACTIONS = (
     "jumping", "phoning", "playinginstrument", "reading", "ridingbike", "ridinghorse", "running",
     "takingphoto", "usingcomputer", "walking",
 )  # fmt: skip
+PERSON = re.compile(r"[0-9]{1,6}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,7 +149,7 @@ def _pictures_of(
     devkit: Devkit, people: Sequence[str], protocol: ActionProtocol, options: DataOptions
 ) -> tuple[dict[str, Picture], dict[str, tuple[str, ...]]]:
     """The pictures and boxes of these people by id, and person -> ids of what stands for them."""
-    if wrong := [person for person in people if not person.split()[1].isdecimal()]:
+    if wrong := [person for person in people if not PERSON.fullmatch(person.split()[1])]:
         raise DatasetError(f"{devkit.root}: {wrong[0]!r} in a list is not `<picture> <person>`.")
     files = devkit.pictures(list(dict.fromkeys(map(_picture, people))))
     pictures: dict[str, Picture] = dict(files)

@@ -10,6 +10,7 @@ Shapes: R rounds.
 import logging
 import os
 import resource
+import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -79,6 +80,11 @@ class Spread:
         return cls(middle, low, high, len(values))
 
 
+def is_number(value: Any) -> bool:
+    """Whether it is a finite number that tables can show."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
 @dataclass(frozen=True)
 class Goal:
     """A bound on the median of a row's value, or of its ratio to the peer."""
@@ -134,9 +140,11 @@ class Row:
         nested = {name: kind(**values[name]) for name, kind in kinds.items() if values.get(name)}
         for value in nested.values():
             numbers = vars(value).values() if isinstance(value, Spread) else [value.bound]
-            if not all(isinstance(number, int | float) for number in numbers):
+            if not all(map(is_number, numbers)):
                 raise TypeError(f"{value} holds what is no number")
         plain = {name: value for name, value in values.items() if name != "reached"}
+        if odd := [v for name, v in plain.items() if name not in kinds and not isinstance(v, str)]:
+            raise TypeError(f"{odd[0]!r} is no text")
         return cls(**(plain | nested))
 
 

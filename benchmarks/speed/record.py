@@ -15,13 +15,19 @@ from typing import Any
 
 import torch
 
-from vggfeat.benchmarks.speed.measuring import Row, Setup, SpeedResult
+from vggfeat.benchmarks.speed.measuring import Row, Setup, SpeedResult, is_number
 from vggfeat.errors import RecordError
 from vggfeat.provenance import hardware, library_versions
+from vggfeat.storage.checksums import SEAL, is_damaged, sealed
 from vggfeat.storage.files import new_file
 
 SCHEMA_VERSION = 1
 REMEDY = "`vggfeat bench-speed` makes it again."
+# What tables rely on, so that a record edited by hand is refused in one line.
+_KINDS = {
+    "name": str, "device": str, "command": str, "time": str, "hardware": dict, "versions": dict,
+    "git": dict | None, "repeats": int, "notes": list,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +85,7 @@ def write(record: SpeedRecord, folder: Path) -> Path:
         name: [row.to_json() for row in getattr(record, name)] for name in ("limits", "rows")
     }
     with new_file(path) as file:
-        file.write(json.dumps(content, indent=1).encode() + b"\n")
+        file.write(json.dumps(sealed(content), indent=1).encode() + b"\n")
     return path
 
 
@@ -87,20 +93,33 @@ def read(path: Path) -> SpeedRecord:
     """Read a record. Raises RecordError naming the file and what is wrong with it."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: cannot be read ({error}). {REMEDY}") from error
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:
         raise RecordError(
             f"{path}: not a record of speed of schema version {SCHEMA_VERSION}. {REMEDY}"
         )
-    if content.keys() != {field.name for field in fields(SpeedRecord)}:
+    if content.keys() - {SEAL} != {field.name for field in fields(SpeedRecord)}:
         raise RecordError(f"{path}: lacks a field, or has an unknown one. {REMEDY}")
     try:
         rows = {name: _rows(content[name]) for name in ("limits", "rows")}
     except (TypeError, ValueError, AttributeError) as error:
         raise RecordError(f"{path}: its rows are malformed ({error}). {REMEDY}") from error
-    if not {"cpu", "cores", "threads"} <= content["hardware"].keys():
-        raise RecordError(f"{path}: does not say on which machine. {REMEDY}")
+    for name, kind in _KINDS.items():
+        if not isinstance(content[name], kind):
+            raise RecordError(f"{path}: field {name!r} is of another kind. {REMEDY}")
+    machine, git = content["hardware"], content["git"]
+    if not (
+        {"cpu", "cores", "threads"} <= machine.keys()
+        and is_number(machine.get("memory_gib", 0))
+        and (git is None or (isinstance(git.get("commit"), str) and "dirty" in git))
+        and "torch" in content["versions"]
+        and all(isinstance(note, str) for note in content["notes"])
+    ):
+        raise RecordError(f"{path}: does not say on which machine, or with which code. {REMEDY}")
+    if is_damaged(content):
+        raise RecordError(f"{path}: not as it was written: its digest is another. {REMEDY}")
+    content.pop(SEAL, None)
     return SpeedRecord(**(content | rows))
 
 

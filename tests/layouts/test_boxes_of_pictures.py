@@ -174,6 +174,48 @@ def test_damaged_xml_is_named(tmp_path, content, message):
         with_boxes(pictures(tmp_path))
 
 
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        (">20<", ">inf<", "n01_0.xml: a box has an edge at inf, and no picture has"),
+        (">20<", ">-Infinity<", "a box has an edge at -inf"),
+        (">20<", ">nan<", "a box has an edge at nan"),
+        (">20<", ">1e300<", "a box has an edge at 1e\\+300"),
+        (">20<", f">{'9' * 5000}<", "a box has an edge at inf"),
+        (">48<", f">{'9' * 4000}<", "n01_0.xml: states a picture of infx36 pixels"),
+        (">48<", f">{'9' * 5000}<", "n01_0.xml: states a picture of infx36 pixels"),
+        (">48<", ">0<", "n01_0.xml: states a picture of 0x36 pixels"),
+        (">48<", ">nan<", "n01_0.xml: states a picture of nanx36 pixels"),
+        (">48<", ">48.5<", "n01_0.xml: states a picture of 48.5x36 pixels"),
+    ],
+)
+def test_numbers_that_no_picture_has_are_refused(tmp_path, old, new, message):
+    annotate(tmp_path, TRAIN[0][0], xml([("n01", BOX)]).replace(old, new))
+    write_picture(tmp_path / TRAIN[0][0], size=(48, 36))
+    with pytest.raises(DatasetError, match=message):
+        with_boxes(pictures(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "size, on_disk, wanted",
+    [
+        ("<size><width>48.0</width><height>36.0</height></size>", (48, 36), BOX),
+        ("<size><width> 48 </width><height>36</height></size>", (96, 72), [6, 8, 40, 60]),
+        ("<size><width>36</width><height>48</height></size>", (48, 36), BOX),
+        ("<size><width>36</width><height>48</height></size>", (96, 72), [6, 8, 40, 60]),
+        ("", (48, 36), BOX),
+        ("<size/>", (48, 36), BOX),
+        ("<size><width>48</width></size>", (96, 72), BOX),
+    ],
+)
+def test_sizes_as_tools_write_them(tmp_path, size, on_disk, wanted):
+    """Whole numbers with a point, sides in the wrong order, none at all."""
+    usual = "<size><width>48</width><height>36</height></size>"
+    annotate(tmp_path, TRAIN[0][0], xml([("n01", BOX)]).replace(usual, size))
+    write_picture(tmp_path / TRAIN[0][0], size=on_disk)
+    assert boxes_of(with_boxes(pictures(tmp_path))) == {TRAIN[0][0]: [list(wanted)]}
+
+
 def test_an_entity_bomb_is_refused(tmp_path):
     """A billion laughs: ten entities, each ten of the one before."""
     entities = "".join(
@@ -196,6 +238,22 @@ def test_a_line_that_is_no_box_is_told(tmp_path, text):
     with pytest.raises(DatasetError, match="n01_boxes.txt: .* is not a file name and a box") as e:
         with_boxes(pictures(tmp_path))
     assert repr(text) in str(e.value)
+
+
+@pytest.mark.parametrize("edge", ["inf", "nan", "-1e999", "9" * 5000])
+def test_a_line_whose_box_is_in_no_picture_is_told(tmp_path, edge):
+    file = tmp_path / "train/n01/n01_boxes.txt"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"n01_1.JPEG\t0\t0\t9\t9\nn01_0.JPEG\t0\t0\t{edge}\t9\n")
+    with pytest.raises(DatasetError, match="n01_boxes.txt, line 2: a box has an edge at"):
+        with_boxes(pictures(tmp_path))
+
+
+def test_a_byte_order_mark_before_a_list_is_no_part_of_the_first_name(tmp_path):
+    file = tmp_path / "train/n01/n01_boxes.txt"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"\xef\xbb\xbfn01_0.JPEG\t0\t0\t9\t9\r\n")
+    assert boxes_of(with_boxes(pictures(tmp_path))) == {TRAIN[0][0]: [[0, 0, 10, 10]]}
 
 
 def test_a_list_that_is_no_text_is_named(tmp_path):

@@ -8,6 +8,7 @@ from helpers.pictures import write_picture
 from scipy.io import savemat
 
 from vggfeat.errors import DatasetError
+from vggfeat.layouts import ilsvrc_devkit
 from vggfeat.layouts.imagenet import open_pictures, open_validation
 
 # wnids in the order of ILSVRC2012_ID, which is not that of their names; the last is no leaf.
@@ -127,6 +128,155 @@ def test_a_devkit_that_is_none_is_told(tmp_path):
     write_flat(tmp_path)
     (tmp_path / "ILSVRC2012_devkit_t12/data/meta.mat").write_bytes(b"nonsense")
     with pytest.raises(DatasetError, match="meta.mat: not the devkit's table of synsets"):
+        open_pictures(tmp_path)
+
+
+def write_synsets(folder, rows, compressed=False):
+    """The devkit's meta.mat with rows of ILSVRC2012_ID, WNID and number of children."""
+    kinds = [("ILSVRC2012_ID", object), ("WNID", object), ("num_children", object)]
+    synsets = {"synsets": np.array(rows, dtype=kinds)[:, None]}
+    savemat(folder / "ILSVRC2012_devkit_t12/data/meta.mat", synsets, do_compression=compressed)
+
+
+@pytest.mark.parametrize(
+    "rows, message",
+    [
+        ([(1, "n03", 0), (2, "n03", 0), (3, "n02", 0)], "a WNID of their own each"),
+        ([(1, "n03", 0), (1, "n01", 0), (3, "n02", 0)], "do not have the ILSVRC2012_IDs 1 to 3"),
+        ([(1, "n03", 0), (2, "n01", 0), (4, "n02", 0)], "not the devkit's table of synsets"),
+        ([(1, "n03", 0), (2, "n01", 2), (3, "n02", 0)], "1 to 3, leaves first"),
+        ([(1, "n03", 0), (2, "n01", -1), (3, "n02", 0)], "-1.0 is no number of a synset"),
+        ([(1, "n03", 0), (2, "m01", 0), (3, "n02", 0)], "'m01' is no WNID, such as n01440764"),
+        ([(1, "n03", 0), (2, 7.5, 0), (3, "n02", 0)], "is no WNID"),
+        ([(1, "n03", 0), (2, "n01", 0), (2.5, "n02", 0)], "2.5 is no number of a synset"),
+    ],
+)
+def test_synsets_that_cannot_be_ilsvrcs_are_refused(tmp_path, rows, message):
+    write_flat(tmp_path)
+    write_synsets(tmp_path, rows)
+    with pytest.raises(DatasetError, match=message):
+        open_validation(tmp_path)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_a_table_of_synsets_with_any_byte_inverted_is_refused_or_read_right(tmp_path, compressed):
+    """scipy's reader ended the process at some of them, or gave a class less."""
+    write_flat(tmp_path)
+    rows = [(n, wnid, children) for n, (wnid, children) in enumerate(SYNSETS, start=1)]
+    write_synsets(tmp_path, rows, compressed)
+    path = tmp_path / "ILSVRC2012_devkit_t12/data/meta.mat"
+    content, refused = path.read_bytes(), 0
+    for position in range(len(content)):
+        damaged = bytearray(content)
+        damaged[position] ^= 255
+        path.write_bytes(damaged)
+        try:
+            assert ilsvrc_devkit.classes_of(tmp_path) == ("n01", "n02", "n03"), position
+        except DatasetError:
+            refused += 1
+    assert refused > len(content) / 2  # the rest is the header's text, padding, or never read
+
+
+def test_a_devkit_that_was_unpacked_into_a_folder_of_its_name(tmp_path):
+    write_flat(tmp_path)
+    wanted = open_validation(tmp_path).validation
+    folder = tmp_path / "ILSVRC2012_devkit_t12"
+    folder.rename(tmp_path / "inner")
+    folder.mkdir()
+    (tmp_path / "inner").rename(folder / "ILSVRC2012_devkit_t12")
+    assert open_validation(tmp_path).validation == wanted
+
+
+def test_a_byte_order_mark_before_the_ground_truth(tmp_path):
+    write_flat(tmp_path)
+    wanted = open_validation(tmp_path).validation
+    path = tmp_path / "ILSVRC2012_devkit_t12/data/ILSVRC2012_validation_ground_truth.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert open_validation(tmp_path).validation == wanted
+
+
+KAGGLE = """ImageId,PredictionString
+ILSVRC2012_val_00000004,n01 85 1 499 272 n01 3 4 5 6
+ILSVRC2012_val_00000001,n03 131 0 499 254
+ILSVRC2012_val_00000002,n02 93 0 239 498
+ILSVRC2012_val_00000003,n01 1 2 3 4
+ILSVRC2012_val_00000005,n03 1 2 3 4
+"""
+
+
+def write_kaggle(folder, text=KAGGLE, mapping=None):
+    """As Kaggle's archive has it: the lists lie beside ILSVRC/Data/CLS-LOC."""
+    root = folder / "ILSVRC" / "Data" / "CLS-LOC"
+    write_flat(root, devkit=False)
+    (folder / "LOC_val_solution.csv").write_text(text)
+    if mapping:
+        (folder / "LOC_synset_mapping.txt").write_text(mapping)
+    return root
+
+
+@pytest.mark.parametrize("above", [True, False])
+def test_kaggles_list_says_the_classes_of_validation_pictures(tmp_path, above):
+    root = write_kaggle(tmp_path)
+    if not above:
+        (tmp_path / "LOC_val_solution.csv").rename(root / "LOC_val_solution.csv")
+    tested = open_validation(root)
+    assert tested.classes == ("n01", "n02", "n03")
+    assert [number for _, number in tested.validation] == [2, 1, 0, 0, 2]
+    write_train(root)
+    assert open_pictures(root).validation == tested.validation
+
+
+def test_kaggles_list_of_classes_has_those_without_a_picture(tmp_path):
+    mapping = "n00 tench, Tinca tinca\nn01 goldfish\nn02 shark\nn03 ray\n"
+    tested = open_validation(write_kaggle(tmp_path, mapping=mapping))
+    assert tested.classes == ("n00", "n01", "n02", "n03")
+    assert [number for _, number in tested.validation] == [3, 2, 1, 1, 3]
+
+
+@pytest.mark.parametrize(
+    "old, new, message",
+    [
+        ("ImageId,", "Id,", "does not begin with 'ImageId,PredictionString'"),
+        (",n02 93", ",93", "line 4: .* is not a picture and boxes of one class"),
+        ("n02 93 0", "n02 93", "line 4: .* is not a picture and boxes of one class"),
+        (" n01 3 4 5 6", " n02 3 4 5 6", "line 2: .* is not a picture and boxes of one class"),
+        ("00000002", "00000001", "line 4: lists 'ILSVRC2012_val_00000001' twice"),
+        ("00000002", "00000009", "lacks 1 of the 5 pictures .* ILSVRC2012_val_00000002.JPEG"),
+        ("ILSVRC2012_val_00000002,", '"x', "not a CSV file"),
+    ],
+)
+def test_a_list_of_kaggles_that_does_not_fit_is_told(tmp_path, old, new, message):
+    with pytest.raises(DatasetError, match=f"LOC_val_solution.csv.*{message}"):
+        open_validation(write_kaggle(tmp_path, KAGGLE.replace(old, new)))
+
+
+@pytest.mark.parametrize("inner", ["", "images/"])
+@pytest.mark.parametrize("leftover", [True, False])
+def test_tiny_imagenet_sorted_into_class_folders_with_its_list_left_behind(
+    tmp_path, inner, leftover
+):
+    write_train(tmp_path, names=("n01", "n02"))
+    write_picture(tmp_path / f"val/n02/{inner}val_0.JPEG")
+    write_picture(tmp_path / f"val/n01/{inner}val_1.JPEG")
+    if leftover:
+        (tmp_path / "val/images").mkdir()
+    path = tmp_path / "val/val_annotations.txt"
+    path.write_text("val_0.JPEG\tn02\t0\t0\t9\t9\nval_1.JPEG\tn01\t0\t0\t9\t9\n")
+    wanted = [(f"val/n01/{inner}val_1.JPEG", 0), (f"val/n02/{inner}val_0.JPEG", 1)]
+    assert open_pictures(tmp_path).validation == wanted
+    shutil.rmtree(tmp_path / "train")
+    assert open_validation(tmp_path).validation == wanted
+    path.write_text("val_0.JPEG\tn01\t0\t0\t9\t9\n")
+    with pytest.raises(DatasetError, match="lies in the folder of 'n02', and .* says 'n01'"):
+        open_validation(tmp_path)
+
+
+def test_tiny_imagenet_sorted_in_part_is_told(tmp_path):
+    write_train(tmp_path, names=("n01", "n02"))
+    write_picture(tmp_path / "val/n02/val_0.JPEG")
+    write_picture(tmp_path / "val/images/val_1.JPEG")
+    (tmp_path / "val/val_annotations.txt").write_text("val_0.JPEG\tn02\t0\nval_1.JPEG\tn01\t0\n")
+    with pytest.raises(DatasetError, match="lists 'val_0.JPEG', which is not in"):
         open_pictures(tmp_path)
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from vggfeat.report.published import read_published
+from vggfeat.errors import RecordError
+from vggfeat.report.published import PUBLISHED, read_published, read_rows
 
 # Tables 11 and 12 of the paper, as printed; the stars (other pre-training) are in the names.
 TABLE_11 = {
@@ -71,3 +72,36 @@ def test_every_published_number_names_its_source_and_rule():
                 or "logistic" in row.notes
                 or (row.source.endswith("Table 12"))
             )
+
+
+VALUE = str(read_published()[0].value)
+HEADER, FIRST = PUBLISHED.read_text(encoding="utf-8").splitlines()[:2]
+
+
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        (FIRST.partition(",")[0], "line 3: .*more or fewer cells than the header"),
+        (FIRST + ",more", "line 3: .*more or fewer cells than the header"),
+        ("," * (HEADER.count(",")), "line 3: .*'benchmark' is empty"),
+        (FIRST.replace(VALUE, "many"), "line 3: .*could not convert"),
+        (FIRST.replace(VALUE, "inf"), "line 3: .*a number is not finite"),
+        (b"\xff\xfe", "line 3: .* codec can't decode"),
+        ('"' + FIRST, "line 3: "),
+    ],
+)
+def test_a_row_that_is_no_published_number_is_named(tmp_path, line, message):
+    path, content = tmp_path / "published.csv", line if isinstance(line, bytes) else line.encode()
+    lines = [HEADER.encode(), FIRST.encode()]
+    path.write_bytes(b"\n".join([*lines, FIRST.encode()]) + b"\n")
+    assert len(read_rows(path)) == 2
+    path.write_bytes(b"\n".join([*lines, content]) + b"\n")
+    with pytest.raises(RecordError, match=f"published.csv, {message}"):
+        read_rows(path)
+
+
+def test_an_unknown_column_is_named(tmp_path):
+    path = tmp_path / "published.csv"
+    path.write_text(HEADER.replace("metric", "metrik") + "\n" + FIRST + "\n", encoding="utf-8")
+    with pytest.raises(RecordError, match="line 2: .*no column 'metrik'"):
+        read_rows(path)

@@ -7,6 +7,7 @@ import pytest
 
 from vggfeat.errors import RecordError
 from vggfeat.report.training import read_training_records, table
+from vggfeat.storage.checksums import sealed
 
 RUNS = Path(__file__).resolve().parents[2] / "results" / "pretraining" / "runs"
 
@@ -79,3 +80,63 @@ def test_what_is_no_record_is_refused_in_one_line(tmp_path, content):
 def test_a_damaged_record_is_refused_by_name(tmp_path, changes):
     with pytest.raises(RecordError, match="vgg16-384.json: not a record of training"):
         read_training_records(written(tmp_path, **changes))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, '{"stage": ' * 100_000, "\udcff", "NaN"],
+)
+def test_a_file_that_is_no_json_is_named(tmp_path, text):
+    (tmp_path / "run.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(RecordError, match="run.json: cannot be read|holds no records of trained"):
+        read_training_records(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "path, value",
+    [
+        (["time"], 5),
+        (["recipe"], "vgg16"),
+        (["recipe", "scales"], "256"),
+        (["recipe", "scales"], [256]),
+        (["recipe", "published"], [1]),
+        (["recipe", "published"], "ab"),
+        (["recipe", "start"], ["vgg16-256"]),
+        (["recipe", "width"], [1]),
+        (["data", "classes"], {}),
+        (["accuracy"], []),
+        (["accuracy", "epoch"], "9"),
+        (["seconds"], "long"),
+        (["best"], None),
+        (["ended"], 7),
+    ],
+)
+def test_a_value_of_another_kind_is_named(tmp_path, path, value):
+    record = json.loads((RUNS / "vgg16-384.json").read_text())
+    place = record
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    (tmp_path / "other.json").write_text((RUNS / "vgg16-384.json").read_text())
+    try:
+        str(table(read_training_records(tmp_path)))
+    except RecordError as error:
+        assert "run.json: not a record of training" in str(error)
+
+
+def test_no_flipped_bit_gives_another_row(tmp_path):
+    """Every 11th bit of a record as `pretrain` writes it; none drops it from the table either."""
+    record = sealed(json.loads((RUNS / "vgg16-384.json").read_text()))
+    path = tmp_path / "vgg16-384.json"
+    path.write_text(json.dumps(record, indent=1))
+    content, row, refused = path.read_bytes(), last_row(tmp_path), 0
+    for bit in range(0, 8 * len(content), 11):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert last_row(tmp_path) == row
+        except RecordError:
+            refused += 1
+    assert refused > 8 * len(content) / 11 * 0.6

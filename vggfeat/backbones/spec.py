@@ -107,7 +107,7 @@ class NetSpec:
         Raises UnknownNameError or OptionError.
         """
         file = _FILE.fullmatch(text)
-        if file and ("@" not in file[1] or Path(expanduser(file[1])).is_file()):
+        if file and ("@" not in file[1] or _is_there(file[1])):
             return cls(weights=file[1], **_options(text, file[2] or ""))
         if Path(text).suffix and _is_there(text):  # of an unknown kind, which its reader says
             return cls(weights=text)

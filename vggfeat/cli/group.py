@@ -13,7 +13,8 @@ from typing import Any
 import click
 
 from vggfeat.cli.debug import Command, debug_option, is_debugging, show_traceback
-from vggfeat.errors import VggfeatError, in_one_line, nearest
+from vggfeat.cli.terminal import OneLine, safe_streams
+from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
 
 # Libraries are imported inside the commands: `vggfeat --help` must not wait for torch.
 
@@ -38,7 +39,11 @@ class Commands(click.Group):
 
     def invoke(self, context: click.Context) -> Any:
         try:
-            return super().invoke(context)
+            with safe_streams():
+                return super().invoke(context)
+        except click.ClickException as error:
+            error.message = printable(error.message)
+            raise
         except VggfeatError as error:
             show_traceback(context)
             raise click.ClickException(in_one_line(error)) from error
@@ -77,6 +82,8 @@ def set_up_messages(quiet: bool) -> None:
         stream=sys.stderr,
         force=True,
     )
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(OneLine("%(message)s"))
     # Errors that must not stop other measurements are logged with their tracebacks.
     logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_debugging() else logging.NOTSET)
 

@@ -5,6 +5,9 @@ import time
 
 import click
 
+from vggfeat.cli.terminal import unsafe_stderr
+from vggfeat.errors import printable
+
 
 class ProgressDisplay:
     """A bar on a terminal, otherwise a plain line now and then. Called as (label, done, total)."""
@@ -41,7 +44,8 @@ class ProgressDisplay:
         if self.is_terminal:
             # A total of 0 is one that is not known.
             self.bar = click.progressbar(
-                length=total or sys.maxsize, label=label[:40], width=0, file=sys.stderr,
+                length=total or sys.maxsize, label=printable(label, one_line=True)[:40], width=0,
+                file=unsafe_stderr(),
                 show_pos=True, show_eta=total > 0, show_percent=total > 0,
             )  # fmt: skip
 
@@ -82,7 +86,7 @@ class TrainingDisplay:
         if not self.is_terminal:
             click.echo(line, err=True)
             return
-        click.echo("\r" + line.ljust(self.width), nl=False, err=True)
+        click.echo("\r" + printable(line).ljust(self.width), nl=False, file=unsafe_stderr())
         self.width = len(line)
 
     def __enter__(self) -> "TrainingDisplay":

@@ -14,12 +14,10 @@ count.
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from xml.etree.ElementTree import ElementTree
 
 import numpy as np
 
-from vggfeat.errors import DatasetError, PictureError
-from vggfeat.images import picture_size
+from vggfeat.errors import DatasetError
 from vggfeat.layouts import annotations
 from vggfeat.layouts.imagenet import Labelled, Pictures
 
@@ -79,26 +77,12 @@ def _xml_boxes(
     if file is None:
         return
     tree = annotations.read(file)
-    across, down = _enlargement(tree, file, root / path)
+    across, down = annotations.enlargement(tree, file, root / path)
     for item in tree.findall("object"):
         name = item.findtext("name")
         if name == class_name or name not in classes:
             left, upper, right, lower = annotations.corners(item, file)
             yield left * across, upper * down, right * across, lower * down
-
-
-def _enlargement(tree: ElementTree, file: Path, picture: Path) -> tuple[float, float]:
-    """Width and height of a picture, as multiples of those that its annotation states."""
-    if tree.find("size") is None:
-        return 1.0, 1.0
-    stated = annotations.picture_size(tree, file)
-    if min(stated) <= 0:
-        raise DatasetError(f"{file}: states a picture of {stated[0]}x{stated[1]} pixels.")
-    try:
-        width, height = picture_size(picture)
-    except PictureError:
-        return 1.0, 1.0  # whoever reads the picture reports it
-    return width / stated[0], height / stated[1]
 
 
 class _Lists:
@@ -111,7 +95,7 @@ class _Lists:
     def boxes(self, path: str, class_name: str) -> list[Box]:
         picture = self.root / path
         tiny = self.root / "val" / "val_annotations.txt"
-        if path.startswith("val/images/") and tiny.is_file():
+        if path.startswith("val/") and tiny.is_file():  # sorted into class folders or not
             return self._list(tiny, first=2).get(picture.name, [])
         folder = picture.parents[1] if picture.parent.name == "images" else picture.parent
         return self._list(folder / f"{class_name}_boxes.txt", first=1).get(picture.name, [])
@@ -128,13 +112,14 @@ class _Lists:
 def _lines(file: Path, first: int) -> Iterator[tuple[str, Box]]:
     """File name and box of each line; the numbers of a box begin at column `first`."""
     try:
-        lines = file.read_text().splitlines()
+        lines = file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise DatasetError(f"{file}: cannot be read ({error}).") from error
-    for line in lines:
+    for number, line in enumerate(lines, start=1):
         columns = line.split("\t")
         try:
             left, upper, right, lower = map(float, columns[first:])
         except ValueError as error:
             raise DatasetError(f"{file}: {line!r} is not a file name and a box.") from error
+        annotations.check_pixels((left, upper, right, lower), f"{file}, line {number}")
         yield columns[0], (left, upper, right + 1, lower + 1)

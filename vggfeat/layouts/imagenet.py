@@ -3,7 +3,7 @@
 Which of these layouts it has is seen from what lies in the folder:
 
     train/<class>/*, val/<class>/*       ILSVRC-2012 sorted into classes, or your own pictures
-    train/<wnid>/*, val/ILSVRC2012_*     with the devkit, ILSVRC2012_devkit_t12/, beside them
+    train/<wnid>/*, val/ILSVRC2012_*     with the devkit or Kaggle's list, see ilsvrc_devkit.py
     train/<wnid>/images/*, val/images/*  Tiny ImageNet, with val/val_annotations.txt
     <class>/*                            every tenth picture of a class validates
 
@@ -11,25 +11,19 @@ Classes are numbered in the order of their names, as Caffe and torchvision numbe
 """
 
 import hashlib
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-from scipy.io import loadmat
-from scipy.io.matlab import MatReadError
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
+from vggfeat.layouts import ilsvrc_devkit
 from vggfeat.layouts.class_folders import picture_names, scan_class_folders
 from vggfeat.layouts.held_out import hold_out
 
-DEVKIT = "ILSVRC2012_devkit_t12"
-GROUND_TRUTH = "data/ILSVRC2012_validation_ground_truth.txt"
-META = "data/meta.mat"
-# As in ILSVRC2012_val_00000001.JPEG; some copies have the class behind it: ..._n01751748.JPEG
-VALIDATION_NUMBER = re.compile(r"val_([0-9]{1,8})(?![0-9])")
+ANNOTATIONS = "val_annotations.txt"  # Tiny ImageNet's
 
 Labelled = tuple[str, int]  # path below the root, number of its class
 
@@ -76,7 +70,7 @@ def open_pictures(root: Path) -> Pictures:
     if not (root / "val").is_dir():
         return _held_out(root, root / "train", ("there is no folder val",))
     classes, train = _class_folders(root, root / "train")
-    if (root / "val" / "val_annotations.txt").is_file():
+    if _is_tiny(root):
         validation, notes = _tiny_validation(root, classes)
     elif paths := _pictures(root, root / "val"):
         validation, notes = _flat_validation(root, classes, paths)
@@ -99,14 +93,15 @@ def open_validation(root: Path, trained_on: Collection[str] = ()) -> Pictures:
     if (root / "train").is_dir() or not root.is_dir():
         return replace(open_pictures(root), train=())
     notes: tuple[str, ...] = ()
-    if (root / "val" / "val_annotations.txt").is_file():
+    if _is_tiny(root):
         classes = tuple(sorted({name for _, name in _annotations(root)}))
         labelled, notes = _tiny_validation(root, classes)
     elif (root / "val").is_dir() and (paths := _pictures(root, root / "val")):
-        classes = tuple(sorted(_wnids(_devkit(root) / META).values()))
+        classes = ilsvrc_devkit.classes_of(root)
         labelled, notes = _flat_validation(root, classes, paths)
     elif (root / "val").is_dir():
         classes, labelled = _class_folders(root, root / "val")
+        _check_sorted(root, classes, labelled)
     elif trained_on and (pictures := _trained_before(root, trained_on)):
         return replace(pictures, train=())
     else:
@@ -175,6 +170,7 @@ def _sorted_validation(
     root: Path, classes: tuple[str, ...]
 ) -> tuple[list[Labelled], tuple[str, ...]]:
     names, labelled = _class_folders(root, root / "val")
+    _check_sorted(root, names, labelled)
     number_of = {name: number for number, name in enumerate(classes)}
     validation = [
         (path, number_of[names[number]]) for path, number in labelled if names[number] in number_of
@@ -182,11 +178,34 @@ def _sorted_validation(
     return validation, _left_out(len(labelled) - len(validation))
 
 
+def _is_tiny(root: Path) -> bool:
+    """Whether val is as Tiny ImageNet has it, and was not sorted into class folders since."""
+    if not (root / "val" / ANNOTATIONS).is_file():
+        return False
+    scanned = scan_class_folders(root / "val", inner="images")
+    return not any(paths for name, paths in scanned.pictures.items() if name != "images") or bool(
+        scanned.pictures.get("images")
+    )
+
+
+def _check_sorted(root: Path, classes: Sequence[str], labelled: Sequence[Labelled]) -> None:
+    """Raise DatasetError if a list that was left behind says another class than the folder."""
+    path = root / "val" / ANNOTATIONS
+    class_of = dict(_annotations(root)) if path.is_file() else {}
+    for picture, number in labelled:
+        listed = class_of.get(Path(picture).name, classes[number])
+        if listed != classes[number]:
+            raise DatasetError(
+                f"{root / picture}: lies in the folder of {classes[number]!r}, and {path} says"
+                f" {listed!r}. Sort it again, or move the list away."
+            )
+
+
 def _tiny_validation(
     root: Path, classes: tuple[str, ...]
 ) -> tuple[list[Labelled], tuple[str, ...]]:
     """Lines of file name, class and box, split by tabs; pictures in val/images."""
-    path = root / "val" / "val_annotations.txt"
+    path = root / "val" / ANNOTATIONS
     number_of = {name: number for number, name in enumerate(classes)}
     folder = root / "val" / "images"
     paths = set(_pictures(root, folder)) if folder.is_dir() else set()
@@ -203,8 +222,8 @@ def _tiny_validation(
 
 def _annotations(root: Path) -> Iterator[tuple[str, str]]:
     """File name and class of each line of Tiny ImageNet's list."""
-    path = root / "val" / "val_annotations.txt"
-    for line in _text(path).splitlines():
+    path = root / "val" / ANNOTATIONS
+    for line in ilsvrc_devkit.text_of(path).splitlines():
         name, _, columns = line.partition("\t")
         class_name = columns.split("\t")[0]
         if not class_name or Path(name).name != name:
@@ -221,79 +240,8 @@ def _left_out(num_others: int) -> tuple[str, ...]:
 def _flat_validation(
     root: Path, classes: tuple[str, ...], paths: list[str]
 ) -> tuple[list[Labelled], tuple[str, ...]]:
-    """ILSVRC-2012's 50,000 pictures in one folder; their classes are in the devkit.
-
-    Line n of the ground truth is the ILSVRC2012_ID of the picture whose name has the number n;
-    meta.mat says which wnid that is. The IDs are not in the order of the wnids.
-    """
-    devkit = _devkit(root)
-    wnid_of = _wnids(devkit / META)
-    lines = _text(devkit / GROUND_TRUTH).split()
-    if len(lines) != len(paths):
-        raise DatasetError(
-            f"{root / 'val'}: holds {len(paths)} pictures, {devkit / GROUND_TRUTH} has"
-            f" {len(lines)} lines. All of them must be there, so that names and lines agree."
-        )
+    """ILSVRC-2012's 50,000 pictures in one folder; their classes are in the devkit."""
     number_of = {name: number for number, name in enumerate(classes)}
-    validation, num_others = [], 0
-    for path, number in _numbers_in(root, paths).items():
-        line = lines[number - 1]
-        wnid = wnid_of.get(line)
-        if wnid is None:
-            raise DatasetError(f"{devkit / GROUND_TRUTH}: {line!r} is no ILSVRC2012_ID.")
-        if wnid in number_of:
-            validation.append((path, number_of[wnid]))
-        else:
-            num_others += 1
-    return validation, _left_out(num_others)
-
-
-def _numbers_in(root: Path, paths: Sequence[str]) -> dict[str, int]:
-    """The numbers in the names of ILSVRC's validation pictures; raises unless they are 1 to N."""
-    numbers = {}
-    for path in paths:
-        match = VALIDATION_NUMBER.search(Path(path).name)
-        if match is None:
-            raise DatasetError(
-                f"{root / path}: its name has no number, which says the picture's line of"
-                f" {GROUND_TRUTH}. Names are such as ILSVRC2012_val_00000001.JPEG."
-            )
-        numbers[path] = int(match[1])
-    missing = set(range(1, len(paths) + 1)) - set(numbers.values())
-    if missing:
-        raise DatasetError(
-            f"{root / 'val'}: no picture of its {len(paths)} has the number {min(missing)} in its"
-            " name. Each line of the ground truth needs the picture with its number."
-        )
-    return numbers
-
-
-def _devkit(root: Path) -> Path:
-    places = [root / DEVKIT, root.parent / DEVKIT]
-    for place in places:
-        if place.is_dir():
-            return place
-    raise DatasetError(
-        f"{root / 'val'}: has no class folders. Put the devkit's folder at {places[0]}"
-        f" (tar xf {DEVKIT}.tar.gz), or sort the pictures into folders by class."
-    )
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"{path}: cannot be read ({error}).") from error
-
-
-def _wnids(path: Path) -> dict[str, str]:
-    """ILSVRC2012_ID -> wnid of the devkit's synsets that are leaves, from meta.mat."""
-    try:
-        synsets = loadmat(path, squeeze_me=True)["synsets"]
-        return {
-            str(int(synset["ILSVRC2012_ID"])): str(synset["WNID"])
-            for synset in synsets
-            if int(synset["num_children"]) == 0
-        }
-    except (OSError, MatReadError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise DatasetError(f"{path}: not the devkit's table of synsets ({error}).") from error
+    wnids = ilsvrc_devkit.wnids_of(root, paths)
+    validation = [(path, number_of[wnid]) for path, wnid in wnids.items() if wnid in number_of]
+    return validation, _left_out(len(wnids) - len(validation))

@@ -119,7 +119,7 @@ class Devkit:
         """The box of a picture's index-th object and the size of the picture, in pixels.
 
         The box is (left, upper, right, lower) with right and lower outside, from 0; the devkit
-        counts pixels from 1 and includes the last.
+        counts pixels from 1 and includes the last. Raises DatasetError.
         """
         path, tree = self._annotation_path(picture), self._annotation(picture)
         objects = tree.findall("object")
@@ -128,7 +128,8 @@ class Devkit:
                 f"{path}: has {len(objects)} objects, and the lists name number {index}."
             )
         left, upper, right, lower = annotations.corners(objects[index - 1], path)
-        return (left - 1, upper - 1, right, lower), annotations.picture_size(tree, path)
+        size = annotations.size_of(tree, path, self.root / "JPEGImages" / f"{picture}.jpg")
+        return (left - 1, upper - 1, right, lower), size
 
     def _annotation(self, picture: str) -> ElementTree.ElementTree:
         return annotations.read(self._annotation_path(picture))

@@ -21,6 +21,7 @@ import h5py
 import numpy as np
 
 from vggfeat.errors import RecordError
+from vggfeat.storage import hdf5
 from vggfeat.storage.files import new_file, sha256_of
 
 SCHEMA_VERSION = 1
@@ -75,13 +76,16 @@ def read_scores(path: Path | str, sha256: str | None = None) -> Scores:
     if sha256 is not None and sha256_of(path) != sha256:
         raise RecordError(f"{path}: not the scores of its record, whose digest is another.")
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with hdf5.open_file(path) as file:
+            hdf5.check_parts(file, (*TEXTS, *ARRAYS))
             version = file.attrs.get("schema_version")
             if version != SCHEMA_VERSION:
                 raise ValueError(f"schema version {version}, not {SCHEMA_VERSION}")
             texts = {name: tuple(file[name].asstr()[()]) for name in TEXTS}
             arrays = {name: file[name][()].astype(dtype) for name, dtype in ARRAYS.items()}
-    except (OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (
+        OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError,
+    ) as error:  # fmt: skip
         reason = str(error).partition("\n")[0]
         raise RecordError(f"{path}: not a whole file of scores ({reason}).") from error
     scores = Scores(**texts, **arrays)

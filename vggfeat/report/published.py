@@ -1,9 +1,13 @@
 """The published numbers of published.csv: a row each, with its protocol and source."""
 
+import codecs
 import csv
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import cache
+from math import isfinite
 from pathlib import Path
+
+from vggfeat.errors import RecordError
 
 PUBLISHED = Path(__file__).with_name("published.csv")
 CLASSIFICATION, LOCALISATION = "ilsvrc_classification", "ilsvrc_localisation"
@@ -49,10 +53,44 @@ class PublishedRow:
 @cache
 def read_published() -> tuple[PublishedRow, ...]:
     """Every row of published.csv, in the order of the file; an empty cell was not stated."""
-    with PUBLISHED.open(encoding="utf-8", newline="") as file:
-        return tuple(_row(line) for line in csv.DictReader(file))
+    return read_rows(PUBLISHED)
 
 
-def _row(line: dict[str, str]) -> PublishedRow:
-    spread = float(line["spread"]) if line["spread"] else None
-    return PublishedRow(**line | {"value": float(line["value"]), "spread": spread})
+def read_rows(path: Path) -> tuple[PublishedRow, ...]:
+    """Every row of a file such as published.csv. Raises RecordError naming file and line."""
+    rows, number = [], 1
+    try:
+        content = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+        lines = []
+        for number, line in enumerate(content.splitlines(keepends=True), start=1):  # noqa: B007
+            lines.append(line.decode())
+        reader, number = csv.DictReader(lines, strict=True), 1
+        reader.fieldnames  # noqa: B018 (reads the header)
+        while True:
+            number = reader.reader.line_num + 1
+            rows.append(_row(next(reader)))
+    except StopIteration:
+        return tuple(rows)
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}).") from error
+    except (csv.Error, ValueError) as error:
+        raise RecordError(
+            f"{path}, line {number}: not a published number ({error}). Correct the line, or install"
+            " vggfeat again."
+        ) from error
+
+
+def _row(line: dict[str | None, str | None]) -> PublishedRow:
+    """Raises ValueError if a cell is missing, left over or of another kind."""
+    names = [field.name for field in fields(PublishedRow)]
+    if None in line or None in line.values():
+        raise ValueError("it has more or fewer cells than the header")
+    if odd := set(line) - set(names):
+        raise ValueError(f"there is no column {min(odd)!r}")
+    needed = {field.name for field in fields(PublishedRow) if field.default is MISSING}
+    if empty := [name for name in names if name in needed and not line.get(name)]:
+        raise ValueError(f"{empty[0]!r} is empty")
+    value, spread = float(line["value"]), float(line["spread"]) if line.get("spread") else None
+    if not (isfinite(value) and isfinite(spread or 0)):
+        raise ValueError("a number is not finite")
+    return PublishedRow(**line | {"value": value, "spread": spread})

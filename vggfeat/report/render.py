@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 
+from vggfeat.errors import printable
 from vggfeat.report.table import Table
 
 
@@ -64,7 +65,8 @@ RENDERERS: dict[str, Callable[[Table], str]] = {
 
 def _aligned(table: Table, separator: tuple[str, str, str]) -> str:
     """Columns padded to their widest cell, a rule under the header."""
-    lines: list[Sequence[str]] = [table.columns, *(list(map(str, row)) for row in table.rows)]
+    rows = [[printable(str(cell), one_line=True) for cell in row] for row in table.rows]
+    lines: list[Sequence[str]] = [table.columns, *rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     first, between, last = separator
 

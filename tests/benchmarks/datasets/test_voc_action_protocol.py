@@ -293,6 +293,26 @@ BAD = {
         edit_list("reading_train", r"000001 1", "000001 one"),
         r"'000001 one' in a list is not `<picture> <person>`",
     ),
+    "a person of 5,000 digits": (
+        edit_list("reading_train", r"000001 1", "000001 " + "1" * 5000),
+        r"in a list is not `<picture> <person>`",
+    ),
+    "a box that ends at infinity": (
+        edit_xml(r"<xmax>\d+</xmax>", "<xmax>inf</xmax>"),
+        r"000001.xml: a box has an edge at inf, and no picture has",
+    ),
+    "a box from nowhere": (
+        edit_xml(r"<ymin>\d+</ymin>", "<ymin>nan</ymin>"),
+        r"000001.xml: a box has an edge at nan",
+    ),
+    "a box of 5,000 digits": (
+        edit_xml(r"<xmin>\d+</xmin>", f"<xmin>{'7' * 5000}</xmin>"),
+        r"000001.xml: a box has an edge at inf",
+    ),
+    "a size of 5,000 digits": (
+        edit_xml(r"<width>\d+</width>", f"<width>{'7' * 5000}</width>"),
+        r"000001.xml: states a picture of infx\d+ pixels",
+    ),
     "another column": (
         edit_list("reading_train", r"000001 1 ", "000001 "),
         r"reading_train.txt, line 1: 2 columns in .*, not 3",
@@ -331,3 +351,32 @@ def test_an_annotation_of_another_size_than_its_picture_is_told(people, root, tm
     edit_xml(r"<xmax>\d+</xmax>", "<xmax>400</xmax>")(root)
     with pytest.raises(PictureError, match="000001.jpg, box .* not within the picture"):
         run(load("voc2012_actions_box", tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("kind", ["500.0", "none", "swapped"])
+def test_sizes_as_tools_write_them(people, root, tmp_path, kind):
+    """The box with its margin ends at the picture's edges, whatever is said of its size."""
+    (name, index), person = next(
+        (key, person)
+        for key, person in people.items()
+        if person.box[2] > images.picture_size(root / f"JPEGImages/{key[0]}.jpg")[1]
+    )
+    width, height = images.picture_size(root / f"JPEGImages/{name}.jpg")
+    assert person.box[2] > height  # so that swapped sides would cut it
+    texts = {
+        "500.0": f"<width>{width}.0</width><height>{height}.0</height>",
+        "none": "",
+        "swapped": f"<width>{height}</width><height>{width}</height>",
+    }
+    path = root / "Annotations" / f"{name}.xml"
+    size = r"<width>\d+</width>\s*<height>\d+</height>"
+    assert re.search(size, path.read_text())
+    path.write_text(re.sub(size, texts[kind], path.read_text()))
+    bench = load("voc2012_actions_box", tmp_path)
+    assert bench.pictures[bench.pictures_of[f"{name} {index}"][1]].box == person.box
+
+
+def test_an_annotation_that_states_another_picture_is_warned_of(people, root, tmp_path, caplog):
+    edit_xml(r"<width>\d+</width>", "<width>5000</width>")(root)
+    load("voc2012_actions_box", tmp_path)
+    assert "000001.xml: states a picture of 5000x" in caplog.text

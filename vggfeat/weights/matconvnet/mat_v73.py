@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 
+from vggfeat.storage import hdf5
 from vggfeat.weights.matconvnet.mat_values import (
     DTYPES,
     Budget,
@@ -26,7 +27,7 @@ class Version73:
     MATLAB_class says the rest; arrays are stored with their axes reversed."""
 
     def __init__(self, path: Path, budget: Budget):
-        self._file, self._budget = h5py.File(path, "r"), budget
+        self._file, self._budget = hdf5.open_file(path), budget
 
     def __enter__(self) -> "Version73":
         return self
