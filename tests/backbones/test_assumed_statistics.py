@@ -1,6 +1,7 @@
 """Input statistics that nobody states: what is assumed is said, and what a net shows is taken."""
 
 import logging
+import sys
 import warnings
 
 import onnx
@@ -262,3 +263,23 @@ def test_a_caffemodel_has_no_place_for_its_mean(tmp_path, caplog):
     assert network.num_outputs == 2622 and network.assumed == ("mean", "std")
     assert "faces.caffemodel: nothing says" in caplog.text
     assert "assumed: mean=123.68/116.779/103.939,std=1/1/1" in caplog.text
+
+
+def test_a_function_that_normalises_its_input_is_seen_with_its_own_weights_and_others(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "halves.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.layer = nn.Conv2d(3, 4, 3)\n"
+        "    def forward(self, images):\n"
+        "        return self.layer((images - 127.5) / 127.5).mean((2, 3))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    save_file(nn.ModuleDict({"layer": nn.Conv2d(3, 4, 3)}).state_dict(), "others.safetensors")
+    for net in ("halves:Net", "halves:Net@others.safetensors"):
+        network = load_network(net)
+        assert (network.statistics.mean, network.statistics.std, network.assumed) == (*RAW, ())

@@ -249,7 +249,8 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
         backbone = backbone_of(_as_released(spec, entry), entry.name)
         statistics, assumed = entry.statistics, False
     else:
-        backbone, assumed = backbone_of(spec), True
+        backbone = backbone_of(spec)
+        assumed = not backbone.shows_statistics
         statistics = PAPER.file_statistics if spec.is_of_paper else backbone.statistics
     code = code_digest(spec.name, backbone.build(None)) if spec.is_factory else ""
     return _with_file(
