@@ -121,7 +121,7 @@ class Benchmark:
         networks: Sequence[Network],
         settings: Settings,
         *,
-        features_dir: Path,
+        features_dir: Path | str,
         command: str = "",
         progress: Progress = no_progress,
     ) -> Record:
@@ -135,7 +135,7 @@ class Benchmark:
         measurement = TransferMeasurement(
             benchmark=self, networks=networks, settings=settings, command=command
         )
-        record, _ = measurement.measure(FeatureSets(features_dir, progress), progress)
+        record, _ = measurement.measure(FeatureSets(Path(features_dir), progress), progress)
         return record
 
     @cached_property

@@ -58,6 +58,9 @@ class Plan:
         Nothing is fetched and no record is made; an archive that is there is unpacked.
         """
         for name, num_bytes in self.absent.items():
+            if self.job.offline:
+                yield f"{name}: cannot be measured: weights not here, and --offline"
+                continue
             self.num_bytes += num_bytes
             yield f"{name}: weights to be fetched, {_size(num_bytes)}"
         for name in names_of(self.job.benchmarks):
@@ -88,6 +91,11 @@ class Plan:
             f" {_size(free)} free, about {in_words(self.seconds)}, and the classifiers on top."
         )
 
+    @property
+    def impossible_nets(self) -> list[str]:
+        """The nets whose weights are not here and cannot be fetched."""
+        return list(self.absent) if self.job.offline else []
+
     def _fusions(self) -> list[list[Network]]:
         """The networks of each fusion. One whose weights are to be fetched is random here."""
         fusions = []
@@ -115,6 +123,9 @@ class Plan:
         return f"{nets} ({', '.join(filter(None, phrases))})"
 
     def _line(self, measurement: TransferMeasurement) -> str:
+        lacking = [net.label for net in measurement.networks if net.label in self.impossible_nets]
+        if lacking and not measurement.existing():
+            return f"cannot be measured: weights not here, and --offline: {', '.join(lacking)}"
         self.num_measurements += 1
         benchmark, options = measurement.benchmark, measurement.settings.extraction
         sends = benchmark.submission is not None and not benchmark.limited

@@ -66,7 +66,12 @@ class TransferMeasurement(Measurement):
 
     @property
     def known_notes(self) -> Sequence[str]:
-        return self.benchmark.notes
+        return [*self.benchmark.notes, *self._assumptions]
+
+    @property
+    def _assumptions(self) -> list[str]:
+        """What is assumed of the nets' input, which was logged when they were loaded."""
+        return [network.assumption for network in self.networks if network.assumed]
 
     @property
     def probe(self) -> Probe:
@@ -126,6 +131,7 @@ class TransferMeasurement(Measurement):
             skipped=skipped,
             notes=[
                 *benchmark.notes,
+                *self._assumptions,
                 *leak_notes(benchmark.leaks),
                 *split_results.notes(results, self.probe),
             ],
@@ -290,6 +296,7 @@ def _net_facts(request: FeatureRequest, extracted: Extracted, digest: str) -> di
         "name": network.name,
         "weights": network.weights,
         "weights_sha256": network.weights_sha256,
+        **network.assumed_fact,
         "original": network.original,  # how published rows name these weights, if they do
         "features": {
             "file": extracted.path.name,

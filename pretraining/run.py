@@ -161,7 +161,8 @@ class _Stages:
         if self.world.leads:
             exporter.write(path, trained)
         if trained.problem:
-            raise TrainingError(trained.problem)
+            told = f"{recipe.name}: process {self.world.rank}: stuck, as process 0 says."
+            raise TrainingError(trained.problem if self.world.leads else told)
         metrics = recipe.objective(len(self.pictures.classes)).metrics
         accuracy = accuracy_of(trained.position.curve[-1], metrics)
         return FinishedStage(recipe.name, path, accuracy, skipped=False)

@@ -204,7 +204,8 @@ class TrainingRun:
         if not self.position.learns:
             problem = stuck_message(self.recipe, self.position, len(self.spec.pictures.classes))
             if not is_stuck(self.recipe, self.position):
-                log.warning("%s", problem)  # it may only have been too short
+                if self.world.leads:
+                    log.warning("%s", problem)  # it may only have been too short
                 problem = None
         return TrainedNet(self.trainer.net, self.position, problem, self.communication)
 

@@ -46,10 +46,13 @@ def network_facts(network: Network) -> Iterator[tuple[str, str]]:
         yield "these are", network.original
     imported = network.card.training.get("imported") if network.card else None
     for name, value in imported.items() if isinstance(imported, dict) else ():
+        if name == "statistics":  # which stand below
+            continue
         text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         yield f"imported, {name}", text
-    yield "pixels less the mean", _channels(network.statistics.mean)
-    yield "divided by", _channels(network.statistics.std)
+    for name, words in (("mean", "pixels less the mean"), ("std", "divided by")):
+        assumed = " (assumed)" if name in network.assumed else ""
+        yield words, _channels(getattr(network.statistics, name)) + assumed
     yield "descriptor", f"{backbone.layer}, {backbone.dim} numbers"
     yield "sees", VIEWS[backbone.view]
     sizes = f"{backbone.min_size} and more" if backbone.any_size else f"{backbone.input_size}"

@@ -7,6 +7,27 @@ import difflib
 import errno
 import re
 from collections.abc import Iterable
+from pathlib import Path
+
+LIKE = 0.5  # of two names, by difflib
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """The choice that was most likely meant; None if none is like the name.
+
+    Upper and lower case are the same, and of choices that are as near the one with the same
+    letters in another order comes first.
+    """
+    wanted = name.lower()
+
+    def likeness(choice: str) -> tuple[float, bool, str]:
+        known = choice.lower()
+        ratio = difflib.SequenceMatcher(None, known, wanted).ratio()
+        return ratio, sorted(known) == sorted(wanted), choice
+
+    best = max(map(likeness, choices), default=(0.0, False, ""))
+    return best[2] if best[0] >= LIKE else None
+
 
 MAX_LENGTH = 4000  # of a line for the terminal
 # What writing raises where there is no room: on the disk, in a user's share of it, in one file.
@@ -28,8 +49,8 @@ class UnknownNameError(VggfeatError):
     ):
         choices = sorted(choices)
         shown = choices if listed is None else list(listed)
-        nearest = difflib.get_close_matches(name, choices, n=1, cutoff=0.5)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        near = nearest(name, choices)
+        hint = f" Did you mean {near!r}?" if near else ""
         more = f" and {len(choices) - len(shown)} more" if len(shown) < len(choices) else ""
         names = ", ".join(shown) + more if shown or listed is None else f"{len(choices)} names"
         super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {names}.")
@@ -108,7 +129,18 @@ def _in_one_line(error: VggfeatError | OSError) -> str:
         advice = "Raise the limit on the size of files (ulimit -f), or choose another disk."
     if error.errno in (errno.EACCES, errno.EROFS):
         advice = "Choose another folder: --cache-dir and --out name those that are written to."
+        if error.filename and not _is_readable(error.filename):
+            advice = "Ask for the right to read it, or choose another place of the data."
     return f"{reason}{file}. {advice}" if advice else f"{reason}{file}"
+
+
+def _is_readable(file: str | bytes | int) -> bool:
+    """Whether a file or folder may be read, or if it cannot even be seen, the folder it lies in."""
+    if isinstance(file, int):
+        return True
+    path = Path(os.fsdecode(file)).absolute()
+    there = next((place for place in (path, *path.parents) if os.path.lexists(place)), path)
+    return os.access(there, os.R_OK | os.X_OK if os.path.isdir(there) else os.R_OK)
 
 
 def reason_of(error: Exception) -> str:

@@ -45,13 +45,14 @@ class ClassFolderProtocol:
 
 
 def class_folder_benchmark(
-    definition: DatasetDefinition, root: Path, options: DataOptions
+    definition: DatasetDefinition, root: Path | str, options: DataOptions
 ) -> Benchmark:
     """The benchmark of the pictures in root/<class>/ by a ClassFolderProtocol.
 
     Raises DatasetError.
     """
     protocol: ClassFolderProtocol = definition.protocol
+    root = Path(root)
     scanned = scan_class_folders(root)
     by_class, notes = _classes_to_use(scanned.pictures, root, options, protocol)
     if scanned.stray:

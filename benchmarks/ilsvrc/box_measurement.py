@@ -70,7 +70,13 @@ class LocalisationMeasurement(IlsvrcMeasurement):
 
     @property
     def known_notes(self) -> Sequence[str]:
-        return self.test_set.boxed.pictures.notes
+        return self._notes
+
+    @property
+    def _notes(self) -> list[str]:
+        networks = {net.label: net for net in (*self.networks, *self.classifier_nets)}.values()
+        assumptions = [network.assumption for network in networks if network.assumed]
+        return [*self.test_set.boxed.pictures.notes, *assumptions]
 
     @cached_property
     def key(self) -> str:
@@ -142,7 +148,7 @@ class LocalisationMeasurement(IlsvrcMeasurement):
             n_train=[],
             n_test=[len(ids)],
             skipped=unranked | dict(predicted.skipped),
-            notes=list(boxed.pictures.notes),
+            notes=self._notes,
             limited=self.test_set.labelled.limited,
             seconds={"boxes": round(predicted.seconds, 2)},
             command=self.command,
@@ -159,7 +165,9 @@ class LocalisationMeasurement(IlsvrcMeasurement):
         misfits = self.test_set.misfits
         if misfits and not self.may_skip:
             first = next(iter(misfits.values()))
-            raise PictureError(f"{first} Use --on-error skip to go on without it.")
+            raise PictureError(
+                f"{first} Use --on-error skip to go on without it (in Python on_error='skip')."
+            )
         for misfit in misfits.values():
             log.warning("skipped: %s", misfit)
         requests = self.box_requests()

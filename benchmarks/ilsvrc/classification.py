@@ -193,7 +193,7 @@ class ClassificationMeasurement(IlsvrcMeasurement):
         unnamed = [network.label for network in self.networks if network.card is None]
         if unnamed:
             notes.append(assumption(", ".join(unnamed), self.test_set.pictures.classes))
-        return notes
+        return notes + [network.assumption for network in self.networks if network.assumed]
 
 
 def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]:

@@ -77,6 +77,7 @@ def facts(network: Network, scales: Scales) -> dict[str, Any]:
         "name": network.name,
         "weights": network.weights,
         "weights_sha256": network.weights_sha256,
+        **network.assumed_fact,
         "train_scale": as_text(training_scale(network)),
         "scales": list(scales),
     }

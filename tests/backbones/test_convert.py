@@ -91,7 +91,7 @@ def test_a_card_says_where_weights_came_from_first(tmp_path):
     torch.save(load_file(tmp_path / "a.pth.safetensors"), tmp_path / "a.pth")
     sha256 = hashlib.sha256((tmp_path / "a.pth").read_bytes()).hexdigest()
     network = import_weights(tmp_path / "a.pth", tmp_path / "b.safetensors", net=NetSpec.parse(NET))
-    origin = {"imported": {"file": "a.pth", "sha256": sha256}}
+    origin = {"imported": {"file": "a.pth", "sha256": sha256, "statistics": "assumed"}}
     assert read_card(tmp_path / "b.safetensors").training == origin
     assert network.statistics == TORCHVISION_STATISTICS
     export_weights(network, tmp_path / "c.pth")
@@ -108,8 +108,19 @@ def test_a_card_says_what_the_format_did(tmp_path):
     assert imported == {
         "format": "Caffe", "name": NET, "messages": "LayerParameter", "file": "b.caffemodel",
         "sha256": hashlib.sha256((tmp_path / "b.caffemodel").read_bytes()).hexdigest(),
+        "statistics": "assumed",
     }  # fmt: skip
     assert network.name == f"{NET},ceil_mode=true" and network.statistics == PAPER_STATISTICS
+    assert network.assumed == ("mean", "std")
+
+
+def test_statistics_that_the_user_states_are_not_assumed_in_the_card(tmp_path):
+    make_file(tmp_path / "a.safetensors")
+    export_weights(load_network(str(tmp_path / "a.safetensors")), tmp_path / "b.caffemodel")
+    (tmp_path / "b.caffemodel.card.json").unlink()
+    stated = NetSpec.parse(f"{tmp_path / 'b.caffemodel'}:mean=129.2/104.8/93.6,std=1/1/1")
+    network = load_network(stated)
+    assert network.assumed == () and "statistics" not in card_of(network).training["imported"]
 
 
 @pytest.mark.parametrize("imported", ["a text", ["a", "list"], 7, None])

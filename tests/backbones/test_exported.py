@@ -597,3 +597,43 @@ def test_torchscript_moves_with_its_module(files):
     moved = backbone.to_maps(backbone.build(None).double(), ["output"])
     with pytest.raises(NetworkError, match="any.pt: fails on images .*[Dd]ouble"):
         moved(images())
+
+
+class Several(Net):
+    """Scores and a vector, as a tuple or under names."""
+
+    def __init__(self, named):
+        super().__init__()
+        self.named = named
+
+    def forward(self, images):
+        vector = self.features(images).mean((2, 3))
+        scores = self.head(vector)
+        return {"scores": scores, "vector": vector} if self.named else (scores, vector)
+
+
+@pytest.mark.parametrize("names", [("0", "1"), ("scores", "vector")])
+def test_torchscript_that_returns_several_tensors_lets_one_be_chosen(tmp_path, names):
+    torch.manual_seed(0)
+    module = Several(named=names[0] == "scores").eval()
+    path = tmp_path / "several.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.trace(module, images(), strict=False).save(path)
+    scores, vector = (f"output.{name}" for name in names)
+    with pytest.raises(NetworkError, match=f"returns 2 values.*layer={scores}, layer={vector}"):
+        backbone_of(path, input_size=SIDE)
+    with torch.inference_mode():
+        expected = module.features(images()).mean((2, 3))
+        found = map_of(path, images(), input_size=SIDE, layer=vector)
+        torch.testing.assert_close(found[:, :, 0, 0], expected)
+        backbone = backbone_of(path, input_size=SIDE, layer=scores)
+        assert backbone.num_outputs == CLASSES and backbone.name.endswith(f"layer={scores}")
+        given = backbone.to_outputs(backbone.build(None))(images())
+        torch.testing.assert_close(given[:, :, 0, 0], module.head(expected))
+
+
+@pytest.mark.parametrize("name", ["any.pt", "any.pt2", "any.onnx"])
+def test_a_program_is_no_weights_of_another_net(files, name):
+    with pytest.raises(WeightsError, match=f"{name}: a net in a file.*Name the file alone: --net"):
+        load_network(f"squeezenet1_0@{files[name]}")

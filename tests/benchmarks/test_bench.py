@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 from click.testing import CliRunner
-from helpers.pictures import NARROW
+from helpers.pictures import NARROW, write_picture
 from helpers.trees import write_all
 
 from vggfeat.benchmarks.datasets.registry import names_in_paper
@@ -302,6 +302,15 @@ def test_dry_run_plans_for_weights_that_are_not_fetched_yet(run, monkeypatch, tm
     assert f"about {seconds / 60:.0f} min" in result.stdout
 
 
+def test_dry_run_offline_promises_no_weights_that_would_have_to_be_fetched(run):
+    result = run("bench", "caltech101", "--net", "vgg11", "--dry-run", "--offline", code=1)
+    told = "cannot be measured: weights not here, and --offline"
+    assert result.stdout.startswith(f"vgg11@torchvision: {told}\n")
+    assert f"  vgg11@torchvision: {told}: vgg11@torchvision\n" in result.stdout
+    assert "to be fetched" not in result.stdout and "In all: 0 measurements" in result.stdout
+    assert result.stderr.endswith("Error: weights not here, and --offline: vgg11@torchvision.\n")
+
+
 def test_dry_run_goes_on_past_a_benchmark_that_cannot_be_loaded(run, every_dataset, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(every_dataset, broken)
@@ -392,6 +401,26 @@ def test_splits_are_written_for_others_to_use(run):
         for n in ("0", "1")
     ]
     assert hashlib.sha256(json.dumps(splits).encode()).hexdigest() == record["splits_sha256"]
+
+
+def test_splits_are_utf8_whatever_the_terminal_shows(home, tmp_path):
+    for name in ("ameise", "bär"):
+        for number in range(4):
+            write_picture(tmp_path / "tiere" / name / f"{number}.png", (8, 8), seed=number)
+    (tmp_path / "tiere.py").write_text(
+        "from pathlib import Path\n"
+        "from vggfeat import *\n"
+        "TIERE = DatasetDefinition(\n"
+        "    name='tiere', title='Tiere',\n"
+        "    source=LocalFolder(Path(__file__).parent / 'tiere'),\n"
+        "    build=class_folder_benchmark, scales=(8,), aggregate='stack',\n"
+        "    protocol=ClassFolderProtocol(train_per_class=3, test_per_class=None),\n"
+        ")\n"
+    )
+    arguments = ["datasets", "splits", f"{tmp_path / 'tiere.py'}:TIERE", "--splits", "1"]
+    result = CliRunner(charset="ascii").invoke(main, arguments)
+    assert result.exit_code == 0, result.stderr
+    assert "bär/0.png,bär" in result.stdout_bytes.decode("utf-8")
 
 
 def test_splits_of_voc_name_the_classes_of_a_picture(run):

@@ -288,6 +288,8 @@ def test_programs_in_bf16_are_right_at_any_precision(kind, precision, tmp_path, 
     backbone = exported_backbone(NetSpec(weights=str(path), input_size=32))
     module = backbone.to_maps(backbone.build(None), [backbone.layer_name])
     images = rounded((2, 3, 32, 32))
+    with autocast_for("cpu", precision):
+        module(images)  # the first batch is run again, to see that it gives the same
     with Convolutions() as seen, autocast_for("cpu", precision):
         (found,) = module(images)
     assert seen.forward == [BF16, FP32] and found.dtype == FP32

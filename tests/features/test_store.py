@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from helpers.disks import files_of_at_most
 
-from vggfeat.errors import StoreError
+from vggfeat.errors import OptionError, StoreError
 from vggfeat.features import store
 from vggfeat.features.store.format import READ_ROWS
 
@@ -349,3 +349,15 @@ def test_sizes_of_pictures_are_read_in_the_order_of_the_ids(tmp_path):
     assert sizes.tolist() == [[48, 36], [30, 20]]
     with pytest.raises(StoreError, match="1 descriptors are missing, 'b' among them"):
         store.read_sizes(tmp_path / "f.h5", ["a", "b"])
+
+
+def test_a_path_may_be_text_and_what_is_no_sequence_is_told(tmp_path):
+    """The file is sound, so nothing is said against it."""
+    path, ids = tmp_path / "f.h5", ["a.jpg", "b.jpg"]
+    fill(path, ids)
+    np.testing.assert_array_equal(store.read(str(path), ids, [32]), store.read(path, ids, [32]))
+    assert store.inspect(str(path)).num_done == store.inspect(path).num_done
+    assert len(store.read_sizes(str(path), ids)) == len(ids)
+    for arguments in ((path, ids, 256), (path, ids[0], [32]), (path, ids, "32")):
+        with pytest.raises(OptionError, match="must be a sequence such as"):
+            store.read(*arguments)

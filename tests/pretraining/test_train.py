@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from dataclasses import replace
 
 import pytest
@@ -32,6 +33,7 @@ from vggfeat.pretraining.data_loader import Loader
 from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.log import read_log
+from vggfeat.pretraining.train import StageSpec
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +208,20 @@ def test_a_net_that_stays_at_ln_classes_is_stopped_with_advice(pictures, tmp_pat
     trained = run(pictures, tmp_path, recipe)
     assert trained.position.step == 21 and "stuck" in trained.ended
     assert "1.099" in trained.problem and "--set init=glorot" in trained.problem
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_several_processes_one_gives_advice(pictures, tmp_path, caplog, rank):
+    spec = StageSpec(
+        recipe=RECIPE, pictures=open_pictures(pictures), colours=COLOURS, folder=tmp_path,
+        begun_with={"recipe": RECIPE.decisive()}, runtime=FP32,
+    )  # fmt: skip
+    short = train.TrainingRun(spec)
+    short.position.curve.append({"loss": 1.099})
+    short.world = World(rank=rank, size=2)
+    with closing(short.monitor):
+        assert short.trained_net().problem is None
+    assert caplog.text.count("ln(classes) is 1.099") == (1 if rank == 0 else 0)
 
 
 def test_advice_to_a_net_that_began_from_glorots_weights_names_no_other_weights(pictures, tmp_path):

@@ -85,6 +85,12 @@ def test_signs_must_be_signs():
         OneVsRestSVM().fit(np.zeros((3, 2)), np.array([[1, 2], [0, 1], [-1, 1]]))
 
 
+def test_labels_of_0_and_1_are_no_signs():
+    X, y = problem()
+    with pytest.raises(ValueError, match="-1 for the others; got no -1. A 0 leaves"):
+        OneVsRestSVM().fit(X, (signs_of(y) > 0).astype(int))
+
+
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_missing_convergence_is_reported(solver):
     X, y = problem()

@@ -1,10 +1,14 @@
 """Which numbers may be compared, and in which points they differ."""
 
+from dataclasses import replace
+
 import pytest
 from helpers.records import PAPER_PROTOCOL, make_record, transfer_net
 
 from vggfeat.report.judge import MARKS, Point, judge
 from vggfeat.report.published import read_published
+from vggfeat.report.settings import assumed_statistics
+from vggfeat.report.sweep import tables
 from vggfeat.report.transfer import compare
 
 
@@ -266,3 +270,43 @@ def test_any_other_difference_makes_it_near_and_none_the_same():
     assert (verdict.comparison, verdict.reasons) == ("near", ("3, published 5", "a detail"))
     assert judge(points()[:1], 5, 5).comparison == "same"
     assert list(MARKS.values()) == ["=", "~", "x", ""]
+
+
+# Input statistics that nobody states
+
+
+def of_own_weights(**more):
+    """A net in a file, with a row of the user's that was published of it."""
+    record = make_record(nets=[transfer_net("net.onnx", "own") | more])
+    row = next(row for row in read_published() if row.benchmark == "caltech101")
+    published = replace(row, network="net.onnx", weights="own", kind="very deep")
+    (measured,) = [result for result in compare([record], [published]) if result.is_measured]
+    return measured
+
+
+def test_a_number_on_assumed_input_statistics_is_never_the_same():
+    mean_std = "mean=123.675/116.28/103.53,std=58.395/57.12/57.375"
+    assumed = of_own_weights(assumed=mean_std)
+    assert assumed.comparison == "near"
+    assert f"input statistics of net.onnx assumed, {mean_std}" in assumed.reasons
+    stated = of_own_weights(assumed="")
+    assert not any("assumed" in reason for reason in stated.reasons)
+
+
+@pytest.mark.parametrize(
+    "name, mean, is_assumed",
+    [("net.onnx", [123.675, 116.28, 103.53], True), ("net.onnx", [0.0, 0.0, 0.0], False),
+     ("net.onnx:mean=123.675/116.28/103.53", [123.675, 116.28, 103.53], False)],
+)  # fmt: skip
+def test_records_of_before_show_what_was_assumed_by_the_usual_numbers(name, mean, is_assumed):
+    features = {"mean": mean, "std": [1.0, 1.0, 1.0]}
+    net = transfer_net(name, "own") | {"features": features}
+    assert assumed_statistics(net) == ("mean" if is_assumed else "")
+    assert assumed_statistics(net | {"weights": "vgg16.pth"}) == ""
+
+
+def test_an_assumption_stands_below_tables_that_compare_with_nothing():
+    record = make_record(nets=[transfer_net("net.onnx", "own") | {"assumed": "std=1/1/1"}])
+    legend = tables([record])[0].legend
+    assert legend[-1] == "Not stated by anybody: input statistics of net.onnx assumed, std=1/1/1."
+    assert len(tables([make_record()])[0].legend) == 1

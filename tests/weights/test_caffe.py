@@ -298,6 +298,7 @@ def test_a_file_gives_the_net_it_was_made_of(tmp_path, name, old):
                 "format": "Caffe",
                 "name": "a net",
                 "messages": "V1LayerParameter" if old else "LayerParameter",
+                "statistics": "assumed",
             }
         },
     )

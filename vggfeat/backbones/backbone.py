@@ -25,6 +25,7 @@ class Backbone:
     any_size: bool  # whether it is fully convolutional: otherwise it takes crops only
     view: str  # one of spec.VIEWS
     statistics: InputStatistics  # where neither the weights nor the user say
+    shows_statistics: bool = False  # whether the net's own computation shows them
     # What a file of weights holds, or None for random weights -> the net as it was trained.
     build: Callable[[Mapping[str, Tensor] | None], nn.Module]
     # A built net, names of layers -> images [N, 3, H, W] to a map [N, D, h, w] of each layer.

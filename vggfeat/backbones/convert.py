@@ -17,7 +17,7 @@ from vggfeat.storage.files import sha256_of
 from vggfeat.weights import formats, onnx, released
 from vggfeat.weights.caffe import caffemodel
 from vggfeat.weights.caffe.prototxt import check_prototxt
-from vggfeat.weights.checkpoint import Card
+from vggfeat.weights.checkpoint import ASSUMED, Card
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +77,13 @@ def card_of(network: Network) -> Card:
             imported.pop("original", None)
         elif network.original:
             origin["original"] = network.original
+        imported.pop("statistics", None)
+        if network.assumed:
+            origin["statistics"] = ASSUMED
         # Where they came from first, however many files they have gone through since.
-        training["imported"] = imported if "file" in imported else imported | origin
+        if "file" in imported:
+            origin = {key: origin[key] for key in origin.keys() & {"statistics"}}
+        training["imported"] = imported | origin
     return Card(
         net=str(network.spec.architecture),
         classes=network.classes,

@@ -17,11 +17,15 @@ from torch import nn
 
 from vggfeat.backbones.backbone import Backbone
 from vggfeat.backbones.defaults import FACTORY, OUTPUT
-from vggfeat.backbones.hooks import ShapeProbe, hooked_backbone, probe_shapes
+from vggfeat.backbones.hooks import LayerHooks, ShapeProbe, hooked_backbone, probe_shapes
+from vggfeat.backbones.own_normalisation import given_to_first_layer, own_statistics
+from vggfeat.backbones.repeatable import Repeatable
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import NetworkError
+from vggfeat.input_statistics import InputStatistics
 
 INSTALLED = {"site-packages", "dist-packages"}  # folders
+REMEDY = "Let its dropout and batch normalisation follow self.training."
 OPTIONS = ("input_size", "layer", "view")
 
 
@@ -34,6 +38,7 @@ def factory_backbone(spec: NetSpec) -> Backbone:
     spec.check_options(OPTIONS)
     side = FACTORY.input_size if spec.input_size is None else spec.input_size
     shapes = _shapes(spec.name, side)
+    own = None if spec.mean and spec.std else _own_statistics(spec.name, side)
     return hooked_backbone(
         spec,
         shapes,
@@ -42,8 +47,15 @@ def factory_backbone(spec: NetSpec) -> Backbone:
         default=NetSpec(spec.name, layer=FACTORY.layer, input_size=FACTORY.input_size),
         defaults=FACTORY,
         min_size=1,
-        statistics=FACTORY.statistics,
+        statistics=own or FACTORY.statistics,
+        shows_statistics=own is not None,
         build=lambda tensors: build(spec.name),
+        to_maps=lambda net, layers: Repeatable(
+            LayerHooks(net, layers, shapes),
+            (spec.name, id(net), tuple(layers)),
+            name=spec.name,
+            remedy=REMEDY,
+        ),
         num_outputs=shapes.dim(OUTPUT) if shapes.is_layer(OUTPUT) else 0,
     )
 
@@ -104,3 +116,9 @@ def _sources(name: str, net: nn.Module) -> list[Path]:
 @cache
 def _shapes(name: str, side: int) -> ShapeProbe:
     return probe_shapes(build(name), side)
+
+
+@cache
+def _own_statistics(name: str, side: int) -> InputStatistics | None:
+    net = build(name)
+    return own_statistics(lambda images: given_to_first_layer(net, images), side, net=name)

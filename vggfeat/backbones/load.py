@@ -3,11 +3,10 @@
 A file of weights never chooses code that is run; a net of the user's, or in a file, is code.
 """
 
-import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import cache, partial
+from functools import partial
 from os.path import expanduser
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,17 @@ from vggfeat.backbones.backbone import Backbone
 from vggfeat.backbones.defaults import PAPER
 from vggfeat.backbones.exported import backbone as exported
 from vggfeat.backbones.factory import code_digest, factory_backbone, weights_digest
-from vggfeat.backbones.network import Network
+from vggfeat.backbones.network import OWN, Network
 from vggfeat.backbones.spec import (
     EXPORTED_SUFFIXES,
     SIZE,
+    STATISTICS,
     TIMM_WEIGHTS,
     Fusion,
     NetSpec,
     check_card,
     named_by_card,
     net_of_card,
-    options_text,
     parse_fusion,
 )
 from vggfeat.backbones.vgg import vgg_backbone
@@ -43,15 +42,12 @@ from vggfeat.vgg import CONFIGURATIONS, initialise
 from vggfeat.weights import checkpoint, formats, released
 from vggfeat.weights.released import TORCHVISION, Released
 
-log = logging.getLogger(__name__)
-
 # Kinds of files that do not notice damage themselves, as zip archives do.
 WITHOUT_SUMS = (checkpoint.SUFFIX, ".onnx", ".mat")
-OWN = "own"  # weights that come with a net of the user's
 
 
 def load_network(
-    net: str | NetSpec, *, weights_dir: Path | None = None, offline: bool = False
+    net: str | Path | NetSpec, *, weights_dir: Path | str | None = None, offline: bool = False
 ) -> Network:
     """The network that a specification without `+` names.
 
@@ -59,7 +55,7 @@ def load_network(
     hashed now and read when the net is first used. Raises UnknownNameError, OptionError,
     NetworkError, WeightsError or DownloadError.
     """
-    spec = net if isinstance(net, NetSpec) else _parse_one(net)
+    spec = net if isinstance(net, NetSpec) else _parse_one(str(net))
     if spec.is_file:
         path = Path(expanduser(spec.weights))
         if path.suffix in EXPORTED_SUFFIXES and exported.is_exported_net(path):
@@ -70,7 +66,7 @@ def load_network(
     if spec.seed is not None:
         return _random(spec)
     if released.NAMES.fullmatch(spec.weights_or_default):
-        return _released(spec, weights_dir or folders().weights, offline)
+        return _released(spec, Path(weights_dir or folders().weights), offline)
     path = Path(expanduser(spec.weights))
     if not spec.is_factory:
         backbone_of(spec)  # what is mistyped is an error of its own, before a file is looked for
@@ -136,6 +132,7 @@ def _network(
     backbone: Backbone,
     *,
     statistics: InputStatistics | None = None,
+    assumed: bool = False,  # whether nobody states these
     **weights: Any,
 ) -> Network:
     """The network, whose input is as the user states it, else by statistics or the net's own."""
@@ -144,13 +141,18 @@ def _network(
     if not all(number > 0 for number in std):
         raise OptionError(f"std must be above 0 for each channel; got {std}.")
     named = replace(backbone.spec, mean=spec.mean, std=spec.std)
-    return Network(
+    unstated = [name for name in STATISTICS if getattr(spec, name) is None]
+    network = Network(
         spec=named,
         name=str(named),
         statistics=InputStatistics(mean, std),
+        assumed=tuple(unstated) if assumed else (),
         backbone=backbone,
         **weights,
     )
+    if network.assumed:
+        network.warn_of_assumption()
+    return network
 
 
 # Random weights.
@@ -224,6 +226,8 @@ def _as_released(spec: NetSpec, entry: Released | None) -> NetSpec:
 
 
 def _from_file(spec: NetSpec, path: Path) -> Network:
+    if path.suffix in EXPORTED_SUFFIXES:
+        exported.check_no_net(path)
     if path.suffix not in formats.FORMATS:
         raise formats.unknown_kind(path)
     card, entry = formats.FORMATS[path.suffix].read_card(path), None
@@ -240,18 +244,19 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
         check_card(card, card_spec, spec, path)
         backbone = backbone_of(spec.filled_in(card_spec), entry.name if entry else TORCHVISION)
         statistics = InputStatistics(card.mean, card.std)
+        assumed = entry is None and card.assumes_statistics
     elif entry:
         backbone = backbone_of(_as_released(spec, entry), entry.name)
-        statistics = entry.statistics
+        statistics, assumed = entry.statistics, False
     else:
         backbone = backbone_of(spec)
+        assumed = not backbone.shows_statistics
         statistics = PAPER.file_statistics if spec.is_of_paper else backbone.statistics
-        if not (spec.mean or spec.std):
-            _report_default(path, statistics)
     code = code_digest(spec.name, backbone.build(None)) if spec.is_factory else ""
     return _with_file(
         spec, backbone, path, sha256,
-        weights=path.name, statistics=statistics, code_sha256=code, card=card, released=entry,
+        weights=path.name, statistics=statistics, assumed=assumed, code_sha256=code, card=card,
+        released=entry,
     )  # fmt: skip
 
 
@@ -308,12 +313,6 @@ def _digest(path: Path) -> str:
         raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
-@cache  # once, however many layers are asked for
-def _report_default(path: Path, statistics: InputStatistics) -> None:
-    default = options_text(vars(statistics))
-    log.info("%s: says no input statistics; the usual ones are taken, %s", path, default)
-
-
 # Nets that come with their weights: the user's own code, and exported nets.
 
 
@@ -327,14 +326,16 @@ def _from_factory(spec: NetSpec) -> Network:
         weights_sha256=weights_digest(net),
         code_sha256=code_digest(spec.name, net),
         net=partial(_build, backbone),
+        assumed=not backbone.shows_statistics,
     )
 
 
 def _exported(spec: NetSpec, path: Path) -> Network:
     backbone = exported.exported_backbone(spec)
-    sha256, net = exported.sha256_of(path), partial(_build, backbone)
     _compare_with_first(path, _digest(path))
-    return _network(spec, backbone, weights=OWN, weights_sha256=sha256, net=net)
+    own = {"weights": OWN, "weights_sha256": exported.sha256_of(path)}
+    assumed = not backbone.shows_statistics
+    return _network(spec, backbone, net=partial(_build, backbone), assumed=assumed, **own)
 
 
 @torch.inference_mode(False)

@@ -1,21 +1,25 @@
 """A net with its weights and input statistics, built on first use: `Network`."""
 
+import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from vggfeat.backbones.backbone import Backbone, FirstMap
-from vggfeat.backbones.spec import NetSpec
+from vggfeat.backbones.spec import NetSpec, options_text
 from vggfeat.input_statistics import InputStatistics
 from vggfeat.weights.checkpoint import Card
 from vggfeat.weights.released import Released
 
+log = logging.getLogger(__name__)
+
 ILSVRC_CLASSES = 1000
+OWN = "own"  # weights that come with a net of the user's
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,6 +37,7 @@ class Network:
     weights_sha256: str
     code_sha256: str = ""  # of the user's code that the net is made of
     statistics: InputStatistics
+    assumed: tuple[str, ...] = ()  # which of the statistics, "mean" and "std", nobody states
     backbone: Backbone
     # Builds the net as it was trained, with its weights, in eval mode. Weights that the layer does
     # not need may be what they want, unless `whole=True`. Raises WeightsError.
@@ -47,6 +52,27 @@ class Network:
     def label(self) -> str:
         """The net with its weights, as messages and tables name it."""
         return f"{self.name}@{self.weights}"
+
+    @property
+    def assumption(self) -> str:
+        """What is assumed of its input, as a record's notes say it; empty if all is stated."""
+        return _assumption(self.label, self.assumed_text) if self.assumed else ""
+
+    def warn_of_assumption(self) -> None:
+        """Log what is assumed of its input, once in a process, however many layers are used."""
+        trunk = str(replace(self.spec, layer=None))
+        _warn(_assumption(f"{trunk}@{self.weights}", self.assumed_text))
+
+    @property
+    def assumed_text(self) -> str:
+        """The statistics that nobody states, as `--net` would."""
+        return options_text({name: getattr(self.statistics, name) for name in self.assumed})
+
+    @property
+    def assumed_fact(self) -> dict[str, str]:
+        """What a record's net says of it. Older records of nets in files say nothing."""
+        says = bool(self.assumed) or self.weights == OWN
+        return {"assumed": self.assumed_text} if says else {}
 
     @cached_property
     def classes(self) -> tuple[str, ...]:
@@ -121,6 +147,15 @@ class Network:
         """Whether it is the same net with the same weights, perhaps at another layer."""
         mine = (self.backbone.trunk, self.weights_identity, self.statistics)
         return mine == (other.backbone.trunk, other.weights_identity, other.statistics)
+
+
+def _assumption(net: str, statistics: str) -> str:
+    return f"{net}: nothing says what its input is normalised with; assumed: {statistics}"
+
+
+@cache
+def _warn(assumption: str) -> None:
+    log.warning("%s. State mean= and std= as options of the net if they are others.", assumption)
 
 
 def sharing_forward(network: Network, candidates: Sequence[Network]) -> list[Network]:

@@ -92,6 +92,9 @@ def bench(
             click.echo(line)
         if plan.num_impossible:
             raise click.ClickException(f"{plan.num_impossible} benchmarks cannot be measured.")
+        if plan.impossible_nets:
+            nets = ", ".join(plan.impossible_nets)
+            raise click.ClickException(f"weights not here, and --offline: {nets}.")
         return
     run_bench(job, out, form, options["quiet"])
 

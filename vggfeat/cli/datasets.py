@@ -177,6 +177,7 @@ def splits(
         places=folders(data_dir, cache_dir),
         offline=offline,
     )
+    sys.stdout.reconfigure(encoding="utf-8")  # names of examples, whatever the terminal shows
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["split", "part", "example", "classes"])
     writer.writerows(split_table(benchmark))

@@ -1,6 +1,5 @@
 """The command itself: errors to one line, mistypes to suggestions, what Ctrl-C says."""
 
-import difflib
 import errno
 import logging
 import os
@@ -15,7 +14,7 @@ import click
 
 from vggfeat.cli.debug import Command, debug_option, is_debugging, show_traceback
 from vggfeat.cli.terminal import OneLine, safe_streams
-from vggfeat.errors import VggfeatError, in_one_line, printable
+from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
 
 # Libraries are imported inside the commands: `vggfeat --help` must not wait for torch.
 
@@ -32,8 +31,8 @@ class Commands(click.Group):
     def resolve_command(self, context: click.Context, arguments: list[str]):
         name = arguments[0]
         if self.get_command(context, name) is None and not name.startswith("-"):
-            near = difflib.get_close_matches(name, self.commands, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]!r}?" if near else ""
+            near = nearest(name, self.commands)
+            hint = f" Did you mean {near!r}?" if near else ""
             names = ", ".join(sorted(self.commands))
             raise click.UsageError(f"No command {name!r}.{hint} Known: {names}.", context)
         return super().resolve_command(context, arguments)

@@ -125,11 +125,11 @@ def seconds_per_megapixel(network: Network, options: Extraction) -> float:
 
 def extract(
     dataset: str,
-    pictures: Mapping[str, images.Picture],
+    pictures: Mapping[str, images.Picture | str],
     network: Network,
     options: Extraction,
     *,
-    folder: Path,
+    folder: Path | str,
     progress: Progress = no_progress,
     head: Callable[[Network], Head] = Descriptor,
     shared_with: Sequence[Network] = (),
@@ -143,7 +143,8 @@ def extract(
     "skip", OptionError if a scale is too small for the net, StoreError if the file is damaged.
     """
     assert not shared_with or head is Descriptor, "only descriptors share a forward pass"
-    started = time.monotonic()
+    started, folder = time.monotonic(), Path(folder)
+    pictures = {i: Path(p) if isinstance(p, str) else p for i, p in pictures.items()}
     file_bytes = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
     incomplete: dict[Path, tuple[Network, store.Conditions]] = {}
     for net in (network, *shared_with):

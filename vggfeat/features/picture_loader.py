@@ -113,4 +113,6 @@ class PictureLoader:
 
     def _stop_if_asked(self, error: PictureError) -> None:
         if self.options.on_error == "stop":
-            raise PictureError(f"{error} Use --on-error skip to go on without it.") from error
+            raise PictureError(
+                f"{error} Use --on-error skip to go on without it (in Python on_error='skip')."
+            ) from error

@@ -75,7 +75,8 @@ class ExtractionRun:
             if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in str(error):
                 raise OptionError(
                     f"{self.label}: not enough memory for a batch at scale"
-                    f" {max(self.options.scales)}. Try --batch-size 1, or smaller scales."
+                    f" {max(self.options.scales)}. Try --batch-size 1 (in Python batch_size=1), or"
+                    " smaller scales."
                 ) from error
             raise
 
@@ -152,7 +153,7 @@ class ExtractionRun:
             raise NetworkError(
                 f"{self.label}: the {self.head.name} of {batch.ids[not_finite[0]]} is not finite as"
                 f" {self.options.dtype}. Check the weights, or use --dtype float32 and"
-                " --precision fp32."
+                " --precision fp32 (in Python dtype=, precision=)."
             )
         return vectors
 

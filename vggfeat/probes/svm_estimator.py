@@ -64,6 +64,11 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
         signs = self._signs(y)
         if self.solver not in SOLVERS:
             raise ValueError(f"solver must be one of {', '.join(SOLVERS)}; got {self.solver!r}.")
+        if y.ndim == 2 and y.shape[1] > 1 and not (y == -1).any():
+            raise ValueError(
+                "signs [n, K] are 1 for examples of a class and -1 for the others; got no -1. A 0"
+                " leaves an example out."
+            )
         if not can_be_trained(signs).all():
             raise ValueError("each class needs positives and negatives to train on.")
         classifier = self._fits(X, signs).fit(self.C)

@@ -65,11 +65,12 @@ def write_scores(path: Path, scores: Scores) -> str:
     return hashlib.sha256(content.getbuffer()).hexdigest()
 
 
-def read_scores(path: Path, sha256: str | None = None) -> Scores:
+def read_scores(path: Path | str, sha256: str | None = None) -> Scores:
     """The scores of a file. Raises RecordError if it is missing, damaged or not the record's.
 
     sha256 is the digest that the record holds; None leaves it unchecked.
     """
+    path = Path(path)
     if not path.is_file():
         raise RecordError(f"{path}: no such file of scores. Measure again to have it.")
     if sha256 is not None and sha256_of(path) != sha256:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from vggfeat.records.record import Record
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result
 from vggfeat.report.ilsvrc_tables import train_scales_of
+from vggfeat.report.judge import assumed_legend
 from vggfeat.report.published import CLASSIFICATION
 from vggfeat.report.settings import net_options
 from vggfeat.report.table import Cell, Table
@@ -100,4 +101,5 @@ def _legend(results: Sequence[IlsvrcResult]) -> tuple[str, ...]:
     )
     names = [name for result in results for name in result.networks]
     options = dict.fromkeys(",".join(net_options(name)) for name in names if net_options(name))
-    return (pictures, f"Nets with {' or '.join(options)}.") if options else (pictures,)
+    with_options = (f"Nets with {' or '.join(options)}.",) if options else ()
+    return (pictures, *with_options, *assumed_legend([result.record for result in results]))

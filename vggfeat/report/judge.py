@@ -12,7 +12,7 @@ from typing import Any
 
 from vggfeat.records.record import Record
 from vggfeat.report.published import PublishedRow
-from vggfeat.report.settings import feature_setting, net_options, stated
+from vggfeat.report.settings import assumed_statistics, feature_setting, net_options, stated
 
 SAME, NEAR, NOT_COMPARABLE = "same", "near", "not comparable"
 MARKS = {SAME: "=", NEAR: "~", NOT_COMPARABLE: "x", "": ""}
@@ -88,6 +88,25 @@ def _random_weights(record: Record, published: Any) -> Differences:
 def _skipped(record: Record, published: Any) -> Differences:
     if record.skipped:
         yield f"skipped pictures: {len(record.skipped)}"
+
+
+def _assumed_statistics(record: Record, published: Any) -> Differences:
+    yield from assumptions(record)
+
+
+def assumptions(record: Record) -> list[str]:
+    """What was assumed of the input of the record's nets, in words."""
+    return [
+        f"input statistics of {net['name']} assumed, {assumed}"
+        for net in record.nets
+        if (assumed := assumed_statistics(net))
+    ]
+
+
+def assumed_legend(records: Sequence[Record]) -> tuple[str, ...]:
+    """The line below a table that says what was assumed of its nets' input; none if nothing."""
+    words = dict.fromkeys(text for record in records for text in assumptions(record))
+    return (f"Not stated by anybody: {'; '.join(words)}.",) if words else ()
 
 
 # Of records of transfer
@@ -273,6 +292,7 @@ TRANSFER = (
     Point("headline", False, _headline),
     Point("weights", False, _weights, is_fine=True),
     Point("pooling", False, _pooling, is_fine=True),
+    Point("assumed statistics", False, _assumed_statistics),
     Point("later protocol", False, _later_protocol, is_fine=True),
     Point("leaks", False, _leaks),
     Point("skipped", False, _skipped),
@@ -285,6 +305,7 @@ ON_ILSVRC = (
     Point("another net", True, _other_net),
     Point("S", False, _train_scales, is_fine=True),
     Point("changed net", False, _changed_net),
+    Point("assumed statistics", False, _assumed_statistics),
     Point("classifier", False, _classifier),
     Point("skipped", False, _skipped),
 )

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
+from typing import Any
 
 from vggfeat.features.options import Extraction, VectorOptions
+from vggfeat.input_statistics import TORCHVISION_STATISTICS
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
 from vggfeat.records.record import Record
@@ -14,6 +16,7 @@ OF_PROTOCOL = (
     "difficult", "box_margin",
 )  # fmt: skip
 OF_FEATURES = ("exif", "precision", "dtype")  # of the extraction
+OWN = "own"  # weights that come with a net of the user's
 DECLARED = (Extraction, VectorOptions, DataOptions)  # options that a protocol may state
 
 
@@ -63,6 +66,19 @@ def net_options(name: str) -> list[str]:
     """The options in the name of a net, such as ["width=0.25"]."""
     options = name.partition(":")[2]
     return options.split(",") if options else []
+
+
+def assumed_statistics(net: Mapping[str, Any]) -> str:
+    """The input statistics of a record's net that nobody states; empty if all are stated."""
+    if "assumed" in net:
+        return str(net["assumed"])
+    features, options = net.get("features"), net_options(net["name"])
+    if net["weights"] != OWN or not isinstance(features, dict):
+        return ""
+    # Records of before say nothing. A net that comes with its weights had torchvision's then.
+    named = {option.partition("=")[0] for option in options}
+    usual = {name: list(values) for name, values in vars(TORCHVISION_STATISTICS).items()}
+    return " and ".join(n for n in usual if n not in named and features.get(n) == usual[n])
 
 
 def percent(fraction: float | None) -> float | None:

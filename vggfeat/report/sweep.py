@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from vggfeat.records.record import Record
+from vggfeat.report.judge import assumed_legend
 from vggfeat.report.settings import later_options, settings_of
 from vggfeat.report.table import Cell, Table
 from vggfeat.report.transfer import metric_name
@@ -51,8 +52,13 @@ def _ranking(records: Sequence[Record]) -> Table:
             [*(stated[name] for name in varied), _cell(record), _to_best(record, best)]
             for record, stated in zip(ranked, settings, strict=True)
         ],
-        legend=(f"Same in all lines: {', '.join(constant)}.",) if constant else (),
+        legend=_legend(constant, records),
     )
+
+
+def _legend(constant: Sequence[str], records: Sequence[Record]) -> tuple[str, ...]:
+    same = (f"Same in all lines: {', '.join(constant)}.",) if constant else ()
+    return (*same, *assumed_legend(records))
 
 
 def _words(name: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from vggfeat.records.record import Record
-from vggfeat.report.judge import LEGEND, MARKS, TRANSFER, Verdict, is_same_net, judge
+from vggfeat.report.judge import LEGEND, MARKS, TRANSFER, Verdict, assumptions, is_same_net, judge
 from vggfeat.report.published import PublishedRow, read_published
 from vggfeat.report.settings import later_options, percent, settings_of
 from vggfeat.report.table import Cell, Notes, Table
@@ -83,7 +83,7 @@ def verdict_on(record: Record, published: Sequence[PublishedRow]) -> Verdict:
     deep = [r for r in published if r.benchmark == record.benchmark and r.kind == "very deep"]
     reference = same_net or (deep[0] if deep else None)
     if reference is None:
-        return Verdict("", ("no published number for this benchmark",))
+        return Verdict("", ("no published number for this benchmark", *assumptions(record)))
     verdict = judge(TRANSFER, record, reference)
     if same_net is None:
         return replace(verdict, reasons=(*verdict.reasons, "no published number for this net"))

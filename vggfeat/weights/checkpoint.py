@@ -29,6 +29,7 @@ SUFFIX = ".safetensors"
 SCHEMA_VERSION = 1
 SEALED_VERSION = 2  # of cards in files that hold their own digest, see storage.sealed_tensors
 KEY = "vggfeat"
+ASSUMED = "assumed"  # what a card says of input statistics that nobody states
 IDENTITY = f"{KEY}.identity"  # metadata: the digest of what decides what the net answers
 PARALLEL = "module."  # before every key of a net that was trained in parallel
 
@@ -52,6 +53,12 @@ class Card:
         """The recipe it was trained by; empty if the card has none."""
         recipe = self.training.get("recipe")
         return recipe if isinstance(recipe, dict) else {}
+
+    @property
+    def assumes_statistics(self) -> bool:
+        """Whether mean and std were assumed when the weights were imported: nobody states them."""
+        imported = self.training.get("imported")
+        return isinstance(imported, dict) and imported.get("statistics") == ASSUMED
 
     @property
     def trained_on(self) -> set[str]:

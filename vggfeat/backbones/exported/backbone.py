@@ -6,6 +6,7 @@ file never is: the kinds are distinguished before anything is loaded, and files 
 Python itself run something while they are loaded are refused.
 """
 
+import logging
 from dataclasses import replace
 from os.path import expanduser
 from pathlib import Path
@@ -17,10 +18,13 @@ from vggfeat.backbones.defaults import EXPORTED
 from vggfeat.backbones.exported import onnx_graph, pt2, torchscript
 from vggfeat.backbones.exported.exported_net import ExportedNet
 from vggfeat.backbones.hooks import hooked_backbone
-from vggfeat.backbones.spec import NetSpec
+from vggfeat.backbones.own_normalisation import own_statistics
+from vggfeat.backbones.spec import NetSpec, options_text
 from vggfeat.errors import WeightsError
 from vggfeat.storage import files
 from vggfeat.weights import onnx
+
+log = logging.getLogger(__name__)
 
 OPTIONS = ("input_size", "layer", "view")
 
@@ -39,6 +43,15 @@ def is_exported_net(path: Path) -> bool:
     return path.suffix in torchscript.SUFFIXES and torchscript.is_torchscript(path)
 
 
+def check_no_net(path: Path) -> None:
+    """Raise WeightsError for a net in a file where weights are wanted, as in NET@FILE."""
+    if path.is_file() and is_exported_net(path):
+        raise WeightsError(
+            f"{path}: a net in a file, with its weights, and no weights of another. Name the file"
+            f" alone: --net {path}."
+        )
+
+
 def exported_backbone(spec: NetSpec) -> Backbone:
     """The net that the file `spec.weights` is, at a layer. Loads the file and runs it once.
 
@@ -49,10 +62,18 @@ def exported_backbone(spec: NetSpec) -> Backbone:
     exported = _open(path)
     side = exported.side_for(spec.input_size)
     layer = spec.layer or exported.output
+    exported.check_mode(layer)
     shapes = exported.probe(layer, side)
     exported.try_out(layer, side, shapes)
+    own = None
+    if not (spec.mean and spec.std):
+        own = own_statistics(exported.given_to_first_layer, side, net=str(path))
+        if own:
+            taken = options_text(vars(own))
+            log.info("%s: normalises its input itself; it is given pixels with %s", path, taken)
     exported = replace(exported, net=nn.Identity())  # the weights need not stay in memory
     output, default_side = exported.output, exported.default_side
+    scores = layer if layer in exported.parts else output  # what class scores are taken from
     return hooked_backbone(
         spec,
         shapes,
@@ -61,11 +82,12 @@ def exported_backbone(spec: NetSpec) -> Backbone:
         default=NetSpec(weights=path.name, layer=output, input_size=default_side),
         defaults=EXPORTED,
         min_size=exported.min_side,
-        statistics=EXPORTED.statistics,
+        statistics=own or EXPORTED.statistics,
+        shows_statistics=own is not None,
         build=lambda tensors: _open(path).net,
         to_maps=lambda net, layers: exported.maps(net, layers, side, shapes),
-        to_outputs=lambda net: FirstMap(exported.maps(net, [output], side, shapes)),
-        num_outputs=shapes.dim(output) if shapes.is_layer(output) else 0,
+        to_outputs=lambda net: FirstMap(exported.maps(net, [scores], side, shapes)),
+        num_outputs=shapes.dim(scores) if shapes.is_layer(scores) else 0,
     )
 
 

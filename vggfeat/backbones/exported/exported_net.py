@@ -3,7 +3,7 @@
 Shapes: N images, H W sides of a picture, D channels of a layer, h w sides of its map.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +12,10 @@ from torch import Tensor, nn
 
 from vggfeat.amx import right_convolutions
 from vggfeat.backbones.defaults import EXPORTED
+from vggfeat.backbones.exported.training_mode import REMEDY, in_training_mode
 from vggfeat.backbones.hooks import LayerHooks, ShapeProbe, probe_shapes
+from vggfeat.backbones.own_normalisation import given_to_first_layer
+from vggfeat.backbones.repeatable import Repeatable
 from vggfeat.errors import NetworkError, reason_of
 
 
@@ -20,8 +23,8 @@ from vggfeat.errors import NetworkError, reason_of
 class ExportedNet:
     """An exported net and what its input says; None is what may vary from picture to picture.
 
-    Each file format with layers of its own overrides `check_layer` and `with_outputs`. Raises
-    NetworkError if it takes no pictures.
+    Each file format with layers of its own overrides `check_layer` and `with_outputs`, and one that
+    torch does not run `given_to_first_layer`. Raises NetworkError if it takes no pictures.
     """
 
     path: Path
@@ -30,6 +33,8 @@ class ExportedNet:
     min_side: int = 1
     output: str = EXPORTED.layer  # the name of what it returns
     attends: bool = False  # positions see each other, so another size is another net
+    parts: Collection[str] = ()  # layers that are the tensors it returns, if it returns several
+    training: str = ""  # the operator of its graph that is in training mode, if one is
 
     def __post_init__(self):
         sides = set(self.shape[2:]) - {None}
@@ -46,6 +51,28 @@ class ExportedNet:
     def with_outputs(self, net: nn.Module, layers: Sequence[str]) -> nn.Module:
         """The net changed such that hooks reach these layers."""
         return net
+
+    def given_to_first_layer(self, images: Tensor) -> Tensor | None:
+        """What its first layer with weights is given of images [N, 3, H, W]; None: not seen."""
+        sizes = self.batch or len(images)
+        filled = images.new_zeros(-len(images) % sizes, *images.shape[1:])
+        batches = torch.cat([images, filled]).split(sizes)
+        found = [self._given(batch) for batch in batches]
+        if any(values is None or len(values) % sizes for values in found):
+            return None
+        rows = len(found[0]) // sizes  # of an image, such as its tokens
+        return torch.cat(found)[: rows * len(images)]
+
+    def _given(self, images: Tensor) -> Tensor | None:
+        return given_to_first_layer(self.net, images)
+
+    def check_mode(self, layer: str) -> None:
+        """Raise NetworkError if its graph says that it was exported in training mode.
+
+        What a layer before the output gives may not depend on it, which its first batch shows.
+        """
+        if self.training and layer in (self.output, *self.parts):
+            raise in_training_mode(self.path, self.training)
 
     @property
     def batch(self) -> int | None:
@@ -86,6 +113,14 @@ class ExportedNet:
         self, net: nn.Module, layers: Sequence[str], side: int, shapes: ShapeProbe
     ) -> nn.Module:
         """A net of this file -> images to a list of maps, one for each layer."""
+        maps = self._maps(net, layers, side, shapes)
+        state = self.path.stat()
+        identity = (str(self.path), state.st_size, state.st_mtime_ns, tuple(layers))
+        return Repeatable(maps, identity, name=str(self.path), remedy=REMEDY)
+
+    def _maps(
+        self, net: nn.Module, layers: Sequence[str], side: int, shapes: ShapeProbe
+    ) -> nn.Module:
         net = self.with_outputs(net, layers)
         if not shapes.first.keys() >= set(layers):
             shapes = probe_shapes(net, side, batch=self.batch or 1)
@@ -99,7 +134,7 @@ class ExportedNet:
         Raises NetworkError.
         """
         device = next((tensor.device for tensor in self.net.parameters()), torch.device("cpu"))
-        maps = self.maps(self.net, [layer], side, shapes)
+        maps = self._maps(self.net, [layer], side, shapes)
         with torch.inference_mode():
             maps(torch.zeros(2, 3, side, side, device=device))
 

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vggfeat.backbones.defaults import OUTPUT
 from vggfeat.backbones.exported.exported_net import ExportedNet
+from vggfeat.backbones.exported.training_mode import in_training_mode, of_onnx
 from vggfeat.backbones.hooks import NUM_NAMED
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError, reason_of
 from vggfeat.storage import files
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2**31 - 1  # of a graph with its tensors: protobuf's limit
 PASSED_ON = ("Cast", "Dropout", "IsNaN", "Where")  # what exporters put behind a softmax
+# Nodes in which positions or channels meet; before one of them a net normalises its input.
+MIXING = (
+    "Conv", "ConvInteger", "QLinearConv", "Gemm", "MatMul", "Einsum", "MaxPool", "AveragePool",
+    "GlobalAveragePool", "LayerNormalization", "InstanceNormalization", "FusedConv", "Attention",
+)  # fmt: skip
 CUDA = "CUDAExecutionProvider"
 
 
@@ -110,6 +116,15 @@ class _OnnxNet(ExportedNet):
     def with_outputs(self, net: nn.Module, layers: Sequence[str]) -> nn.Module:
         return net.with_outputs(layers)
 
+    def _given(self, images: Tensor) -> Tensor | None:
+        name = first_layer_input(self.net.model)
+        if name in [value.name for value in self.net.model.graph.input]:
+            return images
+        try:
+            return None if name is None else self.net.with_outputs([name])(images)
+        except Exception:  # no value that can be had
+            return None
+
 
 def open_onnx(path: Path) -> ExportedNet:
     """Load an ONNX file with what it computes with.
@@ -125,6 +140,8 @@ def open_onnx(path: Path) -> ExportedNet:
     try:
         inputs = net.session(torch.device("cpu")).get_inputs()
     except Exception as error:
+        if training := of_onnx(model):  # BatchNormalization, which it has for testing only
+            raise in_training_mode(path, training) from error
         raise WeightsError(f"{path}: onnxruntime cannot load it: {reason_of(error)}") from error
     if len(inputs) != 1:
         raise NetworkError(f"{path}: takes {len(inputs)} inputs, and a net takes pictures alone.")
@@ -138,6 +155,7 @@ def open_onnx(path: Path) -> ExportedNet:
         shape=tuple(side if isinstance(side, int) else None for side in inputs[0].shape),
         output=net.outputs[0],
         attends=attends(model),
+        training=of_onnx(model),
     )
 
 
@@ -190,6 +208,19 @@ def _external(message) -> Iterator["TensorProto"]:
         if field.message_type:
             for message in [value] if hasattr(value, "ListFields") else value:
                 yield from _external(message)
+
+
+def first_layer_input(model: "ModelProto") -> str | None:
+    """The value that the first node with weights is given of the pictures; None: there is none."""
+    weights = {tensor.name for tensor in model.graph.initializer}
+    following = {value.name for value in model.graph.input} - weights
+    for node in model.graph.node:
+        followed = [name for name in node.input if name in following]
+        if followed and node.op_type in MIXING:
+            return followed[0]
+        if followed:
+            following.update(node.output)
+    return None
 
 
 def attends(model: "ModelProto") -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from vggfeat.backbones.exported.exported_net import ExportedNet
 from vggfeat.backbones.exported.pt2_archive import check_archive
+from vggfeat.backbones.exported.training_mode import of_program
 from vggfeat.errors import NetworkError, WeightsError, reason_of
 
 SUFFIX = ".pt2"  # which nothing else has
@@ -31,6 +32,7 @@ def open_pt2(path: Path) -> ExportedNet:
         shape=tuple(side if isinstance(side, int) else None for side in images.shape),
         min_side=max([1, *(int(allowed.lower) for allowed in ranges if allowed)]),
         attends=any("attention" in str(node.target) for node in exported.graph.nodes),
+        training=of_program(exported),
     )
 
 

@@ -1,14 +1,14 @@
 """Reading feature files: which one serves, which vectors are missing, the vectors themselves."""
 
 import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from vggfeat.errors import StoreError
+from vggfeat.errors import OptionError, StoreError
 from vggfeat.features.store import sums
 from vggfeat.features.store.format import (
     READ_ROWS,
@@ -75,11 +75,14 @@ def lacking(path: Path, file_bytes: Mapping[str, int]) -> set[str]:
         return _lacking(path, file, file_bytes)
 
 
-def read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
+def read(path: Path | str, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
     """The descriptors of these ids at these scales, in their order: [len(ids), S, D] float32.
 
-    Raises StoreError if one is missing, not done, damaged or not finite.
+    Raises StoreError if one is missing, not done, damaged or not finite, OptionError if ids or
+    scales are no sequences.
     """
+    _check_sequences(ids, scales)
+    path = Path(path)
     with opened(path) as file:
         stored_scales = conditions_of(file).scales
         missing = [scale for scale in scales if scale not in stored_scales]
@@ -100,11 +103,14 @@ def read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
         return result
 
 
-def read_sizes(path: Path, ids: Sequence[str]) -> np.ndarray:
+def read_sizes(path: Path | str, ids: Sequence[str]) -> np.ndarray:
     """(width, height) of the pictures of these ids, in pixels, in their order: [len(ids), 2] int32.
 
-    Raises StoreError if the descriptor of one is missing, not done or damaged.
+    Raises StoreError if the descriptor of one is missing, not done or damaged, OptionError if ids
+    are no sequence.
     """
+    _check_sequences(ids)
+    path = Path(path)
     with opened(path) as file:
         return file["image_size"][()][_done_rows(path, file, ids)]
 
@@ -121,6 +127,12 @@ def picture_digests(path: Path, ids: Sequence[str]) -> dict[str, bytes]:
         digests = sums.read_sums(path)["picture_sha256"]
         found = {i: digests[row].tobytes() for i, row in zip(ids, rows, strict=True)}
         return {i: digest for i, digest in found.items() if digest != sums.UNKNOWN}
+
+
+def _check_sequences(ids: Sequence[str], scales: Sequence[int] = ()) -> None:
+    for name, value, example in (("ids", ids, "['a.jpg']"), ("scales", scales, "[256]")):
+        if isinstance(value, str) or not isinstance(value, Iterable):
+            raise OptionError(f"{name} must be a sequence such as {example}; got {value!r}.")
 
 
 def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:

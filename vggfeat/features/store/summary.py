@@ -34,8 +34,9 @@ class Summary:
     damaged: list[str] | None  # ids of done rows that are not as written; None without checksums
 
 
-def inspect(path: Path) -> Summary:
+def inspect(path: Path | str) -> Summary:
     """Read a whole feature file and summarise it. Raises StoreError."""
+    path = Path(path)
     with opened(path) as file:
         stored, done = file["descriptors"], done_rows(file)
         not_finite = zero = 0

@@ -34,7 +34,7 @@ from vggfeat.weights.caffe.layers import (
 )
 from vggfeat.weights.caffe.schema import NetParameter
 from vggfeat.weights.caffe.wire import Layer, Net, read_arrays, read_net, write_net
-from vggfeat.weights.checkpoint import Card, sides_text
+from vggfeat.weights.checkpoint import ASSUMED, Card, sides_text
 from vggfeat.weights.vgg_layers import FC_NAMES, Layout, keys, recognise, to_be_written
 
 SUFFIX = ".caffemodel"
@@ -64,6 +64,7 @@ def read_card(path: Path) -> Card:
                 "format": "Caffe",
                 "name": caffe_net.net.name,
                 "messages": caffe_net.net.messages,
+                "statistics": ASSUMED,  # the file has no place for them
             }
         },
     )
