@@ -76,22 +76,33 @@ def picture_bytes(picture: Picture) -> int:
         return -1
 
 
-def decode(picture: Picture, *, exif: bool = False) -> Image.Image:
-    """Decode a picture to RGB, 8 bits a channel.
+def picture_content(picture: Picture) -> bytes:
+    """The bytes of a picture's file. Raises PictureError naming the file."""
+    path = picture.path if isinstance(picture, Crop) else picture
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise PictureError(f"{path}: no such picture.") from error
+    except OSError as error:
+        raise PictureError(f"{path}: cannot be read as a picture ({error}).") from error
+
+
+def decode(picture: Picture, *, exif: bool = False, content: bytes | None = None) -> Image.Image:
+    """Decode a picture to RGB, 8 bits a channel; content are its file's bytes if they were read.
 
     Greyscale is repeated over the channels, 16 bits are scaled to 8, transparent pixels are
     composited over white. exif=True applies the EXIF orientation; the published protocols do not.
     Raises PictureError naming the file.
     """
     if isinstance(picture, Crop):
-        whole = _decode_file(picture.path, exif=False)
+        whole = _decode_file(picture.path, content, exif=False)
         picture.check_within(whole.size)
         return whole.crop(picture.box)
-    return _decode_file(picture, exif=exif)
+    return _decode_file(picture, content, exif=exif)
 
 
-def _decode_file(path: Path, *, exif: bool) -> Image.Image:
-    with _opened(path) as picture:
+def _decode_file(path: Path, content: bytes | None, *, exif: bool) -> Image.Image:
+    with _opened(path, content) as picture:
         if exif:
             picture = ImageOps.exif_transpose(picture)
         if picture.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):
@@ -169,10 +180,10 @@ def at_scales(
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
     try:
-        with Image.open(png.without_large_texts(path)) as picture:
+        with Image.open(png.without_large_texts(path, content)) as picture:
             yield picture
     except PictureError:
         raise

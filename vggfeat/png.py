@@ -17,17 +17,15 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 HEADER_BYTES, CHECKSUM_BYTES = 8, 4  # of a chunk, around its content
 
 
-def without_large_texts(path: Path) -> Path | BinaryIO:
+def without_large_texts(path: Path, content: bytes | None = None) -> Path | BinaryIO:
     """What Pillow can open: the file itself unless it is a PNG file with such chunks.
 
-    Raises OSError.
+    content is the file's, where it was read already. Raises OSError.
     """
-    with path.open("rb") as file:
-        if file.read(len(SIGNATURE)) != SIGNATURE:
-            return path
-        large = _large_texts(file)
+    with path.open("rb") if content is None else io.BytesIO(content) as file:
+        large = _large_texts(file) if file.read(len(SIGNATURE)) == SIGNATURE else []
         if not large:
-            return path
+            return path if content is None else io.BytesIO(content)
         file.seek(0)
         content = file.read()
     kept, position = [], 0

@@ -308,16 +308,10 @@ def test_what_is_no_feature_file_is_refused(tmp_path):
         file["x"] = [1]
     with pytest.raises(StoreError, match="other.h5: not a feature file"):
         store.inspect(tmp_path / "other.h5")
-    fill(tmp_path / "future.h5", ["a"])
-    with h5py.File(tmp_path / "future.h5", "r+") as file:
-        file.attrs["schema_version"] = 2
-    with pytest.raises(StoreError, match="future.h5: schema version 2"):
+    with h5py.File(tmp_path / "future.h5", "w") as file:
+        file.attrs["schema_version"] = 3
+    with pytest.raises(StoreError, match="future.h5: schema version 3"):
         store.inspect(tmp_path / "future.h5")
-    fill(tmp_path / "torn.h5", ["a"])
-    with h5py.File(tmp_path / "torn.h5", "r+") as file:
-        del file["done"]
-    with pytest.raises(StoreError, match="torn.h5: done is missing"):
-        store.inspect(tmp_path / "torn.h5")
     with pytest.raises(StoreError, match="gone.h5: no such feature file"):
         store.inspect(tmp_path / "gone.h5")
 

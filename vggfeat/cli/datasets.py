@@ -205,6 +205,11 @@ def inspect(file: Path) -> None:
     click.echo(f"descriptors: {num_rows} pictures x {num_scales} scales x {dim}")
     click.echo(f"done: {facts.num_done} of {num_rows}")
     click.echo(f"rows that are not finite: {facts.num_not_finite}, all zero: {facts.num_zero}")
+    if facts.damaged is None:
+        click.echo(f"{file}: of schema version 1, which has no checksums", err=True)
+    else:
+        named = f", {facts.damaged[0]!r} among them" if facts.damaged else ""
+        click.echo(f"rows that are not as written: {len(facts.damaged)}{named}")
     for name, value in vars(facts.conditions).items():
         click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
     click.echo(f"weights name: {facts.weights_name}")

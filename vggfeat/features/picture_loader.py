@@ -3,12 +3,14 @@
 Shapes: B pictures of a batch, S scales, h w sides of a picture.
 """
 
+import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
+from PIL import Image
 
 from vggfeat import images
 from vggfeat.errors import PictureError
@@ -27,7 +29,7 @@ class PictureLoader:
     """Reads pictures (id -> file or crop) at the scales of an extraction.
 
     Those that cannot be read are in skipped (id -> reason); unless options.on_error is "skip" the
-    first of them raises PictureError.
+    first of them raises PictureError. sha256 has the digest of each file that was decoded, by id.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class PictureLoader:
     ):
         self.pictures, self.options, self.times, self.square = pictures, options, times, square
         self.skipped: dict[str, str] = {}
+        self.sha256: dict[str, bytes] = {}
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Width and height of every picture that can be read, in the order of the pictures."""
@@ -91,9 +94,16 @@ class PictureLoader:
     def _arrays(self, ids: Sequence[str]) -> list[np.ndarray]:
         """Pictures of equal shape at every scale: S arrays [B, h, w, 3]."""
         with self.times.timed("decode"):
-            decoded = [images.decode(self.pictures[i], exif=self.options.exif) for i in ids]
+            decoded = [self._decoded(i) for i in ids]
         with self.times.timed("prepare"):
             return images.at_scales(decoded, self.options.scales, square=self.square)
+
+    def _decoded(self, picture_id: str) -> Image.Image:
+        """A picture, and the digest of the very bytes that it was decoded from."""
+        picture = self.pictures[picture_id]
+        content = images.picture_content(picture)
+        self.sha256[picture_id] = hashlib.sha256(content).digest()
+        return images.decode(picture, exif=self.options.exif, content=content)
 
     def _skip(self, picture_id: str, error: PictureError) -> None:
         """Leave out a picture that cannot be read, or raise PictureError if none may be."""

@@ -174,5 +174,6 @@ class ExtractionRun:
                     vectors[rows, :, first : first + writer.dim],
                     [sizes[i] for i in new_ids],
                     [images.picture_bytes(self.pictures[i]) for i in new_ids],
+                    [self.loader.sha256[i] for i in new_ids],
                 )
             first += writer.dim

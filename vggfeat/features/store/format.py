@@ -1,4 +1,4 @@
-"""Feature files: HDF5, schema version 1.
+"""Feature files: HDF5, schema version 2.
 
     /ids          [N]        utf-8, unique
     /descriptors  [N, S, D]  float32 or float16: per image and scale, not normalised
@@ -8,7 +8,8 @@
 
 The attributes hold the fields of `Conditions`, which must be equal for a file to be used again,
 and beside them schema_version, weights_name, created and versions: a JSON list of the library
-versions that wrote to the file.
+versions that wrote to the file. Checksums lie before the HDF5 part, see `sums`; files of schema
+version 1 have none.
 
 A process killed at any moment leaves a readable file: everything is allocated when the file is
 made, under another name; from then on only values inside the arrays change, first the descriptors,
@@ -26,9 +27,11 @@ import h5py
 import numpy as np
 
 from vggfeat.errors import StoreError
+from vggfeat.features.store import sums
 from vggfeat.storage import hdf5
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+UNSEALED = 1  # the schema version of files without checksums, which are read as ever
 READ_ROWS = 1024  # rows read at once
 DATASETS = ("ids", "descriptors", "done", "image_size", "file_bytes")
 REMEDY = "Move it away; it will be made again."
@@ -84,23 +87,29 @@ def open_file(path: Path, mode: str) -> h5py.File:
     if not path.is_file():
         raise StoreError(f"{path}: no such feature file.")
     with explained(path):
+        has_sums = sums.is_sealed(path)
+        if has_sums:
+            sums.read_sums(path)
         file = hdf5.open_file(path, mode)
         try:
-            _check_schema(path, file)
+            _check_schema(path, file, SCHEMA_VERSION if has_sums else UNSEALED)
         except BaseException:
             file.close()
             raise
     return file
 
 
-def _check_schema(path: Path, file: h5py.File) -> None:
+def _check_schema(path: Path, file: h5py.File, expected: int) -> None:
     hdf5.check_parts(file, DATASETS)
     version = file.attrs.get("schema_version")
     if version is None:
         raise StoreError(f"{path}: not a feature file of vggfeat.")
-    if version != SCHEMA_VERSION:
+    if version == SCHEMA_VERSION != expected:
+        raise StoreError(f"{path}: its checksums are damaged or missing. {REMEDY}")
+    if version != expected:
         raise StoreError(
-            f"{path}: schema version {version}, and this program knows {SCHEMA_VERSION}. {REMEDY}"
+            f"{path}: schema version {version}, and this program knows {UNSEALED} and"
+            f" {SCHEMA_VERSION}. {REMEDY}"
         )
     attributes = [field.name for field in fields(Conditions)]
     attributes += ["weights_name", "created", "versions"]
@@ -135,6 +144,42 @@ def explained(path: Path) -> Iterator[None]:
         ) from error
 
 
+def has_sums(file: h5py.File) -> bool:
+    """Whether the file carries checksums; files of schema version 1 do not."""
+    return file.attrs["schema_version"] != UNSEALED
+
+
 def rows_of(file: h5py.File) -> dict[str, int]:
-    """The row of each picture: id -> row."""
-    return {i: row for row, i in enumerate(file["ids"].asstr()[()])}
+    """The row of each picture: id -> row. Raises ValueError if two have one id."""
+    ids = file["ids"].asstr()[()]
+    rows = {i: row for row, i in enumerate(ids)}
+    if len(rows) != len(ids):
+        raise ValueError("two of its rows have the same id")
+    return rows
+
+
+def done_rows(file: h5py.File) -> np.ndarray:
+    """Which rows are done [N] of bool; whatever is stored but 1 counts as not done."""
+    return file["done"][()].view(np.uint8) == 1
+
+
+def damaged_rows(path: Path, file: h5py.File, rows: np.ndarray) -> np.ndarray:
+    """Those of the rows [n] whose content is not what was written; none where there are no sums."""
+    if not has_sums(file) or not len(rows):
+        return rows[:0]
+    written = sums.read_sums(path)
+    ids, sizes, lengths = file["ids"].asstr()[()], file["image_size"][()], file["file_bytes"][()]
+    damaged = []
+    for start in range(0, len(ids), READ_ROWS):
+        here = rows[(rows >= start) & (rows < start + READ_ROWS)]
+        block = file["descriptors"][start : start + READ_ROWS] if len(here) else None
+        damaged += [
+            row
+            for row in here
+            if written["crc32"][row]
+            != sums.sum_of(
+                ids[row], sizes[row], lengths[row],
+                written["picture_sha256"][row].tobytes(), block[row - start],
+            )
+        ]  # fmt: skip
+    return np.array(damaged, dtype=np.int64)

@@ -14,6 +14,8 @@ from vggfeat.features.store.format import (
     REMEDY,
     Conditions,
     conditions_of,
+    damaged_rows,
+    done_rows,
     opened,
     rows_of,
 )
@@ -33,30 +35,34 @@ def find(
     for path in existing:
         try:
             with opened(path) as file:
-                if _serves(file, conditions, file_bytes):
+                if _serves(path, file, conditions, file_bytes):
                     return path, True
         except StoreError:
             continue  # damaged: the writer will say so if it is the one that is needed
     return named, False
 
 
-def _serves(file: h5py.File, conditions: Conditions, file_bytes: Mapping[str, int]) -> bool:
+def _serves(
+    path: Path, file: h5py.File, conditions: Conditions, file_bytes: Mapping[str, int]
+) -> bool:
     stored = conditions_of(file)
     if not set(conditions.scales) <= set(stored.scales):
         return False
     if replace(stored, scales=conditions.scales) != conditions:
         return False
-    return not _lacking(file, file_bytes)
+    return not _lacking(path, file, file_bytes)
 
 
-def _lacking(file: h5py.File, file_bytes: Mapping[str, int]) -> set[str]:
-    """The ids without a finished row of a picture file of that size."""
-    rows, done, lengths = rows_of(file), file["done"][()], file["file_bytes"][()]
-    return {
-        i
+def _lacking(path: Path, file: h5py.File, file_bytes: Mapping[str, int]) -> set[str]:
+    """The ids without a finished and undamaged row of a picture file of that size."""
+    rows, done, lengths = rows_of(file), done_rows(file), file["file_bytes"][()]
+    there = {
+        rows[i]: i
         for i, length in file_bytes.items()
-        if not (i in rows and done[rows[i]] and lengths[rows[i]] == length)
+        if i in rows and done[rows[i]] and lengths[rows[i]] == length
     }
+    damaged = damaged_rows(path, file, np.array(sorted(there), dtype=np.int64))
+    return set(file_bytes) - set(there.values()) | {there[row] for row in damaged}
 
 
 def lacking(path: Path, file_bytes: Mapping[str, int]) -> set[str]:
@@ -64,13 +70,13 @@ def lacking(path: Path, file_bytes: Mapping[str, int]) -> set[str]:
     if not path.exists():
         return set(file_bytes)
     with opened(path) as file:
-        return _lacking(file, file_bytes)
+        return _lacking(path, file, file_bytes)
 
 
 def read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
     """The descriptors of these ids at these scales, in their order: [len(ids), S, D] float32.
 
-    Raises StoreError if one is missing, not done or not finite.
+    Raises StoreError if one is missing, not done, damaged or not finite.
     """
     with opened(path) as file:
         stored_scales = conditions_of(file).scales
@@ -95,19 +101,27 @@ def read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
 def read_sizes(path: Path, ids: Sequence[str]) -> np.ndarray:
     """(width, height) of the pictures of these ids, in pixels, in their order: [len(ids), 2] int32.
 
-    Raises StoreError if the descriptor of one is missing or not done.
+    Raises StoreError if the descriptor of one is missing, not done or damaged.
     """
     with opened(path) as file:
         return file["image_size"][()][_done_rows(path, file, ids)]
 
 
 def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:
-    """The rows of these ids [len(ids)]. Raises StoreError unless all are done."""
-    rows, done = rows_of(file), file["done"][()]
+    """The rows of these ids [len(ids)]. Raises StoreError unless all are done and undamaged."""
+    rows, done = rows_of(file), done_rows(file)
     missing = [i for i in ids if i not in rows or not done[rows[i]]]
     if missing:
         raise StoreError(
             f"{path}: {len(missing)} descriptors are missing, {missing[0]!r} among them."
             " Extract them first."
         )
-    return np.array([rows[i] for i in ids], dtype=np.int64)
+    found = np.array([rows[i] for i in ids], dtype=np.int64)
+    damaged = damaged_rows(path, file, np.unique(found))
+    if len(damaged):
+        raise StoreError(
+            f"{path}: {len(damaged)} of its rows are damaged,"
+            f" {file['ids'].asstr()[int(damaged[0])]!r} among them. Extract again: only these will"
+            " be."
+        )
+    return found

@@ -6,7 +6,15 @@ from pathlib import Path
 
 import numpy as np
 
-from vggfeat.features.store.format import READ_ROWS, Conditions, conditions_of, opened
+from vggfeat.features.store.format import (
+    READ_ROWS,
+    Conditions,
+    conditions_of,
+    damaged_rows,
+    done_rows,
+    has_sums,
+    opened,
+)
 
 
 @dataclass(frozen=True)
@@ -23,17 +31,22 @@ class Summary:
     bytes: int
     num_not_finite: int  # done rows with a NaN or an infinity
     num_zero: int  # done rows that are zero throughout
+    damaged: list[str] | None  # ids of done rows that are not as written; None without checksums
 
 
 def inspect(path: Path) -> Summary:
     """Read a whole feature file and summarise it. Raises StoreError."""
     with opened(path) as file:
-        stored, done = file["descriptors"], file["done"][()]
+        stored, done = file["descriptors"], done_rows(file)
         not_finite = zero = 0
         for start in range(0, len(stored), READ_ROWS):
             block = stored[start : start + READ_ROWS][done[start : start + READ_ROWS]]
             not_finite += int((~np.isfinite(block)).any(axis=(1, 2)).sum())
             zero += int((block == 0).all(axis=(1, 2)).sum())
+        damaged = None
+        if has_sums(file):
+            rows = damaged_rows(path, file, np.flatnonzero(done))
+            damaged = file["ids"].asstr()[()][rows].tolist()
         return Summary(
             conditions=conditions_of(file),
             weights_name=file.attrs["weights_name"],
@@ -45,4 +58,5 @@ def inspect(path: Path) -> Summary:
             bytes=path.stat().st_size,
             num_not_finite=not_finite,
             num_zero=zero,
+            damaged=damaged,
         )

@@ -16,12 +16,16 @@ import h5py
 import numpy as np
 
 from vggfeat.errors import StoreError
+from vggfeat.features.store import sums
 from vggfeat.features.store.format import (
     READ_ROWS,
     SCHEMA_VERSION,
     Conditions,
     conditions_of,
+    damaged_rows,
+    done_rows,
     explained,
+    has_sums,
     open_file,
     rows_of,
 )
@@ -69,8 +73,9 @@ class FeatureWriter:
             try:
                 with explained(path):
                     self._rows = rows_of(self._file)
-                    self._done = self._file["done"][()]
-                    self._stale = self._changed_rows(file_bytes)
+                    self._done = done_rows(self._file)
+                    self._stale = self._changed_rows(file_bytes) | self._damaged_rows(path)
+                self._block = path.open("rb+")
             except BaseException:
                 self._file.close()
                 raise
@@ -89,20 +94,29 @@ class FeatureWriter:
         descriptors: np.ndarray,
         image_sizes: Sequence[tuple[int, int]],
         file_bytes: Sequence[int],
+        picture_sha256: Sequence[bytes] | None = None,
     ) -> None:
-        """Store the descriptors [n, S, D] of n ids; they count as done at the next commit."""
+        """Store the descriptors [n, S, D] of n ids; they count as done at the next commit.
+
+        picture_sha256 are the digests of the pictures' files, 32 bytes each, where they are known.
+        """
         rows = [self._rows[i] for i in ids]
         if self._stale.intersection(rows):  # what is about to be overwritten no longer counts
             self._done[rows] = False
             self._file["done"][...] = self._done
             self._flush()
             self._stale.difference_update(rows)
-        for row, descriptor, size, length in zip(
-            rows, descriptors, image_sizes, file_bytes, strict=True
+        stored = np.asarray(descriptors, self._file["descriptors"].dtype)
+        digests = picture_sha256 or [sums.UNKNOWN] * len(rows)
+        for i, row, descriptor, size, length, digest in zip(
+            ids, rows, stored, image_sizes, file_bytes, digests, strict=True
         ):
             self._file["descriptors"][row] = descriptor
             self._file["image_size"][row] = size
             self._file["file_bytes"][row] = length
+            crc32 = sums.sum_of(i, size, length, digest, descriptor)
+            self._block.seek(sums.offset_of(row))
+            self._block.write(np.array((crc32, digest), sums.SUM).tobytes())
         self._pending += rows  # whole batches only, also at an interrupt
         if time.monotonic() - self._committed_at >= COMMIT_EVERY_S:
             self.commit()
@@ -126,14 +140,27 @@ class FeatureWriter:
                 try:
                     self.commit()
                 finally:
+                    self._block.close()
                     self._file.close()
         finally:
             self._lock.release()
 
     def _flush(self) -> None:
         with _disk_errors(Path(self._file.filename)):
+            self._block.flush()
             self._file.flush()
-            os.fsync(self._file.id.get_vfd_handle())
+            os.fsync(self._file.id.get_vfd_handle())  # of the block, too: it is the same file
+
+    def _damaged_rows(self, path: Path) -> set[int]:
+        """Rows whose content is not what was written, which are extracted again."""
+        damaged = damaged_rows(path, self._file, np.flatnonzero(self._done))
+        if len(damaged):
+            first = self._file["ids"].asstr()[int(damaged[0])]
+            log.warning(
+                "%s: %d of its rows are damaged, %r among them; extracted again where they are"
+                " needed", path, len(damaged), first,
+            )  # fmt: skip
+        return set(damaged.tolist())
 
     def _changed_rows(self, file_bytes: Mapping[str, int]) -> set[int]:
         """Rows of pictures whose file has another size than when they were extracted.
@@ -186,7 +213,7 @@ def _create_or_extend(
         _check_conditions(path, stored=stored, asked=conditions)
         known_ids = set(old_ids)
         new_ids = [i for i in ids if i not in known_ids]
-        if new_ids or versions not in writers:
+        if new_ids or versions not in writers or not has_sums(old):
             writers += [versions] if versions not in writers else []
             with new_path(path) as temporary:
                 _write_new(temporary, conditions, dim, old_ids + new_ids, provenance, writers, old)
@@ -202,7 +229,7 @@ def _write_new(
     old: h5py.File | None = None,
 ) -> None:
     """Write a file with all its space allocated; the rows of `old` come first."""
-    with h5py.File(path, "x") as file:
+    with h5py.File(path, "x", libver="earliest", userblock_size=sums.block_size(len(ids))) as file:
         attributes = {
             "schema_version": SCHEMA_VERSION,
             **asdict(conditions),
@@ -224,8 +251,25 @@ def _write_new(
             for start in range(0, len(old[name]) if old else 0, READ_ROWS):
                 block = old[name][start : start + READ_ROWS]
                 rows[start : start + len(block)] = block
-        file.flush()
-        os.fsync(file.id.get_vfd_handle())
+        extents = sums.extents_of(file)
+    new_sums = np.zeros(len(ids), sums.SUM)
+    if old:
+        new_sums[: len(old["ids"])] = _sums_of(old)
+    sums.write_block(path, extents, new_sums)
+
+
+def _sums_of(old: h5py.File) -> np.ndarray:
+    """The sums [N] of a file's rows; of one without them as its rows are now."""
+    path = Path(old.filename)
+    if has_sums(old):
+        return sums.read_sums(path)
+    ids, sizes, lengths = old["ids"].asstr()[()], old["image_size"][()], old["file_bytes"][()]
+    new_sums = np.zeros(len(ids), sums.SUM)
+    for row in np.flatnonzero(done_rows(old)):
+        vectors = old["descriptors"][row]
+        crc32 = sums.sum_of(ids[row], sizes[row], lengths[row], sums.UNKNOWN, vectors)
+        new_sums["crc32"][row] = crc32
+    return new_sums
 
 
 def _allocated_at_once() -> h5py.h5p.PropDCID:

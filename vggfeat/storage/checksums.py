@@ -1,0 +1,25 @@
+"""Checksums inside files: plain JSON values sealed with their SHA-256."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+SEAL = "sha256"  # the key that holds the digest of all other values
+
+
+def digest_of_json(values: Any) -> str:
+    """The SHA-256 of plain JSON values in hexadecimal digits, whatever their order and spaces."""
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values and, last, the digest of all of them."""
+    plain = {name: value for name, value in values.items() if name != SEAL}
+    return {**plain, SEAL: digest_of_json(plain)}
+
+
+def is_sound(values: Mapping[str, Any]) -> bool:
+    """Whether values that were read are those that were sealed; False without a digest."""
+    return sealed(values)[SEAL] == values.get(SEAL)
