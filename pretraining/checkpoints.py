@@ -9,6 +9,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +21,13 @@ from torch import Tensor, nn
 from vggfeat.errors import TrainingError
 from vggfeat.pretraining.position import Position
 from vggfeat.pretraining.schedule import Schedule
+from vggfeat.storage import sealed_tensors
 from vggfeat.storage.files import new_file
 
 log = logging.getLogger(__name__)
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)  # those of version 1 hold no digest
 KEY = "vggfeat_checkpoint"
 NUM_KEPT = 2
 MODEL, MOMENTUM = "model.", "momentum."
@@ -50,8 +53,10 @@ def save_checkpoint(
     }
     path = folder / f"{position.step:09d}.safetensors"
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    content = BytesIO(save(plain, {KEY: json.dumps(about), **sealed_tensors.BLANK}))
+    sealed_tensors.seal(content)
     with new_file(path) as file:
-        file.write(save(plain, {KEY: json.dumps(about)}))
+        file.write(content.getbuffer())
     for old in checkpoints(folder)[:-NUM_KEPT]:
         old.unlink(missing_ok=True)
     return path
@@ -101,9 +106,10 @@ def resume(
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    sealed_tensors.metadata_of(path, KEY)  # raises if the file is damaged
     with safe_open(path, framework="pt") as file:
         about = json.loads((file.metadata() or {})[KEY])
-        if about["schema_version"] != SCHEMA_VERSION:
+        if about["schema_version"] not in READABLE:
             raise ValueError(f"schema version {about['schema_version']}, not {SCHEMA_VERSION}")
         return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
 

@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,15 @@ from torch import Tensor
 from vggfeat.pretraining.position import Position
 from vggfeat.pretraining.train import StageSpec, TrainedNet
 from vggfeat.provenance import git_state, hardware, library_versions
+from vggfeat.storage.checksums import sealed
 from vggfeat.storage.files import new_file
+from vggfeat.storage.sealed_tensors import seal
 from vggfeat.vgg import VGG
-from vggfeat.weights.checkpoint import Card
+from vggfeat.weights.checkpoint import Card, sealed_metadata
 
 RECORD_SCHEMA_VERSION = 1
+TIMES_OF_EPOCHS = ("seconds",)
+OF_ONE_RUN = ("seconds", "hardware", "versions", "git", "command", "time")
 NO_STD = (1.0, 1.0, 1.0)  # the paper subtracts the mean and does not scale
 
 
@@ -51,16 +56,21 @@ class Exporter:
                 file.write(content)
 
     def _content(self, net: VGG, facts: dict[str, Any]) -> bytes:
-        """A .safetensors file of the weights with their card."""
+        """A .safetensors file of the weights with their card, the same for the same training.
+
+        What differs from one run to the next is in the record only.
+        """
         card = Card(
             net=self.spec.recipe.net_specification,
             classes=self.spec.pictures.classes,
             mean=self.spec.colours.mean,
             std=NO_STD,
-            training=dict(facts),
+            training=_lasting(facts),
         )
         tensors = {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
-        return save(tensors, card.metadata())
+        content = BytesIO(save(tensors, sealed_metadata(tensors, card)))
+        seal(content)
+        return content.getvalue()
 
     def _facts(self, position: Position, ended: str) -> dict[str, Any]:
         """How the weights were made, in plain JSON values."""
@@ -96,12 +106,22 @@ class Exporter:
         }
 
 
+def _lasting(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts without those of one run: when, how fast, where and by which command."""
+    lasting = {name: value for name, value in facts.items() if name not in OF_ONE_RUN}
+    lasting["curve"] = [
+        {name: value for name, value in line.items() if name not in TIMES_OF_EPOCHS}
+        for line in facts["curve"]
+    ]
+    return lasting
+
+
 def write_record(path: Path, sha256: str | None, facts: dict[str, Any]) -> None:
     """Write the record of the weights at `path`; sha256 is their file's digest, None without."""
     weights = sha256 and {"sha256": sha256}
     values = {"schema_version": RECORD_SCHEMA_VERSION, "weights": weights, **facts}
     with new_file(path.with_suffix(".json")) as file:
-        file.write((json.dumps(values, indent=1) + "\n").encode())
+        file.write((json.dumps(sealed(values), indent=1) + "\n").encode())
 
 
 def accuracy_of(line: dict[str, Any], metrics: Sequence[str]) -> dict[str, Any]:

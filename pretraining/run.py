@@ -30,6 +30,7 @@ from vggfeat.pretraining.runs_folder import (
 )
 from vggfeat.pretraining.runtime import RuntimeOptions
 from vggfeat.pretraining.train import StageSpec, train
+from vggfeat.storage.checksums import sealed
 from vggfeat.storage.files import new_file, sha256_of
 from vggfeat.storage.locks import exclusive
 from vggfeat.weights import checkpoint
@@ -218,7 +219,7 @@ class _Stages:
         self.world.barrier()
         if self.world.leads and not path.exists():
             log.info("computing the mean colour of the training pictures")
-            values = {"data": digest, **compute_colours(labelled).to_json()}
+            values = sealed({"data": digest, **compute_colours(labelled).to_json()})
             with new_file(path) as file:
                 file.write(json.dumps(values, indent=1).encode())
         self.world.barrier()

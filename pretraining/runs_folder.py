@@ -11,6 +11,7 @@ from typing import Any
 from vggfeat.errors import DatasetError, TrainingError, WeightsError
 from vggfeat.pretraining.checkpoints import first_difference
 from vggfeat.pretraining.recipe import Recipe
+from vggfeat.storage.checksums import is_damaged
 from vggfeat.weights.checkpoint import read_card
 
 COLOURS = "colours.json"
@@ -62,11 +63,20 @@ def trained_before(path: Path, recipe: Recipe, begun_with: dict[str, Any]) -> di
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that a run wrote, empty if it is none. Raises DatasetError."""
+    """A JSON object that a run wrote, empty if it is none.
+
+    Raises DatasetError if it cannot be read or is not as it was written.
+    """
     try:
         values = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(
             f"{path}: cannot be read ({error}). Remove it if a run made it: it is made again."
         ) from error
-    return values if isinstance(values, dict) else {}
+    values = values if isinstance(values, dict) else {}
+    if is_damaged(values):
+        raise DatasetError(
+            f"{path}: not as it was written: its digest is another. If you changed it, remove its"
+            " sha256; if a run made it, remove the file: it is made again."
+        )
+    return values

@@ -79,7 +79,6 @@ def test_only_readers_and_writers_of_hdf5_use_h5py_and_only_the_command_line_use
         "storage.hdf5_look",
         "features.store.format",
         "features.store.reader",
-        "features.store.sums",
         "features.store.writer",
         "records.scores",
         "weights.matconvnet.mat_v73",

@@ -108,11 +108,7 @@ class Distribution:
             for archive in self.unused(folders):
                 _warn_once(f"{archive} is not used, as {located} is there. Unpack it into that.")
             return located
-        for path in located:
-            source, size = self._sources.get(path.name), path.stat().st_size
-            if source and source.size not in (None, size):
-                log.warning("%s has %d bytes, %d as distributed", path, size, source.size)
-        root = unpack(located, self.folder, folders.unpacked)
+        root = unpack(located, self.folder, folders.unpacked, self._sources)
         while not self._is_whole(root) and (root / self.folder).is_dir():
             root = root / self.folder
         return root

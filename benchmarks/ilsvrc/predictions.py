@@ -1,13 +1,14 @@
 """Posteriors of labelled pictures in a file of their own, to be fused later without a net.
 
 A .safetensors file: `posteriors` [N, K] float16, `top5` [N, 5] and `labels` [N] int32; its metadata
-holds as JSON the pictures' ids, the classes, and what was measured.
+holds as JSON the pictures' ids, the classes, and what was measured, and the file's own digest.
 """
 
 import json
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from safetensors.numpy import save
 
 from vggfeat.benchmarks.ilsvrc.views import VIEWS
 from vggfeat.errors import DatasetError
+from vggfeat.storage import sealed_tensors
 from vggfeat.storage.files import new_file
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE = (1, SCHEMA_VERSION)  # those of version 1 hold no digest
 KEY = "vggfeat_predictions"
 TENSORS = {"posteriors": ("F16", 2), "top5": ("I32", 2), "labels": ("I32", 1)}
 
@@ -58,8 +61,10 @@ def write(path: Path, predictions: Predictions) -> None:
         "labels": predictions.labels.astype(np.int32),
     }
     about = {"schema_version": SCHEMA_VERSION, **asdict(predictions.about)}
+    content = BytesIO(save(tensors, {KEY: json.dumps(about), **sealed_tensors.BLANK}))
+    sealed_tensors.seal(content)
     with new_file(path) as file:
-        file.write(save(tensors, {KEY: json.dumps(about)}))
+        file.write(content.getbuffer())
 
 
 def read(path: Path) -> Predictions:
@@ -67,6 +72,7 @@ def read(path: Path) -> Predictions:
     if not path.is_file():
         raise DatasetError(f"{path}: no such file of predictions. `--save` writes them.")
     try:
+        sealed_tensors.metadata_of(path, KEY)  # raises if the file is damaged
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {}).get(KEY)
             if text is None:
@@ -81,7 +87,7 @@ def read(path: Path) -> Predictions:
         if not isinstance(about, dict):
             raise ValueError("its metadata cannot be understood")
         version = about.pop("schema_version")
-        if version != SCHEMA_VERSION:
+        if version not in READABLE:
             raise ValueError(f"schema version {version}, not {SCHEMA_VERSION}")
         predictions = Predictions(About(**about), posteriors, labels)
         _check(predictions)

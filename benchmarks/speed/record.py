@@ -18,6 +18,7 @@ import torch
 from vggfeat.benchmarks.speed.measuring import Row, Setup, SpeedResult, is_number
 from vggfeat.errors import RecordError
 from vggfeat.provenance import hardware, library_versions
+from vggfeat.storage.checksums import SEAL, is_damaged, sealed
 from vggfeat.storage.files import new_file
 
 SCHEMA_VERSION = 1
@@ -84,7 +85,7 @@ def write(record: SpeedRecord, folder: Path) -> Path:
         name: [row.to_json() for row in getattr(record, name)] for name in ("limits", "rows")
     }
     with new_file(path) as file:
-        file.write(json.dumps(content, indent=1).encode() + b"\n")
+        file.write(json.dumps(sealed(content), indent=1).encode() + b"\n")
     return path
 
 
@@ -98,7 +99,7 @@ def read(path: Path) -> SpeedRecord:
         raise RecordError(
             f"{path}: not a record of speed of schema version {SCHEMA_VERSION}. {REMEDY}"
         )
-    if content.keys() != {field.name for field in fields(SpeedRecord)}:
+    if content.keys() - {SEAL} != {field.name for field in fields(SpeedRecord)}:
         raise RecordError(f"{path}: lacks a field, or has an unknown one. {REMEDY}")
     try:
         rows = {name: _rows(content[name]) for name in ("limits", "rows")}
@@ -116,6 +117,9 @@ def read(path: Path) -> SpeedRecord:
         and all(isinstance(note, str) for note in content["notes"])
     ):
         raise RecordError(f"{path}: does not say on which machine, or with which code. {REMEDY}")
+    if is_damaged(content):
+        raise RecordError(f"{path}: not as it was written: its digest is another. {REMEDY}")
+    content.pop(SEAL, None)
     return SpeedRecord(**(content | rows))
 
 

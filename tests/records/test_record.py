@@ -125,3 +125,29 @@ def test_keys_follow_the_conditions_and_not_their_order():
     key = records.key_of({"a": 1, "b": [2]})
     assert key == records.key_of({"b": (2,), "a": 1}) and len(key) == 16
     assert key != records.key_of({"a": 1, "b": [3]})
+
+
+def test_no_flipped_bit_gives_another_record(tmp_path):
+    """Every third bit: it is refused, or what changed is no part of the record."""
+    record = make_record()
+    path = records.write(record, tmp_path)
+    content, read_as_it_was = path.read_bytes(), 0
+    for bit in range(0, 8 * len(content), 3):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert records.read(path) == record
+            read_as_it_was += 1  # a space, or the digit E of a number
+        except RecordError:
+            pass
+    assert read_as_it_was < len(content) // 10
+
+
+def test_a_record_without_a_digest_is_read_as_ever(tmp_path):
+    record = make_record()
+    path = records.write(record, tmp_path)
+    values = json.loads(path.read_text())
+    assert len(values.pop("sha256")) == 64
+    path.write_text(json.dumps(values))
+    assert records.read(path) == record

@@ -7,6 +7,7 @@ import pytest
 
 from vggfeat.errors import RecordError
 from vggfeat.report.training import read_training_records, table
+from vggfeat.storage.checksums import sealed
 
 RUNS = Path(__file__).resolve().parents[2] / "results" / "pretraining" / "runs"
 
@@ -122,3 +123,20 @@ def test_a_value_of_another_kind_is_named(tmp_path, path, value):
         str(table(read_training_records(tmp_path)))
     except RecordError as error:
         assert "run.json: not a record of training" in str(error)
+
+
+def test_no_flipped_bit_gives_another_row(tmp_path):
+    """Every 11th bit of a record as `pretrain` writes it; none drops it from the table either."""
+    record = sealed(json.loads((RUNS / "vgg16-384.json").read_text()))
+    path = tmp_path / "vgg16-384.json"
+    path.write_text(json.dumps(record, indent=1))
+    content, row, refused = path.read_bytes(), last_row(tmp_path), 0
+    for bit in range(0, 8 * len(content), 11):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(damaged)
+        try:
+            assert last_row(tmp_path) == row
+        except RecordError:
+            refused += 1
+    assert refused > 8 * len(content) / 11 * 0.6

@@ -71,10 +71,20 @@ def test_values_at_the_edges_of_float32_stay_what_they_are(tmp_path, suffix):
     assert found.numpy().tobytes() == tensors["classifier.3.bias"].numpy().tobytes()
 
 
+def test_a_card_beside_that_is_not_as_it_was_written_is_refused(tmp_path):
+    """Another mean would give other descriptors in silence."""
+    path, _ = written(tmp_path, ".pth")
+    told = json.loads(beside(path).read_text())
+    beside(path).write_text(json.dumps(told | {"mean": [1.0, 2.0, 3.5]}))
+    with pytest.raises(WeightsError, match="cannot be understood .*its digest is another"):
+        formats.read_card(path)
+
+
 @pytest.mark.parametrize("suffix", BESIDE)
 def test_the_card_beside_is_json_with_the_files_digest(tmp_path, suffix):
     path, _ = written(tmp_path, suffix)
     told = json.loads(beside(path).read_text())
+    assert len(told.pop("card_sha256")) == 64
     assert told.pop("sha256") == hashlib.sha256(path.read_bytes()).hexdigest()
     assert told == json.loads(json.dumps(CARD.to_json()))
 

@@ -8,6 +8,7 @@ from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import OptionError, WeightsError
+from vggfeat.storage import seen
 from vggfeat.storage.files import sha256_of
 from vggfeat.weights import formats, onnx, released
 from vggfeat.weights.caffe import caffemodel
@@ -88,6 +89,8 @@ def _write(network: Network, out: Path) -> None:
             onnx.write(out, net, card_of(network), input_size=network.backbone.input_size)
         else:
             formats.write(out, net.state_dict(), card_of(network))
+        if out.suffix in (".onnx", ".mat"):  # the other kinds carry checksums
+            seen.remember(out, sha256_of(out))
     except BaseException:  # weights without the card beside them would have other statistics
         for file in _files_of(out):
             with suppress(OSError):

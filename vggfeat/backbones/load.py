@@ -38,12 +38,15 @@ from vggfeat.input_statistics import InputStatistics
 from vggfeat.storage.download import download
 from vggfeat.storage.files import sha256_of
 from vggfeat.storage.folders import folders
+from vggfeat.storage.seen import warn_of_difference
 from vggfeat.vgg import CONFIGURATIONS, initialise
 from vggfeat.weights import checkpoint, formats, released
 from vggfeat.weights.released import TORCHVISION, Released
 
 log = logging.getLogger(__name__)
 
+# Kinds of files that do not notice damage themselves, as zip archives do.
+WITHOUT_SUMS = (checkpoint.SUFFIX, ".onnx", ".mat")
 OWN = "own"  # weights that come with a net of the user's
 
 
@@ -227,7 +230,10 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
     card_spec = net_of_card(card, path) if card else None
     if spec.is_file:
         spec = named_by_card(spec, card_spec, path)
-    sha256 = _digest(path)
+    sha256 = checkpoint.identity_of(path) if path.suffix == checkpoint.SUFFIX else None
+    if sha256 is None:
+        sha256 = _digest(path)
+        _compare_with_first(path, sha256)
     if card is None or path.suffix in released.CARRYING_CARDS:
         entry = released.identified(spec.name, path, sha256)
     if card:
@@ -288,6 +294,12 @@ def _build_from_file(
     return net.eval()
 
 
+def _compare_with_first(path: Path, sha256: str) -> None:
+    """Warn of a file of a kind without checksums that is not the one that was seen first."""
+    if path.suffix in WITHOUT_SUMS:
+        warn_of_difference(path, sha256)
+
+
 def _digest(path: Path) -> str:
     """SHA-256 of a weights file. Raises WeightsError."""
     try:
@@ -321,6 +333,7 @@ def _from_factory(spec: NetSpec) -> Network:
 def _exported(spec: NetSpec, path: Path) -> Network:
     backbone = exported.exported_backbone(spec)
     sha256, net = exported.sha256_of(path), partial(_build, backbone)
+    _compare_with_first(path, _digest(path))
     return _network(spec, backbone, weights=OWN, weights_sha256=sha256, net=net)
 
 

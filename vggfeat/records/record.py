@@ -4,7 +4,8 @@
     results/<benchmark>/<nets>-<key>.scores.h5    the score of every test example, see scores.py
 
 `key` is a digest of everything that decides the numbers, so a record is found again by what would
-be measured, and another measurement never overwrites it. This module is the only writer of records.
+be measured, and another measurement never overwrites it. `sha256` is the digest of all
+other fields; records of before have none. This module is the only writer of records.
 """
 
 import hashlib
@@ -19,6 +20,7 @@ from typing import Any
 
 from vggfeat.errors import RecordError
 from vggfeat.provenance import git_state, hardware, library_versions
+from vggfeat.storage.checksums import SEAL, is_damaged, sealed
 from vggfeat.storage.files import check_writable, new_file
 
 SCHEMA_VERSION = 1
@@ -136,16 +138,18 @@ def write(record: Record, folder: Path) -> Path:
     """Write a record, whole or not at all, and return its path."""
     path = path_of(folder, record.benchmark, record.net, record.key)
     with new_file(path) as file:
-        file.write(to_json(record).encode() + b"\n")
+        file.write(json.dumps(sealed(_fields(record)), indent=1).encode() + b"\n")
     return path
 
 
 def to_json(record: Record) -> str:
     """The record as indented JSON, without empty fields that older records lack."""
+    return json.dumps(_fields(record), indent=1)
+
+
+def _fields(record: Record) -> dict[str, Any]:
     values = asdict(record)
-    return json.dumps(
-        {name: value for name, value in values.items() if name not in OPTIONAL or value}, indent=1
-    )
+    return {name: value for name, value in values.items() if name not in OPTIONAL or value}
 
 
 def read(path: Path) -> Record:
@@ -161,7 +165,7 @@ def read(path: Path) -> Record:
     names = {field.name for field in fields(Record)}
     for problem, keys in (
         ("lacks", names - OPTIONAL - content.keys()),
-        ("has an unknown", content.keys() - names),
+        ("has an unknown", content.keys() - names - {SEAL}),
     ):
         if keys:
             raise RecordError(f"{path}: the record {problem} field {min(keys)!r}.")
@@ -170,12 +174,16 @@ def read(path: Path) -> Record:
         if not isinstance(value, kind):
             expected = getattr(kind, "__name__", "str")
             raise RecordError(f"{path}: field {name!r} is {type(value).__name__}, not {expected}.")
-    record = Record(**content)
+    record = Record(**{name: value for name, value in content.items() if name != SEAL})
     if record.metric not in record.metrics:
         raise RecordError(f"{path}: the record has no value for its metric {record.metric!r}.")
     for part, is_sound in _PARTS.items():
         if not is_sound(record):
             raise RecordError(f"{path}: the record's {part} are malformed.")
+    if is_damaged(content):
+        raise RecordError(
+            f"{path}: the record is not as it was written: its digest is another. {REMEDY}"
+        )
     return record
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from vggfeat.errors import RecordError
 from vggfeat.report.judge import PAPER_NET, TRAINING, judge
 from vggfeat.report.table import Cell, Table
+from vggfeat.storage.checksums import is_damaged
 
 SCHEMA_VERSION = 1  # of the records that `pretrain` writes
 COLUMNS = (
@@ -32,6 +33,8 @@ def read_training_records(folder: Path) -> list[dict[str, Any]]:
             record = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise RecordError(f"{path}: cannot be read ({error}).") from error
+        if isinstance(record, dict) and is_damaged(record):
+            raise RecordError(f"{path}: not as it was written: its digest is another.")
         # Regressors of boxes are in what `localise evaluate` measures.
         if isinstance(record, dict) and "stage" in record and not _is_regressor(record):
             _check(record, path)
@@ -40,7 +43,7 @@ def read_training_records(folder: Path) -> list[dict[str, Any]]:
         raise RecordError(
             f"{folder}: holds no records of trained classifiers. `vggfeat pretrain` makes them."
         )
-    return sorted(records, key=lambda record: record["time"])
+    return sorted(records, key=lambda record: str(record.get("time", "")))
 
 
 def table(records: Sequence[dict[str, Any]]) -> Table:
@@ -57,12 +60,17 @@ def _row(record: dict[str, Any]) -> list[Cell | str]:
         str(first_scale) if first_scale == last_scale else f"{first_scale} to {last_scale}",
         _begins_with(recipe),
         Cell(values=(last["epoch"],), number_format="d", flag=stuck),
-        Cell(values=(record["seconds"] / 60,)),
+        _minutes(record),
         _error(last["top1"]),
         _error(last["top5"]),
         _error(record["best"]["top1"]),
         _published(record),
     ]
+
+
+def _minutes(record: dict[str, Any]) -> Cell:
+    """How long it took; a record that was made again from the weights' card does not know."""
+    return Cell(values=(record["seconds"] / 60,)) if "seconds" in record else Cell()
 
 
 def _net(recipe: dict[str, Any]) -> str:

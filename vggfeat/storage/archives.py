@@ -11,14 +11,17 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import BinaryIO
 
 from vggfeat.errors import DatasetError
-from vggfeat.storage.files import new_folder
+from vggfeat.storage.files import new_folder, sha256_of
 from vggfeat.storage.locks import exclusive
+from vggfeat.storage.seen import warn_of_difference
+from vggfeat.storage.sources import Source
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +66,16 @@ def find_archives(folder: Path, content: str, names: Sequence[Sequence[str]]) ->
     ]
 
 
-def unpack(archives: Sequence[Path], content: str, cache: Path) -> Path:
+def unpack(
+    archives: Sequence[Path],
+    content: str,
+    cache: Path,
+    sources: Mapping[str, Source] = MappingProxyType({}),
+) -> Path:
     """Unpack the folder `content` of the archives together under `cache`, and return its path.
 
+    sources maps names of archives to what is known of them: another digest is a warning, as a .tar
+    has no checksums of its own.
     A folder that was unpacked from the same archives before is returned as it is. A zip may hold a
     tar that holds the folder, as CaltechDATA's does. Only regular files below `content` are
     written, so that nothing can land outside; symbolic links are left out with a warning. Of two
@@ -90,9 +100,22 @@ def unpack(archives: Sequence[Path], content: str, cache: Path) -> Path:
             with new_folder(target) as temporary:
                 written: dict[Path, Path] = {}
                 for archive in archives:
+                    _check_digest(archive, sources.get(archive.name))
                     log.info("unpacking %s", archive)
                     _unpack_into(temporary, archive, content, written)
     return target / content
+
+
+def _check_digest(archive: Path, source: Source | None) -> None:
+    """Warn of an archive that is not the distributed one, or the one that was seen first."""
+    if source is None:
+        if archive.suffix == ".tar":  # the others notice damage themselves
+            warn_of_difference(archive, sha256_of(archive))
+    elif not source.matches(archive):
+        log.warning(
+            "%s: is not the archive that is distributed, whose %s is another. If that is news to"
+            " you, fetch it again", archive, source.algorithm,
+        )  # fmt: skip
 
 
 def _unpack_into(folder: Path, archive: Path, content: str, written: dict[Path, Path]) -> None:

@@ -16,10 +16,21 @@ def digest_of_json(values: Any) -> str:
 
 def sealed(values: Mapping[str, Any]) -> dict[str, Any]:
     """The values and, last, the digest of all of them."""
-    plain = {name: value for name, value in values.items() if name != SEAL}
+    # Tuples are lists, and numbers that are keys are texts, in what is read.
+    plain = json.loads(json.dumps({name: v for name, v in values.items() if name != SEAL}))
     return {**plain, SEAL: digest_of_json(plain)}
+
+
+def is_sealed(values: Mapping[str, Any]) -> bool:
+    """Whether values that were read carry a digest; those of earlier versions do not."""
+    return SEAL in values
 
 
 def is_sound(values: Mapping[str, Any]) -> bool:
     """Whether values that were read are those that were sealed; False without a digest."""
-    return sealed(values)[SEAL] == values.get(SEAL)
+    return is_sealed(values) and sealed(values)[SEAL] == values[SEAL]
+
+
+def is_damaged(values: Mapping[str, Any]) -> bool:
+    """Whether values that were read carry a digest that is not theirs."""
+    return is_sealed(values) and not is_sound(values)

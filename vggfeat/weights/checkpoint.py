@@ -5,6 +5,7 @@ metadata, as JSON under one key, so the file alone is enough to build its net an
 pictures for it. Nothing in a file is executed.
 """
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,11 +19,15 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vggfeat.errors import WeightsError
+from vggfeat.storage import sealed_tensors
+from vggfeat.storage.checksums import digest_of_json
 from vggfeat.storage.files import new_path
 
 SUFFIX = ".safetensors"
 SCHEMA_VERSION = 1
+SEALED_VERSION = 2  # of cards in files that hold their own digest, see storage.sealed_tensors
 KEY = "vggfeat"
+IDENTITY = f"{KEY}.identity"  # metadata: the digest of what decides what the net answers
 PARALLEL = "module."  # before every key of a net that was trained in parallel
 
 
@@ -69,12 +74,27 @@ def read_card(path: Path) -> Card | None:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file. Check the path.")
-    try:
-        with safe_open(path, framework="np") as file:
-            text = (file.metadata() or {}).get(KEY)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path}: not a whole .safetensors file ({error}).") from error
+    text = _metadata(path).get(KEY)
     return None if text is None else parse_card(text, path)
+
+
+def identity_of(path: Path) -> str | None:
+    """The digest of a file's tensors and of what its card says that decides the net's answers.
+
+    Equal for weights of the same values, whatever else their cards say. None for files that hold no
+    digest, those of others and of earlier versions. Raises WeightsError if the file is damaged.
+    """
+    return _metadata(path).get(IDENTITY)
+
+
+def _metadata(path: Path) -> dict[str, str]:
+    """The metadata of a file that is seen to be whole. Raises WeightsError."""
+    try:
+        metadata = sealed_tensors.metadata_of(path, KEY)
+        with safe_open(path, framework="np"):
+            return metadata
+    except (SafetensorError, OSError, ValueError) as error:
+        raise WeightsError(f"{path}: not a whole .safetensors file ({error}).") from error
 
 
 def parse_card(text: str, path: Path) -> Card:
@@ -82,10 +102,10 @@ def parse_card(text: str, path: Path) -> Card:
     try:
         values = json.loads(text)
         version = values.pop("schema_version")
-        if version != SCHEMA_VERSION:
+        if version not in (SCHEMA_VERSION, SEALED_VERSION):
             raise WeightsError(
                 f"{path}: its card has schema version {version}, this version of vggfeat reads"
-                f" {SCHEMA_VERSION}."
+                f" {SCHEMA_VERSION} and {SEALED_VERSION}."
             )
         mean, std, classes = (values.pop(key) for key in ("mean", "std", "classes"))
         if odd := [value for value in (mean, std, classes) if not isinstance(value, list)]:
@@ -112,6 +132,7 @@ def read(path: Path) -> dict[str, Tensor]:
     """
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file. Check the path.")
+    _metadata(path)
     try:
         tensors = load_file(path)
     except (SafetensorError, OSError) as error:
@@ -120,12 +141,35 @@ def read(path: Path) -> dict[str, Tensor]:
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
-    """Write tensors with their card, whole or not at all."""
+    """Write tensors with their card and the file's digest, whole or not at all."""
+    tensors = _apart(tensors)
     with new_path(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # as files have it here; save_file hides its own
-        save_file(_apart(tensors), temporary, card.metadata())
+        save_file(tensors, temporary, sealed_metadata(tensors, card))
+        with temporary.open("rb+") as file:
+            sealed_tensors.seal(file)
         temporary.chmod(mode)
+
+
+def sealed_metadata(tensors: Mapping[str, Tensor], card: Card) -> dict[str, str]:
+    """The metadata of a file of these tensors, on the CPU, that is sealed next."""
+    about = json.dumps(card.to_json() | {"schema_version": SEALED_VERSION})
+    return {KEY: about, IDENTITY: _identity(tensors, card), **sealed_tensors.BLANK}
+
+
+def _identity(tensors: Mapping[str, Tensor], card: Card) -> str:
+    digests = {
+        name: [str(t.dtype), list(t.shape), hashlib.sha256(_bytes(t)).hexdigest()]
+        for name, t in tensors.items()
+    }
+    decisive = [card.net, list(card.classes), list(card.mean), list(card.std)]
+    return digest_of_json([decisive, digests])
+
+
+def _bytes(tensor: Tensor) -> memoryview:
+    """The values of a contiguous tensor as they lie in a file."""
+    return memoryview(tensor.detach().reshape(-1).view(torch.uint8).numpy())
 
 
 def named_tensors(values: Mapping[str, object], path: Path) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vggfeat.errors import WeightsError
+from vggfeat.storage.checksums import digest_of_json
 from vggfeat.storage.files import new_file, sha256_of
 from vggfeat.weights import checkpoint, onnx, torch_file
 from vggfeat.weights.caffe import caffemodel
@@ -21,6 +22,7 @@ from vggfeat.weights.checkpoint import Card, parse_card
 from vggfeat.weights.matconvnet import network, writer
 
 TORCH = torch_file.SUFFIXES
+CARD_DIGEST = "card_sha256"  # of a card beside its file: the digest of all else that it holds
 CARD_BESIDE = (*TORCH, caffemodel.SUFFIX)
 
 
@@ -120,6 +122,7 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     FORMATS[path.suffix].write(path, tensors, card)
     if path.suffix in CARD_BESIDE:
         content = card.to_json() | {"sha256": sha256_of(path)}
+        content |= {CARD_DIGEST: digest_of_json(content)}
         with new_file(card_path(path)) as file:
             file.write(json.dumps(content, indent=1).encode())
 
@@ -133,6 +136,9 @@ def _card_beside(path: Path) -> Card:
     beside = card_path(path)
     try:
         values = json.loads(beside.read_text())
+        card_sha256 = values.pop(CARD_DIGEST, None)
+        if card_sha256 not in (None, digest_of_json(values)):
+            raise ValueError("it is not as it was written: its digest is another")
         sha256 = values.pop("sha256")
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise WeightsError(f"{beside}: cannot be understood ({error}).") from error

@@ -16,11 +16,10 @@ tables. Files of schema version 1 have none of this.
 
 import hashlib
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-import h5py
 import numpy as np
 
 MAGIC = b"vggfeat: sums 1\n"
@@ -46,14 +45,11 @@ def offset_of(row: int) -> int:
     return _START + row * SUM.itemsize
 
 
-def extents_of(file: h5py.File) -> list[tuple[int, int]]:
-    """Where the arrays begin that change, and their bytes. Their space must be allocated."""
-    arrays = [file[name] for name in MUTABLE]
-    return [(a.id.get_offset() or 0, a.id.get_storage_size()) for a in arrays]
+def write_block(path: Path, extents: Sequence[tuple[int, int]], sums: np.ndarray) -> None:
+    """Fill the user block of a closed file; extents are (begin, bytes) of MUTABLE, sums [N] of SUM.
 
-
-def write_block(path: Path, extents: list[tuple[int, int]], sums: np.ndarray) -> None:
-    """Fill the user block of a closed file; sums [N] of SUM. Raises OSError."""
+    Raises OSError.
+    """
     header = np.zeros((), _HEADER)
     header["magic"], header["num_rows"], header["extents"] = MAGIC, len(sums), extents
     with path.open("rb+") as file:

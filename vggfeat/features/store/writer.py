@@ -251,7 +251,8 @@ def _write_new(
             for start in range(0, len(old[name]) if old else 0, READ_ROWS):
                 block = old[name][start : start + READ_ROWS]
                 rows[start : start + len(block)] = block
-        extents = sums.extents_of(file)
+        changing = [file[name].id for name in sums.MUTABLE]
+        extents = [(array.get_offset() or 0, array.get_storage_size()) for array in changing]
     new_sums = np.zeros(len(ids), sums.SUM)
     if old:
         new_sums[: len(old["ids"])] = _sums_of(old)
