@@ -183,7 +183,7 @@ def at_scales(
 def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
     try:
-        with Image.open(png.without_large_texts(path, content)) as picture:
+        with Image.open(png.without_large_texts(path if content is None else content)) as picture:
             yield picture
     except PictureError:
         raise

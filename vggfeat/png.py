@@ -17,15 +17,16 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 HEADER_BYTES, CHECKSUM_BYTES = 8, 4  # of a chunk, around its content
 
 
-def without_large_texts(path: Path, content: bytes | None = None) -> Path | BinaryIO:
-    """What Pillow can open: the file itself unless it is a PNG file with such chunks.
+def without_large_texts(picture: Path | bytes) -> Path | BinaryIO:
+    """What Pillow can open of a file or its content: all of it, but for such chunks of a PNG file.
 
-    content is the file's, where it was read already. Raises OSError.
+    Raises OSError.
     """
-    with path.open("rb") if content is None else io.BytesIO(content) as file:
-        large = _large_texts(file) if file.read(len(SIGNATURE)) == SIGNATURE else []
+    with io.BytesIO(picture) if isinstance(picture, bytes) else picture.open("rb") as file:
+        is_png = file.read(len(SIGNATURE)) == SIGNATURE
+        large = _large_texts(file) if is_png else []
         if not large:
-            return path if content is None else io.BytesIO(content)
+            return io.BytesIO(picture) if isinstance(picture, bytes) else picture
         file.seek(0)
         content = file.read()
     kept, position = [], 0

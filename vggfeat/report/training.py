@@ -109,7 +109,7 @@ def _check(record: dict[str, Any], path: Path) -> None:
         raise RecordError(f"{path}: not a record of schema version {SCHEMA_VERSION}.")
     try:
         list(map(str, _row(record)))  # also formats every number
-        if not isinstance(record["time"], str):
+        if not isinstance(record.get("time", ""), str):
             raise TypeError("its time is no text")
     except (
         TypeError, LookupError, ValueError, AttributeError, ArithmeticError, RecursionError,
