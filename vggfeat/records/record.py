@@ -20,7 +20,7 @@ from typing import Any
 
 from vggfeat.errors import RecordError
 from vggfeat.provenance import git_state, hardware, library_versions
-from vggfeat.storage.checksums import SEAL, is_damaged, sealed
+from vggfeat.storage.checksums import SEAL, is_damaged, parse_json, sealed
 from vggfeat.storage.files import check_writable, new_file
 
 SCHEMA_VERSION = 1
@@ -155,7 +155,7 @@ def _fields(record: Record) -> dict[str, Any]:
 def read(path: Path) -> Record:
     """Read one record. Raises RecordError naming the file and what is wrong with it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:

@@ -126,6 +126,8 @@ def open_onnx(path: Path) -> ExportedNet:
         inputs = net.session(torch.device("cpu")).get_inputs()
     except Exception as error:
         raise WeightsError(f"{path}: onnxruntime cannot load it: {reason_of(error)}") from error
+    if not net.outputs:
+        raise WeightsError(f"{path}: its graph has no output. Export it again.")
     if len(inputs) != 1:
         raise NetworkError(f"{path}: takes {len(inputs)} inputs, and a net takes pictures alone.")
     if inputs[0].type != "tensor(float)":

@@ -29,6 +29,7 @@ import numpy as np
 from vggfeat.errors import StoreError
 from vggfeat.features.store import sums
 from vggfeat.storage import hdf5
+from vggfeat.storage.checksums import parse_json
 
 SCHEMA_VERSION = 2
 UNSEALED = 1  # the schema version of files without checksums, which are read as ever
@@ -126,7 +127,7 @@ def _check_schema(path: Path, file: h5py.File, expected: int) -> None:
         and num_scales == len(scales)
         and file["descriptors"].dtype == dtype
         and file["done"].dtype == bool
-        and isinstance(json.loads(file.attrs["versions"]), list)
+        and isinstance(parse_json(file.attrs["versions"]), list)
     )
     if not sound:
         raise StoreError(f"{path}: its parts do not fit each other. {REMEDY}")
