@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -240,4 +241,7 @@ _PARTS: dict[str, Callable[[Record], bool]] = {
     "counts of pictures": lambda r: bool(r.n_test) and _are_whole(r.n_train + r.n_test),
     "scales": lambda r: _are_whole(r.protocol.get("scales", [])),
     "splits": lambda r: _are_whole([r.protocol.get("splits", 1)]),
+    "seconds": lambda r: all(
+        type(s) in (int, float) and abs(s) <= sys.float_info.max for s in r.seconds.values()
+    ),
 }

@@ -42,8 +42,8 @@ def _metadata_of(path: Path, about: str, *state: int) -> dict[str, str]:
     with path.open("rb") as file:
         header = _header(file)
         try:
-            metadata = parse_json(header).get("__metadata__") or {}
-        except (ValueError, AttributeError, RecursionError):
+            metadata = dict(parse_json(header).get("__metadata__") or {})
+        except (ValueError, AttributeError, TypeError):
             return {}  # safetensors says what is wrong with it
         if KEY in metadata:
             digest = str(metadata[KEY])
