@@ -22,6 +22,7 @@ from vggfeat.errors import TrainingError
 from vggfeat.pretraining.position import Position
 from vggfeat.pretraining.schedule import Schedule
 from vggfeat.storage import sealed_tensors
+from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.files import new_file
 
 log = logging.getLogger(__name__)
@@ -108,7 +109,7 @@ def resume(
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     sealed_tensors.metadata_of(path, KEY)  # raises if the file is damaged
     with safe_open(path, framework="pt") as file:
-        about = json.loads((file.metadata() or {})[KEY])
+        about = parse_json((file.metadata() or {})[KEY])
         if about["schema_version"] not in READABLE:
             raise ValueError(f"schema version {about['schema_version']}, not {SCHEMA_VERSION}")
         return about, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

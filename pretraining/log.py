@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.errors import OptionError, TrainingError
+from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.files import new_file
 
 NAME = "log.jsonl"
@@ -64,7 +65,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     for line in path.read_text(errors="replace").splitlines():
         try:
-            values = json.loads(line)
+            values = parse_json(line)
         except (ValueError, RecursionError):
             continue
         if isinstance(values, dict):

@@ -11,7 +11,7 @@ from typing import Any
 from vggfeat.errors import DatasetError, TrainingError, WeightsError
 from vggfeat.pretraining.checkpoints import first_difference
 from vggfeat.pretraining.recipe import Recipe
-from vggfeat.storage.checksums import is_damaged
+from vggfeat.storage.checksums import is_damaged, parse_json
 from vggfeat.weights.checkpoint import read_card
 
 COLOURS = "colours.json"
@@ -68,7 +68,7 @@ def read_json(path: Path) -> dict[str, Any]:
     Raises DatasetError if it cannot be read or is not as it was written.
     """
     try:
-        values = json.loads(path.read_text())
+        values = parse_json(path.read_text())
     except (OSError, ValueError, RecursionError) as error:
         raise DatasetError(
             f"{path}: cannot be read ({error}). Remove it if a run made it: it is made again."

@@ -5,6 +5,7 @@ The library raises these; only the command line turns them into text and an exit
 
 import difflib
 import errno
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path

@@ -19,6 +19,7 @@ from safetensors.numpy import save
 from vggfeat.benchmarks.ilsvrc.views import VIEWS
 from vggfeat.errors import DatasetError
 from vggfeat.storage import sealed_tensors
+from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.files import new_file
 
 SCHEMA_VERSION = 2
@@ -83,7 +84,7 @@ def read(path: Path) -> Predictions:
                     raise ValueError(f"{name} is not as it should be")
             posteriors = file.get_tensor("posteriors").astype(np.float32)
             labels = file.get_tensor("labels")
-        about = json.loads(text)
+        about = parse_json(text)
         if not isinstance(about, dict):
             raise ValueError("its metadata cannot be understood")
         version = about.pop("schema_version")

@@ -137,7 +137,7 @@ class Row:
     def from_json(cls, values: dict[str, Any]) -> "Row":
         """The row of what `to_json` returned. Raises TypeError or AttributeError otherwise."""
         kinds = {"value": Spread, "ratio": Spread, "goal": Goal}
-        nested = {name: kind(**values[name]) for name, kind in kinds.items() if values.get(name)}
+        nested = {n: kind(**values[n]) for n, kind in kinds.items() if values.get(n) is not None}
         for value in nested.values():
             numbers = vars(value).values() if isinstance(value, Spread) else [value.bound]
             if not all(map(is_number, numbers)):

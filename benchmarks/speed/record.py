@@ -18,7 +18,7 @@ import torch
 from vggfeat.benchmarks.speed.measuring import Row, Setup, SpeedResult, is_number
 from vggfeat.errors import RecordError
 from vggfeat.provenance import hardware, library_versions
-from vggfeat.storage.checksums import SEAL, is_damaged, sealed
+from vggfeat.storage.checksums import SEAL, is_damaged, parse_json, sealed
 from vggfeat.storage.files import new_file
 
 SCHEMA_VERSION = 1
@@ -92,7 +92,7 @@ def write(record: SpeedRecord, folder: Path) -> Path:
 def read(path: Path) -> SpeedRecord:
     """Read a record. Raises RecordError naming the file and what is wrong with it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise RecordError(f"{path}: cannot be read ({error}). {REMEDY}") from error
     if not isinstance(content, dict) or content.get("schema_version") != SCHEMA_VERSION:

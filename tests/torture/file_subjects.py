@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from torture import mutations
@@ -77,6 +78,7 @@ def speed_records(folder: Path) -> Subject:
 
 @subject("feature files")
 def feature_files(folder: Path) -> Subject:
+    import h5py
     import numpy as np
 
     from vggfeat.features import store
@@ -96,16 +98,25 @@ def feature_files(folder: Path) -> Subject:
     with store.FeatureWriter(path, conditions, **arguments) as file:
         file.write(ids, np.ones((3, 2, 4), np.float32), [(8, 6)] * 3, [9] * 3)
 
+    unsealed = folder / "g.h5"  # as older files are: nothing that was changed gets past the seal
+    unsealed.write_bytes(path.read_bytes())
+    with h5py.File(unsealed, "r+") as file:
+        file.attrs["schema_version"] = 1
+    unsealed.write_bytes(bytes(128) + unsealed.read_bytes()[128:])
+
     def read():
         store.find(folder, "f", conditions, dict.fromkeys(ids, 9))
-        store.inspect(path)
-        store.lacking(path, dict.fromkeys(ids, 9))
-        store.read(path, ids, (48,))
-        store.read_sizes(path, ids)
-        with store.FeatureWriter(path, conditions, **arguments):
-            pass
+        for changed in (path, unsealed):
+            content = changed.read_bytes()
+            store.inspect(changed)
+            store.lacking(changed, dict.fromkeys(ids, 9))
+            store.read(changed, ids, (48,))
+            store.read_sizes(changed, ids)
+            with store.FeatureWriter(changed, conditions, **arguments):
+                pass
+            changed.write_bytes(content)
 
-    return Subject([path], mutations.of_hdf5, read)
+    return Subject([path, unsealed, unsealed, unsealed], mutations.of_hdf5, read)
 
 
 @subject("scores")
@@ -204,7 +215,8 @@ def pth(folder: Path) -> Subject:
 @subject("cards beside files")
 def cards_beside(folder: Path) -> Subject:
     subject = _weights(folder / "w.pth", mutations.of_json)
-    return Subject([folder / "w.pth.card.json"], mutations.of_json, subject.read)
+    mutate = partial(mutations.of_json, seal="card_sha256")
+    return Subject([folder / "w.pth.card.json"], mutate, subject.read)
 
 
 @subject("ONNX")

@@ -60,32 +60,34 @@ def torture(name: str, count: int, seed: int = 0) -> Outcome:
 def _run_child(outcome: Outcome, name: str, start: int, count: int, seed: int) -> int:
     """One process's work; the number of the next mutation."""
     command = [sys.executable, "-m", "torture.parsers", "--child", name, str(start), str(count)]
-    errors = tempfile.TemporaryFile()  # noqa: SIM115
-    process = subprocess.Popen(
-        [*command, str(seed)],
-        cwd=TESTS,
-        env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        text=True,
-    )
     done, begun, index = start, False, start
-    for line in process.stdout:
-        event = json.loads(line)
-        begun = True
-        if "begin" in event:
-            index = event["begin"]
-            continue
-        done = index + 1
-        outcome.slowest = max(outcome.slowest, event["seconds"])
-        if event["result"] in ("read", "refused"):
-            setattr(outcome, event["result"], getattr(outcome, event["result"]) + 1)
-        else:
-            outcome.wrong.append(f"{name}, seed {seed}, {index}: {event['result']}")
-    code = process.wait()
-    if code and not begun:
-        errors.seek(0)
-        raise RuntimeError(f"{name}: sound input is not read:\n{errors.read().decode()}")
+    with (
+        tempfile.TemporaryFile() as errors,
+        subprocess.Popen(
+            [*command, str(seed)],
+            cwd=TESTS,
+            env={**os.environ, "PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        for line in process.stdout:
+            event = json.loads(line)
+            begun = True
+            if "begin" in event:
+                index = event["begin"]
+                continue
+            done = index + 1
+            outcome.slowest = max(outcome.slowest, event["seconds"])
+            if event["result"] in ("read", "refused"):
+                setattr(outcome, event["result"], getattr(outcome, event["result"]) + 1)
+            else:
+                outcome.wrong.append(f"{name}, seed {seed}, {index}: {event['result']}")
+        code = process.wait()
+        if code and not begun:
+            errors.seek(0)
+            raise RuntimeError(f"{name}: sound input is not read:\n{errors.read().decode()}")
     if code:
         hung = code == -signal.SIGALRM
         outcome.hangs += hung

@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from typing import Any
 
 from vggfeat.errors import RecordError
 from vggfeat.provenance import git_state, hardware, library_versions
-from vggfeat.storage.checksums import SEAL, is_damaged, sealed
+from vggfeat.storage.checksums import SEAL, is_damaged, parse_json, sealed
 from vggfeat.storage.files import check_writable, new_file
 
 SCHEMA_VERSION = 1
@@ -155,7 +156,7 @@ def _fields(record: Record) -> dict[str, Any]:
 def read(path: Path) -> Record:
     """Read one record. Raises RecordError naming the file and what is wrong with it."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}).") from error
     except (ValueError, RecursionError) as error:
@@ -240,4 +241,7 @@ _PARTS: dict[str, Callable[[Record], bool]] = {
     "counts of pictures": lambda r: bool(r.n_test) and _are_whole(r.n_train + r.n_test),
     "scales": lambda r: _are_whole(r.protocol.get("scales", [])),
     "splits": lambda r: _are_whole([r.protocol.get("splits", 1)]),
+    "seconds": lambda r: all(
+        type(s) in (int, float) and abs(s) <= sys.float_info.max for s in r.seconds.values()
+    ),
 }

@@ -90,6 +90,7 @@ def read_scores(path: Path | str, sha256: str | None = None) -> Scores:
         raise RecordError(f"{path}: not a whole file of scores ({reason}).") from error
     scores = Scores(**texts, **arrays)
     table = (len(scores.ids), len(scores.classes))
-    if not (scores.labels.shape == scores.scores.shape == table and len(scores.splits) == table[0]):
+    arrays = (scores.labels.shape, scores.scores.shape, scores.splits.shape)
+    if arrays != (table, table, table[:1]):
         raise RecordError(f"{path}: not a whole file of scores (its parts do not fit each other).")
     return scores

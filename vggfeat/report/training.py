@@ -1,6 +1,5 @@
 """Records of training -> a table beside the paper's Table 3."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from vggfeat.errors import RecordError
 from vggfeat.report.judge import PAPER_NET, TRAINING, judge
 from vggfeat.report.table import Cell, Table
-from vggfeat.storage.checksums import is_damaged
+from vggfeat.storage.checksums import is_damaged, parse_json
 
 SCHEMA_VERSION = 1  # of the records that `pretrain` writes
 COLUMNS = (
@@ -30,7 +29,7 @@ def read_training_records(folder: Path) -> list[dict[str, Any]]:
     records = []
     for path in sorted(folder.glob("*.json")):
         try:
-            record = json.loads(path.read_text(encoding="utf-8"))
+            record = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError, RecursionError) as error:
             raise RecordError(f"{path}: cannot be read ({error}).") from error
         if isinstance(record, dict) and is_damaged(record):

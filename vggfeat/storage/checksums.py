@@ -1,11 +1,34 @@
-"""Checksums inside files: plain JSON values sealed with their SHA-256."""
+"""Plain JSON values as files hold them: read with bounds, and sealed with their SHA-256."""
 
 import hashlib
 import json
 from collections.abc import Mapping
 from typing import Any
 
+MAX_DEPTH = 50  # of lists and objects; what vggfeat writes has less than 10
 SEAL = "sha256"  # the key that holds the digest of all other values
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a text of JSON says. Raises ValueError if it is none, or is nested without measure.
+
+    json.loads reads a nesting of a thousand, at which all that is done with it later fails.
+    """
+    try:
+        values = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested without measure") from error
+    level = [values]
+    for _ in range(MAX_DEPTH):
+        level = [
+            item
+            for holder in level
+            if isinstance(holder, dict | list)
+            for item in (holder.values() if isinstance(holder, dict) else holder)
+        ]
+        if not level:
+            return values
+    raise ValueError(f"it is nested more than {MAX_DEPTH} deep")
 
 
 def digest_of_json(values: Any) -> str:

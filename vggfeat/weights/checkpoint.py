@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from vggfeat.errors import WeightsError
 from vggfeat.storage import sealed_tensors
-from vggfeat.storage.checksums import digest_of_json
+from vggfeat.storage.checksums import digest_of_json, parse_json
 from vggfeat.storage.files import new_path
 
 SUFFIX = ".safetensors"
@@ -109,7 +109,7 @@ def _metadata(path: Path) -> dict[str, str]:
 def parse_card(text: str, path: Path) -> Card:
     """The card that a text of JSON is; path says whose it is. Raises WeightsError."""
     try:
-        values = json.loads(text)
+        values = parse_json(text)
         version = values.pop("schema_version")
         if version not in (SCHEMA_VERSION, SEALED_VERSION):
             raise WeightsError(

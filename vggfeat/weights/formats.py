@@ -14,7 +14,7 @@ from pathlib import Path
 from torch import Tensor
 
 from vggfeat.errors import WeightsError
-from vggfeat.storage.checksums import digest_of_json
+from vggfeat.storage.checksums import digest_of_json, parse_json
 from vggfeat.storage.files import new_file, sha256_of
 from vggfeat.weights import checkpoint, onnx, torch_file
 from vggfeat.weights.caffe import caffemodel
@@ -135,7 +135,7 @@ def card_path(path: Path) -> Path:
 def _card_beside(path: Path) -> Card:
     beside = card_path(path)
     try:
-        values = json.loads(beside.read_text())
+        values = parse_json(beside.read_text())
         card_sha256 = values.pop(CARD_DIGEST, None)
         if card_sha256 not in (None, digest_of_json(values)):
             raise ValueError("it is not as it was written: its digest is another")

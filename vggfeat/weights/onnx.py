@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.errors import WeightsError
+from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.files import new_path
 from vggfeat.weights.checkpoint import KEY, Card, parse_card
 
@@ -48,7 +49,7 @@ def read(path: Path) -> dict[str, Tensor]:
             " Name it alone to use it as a net."
         )
     try:
-        keys = set(json.loads(metadata[KEYS]))
+        keys = set(parse_json(metadata[KEYS]))
         tensors = {}
         for stored in model.graph.initializer:
             if stored.name in keys:

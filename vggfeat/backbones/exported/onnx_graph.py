@@ -143,6 +143,8 @@ def open_onnx(path: Path) -> ExportedNet:
         if training := of_onnx(model):  # BatchNormalization, which it has for testing only
             raise in_training_mode(path, training) from error
         raise WeightsError(f"{path}: onnxruntime cannot load it: {reason_of(error)}") from error
+    if not net.outputs:
+        raise WeightsError(f"{path}: its graph has no output. Export it again.")
     if len(inputs) != 1:
         raise NetworkError(f"{path}: takes {len(inputs)} inputs, and a net takes pictures alone.")
     if inputs[0].type != "tensor(float)":

@@ -18,7 +18,7 @@ then, once those are on disk, their `done`.
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -29,6 +29,7 @@ import numpy as np
 from vggfeat.errors import StoreError
 from vggfeat.features.store import sums
 from vggfeat.storage import hdf5
+from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.disk_file import DiskFile
 
 SCHEMA_VERSION = 2
@@ -124,14 +125,26 @@ def _check_schema(path: Path, file: h5py.File, expected: int) -> None:
     scales, dtype = conditions_of(file).scales, str(file.attrs["dtype"])
     num_rows, (_, num_scales, _) = len(file["ids"]), file["descriptors"].shape
     sound = (
-        all(len(file[name]) == num_rows for name in DATASETS)
+        all(file[name].shape[:1] == (num_rows,) for name in DATASETS)
+        and [file[name].ndim for name in DATASETS] == [1, 3, 1, 2, 1]
+        and file["image_size"].shape[1] == 2
+        and file["image_size"].dtype.kind == file["file_bytes"].dtype.kind == "i"
+        and _are_texts(file, ["weights_name", "created", "versions"])
+        and _are_texts(file, [field.name for field in fields(Conditions) if field.type is str])
+        and all(np.ndim(file.attrs[name]) == 1 for name in ("scales", "mean", "std"))
         and num_scales == len(scales)
         and file["descriptors"].dtype == dtype
         and file["done"].dtype == bool
-        and isinstance(json.loads(file.attrs["versions"]), list)
+        and isinstance(parse_json(file.attrs["versions"]), list)
     )
     if not sound:
         raise StoreError(f"{path}: its parts do not fit each other. {REMEDY}")
+
+
+def _are_texts(file: h5py.File, names: Sequence[str]) -> bool:
+    """Whether these attributes are texts that can be written again."""
+    texts = [file.attrs[name] for name in names]
+    return all(isinstance(text, str) and text.encode() is not None for text in texts)
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """Inspecting a feature file: conditions, counts, and whether its numbers are sound."""
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from vggfeat.features.store.format import (
     has_sums,
     opened,
 )
+from vggfeat.storage.checksums import parse_json
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def inspect(path: Path | str) -> Summary:
         return Summary(
             conditions=conditions_of(file),
             weights_name=file.attrs["weights_name"],
-            versions=json.loads(file.attrs["versions"]),
+            versions=parse_json(file.attrs["versions"]),
             created=file.attrs["created"],
             num_rows=len(done),
             num_done=int(done.sum()),

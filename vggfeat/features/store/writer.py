@@ -27,6 +27,7 @@ from vggfeat.features.store.format import (
     open_file,
     rows_of,
 )
+from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.disk_file import DiskFile
 from vggfeat.storage.files import new_path
 
@@ -197,7 +198,7 @@ def _create_or_extend(
         with explained(path):
             stored = conditions_of(old)
             old_ids = old["ids"].asstr()[()].tolist()
-            writers = json.loads(old.attrs["versions"])
+            writers = parse_json(old.attrs["versions"])
             provenance = {name: old.attrs[name] for name in provenance}
         _check_conditions(path, stored=stored, asked=conditions)
         known_ids = set(old_ids)
