@@ -207,13 +207,12 @@ def _check_data(job, quiet: bool) -> None:
 
 
 def _train(job, quiet: bool) -> None:
-    from vggfeat.pretraining.interruption import sigterm_interrupts
     from vggfeat.pretraining.monitor import ERRORS
     from vggfeat.pretraining.run import pretrain
     from vggfeat.pretraining.trainer import PeerFailed
 
     try:
-        with sigterm_interrupts(), TrainingDisplay(quiet) as display:
+        with TrainingDisplay(quiet) as display:
             for stage in pretrain(job, display):
                 display.end_line()
                 there = "was there" if stage.skipped else "trained"
