@@ -54,6 +54,25 @@ def test_while_libraries_load_a_signal_ends_the_process_and_says_so(tmp_path):
     assert process.returncode == 130 and process.stderr == LINES[signal.SIGINT]
 
 
+def test_where_python_cannot_raise_a_signal_ends_the_process_and_says_so(tmp_path):
+    code = """
+import signal
+from vggfeat.interruption import signals_interrupt
+
+class Net:
+    def __del__(self):
+        signal.raise_signal(signal.SIGTERM)
+
+with signals_interrupt():
+    net = Net()
+    del net
+    print("not reached")
+"""
+    process = ended(tmp_path, code)
+    assert process.returncode == 143 and process.stderr == LINES[signal.SIGTERM]
+    assert process.stdout == ""
+
+
 def test_a_signal_that_is_ignored_stays_so():
     """As under nohup, and in the background of a shell script."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -6,6 +6,7 @@ not survive one while they are imported, and others make another error of it.
 
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,8 +29,12 @@ class Interrupted(KeyboardInterrupt):
 @contextmanager
 def signals_interrupt() -> Iterator[None]:
     """A `with` block in which the signals raise Interrupted; while modules load they end it all."""
-    with handled_by(_interrupt):
-        yield
+    previous, sys.unraisablehook = sys.unraisablehook, _not_raised
+    try:
+        with handled_by(_interrupt):
+            yield
+    finally:
+        sys.unraisablehook = previous
 
 
 @contextmanager
@@ -69,6 +74,13 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
             _end_at_once(number, frame)
         inner = inner.f_back
     raise Interrupted(number)
+
+
+def _not_raised(unraisable) -> None:
+    """Python goes on where it cannot raise, as in `__del__`; a command must not."""
+    if isinstance(unraisable.exc_value, Interrupted):
+        _end_at_once(unraisable.exc_value.signal_number, None)
+    sys.__unraisablehook__(unraisable)
 
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
