@@ -26,7 +26,7 @@ class Version73:
     MATLAB_class says the rest; arrays are stored with their axes reversed."""
 
     def __init__(self, path: Path, budget: Budget):
-        self._file, self._budget = h5py.File(path, "r"), budget
+        self._file, self._budget = h5py.File(path, "r", locking=False), budget
 
     def __enter__(self) -> "Version73":
         return self
