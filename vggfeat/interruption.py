@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from vggfeat.launched import follows
+
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
@@ -61,7 +63,7 @@ def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[Non
 
 def what_is_kept(signal_number: int) -> str:
     """The line for the terminal; empty for all but one of several processes."""
-    if (os.environ.get("RANK") or "0") != "0" and os.environ.get("WORLD_SIZE"):
+    if follows():
         return ""
     by = "" if signal_number == signal.SIGINT else f" by {signal.Signals(signal_number).name}"
     return f"\nInterrupted{by}. What was done is kept; the same command goes on from there."

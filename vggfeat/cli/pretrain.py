@@ -23,6 +23,7 @@ from vggfeat.cli.options import (
 )
 from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.errors import VggfeatError
+from vggfeat.launched import follows
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
@@ -226,6 +227,6 @@ def _train(job, quiet: bool) -> None:
         time.sleep(AFTER_OTHERS_S)
         sys.exit(1)
     except VggfeatError:
-        if int(os.environ.get("RANK", 0)):
+        if follows():
             time.sleep(AFTER_OTHERS_S)  # the leading process reports what befalls all
         raise
