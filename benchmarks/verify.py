@@ -18,7 +18,7 @@ from vggfeat.features import store
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.records.scores import read_scores, scores_path
-from vggfeat.storage import sealed_tensors, seen
+from vggfeat.storage import checksums, seen
 from vggfeat.storage.archives import ARCHIVE_SUFFIXES
 from vggfeat.storage.checksums import is_damaged, is_sealed
 from vggfeat.storage.files import sha256_of
@@ -148,10 +148,10 @@ def record_findings(path: Path, record: Record) -> Iterator[Finding]:
 def _tensors(path: Path) -> Iterator[Finding]:
     metadata = {}
     for key in KEYS:
-        metadata = sealed_tensors.metadata_of(path, key)
+        metadata = checksums.metadata_of(path, key)
     with safe_open(path, framework="np"):
         pass
-    if sealed_tensors.KEY in metadata:
+    if checksums.SEAL in metadata:
         yield Finding(path, "sound")
     else:
         yield from _first_seen(path)

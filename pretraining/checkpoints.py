@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from vggfeat.errors import TrainingError
 from vggfeat.pretraining.position import Position
 from vggfeat.pretraining.schedule import Schedule
-from vggfeat.storage import sealed_tensors
+from vggfeat.storage import checksums
 from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.files import new_file
 
@@ -54,8 +54,8 @@ def save_checkpoint(
     }
     path = folder / f"{position.step:09d}.safetensors"
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
-    content = BytesIO(save(plain, {KEY: json.dumps(about), **sealed_tensors.BLANK}))
-    sealed_tensors.seal(content)
+    content = BytesIO(save(plain, {KEY: json.dumps(about), **checksums.BLANK}))
+    checksums.seal_file(content)
     with new_file(path) as file:
         file.write(content.getbuffer())
     for old in checkpoints(folder)[:-NUM_KEPT]:
@@ -107,7 +107,7 @@ def resume(
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    sealed_tensors.metadata_of(path, KEY)  # raises if the file is damaged
+    checksums.metadata_of(path, KEY)  # raises if the file is damaged
     with safe_open(path, framework="pt") as file:
         about = parse_json((file.metadata() or {})[KEY])
         if about["schema_version"] not in READABLE:

@@ -15,9 +15,8 @@ from torch import Tensor
 from vggfeat.pretraining.position import Position
 from vggfeat.pretraining.train import StageSpec, TrainedNet
 from vggfeat.provenance import git_state, hardware, library_versions
-from vggfeat.storage.checksums import sealed
+from vggfeat.storage.checksums import seal_file, sealed
 from vggfeat.storage.files import new_file
-from vggfeat.storage.sealed_tensors import seal
 from vggfeat.vgg import VGG
 from vggfeat.weights.checkpoint import Card, sealed_metadata
 
@@ -69,7 +68,7 @@ class Exporter:
         )
         tensors = {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
         content = BytesIO(save(tensors, sealed_metadata(tensors, card)))
-        seal(content)
+        seal_file(content)
         return content.getvalue()
 
     def _facts(self, position: Position, ended: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 import torch.distributed as dist
 
 from vggfeat.errors import OptionError
+from vggfeat.launched import launched
 
 Value = TypeVar("Value")
 
@@ -62,13 +63,14 @@ def process_group(device: str) -> Iterator[World]:
     """A `with` block in the world that torchrun started this process in, or in one of one process.
 
     Tensors travel by NCCL between GPUs, by gloo between CPUs. Raises OptionError at a process
-    without a GPU of its own.
+    without a GPU of its own, where the environment says too little, or if the processes do not
+    meet.
     """
-    if "WORLD_SIZE" not in os.environ or int(os.environ["WORLD_SIZE"]) == 1:
+    place = launched()
+    if place is None:
         yield World()
         return
-    rank, size, local_rank = (int(os.environ[k]) for k in ("RANK", "WORLD_SIZE", "LOCAL_RANK"))
-    gpu = None
+    local_rank, gpu = place.local_rank, None
     if device == "cuda":
         if local_rank >= torch.cuda.device_count():
             raise OptionError(
@@ -77,8 +79,15 @@ def process_group(device: str) -> Iterator[World]:
             )
         torch.cuda.set_device(local_rank)
         gpu = torch.device("cuda", local_rank)
-    dist.init_process_group("nccl" if device == "cuda" else "gloo", device_id=gpu)
     try:
-        yield World(rank, size, local_rank)
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", device_id=gpu)
+    except (RuntimeError, ValueError) as error:
+        where = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
+        raise OptionError(
+            f"process {place.rank} of {place.size} did not meet the others at {where}"
+            f" ({str(error).partition(chr(10))[0]})."
+        ) from error
+    try:
+        yield World(place.rank, place.size, local_rank)
     finally:
         dist.destroy_process_group()

@@ -7,6 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
+from vggfeat.launched import processes_here
+
 Task = TypeVar("Task")
 Result = TypeVar("Result")
 
@@ -43,4 +45,4 @@ def prefetch(
 def available_cores() -> int:
     """The number of cores for this process: its share where torchrun started several of them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    return max(1, (cores or 1) // processes_here())

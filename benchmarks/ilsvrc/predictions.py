@@ -18,7 +18,7 @@ from safetensors.numpy import save
 
 from vggfeat.benchmarks.ilsvrc.views import VIEWS
 from vggfeat.errors import DatasetError
-from vggfeat.storage import sealed_tensors
+from vggfeat.storage import checksums
 from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.files import new_file
 
@@ -62,8 +62,8 @@ def write(path: Path, predictions: Predictions) -> None:
         "labels": predictions.labels.astype(np.int32),
     }
     about = {"schema_version": SCHEMA_VERSION, **asdict(predictions.about)}
-    content = BytesIO(save(tensors, {KEY: json.dumps(about), **sealed_tensors.BLANK}))
-    sealed_tensors.seal(content)
+    content = BytesIO(save(tensors, {KEY: json.dumps(about), **checksums.BLANK}))
+    checksums.seal_file(content)
     with new_file(path) as file:
         file.write(content.getbuffer())
 
@@ -73,7 +73,7 @@ def read(path: Path) -> Predictions:
     if not path.is_file():
         raise DatasetError(f"{path}: no such file of predictions. `--save` writes them.")
     try:
-        sealed_tensors.metadata_of(path, KEY)  # raises if the file is damaged
+        checksums.metadata_of(path, KEY)  # raises if the file is damaged
         with safe_open(path, framework="np") as file:
             text = (file.metadata() or {}).get(KEY)
             if text is None:

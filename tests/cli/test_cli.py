@@ -1,6 +1,7 @@
 """The command line as a new user tries it: typos, missing files, second runs."""
 
 import json
+import signal
 import subprocess
 import sys
 
@@ -315,12 +316,14 @@ def test_a_full_disk_is_one_line(bench, monkeypatch):
     assert "Error: No space left on device: /somewhere" in result.stderr
 
 
-def test_ctrl_c_says_that_nothing_is_lost(bench, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_says_that_nothing_is_lost(bench, monkeypatch, number):
     def interrupted(*_, **__):
-        raise KeyboardInterrupt
+        signal.raise_signal(number)
 
     with monkeypatch.context() as patch:
         patch.setattr("vggfeat.features.pipeline.describe", interrupted)
         result = bench()
-    assert result.exit_code == 130 and "the same command goes on" in result.stderr
+    assert result.exit_code == 128 + number and "the same command goes on" in result.stderr
+    assert "Traceback" not in result.stderr
     assert bench().exit_code == 0

@@ -99,6 +99,7 @@ def _write(network: Network, out: Path) -> None:
         raise WeightsError(f"{network.name}: a net in a file, not weights. Use it as it is.")
     if not any(file.exists() for file in _files_of(out)):
         _write_new(network, out)
+        _remember(out)
         return
     # Perhaps by the same command, which was ended before or after it said that it was done.
     with tempfile.TemporaryDirectory(".part", f".{out.name}.", dir=out.parent) as folder:
@@ -111,7 +112,15 @@ def _write(network: Network, out: Path) -> None:
         for new, old in files:
             if not old.exists():
                 os.replace(new, old)
+    _remember(out)
     log.info("%s: is there already, and equal", out)
+
+
+def _remember(out: Path) -> None:
+    """Keep the digest of a file of a kind that carries no checksums."""
+    digest = sha256_of(out)
+    if out.suffix in (".onnx", ".mat") and seen.first_seen(out) != digest:
+        seen.remember(out, digest)
 
 
 def _write_new(network: Network, out: Path) -> None:
@@ -121,8 +130,6 @@ def _write_new(network: Network, out: Path) -> None:
             onnx.write(out, net, card_of(network), input_size=network.backbone.input_size)
         else:
             formats.write(out, net.state_dict(), card_of(network))
-        if out.suffix in (".onnx", ".mat"):  # the other kinds carry checksums
-            seen.remember(out, sha256_of(out))
     except BaseException:  # weights without the card beside them would have other statistics
         for file in _files_of(out):
             with suppress(OSError):

@@ -41,7 +41,9 @@ def bench_speed(names: Sequence[str], out: Path, repeats: int, device: str, quie
     try:
         for _ in suite.run(names, out, device=device, repeats=repeats, command=command):
             shown = tables.write(out)  # after each, as the next one may be interrupted
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interrupt:
         click.echo("\nInterrupted. The records that were written are kept.", err=True)
-        raise click.exceptions.Exit(128 + signal.SIGINT) from None
+        raise click.exceptions.Exit(
+            128 + getattr(interrupt, "signal_number", signal.SIGINT)
+        ) from None
     click.echo(shown, nl=False)

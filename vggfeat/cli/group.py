@@ -1,4 +1,4 @@
-"""The command itself: errors to one line, mistypes to suggestions, what Ctrl-C says."""
+"""The command itself: errors to one line, mistypes to suggestions, what signals say."""
 
 import errno
 import logging
@@ -7,7 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -15,6 +15,7 @@ import click
 from vggfeat.cli.debug import Command, debug_option, is_debugging, show_traceback
 from vggfeat.cli.terminal import OneLine, safe_streams
 from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
+from vggfeat.interruption import signals_end_at_once, signals_interrupt, what_is_kept
 
 # Libraries are imported inside the commands: `vggfeat --help` must not wait for torch.
 
@@ -37,28 +38,72 @@ class Commands(click.Group):
             raise click.UsageError(f"No command {name!r}.{hint} Known: {names}.", context)
         return super().resolve_command(context, arguments)
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        with signals_interrupt():
+            try:
+                return super().main(*arguments, **options)
+            finally:
+                _let_stdout_go()
+
+    def make_context(self, *arguments: Any, **options: Any) -> click.Context:
+        with _explained(None):  # --help prints here
+            return super().make_context(*arguments, **options)
+
     def invoke(self, context: click.Context) -> Any:
-        try:
-            with safe_streams():
-                return super().invoke(context)
-        except click.ClickException as error:
-            error.message = printable(error.message)
-            raise
-        except VggfeatError as error:
-            show_traceback(context)
-            raise click.ClickException(in_one_line(error)) from error
-        except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # the reader of our output went away; click ends quietly
-            show_traceback(context)
-            raise click.ClickException(in_one_line(error)) from error
-        except KeyboardInterrupt as interrupt:
-            if os.environ.get("RANK", "0") == "0":  # one of several processes is enough
-                click.echo(
-                    "\nInterrupted. What was done is kept; the same command goes on from there.",
-                    err=True,
-                )
-            context.exit(128 + getattr(interrupt, "signal_number", signal.SIGINT))
+        with _explained(context), safe_streams():
+            return super().invoke(context)
+
+
+@contextmanager
+def _explained(context: click.Context | None) -> Iterator[None]:
+    """Errors that a user can cause become one line; after a signal one says what is kept."""
+    try:
+        yield
+    except click.ClickException as error:
+        error.message = printable(error.message)
+        raise
+    except VggfeatError as error:
+        _show_traceback(context)
+        raise click.ClickException(in_one_line(error)) from error
+    except OSError as error:
+        if error.errno == errno.EPIPE:
+            raise  # the reader of our output went away; click ends quietly
+        _show_traceback(context)
+        if _of_output(error):
+            reason = f"{error.strerror}: the output could not be written."
+            raise click.ClickException(reason) from error
+        raise click.ClickException(in_one_line(error)) from error
+    except KeyboardInterrupt as interrupt:
+        number = getattr(interrupt, "signal_number", signal.SIGINT)
+        if line := what_is_kept(number):
+            with suppress(OSError):  # SIGHUP comes when the terminal is gone
+                click.echo(line, err=True)
+        raise click.exceptions.Exit(128 + number) from interrupt
+
+
+def _show_traceback(context: click.Context | None) -> None:
+    if context is not None:
+        show_traceback(context)
+
+
+_PRINTING = ("click.utils", "vggfeat.cli.terminal")  # modules that write to stdout
+
+
+def _of_output(error: OSError) -> bool:
+    """Whether the error is of the place where the command prints: click's `echo` met it."""
+    innermost = error.__traceback__
+    while innermost is not None and innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    return innermost is not None and innermost.tb_frame.f_globals["__name__"] in _PRINTING
+
+
+def _let_stdout_go() -> None:
+    """What a full disk did not take must not be tried again by Python as it ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with suppress(OSError), open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -90,9 +135,6 @@ def set_up_messages(quiet: bool) -> None:
 
 @contextmanager
 def importing() -> Iterator[None]:
-    """Ctrl-C while libraries load ends the process: numpy and torch do not survive an exception."""
-    handler = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
+    """Libraries load; nothing has been begun, so a signal ends the process."""
+    with signals_end_at_once():
         yield
-    finally:
-        signal.signal(signal.SIGINT, handler)

@@ -23,6 +23,7 @@ from vggfeat.cli.options import (
 )
 from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.errors import VggfeatError
+from vggfeat.launched import follows
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
@@ -207,13 +208,12 @@ def _check_data(job, quiet: bool) -> None:
 
 
 def _train(job, quiet: bool) -> None:
-    from vggfeat.pretraining.interruption import sigterm_interrupts
     from vggfeat.pretraining.monitor import ERRORS
     from vggfeat.pretraining.run import pretrain
     from vggfeat.pretraining.trainer import PeerFailed
 
     try:
-        with sigterm_interrupts(), TrainingDisplay(quiet) as display:
+        with TrainingDisplay(quiet) as display:
             for stage in pretrain(job, display):
                 display.end_line()
                 there = "was there" if stage.skipped else "trained"
@@ -227,6 +227,6 @@ def _train(job, quiet: bool) -> None:
         time.sleep(AFTER_OTHERS_S)
         sys.exit(1)
     except VggfeatError:
-        if int(os.environ.get("RANK", 0)):
+        if follows():
             time.sleep(AFTER_OTHERS_S)  # the leading process reports what befalls all
         raise

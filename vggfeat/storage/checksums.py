@@ -1,12 +1,22 @@
-"""Plain JSON values as files hold them: read with bounds, and sealed with their SHA-256."""
+"""Checksums inside files: of plain JSON values, and of .safetensors files as a whole.
+
+The digest of a .safetensors file lies in its metadata. It is that of the file with 64 zeros in the
+digest's place, so it covers every bit. Files that others wrote have none.
+"""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, BinaryIO
 
 MAX_DEPTH = 50  # of lists and objects; what vggfeat writes has less than 10
-SEAL = "sha256"  # the key that holds the digest of all other values
+SEAL = "sha256"  # the key that holds the digest of all else
+BLANK = {SEAL: "0" * 64}  # what the metadata of a .safetensors file hold until it is sealed
+SEALED_VERSION = 2  # the schema version in a file's metadata that says that it holds its digest
+_MAX_HEADER = 100_000_000  # bytes, as safetensors has it
+_CHUNK = 2**20
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -57,3 +67,77 @@ def is_sound(values: Mapping[str, Any]) -> bool:
 def is_damaged(values: Mapping[str, Any]) -> bool:
     """Whether values that were read carry a digest that is not theirs."""
     return is_sealed(values) and not is_sound(values)
+
+
+def seal_file(file: BinaryIO) -> None:
+    """Put the digest into a file, open for reading and writing, whose metadata hold BLANK."""
+    header = _sorted(_header(file))
+    place = _place(header, BLANK[SEAL])
+    digest = _digest(file, header, place).encode()
+    file.seek(8)
+    file.write(header[:place] + digest + header[place + len(digest) :])
+
+
+def _sorted(header: bytes) -> bytes:
+    """The header with its metadata in the order of their names, which safetensors leaves open."""
+    values = json.loads(header)
+    values["__metadata__"] = dict(sorted(values["__metadata__"].items()))
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False).encode()
+    return text.ljust(len(header)) if len(text) <= len(header) else header
+
+
+def metadata_of(path: Path, about: str) -> dict[str, str]:
+    """A file's metadata, once its digest is seen to be right, if it has one; empty without any.
+
+    about is the key whose JSON holds the schema version. Read once while the file stays as it is.
+    Raises ValueError if the digest is not the file's, or is missing where it must be, and OSError.
+    """
+    state = path.stat()
+    return dict(_metadata_of(path, about, state.st_size, state.st_mtime_ns))
+
+
+@lru_cache(maxsize=32)
+def _metadata_of(path: Path, about: str, *state: int) -> dict[str, str]:
+    with path.open("rb") as file:
+        header = _header(file)
+        try:
+            metadata = dict(parse_json(header).get("__metadata__") or {})
+        except (ValueError, AttributeError, TypeError):
+            return {}  # safetensors says what is wrong with it
+        if SEAL in metadata:
+            digest = str(metadata[SEAL])
+            if digest != _digest(file, header, _place(header, digest)):
+                raise ValueError("it is not as it was written: its SHA-256 is another")
+        elif _version(metadata.get(about)) == SEALED_VERSION:
+            raise ValueError("it is not as it was written: its SHA-256 is missing")
+    return metadata
+
+
+def _version(text: str | None) -> int:
+    try:
+        return int(parse_json(text or "{}").get("schema_version", 0))
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return 0
+
+
+def _header(file: BinaryIO) -> bytes:
+    file.seek(0)
+    length = int.from_bytes(file.read(8), "little")
+    return file.read(length) if length <= _MAX_HEADER else b""
+
+
+def _place(header: bytes, digest: str) -> int:
+    """Where the digest stands in the header. Raises ValueError if that cannot be said."""
+    if header.count(digest.encode()) != 1:
+        raise ValueError("the place of its SHA-256 cannot be found")
+    return header.index(digest.encode())
+
+
+def _digest(file: BinaryIO, header: bytes, place: int) -> str:
+    blank = BLANK[SEAL].encode()
+    total = hashlib.sha256(len(header).to_bytes(8, "little"))
+    total.update(header[:place] + blank + header[place + len(blank) :])
+    file.seek(8 + len(header))
+    while content := file.read(_CHUNK):
+        total.update(content)
+    return total.hexdigest()

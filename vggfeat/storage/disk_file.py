@@ -20,7 +20,7 @@ class DiskFile(io.FileIO):
     def __init__(self, path: Path, mode: str, named: Path | None = None):
         super().__init__(path, mode)
         self._named = named or path
-        self._failure: OSError | None = None
+        self._failure: OSError | KeyboardInterrupt | None = None
 
     def write(self, data) -> int:
         """Write all bytes, or none from the first error on; the number of bytes in any case."""
@@ -29,7 +29,7 @@ class DiskFile(io.FileIO):
         try:
             while len(rest) and self._failure is None:
                 rest = rest[super().write(rest) :]  # a disk may take a part, and then no more
-        except OSError as error:
+        except (OSError, KeyboardInterrupt) as error:  # h5py makes other errors of an interrupt
             self._keep(error)
         return size
 
@@ -62,7 +62,8 @@ class DiskFile(io.FileIO):
         self.check()
 
     def check(self) -> None:
-        """Raise the error of the disk, if there was one, as an OSError that names the file."""
+        """Raise the error of the disk, if there was one, as an OSError that names the file, or the
+        interrupt that came while something was written."""
         if self._failure is not None:
             raise self._failure
 
@@ -70,6 +71,7 @@ class DiskFile(io.FileIO):
         self.close()
         self.check()  # whatever the writer made of it
 
-    def _keep(self, error: OSError) -> None:
-        # A new one: the traceback of the old one would keep views of memory that is not ours.
-        self._failure = OSError(error.errno, error.strerror, str(self._named))
+    def _keep(self, error: OSError | KeyboardInterrupt) -> None:
+        if isinstance(error, OSError):
+            error = OSError(error.errno, error.strerror, str(self._named))
+        self._failure = error.with_traceback(None)  # which would keep views of memory of HDF5's

@@ -21,13 +21,13 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from vggfeat.errors import WeightsError
-from vggfeat.storage import sealed_tensors
+from vggfeat.storage import checksums
 from vggfeat.storage.checksums import digest_of_json, parse_json
 from vggfeat.storage.files import new_path
 
 SUFFIX = ".safetensors"
 SCHEMA_VERSION = 1
-SEALED_VERSION = 2  # of cards in files that hold their own digest, see storage.sealed_tensors
+SEALED_VERSION = 2  # of cards in files that hold their own digest, see storage.checksums
 KEY = "vggfeat"
 ASSUMED = "assumed"  # what a card says of input statistics that nobody states
 IDENTITY = f"{KEY}.identity"  # metadata: the digest of what decides what the net answers
@@ -99,7 +99,7 @@ def identity_of(path: Path) -> str | None:
 def _metadata(path: Path) -> dict[str, str]:
     """The metadata of a file that is seen to be whole. Raises WeightsError."""
     try:
-        metadata = sealed_tensors.metadata_of(path, KEY)
+        metadata = checksums.metadata_of(path, KEY)
         with safe_open(path, framework="np"):
             return metadata
     except (SafetensorError, OSError, ValueError) as error:
@@ -162,14 +162,14 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
                 raise
             raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         with temporary.open("rb+") as file:
-            sealed_tensors.seal(file)
+            checksums.seal_file(file)
         temporary.chmod(mode)
 
 
 def sealed_metadata(tensors: Mapping[str, Tensor], card: Card) -> dict[str, str]:
     """The metadata of a file of these tensors, on the CPU, that is sealed next."""
     about = json.dumps(card.to_json() | {"schema_version": SEALED_VERSION})
-    return {KEY: about, IDENTITY: _identity(tensors, card), **sealed_tensors.BLANK}
+    return {KEY: about, IDENTITY: _identity(tensors, card), **checksums.BLANK}
 
 
 def _identity(tensors: Mapping[str, Tensor], card: Card) -> str:

@@ -9,7 +9,6 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import filelock
 import h5py
 import numpy as np
 
@@ -30,6 +29,7 @@ from vggfeat.features.store.format import (
 from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.disk_file import DiskFile
 from vggfeat.storage.files import new_path
+from vggfeat.storage.locks import exclusive
 
 log = logging.getLogger(__name__)
 
@@ -57,15 +57,9 @@ class FeatureWriter:
         self.dim = dim
         self._pending: list[int] = []
         self._committed_at = time.monotonic()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = filelock.FileLock(f"{path}.lock")
-        try:
-            self._lock.acquire(blocking=False)
-        except filelock.Timeout:
-            log.info("another process is writing %s: waiting for it", path)
-            self._lock.acquire()
         with ExitStack() as opened:
-            opened.callback(self._lock.release)
+            # By this name other versions know the lock, too.
+            opened.enter_context(exclusive(path, path.with_name(f"{path.name}.lock")))
             _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
             self._disk = opened.enter_context(DiskFile(path, "r+"))
             self._file = opened.enter_context(open_file(path, "r+", self._disk))
@@ -163,7 +157,7 @@ def forget_damaged(path: Path) -> int:
     Raises StoreError if more than rows is damaged.
     """
     with (
-        filelock.FileLock(f"{path}.lock"),
+        exclusive(path, path.with_name(f"{path.name}.lock")),
         DiskFile(path, "r+") as disk,
         open_file(path, "r+", disk) as file,
     ):

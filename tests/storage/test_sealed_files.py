@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from vggfeat.benchmarks.ilsvrc import predictions
 from vggfeat.benchmarks.ilsvrc.predictions import About, Predictions
 from vggfeat.errors import DatasetError, WeightsError
-from vggfeat.storage import sealed_tensors
+from vggfeat.storage import checksums
 from vggfeat.weights import checkpoint
 from vggfeat.weights.checkpoint import Card, identity_of, read_card
 
@@ -42,7 +42,7 @@ def test_no_flipped_bit_gives_other_weights_or_another_card(tmp_path):
     damaged, read = tmp_path / "damaged.safetensors", 0
     for content in flips(path, 1):
         damaged.write_bytes(content)
-        sealed_tensors._metadata_of.cache_clear()  # times of files are too coarse here
+        checksums._metadata_of.cache_clear()  # times of files are too coarse here
         try:
             card, tensors = read_card(damaged), checkpoint.read(damaged)
         except WeightsError:
@@ -62,7 +62,7 @@ def test_no_flipped_bit_gives_other_predictions(tmp_path):
     damaged = tmp_path / "damaged.safetensors"
     for content in flips(path, 7):
         damaged.write_bytes(content)
-        sealed_tensors._metadata_of.cache_clear()
+        checksums._metadata_of.cache_clear()
         with pytest.raises(DatasetError, match=r"damaged.safetensors"):
             predictions.read(damaged)
 
