@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.errors import OptionError, TrainingError
-from vggfeat.storage.files import new_file
+from vggfeat.storage.files import full_disk_names, new_file
 
 NAME = "log.jsonl"
 
@@ -36,8 +36,9 @@ class RunLog:
 
     def write(self, kind: str, **values: Any) -> None:
         """Append a line, also to TensorBoard if it has a step."""
-        self.file.write(json.dumps({"kind": kind, **values}) + "\n")
-        self.file.flush()
+        with full_disk_names(self.path):
+            self.file.write(json.dumps({"kind": kind, **values}) + "\n")
+            self.file.flush()
         if self.tensorboard and "step" in values:
             for name, value in values.items():
                 if isinstance(value, int | float) and name != "step":
@@ -45,7 +46,8 @@ class RunLog:
 
     def close(self) -> None:
         """Close the log and TensorBoard's files."""
-        self.file.close()
+        with full_disk_names(self.path):
+            self.file.close()
         if self.tensorboard:
             self.tensorboard.close()
 
