@@ -11,7 +11,7 @@ from typing import Any
 
 from vggfeat.errors import OptionError, TrainingError
 from vggfeat.storage.checksums import parse_json
-from vggfeat.storage.files import new_file
+from vggfeat.storage.files import full_disk_names, new_file
 
 NAME = "log.jsonl"
 
@@ -37,8 +37,9 @@ class RunLog:
 
     def write(self, kind: str, **values: Any) -> None:
         """Append a line, also to TensorBoard if it has a step."""
-        self.file.write(json.dumps({"kind": kind, **values}) + "\n")
-        self.file.flush()
+        with full_disk_names(self.path):
+            self.file.write(json.dumps({"kind": kind, **values}) + "\n")
+            self.file.flush()
         if self.tensorboard and "step" in values:
             for name, value in values.items():
                 if isinstance(value, int | float) and name != "step":
@@ -46,7 +47,8 @@ class RunLog:
 
     def close(self) -> None:
         """Close the log and TensorBoard's files."""
-        self.file.close()
+        with full_disk_names(self.path):
+            self.file.close()
         if self.tensorboard:
             self.tensorboard.close()
 

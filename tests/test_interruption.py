@@ -54,6 +54,21 @@ def test_while_libraries_load_a_signal_ends_the_process_and_says_so(tmp_path):
     assert process.returncode == 130 and process.stderr == LINES[signal.SIGINT]
 
 
+def test_a_wait_for_other_processes_is_ended_at_once(tmp_path):
+    """torch waits for them in C++ for half an hour; here a mutex that nobody gives back."""
+    code = """
+import ctypes, os, signal, threading
+from vggfeat.interruption import signals_end_a_wait
+lock, mutex = ctypes.CDLL(None).pthread_mutex_lock, ctypes.create_string_buffer(64)
+with signals_end_a_wait():
+    threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    lock(mutex)
+    lock(mutex)
+"""
+    process = ended(tmp_path, code, timeout=10)
+    assert process.returncode == 143 and process.stderr == LINES[signal.SIGTERM]
+
+
 def test_where_python_cannot_raise_a_signal_ends_the_process_and_says_so(tmp_path):
     code = """
 import signal

@@ -47,6 +47,33 @@ def signals_end_at_once() -> Iterator[None]:
 
 
 @contextmanager
+def signals_end_a_wait() -> Iterator[None]:
+    """The same for a block that waits in C++, where Python's handlers would have to wait, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)  # as Python wants it
+
+    def watch() -> None:
+        while number := os.read(reading, 1):
+            if number[0] in SIGNALS:
+                _end_at_once(number[0], None)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    previous = signal.set_wakeup_fd(writing)
+    try:
+        with signals_end_at_once():
+            yield
+    finally:
+        signal.set_wakeup_fd(previous)
+        os.close(writing)
+        watcher.join()
+        os.close(reading)
+
+
+@contextmanager
 def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """A `with` block with this handler, but for signals that are ignored, as nohup has SIGHUP."""
     previous = {}

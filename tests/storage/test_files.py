@@ -1,10 +1,18 @@
-"""Files as a whole: their digest is that of their bytes."""
+"""Files as a whole: their digest is that of their bytes, and a full disk tears none."""
 
+import errno
 import hashlib
 
 import pytest
+import torch
+from helpers.disks import files_of_at_most
 
-from vggfeat.storage.files import sha256_of
+from vggfeat.storage.files import new_file, new_folder, sha256_of
+
+
+def _save_with_torch(file):
+    """torch makes a RuntimeError of what the file raises."""
+    torch.save({"a": torch.zeros(5000)}, file)
 
 
 @pytest.mark.parametrize("content", [b"", b"abc", bytes(range(256)) * 5000])
@@ -17,3 +25,27 @@ def test_the_digest_of_a_file_is_that_of_its_bytes(tmp_path, content):
 def test_a_file_that_is_not_there_has_no_digest(tmp_path):
     with pytest.raises(FileNotFoundError):
         sha256_of(tmp_path / "gone")
+
+
+@pytest.mark.parametrize("write", [lambda file: file.write(bytes(5000)), _save_with_torch])
+def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path, write):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    with (
+        files_of_at_most(4096),
+        pytest.raises(OSError, match=f"File too large: '{path}'") as error,
+        new_file(path) as file,
+    ):
+        write(file)
+    assert error.value.errno == errno.EFBIG
+    assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_names_the_folder_that_is_made(tmp_path):
+    with (
+        files_of_at_most(0),
+        pytest.raises(OSError, match=f"File too large: '{tmp_path / 'a'}'"),
+        new_folder(tmp_path / "a") as folder,
+    ):
+        (folder / "b").write_bytes(b"content")
+    assert not any(tmp_path.iterdir())

@@ -38,7 +38,7 @@ def new_path(target: Path) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:
-        with _naming(target):
+        with full_disk_names(target):
             yield temporary
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
@@ -58,7 +58,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     temporary.mkdir()
     try:
-        with _naming(target):
+        with full_disk_names(target):
             yield temporary
         try:
             temporary.rename(target)
@@ -78,13 +78,13 @@ def sha256_of(path: Path) -> str:
 def check_writable(folder: Path) -> None:
     """Create a folder, and raise OSError unless files can be written there."""
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
+    with full_disk_names(folder), tempfile.TemporaryFile(dir=folder):
         pass
 
 
 @contextmanager
-def _naming(target: Path) -> Iterator[None]:
-    """A full disk met in the block names `target`: Python's own error on writing names no file."""
+def full_disk_names(target: Path) -> Iterator[None]:
+    """A `with` block whose full disk names `target`: Python's own error names none."""
     try:
         yield
     except OSError as error:
