@@ -5,11 +5,10 @@ that others wrote have none.
 """
 
 import hashlib
+import json
 from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
-
-from vggfeat.storage.checksums import parse_json
 
 KEY = "sha256"
 BLANK = {KEY: "0" * 64}  # what the metadata hold until a file is sealed
@@ -42,8 +41,8 @@ def _metadata_of(path: Path, about: str, *state: int) -> dict[str, str]:
     with path.open("rb") as file:
         header = _header(file)
         try:
-            metadata = dict(parse_json(header).get("__metadata__") or {})
-        except (ValueError, AttributeError, TypeError):
+            metadata = dict(json.loads(header).get("__metadata__") or {})
+        except (ValueError, AttributeError, TypeError, RecursionError):
             return {}  # safetensors says what is wrong with it
         if KEY in metadata:
             digest = str(metadata[KEY])
@@ -56,7 +55,7 @@ def _metadata_of(path: Path, about: str, *state: int) -> dict[str, str]:
 
 def _version(text: str | None) -> int:
     try:
-        return int(parse_json(text or "{}").get("schema_version", 0))
+        return int(json.loads(text or "{}").get("schema_version", 0))
     except (ValueError, TypeError, AttributeError, RecursionError):
         return 0
 
