@@ -7,8 +7,10 @@ two are kept. It holds no random states, as every draw follows from seed and pos
 
 import json
 import logging
+import re
+import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -71,7 +73,7 @@ def remove_unfinished(folder: Path) -> None:
 
 def checkpoints(folder: Path) -> list[Path]:
     """The folder's checkpoints, the oldest first."""
-    paths = [path for path in folder.glob("*.safetensors") if path.stem.isdigit()]
+    paths = [path for path in folder.glob("*.safetensors") if re.fullmatch("[0-9]+", path.stem)]
     return sorted(paths, key=lambda path: int(path.stem))
 
 
@@ -93,6 +95,8 @@ def resume(
         about, tensors = _read(path)
         position = Position(**about["position"] | {"schedule": None})
         position.schedule = Schedule(**about["position"]["schedule"])
+        _check_kinds(position)
+        _check_kinds(position.schedule)
         begun = about["begun_with"]
     except (
         SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError
@@ -104,6 +108,15 @@ def resume(
     except (KeyError, RuntimeError) as error:
         raise TrainingError(_damaged(path, error, older)) from error
     return position
+
+
+def _check_kinds(values: Position | Schedule) -> None:
+    """Raise TypeError at a number that is none, as in a file that somebody edited."""
+    for field in fields(values):
+        value = getattr(values, field.name)
+        kinds = {int: (int,), float: (int, float), bool: (bool,)}.get(field.type)
+        if kinds and (type(value) not in kinds or not abs(value) <= sys.float_info.max):
+            raise TypeError(f"{field.name} is {value!r}")
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -145,7 +158,8 @@ def _check_same_run(folder: Path, begun: Any, asked: Mapping[str, Any]) -> None:
 def first_difference(begun: Any, asked: Any) -> str:
     """The first difference of two nested tables of plain values, both sides in words."""
     was, is_ = _flat(begun), _flat(asked)
-    name = next(n for n in [*is_, *was] if was.get(n, ...) != is_.get(n, ...))
+    names = (n for n in [*is_, *was] if was.get(n, ...) != is_.get(n, ...))
+    name = next(names, "")  # none where an empty table is on one side alone
     # A digest, or many digits, would say no more than that they differ.
     for prefix, difference in (("data", "other pictures"), ("colours", "other colours"),
                                ("start", "other weights to start from")):  # fmt: skip

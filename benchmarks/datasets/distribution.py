@@ -1,7 +1,9 @@
 """Datasets that are distributed as archives: found on disk, fetched, unpacked into one folder."""
 
+import itertools
 import logging
 import math
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -12,8 +14,10 @@ from vggfeat.progress import Progress, no_progress
 from vggfeat.storage.archives import find_archives, unpack
 from vggfeat.storage.download import download
 from vggfeat.storage.folders import Folders
+from vggfeat.storage.joined import join
 from vggfeat.storage.sources import Source
 
+MAX_WRAPPINGS = 4  # of folders that hold one folder each
 log = logging.getLogger(__name__)
 
 
@@ -25,7 +29,8 @@ class Distribution:
     lists for each archive the addresses that serve it; all archives are needed, one address of
     each is enough. `marker` names a folder inside the dataset's folder by which that is
     recognised; without one any folder of the name will do. `manual_archives` belong to the dataset
-    and cannot be fetched. `evidence` maps archives to a file that only they hold.
+    and cannot be fetched. `evidence` maps archives to a file that only they hold. `parts` are files
+    that show that a part of the dataset is in a folder; parts may lie in a folder each.
     """
 
     name: str
@@ -34,6 +39,7 @@ class Distribution:
     marker: str | None = None
     manual_archives: tuple[str, ...] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
+    parts: tuple[str, ...] = ()
 
     def locate(self, folders: Folders) -> Path | list[Path] | None:
         """The dataset's folder in the data folder, else its archives there, else None."""
@@ -105,6 +111,10 @@ class Distribution:
                 " there, or name the folder that holds it with --data-dir."
             )
         if isinstance(located, Path):
+            others = self._other_parts(located, folders)
+            if others:
+                _tell_once(" and ".join(map(str, [located, *others])) + " are used together")
+                return join([located, *others], self.folder, folders.unpacked)
             for archive in self.unused(folders):
                 _warn_once(f"{archive} is not used, as {located} is there. Unpack it into that.")
             return located
@@ -112,6 +122,13 @@ class Distribution:
         while not self._is_whole(root) and (root / self.folder).is_dir():
             root = root / self.folder
         return root
+
+    def _other_parts(self, root: Path, folders: Folders) -> list[Path]:
+        """Folders of the dataset's name that hold the parts of it that this one lacks."""
+        lacking = [part for part in self.parts if not (root / part).is_file()]
+        places = list(self._folders_in(folders)) if lacking else []
+        found = [next((p for p in places if (p / part).is_file()), None) for part in lacking]
+        return list(dict.fromkeys(filter(None, found)))
 
     @property
     def _sources(self) -> dict[str, Source]:
@@ -126,22 +143,44 @@ class Distribution:
     def _folders_in(self, folders: Folders) -> Iterator[Path]:
         """Folders of the dataset's name: the data folder itself, or up to three levels down.
 
-        Not what this tool has unpacked, if the cache lies in the data folder.
+        A folder that holds nothing but another is no level: some programs unpack an archive into a
+        folder of its name. Not what this tool has unpacked, if the cache lies in the data folder.
         """
         data = folders.data
         if data.resolve().name == self.folder:
             yield data
-        for pattern in (self.folder, f"*/{self.folder}", f"*/*/{self.folder}"):
-            for path in sorted(data.glob(pattern)):
-                hidden = any(name.startswith(".") for name in path.relative_to(data).parts)
-                if path.is_dir() and not hidden and not path.is_relative_to(folders.unpacked):
-                    yield path
+        places = itertools.chain([data], *(sorted(data.glob(level)) for level in ("*", "*/*")))
+        around = itertools.chain.from_iterable(map(_unwrapped, places))
+        for path in dict.fromkeys(place / self.folder for place in around):
+            hidden = any(name.startswith(".") for name in path.relative_to(data).parts)
+            if path.is_dir() and not hidden and not path.is_relative_to(folders.unpacked):
+                yield path
 
     def _is_whole(self, root: Path) -> bool:
         """Not an outer folder that only holds one of the same name again."""
         if self.marker is not None:
             return (root / self.marker).is_dir()
         return not (root / self.folder).is_dir()
+
+
+def _unwrapped(place: Path) -> Iterator[Path]:
+    """The place, and the folders in it that have nothing beside them."""
+    yield place
+    for _ in range(MAX_WRAPPINGS):
+        try:
+            with os.scandir(place) as entries:
+                inside = list(itertools.islice(entries, 2))
+        except OSError:  # a file, or nothing to be read
+            return
+        if len(inside) != 1 or not inside[0].is_dir():
+            return
+        place = Path(inside[0].path)
+        yield place
+
+
+@cache
+def _tell_once(message: str) -> None:
+    log.info(message)
 
 
 @cache

@@ -45,6 +45,7 @@ VOC2007 = DatasetDefinition(
                 "6836888e2e01dca84577a849d339fa4f73e1e4f135d312430c4856b5609b4892",
             ),
         ),
+        parts=("ImageSets/Main/train.txt", "ImageSets/Main/test.txt"),
         evidence={"VOCtest_06-Nov-2007.tar": "ImageSets/Main/test.txt"},
     ),
     build=voc_benchmark,

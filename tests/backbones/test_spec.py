@@ -7,7 +7,7 @@ from helpers.net_files import write_net
 
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import NetSpec, parse_fusion
-from vggfeat.errors import OptionError, UnknownNameError, WeightsError
+from vggfeat.errors import OptionError, UnknownNameError, VggfeatError, WeightsError
 
 
 @pytest.mark.parametrize(
@@ -202,3 +202,11 @@ def test_weights_of_another_net_share_no_pass(tmp_path):
     assert not networks[0].shares_pass(networks[2])
     scaled = load_network(f"{NARROW},layer=fc6,std=1/1/1@{one}")
     assert not networks[0].shares_pass(scaled)
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".pth", "a@" + "x" * 300 + ".pth", "a\0b@c.pth"])
+def test_names_that_no_file_can_have_are_no_files(name):
+    try:
+        assert str(NetSpec.parse(name))
+    except VggfeatError:
+        pass

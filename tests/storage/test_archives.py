@@ -316,3 +316,18 @@ def test_a_full_disk_is_not_called_a_damaged_archive(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         unpack([archive], "101", tmp_path / "cache")
     assert not list((tmp_path / "cache").iterdir())
+
+
+@pytest.mark.parametrize("field, value", [("header_offset", -(2**40)), ("filename", "x" * 300)])
+def test_places_and_names_that_no_file_has_are_the_archives_fault(tmp_path, field, value):
+    """They end in errors of the operating system, which are no fault of the disk."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("101/" + ("x" * 300 if field == "filename" else "1.jpg"), b"one")
+    if field == "header_offset":
+        content = bytearray(path.read_bytes())
+        place = content.rindex(b"PK\1\2") + 42  # of the local header, in the central directory
+        content[place : place + 4] = b"\xf0\xff\xff\xff"
+        path.write_bytes(content)
+    with pytest.raises(DatasetError, match="a.zip: damaged or cut short"):
+        unpack([path], "101", tmp_path / "cache")

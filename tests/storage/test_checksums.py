@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from vggfeat.storage.checksums import digest_of_json, is_damaged, is_sound, sealed
+from vggfeat.storage.checksums import digest_of_json, is_damaged, is_sound, parse_json, sealed
 
 
 def test_a_digest_is_that_of_the_shortest_sorted_json():
@@ -33,3 +33,11 @@ def test_what_json_changes_is_no_damage():
     """Keys that are numbers become texts, whose order is another; tuples become lists."""
     values = sealed({"by_split": {9: 1, 10: (2, 3)}})
     assert is_sound(json.loads(json.dumps(values)))
+
+
+def test_json_is_read_to_some_depth():
+    assert parse_json('{"a": [1, {"b": [[]]}]}') == {"a": [1, {"b": [[]]}]}
+    assert parse_json("[" * 50 + "]" * 50)
+    for text in ("[" * 51 + "]" * 51, "[" * 900 + "]" * 900, "[" * 100_000, "{", "\ud800"):
+        with pytest.raises(ValueError):
+            parse_json(text)

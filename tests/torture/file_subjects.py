@@ -312,3 +312,30 @@ def prototxt(folder: Path) -> Subject:
         mutations.of_text,
         lambda: check_prototxt(path, path.with_suffix(".prototxt")),
     )
+
+
+@subject("training checkpoints")
+def training_checkpoints(folder: Path) -> Subject:
+    import torch
+
+    from vggfeat.pretraining.checkpoints import resume, save_checkpoint
+    from vggfeat.pretraining.position import Position
+    from vggfeat.pretraining.schedule import Schedule
+
+    net = torch.nn.Linear(2, 3)
+    optimiser = torch.optim.SGD(net.parameters(), lr=0.1, momentum=0.9)
+    net(torch.ones(1, 2)).sum().backward()
+    optimiser.step()
+    position = Position(
+        schedule=Schedule(rate=0.1, drops_left=3, patience=2), epoch=1, step=7, loss=2.5, seen=4.0,
+        curve=[{"epoch": 0, "top1": 0.5}], unreadable=["a.jpg"],
+    )  # fmt: skip
+    begun = {"recipe": {"net": "vgg11", "scales": [256, 512]}, "data": "ab"}
+    path = save_checkpoint(folder, net, optimiser, position, begun)
+
+    def read():
+        found = resume(folder, net, optimiser, begun)
+        found.add(1.0, 2.0, 3.0)
+        return found.mean_loss, found.schedule.after(0.5)
+
+    return Subject([path], mutations.of_safetensors, read)

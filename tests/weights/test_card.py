@@ -97,6 +97,16 @@ GOOD = CARD.to_json()
         (json.dumps(GOOD | {"net": 3}), "cannot be understood"),
         (json.dumps(GOOD | {"unknown": 3}), "cannot be understood"),
         (json.dumps(GOOD | {"classes": None}), "cannot be understood"),
+        (json.dumps(GOOD | {"classes": "abc"}), "cannot be understood .*'abc' is no list"),
+        (json.dumps(GOOD | {"mean": "123"}), "cannot be understood .*'123' is no list"),
+        (json.dumps(GOOD | {"std": {"1": 1}}), "cannot be understood .* is no list"),
+        ("[" * 100_000, "cannot be understood .*recursion"),
+        (
+            json.dumps(GOOD | {"training": {"x": 0}}).replace(
+                ": 0}", f": {'[' * 900}{']' * 900}}}"
+            ),
+            "cannot be understood .*recursion",
+        ),
     ],
 )
 def test_a_card_that_is_none_is_refused(tmp_path, values, message):

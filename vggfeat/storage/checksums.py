@@ -116,7 +116,7 @@ def _metadata_of(path: Path, about: str, *state: int) -> dict[str, str]:
 def _version(text: str | None) -> int:
     try:
         return int(parse_json(text or "{}").get("schema_version", 0))
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return 0
 
 

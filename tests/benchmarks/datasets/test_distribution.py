@@ -43,7 +43,19 @@ def files_below(root):
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
 
 
-@pytest.mark.parametrize("below", ["", "VOCdevkit", "some/where", "FOLDER"])
+@pytest.mark.parametrize(
+    "below",
+    [
+        "",
+        "VOCdevkit",
+        "some/where",
+        "FOLDER",
+        "FOLDER/FOLDER",
+        "VOCdevkit/VOCdevkit",
+        "archive/VOCdevkit/VOCdevkit",
+        "a/b/FOLDER/FOLDER/FOLDER",
+    ],
+)
 def test_the_folder_is_found_where_it_stands(data, tmp_path, below):
     """FOLDER: one level too deep, as unpacking into a folder of the same name leaves it."""
     root = write(data, tmp_path / "data" / below.replace("FOLDER", data.folder) / data.folder)
@@ -92,6 +104,40 @@ def test_the_two_archives_of_voc_2007_make_one_folder(tmp_path):
     pack(test, places.data / "VOCtest_06-Nov-2007.tar", "VOCdevkit/VOC2007")
     root = VOC2007.open(places, offline=True)
     assert files_below(root) == sorted(files_below(trainval) + files_below(test))
+
+
+@pytest.mark.parametrize("first", ["trainval", "test"])
+def test_the_two_folders_of_voc_2007_are_used_together(tmp_path, first):
+    """As Kaggle's archive has them; whichever is found first."""
+    names = {"trainval": "VOCtrainval_06-Nov-2007", "test": "VOCtest_06-Nov-2007"}
+    if first == "trainval":
+        names["trainval"] = "a"
+    places = Folders(tmp_path / "data", tmp_path / "cache")
+    trainval, test = (places.data / names[part] / "VOCdevkit/VOC2007" for part in names)
+    write(VOC2007, trainval, train=5, val=5)
+    write_devkit(test, CLASSES, {"test": 5}, first=11)
+    for name in sorted(path.name for path in test.glob("ImageSets/Main/*_test.txt"))[:2]:
+        shutil.copy(test / "ImageSets/Main" / name, trainval / "ImageSets/Main" / name)  # equal
+    root = VOC2007.open(places, offline=True)
+    assert files_below(root) == sorted({*files_below(trainval), *files_below(test)})
+    assert VOC2007.open(places, offline=True) == root
+    bench = load_benchmark("voc2007", places=places, offline=True)
+    assert {name: len(rows) for name, rows in bench.sets.items()} == {
+        "train": 5, "val": 5, "test": 5,
+    }  # fmt: skip
+    # What comes later is there, too.
+    (test / "JPEGImages/more.jpg").write_bytes(b"")
+    assert (VOC2007.open(places, offline=True) / "JPEGImages/more.jpg").exists()
+    (trainval / "JPEGImages/more.jpg").write_bytes(b"other")
+    with pytest.raises(DatasetError, match="more.jpg: two parts of a dataset have different files"):
+        VOC2007.open(places, offline=True)
+
+
+def test_a_whole_folder_is_not_joined_with_another(tmp_path):
+    places = Folders(tmp_path / "data", tmp_path / "cache")
+    root = write(VOC2007, places.data / "VOC2007")
+    write_devkit(places.data / "old/VOC2007", CLASSES, {"test": 5}, first=99)
+    assert VOC2007.open(places, offline=True) == root
 
 
 def test_an_archive_that_is_not_the_distributed_one_is_told(tmp_path, caplog):
