@@ -12,8 +12,10 @@ from torchvision import models
 
 from vggfeat import vgg
 from vggfeat.backbones.backbone import FirstMap
+from vggfeat.backbones.convert import import_weights
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import sharing_forward
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import OptionError, WeightsError
 
 NET = "shufflenet_v2_x0_5"  # 5 MB, with batch normalisation
@@ -249,3 +251,11 @@ def test_another_nets_file_is_refused(tmp_path, change, message):
 def test_a_part_is_of_a_file_of_weights():
     with pytest.raises(OptionError, match="part= is of a weights file"):
         load_network(f"{NET}:part=encoder_q@random:0")
+
+
+def test_a_part_that_is_imported_is_the_net_of_its_file(tmp_path):
+    path, out = tmp_path / "w.pth.tar", tmp_path / "out.safetensors"
+    torch.save({"state_dict": weights(0), "state_dict_ema": weights(1)}, path)
+    network = import_weights(path, out, net=NetSpec.parse(f"{NET}:part=state_dict_ema"))
+    assert network.name == NET and torch.equal(descriptor(network), expected(1))
+    assert network.card.training["imported"]["part"] == "state_dict_ema"

@@ -60,6 +60,8 @@ def card_of(network: Network) -> Card:
         origin = {"file": network.weights}
         if network.weights_sha256:
             origin["sha256"] = network.weights_sha256
+        if network.spec.part:
+            origin["part"] = network.spec.part
         imported = training.get("imported")
         imported = dict(imported) if isinstance(imported, dict) else {}
         if (

@@ -5,6 +5,7 @@
     vgg19:width=0.25,input_size=64@random:0   a narrow net with random weights of seed 0
     resnet50:layer=layer3                     any net of torchvision, at any of its modules
     timm/vit_tiny_patch16_224                 any net of timm
+    resnet50:part=encoder_q@moco.pth.tar      one of the nets that a checkpoint holds
     my_package.module:factory                 a function of the user's that returns a torch module
     runs/vgg16-256.safetensors                a file that says which net it is, or is the net itself
 
