@@ -17,6 +17,7 @@ import torch
 from vggfeat.errors import WeightsError
 from vggfeat.weights import formats, torch_file
 from vggfeat.weights.inert_pickle import NotReadable, Unknown, read
+from vggfeat.weights.state_dicts import find_tables
 
 DTYPES = (
     torch.float64, torch.float32, torch.float16, torch.bfloat16, torch.int64, torch.int32,
@@ -175,6 +176,18 @@ def test_a_dict_within_itself_is_searched_once(tmp_path):
     torch.save(content, tmp_path / "w.pth")
     tables, _ = formats.read_tables(tmp_path / "w.pth")
     assert list(tables) == [""]
+
+
+def test_values_that_hold_each_other_are_searched_for_a_while_only():
+    """Two modules that are each other's children, twice each: 2^depth ways lead down."""
+    module = Unknown("a.Net")
+    module.state = {"_modules": {"a": module, "b": module}, "_parameters": {}}
+    table = {"a": torch.ones(1)}
+    circle = {"good": table, "net": module, **{str(number): table for number in range(100)}}
+    circle |= {f"again{number}": circle for number in range(100)}
+    begin = time.perf_counter()
+    assert find_tables(circle)["good"].keys() == {"a"}
+    assert time.perf_counter() - begin < 5
 
 
 def rewritten(path, change):

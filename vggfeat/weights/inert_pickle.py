@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-MAX_STEPS = 4_000_000  # some 40 a tensor; each step makes one small value at most
+MAX_STEPS = 2_000_000  # some 40 a tensor; each step makes one small value at most
 MAX_AXES = 64
 Data = bytes | mmap.mmap
 
@@ -32,7 +32,7 @@ class Global:
         return f"{self.module}.{self.name}"
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, slots=True)
 class Unknown:
     """An object of a class that is not known: what it was made with, and nothing that it did."""
 

@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,8 @@ INSERTED = re.compile(
     r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 )
 AVERAGE = re.compile(r"(?:^|[._])(?:ema|swa|shadow|avg|averaged?)(?:[._]|$)", re.IGNORECASE)
-MAX_DEPTH, MAX_TABLES, NUM_NAMED = 5, 1000, 4
+MAX_DEPTH, NUM_NAMED = 5, 4
+MAX_SEARCHED, LONGEST_KEY = 100_000, 200  # a large net has some thousand tensors
 
 Shape = Sequence[int]
 Tables = Mapping[str, Mapping[str, Any]]  # where in the file -> key -> a tensor, read or not
@@ -80,24 +80,42 @@ class Wanted:
 
 def find_tables(values: Mapping[Any, Any]) -> dict[str, dict[str, Any]]:
     """Every table of tensors in what a file holds, by the names on the way to it."""
-    return dict(islice(_tables("", values, ()), MAX_TABLES))
+    return dict(_tables("", values, (), _Budget()))
 
 
-def _tables(label: str, values: Any, within: tuple[int, ...]) -> Iterator[tuple[str, dict]]:
-    if len(within) > MAX_DEPTH or id(values) in within:
+class _Budget:
+    """How much of a file is searched: values may hold each other, in circles too."""
+
+    def __init__(self):
+        self._left = MAX_SEARCHED
+
+    def allows(self, values: Any) -> bool:
+        """Count a value and what it holds; False once it was enough."""
+        self._left -= 1 + (len(values) if isinstance(values, Mapping) else 0)
+        return self._left >= 0
+
+
+def _tables(
+    label: str, values: Any, within: tuple[int, ...], budget: _Budget
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    values = values.items if isinstance(values, Unknown) and values.items else values
+    if len(within) > MAX_DEPTH or id(values) in within or not budget.allows(values):
         return
     within += (id(values),)
-    values = values.items if isinstance(values, Unknown) and values.items else values
     if isinstance(values, Unknown):  # a whole net, saved as the object that it is
-        values = dict(_of_module("", values, 0))
+        values = dict(_of_module("", values, budget))
     if not isinstance(values, Mapping):
         return
-    named_values = {key: value for key, value in values.items() if isinstance(key, str)}
+    named_values = {
+        key: value
+        for key, value in values.items()
+        if isinstance(key, str) and len(key) <= LONGEST_KEY
+    }
     if table := {key: value for key, value in named_values.items() if is_tensor(value)}:
         yield label, _without_inserted(table)
     for key, value in named_values.items():
         if isinstance(value, Mapping | Unknown):
-            yield from _tables(f"{label}.{key}" if label else key, value, within)
+            yield from _tables(f"{label}.{key}" if label else key, value, within, budget)
 
 
 def is_tensor(value: Any) -> bool:
@@ -105,10 +123,10 @@ def is_tensor(value: Any) -> bool:
     return isinstance(value, Tensor | StoredTensor)
 
 
-def _of_module(prefix: str, module: Any, depth: int) -> Iterator[tuple[str, Any]]:
+def _of_module(prefix: str, module: Any, budget: _Budget) -> Iterator[tuple[str, Any]]:
     """The state dict of a net that was pickled as an object."""
     state = module.state if isinstance(module, Unknown) else None
-    if not isinstance(state, dict) or depth > 50:
+    if not isinstance(state, dict) or len(prefix) > LONGEST_KEY or not budget.allows(state):
         return
     for kind in ("_parameters", "_buffers"):
         tensors = state.get(kind)
@@ -117,7 +135,7 @@ def _of_module(prefix: str, module: Any, depth: int) -> Iterator[tuple[str, Any]
                 yield f"{prefix}{key}", value
     modules = state.get("_modules")
     for key, value in modules.items() if isinstance(modules, dict) else ():
-        yield from _of_module(f"{prefix}{key}.", value, depth + 1)
+        yield from _of_module(f"{prefix}{key}.", value, budget)
 
 
 def _without_inserted(table: dict[str, Any]) -> dict[str, Any]:

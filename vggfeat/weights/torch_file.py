@@ -27,7 +27,7 @@ WRAPPERS = ("state_dict", "model")
 ZIP = b"PK\x03\x04"  # how files begin
 OLD = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 OLD_PROTOCOL = 1001
-MAX_PICKLE_BYTES = 2**28
+MAX_PICKLE_BYTES = 2**26
 DTYPES = {
     "DoubleStorage": torch.float64, "FloatStorage": torch.float32, "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16, "LongStorage": torch.int64, "IntStorage": torch.int32,
