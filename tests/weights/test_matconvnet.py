@@ -510,29 +510,20 @@ def dagnn(net, *, loss=True):
     if loss:
         layers[-1] = {"name": "loss", "type": "dagnn.Loss", "outputs": ["objective"], "params": [],
                       "inputs": [layers[-1]["inputs"][0], "label"], "block": {}}  # fmt: skip
-    struct = {"layers": layers, "params": params, "vars": [{"name": "input"}, {"name": "label"}]}
+    struct = {
+        "layers": matlab_files.Structs(layers),
+        "params": matlab_files.Structs(params),
+        "vars": matlab_files.Structs([{"name": "input"}, {"name": "label"}]),
+    }
     return {"net": struct | {"meta": simple["meta"]}, "stats": {"train": [{"loss": 0.5}]}}
 
 
-def as_struct_arrays(variables):
-    """Its lists of structs as MATLAB has them, for scipy."""
-    for key in ("layers", "params", "vars"):
-        structs = [matlab_files.for_scipy(struct) for struct in variables["net"][key]]
-        array = np.zeros((1, len(structs)), [(field, object) for field in structs[0]])
-        for i, struct in enumerate(structs):
-            for field in structs[0]:
-                array[0, i][field] = struct.get(field, np.zeros((0, 0)))
-        variables["net"][key] = array
-    return variables
-
-
 @pytest.mark.parametrize("name", ["vgg11", "vgg11_lrn", "vgg16"])
-@pytest.mark.parametrize("loss", [True, False])
+@pytest.mark.parametrize("version, loss", [("5", False), ("7", True), ("7.3", True)])
 @torch.no_grad()
-def test_a_dagnn_of_training_gives_the_nets_scores(tmp_path, name, loss):
+def test_a_dagnn_of_training_gives_the_nets_scores(tmp_path, name, version, loss):
     net = random_net(name)
-    variables = as_struct_arrays(dagnn(net, loss=loss))
-    path = matlab_files.write(tmp_path / "net-epoch-20.mat", variables, "7")
+    path = matlab_files.write(tmp_path / "net-epoch-20.mat", dagnn(net, loss=loss), version)
     card, batch = network.read_card(path), pictures(32, 32)
     assert card.mean == MEAN and card.classes == CLASSES
     torch.testing.assert_close(loaded(path)(batch), net(batch), rtol=1e-4, atol=1e-4)
@@ -550,7 +541,7 @@ def test_a_dagnn_of_training_gives_the_nets_scores(tmp_path, name, loss):
 def test_a_dagnn_that_is_no_chain_of_the_family_is_refused(tmp_path, change, message):
     variables = dagnn(random_net())
     change(variables["net"]["layers"])
-    path = matlab_files.write(tmp_path / "a.mat", as_struct_arrays(variables), "5")
+    path = matlab_files.write(tmp_path / "a.mat", variables, "5")
     with pytest.raises(WeightsError, match=message):
         network.read(path)
 

@@ -49,7 +49,8 @@ class Part:
     @property
     def label(self) -> str:
         """Where it lies, in one text."""
-        return ".".join(self.names) or "the outermost table"
+        label = ".".join(self.names) or "the outermost table"
+        return "".join(c if c.isprintable() else "?" for c in label)
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,7 @@ def short_names(parts: Sequence[Part]) -> list[str]:
     names = []
     for candidate in parts:
         others = {n for other in parts if other is not candidate for n in other.names}
-        own = [name for name in candidate.names if name not in others]
+        own = [name for name in candidate.names if name not in others and name.isprintable()]
         names.append(own[0] if own else candidate.label)
     return names
 

@@ -108,7 +108,7 @@ class _File:
         dtype = OF_UNTYPED.get(stored.dtype) if stored.dtype else DTYPES.get(storage.kind)
         if dtype is None:
             kind = stored.dtype or storage.kind
-            raise NotReadable(f"it holds numbers of the kind {kind:.40}, which are not known")
+            raise NotReadable(f"it holds numbers of the kind {kind[:40]!r}, which are not known")
         raw = storages[storage]
         numbers = raw[: len(raw) // dtype.itemsize * dtype.itemsize]
         if self.big_endian:
@@ -173,7 +173,7 @@ class _Old(_File):
     def _item_size(self, key: str) -> int:
         kind = self.kinds.get(key, "")
         if kind not in DTYPES:
-            raise NotReadable(f"it holds numbers of the kind {kind:.40}, which are not known")
+            raise NotReadable(f"it holds numbers of the kind {kind[:40]!r}, which are not known")
         return DTYPES[kind].itemsize
 
     def bytes_of(self, storage: Storage) -> Tensor:
