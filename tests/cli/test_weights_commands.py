@@ -267,8 +267,8 @@ def put_bad_files():
     torch.save({"a": Bomb()}, "code.pt")
     whole = Path("w.safetensors").read_bytes()
     Path("cut.safetensors").write_bytes(whole[: len(whole) // 2])
-    shutil.copy("w.safetensors", "W.SAFETENSORS")
-    shutil.copy("w.safetensors", "w.bin")
+    shutil.copy("w.safetensors", "w.weights")
+    shutil.copy("w.safetensors", "w.tar")
     shutil.copy("w.safetensors", "really.caffemodel")
     Path("a folder").mkdir()
     os.symlink("nowhere", "broken.pth")
@@ -280,8 +280,8 @@ BAD = [
     ("text.caffemodel", "text.caffemodel: not a whole .caffemodel"),
     ("really.caffemodel", "really.caffemodel: "),
     ("text.mat", "text.mat: cannot be read as a MATLAB file"),
-    ("W.SAFETENSORS", "unknown kind of weights file '.SAFETENSORS'. Known: .safetensors"),
-    ("w.bin", "unknown kind of weights file '.bin'. Known: .safetensors"),
+    ("w.weights", "unknown kind of weights file '.weights'. Known: .safetensors"),
+    ("w.tar", "unknown kind of weights file '.tar'. Known: .safetensors"),
     ("gone.safetensors", "gone.safetensors: no such weights file"),
     ("broken.pth", "broken.pth: no such weights file"),
 ]
@@ -305,7 +305,7 @@ def test_bad_files_are_refused_in_one_line_wherever_they_are_given(refused, name
 def test_torch_files_that_hold_more_than_tensors_are_refused(refused, name):
     put_bad_files()
     line = refused("weights", "import", name, "--net", NET, "--out", "out.safetensors")
-    assert f"{name}: " in line and ("refused" in line or "not a whole torch file" in line)
+    assert f"{name}: " in line and ("refused" in line or "holds no table of named tensors" in line)
     assert not Path("exploded").exists() and not Path("out.safetensors").exists()
     line = refused("weights", "import", name, "--out", "out.safetensors")
     assert f"{name}: does not say which net" in line
@@ -327,7 +327,7 @@ def test_inspect_of_weights_without_a_card_or_damaged(refused):
         ("w.safetensors", "w.safetensors", "w.safetensors: is there already"),
         ("w.safetensors", "x.h5", "unknown format '.h5'. Known: .safetensors, .pth"),
         ("w.safetensors", "x", "unknown format ''"),
-        ("w.safetensors", "w.bin/x.pth", "w.bin"),
+        ("w.safetensors", "w.tar/x.pth", "w.tar"),
         (
             "squeezenet1_0@random:0",
             "x.caffemodel",

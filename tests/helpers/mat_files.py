@@ -1,6 +1,7 @@
 """MATLAB files for tests, written without the reader: by scipy, by h5py, and byte by byte.
 
-A value is a dict (struct), a list (1xN cell), a str (char) or an array of MATLAB's shape.
+A value is a dict (struct), a list (1xN cell), `Structs` (1xN structs of the same fields), a str
+(char) or an array of MATLAB's shape.
 """
 
 import itertools
@@ -16,6 +17,10 @@ NUMBERS = itertools.count()
 CLASSES = {"float64": "double", "float32": "single"}  # numpy's name -> MATLAB's, if another
 
 
+class Structs(list):
+    """Dicts that MATLAB has as an array of structs."""
+
+
 def write(path: Path, variables: dict[str, Any], version: str = "5") -> Path:
     """version is 5, 7 (compressed) or 7.3 (HDF5)."""
     if version == "7.3":
@@ -27,6 +32,12 @@ def write(path: Path, variables: dict[str, Any], version: str = "5") -> Path:
 def for_scipy(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: for_scipy(item) for key, item in value.items()}
+    if isinstance(value, Structs):
+        array = np.zeros((1, len(value)), [(field, object) for field in value[0]])
+        for i, struct in enumerate(value):
+            for field, item in struct.items():
+                array[0, i][field] = for_scipy(item)
+        return array
     if isinstance(value, list):
         cell = np.empty((1, len(value)), dtype=object)
         for i, item in enumerate(value):
@@ -52,6 +63,15 @@ def put(group: h5py.Group, name: str, value: Any, cells: h5py.Group) -> None:
         item = group.create_group(name)
         for key, part in value.items():
             put(item, key, part, cells)
+        matlab_class = "struct"
+    elif isinstance(value, Structs):
+        item = group.create_group(name)
+        for field in value[0]:
+            references = np.empty((len(value), 1), dtype=h5py.ref_dtype)
+            for i, struct in enumerate(value):
+                put(cells, label := f"c{next(NUMBERS)}", struct[field], cells)
+                references[i, 0] = cells[label].ref
+            item.create_dataset(field, data=references, dtype=h5py.ref_dtype)
         matlab_class = "struct"
     elif isinstance(value, list):
         references = np.empty((len(value), 1), dtype=h5py.ref_dtype)

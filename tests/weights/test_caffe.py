@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from vggfeat import vgg
+from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import WeightsError
 from vggfeat.input_statistics import PAPER_STATISTICS
@@ -852,3 +853,42 @@ def test_a_net_of_full_size_goes_through_a_file(tmp_path):
     assert all(torch.equal(tensors[key], value) for key, value in net.state_dict().items())
     assert caffemodel.read_card(path).net == "vgg16:ceil_mode=true"
     check_prototxt(path, path.with_suffix(".prototxt"))
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_net_that_was_fine_tuned_under_another_name_of_fc8_is_read(tmp_path, old):
+    source = make_net("vgg16", num_classes=20)
+    layers = layers_of("vgg16", source)
+    by_name(layers, "fc8").update(name="fc8_flickr", top=["fc8_flickr"])
+    layers[-1]["bottom"] = ["fc8_flickr"]
+    path = written(tmp_path / "w.caffemodel", layers, old=old)
+    net, card = read_net(path)
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 60
+    assert torch.allclose(net(images), source(images), atol=1e-4)
+    assert card.training["imported"]["last_layer"] == "fc8_flickr"
+    by_name(layers, "fc7")["name"] = "fc7_flickr"
+    with pytest.raises(WeightsError, match="not a net of the family"):
+        caffemodel.read_card(written(path, layers, old=old))
+
+
+@pytest.mark.parametrize("old", [True, False])
+@pytest.mark.parametrize("last", ["fc7", "relu7", "drop7"])
+def test_a_net_without_fc8_gives_fc7_and_no_scores(tmp_path, last, old):
+    source = make_net("vgg11_lrn")
+    layers = layers_of("vgg11_lrn", source)
+    names = [layer["name"] for layer in layers]
+    path = written(tmp_path / "w.caffemodel", layers[: names.index(last) + 1], old=old)
+    network = load_network(str(path))
+    images = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 60
+    with torch.inference_mode():
+        expected = source.dense().descriptor_map(images)
+        assert torch.allclose(network.module(images), expected, atol=1e-5)
+    assert network.num_outputs == 0
+    with pytest.raises(WeightsError, match="has no 'classifier.6.weight': no scores"):
+        network.output_map  # noqa: B018
+
+
+def test_a_face_net_of_2622_people_is_read(tmp_path):
+    path = tmp_path / "VGG_FACE.caffemodel"
+    written(path, layers_of("vgg16", make_net("vgg16", num_classes=2622)), old=True)
+    assert load_network(str(path)).num_outputs == 2622

@@ -202,7 +202,7 @@ def test_other_formats_hold_any_statistics_and_any_net(tmp_path, suffix):
     assert formats.read_card(path) == card
 
 
-@pytest.mark.parametrize("name", ["w.bin", "w", "w.CAFFEMODEL", "w.pth.tar", ".pth"])
+@pytest.mark.parametrize("name", ["w.tar", "w", "w.caffe", "w.tar.pth2", ".pth"])
 def test_an_unknown_kind_is_told_with_the_known_ones(tmp_path, name):
     (tmp_path / name).write_bytes(b"x")
     for read in (formats.read, formats.read_card):

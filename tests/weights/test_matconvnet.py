@@ -12,6 +12,7 @@ from helpers import mat_files as matlab_files
 from scipy.io import loadmat
 
 from vggfeat import vgg
+from vggfeat.backbones.load import load_network
 from vggfeat.errors import WeightsError
 from vggfeat.input_statistics import PAPER_STATISTICS
 from vggfeat.weights import checkpoint
@@ -319,7 +320,7 @@ def inserted(place, layer):
         (set_field("relu2_1", leak=np.array([[0.1]])), r"leak \[0.1\]"),
         (set_field("relu2_1", type="sigmoid"), "in place 5 stands relu2_1 of type 'sigmoid'"),
         (set_field("relu2_1", type=np.ones((1, 1))), "layer 5 is no struct with a type"),
-        (set_field("conv1_1", type="dagnn.Conv"), "a DagNN"),
+        (set_field("conv1_1", type="dagnn.Conv"), "conv1_1, which takes nothing. Only a chain"),
         (set_field("conv2_1", name="conv2_1\n"), "not a net of the family"),
         (set_field("conv2_1", name="conv1_1"), "has two layers conv1_1"),
         (inserted(1, {"type": "bnorm", "name": "bn"}), "in place 2 stands bn of type 'bnorm'"),
@@ -377,7 +378,7 @@ def test_the_normalisation_of_vgg11_lrn_has_one_form(tmp_path):
 @pytest.mark.parametrize("version", ["5", "7.3"])
 def test_files_without_a_simplenn_say_what_they_have(tmp_path, version):
     for variables, message in (
-        ({"net": {"layers": [], "params": []}}, "has no `layers`.*its variables: net. Save"),
+        ({"net": {"layers": [], "params": []}}, "its 0 layers with weights are none"),
         ({"x": np.ones((2, 2)), "y": "text"}, "its variables: x, y. Save"),
         ({"layers": "text"}, "not a net of the family"),
     ):
@@ -488,3 +489,86 @@ def test_a_full_size_net_takes_less_than_twice_its_memory(tmp_path, version):
         [sys.executable, "-c", PEAK, str(path)], capture_output=True, text=True, check=True
     )
     assert float(done.stdout) < 2 * size
+
+
+def dagnn(net, *, loss=True):
+    """The variables of `net-epoch-20.mat`, as a DagNN of the net is saved."""
+    kinds = {"conv": "Conv", "relu": "ReLU", "pool": "Pooling", "lrn": "LRN",
+             "dropout": "DropOut", "softmax": "SoftMax"}  # fmt: skip
+    simple, layers, params, before = simplenn(net), [], [], "input"
+    for layer in simple["layers"]:
+        name, kind = layer["name"], layer["type"]
+        block = {k: v for k, v in layer.items() if k not in ("name", "type", "weights", "pool")}
+        if kind == "pool":
+            block["poolSize"] = layer["pool"]
+        names = [f"{name}f", f"{name}b"] if kind == "conv" else []
+        for key, value in zip(names, layer.get("weights", ()), strict=True):
+            params.append({"name": key, "value": value, "learningRate": np.ones((1, 1))})
+        layers.append({"name": name, "type": f"dagnn.{kinds[kind]}", "inputs": [before],
+                       "outputs": [f"x_{name}"], "params": names, "block": block})  # fmt: skip
+        before = f"x_{name}"
+    if loss:
+        layers[-1] = {"name": "loss", "type": "dagnn.Loss", "outputs": ["objective"], "params": [],
+                      "inputs": [layers[-1]["inputs"][0], "label"], "block": {}}  # fmt: skip
+    struct = {
+        "layers": matlab_files.Structs(layers),
+        "params": matlab_files.Structs(params),
+        "vars": matlab_files.Structs([{"name": "input"}, {"name": "label"}]),
+    }
+    return {"net": struct | {"meta": simple["meta"]}, "stats": {"train": [{"loss": 0.5}]}}
+
+
+@pytest.mark.parametrize("name", ["vgg11", "vgg11_lrn", "vgg16"])
+@pytest.mark.parametrize("version, loss", [("5", False), ("7", True), ("7.3", True)])
+@torch.no_grad()
+def test_a_dagnn_of_training_gives_the_nets_scores(tmp_path, name, version, loss):
+    net = random_net(name)
+    path = matlab_files.write(tmp_path / "net-epoch-20.mat", dagnn(net, loss=loss), version)
+    card, batch = network.read_card(path), pictures(32, 32)
+    assert card.mean == MEAN and card.classes == CLASSES
+    torch.testing.assert_close(loaded(path)(batch), net(batch), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        (lambda layers: layers[3].update(inputs=["input"]), "which takes input. Only a chain"),
+        (lambda layers: layers[3].update(type="dagnn.Sum"), "is of type dagnn.Sum"),
+        (lambda layers: layers[0].update(params=["gone", "conv1_1b"]), "conv1_1 has no filters"),
+        (lambda layers: layers.pop(0), "not a net of the family"),
+    ],
+)
+def test_a_dagnn_that_is_no_chain_of_the_family_is_refused(tmp_path, change, message):
+    variables = dagnn(random_net())
+    change(variables["net"]["layers"])
+    path = matlab_files.write(tmp_path / "a.mat", variables, "5")
+    with pytest.raises(WeightsError, match=message):
+        network.read(path)
+
+
+@pytest.mark.parametrize("version", ["5", "7.3"])
+@torch.no_grad()
+def test_a_net_that_training_saved_with_another_last_layer_gives_its_scores(tmp_path, version):
+    net = random_net()
+    variables = simplenn(net)
+    last = next(layer for layer in variables["layers"] if layer.get("name") == "fc8")
+    last["name"] = "fc8_flowers"
+    variables["layers"][-1] = {"type": "softmaxloss", "name": "loss"}
+    path = matlab_files.write(tmp_path / "net-epoch-20.mat", {"net": variables}, version)
+    batch = pictures(32, 32)
+    torch.testing.assert_close(loaded(path)(batch), net(batch), rtol=1e-4, atol=1e-4)
+    assert network.read_card(path).training["imported"]["last_layer"] == "fc8_flowers"
+
+
+@pytest.mark.parametrize("ends", [1, 2, 3])  # with dropout, relu7, fc7
+def test_a_net_without_fc8_gives_fc7_and_no_scores(tmp_path, ends):
+    net = random_net()
+    variables = simplenn(net)
+    del variables["layers"][-1 - ends :]
+    path = matlab_files.write(tmp_path / "cut.mat", variables)
+    network_, batch = load_network(str(path)), pictures(32, 32)
+    with torch.inference_mode():
+        torch.testing.assert_close(network_.module(batch), net.dense().descriptor_map(batch))
+    assert network_.num_outputs == 0 and network_.classes == ()
+    with pytest.raises(WeightsError, match="has no 'classifier.6.weight': no scores"):
+        network_.output_map  # noqa: B018

@@ -39,7 +39,7 @@ def import_weights(
     if net and net.weights:
         raise OptionError(f"{net}: names weights. Name the net alone, such as {net.name}.")
     if prototxt is not None:
-        if path.suffix != caffemodel.SUFFIX:
+        if formats.kind_of(path) != caffemodel.SUFFIX:
             raise WeightsError(f"{path}: a .prototxt describes {caffemodel.SUFFIX} files only.")
         check_prototxt(path, prototxt)
     net = net or _net_of(path)
@@ -55,9 +55,9 @@ def export_weights(network: Network, out: Path) -> None:
     An `out` that is there already must be equal to what would be written. Raises
     WeightsError if that format cannot hold them.
     """
-    if out.suffix not in formats.SUFFIXES:
+    if out.suffix not in formats.WRITTEN:
         raise WeightsError(
-            f"{out}: unknown format {out.suffix!r}. Known: {', '.join(formats.SUFFIXES)}."
+            f"{out}: unknown format {out.suffix!r}. Known: {', '.join(formats.WRITTEN)}."
         )
     _write(network, out)
 
@@ -69,6 +69,8 @@ def card_of(network: Network) -> Card:
         origin = {"file": network.weights}
         if network.weights_sha256:
             origin["sha256"] = network.weights_sha256
+        if network.spec.part:
+            origin["part"] = network.spec.part
         imported = training.get("imported")
         imported = dict(imported) if isinstance(imported, dict) else {}
         if (
@@ -139,7 +141,7 @@ def _write_new(network: Network, out: Path) -> None:
 
 def _net_of(path: Path) -> NetSpec | None:
     """The net of a torch file that has the name of a released one and no card."""
-    if path.suffix not in formats.TORCH or not path.is_file() or formats.read_card(path):
+    if formats.kind_of(path) not in formats.TORCH or not path.is_file() or formats.read_card(path):
         return None
     for entry in released.everything():
         if any(source.name == path.name for source in entry.sources):

@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import count
 from typing import Any
 
 import torch
@@ -29,10 +31,12 @@ NUM_NAMED = 60  # layers that an error lists
 
 @dataclass
 class ModuleOutput:
-    """What one module gave in one forward pass."""
+    """What one module gave in one forward pass, and when: events of the pass are counted."""
 
     calls: int = 0
     shape: tuple[int, ...] | None = None  # of the last call; None: no tensor
+    begins: int = 0  # of the first call
+    ends: int = 0  # of the last call
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,16 @@ class ShapeProbe:
                 f"{net}: layer {layer!r} gives {gives}, which is neither a vector, tokens nor a"
                 " map. Choose another module."
             )
+
+    def decides(self, layer: str, key: str) -> bool:
+        """Whether a layer can depend on the tensor of this key: its module begins before it ends.
+
+        A tensor of a module that is never called itself is used by the one around it.
+        """
+        owner = key.rpartition(".")[0]
+        while owner and owner not in self.first:
+            owner = owner.rpartition(".")[0]
+        return not owner or self.first[owner].begins < self.first[layer].ends
 
     def dim(self, layer: str) -> int:
         """D of a layer."""
@@ -112,7 +126,8 @@ def probe_shapes(
                     " its input_size if it is another."
                 ) from error
             break
-        outputs[OUTPUT] = ModuleOutput(1, _shape(output))
+        last = max((module_output.ends for module_output in outputs.values()), default=0)
+        outputs[OUTPUT] = ModuleOutput(1, _shape(output), ends=last + 1)
         if batch > 1:
             for module_output in outputs.values():
                 if module_output.shape and module_output.shape[0] == batch:
@@ -170,6 +185,7 @@ def hooked_backbone(
             "view": view,
             "to_maps": lambda net, layers: LayerHooks(net, layers, shapes),
             "to_outputs": ScoresAsMap,
+            "needs": partial(shapes.decides, layer),
         }
         | fields
     )
@@ -247,22 +263,32 @@ def _as_map(activations: Tensor, axis: int) -> Tensor:
 def _recorded(net: nn.Module, inputs_of: Sequence[str]) -> Iterator[dict[str, ModuleOutput]]:
     """The shapes in a forward pass: what every module gives, and some take in."""
     outputs: dict[str, ModuleOutput] = {}
+    begins: dict[str, int] = {}
+    events = count(1)
+
+    def begin(name: str) -> None:
+        begins.setdefault(name, next(events))
 
     def record(name: str, tensor: object) -> None:
-        output = outputs.setdefault(name, ModuleOutput())
+        event = next(events)
+        output = outputs.setdefault(name, ModuleOutput(begins=begins.get(name, event)))
         output.calls += 1
-        output.shape = _shape(tensor)
+        output.shape, output.ends = _shape(tensor), event
 
     with ExitStack() as hooks:
         for name, module in net.named_modules():
-            if name:
-                handle = module.register_forward_hook(
-                    lambda module, inputs, output, name=name: record(name, output)
-                )
-                hooks.callback(handle.remove)
-            if name in inputs_of:
+            if name in inputs_of:  # before the module begins
                 handle = module.register_forward_pre_hook(
                     lambda module, inputs, name=name: record(INPUT_OF + name, inputs[0])
+                )
+                hooks.callback(handle.remove)
+            if name:
+                handle = module.register_forward_pre_hook(
+                    lambda module, inputs, name=name: begin(name)
+                )
+                hooks.callback(handle.remove)
+                handle = module.register_forward_hook(
+                    lambda module, inputs, output, name=name: record(name, output)
                 )
                 hooks.callback(handle.remove)
         yield outputs

@@ -18,6 +18,7 @@ from vggfeat.backbones.backbone import Backbone
 from vggfeat.backbones.defaults import PAPER
 from vggfeat.backbones.exported import backbone as exported
 from vggfeat.backbones.factory import code_digest, factory_backbone, weights_digest
+from vggfeat.backbones.from_file import file_tensors
 from vggfeat.backbones.network import OWN, Network
 from vggfeat.backbones.spec import (
     EXPORTED_SUFFIXES,
@@ -58,7 +59,7 @@ def load_network(
     spec = net if isinstance(net, NetSpec) else _parse_one(str(net))
     if spec.is_file:
         path = Path(expanduser(spec.weights))
-        if path.suffix in EXPORTED_SUFFIXES and exported.is_exported_net(path):
+        if path.suffix.lower() in EXPORTED_SUFFIXES and exported.is_exported_net(path):
             return _exported(spec, path)
         return _from_file(spec, path)
     if spec.is_factory and not spec.weights:
@@ -140,7 +141,9 @@ def _network(
     mean, std = spec.mean or statistics.mean, spec.std or statistics.std
     if not all(number > 0 for number in std):
         raise OptionError(f"std must be above 0 for each channel; got {std}.")
-    named = replace(backbone.spec, mean=spec.mean, std=spec.std)
+    if spec.part and "tensors" not in weights:
+        raise OptionError(f"{spec}: part= is of a weights file that holds several nets.")
+    named = replace(backbone.spec, mean=spec.mean, std=spec.std, part=spec.part)
     unstated = [name for name in STATISTICS if getattr(spec, name) is None]
     network = Network(
         spec=named,
@@ -226,19 +229,17 @@ def _as_released(spec: NetSpec, entry: Released | None) -> NetSpec:
 
 
 def _from_file(spec: NetSpec, path: Path) -> Network:
-    if path.suffix in EXPORTED_SUFFIXES:
+    if path.suffix.lower() in EXPORTED_SUFFIXES:
         exported.check_no_net(path)
-    if path.suffix not in formats.FORMATS:
-        raise formats.unknown_kind(path)
-    card, entry = formats.FORMATS[path.suffix].read_card(path), None
+    card, entry = formats.read_card(path), None
     card_spec = net_of_card(card, path) if card else None
     if spec.is_file:
         spec = named_by_card(spec, card_spec, path)
-    sha256 = checkpoint.identity_of(path) if path.suffix == checkpoint.SUFFIX else None
+    sha256 = checkpoint.identity_of(path) if formats.kind_of(path) == checkpoint.SUFFIX else None
     if sha256 is None:
         sha256 = _digest(path)
         _compare_with_first(path, sha256)
-    if card is None or path.suffix in released.CARRYING_CARDS:
+    if card is None or formats.kind_of(path) in released.CARRYING_CARDS:
         entry = released.identified(spec.name, path, sha256)
     if card:
         check_card(card, card_spec, spec, path)
@@ -263,6 +264,8 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
 def _with_file(spec: NetSpec, backbone: Backbone, path: Path, sha256: str, **more: Any) -> Network:
     """The network whose weights lie in a file with this digest."""
     tensors = partial(_tensors, backbone, path, more.get("released"))
+    if spec.part or not (more.get("card") or more.get("released")):
+        tensors = partial(file_tensors, backbone, path, spec.part)
     return _network(
         spec,
         backbone,
@@ -275,26 +278,24 @@ def _with_file(spec: NetSpec, backbone: Backbone, path: Path, sha256: str, **mor
 
 
 def _tensors(backbone: Backbone, path: Path, entry: Released | None) -> dict[str, Tensor]:
-    """What a weights file holds, under the net's keys. Raises WeightsError."""
-    tensors = formats.FORMATS[path.suffix].read(path)
+    """What a file that says which net it is holds, under the net's keys. Raises WeightsError."""
+    tensors = formats.FORMATS[formats.kind_of(path)].read(path)
     tensors = backbone.renamed(tensors) if backbone.renamed else tensors
     return released.to_rgb(tensors) if entry and entry.bgr else tensors
 
 
 @torch.inference_mode(False)
 def _build_from_file(
-    backbone: Backbone,
-    path: Path,
-    read: Callable[[], dict[str, Tensor]],
-    *,
-    whole: bool = False,
+    backbone: Backbone, path: Path, read: Callable[[], dict[str, Tensor]], *, whole: bool = False
 ) -> nn.Module:
     tensors = read()
     net = backbone.build(tensors)
     needs = backbone.needs if not whole else lambda key: True
-    missing = backbone.missing_part(tensors)
-    if missing and any(needs(key) for key in tensors if tensors[key].isnan().all()):
-        raise WeightsError(f"{path}: {missing}.")
+    missing = checkpoint.missing(net, tensors, needs)
+    if missing and checkpoint.is_part(net, tensors):
+        scores = "" if any(map(backbone.needs, missing)) else f"has no {missing[0]!r}: no scores"
+        if reason := backbone.missing_part(tensors) or scores:
+            raise WeightsError(f"{path}: {reason}.")
     checkpoint.load(net, tensors, path, needs=needs)
     return net.eval()
 

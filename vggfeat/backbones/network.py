@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vggfeat.backbones.backbone import Backbone, FirstMap
 from vggfeat.backbones.spec import NetSpec, options_text
 from vggfeat.input_statistics import InputStatistics
-from vggfeat.weights.checkpoint import Card
+from vggfeat.weights.checkpoint import Card, is_blank
 from vggfeat.weights.released import Released
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,8 @@ OWN = "own"  # weights that come with a net of the user's
 class Network:
     """A net and its weights, as `--net` names them; `load_network` makes it.
 
-    spec has the input statistics that the user states besides the backbone's options. weights is a
+    spec has the input statistics and the part of the file that the user states besides the
+    backbone's options. weights is a
     file's name, a released name, "random:SEED" or "own"; weights_sha256 is the digest of the file,
     or of a net's own weights and code, and empty for random ones, which their name determines.
     """
@@ -136,17 +137,19 @@ class Network:
 
     @cached_property
     def num_outputs(self) -> int:
-        """K, as the weights have it. Raises WeightsError."""
+        """K, as the weights have it; 0 if the file lacks the last layer. Raises WeightsError."""
         if self.tensors is not None and self.backbone.last_layer:
             last = self.tensors().get(f"{self.backbone.last_layer}.weight")
-            if last is not None and last.ndim:
-                return len(last)
+            return len(last) if last is not None and last.ndim and not is_blank(last) else 0
         return self.backbone.num_outputs
 
     def shares_pass(self, other: "Network") -> bool:
         """Whether it is the same net with the same weights, perhaps at another layer."""
-        mine = (self.backbone.trunk, self.weights_identity, self.statistics)
-        return mine == (other.backbone.trunk, other.weights_identity, other.statistics)
+        return self._forward_identity == other._forward_identity
+
+    @property
+    def _forward_identity(self) -> tuple[NetSpec, str | None, str, InputStatistics]:
+        return self.backbone.trunk, self.spec.part, self.weights_identity, self.statistics
 
 
 def _assumption(net: str, statistics: str) -> str:

@@ -5,6 +5,7 @@
     vgg19:width=0.25,input_size=64@random:0   a narrow net with random weights of seed 0
     resnet50:layer=layer3                     any net of torchvision, at any of its modules
     timm/vit_tiny_patch16_224                 any net of timm
+    resnet50:part=encoder_q@moco.pth.tar      one of the nets that a checkpoint holds
     my_package.module:factory                 a function of the user's that returns a torch module
     runs/vgg16-256.safetensors                a file that says which net it is, or is the net itself
 
@@ -32,8 +33,10 @@ RANDOM = "random:"
 TIMM = "timm/"  # before the names of timm's nets
 TIMM_WEIGHTS = "timm"
 EXPORTED_SUFFIXES = (".onnx", ".pt2", ".pt", ".pth")  # of files that may be nets themselves
-FILE_SUFFIXES = tuple(dict.fromkeys((*formats.SUFFIXES, *EXPORTED_SUFFIXES)))
-_FILE = re.compile(rf"(.+(?:{'|'.join(map(re.escape, FILE_SUFFIXES))}))(?::(\w+=.*))?")
+FILE_SUFFIXES = tuple(dict.fromkeys((*formats.SUFFIXES, *EXPORTED_SUFFIXES, *formats.TWO_SUFFIXES)))
+_FILE = re.compile(
+    rf"(.+(?:{'|'.join(map(re.escape, FILE_SUFFIXES))}))(?::(\w+=.*))?", re.IGNORECASE
+)
 _FACTORY = re.compile(r"([A-Za-z_][\w.]*:[A-Za-z_]\w*)(?::(.*))?")
 # What of a picture a net sees, once its shortest side is at a scale.
 VIEWS = {
@@ -44,6 +47,7 @@ VIEWS = {
 }
 SIZE = ("width", "input_size")  # the options that weights decide
 STATISTICS = ("mean", "std")  # the options that change the input, and not the net
+OF_ANY_NET = (*STATISTICS, "part")
 
 
 def _boolean(text: str) -> bool:
@@ -65,12 +69,15 @@ NET_OPTIONS: Mapping[str, Callable[[str], Value]] = {
     "relu": _boolean,
     "layer": str,
     "view": str,
+    "part": str,
     "mean": _colour,
     "std": _colour,
 }
 # The order in which a name states its options; feature files and records are found by names.
-_ORDER = ("width", "input_size", "ceil_mode", "relu", "view", "layer", "mean", "std")
-_ORDER_OF_PAPER_NETS = ("width", "input_size", "ceil_mode", "relu", "layer", "view", "mean", "std")
+_ORDER = ("width", "input_size", "ceil_mode", "relu", "view", "layer", "part", "mean", "std")
+_ORDER_OF_PAPER_NETS = (
+    "width", "input_size", "ceil_mode", "relu", "layer", "view", "part", "mean", "std",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ class NetSpec:
     relu: bool | None = None  # False: the layer's activations before its ReLU
     layer: str | None = None  # whose activations are the descriptor
     view: str | None = None  # one of VIEWS
+    part: str | None = None  # which net of a file that holds several
     mean: Colour | None = None  # of the input's channels, on pixels 0 to 255
     std: Colour | None = None
 
@@ -182,7 +190,7 @@ class NetSpec:
     def check_options(self, allowed: Collection[str]) -> None:
         """Raise NetworkError at an option that this kind of net does not have."""
         for key in self.options:
-            if key not in allowed and key not in STATISTICS:
+            if key not in allowed and key not in OF_ANY_NET:
                 raise NetworkError(f"{self.name or self.weights} has no option {key!r}.")
 
 

@@ -52,7 +52,7 @@ def vgg_backbone(spec: NetSpec) -> Backbone:
         build=partial(_build, spec.name, options),
         to_maps=partial(_VGGMaps, spec.name),
         to_outputs=vgg.VGG.dense,
-        needs=lambda key: layer in FC_NAMES or not key.startswith("classifier"),
+        needs=lambda key: key in _keys_before(spec.name, layer),
         missing_part=_missing_part,
         last_layer=LAST_LAYER,
     )
@@ -77,15 +77,25 @@ def _build(name: str, options: Mapping, tensors: Mapping[str, Tensor] | None) ->
 
 
 def _missing_part(tensors: Mapping[str, Tensor]) -> str:
-    """Why a file lacks fc6 to fc8: those of the convolutions alone have a classifier of NaN."""
+    """Why a file lacks fc6 to fc8: those of the convolutions alone have none, or one of NaN."""
     classifier = [tensor for key, tensor in tensors.items() if key.startswith("classifier")]
     firsts = [tensor.reshape(-1)[:1] for tensor in classifier]  # of most files this is enough
-    if not classifier or not all(tensor.isnan().all() for tensor in [*firsts, *classifier]):
+    if not all(tensor.isnan().all() for tensor in [*firsts, *classifier]):
         return ""
     return (
         "has no classifier: it can give conv1_1 to pool5 (layer=pool5), and neither fc6 to fc8 nor"
         " scores"
     )
+
+
+@cache
+def _keys_before(name: str, layer: str) -> frozenset[str]:
+    """The keys of the layers with weights up to a layer, itself included."""
+    layers = _layers(name)
+    before = layers[: layers.index(layer) + 1]
+    num_weighted = sum(one.endswith(BEFORE_RELU) or one == FC_NAMES[-1] for one in before)
+    with torch.device("meta"):
+        return frozenset(list(vgg.build(name).state_dict())[: 2 * num_weighted])
 
 
 def _channels(layer: str, width: float) -> int:

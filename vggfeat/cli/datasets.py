@@ -189,13 +189,13 @@ def splits(
 def inspect(file: Path) -> None:
     """Say what is in a feature file, and whether its numbers are sound; or show a weights' card."""
     from vggfeat.backbones.spec import FILE_SUFFIXES
-    from vggfeat.weights.formats import SUFFIXES
+    from vggfeat.weights.formats import kind_of
 
-    if file.suffix in FILE_SUFFIXES and file.suffix not in SUFFIXES:
+    if file.suffix.lower() in FILE_SUFFIXES and not kind_of(file):
         raise click.ClickException(
             f"{file}: a net. `vggfeat doctor --weights {file}` describes it."
         )
-    if file.suffix in SUFFIXES:
+    if kind_of(file):
         _show_card(file)
         return
     from vggfeat.features import store

@@ -210,12 +210,17 @@ def load(
     """Put the tensors into the net; every key and shape must fit, every value be finite.
 
     Floating-point weights become float32. `needs` says of a key whether its values matter: others
-    may be what they want. The counts of batches that old files lack matter to nobody. Raises
-    WeightsError naming the key, both shapes and the file.
+    may be what they want, and NaN stands for those that are missing. The counts of batches that
+    old files lack matter to nobody. Raises WeightsError naming the key, both shapes and the file.
     """
     wanted = net.state_dict()
     counts = {key: torch.zeros_like(wanted[key], device="cpu") for key in wanted if _is_count(key)}
-    tensors = counts | dict(tensors)
+    blanks = {
+        key: torch.full((), torch.nan).expand(tensor.shape)  # one number for all, no memory
+        for key, tensor in wanted.items()
+        if not needs(key)
+    }
+    tensors = blanks | counts | dict(tensors)
     problems = [f"key {key!r} is missing" for key in wanted if key not in tensors]
     problems += [f"key {key!r} is not part of the net" for key in tensors if key not in wanted]
     problems += [
@@ -235,6 +240,30 @@ def load(
         raise WeightsError(f"{path}: does not fit the net: {problems[0]}{more}.")
     typed = {key: tensors[key].to(wanted[key].dtype) for key in wanted}
     net.load_state_dict(typed, assign=True)
+
+
+def missing(
+    net: nn.Module, tensors: Mapping[str, Tensor], needs: Callable[[str], bool]
+) -> list[str]:
+    """The keys of the net that are needed, and that the tensors lack or have as NaN throughout."""
+    return [
+        key
+        for key in net.state_dict()
+        if needs(key) and not _is_count(key) and (key not in tensors or is_blank(tensors[key]))
+    ]
+
+
+def is_part(net: nn.Module, tensors: Mapping[str, Tensor]) -> bool:
+    """Whether all tensors are some of the net's, as those of a net without its last layers are."""
+    wanted = net.state_dict()
+    return all(key in wanted and wanted[key].shape == t.shape for key, t in tensors.items())
+
+
+def is_blank(tensor: Tensor) -> bool:
+    """Whether it is NaN throughout: the place of a tensor that a file does not have."""
+    if not tensor.is_floating_point() or not tensor.numel():
+        return False
+    return bool(tensor.reshape(-1)[:1].isnan().all()) and bool(tensor.isnan().all())
 
 
 def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

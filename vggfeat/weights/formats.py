@@ -1,15 +1,17 @@
 """The kinds of weights files by their suffix: what a file says of itself, its tensors, writing one.
 
-Tensors have the keys of the net's torch module, whatever the file calls them. A torch file and a
-.caffemodel have no place for a card; it lies beside them as FILE.card.json, with the file's digest.
+The case of a suffix does not count. Tensors have the keys of the net's torch module, whatever the
+file calls them. A torch file and a .caffemodel have no place for a card; it lies beside them as
+FILE.card.json, with the file's digest.
 Nothing in a file is executed.
 """
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, wraps
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -19,11 +21,14 @@ from vggfeat.storage.files import new_file, sha256_of
 from vggfeat.weights import checkpoint, onnx, torch_file
 from vggfeat.weights.caffe import caffemodel
 from vggfeat.weights.checkpoint import Card, parse_card
+from vggfeat.weights.inert_pickle import Unknown
 from vggfeat.weights.matconvnet import network, writer
+from vggfeat.weights.state_dicts import Tables, find_tables
 
 TORCH = torch_file.SUFFIXES
 CARD_DIGEST = "card_sha256"  # of a card beside its file: the digest of all else that it holds
 CARD_BESIDE = (*TORCH, caffemodel.SUFFIX)
+TWO_SUFFIXES = (".pth.tar", ".pt.tar")  # of torch files that are no archives
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,8 @@ class Format:
     """A kind of weights file. Its functions raise WeightsError.
 
     read_card gives what a file says of itself, its card or what follows from its format, and None
-    if that is nothing. write is None for ONNX, which needs the net: see weights/onnx.py.
+    if that is nothing. write is None for what is read only, and for ONNX, which needs the net: see
+    weights/onnx.py.
     """
 
     read_card: Callable[[Path], Card | None]
@@ -75,12 +81,28 @@ def _no_card(path: Path) -> None:
 _TORCH_FILE = Format(_or_beside(_no_card), torch_file.read, torch_file.write)
 FORMATS = {
     checkpoint.SUFFIX: Format(checkpoint.read_card, checkpoint.read, checkpoint.write),
-    **dict.fromkeys(torch_file.SUFFIXES, _TORCH_FILE),
+    **dict.fromkeys(torch_file.WRITTEN, _TORCH_FILE),
     caffemodel.SUFFIX: Format(_or_beside(caffemodel.read_card), caffemodel.read, caffemodel.write),
     ".mat": Format(_while_unchanged(network.read_card), network.read, writer.write),
     ".onnx": Format(_while_unchanged(onnx.read_card), onnx.read, None),
 }
+WRITTEN = tuple(FORMATS)
+FORMATS |= {suffix: replace(_TORCH_FILE, write=None) for suffix in TORCH if suffix not in FORMATS}
 SUFFIXES = tuple(FORMATS)
+
+
+def kind_of(path: Path) -> str:
+    """The suffix that stands for a file's kind in FORMATS, "" if it is of none.
+
+    A torch file is known by how it begins as well: people give it many names.
+    """
+    name = path.name.lower()
+    if name.endswith(TWO_SUFFIXES) and not name.startswith("."):
+        return torch_file.SUFFIXES[0]
+    suffix = Path(name).suffix
+    if suffix in FORMATS:
+        return suffix
+    return torch_file.SUFFIXES[0] if suffix and torch_file.is_torch_file(path) else ""
 
 
 def unknown_kind(path: Path) -> WeightsError:
@@ -92,7 +114,7 @@ def unknown_kind(path: Path) -> WeightsError:
 
 def check_kind(path: Path) -> None:
     """Raise WeightsError unless it is a file of a known kind."""
-    if path.suffix not in FORMATS:
+    if not kind_of(path):
         raise unknown_kind(path)
     if not path.is_file():
         raise WeightsError(f"{path}: no such weights file. Check the path.")
@@ -105,13 +127,35 @@ def read_card(path: Path) -> Card | None:
     that holds nothing else.
     """
     check_kind(path)
-    return FORMATS[path.suffix].read_card(path)
+    return FORMATS[kind_of(path)].read_card(path)
 
 
 def read(path: Path) -> dict[str, Tensor]:
     """The named tensors of a weights file. Raises WeightsError."""
     check_kind(path)
-    return FORMATS[path.suffix].read(path)
+    return FORMATS[kind_of(path)].read(path)
+
+
+def read_tables(path: Path) -> tuple[Tables, list[str]]:
+    """Every table of tensors in a file, and what beside them is no plain value.
+
+    Tensors of torch files are not read yet: `load` does it. Raises WeightsError.
+    """
+    check_kind(path)
+    if kind_of(path) not in TORCH:
+        return {"": read(path)}, []
+    values = torch_file.read_values(path)
+    unknown = [
+        f"{key} ({value.of})" for key, value in values.items() if isinstance(value, Unknown) and key
+    ]
+    return find_tables(values), unknown
+
+
+def load(path: Path, table: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The tensors of one of a file's tables, read. Raises WeightsError."""
+    if kind_of(path) in TORCH:
+        table = torch_file.load(path, table)
+    return checkpoint.named_tensors(table, path)
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:

@@ -159,7 +159,7 @@ def identified(net: str, path: Path, sha256: str) -> Released | None:
     for entry in [*originals, *of_family]:
         if _is_that(entry, path, sha256):
             return entry
-    of_torchvision = _of_torchvision(net).values() if path.suffix in formats.TORCH else ()
+    of_torchvision = _of_torchvision(net).values() if formats.kind_of(path) in formats.TORCH else ()
     return next((entry for entry in of_torchvision if _is_that(entry, path, sha256)), None)
 
 

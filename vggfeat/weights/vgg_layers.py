@@ -5,7 +5,7 @@ become the keys of torchvision's layout, which is `vgg.VGG`'s.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +29,7 @@ class Layout:
     width: float
     input_size: int
     num_outputs: int
+    last_name: str = FC_NAMES[-1]  # what the file calls fc8; "" if it has none
 
     @property
     def net(self) -> str:
@@ -45,6 +46,12 @@ class Layout:
         if ceil_mode:
             stated.append("ceil_mode=true")
         return f"{self.name}:{','.join(stated)}" if stated else self.name
+
+    def last_layer_facts(self) -> dict[str, str]:
+        """What a card says of a last layer that is not the family's; nothing of the usual one."""
+        if self.last_name == FC_NAMES[-1]:
+            return {}
+        return {"last_layer": self.last_name or "none: descriptors up to fc7, and no scores"}
 
     def build(self) -> vgg.VGG:
         """The net without memory for its weights."""
@@ -76,21 +83,35 @@ def keys(name: str) -> Mapping[str, tuple[str, str]]:
     return {layer: (next(state_keys), next(state_keys)) for layer in layer_names(name)}
 
 
+def family_names(names: Sequence[str]) -> dict[str, str]:
+    """What a file calls fc8, if it is another name, and "fc8".
+
+    Who trains a net on other classes gives its last layer another name, so that Caffe and
+    MatConvNet do not fill it with the old one's weights.
+    """
+    for name in vgg.CONFIGURATIONS:
+        wanted = layer_names(name)
+        if len(names) == len(wanted) and list(names[:-1]) == wanted[:-1]:
+            return {names[-1]: FC_NAMES[-1]}
+    return {}
+
+
 def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -> Layout:
     """Which net of the family has these layers.
 
     shapes maps each layer with weights, in the file's order, to the shape of its weights:
-    (outputs, inputs, kernel, kernel) of a convolution, (outputs, inputs) of fc6 to fc8. lrn says
-    whether the net normalises local responses. Raises WeightsError if it is another net's file.
+    (outputs, inputs, kernel, kernel) of a convolution, (outputs, inputs) of fc6 to fc8, of which
+    the last may be missing. lrn says whether the net normalises local responses. Raises
+    WeightsError if it is another net's file.
     """
     names = list(shapes)
     fitting = [
         name
         for name, configuration in vgg.CONFIGURATIONS.items()
-        if layer_names(name) == names
+        if names in (layer_names(name), layer_names(name)[:-1])
         and configuration.lrn == lrn
         and [kernel for block in configuration.blocks for kernel in block]
-        == [shapes[layer][-1] for layer in names[: -len(FC_NAMES)]]
+        == [shapes[layer][-1] for layer in layer_names(name)[: -len(FC_NAMES)]]
     ]
     if not fitting:
         listed = ", ".join(names[:4]) + (f", ... {names[-1]}" if len(names) > 4 else "")
@@ -99,19 +120,21 @@ def recognise(shapes: Mapping[str, tuple[int, ...]], *, lrn: bool, path: Path) -
             f" {listed or 'none'}{', with local response normalisation' if lrn else ''}. Known:"
             f" {', '.join(vgg.CONFIGURATIONS)} with layers conv1_1, ..., fc8."
         )
-    side = math.sqrt(shapes["fc6"][1] / shapes[names[-4]][0])
+    side = math.sqrt(shapes["fc6"][1] / shapes[names[names.index("fc6") - 1]][0])
+    has_last = FC_NAMES[-1] in shapes
     layout = Layout(
         name=fitting[0],
         width=_width(shapes["fc7"][0], shapes[names[0]][0]),
         input_size=round(side * vgg.STRIDE),
-        num_outputs=shapes["fc8"][0],
+        num_outputs=shapes[FC_NAMES[-1]][0] if has_last else vgg.NUM_CLASSES,
+        last_name=FC_NAMES[-1] if has_last else "",
     )
     try:
         wanted = layout.build().state_dict()
     except OptionError as error:
         raise WeightsError(f"{path}: not a net of the family A to E: {error}") from error
     for layer, (weight, _) in keys(layout.name).items():
-        if tuple(wanted[weight].shape) != tuple(shapes[layer]):
+        if layer in shapes and tuple(wanted[weight].shape) != tuple(shapes[layer]):
             raise WeightsError(
                 f"{path}: {layer} has weights of {sides_text(shapes[layer])}, and {layout.net}"
                 f" needs {sides_text(wanted[weight].shape)}."

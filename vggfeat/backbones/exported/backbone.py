@@ -34,13 +34,14 @@ def is_exported_net(path: Path) -> bool:
 
     Raises WeightsError for a damaged ONNX file.
     """
-    if path.suffix == pt2.SUFFIX:
+    suffix = path.suffix.lower()
+    if suffix == pt2.SUFFIX:
         return True
     if not path.is_file():
         return False
-    if path.suffix == ".onnx":
+    if suffix == ".onnx":
         return onnx.read_card(path) is None
-    return path.suffix in torchscript.SUFFIXES and torchscript.is_torchscript(path)
+    return suffix in torchscript.SUFFIXES and torchscript.is_torchscript(path)
 
 
 def check_no_net(path: Path) -> None:
@@ -93,14 +94,14 @@ def exported_backbone(spec: NetSpec) -> Backbone:
 
 def sha256_of(path: Path) -> str:
     """The digest of a net that has been opened, with all that it computes with."""
-    return onnx_graph.sha256_of(path) if path.suffix == ".onnx" else files.sha256_of(path)
+    return onnx_graph.sha256_of(path) if path.suffix.lower() == ".onnx" else files.sha256_of(path)
 
 
 def _open(path: Path) -> ExportedNet:
     """The net in a file, opened by the file's format. Raises NetworkError or WeightsError."""
     if not path.is_file():
         raise WeightsError(f"{path}: no such file. Check the path.")
-    match path.suffix:
+    match path.suffix.lower():
         case ".onnx":
             return onnx_graph.open_onnx(path)
         case pt2.SUFFIX:

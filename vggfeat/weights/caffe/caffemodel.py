@@ -13,7 +13,7 @@ Shapes: convolutions (outputs, inputs, kernel, kernel), fully connected layers (
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from google.protobuf import text_format
@@ -35,7 +35,14 @@ from vggfeat.weights.caffe.layers import (
 from vggfeat.weights.caffe.schema import NetParameter
 from vggfeat.weights.caffe.wire import Layer, Net, read_arrays, read_net, write_net
 from vggfeat.weights.checkpoint import ASSUMED, Card, sides_text
-from vggfeat.weights.vgg_layers import FC_NAMES, Layout, keys, recognise, to_be_written
+from vggfeat.weights.vgg_layers import (
+    FC_NAMES,
+    Layout,
+    family_names,
+    keys,
+    recognise,
+    to_be_written,
+)
 
 SUFFIX = ".caffemodel"
 UNIT = (1.0, 1.0, 1.0)
@@ -54,19 +61,19 @@ class CaffeNet:
 def read_card(path: Path) -> Card:
     """What follows from a .caffemodel without reading its weights. Raises WeightsError."""
     caffe_net = find_net(path)
+    imported = {
+        "format": "Caffe",
+        "name": caffe_net.net.name,
+        "messages": caffe_net.net.messages,
+        "statistics": ASSUMED,  # the file has no place for them
+        **caffe_net.layout.last_layer_facts(),
+    }
     return Card(
         net=caffe_net.layout.text(ceil_mode=caffe_net.round_mode == "CEIL"),
         classes=(),
         mean=PAPER_STATISTICS.mean,
         std=UNIT,
-        training={
-            "imported": {
-                "format": "Caffe",
-                "name": caffe_net.net.name,
-                "messages": caffe_net.net.messages,
-                "statistics": ASSUMED,  # the file has no place for them
-            }
-        },
+        training={"imported": imported},
     )
 
 
@@ -79,6 +86,8 @@ def read(path: Path) -> dict[str, Tensor]:
     caffe_net = find_net(path)
     wanted = []
     for name, pair in keys(caffe_net.layout.name).items():
+        if name not in caffe_net.weights:
+            continue
         layer, shape = caffe_net.weights[name]
         wanted += zip(pair, layer.blobs, (shape, shape[:1]), strict=True)
     arrays = read_arrays(path, [(blob, shape) for _, blob, shape in wanted])
@@ -116,15 +125,19 @@ def find_net(path: Path) -> CaffeNet:
     net = read_net(path)
     layers = computing_layers(net.layers, path)
     weights: dict[str, tuple[Layer, tuple[int, ...]]] = {}
-    for layer in layers:
-        if kind_of(layer.parameters) in WEIGHTED:
-            if layer.name in weights:
-                raise WeightsError(f"{path}: two layers are named {layer.name}.")
-            weights[layer.name] = layer, _shape_of(layer, path)
+    weighted = [layer for layer in layers if kind_of(layer.parameters) in WEIGHTED]
+    renamed = family_names([layer.name for layer in weighted])
+    for layer in weighted:
+        name = renamed.get(layer.name, layer.name)
+        if name in weights:
+            raise WeightsError(f"{path}: two layers are named {layer.name}.")
+        weights[name] = layer, _shape_of(layer, name, path)
     kinds = {kind_of(layer.parameters) for layer in layers}
     layout = recognise(
         {name: shape for name, (_, shape) in weights.items()}, lrn="lrn" in kinds, path=path
     )
+    if renamed:
+        layout = replace(layout, last_name=weighted[-1].name)
     blocks = vgg.CONFIGURATIONS[layout.name].blocks
     twins = [name for name, c in vgg.CONFIGURATIONS.items() if c.blocks == blocks]
     bare = kinds <= set(WEIGHTED)
@@ -139,8 +152,11 @@ def find_net(path: Path) -> CaffeNet:
     return CaffeNet(net, layout, round_mode, weights)
 
 
-def _shape_of(layer: Layer, path: Path) -> tuple[int, ...]:
-    """The shape of a layer's weights here; older files put ones before it."""
+def _shape_of(layer: Layer, name: str, path: Path) -> tuple[int, ...]:
+    """The shape of a layer's weights here; older files put ones before it.
+
+    name is what the family calls the layer.
+    """
     if len(layer.blobs) != 2:
         raise WeightsError(
             f"{path}: {layer.name} has {len(layer.blobs)} blobs, and weights and a bias are needed."
@@ -149,7 +165,7 @@ def _shape_of(layer: Layer, path: Path) -> tuple[int, ...]:
     num_axes = 4 if kind_of(layer.parameters) == "convolution" else 2
     shape = _without_ones(shape, num_axes)
     _check_shapes(layer.name, shape, _without_ones(bias, 1), num_axes, path)
-    if layer.name in FC_NAMES:
+    if name in FC_NAMES:
         return shape[0], math.prod(shape[1:])
     return shape
 

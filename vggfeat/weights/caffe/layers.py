@@ -83,12 +83,15 @@ def check_layers(
         for layer in deploy_net(layout, round_mode).layer
         if kind_of(layer) in (WEIGHTED if bare else COMPUTING)
     ]
+    if not layout.last_name:  # it may end with fc7 or its ReLU
+        wanted = wanted[: max(len(layers), len(wanted) - 2)][: len(wanted) - 1]
     last = "the input"
     for layer, wants in zip_longest(layers, wanted):
         if layer and wants and wants.name in FC_NAMES and kind_of(layer.parameters) == WEIGHTED[0]:
             wants = _as_convolution(wants, layout)
         is_its = layer and wants and kind_of(layer.parameters) == kind_of(wants)
-        if not is_its or (kind_of(wants) in WEIGHTED and layer.name != wants.name):
+        name = layout.last_name if wants and wants.name == FC_NAMES[-1] else wants and wants.name
+        if not is_its or (kind_of(wants) in WEIGHTED and layer.name != name):
             comes = f"{layer.name} ({type_of(layer.parameters)})" if layer else "nothing"
             expected = f"{wants.name} ({wants.type})" if wants else "nothing"
             raise WeightsError(f"{path}: after {last} comes {comes}, and {needs} {expected}.")

@@ -1,6 +1,7 @@
 """What .mat files of all versions share: classes of numbers, texts, and what a file may claim."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -59,3 +60,13 @@ def text_rows(text: str, dims: tuple[int, ...]) -> str:
     if dims[0] == 1 or math.prod(dims) != len(text):
         return text
     return "\n".join(text[row :: dims[0]] for row in range(dims[0]))
+
+
+def as_list(value: Any) -> list:
+    """The value, or an empty list for what is no list."""
+    return value if isinstance(value, list) else []
+
+
+def is_name(value: Any) -> bool:
+    """Whether it can stand in a message."""
+    return isinstance(value, str) and 0 < len(value) <= 64 and value.isprintable()

@@ -20,7 +20,8 @@ from vggfeat.errors import WeightsError
 from vggfeat.input_statistics import PAPER_STATISTICS
 from vggfeat.weights import vgg_layers
 from vggfeat.weights.checkpoint import Card, parse_card, sides_text
-from vggfeat.weights.matconvnet.simplenn import as_list, read_simplenn
+from vggfeat.weights.matconvnet.mat_values import as_list
+from vggfeat.weights.matconvnet.simplenn import read_simplenn
 
 CARD_NEEDS_BYTES = 2**24  # of an array; an average image has 1.2 MB, fc6 400 MB
 UNIT = (1.0, 1.0, 1.0)
@@ -42,10 +43,11 @@ def read_card(path: Path) -> Card:
         notes.append(f"the card in the file is of {card.net!r} and was not used")
     mean, how = _mean(path, _older(file.variables, meta, "normalization").get("averageImage"))
     classes = _classes(path, _older(file.variables, meta, "classes"))
-    if classes and len(classes) != file.layout.num_outputs:
+    if classes and (len(classes) != file.layout.num_outputs or not file.layout.last_name):
         notes.append(f"{len(classes)} class names for {file.layout.num_outputs} outputs left out")
         classes = ()
-    imported = {"format": "MatConvNet", "average_image": how}
+    facts = file.layout.last_layer_facts()
+    imported: dict[str, Any] = {"format": "MatConvNet", "average_image": how, **facts}
     if notes:
         imported["notes"] = notes
     return Card(net=file.net, classes=classes, mean=mean, std=UNIT, training={"imported": imported})

@@ -1,10 +1,10 @@
-"""SimpleNNs of MatConvNet: their layers, seen to be those of a net of the family A to E.
+"""Nets of MatConvNet: their layers, seen to be those of a net of the family A to E.
 
 Filters are H x W x Cin x Cout.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,10 @@ from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.weights import vgg_layers
 from vggfeat.weights.checkpoint import sides_text
-from vggfeat.weights.matconvnet import mat_file
+from vggfeat.weights.matconvnet import dagnn, mat_file
+from vggfeat.weights.matconvnet.mat_values import as_list, is_name
 
-VARIABLES = ("layers", "meta", "normalization", "classes")
+VARIABLES = ("layers", "params", "meta", "normalization", "classes", "net")
 ROUNDED_DOWN, ROUNDED_UP = (0, 0, 0, 0), (0, 1, 0, 1)  # how a pool is padded
 WINDOW = (2, 2)  # of a pool, and its stride
 # N, kappa, alpha, beta of AlexNet; MatConvNet does not divide alpha by N as torch and Caffe do.
@@ -44,17 +45,17 @@ class SimpleNN:
 
 def read_simplenn(path: Path, skip_above: int | None) -> SimpleNN:
     """A file that has been seen to hold a net of the family."""
-    variables = mat_file.read(path, VARIABLES, skip_above=skip_above)
-    if "layers" not in variables:
-        names = ", ".join(filter(is_name, mat_file.variables(path)[:8])) or "none"
-        raise WeightsError(
-            f"{path}: has no `layers`, as a SimpleNN of MatConvNet has; its variables: {names}."
-            " Save the net with `save('-struct', 'net')`; a DagNN is not read."
-        )
+    variables = _variables(path, skip_above)
+    if dagnn.is_dagnn(variables):
+        variables["layers"] = dagnn.simple_layers(variables, path)
+    variables.pop("params", None)
     layers = [
         _Layer(path, number, fields)
         for number, fields in enumerate(as_list(variables.pop("layers")), start=1)
     ]
+    renamed = vgg_layers.family_names([layer.name for layer in layers if layer.kind == "conv"])
+    for layer in layers:
+        layer.name = renamed.get(layer.name, layer.name) if layer.kind == "conv" else layer.name
     for layer in layers:
         layer.check()
     convolutions = [layer.convolution() for layer in layers if layer.kind == "conv"]
@@ -69,11 +70,27 @@ def read_simplenn(path: Path, skip_above: int | None) -> SimpleNN:
             else (outputs, inputs, height, width)
         )
     net = vgg_layers.recognise(shapes, lrn=any(layer.kind == "lrn" for layer in layers), path=path)
+    if renamed:
+        net = replace(net, last_name=next(iter(renamed)))
     _check_fully_connected(path, net, {c.name: c.filters.shape for c in convolutions})
     _check_order(path, net, layers)
     rounded_up = _rounded_up(path, [layer for layer in layers if layer.kind == "pool"])
     layers.clear()  # they hold the weights, too
     return SimpleNN(net, net.text(ceil_mode=rounded_up), convolutions, variables)
+
+
+def _variables(path: Path, skip_above: int | None) -> dict[str, Any]:
+    """The net's fields: the file's variables, or those of `net`, as training saves it."""
+    variables = mat_file.read(path, VARIABLES, skip_above=skip_above)
+    if "layers" not in variables and isinstance(variables.get("net"), dict):
+        variables = {key: value for key, value in variables["net"].items() if key in VARIABLES}
+    if "layers" not in variables:
+        names = ", ".join(filter(is_name, mat_file.variables(path)[:8])) or "none"
+        raise WeightsError(
+            f"{path}: has no `layers` and no `net` with them, as a net of MatConvNet has; its"
+            f" variables: {names}. Save the net with `save('-struct', 'net')`."
+        )
+    return variables
 
 
 class _Layer:
@@ -86,10 +103,6 @@ class _Layer:
         self.type = fields["type"]
         self.kind = {"normalize": "lrn", "softmaxloss": "softmax"}.get(self.type, self.type)
         self.name = fields["name"] if is_name(fields.get("name")) else f"layer {number}"
-        if self.type.startswith("dagnn."):
-            raise WeightsError(
-                f"{path}: a DagNN of MatConvNet; only a SimpleNN is read. Convert it first."
-            )
 
     def check(self) -> None:
         """See that what a convolution, a pool or the normalisation does is the family's."""
@@ -170,10 +183,10 @@ def _check_fully_connected(
 ) -> None:
     """As matrices fc6 to fc8 fit already; see that they fit as the convolutions they are."""
     side = net.input_size // vgg.STRIDE
-    last = list(shapes)[-len(vgg_layers.FC_NAMES) - 1]
+    last = list(shapes)[list(shapes).index("fc6") - 1]
     needs = {"fc6": (side, side, shapes[last][3]), "fc7": (1, 1), "fc8": (1, 1)}
     for name, wanted in needs.items():
-        if shapes[name][: len(wanted)] != wanted:
+        if name in shapes and shapes[name][: len(wanted)] != wanted:
             raise WeightsError(
                 f"{path}: {name} has filters of {sides_text(shapes[name])}, and {net.net} needs"
                 f" {sides_text(wanted)} first."
@@ -186,6 +199,8 @@ def _check_order(path: Path, net: vgg_layers.Layout, layers: Sequence[_Layer]) -
     while there and there[-1].kind == "softmax":
         there.pop()
     wanted = [kind for kind, _ in layer_plan(net.name)]
+    if not net.last_name:  # it may end with fc7 or its ReLU
+        wanted = wanted[: max(len(there), len(wanted) - 2)][: len(wanted) - 1]
     for number, kind in enumerate(wanted):
         layer = there[number] if number < len(there) else None
         if layer is None or layer.kind != kind:
@@ -212,16 +227,6 @@ def _rounded_up(path: Path, pools: Sequence[_Layer]) -> bool:
                 f" {_values(ROUNDED_DOWN)} or all by {_values(ROUNDED_UP)} can be read."
             )
     return first.pad == ROUNDED_UP
-
-
-def as_list(value: Any) -> list:
-    """The value, or an empty list for what is no list."""
-    return value if isinstance(value, list) else []
-
-
-def is_name(value: Any) -> bool:
-    """Whether it can stand in a message."""
-    return isinstance(value, str) and 0 < len(value) <= 64 and value.isprintable()
 
 
 def _values(numbers: Sequence[float]) -> str:
