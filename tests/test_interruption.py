@@ -54,19 +54,47 @@ def test_while_libraries_load_a_signal_ends_the_process_and_says_so(tmp_path):
     assert process.returncode == 130 and process.stderr == LINES[signal.SIGINT]
 
 
-def test_a_wait_for_other_processes_is_ended_at_once(tmp_path):
-    """torch waits for them in C++ for half an hour; here a mutex that nobody gives back."""
-    code = """
+BLOCKED = """
 import ctypes, os, signal, threading
-from vggfeat.interruption import signals_end_a_wait
+from vggfeat import interruption
+interruption.GRACE_S = 0.2
 lock, mutex = ctypes.CDLL(None).pthread_mutex_lock, ctypes.create_string_buffer(64)
-with signals_end_a_wait():
+with interruption.signals_interrupt():
     threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
     lock(mutex)
     lock(mutex)
 """
-    process = ended(tmp_path, code, timeout=10)
+
+
+def test_a_command_that_is_long_in_c_is_ended_soon(tmp_path):
+    """As torch is while it waits for other processes; here a mutex that nobody gives back."""
+    process = ended(tmp_path, BLOCKED, timeout=10)
     assert process.returncode == 143 and process.stderr == LINES[signal.SIGTERM]
+
+
+def test_a_signal_that_was_handled_may_take_its_time(tmp_path):
+    """As saving does; and what a forked process is sent is not for its parent."""
+    code = """
+import os, signal, time
+from vggfeat import interruption
+interruption.GRACE_S, interruption.SLACK_S = 0.2, 0.1
+with interruption.signals_interrupt():
+    if not (child := os.fork()):
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+        signal.raise_signal(signal.SIGTERM)
+    os.waitpid(child, 0)
+    time.sleep(0.5)
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except interruption.Interrupted:
+        time.sleep(0.5)
+        print("saved")
+    signal.signal(signal.SIGTERM, lambda *_: None)  # another's, as that of torch's launcher
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(0.5)
+"""
+    process = ended(tmp_path, code, timeout=10)
+    assert (process.returncode, process.stdout, process.stderr) == (0, "saved\n", "")
 
 
 def test_where_python_cannot_raise_a_signal_ends_the_process_and_says_so(tmp_path):

@@ -10,7 +10,6 @@ import torch
 import torch.distributed as dist
 
 from vggfeat.errors import OptionError
-from vggfeat.interruption import signals_end_a_wait
 from vggfeat.launched import launched
 
 Value = TypeVar("Value")
@@ -81,8 +80,7 @@ def process_group(device: str) -> Iterator[World]:
         torch.cuda.set_device(local_rank)
         gpu = torch.device("cuda", local_rank)
     try:
-        with signals_end_a_wait():  # the others may never come
-            dist.init_process_group("nccl" if device == "cuda" else "gloo", device_id=gpu)
+        dist.init_process_group("nccl" if device == "cuda" else "gloo", device_id=gpu)
     except (RuntimeError, ValueError) as error:
         where = ":".join(os.environ[name] for name in ("MASTER_ADDR", "MASTER_PORT"))
         raise OptionError(

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -17,7 +18,11 @@ from vggfeat.launched import follows
 SIGNALS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
 )
+GRACE_S = 5.0  # for the handler of a signal to begin
+SLACK_S = 1.0  # by which it may have begun before the watcher knew of the signal
 IMPORT_SYSTEM = "<frozen importlib"  # how the file names of its frames begin
+END = b"\0"  # no signal has this number
+_is_watched = False
 
 
 class Interrupted(KeyboardInterrupt):
@@ -33,7 +38,7 @@ def signals_interrupt() -> Iterator[None]:
     """A `with` block in which the signals raise Interrupted; while modules load they end it all."""
     previous, sys.unraisablehook = sys.unraisablehook, _not_raised
     try:
-        with handled_by(_interrupt):
+        with handled_by(_interrupt), _watched():
             yield
     finally:
         sys.unraisablehook = previous
@@ -47,40 +52,13 @@ def signals_end_at_once() -> Iterator[None]:
 
 
 @contextmanager
-def signals_end_a_wait() -> Iterator[None]:
-    """The same for a block that waits in C++, where Python's handlers would have to wait, too."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    reading, writing = os.pipe()
-    os.set_blocking(writing, False)  # as Python wants it
-
-    def watch() -> None:
-        while number := os.read(reading, 1):
-            if number[0] in SIGNALS:
-                _end_at_once(number[0], None)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    previous = signal.set_wakeup_fd(writing)
-    try:
-        with signals_end_at_once():
-            yield
-    finally:
-        signal.set_wakeup_fd(previous)
-        os.close(writing)
-        watcher.join()
-        os.close(reading)
-
-
-@contextmanager
 def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
     """A `with` block with this handler, but for signals that are ignored, as nohup has SIGHUP."""
-    previous = {}
+    previous, of_ours = {}, _Handler(handler)
     if threading.current_thread() is threading.main_thread():  # others cannot set handlers
         for number in SIGNALS:
             if signal.getsignal(number) is not signal.SIG_IGN:
-                previous[number] = signal.signal(number, handler)
+                previous[number] = signal.signal(number, of_ours)
     try:
         yield
     finally:
@@ -94,6 +72,70 @@ def what_is_kept(signal_number: int) -> str:
         return ""
     by = "" if signal_number == signal.SIGINT else f" by {signal.Signals(signal_number).name}"
     return f"\nInterrupted{by}. What was done is kept; the same command goes on from there."
+
+
+class _Handler:
+    """A handler of a signal, with the time when one was last called."""
+
+    called_at = -float("inf")
+
+    def __init__(self, handler: Callable[[int, FrameType | None], None]):
+        self.handler = handler
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        _Handler.called_at = time.monotonic()
+        self.handler(number, frame)
+
+
+@contextmanager
+def _watched() -> Iterator[None]:
+    """A `with` block in which a signal that cannot be handled for some seconds ends the process.
+
+    Python handles it between two of its own instructions, and a solver, or torch as it waits for
+    other processes, may be minutes in C.
+    """
+    global _is_watched
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)  # as Python wants it
+    watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
+    watcher.start()
+    previous, before, _is_watched = signal.set_wakeup_fd(writing), _is_watched, True
+    try:
+        yield
+    finally:
+        _is_watched = before
+        signal.set_wakeup_fd(previous)
+        os.write(writing, END)  # closing it is not enough: forked processes have it, too
+        watcher.join()
+        os.close(writing)
+        os.close(reading)
+
+
+def _watch(reading: int) -> None:
+    while (number := os.read(reading, 1)) != END:
+        came_at = time.monotonic()
+        while _Handler.called_at < came_at - SLACK_S and _is_ours(number[0]):
+            if time.monotonic() > came_at + GRACE_S:
+                _end_at_once(number[0], None)
+            time.sleep(0.05)
+
+
+def _is_ours(number: int) -> bool:
+    """Whether we handle the signal now, not somebody else, as torch's launcher does."""
+    return number in SIGNALS and isinstance(signal.getsignal(number), _Handler)
+
+
+def _watch_no_more() -> None:
+    """What a forked process is sent is not for its parent."""
+    if _is_watched:
+        signal.set_wakeup_fd(-1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_watch_no_more)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
