@@ -22,6 +22,9 @@ from vggfeat.weights.matconvnet.simplenn import (
     layer_plan,
 )
 
+# As version 5 has it, without scipy's time: equal nets are equal files.
+HEADER = b"MATLAB 5.0 MAT-file, written by vggfeat".ljust(116)
+
 
 def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     """A .mat file (version 5) of the tensors as MatConvNet's SimpleNN, the card with it.
@@ -47,6 +50,8 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
     try:
         with new_file(path) as file:
             savemat(file, contents, oned_as="row")
+            file.seek(0)
+            file.write(HEADER)
     except (ValueError, TypeError) as error:  # 4 GiB is the most that version 5 can hold
         raise WeightsError(f"{path}: cannot be written as a .mat file ({error}).") from error
 
