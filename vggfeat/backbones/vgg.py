@@ -53,7 +53,7 @@ def vgg_backbone(spec: NetSpec) -> Backbone:
         to_maps=partial(_VGGMaps, spec.name),
         to_outputs=vgg.VGG.dense,
         needs=lambda key: key in _keys_before(spec.name, layer),
-        missing_part=_missing_part,
+        missing_part=partial(_missing_part, spec.name),
         last_layer=LAST_LAYER,
     )
 
@@ -76,11 +76,13 @@ def _build(name: str, options: Mapping, tensors: Mapping[str, Tensor] | None) ->
         return vgg.build(name, **classes, **options)
 
 
-def _missing_part(tensors: Mapping[str, Tensor]) -> str:
+def _missing_part(name: str, tensors: Mapping[str, Tensor]) -> str:
     """Why a file lacks fc6 to fc8: those of the convolutions alone have none, or one of NaN."""
     classifier = [tensor for key, tensor in tensors.items() if key.startswith("classifier")]
     firsts = [tensor.reshape(-1)[:1] for tensor in classifier]  # of most files this is enough
     if not all(tensor.isnan().all() for tensor in [*firsts, *classifier]):
+        return ""
+    if not tensors.keys() >= _keys_before(name, "pool5"):
         return ""
     return (
         "has no classifier: it can give conv1_1 to pool5 (layer=pool5), and neither fc6 to fc8 nor"
