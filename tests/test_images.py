@@ -148,3 +148,11 @@ def test_a_box_outside_its_picture_is_refused(tmp_path, box):
     for read in (images.picture_size, images.decode):
         with pytest.raises(PictureError, match=r"picture.png, box \(.*within the picture of 40x30"):
             read(crop)
+
+
+def test_a_format_that_starts_programs_is_not_opened(tmp_path):
+    """Pillow hands EPS to Ghostscript, whatever the file's name."""
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n"
+    (tmp_path / "a.jpg").write_bytes(eps)
+    with pytest.raises(PictureError, match="a.jpg: cannot be read as a picture"):
+        images.decode(tmp_path / "a.jpg")

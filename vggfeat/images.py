@@ -16,7 +16,15 @@ from PIL import Image, ImageOps
 from vggfeat import png
 from vggfeat.errors import PictureError
 
-PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")  # files of a folder that count as pictures
+# Files of a folder that count as pictures, and Pillow's readers of them. Its others are left alone:
+# some start programs (EPS), and none is a format of photographs.
+PICTURE_SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm",
+    ".pgm", ".pbm", ".pnm", ".jp2", ".avif",
+)  # fmt: skip
+FORMATS = (
+    "JPEG", "MPO", "PNG", "WEBP", "BMP", "DIB", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF",
+)  # fmt: skip
 RESIZE_FILTER = "bilinear"  # Pillow's, which widens its support when shrinking: antialiased
 # Largest picture after rescaling. At 64 channels of float32 the first layer of the nets holds
 # 256 bytes a pixel, in and out: 4 GiB at this limit.
@@ -192,7 +200,9 @@ def at_scales(
 def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
     try:
-        with Image.open(png.without_large_texts(path if content is None else content)) as picture:
+        source = png.without_large_texts(path if content is None else content)
+        Image.init()  # only the first time: Pillow loads its readers
+        with Image.open(source, formats=[f for f in FORMATS if f in Image.OPEN]) as picture:
             yield picture
     except PictureError:
         raise

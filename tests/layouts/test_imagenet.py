@@ -5,9 +5,11 @@ import shutil
 import numpy as np
 import pytest
 from helpers.pictures import write_picture
+from PIL import Image
 from scipy.io import savemat
 
 from vggfeat.errors import DatasetError
+from vggfeat.images import decode
 from vggfeat.layouts import ilsvrc_devkit
 from vggfeat.layouts.imagenet import open_pictures, open_validation
 
@@ -46,7 +48,40 @@ def test_class_folders_for_both_sets(tmp_path):
         ("train/n02/n02_0.JPEG", 1),
     ]  # fmt: skip
     assert pictures.validation == [("val/n01/a.png", 0), ("val/n03/b.JPEG", 2)]
-    assert pictures.notes == ()
+    assert pictures.notes == ("left out of val, being no pictures of a class: n01/list.txt",)
+
+
+@pytest.mark.parametrize("suffix", ["webp", "bmp", "gif", "tif", "ppm", "jfif"])
+def test_pictures_of_every_format_that_is_read_count(tmp_path, suffix):
+    """A class of .webp alone was no class, without a word."""
+    for name in ("ant", "bee"):
+        for number in range(2):
+            picture = write_picture(tmp_path / "made.png", seed=number)
+            path = tmp_path / name / f"{number}.{suffix}"
+            path.parent.mkdir(exist_ok=True)
+            Image.open(picture).save(path, format="JPEG" if suffix == "jfif" else None)
+    pictures = open_validation(tmp_path)
+    assert pictures.classes == ("ant", "bee") and len(pictures.validation) == 4
+    assert decode(tmp_path / pictures.validation[0][0]).size == (48, 36)
+
+
+def test_a_folder_inside_a_class_folder_hides_nothing(tmp_path):
+    """An empty `images` dropped the class; one with a picture hid the others."""
+    for path in ("ant/1.png", "ant/2.png", "bee/1.png", "bee/images/2.png", "cat/1.png"):
+        write_picture(tmp_path / path)
+    (tmp_path / "ant" / "images").mkdir()
+    (tmp_path / "dog").mkdir()
+    for number in range(7):
+        (tmp_path / "cat" / f"{number}.heic").touch()
+    pictures = open_validation(tmp_path)
+    assert [path for path, _ in pictures.validation] == [
+        "ant/1.png", "ant/2.png", "bee/1.png", "bee/images/2.png", "cat/1.png",
+    ]  # fmt: skip
+    named = "cat/0.heic, cat/1.heic, cat/2.heic, cat/3.heic, cat/4.heic, ... (7 in all)"
+    assert pictures.notes == (
+        f"left out of {tmp_path.name}, being no pictures of a class: {named}",
+        f"folders of {tmp_path.name} without a picture, which are no classes: dog",
+    )
 
 
 def test_ilsvrcs_flat_validation_set_takes_its_classes_from_the_devkit(tmp_path):

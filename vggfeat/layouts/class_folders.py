@@ -1,7 +1,7 @@
 """One folder for each class, with the pictures of the class in it.
 
     <class>/*.jpg           sorted by name; hidden files, folders and other files are no pictures
-    <class>/images/*.jpg    the same with the pictures in a folder inside, as Tiny ImageNet has them
+    <class>/images/*.jpg    those in a folder inside, too, where pictures may lie so (Tiny ImageNet)
 
 No file is opened, so that a million of them are listed in seconds.
 """
@@ -12,6 +12,9 @@ from pathlib import Path
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
+
+EXPECTED = ("_boxes.txt", "_annotations.txt", ".sha256")  # endings of files that are no surprise
+NUM_NAMED = 5  # that a note names
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,7 @@ class ClassFolders:
 
 
 def scan_class_folders(root: Path, *, inner: str | None = None) -> ClassFolders:
-    """The pictures in root/<class>/, or in root/<class>/<inner>/ where there is such a folder.
+    """The pictures in root/<class>/, and in root/<class>/<inner>/ where there is such a folder.
 
     Raises DatasetError at a picture or a class whose name is not UTF-8.
     """
@@ -38,12 +41,32 @@ def scan_class_folders(root: Path, *, inner: str | None = None) -> ClassFolders:
             stray.append(folder.name)
             continue
         _check_utf8(folder.name, root)
+        pictures[folder.name] = []
         has_inner = inner is not None and (folder / inner).is_dir()
-        prefix = f"{folder.name}/{inner}/" if has_inner else f"{folder.name}/"
-        names, other_names = _names_in(root / prefix)
-        pictures[folder.name] = [prefix + name for name in names]
-        stray += [prefix + name for name in other_names]
+        for prefix in (f"{folder.name}/", *([f"{folder.name}/{inner}/"] if has_inner else [])):
+            names, other_names = _names_in(root / prefix)
+            pictures[folder.name] += [prefix + name for name in names]
+            stray += [prefix + name for name in other_names if not (has_inner and name == inner)]
     return ClassFolders(pictures, stray)
+
+
+def left_out_notes(scanned: ClassFolders, root: Path) -> list[str]:
+    """In words, what below a folder of class folders is not used: counted, and some of it named."""
+    empty = [name for name, paths in scanned.pictures.items() if not paths]
+    notes = []
+    # Tiny ImageNet has its boxes beside the pictures, and a list beside the class folders.
+    stray = [name for name in scanned.stray if not name.endswith(EXPECTED)]
+    where = root.name or str(root)
+    if stray:
+        notes.append(f"left out of {where}, being no pictures of a class: {_named(stray)}")
+    if empty:
+        notes.append(f"folders of {where} without a picture, which are no classes: {_named(empty)}")
+    return notes
+
+
+def _named(names: list[str]) -> str:
+    more = f", ... ({len(names)} in all)" if len(names) > NUM_NAMED else ""
+    return ", ".join(names[:NUM_NAMED]) + more
 
 
 def picture_names(folder: Path) -> list[str]:

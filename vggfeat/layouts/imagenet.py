@@ -20,7 +20,7 @@ import numpy as np
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts import ilsvrc_devkit
-from vggfeat.layouts.class_folders import picture_names, scan_class_folders
+from vggfeat.layouts.class_folders import left_out_notes, picture_names, scan_class_folders
 from vggfeat.layouts.held_out import hold_out
 
 ANNOTATIONS = "val_annotations.txt"  # Tiny ImageNet's
@@ -69,7 +69,7 @@ def open_pictures(root: Path) -> Pictures:
         return _held_out(root, root, ())
     if not (root / "val").is_dir():
         return _held_out(root, root / "train", ("there is no folder val",))
-    classes, train = _class_folders(root, root / "train")
+    classes, train, train_notes = _class_folders(root, root / "train")
     if _is_tiny(root):
         validation, notes = _tiny_validation(root, classes)
     elif paths := _pictures(root, root / "val"):
@@ -78,7 +78,7 @@ def open_pictures(root: Path) -> Pictures:
         validation, notes = _sorted_validation(root, classes)
     if not validation:
         raise DatasetError(f"{root / 'val'}: holds no picture of the {len(classes)} classes.")
-    return Pictures(root, classes, train, validation, notes)
+    return Pictures(root, classes, train, validation, (*train_notes, *notes))
 
 
 def open_validation(root: Path, trained_on: Collection[str] = ()) -> Pictures:
@@ -100,14 +100,14 @@ def open_validation(root: Path, trained_on: Collection[str] = ()) -> Pictures:
         classes = ilsvrc_devkit.classes_of(root)
         labelled, notes = _flat_validation(root, classes, paths)
     elif (root / "val").is_dir():
-        classes, labelled = _class_folders(root, root / "val")
+        classes, labelled, notes = _class_folders(root, root / "val")
         _check_sorted(root, classes, labelled)
     elif trained_on and (pictures := _trained_before(root, trained_on)):
         return replace(pictures, train=())
     else:
-        classes, labelled = _class_folders(root, root)
+        classes, labelled, notes = _class_folders(root, root)
         if trained_on:
-            notes = ("all pictures are tested: no net was trained on this folder as it is now",)
+            notes += ("all pictures are tested: no net was trained on this folder as it is now",)
     return Pictures(root, classes, (), labelled, notes)
 
 
@@ -120,8 +120,13 @@ def _trained_before(root: Path, trained_on: Collection[str]) -> Pictures | None:
     return pictures if pictures.digest in trained_on else None
 
 
-def _class_folders(root: Path, folder: Path) -> tuple[tuple[str, ...], list[Labelled]]:
-    """The classes with pictures among the folder's folders, and their pictures, in order."""
+def _class_folders(
+    root: Path, folder: Path
+) -> tuple[tuple[str, ...], list[Labelled], tuple[str, ...]]:
+    """The classes with pictures among the folder's folders, and their pictures, in order.
+
+    And notes on what in the folder is not used.
+    """
     scanned = scan_class_folders(folder, inner="images")
     by_class = {name: paths for name, paths in scanned.pictures.items() if paths}
     if len(by_class) < 2:
@@ -133,7 +138,7 @@ def _class_folders(root: Path, folder: Path) -> tuple[tuple[str, ...], list[Labe
     labelled = [
         (prefix + path, number) for number, paths in enumerate(by_class.values()) for path in paths
     ]
-    return tuple(by_class), labelled
+    return tuple(by_class), labelled, tuple(left_out_notes(scanned, folder))
 
 
 def _pictures(root: Path, folder: Path) -> list[str]:
@@ -149,7 +154,7 @@ def _prefix(root: Path, folder: Path) -> str:
 
 def _held_out(root: Path, folder: Path, notes: tuple[str, ...]) -> Pictures:
     """The pictures of class folders, some of each class held out to validate."""
-    classes, labelled = _class_folders(root, folder)
+    classes, labelled, left_out = _class_folders(root, folder)
     by_class: dict[int, list[str]] = {}
     for path, number in labelled:
         by_class.setdefault(number, []).append(path)
@@ -163,19 +168,19 @@ def _held_out(root: Path, folder: Path, notes: tuple[str, ...]) -> Pictures:
     train = [(path, number) for path, number in labelled if path not in held_out]
     validation = [(path, number) for path, number in labelled if path in held_out]
     note = f"{len(validation)} of {len(labelled)} pictures held out to validate"
-    return Pictures(root, classes, train, validation, (*notes, note))
+    return Pictures(root, classes, train, validation, (*notes, *left_out, note))
 
 
 def _sorted_validation(
     root: Path, classes: tuple[str, ...]
 ) -> tuple[list[Labelled], tuple[str, ...]]:
-    names, labelled = _class_folders(root, root / "val")
+    names, labelled, left_out = _class_folders(root, root / "val")
     _check_sorted(root, names, labelled)
     number_of = {name: number for number, name in enumerate(classes)}
     validation = [
         (path, number_of[names[number]]) for path, number in labelled if names[number] in number_of
     ]
-    return validation, _left_out(len(labelled) - len(validation))
+    return validation, (*left_out, *_left_out(len(labelled) - len(validation)))
 
 
 def _is_tiny(root: Path) -> bool:
