@@ -100,7 +100,7 @@ def _watched() -> Iterator[None]:
         return
     reading, writing = os.pipe()
     os.set_blocking(writing, False)  # as Python wants it
-    watcher = threading.Thread(target=_watch, args=(reading,), daemon=True)
+    watcher = threading.Thread(target=_watch, args=(reading, _Handler.called_at), daemon=True)
     watcher.start()
     previous, before, _is_watched = signal.set_wakeup_fd(writing), _is_watched, True
     try:
@@ -114,13 +114,15 @@ def _watched() -> Iterator[None]:
         os.close(reading)
 
 
-def _watch(reading: int) -> None:
+def _watch(reading: int, called_at: float) -> None:
     while (number := os.read(reading, 1)) != END:
         came_at = time.monotonic()
-        while _Handler.called_at < came_at - SLACK_S and _is_ours(number[0]):
+        # Of two signals at once Python may make one call.
+        while _Handler.called_at == called_at < came_at - SLACK_S and _is_ours(number[0]):
             if time.monotonic() > came_at + GRACE_S:
                 _end_at_once(number[0], None)
             time.sleep(0.05)
+        called_at = _Handler.called_at
 
 
 def _is_ours(number: int) -> bool:
