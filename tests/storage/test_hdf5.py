@@ -22,7 +22,7 @@ def looker(monkeypatch):
     looker = hdf5._Looker()
     monkeypatch.setattr(hdf5, "CPU_SECONDS", 0.3)
     monkeypatch.setattr(hdf5, "_looker", looker)
-    monkeypatch.setattr(hdf5, "_seen", set())
+    monkeypatch.setattr(hdf5, "_seen", {})
     yield looker
     looker.end()
 
@@ -88,6 +88,18 @@ def test_a_file_is_looked_at_once_unless_it_changes(tmp_path, looker, monkeypatc
     os.utime(path, ns=(1, 1))
     hdf5.open_file(path).close()
     assert looks == [path, path]
+
+
+def test_a_circular_file_costs_its_time_once(tmp_path, looker):
+    """Commands open a file several times."""
+    path = write(tmp_path / "f.h5", circular)
+    for _ in range(2):
+        with pytest.raises(OSError, match="does not come to an end"):
+            hdf5.open_file(path)
+    assert looker._process is None  # no other was begun for the second
+    write(path)  # put right
+    os.utime(path, ns=(1, 1))
+    hdf5.open_file(path).close()
 
 
 def test_a_look_takes_milliseconds_once_the_process_is_there(tmp_path):

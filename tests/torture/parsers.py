@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("mutations", type=int, nargs="?", default=10_000)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     num_wrong = 0
     for outcome in all_outcomes(given.mutations, given.names, given.seed):
         print(outcome, flush=True)

@@ -20,6 +20,10 @@ CPU_SECONDS = 3.0  # for one file; a sound one of a million rows takes a third o
 MAX_GROWTH = 1032  # of bytes by deflate, the one compression that is written
 
 
+class Damaged(OSError):
+    """A file that HDF5 does not come to an end with, or does not survive."""
+
+
 def open_file(path: Path, mode: str = "r") -> h5py.File:
     """The file, without HDF5's own lock. Raises OSError, also where HDF5 would never end.
 
@@ -29,8 +33,14 @@ def open_file(path: Path, mode: str = "r") -> h5py.File:
     status = path.stat()
     key = (str(path), status.st_ino, status.st_size, status.st_mtime_ns)
     if key not in _seen:
-        _looker.look(path)
-        _seen.add(key)
+        try:
+            _looker.look(path)
+        except Damaged as error:
+            _seen[key] = str(error)
+        else:
+            _seen[key] = ""
+    if _seen[key]:
+        raise Damaged(_seen[key])
     return h5py.File(path, mode, locking=False)
 
 
@@ -73,7 +83,7 @@ class _Looker:
                 self._process.stdin.flush()
                 if answer := self._process.stdout.readline():
                     if answer != "seen\n":
-                        raise OSError(f"damaged: it is {answer.strip()} to be read")
+                        raise Damaged(f"damaged: it is {answer.strip()} to be read")
                     return
             except BrokenPipeError:
                 pass  # it ended
@@ -87,7 +97,7 @@ class _Looker:
         if -code in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP):
             raise OSError(f"the process that looks at HDF5 files first was ended by signal {-code}")
         looped = -code == getattr(signal, "SIGPROF", None)
-        raise OSError("damaged: HDF5 " + ("does not come to an end" if looped else "breaks down"))
+        raise Damaged("damaged: HDF5 " + ("does not come to an end" if looped else "breaks down"))
 
     def end(self) -> int:
         """End the process, if there is one, and return its exit status."""
@@ -126,5 +136,5 @@ class _Looker:
 
 
 _looker = _Looker()
-_seen: set[tuple[str, int, int, int]] = set()
+_seen: dict[tuple[str, int, int, int], str] = {}  # what is wrong with a file's state, or nothing
 atexit.register(_looker.end)
