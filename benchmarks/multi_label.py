@@ -4,7 +4,7 @@ Shapes: n examples, D dimensions, K classes, m test examples.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -74,7 +74,8 @@ class MultiLabel(Task):
                 " them a positive to validate on. More pictures are needed."
             )
         truth = labels[split.both][:, trained]
-        return choose_and_fit(
+        chosen_by_itself = validated & (labels[split.validation] > 0).any(axis=0)
+        fitted = choose_and_fit(
             probe,
             vectors[split.both],
             signs[split.both][:, trained],
@@ -83,6 +84,8 @@ class MultiLabel(Task):
             score=lambda decisions, rows: _areas(truth[rows], decisions),
             progress=progress,
         )
+        borrowed = [classes[k] for k in np.flatnonzero(trained & ~chosen_by_itself)]
+        return replace(fitted, borrowed=borrowed)
 
     def score(
         self,

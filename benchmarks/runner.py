@@ -123,7 +123,7 @@ def _record(measurement: Measurement, features: FeatureSets, progress: Progress)
     log.info("wrote %s", records.write(record, measurement.out))
     if record.timing:
         log.info("timing: %s", record.timing)
-    for note in record.notes:
+    for note in (*record.notes, *record.remarks):
         if note not in measurement.known_notes:
             log.warning("%s: %s", record.benchmark, note)
     return record

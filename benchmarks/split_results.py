@@ -25,6 +25,7 @@ class SplitResult:
     largest_gap: float | None  # of its classes, relative to the objective; None where unknown
     metrics: Mapping[str, float | np.ndarray]
     scores: np.ndarray  # float32 [n, K] of the test rows, in order; NaN for an untrained class
+    borrowed: Sequence[str] = ()  # classes without a choice of their own
     left_out: Mapping[str, str] = field(default_factory=dict)  # class -> why it has no number
     seconds: Mapping[str, float]
 
@@ -73,6 +74,17 @@ def notes(results: Sequence[SplitResult], probe: Probe) -> list[str]:
         f" {len(chosen)} {of_what}"
         for value, end in ends.items()
         if (count := chosen.count(value))
+    ]
+
+
+def remarks(results: Sequence[SplitResult], probe: Probe) -> list[str]:
+    """Classes whose hyper-parameter could not be chosen for themselves."""
+    borrowed = dict.fromkeys(name for result in results for name in result.borrowed)
+    if not borrowed:
+        return []
+    return [
+        f"without a positive to validate on, so the {probe.hyperparameter} that is best in the mean"
+        f" of the others: {', '.join(borrowed)}"
     ]
 
 

@@ -32,6 +32,7 @@ class FittedProbe:
     chosen: float | np.ndarray  # the hyper-parameter: one, or one for each trained class
     validation_scores: dict[float, float]
     seconds: dict[str, float]
+    borrowed: Sequence[str] = ()  # classes whose hyper-parameter is the one best for the others
 
     def decisions(self, vectors: np.ndarray) -> np.ndarray:
         """Decision values [m, K] of vectors [m, D]; NaN for a class that was not trained.
@@ -112,6 +113,7 @@ class Task(ABC):
             num_train=len(split.both),
             chosen=fitted.chosen_by_class(classes),
             validation_scores=fitted.validation_scores,
+            borrowed=fitted.borrowed,
             **_convergence(fitted.classifier),
             **scored,
             scores=scores.astype(np.float32),

@@ -26,6 +26,7 @@ from vggfeat.benchmarks.submission import archive
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate, fuse
+from vggfeat.features.degenerate import notes_on
 from vggfeat.features.extract import Extracted
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture
@@ -96,7 +97,7 @@ class TransferMeasurement(Measurement):
         extracted = [features.extract(request) for request in self.requests()]
         skipped = {i: reason for file in extracted for i, reason in file.skipped.items()}
         rows = self._readable(benchmark.used_rows, skipped)
-        vectors, digests = self.vectors(rows, extracted)
+        vectors, digests, told = self.vectors(rows, extracted)
         results = self._evaluate(rows, vectors, progress)
         left_out = {name for result in results for name in result.left_out}
         record = new_record(
@@ -135,6 +136,7 @@ class TransferMeasurement(Measurement):
                 *leak_notes(benchmark.leaks),
                 *split_results.notes(results, self.probe),
             ],
+            remarks=[*told, *split_results.remarks(results, self.probe)],
             limited=benchmark.limited,
             seconds=_seconds(extracted, results),
             command=self.command,
@@ -178,7 +180,7 @@ class TransferMeasurement(Measurement):
         requests = self._requests(benchmark.pictures_at(rows))
         extracted = [features.extract(request) for request in requests]
         rows = self._readable(rows, {i for file in extracted for i in file.skipped})
-        vectors, _ = self.vectors(rows, extracted)
+        vectors, *_ = self.vectors(rows, extracted)
         readable = split.among(rows)
         fitted = benchmark.task.fit(
             vectors, benchmark.labels[rows], readable, classes=benchmark.classes,
@@ -196,19 +198,23 @@ class TransferMeasurement(Measurement):
 
     def vectors(
         self, rows: np.ndarray, extracted: Sequence[Extracted]
-    ) -> tuple[np.ndarray, list[str]]:
-        """Vectors [n, D] of these examples, and a digest of each net's descriptors."""
+    ) -> tuple[np.ndarray, list[str], list[str]]:
+        """Vectors [n, D] of these examples, a digest of each net's descriptors, notes on them.
+
+        Raises NetworkError if a net gives all pictures the same descriptors.
+        """
         benchmark, settings = self.benchmark, self.settings
-        parts, digests = [], []
-        for file in extracted:
+        parts, digests, notes = [], [], []
+        for network, file in zip(self.networks, extracted, strict=True):
             digest = hashlib.sha256()
             pictures = (benchmark.pictures_of[benchmark.ids[row]] for row in rows)
             for ids in zip(*pictures, strict=True):
                 descriptors = store.read(file.path, ids, settings.extraction.scales)
                 digest.update(descriptors.tobytes())
+                notes += notes_on(descriptors, ids, network.label)
                 parts.append(aggregate(descriptors, settings.vectors))
             digests.append(digest.hexdigest())
-        return fuse(parts), digests
+        return fuse(parts), digests, notes
 
     def digests(self, extracted: Sequence[Extracted], skipped: Collection[str]) -> list[str]:
         """The digest of each net's descriptors, as its record has it. Raises StoreError."""

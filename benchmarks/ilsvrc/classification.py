@@ -9,7 +9,7 @@ Shapes: N pictures, S scales, K classes.
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ from vggfeat.benchmarks.ilsvrc.views import HEADS, VIEWS
 from vggfeat.benchmarks.runner import Failure
 from vggfeat.errors import DatasetError, OptionError, UnknownNameError
 from vggfeat.features import store
+from vggfeat.features.degenerate import notes_on
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.progress import Progress
@@ -119,7 +120,9 @@ class ClassificationMeasurement(IlsvrcMeasurement):
         record = classification_record(
             predictions, key=self.key, device=device, command=self.command
         )
-        return record, scores_of(predictions)
+        names = " + ".join(network.label for network in self.networks)
+        told = notes_on(predictions.posteriors, predictions.about.ids, names)
+        return replace(record, remarks=told), scores_of(predictions)
 
     def finish(self, features: FeatureSets, progress: Progress) -> None:
         """Write the predictions where they are to be saved and are not there yet."""

@@ -14,7 +14,7 @@ import math
 import re
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from vggfeat.storage.checksums import SEAL, is_damaged, parse_json, sealed
 from vggfeat.storage.files import check_writable, new_file
 
 SCHEMA_VERSION = 1
-OPTIONAL = {"scores_sha256"}  # fields of Record that came later
+OPTIONAL = {"scores_sha256", "remarks"}  # fields of Record that came later
 REMEDY = "Move it out of the results folder."
 PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
 # In the order that they are printed in.
@@ -35,7 +35,7 @@ _KINDS = {
     "key": str, "benchmark": str, "title": str, "protocol": dict, "splits_sha256": str,
     "nets": list, "probe": dict, "metric": str, "metrics": dict, "n_train": list, "n_test": list,
     "skipped": dict, "notes": list, "limited": bool, "seconds": dict, "time": str,
-    "scores_sha256": str | None,
+    "scores_sha256": str | None, "remarks": list | None,
 }  # fmt: skip
 
 
@@ -68,6 +68,8 @@ class Record:
     command: str
     time: str  # UTC, ISO 8601
     scores_sha256: str | None = None  # of the file of scores beside it; older records have none
+    # What is odd in the numbers: vectors that say nothing, hyper-parameters without a choice.
+    remarks: list[str] = field(default_factory=list)
 
     @property
     def net(self) -> str:

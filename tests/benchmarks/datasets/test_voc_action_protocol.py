@@ -126,8 +126,9 @@ def test_image_and_box_are_stacked(people, tmp_path):
     expected = np.concatenate(parts, axis=1) / np.sqrt(2)
     settings = bench.settings(scales=(32, 48))
     extracted = type("Extracted", (), {"path": path})
-    measurement = TransferMeasurement(benchmark=bench, networks=(), settings=settings)
-    found, _ = measurement.vectors(bench.used_rows, [extracted])
+    networks = [load_network(NARROW)]
+    measurement = TransferMeasurement(benchmark=bench, networks=networks, settings=settings)
+    found, *_ = measurement.vectors(bench.used_rows, [extracted])
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert record.protocol["box_margin"] == 0.1
     # Shapes that fill their box are told apart better than by the whole picture.
