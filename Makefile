@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint smoke speed clean
+.PHONY: demo test test-all lint smoke speed torture clean
 
 demo: $(VENV)/installed
 	$(BIN)/vggfeat demo
@@ -22,6 +22,12 @@ lint: $(VENV)/installed
 # Speed beside peers and the machine's limits, into results/speed; the machine should do nothing else.
 speed: $(VENV)/installed
 	$(BIN)/vggfeat bench-speed
+
+# Kills, flipped bits, full disks, hostile files, mutated inputs: an hour, into results/reliability.
+torture: $(VENV)/installed
+	mkdir -p results/reliability
+	cd tests && ../$(BIN)/python -m torture > ../results/reliability/torture.txt; \
+	    status=$$?; cat ../results/reliability/torture.txt; exit $$status
 
 # The wheel as a user gets it, in an environment of its own, away from this folder.
 smoke:

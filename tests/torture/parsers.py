@@ -154,25 +154,25 @@ def all_outcomes(count: int, names: Sequence[str], seed: int = 0) -> Iterator[Ou
         yield torture(name, count, seed)
 
 
-def main() -> None:
-    """Print a line a parser, and what went wrong."""
-    if sys.argv[1:2] == ["--child"]:
-        name, *numbers = sys.argv[2:]
-        _child(name, *map(int, numbers))
-        return
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("mutations", type=int, nargs="?", default=10_000)
-    parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_intermixed_args()
+def main(count: int, names: Sequence[str] = (), seed: int = 0) -> int:
+    """A line for each parser, and what went wrong; the number of that."""
     num_wrong = 0
-    for outcome in all_outcomes(given.mutations, given.names, given.seed):
+    for outcome in all_outcomes(count, names, seed):
         print(outcome, flush=True)
         for line in outcome.wrong[:NUM_SHOWN]:
             print(f"  {line}", flush=True)
         num_wrong += len(outcome.wrong)
-    sys.exit(bool(num_wrong))
+    return num_wrong
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--child"]:
+        parser_name, *numbers = sys.argv[2:]
+        _child(parser_name, *map(int, numbers))
+        sys.exit()
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("mutations", type=int, nargs="?", default=10_000)
+    arguments.add_argument("names", nargs="*", metavar="NAME")
+    arguments.add_argument("--seed", type=int, default=0)
+    given = arguments.parse_intermixed_args()
+    sys.exit(main(given.mutations, given.names, given.seed) > 0)
