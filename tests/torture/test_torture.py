@@ -1,6 +1,7 @@
 """The short forms of what `make torture` does at length."""
 
 import pytest
+
 from torture import disks, flips, hostile, kills, pairs
 from torture.commands import COMMANDS
 
