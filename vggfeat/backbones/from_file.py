@@ -1,17 +1,20 @@
-"""The tensors of a net in a file that trainers wrote: which part, and what may be left out."""
+"""Weights in a file: what identifies them, which tensors are the net's, and the net with them."""
 
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vggfeat.backbones.backbone import Backbone
 from vggfeat.errors import NetworkError, WeightsError
-from vggfeat.weights import formats, state_dicts
+from vggfeat.storage.files import sha256_of
+from vggfeat.storage.seen import warn_of_difference
+from vggfeat.weights import checkpoint, formats, state_dicts, torch_file
+from vggfeat.weights.released import Released, to_rgb
 from vggfeat.weights.state_dicts import Wanted
 
 log = logging.getLogger(__name__)
@@ -23,7 +26,64 @@ BESIDE = re.compile(
     r"|queue|criterion|loss|decoder|mask_token|center|n_averaged",
     re.IGNORECASE,
 )
+# Kinds of files that do not notice damage themselves, as zip archives do.
+WITHOUT_SUMS = (checkpoint.SUFFIX, ".onnx", ".mat")
 COUNTS = ("total_ops", "total_params")  # that a counter of operations leaves in every module
+
+
+def identity(path: Path) -> str:
+    """The digest that decides a file's weights: of what it holds where it says that, else its own.
+
+    A file of a kind without checksums that is not the one that was seen first is warned of. Raises
+    WeightsError.
+    """
+    of_content = formats.kind_of(path) == checkpoint.SUFFIX and checkpoint.identity_of(path)
+    if of_content:
+        return of_content
+    return compare_with_first(path)
+
+
+def compare_with_first(path: Path) -> str:
+    """SHA-256 of a file; a warning if it carries no checksums and was another when seen first."""
+    sha256 = digest(path)
+    if path.suffix.lower() in WITHOUT_SUMS or torch_file.is_old(path):
+        warn_of_difference(path, sha256)
+    return sha256
+
+
+def digest(path: Path) -> str:
+    """SHA-256 of a weights file. Raises WeightsError."""
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
+
+
+def known_tensors(backbone: Backbone, path: Path, entry: Released | None) -> dict[str, Tensor]:
+    """What a file that says which net it is holds, under the net's keys. Raises WeightsError."""
+    tensors = formats.FORMATS[formats.kind_of(path)].read(path)
+    tensors = backbone.renamed(tensors) if backbone.renamed else tensors
+    return to_rgb(tensors) if entry and entry.bgr else tensors
+
+
+@torch.inference_mode(False)
+def build(
+    backbone: Backbone, path: Path, read: Callable[[], dict[str, Tensor]], *, whole: bool = False
+) -> nn.Module:
+    """The net with the tensors that `read` gives, in eval mode; whole=True needs all of them.
+
+    Raises WeightsError.
+    """
+    tensors = read()
+    net = backbone.build(tensors)
+    needs = backbone.needs if not whole else lambda key: True
+    missing = checkpoint.missing(net, tensors, needs)
+    if missing and checkpoint.is_part(net, tensors):
+        scores = "" if any(map(backbone.needs, missing)) else f"has no {missing[0]!r}: no scores"
+        if reason := backbone.missing_part(tensors) or scores:
+            raise WeightsError(f"{path}: {reason}.")
+    checkpoint.load(net, tensors, path, needs=needs)
+    return net.eval()
 
 
 def file_tensors(backbone: Backbone, path: Path, part: str | None = None) -> dict[str, Tensor]:

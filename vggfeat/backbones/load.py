@@ -4,7 +4,7 @@ A file of weights never chooses code that is run; a net of the user's, or in a f
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from os.path import expanduser
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from vggfeat.backbones import from_file
 from vggfeat.backbones.backbone import Backbone
 from vggfeat.backbones.defaults import PAPER
 from vggfeat.backbones.exported import backbone as exported
 from vggfeat.backbones.factory import code_digest, factory_backbone, weights_digest
-from vggfeat.backbones.from_file import file_tensors
 from vggfeat.backbones.network import OWN, Network
 from vggfeat.backbones.spec import (
     EXPORTED_SUFFIXES,
@@ -36,15 +36,10 @@ from vggfeat.backbones.vgg import vgg_backbone
 from vggfeat.errors import OptionError, UnknownNameError, WeightsError
 from vggfeat.input_statistics import InputStatistics
 from vggfeat.storage.download import download
-from vggfeat.storage.files import sha256_of
 from vggfeat.storage.folders import folders
-from vggfeat.storage.seen import warn_of_difference
 from vggfeat.vgg import CONFIGURATIONS, initialise
-from vggfeat.weights import checkpoint, formats, released
+from vggfeat.weights import formats, released
 from vggfeat.weights.released import TORCHVISION, Released
-
-# Kinds of files that do not notice damage themselves, as zip archives do.
-WITHOUT_SUMS = (checkpoint.SUFFIX, ".onnx", ".mat")
 
 
 def load_network(
@@ -186,7 +181,7 @@ def _released(spec: NetSpec, folder: Path, offline: bool) -> Network:
         return _released_by_timm(spec, folder, offline)
     entry, backbone = _entry(spec)  # what is mistyped is an error before anything is fetched
     path = download(list(entry.sources), folder, offline=offline)
-    sha256 = _digest(path)
+    sha256 = from_file.digest(path)
     released.check_digest(entry, path, sha256)
     of_entry = {"weights": entry.name, "statistics": entry.statistics, "released": entry}
     return _with_file(spec, backbone, path, sha256, **of_entry)
@@ -200,7 +195,7 @@ def _released_by_timm(spec: NetSpec, folder: Path, offline: bool) -> Network:
         raise UnknownNameError(f"weights of {spec.name}", weights, [TIMM_WEIGHTS])
     backbone = backbone_of(spec)
     path = timm.file_of(spec.name, folder, offline=offline)
-    return _with_file(spec, backbone, path, _digest(path), weights=weights)
+    return _with_file(spec, backbone, path, from_file.digest(path), weights=weights)
 
 
 def _entry(spec: NetSpec) -> tuple[Released, Backbone]:
@@ -235,10 +230,7 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
     card_spec = net_of_card(card, path) if card else None
     if spec.is_file:
         spec = named_by_card(spec, card_spec, path)
-    sha256 = checkpoint.identity_of(path) if formats.kind_of(path) == checkpoint.SUFFIX else None
-    if sha256 is None:
-        sha256 = _digest(path)
-        _compare_with_first(path, sha256)
+    sha256 = from_file.identity(path)
     if card is None or formats.kind_of(path) in released.CARRYING_CARDS:
         entry = released.identified(spec.name, path, sha256)
     if card:
@@ -263,55 +255,18 @@ def _from_file(spec: NetSpec, path: Path) -> Network:
 
 def _with_file(spec: NetSpec, backbone: Backbone, path: Path, sha256: str, **more: Any) -> Network:
     """The network whose weights lie in a file with this digest."""
-    tensors = partial(_tensors, backbone, path, more.get("released"))
+    tensors = partial(from_file.known_tensors, backbone, path, more.get("released"))
     if spec.part or not (more.get("card") or more.get("released")):
-        tensors = partial(file_tensors, backbone, path, spec.part)
+        tensors = partial(from_file.file_tensors, backbone, path, spec.part)
     return _network(
         spec,
         backbone,
         weights_sha256=sha256,
         weights_path=path,
         tensors=tensors,
-        net=partial(_build_from_file, backbone, path, tensors),
+        net=partial(from_file.build, backbone, path, tensors),
         **more,
     )
-
-
-def _tensors(backbone: Backbone, path: Path, entry: Released | None) -> dict[str, Tensor]:
-    """What a file that says which net it is holds, under the net's keys. Raises WeightsError."""
-    tensors = formats.FORMATS[formats.kind_of(path)].read(path)
-    tensors = backbone.renamed(tensors) if backbone.renamed else tensors
-    return released.to_rgb(tensors) if entry and entry.bgr else tensors
-
-
-@torch.inference_mode(False)
-def _build_from_file(
-    backbone: Backbone, path: Path, read: Callable[[], dict[str, Tensor]], *, whole: bool = False
-) -> nn.Module:
-    tensors = read()
-    net = backbone.build(tensors)
-    needs = backbone.needs if not whole else lambda key: True
-    missing = checkpoint.missing(net, tensors, needs)
-    if missing and checkpoint.is_part(net, tensors):
-        scores = "" if any(map(backbone.needs, missing)) else f"has no {missing[0]!r}: no scores"
-        if reason := backbone.missing_part(tensors) or scores:
-            raise WeightsError(f"{path}: {reason}.")
-    checkpoint.load(net, tensors, path, needs=needs)
-    return net.eval()
-
-
-def _compare_with_first(path: Path, sha256: str) -> None:
-    """Warn of a file of a kind without checksums that is not the one that was seen first."""
-    if path.suffix in WITHOUT_SUMS:
-        warn_of_difference(path, sha256)
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a weights file. Raises WeightsError."""
-    try:
-        return sha256_of(path)
-    except OSError as error:
-        raise WeightsError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 # Nets that come with their weights: the user's own code, and exported nets.
@@ -333,7 +288,7 @@ def _from_factory(spec: NetSpec) -> Network:
 
 def _exported(spec: NetSpec, path: Path) -> Network:
     backbone = exported.exported_backbone(spec)
-    _compare_with_first(path, _digest(path))
+    from_file.compare_with_first(path)
     own = {"weights": OWN, "weights_sha256": exported.sha256_of(path)}
     assumed = not backbone.shows_statistics
     return _network(spec, backbone, net=partial(_build, backbone), assumed=assumed, **own)

@@ -20,6 +20,7 @@ from vggfeat.backbones.exported.training_mode import in_training_mode, of_onnx
 from vggfeat.backbones.hooks import NUM_NAMED
 from vggfeat.errors import NetworkError, UnknownNameError, WeightsError, reason_of
 from vggfeat.storage import files
+from vggfeat.storage.seen import warn_of_difference
 from vggfeat.weights import onnx as onnx_file
 
 if TYPE_CHECKING:
@@ -194,7 +195,10 @@ def sha256_of(path: Path) -> str:
     }
     if not locations:
         return of_graph
-    digests = [files.sha256_of(path.parent / location) for location in sorted(locations)]
+    digests = []
+    for part in (path.parent / location for location in sorted(locations)):
+        digests.append(files.sha256_of(part))
+        warn_of_difference(part, digests[-1])  # they carry no checksums, as the graph does not
     return hashlib.sha256("".join([of_graph, *digests]).encode()).hexdigest()
 
 
