@@ -361,3 +361,11 @@ def test_a_path_may_be_text_and_what_is_no_sequence_is_told(tmp_path):
     for arguments in ((path, ids, 256), (path, ids[0], [32]), (path, ids, "32")):
         with pytest.raises(OptionError, match="must be a sequence such as"):
             store.read(*arguments)
+
+
+def test_what_a_killed_process_began_is_removed_by_the_next_writer(tmp_path):
+    stale = tmp_path / ".f.h5.0123abcd.part"
+    other = tmp_path / ".g.h5.0123abcd.part"
+    stale.touch(), other.touch()
+    fill(tmp_path / "f.h5", ["a"])
+    assert not stale.exists() and other.exists()

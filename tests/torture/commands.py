@@ -127,15 +127,15 @@ def left_behind(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         is_input = name.startswith(("data/", "pictures/"))
-        if path.is_file() and not is_input and not name.endswith((".lock", ".jsonl")):
+        if path.is_file() and not is_input and not name.endswith((".lock", ".jsonl", ".part")):
             name = re.sub(r"unpacked/(\w+)-\w+/", r"unpacked/\1/", name)  # a digest of the archive
             digests[name] = hashlib.sha256(_content(path)).hexdigest()
     return digests
 
 
 def unfinished(folder: Path) -> list[str]:
-    """What a command that ended by itself must not leave."""
-    return [path.name for path in folder.rglob("*.part*")]
+    """What was begun and not finished: a command that ends by itself must not leave any."""
+    return [path.name for path in folder.rglob(".*.part*")]
 
 
 def _content(path: Path) -> bytes:

@@ -15,16 +15,17 @@ import tempfile
 import time
 from pathlib import Path
 
-from torture.commands import COMMANDS, Command, left_behind
+from torture.commands import COMMANDS, Command, left_behind, unfinished
 
 KILLS_IN_A_ROW = 5
 
 
 def torture(
     command: Command, num_kills: int, folder: Path, seed: int
-) -> tuple[int, int, list[str]]:
-    """Rounds, kills that hit the running command, and losses in words."""
+) -> tuple[int, int, list[str], int]:
+    """Rounds, kills that hit the running command, losses in words, and parts of files left over."""
     draw, losses, kills, rounds = random.Random(f"{command.name} {seed}"), [], 0, 0
+    num_left = 0
     reference = folder / "reference"
     reference.mkdir()
     command.prepare(reference)
@@ -54,8 +55,9 @@ def torture(
         elif (found := left_behind(tried)) != expected:
             names = {n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n)}
             losses.append(f"{command.name}: other content in {', '.join(sorted(names)[:3])}")
+        num_left += len(unfinished(tried))
         shutil.rmtree(tried)
-    return rounds, kills, losses
+    return rounds, kills, losses, num_left
 
 
 def damaged(folder: Path) -> list[str]:
@@ -77,7 +79,7 @@ def main(num_kills: int, seed: int = 0) -> int:
     for command in COMMANDS:
         with tempfile.TemporaryDirectory() as folder:
             share = -(-num_kills // len(COMMANDS))
-            rounds, kills, losses = torture(command, share, Path(folder), seed)
+            rounds, kills, losses, num_left = torture(command, share, Path(folder), seed)
         print(
             f"{command.name:<16} {rounds:4} rounds {kills:5} kills {len(losses):4} losses",
             flush=True,

@@ -1,5 +1,6 @@
 """Writing a feature file: one writer at a time, in an order that a crash cannot hurt."""
 
+import glob
 import json
 import logging
 import time
@@ -60,6 +61,9 @@ class FeatureWriter:
         with ExitStack() as opened:
             # By this name other versions know the lock, too.
             opened.enter_context(exclusive(path, path.with_name(f"{path.name}.lock")))
+            # Whoever holds the lock is alone, so these are of processes that were killed.
+            for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+                stale.unlink(missing_ok=True)
             _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
             self._disk = opened.enter_context(DiskFile(path, "r+"))
             self._file = opened.enter_context(open_file(path, "r+", self._disk))
