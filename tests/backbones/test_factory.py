@@ -39,6 +39,7 @@ class Net(nn.Module):
             "pair": lambda: (maps, maps),
             "video": lambda: maps[:, :, None],
             "scalar": lambda: maps.mean(),
+            "complex": lambda: torch.fft.fft(maps.mean(dim=(2, 3))),
         }[self.kind]()
 
 def maps(): return Net("maps")
@@ -47,6 +48,7 @@ def tokens(): return Net("tokens")
 def pair(): return Net("pair")
 def video(): return Net("video")
 def scalar(): return Net("scalar")
+def complex(): return Net("complex")
 def biased(): return Net("maps", bias=1.0)
 def drawn(): return nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
 def fails(): raise RuntimeError("no such disk")
@@ -103,6 +105,7 @@ def test_maps_of_scores_stay_maps(mine):
     "kind, gives",
     [
         ("pair", "no single tensor"),
+        ("complex", "no single tensor of real numbers"),  # half of it would be lost in silence
         ("video", "a tensor 1x5x1x56x56 an image"),
         ("scalar", "a tensor without axes"),
     ],

@@ -66,7 +66,11 @@ class ShapeProbe:
             raise UnknownNameError(f"layer of {net}", layer, modules, listed=listed)
         if not self.is_layer(layer):
             shape = self.first[layer].shape
-            gives = "no single tensor" if shape is None else f"a tensor {_sides(shape)} an image"
+            gives = (
+                "no single tensor of real numbers"
+                if shape is None
+                else f"a tensor {_sides(shape)} an image"
+            )
             raise NetworkError(
                 f"{net}: layer {layer!r} gives {gives}, which is neither a vector, tokens nor a"
                 " map. Choose another module."
@@ -295,7 +299,7 @@ def _recorded(net: nn.Module, inputs_of: Sequence[str]) -> Iterator[dict[str, Mo
 
 
 def _shape(tensor: object) -> tuple[int, ...] | None:
-    return tuple(tensor.shape) if isinstance(tensor, Tensor) else None
+    return tuple(tensor.shape) if isinstance(tensor, Tensor) and not tensor.is_complex() else None
 
 
 def _sides(shape: Sequence[int]) -> str:

@@ -48,7 +48,7 @@ class Repeatable(nn.Module):
 
     def _refuse(self, what: str, difference: float) -> None:
         raise NetworkError(
-            f"{self.name}: gives {what} (by {100 * difference:.2g} %): it is in training mode."
+            f"{self.name}: gives {what} (by {100 * difference:.0f} %): it is in training mode."
             f" {self.remedy}"
         )
 
