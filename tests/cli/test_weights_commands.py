@@ -449,3 +449,15 @@ def test_imported_weights_are_evaluated(run):
         results.append(record["metrics"])
     assert formats.read_card(Path("w.mat")).classes == CLASSES
     assert results[0] == results[1] == results[2]
+
+
+def test_a_file_without_checksums_that_changed_is_told_by_verify(run, tmp_path):
+    """As after one flipped bit: whole, and another net."""
+    path = write_net(tmp_path / "foreign.safetensors", seed=1)
+    assert run("weights", "verify", path).exit_code == 0
+    content = bytearray(path.read_bytes())
+    content[-3] ^= 1
+    path.write_bytes(content)
+    again = run("weights", "verify", path)
+    assert again.exit_code == 1 and "1 of 1 are not as they should be" in again.stderr
+    assert f"{path}: is not the file that was seen first" in again.stdout

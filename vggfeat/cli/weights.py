@@ -102,12 +102,16 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
 def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     """See that weights are whole, fit their net and are the released ones that their names say.
 
+    A file that carries no checksums is compared with the digest that was seen first.
+
     Without names: all in the folder of weights that have a released name. Exit status 1 if
     something is wrong.
     """
     with importing():
         from vggfeat.backbones.load import load_network
         from vggfeat.backbones.spec import NetSpec
+        from vggfeat.storage import seen
+        from vggfeat.storage.files import sha256_of
         from vggfeat.weights.released import everything
 
     folder = folders(cache_dir=cache_dir).weights
@@ -133,6 +137,11 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
             wrong += 1
             message = in_one_line(error)
             click.echo(message if message.startswith(f"{name}: ") else f"{name}: {message}")
+            continue
+        path = Path(spec.weights or "").expanduser()
+        if path.is_file() and (told := seen.difference(path, sha256_of(path), remembers=False)):
+            wrong += 1
+            click.echo(told)
             continue
         label = network.released.label if network.released else "no released weights"
         click.echo(f"{name}: whole, fits {network.name}; {label}; {network.weights_identity}")

@@ -38,14 +38,14 @@ def first_seen(path: Path) -> str | None:
     return found[1].lower() if found else None
 
 
-def difference(path: Path, sha256: str) -> str | None:
+def difference(path: Path, sha256: str, *, remembers: bool = True) -> str | None:
     """In words, that a file has another digest than the one beside it; None if it has the same.
 
-    Without one beside it, this one is remembered.
+    Without one beside it, this one is remembered unless remembers=False.
     """
     before = first_seen(path)
     if before is None:
-        if not digest_path(path).exists():
+        if remembers and not digest_path(path).exists():
             remember(path, sha256)
         return None
     if before == sha256:
