@@ -127,7 +127,8 @@ def left_behind(folder: Path) -> dict[str, str]:
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
         is_input = name.startswith(("data/", "pictures/"))
-        if path.is_file() and not is_input and not name.endswith((".lock", ".jsonl", ".part")):
+        is_apart = ".part" in name or name.endswith((".lock", ".jsonl"))
+        if path.is_file() and not is_input and not is_apart:
             name = re.sub(r"unpacked/(\w+)-\w+/", r"unpacked/\1/", name)  # a digest of the archive
             digests[name] = hashlib.sha256(_content(path)).hexdigest()
     return digests

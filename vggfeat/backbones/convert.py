@@ -13,7 +13,8 @@ from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import OptionError, WeightsError
 from vggfeat.storage import seen
-from vggfeat.storage.files import sha256_of
+from vggfeat.storage.files import remove_parts, sha256_of
+from vggfeat.storage.locks import exclusive
 from vggfeat.weights import formats, onnx, released
 from vggfeat.weights.caffe import caffemodel
 from vggfeat.weights.caffe.prototxt import check_prototxt
@@ -99,9 +100,15 @@ def _write(network: Network, out: Path) -> None:
     """Write what is not there. Nothing of the user's is written over, but equal files are done."""
     if network.spec.is_file:
         raise WeightsError(f"{network.name}: a net in a file, not weights. Use it as it is.")
+    with exclusive(out):
+        remove_parts(out)  # whoever holds the lock is alone
+        _write_or_compare(network, out)
+    _remember(out)
+
+
+def _write_or_compare(network: Network, out: Path) -> None:
     if not any(file.exists() for file in _files_of(out)):
         _write_new(network, out)
-        _remember(out)
         return
     # Perhaps by the same command, which was ended before or after it said that it was done.
     with tempfile.TemporaryDirectory(".part", f".{out.name}.", dir=out.parent) as folder:
@@ -114,7 +121,6 @@ def _write(network: Network, out: Path) -> None:
         for new, old in files:
             if not old.exists():
                 os.replace(new, old)
-    _remember(out)
     log.info("%s: is there already, and equal", out)
 
 

@@ -1,7 +1,6 @@
 """Find a dataset's tar and zip archives, and unpack one folder of them, whole or not at all."""
 
 import errno
-import glob
 import hashlib
 import itertools
 import logging
@@ -18,7 +17,7 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 from vggfeat.errors import DatasetError
-from vggfeat.storage.files import new_folder, sha256_of
+from vggfeat.storage.files import new_folder, remove_parts, sha256_of
 from vggfeat.storage.locks import exclusive
 from vggfeat.storage.seen import warn_of_difference
 from vggfeat.storage.sources import Source
@@ -94,9 +93,7 @@ def unpack(
         return target / content
     with exclusive(target):
         if not target.is_dir():
-            # Whoever holds the lock is alone, so these are of processes that were killed.
-            for stale in cache.glob(f".{glob.escape(target.name)}.*.part"):
-                shutil.rmtree(stale, ignore_errors=True)
+            remove_parts(target)
             with new_folder(target) as temporary:
                 written: dict[Path, Path] = {}
                 for archive in archives:

@@ -1,5 +1,6 @@
 """Files and folders that appear under their name whole, or not at all, and their digests."""
 
+import glob
 import hashlib
 import io
 import os
@@ -67,6 +68,18 @@ def new_folder(target: Path) -> Iterator[Path]:
                 raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_parts(target: Path) -> None:
+    """Remove what processes that were killed had begun of a file or folder.
+
+    Whoever calls it holds the lock of `target`, so nobody is at it now.
+    """
+    for part in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:

@@ -1,6 +1,5 @@
 """Writing a feature file: one writer at a time, in an order that a crash cannot hurt."""
 
-import glob
 import json
 import logging
 import time
@@ -29,7 +28,7 @@ from vggfeat.features.store.format import (
 )
 from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.disk_file import DiskFile
-from vggfeat.storage.files import new_path
+from vggfeat.storage.files import new_path, remove_parts
 from vggfeat.storage.locks import exclusive
 
 log = logging.getLogger(__name__)
@@ -61,9 +60,7 @@ class FeatureWriter:
         with ExitStack() as opened:
             # By this name other versions know the lock, too.
             opened.enter_context(exclusive(path, path.with_name(f"{path.name}.lock")))
-            # Whoever holds the lock is alone, so these are of processes that were killed.
-            for stale in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
-                stale.unlink(missing_ok=True)
+            remove_parts(path)
             _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, dict(versions))
             self._disk = opened.enter_context(DiskFile(path, "r+"))
             self._file = opened.enter_context(open_file(path, "r+", self._disk))
