@@ -26,9 +26,9 @@ NUM_SAMPLED = 5  # pictures of each feature file, evenly spread
 TOLERANCE = {"fp32": 1e-3, "bf16": 3e-2}
 
 
-def planned(measurements: Sequence[Measurement], path: Path) -> Measurement | None:
-    """The measurement whose record would have this name; None if there is none."""
-    return next((m for m in measurements if m.path.name == path.name), None)
+def planned(measurements: Sequence[Measurement], record: Record) -> Measurement | None:
+    """The measurement that has the record's key; None if there is none."""
+    return next((m for m in measurements if m.key == record.key), None)
 
 
 def unplanned(record: Record, measurements: Sequence[Measurement], path: Path) -> Finding:
@@ -49,7 +49,7 @@ def unplanned(record: Record, measurements: Sequence[Measurement], path: Path) -
 
 def feature_findings(record: Record, measurement: Measurement, folder: Path) -> Iterator[Finding]:
     """What is to be said of the feature files that a record was made from."""
-    files = {}
+    files = []
     for request in measurement.requests():
         pictures = {i: p for i, p in request.pictures.items() if i not in record.skipped}
         lengths = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
@@ -63,7 +63,7 @@ def feature_findings(record: Record, measurement: Measurement, folder: Path) -> 
             else:
                 yield Finding(path, "not checked", "not there, or not complete")
             continue
-        files[path] = request
+        files.append(path)
         yield from _of_file(path, request, pictures)
     requests = measurement.requests()
     if isinstance(measurement, TransferMeasurement) and len(files) == len(requests):

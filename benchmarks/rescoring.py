@@ -3,7 +3,6 @@
 Shapes: n examples, K classes.
 """
 
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,13 +19,16 @@ from vggfeat.records.scores import Scores
 TOLERANCE = 5e-4  # of fractions of one: scores are kept as float32, in which some tie
 
 
-def differences(record: Record, scores: Scores) -> Iterator[str]:
-    """In words, each metric of the record whose value does not follow from the scores."""
-    again = _metrics(record, scores)
-    for name, metric in record.metrics.items():
-        value = again.get(name, {}).get("value")
-        if value is not None and abs(value - metric["value"]) > TOLERANCE:
-            yield f"{name} is {metric['value']:.6f}, and {value:.6f} follows from the scores"
+def differences(record: Record, scores: Scores) -> tuple[int, list[str]]:
+    """How many metrics were computed again; in words, those that do not follow from the scores."""
+    again = {name: metric["value"] for name, metric in _metrics(record, scores).items()}
+    common = [name for name in record.metrics if name in again]
+    told = {name: record.metrics[name]["value"] for name in common}
+    wrong = [name for name in common if not abs(again[name] - told[name]) <= TOLERANCE]
+    return len(common), [
+        f"{name} is {told[name]:.6f}, and {again[name]:.6f} follows from the scores"
+        for name in wrong
+    ]
 
 
 def _metrics(record: Record, scores: Scores) -> dict[str, dict[str, Any]]:

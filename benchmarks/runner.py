@@ -19,6 +19,7 @@ from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.records.scores import Scores, scores_path, write_scores
+from vggfeat.storage.locks import exclusive
 
 log = logging.getLogger(__name__)
 
@@ -116,11 +117,16 @@ def _record(measurement: Measurement, features: FeatureSets, progress: Progress)
     if record := measurement.existing():
         log.info("measured already: %s (move it away to measure again)", measurement.path)
         return record
-    record, scores = measurement.measure(features, progress)
-    if scores is not None:
-        digest = write_scores(scores_path(measurement.path), scores)
-        record = replace(record, scores_sha256=digest)
-    log.info("wrote %s", records.write(record, measurement.out))
+    # Scores and record belong together, so nobody else makes them meanwhile.
+    with exclusive(measurement.path):
+        if record := measurement.existing():
+            log.info("measured meanwhile by another process: %s", measurement.path)
+            return record
+        record, scores = measurement.measure(features, progress)
+        if scores is not None:
+            digest = write_scores(scores_path(measurement.path), scores)
+            record = replace(record, scores_sha256=digest)
+        log.info("wrote %s", records.write(record, measurement.out))
     if record.timing:
         log.info("timing: %s", record.timing)
     for note in (*record.notes, *record.remarks):

@@ -3,14 +3,20 @@
 What a file is follows from its name and its first bytes. Nothing in a file is executed.
 """
 
-import json
+import gzip
+import itertools
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
+from vggfeat.backbones.exported import onnx_graph
+from vggfeat.backbones.from_file import check_entries
+from vggfeat.backbones.spec import EXPORTED_SUFFIXES
 from vggfeat.benchmarks.ilsvrc import predictions
 from vggfeat.benchmarks.rescoring import differences
 from vggfeat.errors import RecordError, StoreError, VggfeatError, reason_of
@@ -20,13 +26,15 @@ from vggfeat.records.record import Record
 from vggfeat.records.scores import read_scores, scores_path
 from vggfeat.storage import checksums, seen
 from vggfeat.storage.archives import ARCHIVE_SUFFIXES
-from vggfeat.storage.checksums import is_damaged, is_sealed
+from vggfeat.storage.checksums import is_damaged, is_sealed, parse_json
 from vggfeat.storage.files import sha256_of
 from vggfeat.weights import checkpoint, formats
 
 Status = Literal["sound", "no checksums", "damaged", "not checked"]
 KEYS = (checkpoint.KEY, "vggfeat_checkpoint", predictions.KEY)  # whose JSON holds a schema version
 DAMAGED_SUFFIX = ".damaged"
+COLOURS = "colours.json"  # of a run of training, which has no schema version
+BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError)
 
 
 @dataclass(frozen=True)
@@ -60,7 +68,7 @@ def findings(path: Path, *, repair: bool = False) -> Iterator[Finding]:
         return
     try:
         found = list(verify(path))
-    except (VggfeatError, OSError, SafetensorError, ValueError) as error:
+    except (VggfeatError, OSError, SafetensorError, ValueError, *BROKEN_ARCHIVE) as error:
         text = " ".join(reason_of(error).split()).removeprefix(f"{path}: ")
         found = [Finding(path, "damaged", text)]
     yield from found
@@ -69,22 +77,25 @@ def findings(path: Path, *, repair: bool = False) -> Iterator[Finding]:
 
 
 def _verifier(path: Path) -> Callable[[Path], Iterator[Finding]] | None:
-    if path.name.endswith(".scores.h5"):
+    name = path.name.lower()
+    if name.endswith(".scores.h5"):
         return _scores
-    if path.suffix == ".h5":
+    if name.endswith(".h5"):
         return _feature_file
-    if path.name.endswith(".card.json"):
+    if name.endswith(".card.json"):
         return None  # it is looked at with its file
-    if path.suffix == ".json":
+    if name.endswith(".json"):
         return _json
-    if path.suffix == checkpoint.SUFFIX:
+    if name.endswith(checkpoint.SUFFIX):
         return _tensors
-    if path.suffix in (*formats.SUFFIXES, ".pt2") or path.name.endswith(ARCHIVE_SUFFIXES):
-        return _first_seen
-    return None
+    is_weights = formats.kind_of(path) in formats.FORMATS or name.endswith(EXPORTED_SUFFIXES)
+    return _first_seen if is_weights or name.endswith(ARCHIVE_SUFFIXES) else None
 
 
 def _feature_file(path: Path) -> Iterator[Finding]:
+    if not store.is_feature_file(path):
+        yield Finding(path, "not checked", "no feature file of vggfeat")
+        return
     facts = store.inspect(path)
     rows = f"{facts.num_done:,} of {facts.num_rows:,} rows are done"
     if facts.damaged is None:
@@ -101,47 +112,61 @@ def _repaired(path: Path) -> Finding:
     try:
         count = store.forget_damaged(path)
     except StoreError:
-        aside = path.with_name(path.name + DAMAGED_SUFFIX)
-        path.replace(aside)
+        numbers = (f".{number}" if number else "" for number in itertools.count())
+        names = (path.with_name(f"{path.name}{DAMAGED_SUFFIX}{number}") for number in numbers)
+        aside = next(name for name in names if not name.exists())
+        path.rename(aside)
         return Finding(path, "not checked", f"put aside as {aside.name}: it is made again whole")
     return Finding(path, "not checked", f"{count} rows are extracted again at the next use")
 
 
 def _scores(path: Path) -> Iterator[Finding]:
-    """Looked at with its record, which holds its digest; without one it has none."""
     record_path = path.with_name(path.name.removesuffix(".scores.h5") + ".json")
-    if record_path.is_file() and records.read(record_path).scores_sha256:
-        return
-    read_scores(path)
-    yield Finding(path, "no checksums", "no record beside it holds its digest")
+    digest = records.read(record_path).scores_sha256 if record_path.is_file() else None
+    read_scores(path, digest)
+    if digest is None:
+        yield Finding(path, "no checksums", "no record beside it holds its digest")
+    else:
+        yield Finding(path, "sound", "its digest is that of its record")
 
 
 def _json(path: Path) -> Iterator[Finding]:
-    values = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(values, dict):
-        return
-    if "benchmark" in values and "metrics" in values:
+    values = parse_json(path.read_bytes())
+    is_ours = isinstance(values, dict) and ("schema_version" in values or path.name == COLOURS)
+    if not is_ours:
+        yield Finding(path, "not checked", "no record of vggfeat")
+    elif "benchmark" in values and "metrics" in values:
         yield from record_findings(path, records.read(path))
     elif is_damaged(values):
         yield Finding(path, "damaged", "its digest is another")
-    elif is_sealed(values):
-        yield Finding(path, "sound")
-    elif "schema_version" in values:
-        yield Finding(path, "no checksums", "written before there were any")
+    else:
+        told = "" if is_sealed(values) else "written before there were any"
+        yield Finding(path, "sound" if is_sealed(values) else "no checksums", told)
+        yield from _trained(path, values)
+
+
+def _trained(path: Path, values: dict[str, Any]) -> Iterator[Finding]:
+    """Whether the weights beside a record of training are those that it tells of."""
+    weights, file = values.get("weights"), path.with_suffix(checkpoint.SUFFIX)
+    if isinstance(weights, dict) and file.is_file():
+        if weights.get("sha256") == sha256_of(file):
+            yield Finding(file, "sound", f"its digest is that of {path.name}")
+        else:
+            yield Finding(file, "damaged", f"is not the file that {path.name} tells of")
 
 
 def record_findings(path: Path, record: Record) -> Iterator[Finding]:
     """What there is to say of a record and of the scores beside it."""
-    sealed = is_sealed(json.loads(path.read_text(encoding="utf-8")))
+    sealed = is_sealed(parse_json(path.read_bytes()))
     yield Finding(path, "sound" if sealed else "no checksums", "" if sealed else "of before")
     beside = scores_path(path)
     if record.scores_sha256 is None:
         return
     scores = read_scores(beside, record.scores_sha256)
-    wrong = list(differences(record, scores))
+    count, wrong = differences(record, scores)
     for text in wrong:
         yield Finding(path, "damaged", text)
-    if not wrong:
+    if count and not wrong:
         yield Finding(beside, "sound", "the metrics of the record follow from it")
 
 
@@ -162,13 +187,29 @@ def _first_seen(path: Path) -> Iterator[Finding]:
         formats.read_card(path)
         yield Finding(path, "sound", "its digest is that of its card")
         return
-    known, digest = seen.first_seen(path) is not None, sha256_of(path)
-    if told := seen.difference(path, digest):
-        yield Finding(path, "damaged", told.removeprefix(f"{path}: "))
-    elif known:
-        yield Finding(path, "sound", f"as in {seen.digest_path(path).name}")
-    else:
-        yield Finding(path, "no checksums", f"seen for the first time: SHA-256 {digest}")
+    has_sums = _check_archive(path)
+    for file in (path, *(onnx_graph.parts_of(path) if path.suffix.lower() == ".onnx" else ())):
+        known, digest = seen.first_seen(file) is not None, sha256_of(file)
+        if told := seen.difference(file, digest):
+            yield Finding(file, "damaged", told.removeprefix(f"{file}: "))
+        elif known or has_sums:
+            told = f"as in {seen.digest_path(file).name}" if known else "as its own checksums say"
+            yield Finding(file, "sound", told)
+        else:
+            yield Finding(file, "no checksums", f"seen for the first time: SHA-256 {digest}")
+
+
+def _check_archive(path: Path) -> bool:
+    """Whether a file has checksums by its format; raises what reading a damaged one raises."""
+    if path.name.lower().endswith((".gz", ".tgz")):
+        with gzip.open(path) as file:
+            while file.read(2**20):
+                pass
+        return True
+    if zipfile.is_zipfile(path):
+        check_entries(path)
+        return True
+    return False
 
 
 def read_record(path: Path) -> Record | None:

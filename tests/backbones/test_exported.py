@@ -637,3 +637,22 @@ def test_torchscript_that_returns_several_tensors_lets_one_be_chosen(tmp_path, n
 def test_a_program_is_no_weights_of_another_net(files, name):
     with pytest.raises(WeightsError, match=f"{name}: a net in a file.*Name the file alone: --net"):
         load_network(f"squeezenet1_0@{files[name]}")
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".pt2"])
+def test_a_flipped_bit_in_a_program_is_refused(tmp_path, suffix):
+    """torch does not compare the checksums of the archive that it loads."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 8)).eval()
+    path, example = tmp_path / f"net{suffix}", torch.zeros(1, 3, 16, 16)
+    with warnings.catch_warnings(action="ignore"):
+        if suffix == ".pt":
+            torch.jit.save(torch.jit.trace(net, example), path)
+        else:
+            torch.export.save(torch.export.export(net, (example,)), path)
+    load_network(f"{path}:input_size=16")
+    content = bytearray(path.read_bytes())
+    place = content.index(net[1].weight.detach().numpy().tobytes()[:64])
+    content[place + 5] ^= 8
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match="damaged: its entry .* is not as it was written"):
+        load_network(f"{path}:input_size=16")

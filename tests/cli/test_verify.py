@@ -3,6 +3,7 @@
 import json
 import shutil
 import sys
+import tarfile
 from pathlib import Path
 
 import h5py
@@ -60,7 +61,7 @@ def test_the_chain_of_a_record_is_followed(benched, told):
 def test_a_folder_is_walked_through(benched, told, tmp_path):
     result = told("verify", tmp_path / "out", tmp_path / "cache")
     assert result.exit_code == 0 and "3 files, none damaged" not in result.stdout
-    assert result.stdout.count(": sound") == 3  # record, scores, features
+    assert result.stdout.count(": sound") == 4  # record, scores twice, features
 
 
 def test_only_damaged_rows_are_extracted_again_after_a_repair(benched, told, tmp_path):
@@ -191,3 +192,55 @@ def test_a_command_that_cannot_be_followed_is_not_run(benched, told, command):
     record.write_text(json.dumps(sealed(values)))
     result = told("verify", record)
     assert result.exit_code == 0 and ": not checked, its chain: " in result.stdout
+
+
+def test_files_of_others_are_neither_judged_nor_moved(told, tmp_path):
+    """`--repair` renamed any HDF5 file that it could not read."""
+    with h5py.File(tmp_path / "model.h5", "w") as file:
+        file["weights"] = [1.0]
+    (tmp_path / "package.json").write_text('{"sha256": "of something else"}')
+    (tmp_path / "deep.json").write_text("[" * 5000 + "]" * 5000)
+    before = sorted(tmp_path.iterdir())
+    result = told("verify", "--repair", tmp_path)
+    assert sorted(tmp_path.iterdir()) == before
+    assert "model.h5: not checked, no feature file of vggfeat" in result.stdout
+    assert "package.json: not checked" in result.stdout
+    assert result.exit_code == 1 and "deep.json: damaged, it is nested" in result.stdout
+
+
+def test_a_file_that_was_put_aside_before_is_not_written_over(benched, told):
+    _, features = benched
+    for expected in (".damaged", ".damaged.1"):
+        features.write_bytes(b"\x89HDF")
+        assert (
+            f"put aside as {features.name}{expected}:"
+            in told("verify", "--repair", features).stdout
+        )
+
+
+def test_scores_named_alone_are_compared_with_their_record(benched, told):
+    path = scores_path(benched[0])
+    assert told("verify", path).stdout == f"{path}: sound, its digest is that of its record\n"
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    result = told("verify", path)
+    assert result.exit_code == 1 and "not the scores of its record" in result.stdout
+
+
+def test_archives_are_read_to_their_end_before_their_digest_is_kept(told, tmp_path):
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as tar:
+        tar.add(PROMISES / "runs", "runs")
+    content = bytearray((tmp_path / "a.tar.gz").read_bytes())
+    content[len(content) // 2] ^= 4
+    (tmp_path / "a.tar.gz").write_bytes(content)
+    for _ in range(2):
+        result = told("verify", tmp_path)
+        assert result.exit_code == 1 and "a.tar.gz: damaged" in result.stdout
+
+
+def test_weights_that_are_not_those_of_the_record_of_training_are_told(told, tmp_path):
+    shutil.copytree(PROMISES / "runs", tmp_path / "runs")
+    path = tmp_path / "runs" / "vgg11-256.safetensors"
+    assert f"{path}: sound, its digest is that of vgg11-256.json" in told("verify", tmp_path).stdout
+    shutil.copy(tmp_path / "runs" / "vgg16-256.safetensors", path)
+    result = told("verify", tmp_path)
+    assert result.exit_code == 1 and f"{path}: damaged, is not the file that" in result.stdout

@@ -460,4 +460,4 @@ def test_a_file_without_checksums_that_changed_is_told_by_verify(run, tmp_path):
     path.write_bytes(content)
     again = run("weights", "verify", path)
     assert again.exit_code == 1 and "1 of 1 are not as they should be" in again.stderr
-    assert f"{path}: is not the file that was seen first" in again.stdout
+    assert f"{path}: damaged, is not the file that was seen first" in again.stdout

@@ -40,3 +40,10 @@ def test_where_all_are_equal_nothing_is_measured(vectors, value, word):
     vectors[...] = value
     with pytest.raises(NetworkError, match=f"net: the vectors of all 30 pictures are {word}"):
         notes_on(vectors, IDS, "net")
+
+
+def test_a_picture_of_many_examples_counts_once(vectors):
+    """As that of a picture in which ten people do something."""
+    vectors[:12] = vectors[0]
+    assert notes_on(vectors, ["0.jpg"] * 12 + IDS[12:], "net") == []
+    assert notes_on(vectors[:2], ["0.jpg"] * 2, "net") == []

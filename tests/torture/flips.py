@@ -190,11 +190,7 @@ def _unpacked(path: Path) -> Any:
 
 def _forget() -> None:
     """Times of files are too coarse to show that a file changed a moment ago."""
-    from vggfeat.weights import formats
-
     checksums._metadata_of.cache_clear()
-    for kind in formats.FORMATS.values():
-        getattr(kind.read_card, "forget", lambda: None)()
 
 
 KINDS = (

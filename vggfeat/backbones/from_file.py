@@ -2,6 +2,7 @@
 
 import logging
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -13,7 +14,7 @@ from vggfeat.backbones.backbone import Backbone
 from vggfeat.errors import NetworkError, WeightsError
 from vggfeat.storage.files import sha256_of
 from vggfeat.storage.seen import warn_of_difference
-from vggfeat.weights import checkpoint, formats, state_dicts, torch_file
+from vggfeat.weights import checkpoint, formats, state_dicts
 from vggfeat.weights.released import Released, to_rgb
 from vggfeat.weights.state_dicts import Wanted
 
@@ -26,16 +27,13 @@ BESIDE = re.compile(
     r"|queue|criterion|loss|decoder|mask_token|center|n_averaged",
     re.IGNORECASE,
 )
-# Kinds of files that do not notice damage themselves, as zip archives do.
-WITHOUT_SUMS = (checkpoint.SUFFIX, ".onnx", ".mat")
 COUNTS = ("total_ops", "total_params")  # that a counter of operations leaves in every module
 
 
 def identity(path: Path) -> str:
     """The digest that decides a file's weights: of what it holds where it says that, else its own.
 
-    A file of a kind without checksums that is not the one that was seen first is warned of. Raises
-    WeightsError.
+    A file that is not the one that was seen first is warned of. Raises WeightsError.
     """
     of_content = formats.kind_of(path) == checkpoint.SUFFIX and checkpoint.identity_of(path)
     if of_content:
@@ -44,11 +42,19 @@ def identity(path: Path) -> str:
 
 
 def compare_with_first(path: Path) -> str:
-    """SHA-256 of a file; a warning if it carries no checksums and was another when seen first."""
+    """SHA-256 of a file; a warning if it was another when it was seen first."""
     sha256 = digest(path)
-    if path.suffix.lower() in WITHOUT_SUMS or torch_file.is_old(path):
-        warn_of_difference(path, sha256)
+    warn_of_difference(path, sha256)
     return sha256
+
+
+def check_entries(path: Path) -> None:
+    """Raise WeightsError if an entry of a zip archive has not its checksum: torch does not look."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise WeightsError(f"{path}: damaged: its entry {damaged!r} is not as it was written.")
 
 
 def digest(path: Path) -> str:

@@ -287,6 +287,7 @@ def _from_factory(spec: NetSpec) -> Network:
 
 
 def _exported(spec: NetSpec, path: Path) -> Network:
+    from_file.check_entries(path)
     backbone = exported.exported_backbone(spec)
     from_file.compare_with_first(path)
     own = {"weights": OWN, "weights_sha256": exported.sha256_of(path)}

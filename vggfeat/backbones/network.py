@@ -27,9 +27,9 @@ class Network:
     """A net and its weights, as `--net` names them; `load_network` makes it.
 
     spec has the input statistics and the part of the file that the user states besides the
-    backbone's options. weights is a
-    file's name, a released name, "random:SEED" or "own"; weights_sha256 is the digest of the file,
-    or of a net's own weights and code, and empty for random ones, which their name determines.
+    backbone's options. weights is a file's name, a released name, "random:SEED" or "own".
+    weights_sha256 identifies them: the digest that a file states of what it holds, else that of the
+    file, or of a net's own weights and code; empty for random ones, which their name determines.
     """
 
     spec: NetSpec  # without weights, and without the options that are the net's defaults

@@ -13,6 +13,8 @@ from vggfeat.errors import VggfeatError, in_one_line
 from vggfeat.progress import no_progress
 from vggfeat.storage.folders import folders
 
+PROGRAMS = (".pt", ".pth", ".pt2", ".torchscript")  # what may hold a net as a program
+
 
 @main.command()
 @click.argument(
@@ -66,7 +68,7 @@ def _chain(record: Any, path: Path, places: dict[str, Path | None]) -> Iterator[
 
     try:
         measurements, cache = _planned(record, path, places)
-        measurement = chain.planned(measurements, path)
+        measurement = chain.planned(measurements, record)
         if measurement is None:
             yield chain.unplanned(record, measurements, path)
             return
@@ -93,8 +95,8 @@ def _planned(record: Any, path: Path, places: dict[str, Path | None]) -> tuple[l
     command = main.commands[words[1]]
     try:
         options = command.make_context(words[1], words[2:]).params
-    except click.ClickException as error:
-        raise RecordError(f"{record.command!r} is not understood ({error.message})") from error
+    except (click.ClickException, click.exceptions.Exit) as error:
+        raise RecordError(f"{record.command!r} is not understood") from error
     options |= {name: place for name, place in places.items() if place} | {"offline": True}
     options["quiet"] = True
     measurements = makers[words[1]](record, options, path.parent.parent)
@@ -107,7 +109,7 @@ def _specs(options: dict[str, Any], usual: Sequence[str]) -> list:
 
     fusions = [parse_fusion(net) for net in options.pop("nets") or usual]
     for spec in (spec for fusion in fusions for spec in fusion):
-        if spec.is_factory:
+        if spec.is_factory or (spec.is_file and Path(spec.weights).suffix.lower() in PROGRAMS):
             raise RecordError(f"{spec}: a net of your own is code, which is not run for a record")
     return fusions
 

@@ -110,8 +110,7 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     with importing():
         from vggfeat.backbones.load import load_network
         from vggfeat.backbones.spec import NetSpec
-        from vggfeat.storage import seen
-        from vggfeat.storage.files import sha256_of
+        from vggfeat.benchmarks.verify import findings
         from vggfeat.weights.released import everything
 
     folder = folders(cache_dir=cache_dir).weights
@@ -139,9 +138,9 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
             click.echo(message if message.startswith(f"{name}: ") else f"{name}: {message}")
             continue
         path = Path(spec.weights or "").expanduser()
-        if path.is_file() and (told := seen.difference(path, sha256_of(path), remembers=False)):
+        if path.is_file() and (damaged := [f for f in findings(path) if f.status == "damaged"]):
             wrong += 1
-            click.echo(told)
+            click.echo(str(damaged[0]))
             continue
         label = network.released.label if network.released else "no released weights"
         click.echo(f"{name}: whole, fits {network.name}; {label}; {network.weights_identity}")

@@ -4,6 +4,7 @@ A net whose activations have died, or whose input is not what it was trained on,
 and what is measured with them is chance.
 """
 
+import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,8 +18,13 @@ NUM_NAMED = 3
 def notes_on(vectors: np.ndarray, ids: Sequence[str], what: str) -> list[str]:
     """In words, which of the vectors [n, ...] are zero, or those of many others, too.
 
-    what names them. Raises NetworkError if all are equal.
+    what names them. A picture that stands for several examples counts once. Raises NetworkError if
+    all are equal.
     """
+    first_of = {i: row for row, i in reversed(list(enumerate(ids)))}
+    kept = sorted(first_of.values())
+    if len(kept) < len(ids):
+        vectors, ids = vectors[kept], [ids[row] for row in kept]
     rows = np.ascontiguousarray(vectors.reshape(len(vectors), -1))
     zero = ~rows.any(axis=1)
     if len(rows) > 1 and (rows == rows[0]).all():
@@ -40,7 +46,8 @@ def _groups(rows: np.ndarray, zero: np.ndarray) -> list[np.ndarray]:
     """Masks [n] of the rows that are equal to each other, of many and not zero."""
     by_content: dict[bytes, list[int]] = {}
     for number in np.flatnonzero(~zero):
-        by_content.setdefault(rows[number].tobytes(), []).append(int(number))
+        digest = hashlib.blake2b(rows[number], digest_size=16).digest()
+        by_content.setdefault(digest, []).append(int(number))
     groups = [numbers for numbers in by_content.values() if len(numbers) >= MANY]
     masks = [np.zeros(len(rows), dtype=bool) for _ in groups]
     for mask, numbers in zip(masks, groups, strict=True):

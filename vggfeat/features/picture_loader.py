@@ -29,7 +29,7 @@ class PictureLoader:
     """Reads pictures (id -> file or crop) at the scales of an extraction.
 
     Those that cannot be read are in skipped (id -> reason); unless options.on_error is "skip" the
-    first of them raises PictureError. sha256 has the digest of each file that was decoded, by id.
+    first of them raises PictureError. sha256 and file_bytes are of the files that were decoded.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class PictureLoader:
         self.pictures, self.options, self.times, self.square = pictures, options, times, square
         self.skipped: dict[str, str] = {}
         self.sha256: dict[str, bytes] = {}
+        self.file_bytes: dict[str, int] = {}
 
     def sizes(self) -> dict[str, tuple[int, int]]:
         """Width and height of every picture that can be read, in the order of the pictures."""
@@ -102,6 +103,7 @@ class PictureLoader:
         """A picture, and the digest of the very bytes that it was decoded from."""
         picture = self.pictures[picture_id]
         content = images.picture_content(picture)
+        self.file_bytes[picture_id] = len(content)
         self.sha256[picture_id] = hashlib.sha256(content).digest()
         return images.decode(picture, exif=self.options.exif, content=content)
 

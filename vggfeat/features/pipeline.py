@@ -174,7 +174,7 @@ class ExtractionRun:
                     new_ids,
                     vectors[rows, :, first : first + writer.dim],
                     [sizes[i] for i in new_ids],
-                    [images.picture_bytes(self.pictures[i]) for i in new_ids],
+                    [self.loader.file_bytes[i] for i in new_ids],
                     [self.loader.sha256[i] for i in new_ids],
                 )
             first += writer.dim

@@ -93,11 +93,14 @@ def metadata_of(path: Path, about: str) -> dict[str, str]:
     Raises ValueError if the digest is not the file's, or is missing where it must be, and OSError.
     """
     state = path.stat()
-    return dict(_metadata_of(path, about, state.st_size, state.st_mtime_ns))
+    metadata = dict(_metadata_of(path, state.st_ino, state.st_size, state.st_mtime_ns))
+    if SEAL not in metadata and _version(metadata.get(about)) == SEALED_VERSION:
+        raise ValueError("it is not as it was written: its SHA-256 is missing")
+    return metadata
 
 
 @lru_cache(maxsize=32)
-def _metadata_of(path: Path, about: str, *state: int) -> dict[str, str]:
+def _metadata_of(path: Path, *state: int) -> dict[str, str]:
     with path.open("rb") as file:
         header = _header(file)
         try:
@@ -108,8 +111,6 @@ def _metadata_of(path: Path, about: str, *state: int) -> dict[str, str]:
             digest = str(metadata[SEAL])
             if digest != _digest(file, header, _place(header, digest)):
                 raise ValueError("it is not as it was written: its SHA-256 is another")
-        elif _version(metadata.get(about)) == SEALED_VERSION:
-            raise ValueError("it is not as it was written: its SHA-256 is missing")
     return metadata
 
 

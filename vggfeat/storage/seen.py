@@ -34,18 +34,22 @@ def first_seen(path: Path) -> str | None:
             text = file.read(LONGEST)
     except OSError:
         return None
-    found = re.search(rf"^([0-9a-fA-F]{{64}})[ \t]+\*?{re.escape(path.name)}[ \t\r]*$", text, re.M)
+    alone = re.fullmatch(r"\s*([0-9a-fA-F]{64})\s*", text)
+    named = re.search(rf"^([0-9a-fA-F]{{64}})[ \t]+\*?{re.escape(path.name)}[ \t\r]*$", text, re.M)
+    found = alone or named
+    if found is None:
+        log.warning("%s: holds no SHA-256 of %s: it is not compared", digest_path(path), path.name)
     return found[1].lower() if found else None
 
 
-def difference(path: Path, sha256: str, *, remembers: bool = True) -> str | None:
+def difference(path: Path, sha256: str) -> str | None:
     """In words, that a file has another digest than the one beside it; None if it has the same.
 
-    Without one beside it, this one is remembered unless remembers=False.
+    Without one beside it, this one is remembered.
     """
     before = first_seen(path)
     if before is None:
-        if remembers and not digest_path(path).exists():
+        if not digest_path(path).exists():
             remember(path, sha256)
         return None
     if before == sha256:

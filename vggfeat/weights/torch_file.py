@@ -48,12 +48,6 @@ def is_torch_file(path: Path) -> bool:
     return begins.startswith(OLD) or (begins.startswith(ZIP) and b"/data.pkl" in begins)
 
 
-def is_old(path: Path) -> bool:
-    """Whether it is of torch's old format, which carries no checksums. Raises OSError."""
-    with path.open("rb") as file:
-        return file.read(len(OLD)) == OLD
-
-
 def read(path: Path) -> dict[str, Tensor]:
     """The named tensors of a torch file, bare or as {"state_dict": ...} or {"model": ...}.
 

@@ -186,20 +186,25 @@ def load_whole(path: Path) -> "ModelProto":
 def sha256_of(path: Path) -> str:
     """The SHA-256 of an ONNX file that `load_whole` has read, and of the files with its tensors."""
     of_graph = files.sha256_of(path)
-    model = onnx_file.parse(path)
-    locations = {
-        entry.value
-        for tensor in _external(model)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
-    if not locations:
+    parts = parts_of(path)
+    if not parts:
         return of_graph
     digests = []
-    for part in (path.parent / location for location in sorted(locations)):
+    for part in parts:
         digests.append(files.sha256_of(part))
         warn_of_difference(part, digests[-1])  # they carry no checksums, as the graph does not
     return hashlib.sha256("".join([of_graph, *digests]).encode()).hexdigest()
+
+
+def parts_of(path: Path) -> list[Path]:
+    """The files that hold tensors of an ONNX file, in the order of their names."""
+    locations = {
+        entry.value
+        for tensor in _external(onnx_file.parse(path))
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+    return [path.parent / location for location in sorted(locations)]
 
 
 def _external(message) -> Iterator["TensorProto"]:

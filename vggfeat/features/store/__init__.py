@@ -1,7 +1,14 @@
 """Feature files: found, read, inspected and written."""
 
 from vggfeat.features.store.format import Conditions
-from vggfeat.features.store.reader import find, lacking, picture_digests, read, read_sizes
+from vggfeat.features.store.reader import (
+    find,
+    is_feature_file,
+    lacking,
+    picture_digests,
+    read,
+    read_sizes,
+)
 from vggfeat.features.store.summary import Summary, inspect
 from vggfeat.features.store.writer import FeatureWriter, forget_damaged
 
@@ -12,6 +19,7 @@ __all__ = [
     "find",
     "forget_damaged",
     "inspect",
+    "is_feature_file",
     "lacking",
     "picture_digests",
     "read",

@@ -45,7 +45,7 @@ class Conditions:
 
     dataset: str
     network: str
-    weights: str  # "sha256:" and the file's digest, or "random:" and the seed
+    weights: str  # "sha256:" and the digest that identifies them, or "random:" and the seed
     layer: str
     scales: tuple[int, ...]
     mirror: bool
@@ -180,23 +180,39 @@ def done_rows(file: h5py.File) -> np.ndarray:
     return file["done"][()].view(np.uint8) == 1
 
 
+class RowSums:
+    """The checksums of a file's rows, compared with what is read of them."""
+
+    def __init__(self, path: Path, file: h5py.File):
+        self._written = sums.read_sums(path) if has_sums(file) else None
+        if self._written is not None:
+            self._ids = file["ids"].asstr()[()]
+            self._sizes, self._lengths = file["image_size"][()], file["file_bytes"][()]
+
+    def damaged(self, start: int, block: np.ndarray, rows: np.ndarray) -> list[int]:
+        """Those of the rows [m] that are not as written; block [n, S, D] begins at row `start`."""
+        if self._written is None:
+            return []
+        crc32, pictures = self._written["crc32"], self._written["picture_sha256"]
+        return [
+            int(row)
+            for row in rows
+            if crc32[row]
+            != sums.sum_of(
+                self._ids[row], self._sizes[row], self._lengths[row],
+                pictures[row].tobytes(), block[row - start],
+            )
+        ]  # fmt: skip
+
+
 def damaged_rows(path: Path, file: h5py.File, rows: np.ndarray) -> np.ndarray:
     """Those of the rows [n] whose content is not what was written; none where there are no sums."""
     if not has_sums(file) or not len(rows):
         return rows[:0]
-    written = sums.read_sums(path)
-    ids, sizes, lengths = file["ids"].asstr()[()], file["image_size"][()], file["file_bytes"][()]
-    damaged = []
-    for start in range(0, len(ids), READ_ROWS):
+    written, damaged = RowSums(path, file), []
+    for start in range(0, len(file["ids"]), READ_ROWS):
         here = rows[(rows >= start) & (rows < start + READ_ROWS)]
-        block = file["descriptors"][start : start + READ_ROWS] if len(here) else None
-        damaged += [
-            row
-            for row in here
-            if written["crc32"][row]
-            != sums.sum_of(
-                ids[row], sizes[row], lengths[row],
-                written["picture_sha256"][row].tobytes(), block[row - start],
-            )
-        ]  # fmt: skip
+        if len(here):
+            block = file["descriptors"][start : start + READ_ROWS]
+            damaged += written.damaged(start, block, here)
     return np.array(damaged, dtype=np.int64)

@@ -1,6 +1,7 @@
 """Reading feature files: which one serves, which vectors are missing, the vectors themselves."""
 
 import glob
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from vggfeat.features.store.format import (
     READ_ROWS,
     REMEDY,
     Conditions,
+    RowSums,
     conditions_of,
     damaged_rows,
     done_rows,
@@ -21,6 +23,9 @@ from vggfeat.features.store.format import (
     opened,
     rows_of,
 )
+from vggfeat.storage import hdf5
+
+OWN_NAME = re.compile(r"-[0-9a-f]{12}\.h5$")  # the digest of the conditions
 
 
 def find(
@@ -67,6 +72,20 @@ def _lacking(path: Path, file: h5py.File, file_bytes: Mapping[str, int]) -> set[
     return set(file_bytes) - set(there.values()) | {there[row] for row in damaged}
 
 
+def is_feature_file(path: Path) -> bool:
+    """Whether a file is one of ours: by its checksums, its schema or at least its name.
+
+    Raises OSError.
+    """
+    if sums.is_sealed(path) or OWN_NAME.search(path.name):
+        return True
+    try:
+        with hdf5.open_file(path) as file:
+            return "schema_version" in file.attrs and "descriptors" in file
+    except (OSError, RuntimeError, ValueError):
+        return False
+
+
 def lacking(path: Path, file_bytes: Mapping[str, int]) -> set[str]:
     """The ids whose descriptor is missing; all of them if there is no file."""
     if not path.exists():
@@ -90,14 +109,16 @@ def read(path: Path | str, ids: Sequence[str], scales: Sequence[int]) -> np.ndar
             raise StoreError(f"{path}: has scales {stored_scales}, not {missing[0]}.")
         columns = [stored_scales.index(scale) for scale in scales]
         rows = _done_rows(path, file, ids)
-        stored = file["descriptors"]
+        stored, written, damaged = file["descriptors"], RowSums(path, file), []
         result = np.empty((len(ids), len(scales), stored.shape[2]), dtype=np.float32)
         # Whole slices, as HDF5 is slow at picking single rows.
         for start in range(0, len(stored), READ_ROWS):
             here = np.flatnonzero((rows >= start) & (rows < start + READ_ROWS))
             if len(here):
                 block = stored[start : start + READ_ROWS]
+                damaged += written.damaged(start, block, np.unique(rows[here]))
                 result[here] = block[rows[here] - start][:, columns]
+        _refuse_damaged(path, file, damaged)
         if not np.isfinite(result).all():
             raise StoreError(f"{path}: holds descriptors that are not finite. {REMEDY}")
         return result
@@ -112,7 +133,9 @@ def read_sizes(path: Path | str, ids: Sequence[str]) -> np.ndarray:
     _check_sequences(ids)
     path = Path(path)
     with opened(path) as file:
-        return file["image_size"][()][_done_rows(path, file, ids)]
+        rows = _done_rows(path, file, ids)
+        _refuse_damaged(path, file, damaged_rows(path, file, np.unique(rows)))
+        return file["image_size"][()][rows]
 
 
 def picture_digests(path: Path, ids: Sequence[str]) -> dict[str, bytes]:
@@ -124,6 +147,7 @@ def picture_digests(path: Path, ids: Sequence[str]) -> dict[str, bytes]:
         if not has_sums(file):
             return {}
         rows = _done_rows(path, file, ids)
+        _refuse_damaged(path, file, damaged_rows(path, file, np.unique(rows)))
         digests = sums.read_sums(path)["picture_sha256"]
         found = {i: digests[row].tobytes() for i, row in zip(ids, rows, strict=True)}
         return {i: digest for i, digest in found.items() if digest != sums.UNKNOWN}
@@ -136,7 +160,7 @@ def _check_sequences(ids: Sequence[str], scales: Sequence[int] = ()) -> None:
 
 
 def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:
-    """The rows of these ids [len(ids)]. Raises StoreError unless all are done and undamaged."""
+    """The rows of these ids [len(ids)]. Raises StoreError unless all are done."""
     rows, done = rows_of(file), done_rows(file)
     missing = [i for i in ids if i not in rows or not done[rows[i]]]
     if missing:
@@ -144,12 +168,13 @@ def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:
             f"{path}: {len(missing)} descriptors are missing, {missing[0]!r} among them."
             " Extract them first."
         )
-    found = np.array([rows[i] for i in ids], dtype=np.int64)
-    damaged = damaged_rows(path, file, np.unique(found))
+    return np.array([rows[i] for i in ids], dtype=np.int64)
+
+
+def _refuse_damaged(path: Path, file: h5py.File, damaged: Sequence[int]) -> None:
     if len(damaged):
         raise StoreError(
             f"{path}: {len(damaged)} of its rows are damaged,"
             f" {file['ids'].asstr()[int(damaged[0])]!r} among them. Extract again: only these will"
             " be."
         )
-    return found

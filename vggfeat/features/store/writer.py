@@ -254,10 +254,13 @@ def _sums_of(old: h5py.File) -> np.ndarray:
         return sums.read_sums(path)
     ids, sizes, lengths = old["ids"].asstr()[()], old["image_size"][()], old["file_bytes"][()]
     new_sums = np.zeros(len(ids), sums.SUM)
-    for row in np.flatnonzero(done_rows(old)):
-        vectors = old["descriptors"][row]
-        crc32 = sums.sum_of(ids[row], sizes[row], lengths[row], sums.UNKNOWN, vectors)
-        new_sums["crc32"][row] = crc32
+    done = np.flatnonzero(done_rows(old))
+    for start in range(0, len(ids), READ_ROWS):
+        block = old["descriptors"][start : start + READ_ROWS]
+        for row in done[(done >= start) & (done < start + READ_ROWS)]:
+            new_sums["crc32"][row] = sums.sum_of(
+                ids[row], sizes[row], lengths[row], sums.UNKNOWN, block[row - start]
+            )
     return new_sums
 
 
