@@ -11,6 +11,7 @@ import random
 import sys
 import tarfile
 import tempfile
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from helpers.net_files import write_net
 from helpers.records import make_record
 from safetensors import SafetensorError
+from torch import nn
 
 from torture.commands import PRETRAIN
 from vggfeat.backbones.convert import export_weights
@@ -193,6 +196,26 @@ def _forget() -> None:
     checksums._metadata_of.cache_clear()
 
 
+def _program(suffix: str) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 8)).eval()
+        path, example = folder / f"net{suffix}", torch.zeros(1, 3, 16, 16)
+        with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated
+            if suffix == ".pt":
+                torch.jit.save(torch.jit.trace(net, example), path)
+            else:
+                torch.export.save(torch.export.export(net, (example,)), path)
+        return path
+
+    return write
+
+
+def _read_program(path: Path) -> Any:
+    network = load_network(f"{path}:input_size=16,mean=0/0/0,std=1/1/1")  # nothing is assumed
+    with warnings.catch_warnings(action="ignore"), torch.no_grad():
+        return network.module(torch.linspace(0, 1, 768).reshape(1, 3, 16, 16)).numpy().tobytes()
+
+
 KINDS = (
     Kind("feature file", _features, _read_features),
     Kind("record", _record, lambda path: records.read(path)),
@@ -204,6 +227,8 @@ KINDS = (
     Kind("weights, .mat", _exported(".mat"), _read_weights),
     Kind("weights, .caffemodel", _exported(".caffemodel"), _read_weights),
     Kind("weights of others", _foreign, _read_weights),
+    Kind("program, .pt", _program(".pt"), _read_program),
+    Kind("program, .pt2", _program(".pt2"), _read_program),
     Kind("predictions", _predictions, _read_predictions),
     Kind("training checkpoint", _checkpoint, _read_checkpoint),
     Kind("training record", _training_record, lambda p: read_training_records(p.parent)),
