@@ -5,6 +5,7 @@ What a file is follows from its name and its first bytes. Nothing in a file is e
 
 import gzip
 import itertools
+import os
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -49,12 +50,25 @@ class Finding:
         return f"{self.path}: {self.status}{f', {self.text}' if self.text else ''}"
 
 
-def files_below(folder: Path) -> Iterator[Path]:
-    """The files below a folder that `findings` knows, in order; hidden ones are left out."""
-    for path in sorted(folder.rglob("*")):
-        is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if path.is_file() and not is_hidden and _verifier(path):
-            yield path
+def files_below(folder: Path) -> "Iterator[Path | Finding]":
+    """The files below a folder that `findings` knows, in order; hidden ones are left out.
+
+    And a finding for each folder that cannot be read. Links to folders are followed, each once.
+    """
+    unread: list[OSError] = []
+    seen_folders: set[str] = set()
+    for place, folders, names in os.walk(folder, onerror=unread.append, followlinks=True):
+        real = os.path.realpath(place)
+        if real in seen_folders:
+            folders.clear()
+            continue
+        seen_folders.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for path in (Path(place) / name for name in sorted(names) if not name.startswith(".")):
+            if path.is_file() and _verifier(path):
+                yield path
+    for error in unread:
+        yield Finding(Path(error.filename), "not checked", f"cannot be read ({error.strerror})")
 
 
 def findings(path: Path, *, repair: bool = False) -> Iterator[Finding]:
@@ -73,7 +87,10 @@ def findings(path: Path, *, repair: bool = False) -> Iterator[Finding]:
         found = [Finding(path, "damaged", text)]
     yield from found
     if repair and verify is _feature_file and any(f.status == "damaged" for f in found):
-        yield _repaired(path)
+        try:
+            yield _repaired(path)
+        except OSError as error:
+            yield Finding(path, "damaged", f"cannot be repaired ({error.strerror or error})")
 
 
 def _verifier(path: Path) -> Callable[[Path], Iterator[Finding]] | None:
@@ -96,7 +113,13 @@ def _feature_file(path: Path) -> Iterator[Finding]:
     if not store.is_feature_file(path):
         yield Finding(path, "not checked", "no feature file of vggfeat")
         return
-    facts = store.inspect(path)
+    try:
+        facts = store.inspect(path)
+    except StoreError as error:
+        if "schema version" not in str(error):
+            raise
+        yield Finding(path, "not checked", "of a schema version that this program does not know")
+        return
     rows = f"{facts.num_done:,} of {facts.num_rows:,} rows are done"
     if facts.damaged is None:
         yield Finding(path, "no checksums", f"of schema version 1; {rows}")
@@ -132,7 +155,9 @@ def _scores(path: Path) -> Iterator[Finding]:
 
 def _json(path: Path) -> Iterator[Finding]:
     values = parse_json(path.read_bytes())
-    is_ours = isinstance(values, dict) and ("schema_version" in values or path.name == COLOURS)
+    names = values.keys() if isinstance(values, dict) else set()
+    is_ours = bool(names & {"schema_version", "benchmark", "stage"}) or path.name == COLOURS
+    is_ours &= isinstance(values, dict)
     if not is_ours:
         yield Finding(path, "not checked", "no record of vggfeat")
     elif "benchmark" in values and "metrics" in values:
@@ -159,6 +184,8 @@ def record_findings(path: Path, record: Record) -> Iterator[Finding]:
     """What there is to say of a record and of the scores beside it."""
     sealed = is_sealed(parse_json(path.read_bytes()))
     yield Finding(path, "sound" if sealed else "no checksums", "" if sealed else "of before")
+    if record.key not in path.name:
+        yield Finding(path, "damaged", f"its name is that of another record than {record.key}")
     beside = scores_path(path)
     if record.scores_sha256 is None:
         return

@@ -3,6 +3,7 @@
 import logging
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
@@ -27,6 +28,7 @@ BESIDE = re.compile(
     r"|queue|criterion|loss|decoder|mask_token|center|n_averaged",
     re.IGNORECASE,
 )
+MAX_GROWTH = 20  # times its size that an archive may unpack to; pictures and weights hardly shrink
 COUNTS = ("total_ops", "total_params")  # that a counter of operations leaves in every module
 
 
@@ -52,9 +54,18 @@ def check_entries(path: Path) -> None:
     """Raise WeightsError if an entry of a zip archive has not its checksum: torch does not look."""
     if not zipfile.is_zipfile(path):
         return
-    with zipfile.ZipFile(path) as archive:
-        if damaged := archive.testzip():
-            raise WeightsError(f"{path}: damaged: its entry {damaged!r} is not as it was written.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+            if len({entry.header_offset for entry in entries}) < len(entries):
+                raise WeightsError(f"{path}: refused: several of its entries are one.")
+            if sum(entry.file_size for entry in entries) > MAX_GROWTH * path.stat().st_size:
+                raise WeightsError(f"{path}: refused: it unpacks to far more than its size.")
+            damaged = archive.testzip()
+    except (RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise WeightsError(f"{path}: not a whole archive ({error}).") from error
+    if damaged:
+        raise WeightsError(f"{path}: damaged: its entry {damaged!r} is not as it was written.")
 
 
 def digest(path: Path) -> str:

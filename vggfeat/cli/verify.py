@@ -9,7 +9,7 @@ import click
 
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, data_dir, quiet
-from vggfeat.errors import VggfeatError, in_one_line
+from vggfeat.errors import StoreError, VggfeatError, WeightsError, in_one_line, printable
 from vggfeat.progress import no_progress
 from vggfeat.storage.folders import folders
 
@@ -49,13 +49,16 @@ def verify(paths: Sequence[Path], repair: bool, quiet: bool, **places: Path | No
     for path in paths:
         files = verification.files_below(path) if path.is_dir() else [path]
         for file in files:
+            if isinstance(file, verification.Finding):  # a folder that cannot be read
+                click.echo(printable(str(file), one_line=True))
+                continue
             num_files += 1
             found = verification.findings(file, repair=repair)
             if file is path and (record := verification.read_record(file)):
                 found = [*found, *_chain(record, file, places)]
             for finding in found:
                 num_damaged += finding.status == "damaged"
-                click.echo(str(finding))
+                click.echo(printable(str(finding), one_line=True))
     if num_damaged:
         raise click.ClickException(f"{num_damaged} findings of damage in {num_files} files.")
     click.echo(f"{num_files} files, none damaged", err=True)
@@ -74,8 +77,10 @@ def _chain(record: Any, path: Path, places: dict[str, Path | None]) -> Iterator[
             return
         yield Finding(path, "sound", "weights, pictures, splits and settings have its key")
         yield from chain.feature_findings(record, measurement, cache)
-    except VggfeatError as error:
-        yield Finding(path, "not checked", f"its chain: {in_one_line(error)}")
+    except (VggfeatError, OSError) as error:
+        is_there = isinstance(error, WeightsError | StoreError) and "no such" not in str(error)
+        status = "damaged" if is_there else "not checked"
+        yield Finding(path, status, f"its chain: {in_one_line(error)}")
 
 
 def _planned(record: Any, path: Path, places: dict[str, Path | None]) -> tuple[list, Path]:
@@ -99,8 +104,20 @@ def _planned(record: Any, path: Path, places: dict[str, Path | None]) -> tuple[l
         raise RecordError(f"{record.command!r} is not understood") from error
     options |= {name: place for name, place in places.items() if place} | {"offline": True}
     options["quiet"] = True
+    # As it was measured, whatever this machine would choose.
+    if precision := _precision(record):
+        options["precision"] = precision
     measurements = makers[words[1]](record, options, path.parent.parent)
     return measurements, folders(cache_dir=options.get("cache_dir")).features
+
+
+def _precision(record: Any) -> str | None:
+    """The precision that the record's vectors were computed in."""
+    for net in record.nets:
+        for facts in (net.get("features"), *(net.get("posteriors") or ())):
+            if isinstance(facts, dict) and isinstance(facts.get("precision"), str):
+                return facts["precision"]
+    return None
 
 
 def _specs(options: dict[str, Any], usual: Sequence[str]) -> list:

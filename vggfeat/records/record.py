@@ -198,6 +198,8 @@ def find_record(path: Path, *, may_skip: bool) -> Record | None:
     if not path.is_file():
         return None
     record = read(path)
+    if record.key not in path.name:
+        raise RecordError(f"{path}: is the record of another measurement, {record.key}. {REMEDY}")
     return record if may_skip or not record.skipped else None
 
 

@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 MAX_DEPTH = 50  # of lists and objects; what vggfeat writes has less than 10
 SEAL = "sha256"  # the key that holds the digest of all else
 BLANK = {SEAL: "0" * 64}  # what the metadata of a .safetensors file hold until it is sealed
+OURS = "vggfeat"  # how our keys in a file's metadata begin
 SEALED_VERSION = 2  # the schema version in a file's metadata that says that it holds its digest
 _MAX_HEADER = 100_000_000  # bytes, as safetensors has it
 _CHUNK = 2**20
@@ -94,6 +95,8 @@ def metadata_of(path: Path, about: str) -> dict[str, str]:
     """
     state = path.stat()
     metadata = dict(_metadata_of(path, state.st_ino, state.st_size, state.st_mtime_ns))
+    if not any(key.startswith(OURS) for key in metadata):
+        metadata.pop(SEAL, None)
     if SEAL not in metadata and _version(metadata.get(about)) == SEALED_VERSION:
         raise ValueError("it is not as it was written: its SHA-256 is missing")
     return metadata
@@ -107,7 +110,8 @@ def _metadata_of(path: Path, *state: int) -> dict[str, str]:
             metadata = dict(parse_json(header).get("__metadata__") or {})
         except (ValueError, AttributeError, TypeError):
             return {}  # safetensors says what is wrong with it
-        if SEAL in metadata:
+        # Others may have a key of this name, too.
+        if SEAL in metadata and any(key.startswith(OURS) for key in metadata):
             digest = str(metadata[SEAL])
             if digest != _digest(file, header, _place(header, digest)):
                 raise ValueError("it is not as it was written: its SHA-256 is another")

@@ -30,13 +30,17 @@ def remember(path: Path, sha256: str) -> None:
 def first_seen(path: Path) -> str | None:
     """The digest that lies beside a file; None if there is none, or none of it."""
     try:
-        with digest_path(path).open(encoding="utf-8", errors="replace") as file:
+        if not digest_path(path).is_file():  # perhaps a pipe, which would never end
+            return None
+        with digest_path(path).open(encoding="utf-8-sig", errors="replace") as file:
             text = file.read(LONGEST)
     except OSError:
         return None
     alone = re.fullmatch(r"\s*([0-9a-fA-F]{64})\s*", text)
-    named = re.search(rf"^([0-9a-fA-F]{{64}})[ \t]+\*?{re.escape(path.name)}[ \t\r]*$", text, re.M)
-    found = alone or named
+    name = rf"(?:[^\n]*/)?{re.escape(path.name)}"
+    named = re.search(rf"^([0-9a-fA-F]{{64}})[ \t]+\*?{name}[ \t\r]*$", text, re.M)
+    of_bsd = re.search(rf"^SHA256 \({name}\) = ([0-9a-fA-F]{{64}})[ \t\r]*$", text, re.M)
+    found = alone or named or of_bsd
     if found is None:
         log.warning("%s: holds no SHA-256 of %s: it is not compared", digest_path(path), path.name)
     return found[1].lower() if found else None

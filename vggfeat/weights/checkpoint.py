@@ -163,7 +163,10 @@ def write(path: Path, tensors: Mapping[str, Tensor], card: Card) -> None:
                 raise
             raise OSError(int(number[1]), os.strerror(int(number[1])), str(path)) from error
         with temporary.open("rb+") as file:
-            checksums.seal_file(file)
+            try:
+                checksums.seal_file(file)
+            except ValueError as error:  # a name in it looks like its digest's place
+                raise WeightsError(f"{path}: cannot be written ({error}).") from error
         temporary.chmod(mode)
 
 
@@ -179,6 +182,8 @@ def _identity(tensors: Mapping[str, Tensor], card: Card) -> str:
         for name, t in tensors.items()
     }
     decisive = [card.net, list(card.classes), list(card.mean), list(card.std)]
+    if card.assumes_statistics:  # which tables say, so it is another net than one that states them
+        decisive.append(ASSUMED)
     return digest_of_json([decisive, digests])
 
 

@@ -197,14 +197,23 @@ def sha256_of(path: Path) -> str:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """The files that hold tensors of an ONNX file, in the order of their names."""
+    """The files that hold tensors of an ONNX file, in the order of their names.
+
+    Raises WeightsError if one does not lie in its folder, or is no file.
+    """
     locations = {
         entry.value
         for tensor in _external(onnx_file.parse(path))
         for entry in tensor.external_data
         if entry.key == "location"
     }
-    return [path.parent / location for location in sorted(locations)]
+    folder, parts = path.absolute().parent, []
+    for location in sorted(locations):
+        part = folder / location
+        if not (part.resolve().is_relative_to(folder.resolve()) and part.is_file()):
+            raise WeightsError(f"{path}: the file {location!r} with its tensors is not beside it.")
+        parts.append(path.parent / location)
+    return parts
 
 
 def _external(message) -> Iterator["TensorProto"]:

@@ -16,6 +16,7 @@ made, under another name; from then on only values inside the arrays change, fir
 then, once those are on disk, their `done`.
 """
 
+import errno
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
@@ -34,6 +35,8 @@ from vggfeat.storage.disk_file import DiskFile
 
 SCHEMA_VERSION = 2
 UNSEALED = 1  # the schema version of files without checksums, which are read as ever
+# Errors of the machine, which say nothing of the file.
+NOT_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOMEM)
 READ_ROWS = 1024  # rows read at once
 DATASETS = ("ids", "descriptors", "done", "image_size", "file_bytes")
 REMEDY = "Move it away; it will be made again."
@@ -155,6 +158,8 @@ def explained(path: Path) -> Iterator[None]:
     except (
         OSError, RuntimeError, LookupError, TypeError, ValueError, AttributeError, MemoryError,
     ) as error:  # fmt: skip
+        if isinstance(error, OSError) and error.errno in NOT_OF_THE_FILE:
+            raise
         reason = str(error).partition("\n")[0]
         raise StoreError(
             f"{path}: cannot be read as a feature file ({reason}). {REMEDY}"
