@@ -1,9 +1,11 @@
 """`vggfeat verify`: what is as it was written, what is not, and what a record was made from."""
 
+import copy
 import json
 import shutil
 import sys
 import tarfile
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -244,3 +246,69 @@ def test_weights_that_are_not_those_of_the_record_of_training_are_told(told, tmp
     shutil.copy(tmp_path / "runs" / "vgg16-256.safetensors", path)
     result = told("verify", tmp_path)
     assert result.exit_code == 1 and f"{path}: damaged, is not the file that" in result.stdout
+
+
+def test_damaged_weights_behind_a_record_are_damage(told, caltech_dir, tmp_path):
+    own = tmp_path / "w.safetensors"
+    foreign = write_net(tmp_path / "made.safetensors", seed=1)
+    checkpoint.write(own, checkpoint.read(foreign), checkpoint.read_card(foreign))
+    folders = (
+        "--data-dir",
+        caltech_dir,
+        "--cache-dir",
+        tmp_path / "cache",
+        "--out",
+        tmp_path / "out",
+    )
+    told(
+        "bench", "caltech101", "--net", own, "--scales", "32", "--splits", "1", *folders, "--quiet"
+    )
+    (record,) = (tmp_path / "out").glob("*/*.json")
+    content = bytearray(own.read_bytes())
+    content[-3] ^= 1
+    own.write_bytes(content)
+    result = told("verify", record)
+    assert result.exit_code == 1 and "damaged, its chain: " in result.stdout
+    own.unlink()
+    result = told("verify", record)
+    assert result.exit_code == 0 and "not checked, its chain: " in result.stdout
+
+
+def test_a_record_under_the_name_of_another_is_told(benched, told):
+    record, _ = benched
+    other = record.with_name(record.name.replace(record.stem[-16:], "0123456789abcdef"))
+    shutil.copy(record, other)
+    shutil.copy(scores_path(record), scores_path(other))
+    result = told("verify", other)
+    assert result.exit_code == 1 and "its name is that of another record" in result.stdout
+
+
+def test_an_onnx_graph_cannot_have_files_elsewhere_looked_at(told, tmp_path):
+    """Nor written beside, nor a device read without end."""
+    onnx = pytest.importorskip("onnx")
+    (tmp_path / "side.bin").write_bytes(bytes(64))
+    for name, location in (("up", "../side.bin"), ("device", "/dev/zero")):
+        tensor = onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=1)
+        tensor.external_data.add(key="location", value=location)
+        graph = onnx.helper.make_graph([], "g", [], [], [tensor])
+        path = tmp_path / "inside" / f"{name}.onnx"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(onnx.helper.make_model(graph).SerializeToString())
+    result = told("verify", tmp_path / "inside")
+    assert result.exit_code == 1 and result.stdout.count(".onnx: damaged, ") == 2
+    assert not (tmp_path / "side.bin.sha256").exists()
+
+
+def test_an_archive_whose_entries_are_one_is_refused_at_once(told, tmp_path):
+    """Each of its 60 entries would unpack to 20 MB."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x", bytes(20_000_000))
+        first = archive.infolist()[0]
+        for number in range(60):
+            again = copy.copy(first)
+            again.filename = again.orig_filename = f"y{number}"
+            archive.filelist.append(again)
+    result = told("verify", tmp_path)
+    assert (
+        result.exit_code == 1 and "a.zip: damaged, refused: several of its entries" in result.stdout
+    )

@@ -83,3 +83,16 @@ def test_files_of_others_have_neither(tmp_path):
     save_file(TENSORS, path := tmp_path / "w.safetensors", CARD.metadata())
     assert identity_of(path) is None and read_card(path) == CARD
     assert load_file(path).keys() == checkpoint.read(path).keys()
+
+
+def test_a_key_of_our_name_in_others_files_is_theirs(tmp_path):
+    save_file(TENSORS, path := tmp_path / "w.safetensors", {"sha256": "f" * 64})
+    assert checkpoint.read(path).keys() == TENSORS.keys() and identity_of(path) is None
+
+
+def test_assumed_statistics_are_another_identity(tmp_path):
+    """Or what was measured with one would be told of the other without the note."""
+    assumed = Card(**(vars(CARD) | {"training": {"imported": {"statistics": "assumed"}}}))
+    checkpoint.write(tmp_path / "a.safetensors", TENSORS, CARD)
+    checkpoint.write(tmp_path / "b.safetensors", TENSORS, assumed)
+    assert identity_of(tmp_path / "a.safetensors") != identity_of(tmp_path / "b.safetensors")

@@ -63,3 +63,12 @@ def test_a_folder_that_is_read_only_is_no_error(file):
         assert seen.difference(file, sha256_of(file)) is None
     finally:
         file.parent.chmod(0o700)
+
+
+@pytest.mark.parametrize(
+    "form", ["{d}  ./{n}", "{d}  some/folder/{n}", "SHA256 ({n}) = {d}", "\ufeff{d}"]
+)
+def test_digests_are_read_in_the_forms_that_people_have(file, form):
+    text = form.format(d="C" * 64, n=file.name)
+    file.with_name("net (1).onnx.sha256").write_text(text, encoding="utf-8")
+    assert seen.first_seen(file) == "c" * 64
