@@ -6,9 +6,15 @@ from torture.parsers import torture
 from torture.subjects import SUBJECTS
 
 FEW = 60
+# Each takes a process of its own, which imports for a second: these stand for all in every run.
+FAST = ("VOC XML", "records JSON", "feature files", ".pth", "archives", "NetSpec")
+NAMES = [
+    name if name in FAST else pytest.param(name, marks=pytest.mark.slow)
+    for name in sorted(SUBJECTS)
+]
 
 
-@pytest.mark.parametrize("name", sorted(SUBJECTS))
+@pytest.mark.parametrize("name", NAMES)
 def test_mutated_input_is_read_or_refused(name):
     outcome = torture(name, FEW, seed=1)
     assert not outcome.wrong
