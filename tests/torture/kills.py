@@ -81,7 +81,8 @@ def main(num_kills: int, seed: int = 0) -> int:
             share = -(-num_kills // len(COMMANDS))
             rounds, kills, losses, num_left = torture(command, share, Path(folder), seed)
         print(
-            f"{command.name:<16} {rounds:4} rounds {kills:5} kills {len(losses):4} losses",
+            f"{command.name:<16} {rounds:4} rounds {kills:5} kills {len(losses):4} losses,"
+            f" {num_left} hidden parts left over",
             flush=True,
         )
         for loss in losses[:5]:
