@@ -122,6 +122,7 @@ def test_a_signal_that_is_ignored_stays_so():
     try:
         with signals_interrupt():
             signal.raise_signal(signal.SIGHUP)
+            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
 

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -156,3 +156,11 @@ def _content(path: Path) -> bytes:
             net.pop("images_per_s", None)
         return json.dumps(kept, sort_keys=True).encode()
     return path.read_bytes()
+
+
+def tell(name: str, counts: str, faults: Sequence[str]) -> int:
+    """Print what came of a command, and the first of its faults; how many there were."""
+    print(f"{name:<16} {counts}", flush=True)
+    for fault in faults[:5]:
+        print(f"  {fault}")
+    return len(faults)

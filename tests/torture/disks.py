@@ -1,20 +1,19 @@
-"""`python -m torture.disks`, from the folder tests: commands on a disk that is full or read-only.
+"""Commands on a disk that is full.
 
 Each command meets a limit on the size of files at several sizes, and where this process may mount,
-a disk that is really full, and one that is read-only. It must end with one line, leave nothing
+a disk that is really full. It must end with one line, leave nothing
 half-written, and go on when there is room.
 """
 
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torture.commands import COMMANDS, Command, left_behind, unfinished
+from torture.commands import COMMANDS, Command, left_behind, tell, unfinished
 
 SHARES = (0.02, 0.2, 0.5, 0.9)  # of the largest file that the command writes
 
@@ -97,12 +96,5 @@ def main() -> int:
     for command in COMMANDS:
         with tempfile.TemporaryDirectory() as folder:
             met, wrong = torture(command, Path(folder))
-        print(f"{command.name:<16} {met:4} ends of the disk {len(wrong):4} faults", flush=True)
-        for fault in wrong[:5]:
-            print(f"  {fault}")
-        total += len(wrong)
+        total += tell(command.name, f"{met:4} ends of the disk {len(wrong):4} faults", wrong)
     return total
-
-
-if __name__ == "__main__":
-    sys.exit(main() > 0)

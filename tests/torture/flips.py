@@ -1,14 +1,12 @@
-"""`python -m torture.flips [FLIPS]`, from the folder tests: one flipped bit in each kind of file.
+"""One flipped bit in each kind of file.
 
 The file is then read as the program reads it. What comes of it is one of: refused in one line;
 warned of; read as it was, as the bit carries nothing; or a silent use, another content without a
 word, of which there must be none.
 """
 
-import argparse
 import logging
 import random
-import sys
 import tarfile
 import tempfile
 import warnings
@@ -291,11 +289,3 @@ def main(num_flips: int, seed: int = 0) -> int:
         for name in list(others)[:3]:
             print(f"  {name}")
     return wrong
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("flips", nargs="?", type=int, default=1000)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    sys.exit(main(given.flips, given.seed) > 0)

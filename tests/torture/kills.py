@@ -1,21 +1,18 @@
-"""`python -m torture.kills [KILLS]`, from the folder tests: commands that are killed go on as if
-nothing had been.
+"""Commands that are killed go on as if nothing had been.
 
 Each command is killed at random moments, some times in a row in one folder, and then run to its
 end. What it leaves must be what it leaves when nobody kills it; and what `vggfeat verify` says of
 the folder right after a kill must be that nothing is damaged.
 """
 
-import argparse
 import random
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from torture.commands import COMMANDS, Command, left_behind, unfinished
+from torture.commands import COMMANDS, Command, left_behind, tell, unfinished
 
 KILLS_IN_A_ROW = 5
 
@@ -80,20 +77,6 @@ def main(num_kills: int, seed: int = 0) -> int:
         with tempfile.TemporaryDirectory() as folder:
             share = -(-num_kills // len(COMMANDS))
             rounds, kills, losses, num_left = torture(command, share, Path(folder), seed)
-        print(
-            f"{command.name:<16} {rounds:4} rounds {kills:5} kills {len(losses):4} losses,"
-            f" {num_left} hidden parts left over",
-            flush=True,
-        )
-        for loss in losses[:5]:
-            print(f"  {loss}")
-        total += len(losses)
+        counts = f"{rounds:4} rounds {kills:5} kills {len(losses):4} losses,"
+        total += tell(command.name, f"{counts} {num_left} hidden parts left over", losses)
     return total
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("kills", nargs="?", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    sys.exit(main(given.kills, given.seed) > 0)

@@ -1,17 +1,15 @@
-"""`python -m torture.pairs [ROUNDS]`, from the folder tests: the same command twice at once.
+"""The same command twice at once.
 
 Both must end well, and leave what one alone leaves.
 """
 
-import argparse
 import random
 import shutil
-import sys
 import tempfile
 import time
 from pathlib import Path
 
-from torture.commands import COMMANDS, Command, left_behind, unfinished
+from torture.commands import COMMANDS, Command, left_behind, tell, unfinished
 
 
 def torture(command: Command, rounds: int, folder: Path, seed: int) -> list[str]:
@@ -44,16 +42,5 @@ def main(rounds: int, seed: int = 0) -> int:
     for command in COMMANDS:
         with tempfile.TemporaryDirectory() as folder:
             wrong = torture(command, rounds, Path(folder), seed)
-        print(f"{command.name:<16} {rounds:4} pairs {len(wrong):4} faults", flush=True)
-        for fault in wrong[:5]:
-            print(f"  {fault}")
-        total += len(wrong)
+        total += tell(command.name, f"{rounds:4} pairs {len(wrong):4} faults", wrong)
     return total
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("rounds", nargs="?", type=int, default=3)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    sys.exit(main(given.rounds, given.seed) > 0)
