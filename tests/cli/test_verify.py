@@ -62,7 +62,7 @@ def test_the_chain_of_a_record_is_followed(benched, told):
 
 def test_a_folder_is_walked_through(benched, told, tmp_path):
     result = told("verify", tmp_path / "out", tmp_path / "cache")
-    assert result.exit_code == 0 and "3 files, none damaged" not in result.stdout
+    assert result.exit_code == 0 and "no damage in the files verified (3)" in result.stderr
     assert result.stdout.count(": sound") == 4  # record, scores twice, features
 
 
@@ -166,7 +166,7 @@ def test_weights_that_changed_are_told(told, tmp_path):
         content[-3] ^= 1
         (tmp_path / f"{name}.safetensors").write_bytes(content)
     again = told("verify", tmp_path)
-    assert again.exit_code == 1 and "2 findings of damage in 2 files" in again.stderr
+    assert again.exit_code == 1 and "damage in 2 of the files verified (2)" in again.stderr
     assert f"{path}: damaged, is not the file that was seen first" in again.stdout
 
 
@@ -312,3 +312,9 @@ def test_an_archive_whose_entries_are_one_is_refused_at_once(told, tmp_path):
     assert (
         result.exit_code == 1 and "a.zip: damaged, refused: several of its entries" in result.stdout
     )
+
+
+def test_nothing_to_verify_is_no_success(told, tmp_path):
+    assert told("verify", tmp_path / "away.h5").exit_code == 2
+    result = told("verify", tmp_path)
+    assert result.exit_code == 1 and "there is no file here" in result.stderr

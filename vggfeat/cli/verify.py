@@ -18,7 +18,11 @@ PROGRAMS = (".pt", ".pth", ".pt2", ".torchscript")  # what may hold a net as a p
 
 @main.command()
 @click.argument(
-    "paths", nargs=-1, required=True, metavar="PATHS...", type=click.Path(path_type=Path)
+    "paths",
+    nargs=-1,
+    required=True,
+    metavar="PATHS...",
+    type=click.Path(exists=True, path_type=Path),
 )
 @click.option(
     "--repair",
@@ -56,12 +60,15 @@ def verify(paths: Sequence[Path], repair: bool, quiet: bool, **places: Path | No
             found = verification.findings(file, repair=repair)
             if file is path and (record := verification.read_record(file)):
                 found = [*found, *_chain(record, file, places)]
+            found = list(found)
+            num_damaged += any(finding.status == "damaged" for finding in found)
             for finding in found:
-                num_damaged += finding.status == "damaged"
                 click.echo(printable(str(finding), one_line=True))
     if num_damaged:
-        raise click.ClickException(f"{num_damaged} findings of damage in {num_files} files.")
-    click.echo(f"{num_files} files, none damaged", err=True)
+        raise click.ClickException(f"damage in {num_damaged} of the files verified ({num_files}).")
+    if not num_files:
+        raise click.ClickException("there is no file here of a kind that can be verified.")
+    click.echo(f"no damage in the files verified ({num_files})", err=True)
 
 
 def _chain(record: Any, path: Path, places: dict[str, Path | None]) -> Iterator[Any]:
