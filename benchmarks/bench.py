@@ -21,6 +21,7 @@ from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
@@ -41,6 +42,7 @@ class Job:
     data: DataOptions = field(default_factory=DataOptions)
     offline: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)  # for Benchmark.settings
+    probes: Sequence[str] = (DEFAULT_PROBE,)
     sweep: Sequence[str] = ()  # axes, see sweep.AXES
     command: str = ""
 
@@ -50,6 +52,8 @@ class Job:
             definition_of(name)
         for spec in (spec for fusion in self.nets for spec in fusion):
             check_net(spec)
+        for probe in self.probes:
+            load_probe(probe)
         sweep.check_axes(self.sweep)
 
 
@@ -102,12 +106,13 @@ def measurements(
         TransferMeasurement(
             benchmark=benchmark,
             networks=networks,
-            settings=settings,
+            settings=settings.changed({"probe": probe}),
             out=out,
             command=job.command,
         )
         for networks in fusions
         for settings in sweep.settings_of(chosen, job.sweep)
+        for probe in dict.fromkeys(job.probes)
     ]
 
 

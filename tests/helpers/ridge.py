@@ -22,7 +22,7 @@ class Ridge(Probe):
     grid = (1e-4, 1e-3, 1e-2, 0.1, 1.0)
 
     def method(self) -> dict[str, Any]:
-        return {"solver": self.name, "loss": "squared", "intercept": "free"}
+        return {"loss": "squared", "intercept": "free"}
 
     def fits(self, X: np.ndarray, signs: np.ndarray) -> "RidgeFits":
         return RidgeFits(X, signs)

@@ -46,9 +46,9 @@ def test_a_whole_benchmark_runs_with_it(new_probe, tmp_path, name, per_class):
     places = Folders(tmp_path, tmp_path)
     options = DataOptions(num_splits=1, limit=12)
     benchmark = load_benchmark(name, options=options, places=places, offline=True)
-    settings = benchmark.settings(scales=(32,), solver="ridge")
+    settings = benchmark.settings(scales=(32,), probe="ridge")
     record = benchmark.run([load_network(NARROW)], settings, features_dir=tmp_path / "features")
-    assert record.probe["solver"] == "ridge" and record.protocol["classifier"] == "ridge regression"
+    assert record.probe["probe"] == "ridge" and record.protocol["classifier"] == "ridge regression"
     assert record.probe["lambda_grid"] == list(Ridge.grid)
     (chosen,) = record.probe["lambda"]
     assert set(chosen.values() if per_class else [chosen]) <= set(Ridge.grid)
@@ -68,7 +68,7 @@ def test_the_command_line_knows_it(tmp_path):
     )
     arguments = [
         "bench", "digits", "--net", NARROW, "--scales", "32", "--splits", "1", "--limit", "12",
-        "--solver", "ridge", "--cache-dir", tmp_path, "--out", tmp_path / "out", "--format", "json",
+        "--probe", "ridge", "--cache-dir", tmp_path, "--out", tmp_path / "out", "--format", "json",
     ]  # fmt: skip
     result = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -78,4 +78,4 @@ def test_the_command_line_knows_it(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     (record,) = json.loads(result.stdout)
-    assert record["probe"]["solver"] == "ridge" and record["probe"]["lambda"]
+    assert record["probe"]["probe"] == "ridge" and record["probe"]["lambda"]

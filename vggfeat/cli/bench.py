@@ -23,6 +23,7 @@ from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
 from vggfeat.probes.options import ProbeOptions
+from vggfeat.probes.registry import DEFAULT_PROBE, PROBES
 from vggfeat.storage.folders import folders
 
 _AXES = [name for name, declaration in measurement_options().items() if declaration.sweep]
@@ -41,7 +42,16 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 @extraction_options
 @declared(VectorOptions)
 @declared(DataOptions, "difficult", "num_splits", "seed")
-@declared(ProbeOptions)
+@click.option(
+    "--probe",
+    "probes",
+    type=click.Choice(list(PROBES)),
+    multiple=True,
+    default=[DEFAULT_PROBE],
+    show_default=True,
+    help=declarations(ProbeOptions)["probe"].help,
+)
+@declared(ProbeOptions, "solver")
 @click.option(
     "--sweep",
     type=Names(),
@@ -147,6 +157,7 @@ def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, 
         data=DataOptions(**{name: options[name] for name in of_data.keys() & options}),
         offline=options.get("offline", False),
         settings={name: options[name] for name in of_settings.keys() & options},
+        probes=options.get("probes", (DEFAULT_PROBE,)),
         sweep=options.get("sweep", ()),
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )

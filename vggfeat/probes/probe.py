@@ -42,6 +42,7 @@ class Probe(ABC):
         """Everything that decides the numbers: part of a record and of its key."""
         prefix = self.hyperparameter.lower()
         return {
+            "probe": self.name,
             **self.method(),
             f"{prefix}_grid": list(self.grid),
             f"{prefix}_patience": PATIENCE,

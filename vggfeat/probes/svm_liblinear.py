@@ -20,7 +20,7 @@ COPIES_BYTES = 4 * 2**30  # of liblinear's copies of the data, 16 bytes a value 
 class LiblinearSVM(SVM):
     """Linear SVMs by LinearSVC, in as many threads as there is memory for their copies of X."""
 
-    name = "liblinear"
+    solver = "liblinear"
     algorithm = "scikit-learn's LinearSVC, primal, one class after the other"
     tol = 1e-6  # at scikit-learn's own, 1e-4, the objective is 0.2 % off at C = 100 on wide data
     max_iter = 10_000
