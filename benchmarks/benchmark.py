@@ -70,6 +70,11 @@ class Benchmark:
         """The dataset by which feature files know the pictures."""
         return self.dataset or self.name
 
+    @property
+    def is_own(self) -> bool:
+        """Whether the pictures are a user's, known to nobody else and with nothing published."""
+        return bool(self.protocol.get("own"))
+
     @cached_property
     def pictures_of(self) -> dict[str, tuple[str, ...]]:
         """Example id -> ids of its pictures, as many for each example."""
