@@ -94,7 +94,9 @@ def is_picture(entry: os.DirEntry) -> bool:
     """
     if not entry.name.lower().endswith(PICTURE_SUFFIXES):
         return False
-    return entry.is_file() or not os.path.exists(entry.path)
+    if entry.is_symlink():  # whose entry raises OSError where it leads round in circles
+        return os.path.isfile(entry.path) or not os.path.exists(entry.path)
+    return entry.is_file()
 
 
 def check_utf8(name: str, folder: Path) -> None:

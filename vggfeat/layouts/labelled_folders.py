@@ -76,11 +76,11 @@ def _part_folders(root: Path) -> dict[str, str]:
     """
     folders: dict[str, str] = {}
     others = []
-    for entry in filter(os.DirEntry.is_dir, _entries(root)):
+    for entry in filter(_is_folder, _entries(root)):
         part = PART_NAMES.get(entry.name.lower())
         if part is None:
             others.append(entry.name)
-        elif any(item.is_dir() for item in _entries(Path(entry.path))):
+        elif any(map(_is_folder, _entries(Path(entry.path)))):
             if part in folders:
                 raise DatasetError(
                     f"{root}: {folders[part]}/ and {entry.name}/ mean the same part of a split."
@@ -96,7 +96,7 @@ def _scan_classes(root: Path, folder: str, scan: _Scan) -> None:
     """Add the pictures of root/<folder>/<class>/ to what was seen."""
     for entry in _entries(root / folder):
         path = f"{folder}/{entry.name}" if folder else entry.name
-        if not entry.is_dir():
+        if not _is_folder(entry):
             scan.stray.append(path)
             continue
         check_utf8(entry.name, root / folder)
@@ -110,7 +110,7 @@ def _scan_classes(root: Path, folder: str, scan: _Scan) -> None:
 def _below(root: Path, folder: str, scan: _Scan, entered: set[str]) -> list[str]:
     """The pictures in a folder and deeper, as relative paths; each real folder is entered once."""
     real, real_root = os.path.realpath(root / folder), os.path.realpath(root)
-    if real in entered or f"{real_root}/".startswith(f"{real}/"):
+    if real in entered or os.path.commonpath([real, real_root]) == real:
         scan.loops.append(folder)
         return []
     entered.add(real)
@@ -120,7 +120,7 @@ def _below(root: Path, folder: str, scan: _Scan, entered: set[str]) -> list[str]
         if is_picture(entry):
             check_utf8(entry.name, root / folder)
             ids.append(path)
-        elif entry.is_dir():
+        elif _is_folder(entry):
             check_utf8(entry.name, root / folder)
             deeper.append(path)
         else:
@@ -131,6 +131,11 @@ def _below(root: Path, folder: str, scan: _Scan, entered: set[str]) -> list[str]
         if inner:
             scan.deep.append(path)
     return ids
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    """Whether it is a folder, or a link to one; not a link that leads round in circles."""
+    return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
 
 
 def _entries(folder: Path) -> list[os.DirEntry]:
