@@ -54,6 +54,7 @@ class Benchmark:
     submission: Submission | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict)  # what published.csv states too
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # on what lies on disk, in words; no part of any record
     limited: bool = False
 
     def __post_init__(self):
@@ -69,6 +70,11 @@ class Benchmark:
     def feature_set(self) -> str:
         """The dataset by which feature files know the pictures."""
         return self.dataset or self.name
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the pictures are a user's, known to nobody else and with nothing published."""
+        return bool(self.protocol.get("own"))
 
     @cached_property
     def pictures_of(self) -> dict[str, tuple[str, ...]]:
@@ -141,8 +147,12 @@ class Benchmark:
     @cached_property
     def leaks(self) -> list[Leak]:
         """Test pictures whose file equals a training picture's."""
-        files = {i: self._file_of(i) for i in self.ids}
-        return find_leaks(files, self.splits)
+        return find_leaks(self.files, self.splits)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The file of each example, or the first of its files."""
+        return {i: self._file_of(i) for i in self.ids}
 
     def _file_of(self, example: str) -> Path:
         picture = self.pictures[self.pictures_of[example][0]]

@@ -103,6 +103,11 @@ def assumptions(record: Record) -> list[str]:
     ]
 
 
+def flaws(record: Record) -> list[str]:
+    """What makes a number too good, or of fewer pictures than there are, in words."""
+    return [*_leaks(record, None), *_skipped(record, None)]
+
+
 def assumed_legend(records: Sequence[Record]) -> tuple[str, ...]:
     """The line below a table that says what was assumed of its nets' input; none if nothing."""
     words = dict.fromkeys(text for record in records for text in assumptions(record))
