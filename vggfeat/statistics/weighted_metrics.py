@@ -103,7 +103,9 @@ class AveragePrecisions:
             order = of_split[np.argsort(-scores[of_split, k], kind="stable")]
             is_positive = signs[order, k] > 0
             step = _steps(is_positive, scores[order, k], ties_count_as_one=rule == "map_step")
-            used = step <= step[is_positive].max(initial=-1)  # what follows the last positive is not
+            used = step <= step[is_positive].max(
+                initial=-1
+            )  # what follows the last positive is not
             steps.append((first + step[used], rows.pictures[order[used]]))
             is_positive &= used
             positives.append((first + step[is_positive], rows.pictures[order[is_positive]]))
