@@ -80,6 +80,6 @@ def _check_explained(
     unexplained = {picture for _, picture in missing} - scored.record.skipped.keys()
     if unexplained:
         raise RecordError(
-            f"{first.path} and {scored.path} were tested on other pictures: {len(unexplained)}, such"
-            f" as {min(unexplained)}, are in one of them only."
+            f"{first.path} and {scored.path} were tested on other pictures: {len(unexplained)},"
+            f" such as {min(unexplained)}, are in one of them only."
         )
