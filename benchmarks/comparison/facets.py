@@ -39,8 +39,8 @@ def located(paths: Sequence[Path]) -> list[LocatedRecord]:
 
 
 def located_below(folder: Path) -> list[LocatedRecord]:
-    """Every record under a results folder. Raises RecordError if there is none."""
-    found = located(sorted(folder.glob("*/*.json")))
+    """Every record in a results folder, or in that of a benchmark. Raises RecordError if none."""
+    found = located(sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]))
     if not found:
         raise RecordError(f"{folder}: holds no records. `vggfeat bench` makes them.")
     return found

@@ -39,7 +39,7 @@ def select(text: str, out: Path) -> Side:
     precision, or NAME=VALUE of any setting, such as layer=features.7. Raises RecordError.
     """
     path = Path(text)
-    if path.suffix == ".json" and (path.is_file() or not out.is_dir()):
+    if path.suffix == ".json":
         return Side(text, located([path]))
     if path.is_dir():
         return Side(text, located_below(path))
@@ -61,11 +61,11 @@ def pairs_of(a: Side, b: Side) -> list[Pair]:
 
     Raises RecordError if there are none.
     """
-    if len(a.records) == len(b.records) == 1:
-        pair = a.records[0], b.records[0]
-        if pair[0].path.resolve() == pair[1].path.resolve():
-            raise RecordError(f"{a.text} and {b.text} are the same record, {pair[0].path}.")
-        return [pair]
+    of_a, of_b = ({record.path.resolve() for record in side.records} for side in (a, b))
+    if of_a == of_b:
+        raise RecordError(f"{a.text} and {b.text} are the same: there is nothing to compare.")
+    if len(of_a) == len(of_b) == 1:
+        return [(a.records[0], b.records[0])]
     chosen_by = a.facets | b.facets
     pairs = []
     for record in a.records:
@@ -138,13 +138,12 @@ def _with_consequences(facet: str) -> frozenset[str]:
     return frozenset((facet, "solver") if facet == "probe" else (facet,))
 
 
-def _unknown(
-    text: str, known: Sequence[LocatedRecord], out: Path
-) -> RecordError | UnknownNameError:
+def _unknown(text: str, known: Sequence[LocatedRecord], out: Path) -> RecordError:
     choices = {r.facets[name] for r in known for name in ("net", *NAMED) if r.facets.get(name)}
+    choices |= {f"layer={r.facets['layer']}" for r in known if r.facets["layer"]}
     if "/" in text and not nearest(text, choices):
         return RecordError(f"{text!r}: no such record or folder, and no net of {out}.")
-    return UnknownNameError(f"net, probe or setting of {out}", text, choices)
+    return RecordError(str(UnknownNameError(f"net, probe or setting of {out}", text, choices)))
 
 
 def _why_none(a: Side, b: Side) -> str:

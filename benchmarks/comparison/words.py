@@ -102,6 +102,7 @@ def _other_training(c: Comparison) -> str:
     if test is None:
         return ""
     return (
-        f"With other training pictures, too: {test.low:+.1f} to {test.high:+.1f}, p = {p_text(test.p)}"
-        f" (corrected resampled t-test over {c.pictures.num_splits} splits; Nadeau & Bengio, 2003)."
+        f"With other training pictures, too: {test.low:+.1f} to {test.high:+.1f}, p ="
+        f" {p_text(test.p)} (corrected resampled t-test over {c.pictures.num_splits} splits;"
+        " Nadeau & Bengio, 2003)."
     )

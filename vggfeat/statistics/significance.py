@@ -1,4 +1,4 @@
-"""Tests of differences: McNemar's, over several splits, with other training pictures; Holm's rule."""
+"""Tests of differences: McNemar's, several splits', the corrected resampled t-test; Holm's rule."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
