@@ -207,7 +207,7 @@ def _comparison(
         b=measured[j],
         pictures=pictures,
         difference=measured[i].value - measured[j].value,
-        interval=bootstrap.interval_of(differences),
+        interval=bootstrap.interval_of_difference(differences),
         p=bootstrap.bootstrap_p(differences),
         also_differ=_also_differ(a, b),
     )
@@ -254,7 +254,7 @@ def _measured(
         label=label,
         path=scored.path,
         value=float(per_split.mean()),
-        interval=bootstrap.interval_of(draws),
+        interval=bootstrap.interval_of_value(draws, per_split.mean()),
         per_split=tuple(per_split.tolist()),
         accuracy=100 * float(np.mean(of_splits)) if scored.has_single_labels else None,
         per_class=tuple((100 * _mean(metric.of_classes(once)[:, :, 0])).tolist()),

@@ -15,7 +15,7 @@ from vggfeat.benchmarks.comparison.facets import (
     located,
     located_below,
 )
-from vggfeat.errors import RecordError, UnknownNameError, nearest
+from vggfeat.errors import RecordError, UnknownNameError, VggfeatError, nearest
 
 NAMED = ("probe", "solver", "precision")  # facets whose values are known without their name
 NUM_LISTED = 4  # records that a message names
@@ -52,7 +52,7 @@ def select(text: str, out: Path) -> Side:
     for facet, value in _readings(text, known):
         chosen = [r for r in known if _has(r, facet, value)]
         if chosen:
-            return Side(text, chosen, _with_consequences(facet))
+            return Side(text, chosen, _with_consequences(facet, value))
     raise _unknown(text, known, out)
 
 
@@ -131,19 +131,20 @@ def _layer_of_features(candidate: LocatedRecord) -> str:
     return "+".join(str(f.get("layer", "")) for f in files if isinstance(f, dict))
 
 
-def _with_consequences(facet: str) -> frozenset[str]:
+def _with_consequences(facet: str, value: str) -> frozenset[str]:
     """The facets that may differ where this one was chosen."""
     if facet in ("method", "net", "weights"):
-        return frozenset(("net", "weights", "layer"))
+        layer = ("layer",) if "layer=" in value else ()
+        return frozenset(("net", "weights", *layer))
     return frozenset((facet, "solver") if facet == "probe" else (facet,))
 
 
-def _unknown(text: str, known: Sequence[LocatedRecord], out: Path) -> RecordError:
+def _unknown(text: str, known: Sequence[LocatedRecord], out: Path) -> VggfeatError:
     choices = {r.facets[name] for r in known for name in ("net", *NAMED) if r.facets.get(name)}
     choices |= {f"layer={r.facets['layer']}" for r in known if r.facets["layer"]}
     if "/" in text and not nearest(text, choices):
         return RecordError(f"{text!r}: no such record or folder, and no net of {out}.")
-    return RecordError(str(UnknownNameError(f"net, probe or setting of {out}", text, choices)))
+    return UnknownNameError(f"net, probe or setting of {out}", text, choices)
 
 
 def _why_none(a: Side, b: Side) -> str:

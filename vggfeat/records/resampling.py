@@ -3,6 +3,7 @@
 Shapes: n rows of scores, K classes, U pictures.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ import numpy as np
 
 from vggfeat import metrics
 from vggfeat.errors import RecordError
-from vggfeat.records.record import Record
+from vggfeat.records.record import Record, path_of
 from vggfeat.records.scores import Scores, read_scores, scores_path
 from vggfeat.statistics import bootstrap
 from vggfeat.statistics.bootstrap import Interval
@@ -22,6 +23,8 @@ from vggfeat.statistics.weighted_metrics import (
     Rows,
     WeightedMetric,
 )
+
+log = logging.getLogger(__name__)
 
 TOLERANCE = 5e-4  # of fractions of one: scores are kept as float32, in which some tie
 TOP = {"top1_error": 1, "top5_error": 5}
@@ -99,7 +102,9 @@ def intervals(scored: ScoredRecord) -> dict[str, Interval]:
     for kept, of_rows in _by_rows(scored, names):
         weighted = [weighted_metric(scored, name, kept) for name in of_rows]
         values = bootstrap.draws(weighted, rows_of(scored, kept).num_pictures)
-        found |= {name: bootstrap.interval_of(v) for name, v in zip(of_rows, values, strict=True)}
+        for name, of_metric in zip(of_rows, values, strict=True):
+            value = scored.record.metrics[name]["value"]
+            found[name] = bootstrap.interval_of_value(of_metric, value)
     return found
 
 
@@ -116,6 +121,22 @@ def with_intervals(record: Record, path: Path) -> Record:
             for name, metric in record.metrics.items()
         },
     )
+
+
+def all_with_intervals(records: Sequence[Record], folder: Path) -> list[Record]:
+    """The records of a results folder, those that have scores with intervals; says how many not.
+
+    Raises RecordError if scores are damaged or not those of their record.
+    """
+    found = []
+    for record in records:
+        path = path_of(folder, record.benchmark, record.net, record.key)
+        has_scores = record.scores_sha256 and scores_path(path).is_file()
+        is_known = has_scores and record.metric in KNOWN
+        found.append(with_intervals(record, path) if is_known else record)
+    if without := sum("interval" not in r.metrics[r.metric] for r in found):
+        log.info("%d of %d records have no scores beside them: no intervals", without, len(found))
+    return found
 
 
 def _by_rows(scored: ScoredRecord, names: Sequence[str]):
