@@ -20,6 +20,7 @@ _HOMES = {
     "PublishedRow": "vggfeat.report.published",
     "VggfeatError": "vggfeat.errors",
     "DataOptions": "vggfeat.layouts.options",
+    "compare": "vggfeat.benchmarks.comparison.comparison",
     "class_folder_benchmark": "vggfeat.benchmarks.datasets.class_folder_protocol",
     "extract": "vggfeat.features.extract",
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",

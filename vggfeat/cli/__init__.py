@@ -11,6 +11,7 @@ with signals_end_at_once():
     from vggfeat.cli import (
         bench,
         bench_speed,
+        compare,
         datasets,
         demo,
         evaluate,
@@ -23,6 +24,6 @@ with signals_end_at_once():
     from vggfeat.cli.group import main
 
 __all__ = [
-    "bench", "bench_speed", "datasets", "demo", "evaluate", "localise", "main", "pretrain",
-    "table", "verify", "weights",
+    "bench", "bench_speed", "compare", "datasets", "demo", "evaluate", "localise", "main",
+    "pretrain", "table", "verify", "weights",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from vggfeat.cli.options import (
     declared,
     extraction_options,
     format_,
+    intervals,
     out,
 )
 from vggfeat.cli.outcomes import show_outcomes
@@ -64,6 +65,7 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
     help="Say what would be done and how long it may take. Nothing is fetched or measured; archives"
     " that are there are unpacked.",
 )
+@intervals
 @out
 @format_
 def bench(
@@ -71,6 +73,7 @@ def bench(
     all_benchmarks: bool,
     more_benchmarks: Sequence[str],
     dry_run: bool,
+    intervals: bool,
     out: Path,
     form: str,
     **options: Any,
@@ -113,7 +116,7 @@ def bench(
             nets = ", ".join(plan.impossible_nets)
             raise click.ClickException(f"weights not here, and --offline: {nets}.")
         return
-    run_bench(job, out, form, options["quiet"])
+    run_bench(job, out, form, options["quiet"], intervals)
 
 
 @main.command()
@@ -170,7 +173,7 @@ def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, 
     )
 
 
-def run_bench(job, out: Path, form: str, quiet: bool) -> None:
+def run_bench(job, out: Path, form: str, quiet: bool, intervals: bool = False) -> None:
     """Run the job and show its records and failures."""
     from vggfeat.benchmarks.bench import bench
     from vggfeat.benchmarks.datasets.registry import definition_of
@@ -182,4 +185,5 @@ def run_bench(job, out: Path, form: str, quiet: bool) -> None:
         out=out,
         form=form,
         quiet=quiet,
+        intervals=intervals,
     )

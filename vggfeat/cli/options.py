@@ -75,6 +75,11 @@ labelled_data = click.option(
     " devkit, Tiny ImageNet, or one folder a class. By default ILSVRC2012 in the data folder.",
 )
 quiet = click.option("--quiet", is_flag=True, help="Warnings and errors only.")
+intervals = click.option(
+    "--intervals",
+    is_flag=True,
+    help="Also the 95 % interval of each measured value, over test pictures drawn anew.",
+)
 out = click.option(
     "--out", type=FOLDER, default=Path("results"), show_default=True, help="Folder of records."
 )

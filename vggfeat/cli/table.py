@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
-from vggfeat.cli.group import main
-from vggfeat.cli.options import FOLDER, format_, out
+from vggfeat.cli.group import main, set_up_messages
+from vggfeat.cli.options import FOLDER, format_, intervals, out
 from vggfeat.cli.showing import show, show_grid, show_training
 
 
@@ -26,8 +26,13 @@ from vggfeat.cli.showing import show, show_grid, show_training
     is_flag=True,
     help="Instead, what `evaluate` and `localise` measured: Tables 3 to 10.",
 )
-def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) -> None:
+@intervals
+def table(
+    out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool, intervals: bool
+) -> None:
     """Print the records of a results folder beside the published numbers."""
+    if runs is not None and intervals:
+        raise click.UsageError("--intervals: records of training have no scores of test pictures.")
     if runs is not None:
         show_training(runs, form)
         return
@@ -42,6 +47,11 @@ def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) ->
             f"{out}: holds no such records. `vggfeat {maker}` makes them; {other} --ilsvrc others"
             " are shown."
         )
+    if intervals:
+        from vggfeat.records.resampling import all_with_intervals
+
+        set_up_messages(quiet=False)
+        records = all_with_intervals(records, out)
     if ilsvrc and sweep:
         show_grid(records, form)
     elif ilsvrc:

@@ -9,6 +9,7 @@ from vggfeat.records.record import Record
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result, published_results
 from vggfeat.report.judge import LEGEND, NOT_COMPARABLE
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
+from vggfeat.report.settings import interval_legend
 from vggfeat.report.table import Cell, Notes, Table
 
 TITLES = {
@@ -127,11 +128,12 @@ def _table(number: int, results: Sequence[IlsvrcResult]) -> Table:
         if name not in OPTIONAL or any(str(row[place]) for row in rows)
     ]
     has_marks = any(result.verdict.comparison for result in results)
+    intervals = [result.interval(metric) for result in results for metric in result.values]
     return Table.of(
         [columns[place][0] for place in shown],
         [[row[place] for place in shown] for row in rows],
         notes=notes.texts,
-        legend=(LEGEND,) if has_marks else (),
+        legend=(*((LEGEND,) if has_marks else ()), *interval_legend(intervals)),
         title=f"Table {number}: {TITLES[number]}",
     )
 
@@ -168,8 +170,11 @@ def _error(metric: str, name: str) -> Column:
     def cell(result: IlsvrcResult) -> Cell:
         if metric not in result.values:
             return Cell()
-        limited = result.record and result.record.limited
-        return Cell(values=(result.values[metric],), flag="LIMITED" if limited else "")
+        return Cell(
+            values=(result.values[metric],),
+            interval=result.interval(metric),
+            flag="LIMITED" if result.record and result.record.limited else "",
+        )
 
     return name, cell
 
@@ -243,5 +248,6 @@ def _measured_numbers(number: int, result: IlsvrcResult) -> list[dict[str, objec
         of_result
         | {"metric": metric, "value": value, "published": result.published.get(metric)}
         | {"difference": result.differences.get(metric)}
+        | dict(zip(("low", "high"), result.interval(metric) or (), strict=False))
         for metric, value in result.values.items()
     ]

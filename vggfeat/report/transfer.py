@@ -20,7 +20,13 @@ from vggfeat.report.judge import (
     judge,
 )
 from vggfeat.report.published import PublishedRow, read_published
-from vggfeat.report.settings import later_options, percent, settings_of
+from vggfeat.report.settings import (
+    interval_legend,
+    interval_of,
+    later_options,
+    percent,
+    settings_of,
+)
 from vggfeat.report.table import Cell, Notes, Table
 
 OWN_PICTURES = "own pictures: no published number to compare with"  # one line below a table
@@ -50,6 +56,7 @@ class TransferResult:
     limited: bool = False
     settings: dict[str, str] = field(default_factory=dict)  # what a user can vary, by name
     source: str = ""
+    interval: tuple[float, float] | None = None  # the ends of 95 %, where they were asked for
 
     @property
     def is_measured(self) -> bool:
@@ -126,7 +133,11 @@ def table(results: Sequence[TransferResult]) -> Table:
         ["method", *(f"{title}, {metric_name(metric)} (%)" for _, title, metric in columns)],
         rows,
         notes=notes.texts,
-        legend=(*((LEGEND,) if has_marks else ()), *own_legend),
+        legend=(
+            *((LEGEND,) if has_marks else ()),
+            *own_legend,
+            *interval_legend(r.interval for r in results),
+        ),
     )
 
 
@@ -135,8 +146,9 @@ def numbers(results: Sequence[TransferResult]) -> Table:
     lines = []
     for result in results:
         line = asdict(result) | {"reasons": "; ".join(result.reasons)}
-        settings = line.pop("settings")
-        lines.append(line | settings)
+        settings, interval = line.pop("settings"), line.pop("interval")
+        ends = zip(("low", "high"), interval or (), strict=False)
+        lines.append(line | settings | dict(ends))
     return Table.of_records(lines)
 
 
@@ -181,6 +193,7 @@ def _measured_result(
         reasons=verdict.reasons,
         limited=record.limited,
         settings=settings_of(record, later),
+        interval=interval_of(record, record.metric),
     )
 
 
@@ -189,6 +202,7 @@ def _cell(result: TransferResult, notes: Notes) -> Cell:
     return Cell(
         values=(result.value,),
         spread=result.spread,
+        interval=result.interval,
         difference=result.difference,
         mark=MARKS[result.comparison],
         flag="LIMITED" if result.limited else "",
