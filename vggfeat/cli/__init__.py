@@ -14,6 +14,7 @@ with signals_end_at_once():
         datasets,
         demo,
         evaluate,
+        extract,
         localise,
         pretrain,
         table,
@@ -23,6 +24,6 @@ with signals_end_at_once():
     from vggfeat.cli.group import main
 
 __all__ = [
-    "bench", "bench_speed", "datasets", "demo", "evaluate", "localise", "main", "pretrain",
-    "table", "verify", "weights",
+    "bench", "bench_speed", "datasets", "demo", "evaluate", "extract", "localise", "main",
+    "pretrain", "table", "verify", "weights",
 ]  # fmt: skip
