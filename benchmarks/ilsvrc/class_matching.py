@@ -126,10 +126,15 @@ def _without(classes: Sequence[str], numbers: Mapping[str, int]) -> tuple[str, .
 
 def _unknown(network: Network, match: ClassMatch, classes: Sequence[str], data: Path) -> str:
     """Why pictures of classes that a net has not cannot be tested, and what to do."""
+    num, is_named = len(match.classes), network.card and network.card.classes
+    counts = f"is a net of {num} classes, and {data} has {len(classes)}"
+    if is_named:
+        counts = (
+            f"its classes are not those of {data}: it has {num} classes, there are {len(classes)}"
+        )
     return (
-        f"{network.label}: its classes are not those of {data}: it has {len(match.classes)}"
-        f" classes, there are {len(classes)}, of which {_count(match.unknown)} not among its own."
-        " Name a net that was trained on them, or leave them out by --skip-unknown-classes."
+        f"{network.label}: {counts}, of which {_count(match.unknown)} not among the net's. Name a"
+        " net that was trained on them, or leave them out by --skip-unknown-classes."
     )
 
 

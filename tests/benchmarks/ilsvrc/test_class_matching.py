@@ -165,8 +165,8 @@ def test_classes_that_the_net_has_not_are_refused_or_left_out_and_counted(
 ):
     counts = dict.fromkeys(SYNSETS, 1) | {"n00000001": 3, "gnu-like": 2}
     write_classes(tmp_path / "data", counts)
-    parts = "there are 8, of which 2 ('gnu-like', 'n00000001') are", "--skip-unknown-classes"
-    refused(evaluate(ilsvrc_net)[0], "it has 1000 classes", *parts)
+    parts = "has 8, of which 2 ('gnu-like', 'n00000001') are", "--skip-unknown-classes"
+    refused(evaluate(ilsvrc_net)[0], "is a net of 1000 classes", *parts)
     result, record = evaluate(ilsvrc_net, options=["--skip-unknown-classes"])
     assert record.n_test == [6] and record.protocol["classes_present"] == 6
     assert record.protocol["classes_skipped"] == 2
