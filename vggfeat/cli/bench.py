@@ -98,17 +98,23 @@ def bench(
     run_bench(job, out, form, options["quiet"])
 
 
+def with_layers(nets: Sequence[tuple], layers: Sequence[str]) -> Sequence[tuple]:
+    """Every fusion of nets at each of the layers; as they are where none is named."""
+    if not layers:
+        return nets
+    return [
+        tuple(spec.with_option("layer", layer) for spec in fusion)
+        for fusion in nets
+        for layer in layers
+    ]
+
+
 def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, Any]):
     """The parsed options as what the library takes."""
     from vggfeat.benchmarks.bench import Job
 
     set_up_messages(options["quiet"])
-    if layers := options.pop("layers", ()):
-        nets = [
-            tuple(spec.with_option("layer", layer) for spec in fusion)
-            for fusion in nets
-            for layer in layers
-        ]
+    nets = with_layers(nets, options.pop("layers", ()))
     of_data, of_settings = declarations(DataOptions), measurement_options()
     return Job(
         benchmarks=benchmarks,
