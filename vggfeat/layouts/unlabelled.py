@@ -10,6 +10,7 @@ POSIX path. No picture is opened, so that 100,000 of them are listed in a second
 
 import csv
 import os
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -159,7 +160,10 @@ def _id_of(text: str, root: Path, where: str) -> str:
         raise DatasetError(f"{where}: no path.")
     if text.startswith(("/", "~")) or PureWindowsPath(text).is_absolute():
         raise DatasetError(f"{where}: {text!r} is no relative path. Write it as seen from {root}.")
-    form = text if os.path.isfile(f"{root}/{text}") else text.replace("\\", "/")
-    if ".." in form.split("/"):
+    slashed = text.replace("\\", "/")
+    if ".." in slashed.split("/"):
         raise DatasetError(f"{where}: {text!r} leaves the folder of the list, {root}, by '..'.")
-    return PurePosixPath(form).as_posix()
+    # As the file has it: systems differ in the form of letters such as é, and in the slash.
+    forms = (text, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))
+    there = (form for form in forms if os.path.isfile(f"{root}/{form}"))
+    return PurePosixPath(next(there, text)).as_posix()
