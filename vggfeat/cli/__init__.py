@@ -15,6 +15,7 @@ with signals_end_at_once():
         datasets,
         demo,
         evaluate,
+        extract,
         localise,
         pretrain,
         table,
@@ -24,6 +25,7 @@ with signals_end_at_once():
     from vggfeat.cli.group import main
 
 __all__ = [
-    "bench", "bench_speed", "compare", "datasets", "demo", "evaluate", "localise", "main",
+    "bench", "bench_speed", "compare", "datasets", "demo", "evaluate", "extract", "localise",
+    "main",
     "pretrain", "table", "verify", "weights",
 ]  # fmt: skip

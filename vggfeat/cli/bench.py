@@ -1,4 +1,4 @@
-"""bench and extract: from pictures to numbers beside the published ones."""
+"""bench: from pictures to numbers beside the published ones."""
 
 import shlex
 import sys
@@ -19,7 +19,6 @@ from vggfeat.cli.options import (
     out,
 )
 from vggfeat.cli.outcomes import show_outcomes
-from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
@@ -119,33 +118,15 @@ def bench(
     run_bench(job, out, form, options["quiet"], intervals)
 
 
-@main.command()
-@click.option(
-    "--dataset",
-    "datasets",
-    multiple=True,
-    required=True,
-    metavar="NAME",
-    help="A dataset's name; a folder, a CSV list or FILE.py:NAME of your own; repeatable.",
-)
-@extraction_options
-def extract(datasets: Sequence[str], **options: Any) -> None:
-    """Store the descriptors of every picture of a dataset.
-
-    \b
-    vggfeat extract --dataset caltech101 --net vgg16
-    """
-    with importing():
-        from vggfeat.backbones.spec import parse_fusion
-        from vggfeat.benchmarks.bench import extract_all
-
-    nets = options.pop("nets") or ("vgg16", "vgg19")
-    job = job_of(datasets, [parse_fusion(net) for net in nets], options)
-    with ProgressDisplay(options["quiet"]) as progress:
-        for dataset, label, extracted in extract_all(job, progress):
-            skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
-            new = f"{extracted.num_new} new descriptors"
-            click.echo(f"{dataset}, {label}: {new}, {skipped}{extracted.path}")
+def with_layers(nets: Sequence[tuple], layers: Sequence[str]) -> Sequence[tuple]:
+    """Every fusion of nets at each of the layers; as they are where none is named."""
+    if not layers:
+        return nets
+    return [
+        tuple(spec.with_option("layer", layer) for spec in fusion)
+        for fusion in nets
+        for layer in layers
+    ]
 
 
 def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, Any]):
@@ -153,12 +134,7 @@ def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, 
     from vggfeat.benchmarks.bench import Job
 
     set_up_messages(options["quiet"])
-    if layers := options.pop("layers", ()):
-        nets = [
-            tuple(spec.with_option("layer", layer) for spec in fusion)
-            for fusion in nets
-            for layer in layers
-        ]
+    nets = with_layers(nets, options.pop("layers", ()))
     of_data, of_settings = declarations(DataOptions), measurement_options()
     return Job(
         benchmarks=benchmarks,

@@ -216,6 +216,13 @@ def _ilsvrc_pictures(name: str, record: Record, published: Any) -> Differences:
         yield f"{name} {value}{of}, published {theirs}"
 
 
+def _some_classes(record: Record, published: Any) -> Differences:
+    if present := record.protocol.get("classes_present"):
+        yield f"pictures of {present} of the nets' {record.protocol['classes']} classes"
+    if skipped := record.protocol.get("classes_skipped"):
+        yield f"pictures of {skipped} other classes left out"
+
+
 def _random_classifier(record: Record, published: Any) -> Differences:
     if "random:" in classifier_of(record):
         yield "classes named by random weights"
@@ -306,6 +313,7 @@ ON_ILSVRC = (
     Point("limited", True, _limited),
     Point("random weights", True, _random_weights),
     *(Point(name, True, partial(_ilsvrc_pictures, name)) for name in ILSVRC),
+    Point("some classes", True, _some_classes),
     Point("random classifier", True, _random_classifier),
     Point("another net", True, _other_net),
     Point("S", False, _train_scales, is_fine=True),
