@@ -18,6 +18,7 @@ SOLVERS = {  # of the SVM
 DEFAULT_PROBE, DEFAULT_SOLVER = "svm", "newton"
 PROBES = {
     "svm": SOLVERS[DEFAULT_SOLVER],
+    "logistic": "vggfeat.probes.logistic:Logistic",
 }
 
 
