@@ -50,7 +50,8 @@ class DiscriminantFits(Fits):
         sides = [self.X[signs > 0], self.X[signs < 0]]
         shares = np.array([len(side) for side in sides]) / np.count_nonzero(signs)
         means = [side.mean(axis=0) for side in sides]
-        covariance = sum(s * np.cov(side.T, bias=True) for s, side in zip(shares, sides, strict=True))
+        covariances = [np.cov(side.T, bias=True) for side in sides]
+        covariance = shares[0] * covariances[0] + shares[1] * covariances[1]
         size = np.trace(covariance) / len(covariance)
         shrunk = (1 - shrinkage) * covariance + shrinkage * size * np.eye(len(covariance))
         w = np.linalg.solve(shrunk, means[0] - means[1])

@@ -92,8 +92,8 @@ class LogisticFits(Fits):
             for each in (point.gap, before + after)
         )
         return LinearClassifier(
-            coef=coef,
-            intercept=intercept,
+            coef=coef.cpu().numpy(),
+            intercept=intercept.cpu().numpy(),
             num_iterations=num_iterations,
             converged=gap <= TOL,
             gap=gap,

@@ -8,7 +8,6 @@ Shapes: n examples, d dimensions, r <= min(n, d) axes.
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,7 +42,7 @@ class PrincipalAxes:
         """The coordinates [m, r] of X [m, d]."""
         return (X - self.mean) @ self.axes
 
-    def in_dimensions(self, weights: Tensor, intercept: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    def in_dimensions(self, weights: Tensor, intercept: Tensor) -> tuple[Tensor, Tensor]:
         """Weights [K, r] of coordinates and intercepts [K], as those of X: [K, d] and [K]."""
-        coef = weights.to(self.axes) @ self.axes.T
-        return coef.cpu().numpy(), (intercept.to(coef) - coef @ self.mean).cpu().numpy()
+        coef = weights @ self.axes.T
+        return coef, intercept - coef @ self.mean

@@ -19,6 +19,8 @@ DEFAULT_PROBE, DEFAULT_SOLVER = "svm", "newton"
 PROBES = {
     "svm": SOLVERS[DEFAULT_SOLVER],
     "logistic": "vggfeat.probes.logistic:Logistic",
+    "ridge": "vggfeat.probes.ridge:Ridge",
+    "centroid": "vggfeat.probes.centroid:Centroid",
 }
 
 
