@@ -20,6 +20,8 @@ PROBES = {
     "svm": SOLVERS[DEFAULT_SOLVER],
     "logistic": "vggfeat.probes.logistic:Logistic",
     "ridge": "vggfeat.probes.ridge:Ridge",
+    "knn": "vggfeat.probes.knn:WeightedNeighbours",
+    "knn_plain": "vggfeat.probes.knn:PlainNeighbours",
     "centroid": "vggfeat.probes.centroid:Centroid",
 }
 

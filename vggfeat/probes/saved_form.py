@@ -14,6 +14,7 @@ from vggfeat.probes.probe import Classifier
 
 KINDS = {  # a module is imported when its kind is asked for, as its libraries take seconds
     "linear": "vggfeat.probes.linear:LinearClassifier",
+    "knn": "vggfeat.probes.knn:NeighbourClassifier",
 }
 
 
