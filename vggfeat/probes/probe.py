@@ -7,7 +7,7 @@ not, 0 where the example is left out of that class's training. Of single labels 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -80,12 +80,23 @@ class Fits(ABC):
 class Classifier(ABC):
     """A fitted probe.
 
+    kind and `arrays` are all that its decisions need: saved_form.py makes it again of them.
     converged [K] and the duality gap relative to the objective [K] are of iterative fits.
     """
 
+    kind: ClassVar[str]
     converged: np.ndarray | None = None
     gap: np.ndarray | None = None
 
     @abstractmethod
     def decisions(self, X: np.ndarray) -> np.ndarray:
         """Decision values [m, K] of X [m, d]: the higher, the more likely the class."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Name -> array of numbers; `from_arrays` makes a classifier of them that decides alike."""
+
+    @classmethod
+    @abstractmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> "Classifier":
+        """The classifier that `arrays` came from. Raises ValueError if these cannot be its."""
