@@ -65,8 +65,14 @@ class TransferMeasurement(ProbeMeasurement):
 
     def vectors(self, features: FeatureSets) -> Vectors:
         settings = self.settings
-        extracted = [features.extract(request) for request in self.requests()]
-        skipped = {i: reason for file in extracted for i, reason in file.skipped.items()}
+        requests = self._requests(self.benchmark.extracted)
+        extracted = [features.extract(request) for request in requests]
+        skipped = {
+            i: reason
+            for file in extracted
+            for i, reason in file.skipped.items()
+            if i in self.benchmark.used
+        }
         rows = self._readable(self.benchmark.used_rows, skipped)
         vectors, digests, remarks = self.read_vectors(rows, extracted)
         return Vectors(
@@ -81,7 +87,7 @@ class TransferMeasurement(ProbeMeasurement):
             },
             nets=[
                 _net_facts(request, file, digest)
-                for request, file, digest in zip(self.requests(), extracted, digests, strict=True)
+                for request, file, digest in zip(requests, extracted, digests, strict=True)
             ],
             skipped=skipped,
             remarks=remarks,

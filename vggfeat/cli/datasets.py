@@ -147,7 +147,7 @@ def _is_sound(name: str, places: Folders) -> bool:
 @click.argument("name")
 @data_dir
 @_cache_dir
-@declared(DataOptions, "background", "limit", "num_splits", "seed")
+@declared(DataOptions, "background", "limit", "num_splits", "seed", "shots")
 @offline
 @quiet
 def splits(
