@@ -46,6 +46,7 @@ class Job:
     probes: Sequence[str] = (DEFAULT_PROBE,)
     shots: Sequence[int | None] = (None,)  # training pictures a class; None: all
     sweep: Sequence[str] = ()  # axes, see sweep.AXES
+    saves_probes: bool = False
     command: str = ""
 
     def check(self) -> None:
@@ -115,6 +116,7 @@ def measurements(
             settings=settings.changed({"probe": probe}),
             out=out,
             command=job.command,
+            saves_probe=job.saves_probes,
         )
         for networks in fusions
         for settings in sweep.settings_of(chosen, job.sweep)

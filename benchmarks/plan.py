@@ -136,9 +136,10 @@ class Plan:
         if measurement.existing():
             self.num_made += 1
             what = f"measured already, {measurement.path}"
-            if not sends or measurement.archive_path.is_file():
+            lacking = [f"{made} to be made" for made in _lacking(measurement, sends)]
+            if not lacking:
                 return what
-            what += "; the server's archive to be made"
+            what = "; ".join([what, *lacking])
         counts, files = [], []
         for network in measurement.networks:
             path, lacking = missing(
@@ -219,6 +220,16 @@ class Plan:
             self.rates[network] = seconds_per_megapixel(network, options)
         pixels = sum(scale * scale * ASSUMED_ASPECT for scale in options.scales)
         return self.rates[network] * pixels / 1e6 * (2 if options.mirror else 1)
+
+
+def _lacking(measurement: TransferMeasurement, sends: bool) -> list[str]:
+    """What belongs beside a record that is there, and is not."""
+    lacking = []
+    if sends and not measurement.archive_path.is_file():
+        lacking.append("the server's archive")
+    if measurement.saves_probe and not measurement.probe_path.is_file():
+        lacking.append("the saved probe")
+    return lacking
 
 
 def _weights_bytes(spec: NetSpec, network: Network) -> int:

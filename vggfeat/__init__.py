@@ -24,6 +24,7 @@ _HOMES = {
     "extract": "vggfeat.features.extract",
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",
     "load_network": "vggfeat.backbones.load",
+    "load_probe": "vggfeat.probes.prediction",
     "read_results": "vggfeat.report.frame",
     "sample_ids": "vggfeat.benchmarks.samples",
 }

@@ -68,6 +68,12 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
     help=f"Measure every combination along these axes: {', '.join(_AXES)}, relu.",
 )
 @click.option(
+    "--save-probe",
+    "saves_probes",
+    is_flag=True,
+    help="Write each probe, fitted on the first split, beside its record, for `vggfeat predict`.",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be done and how long it may take. Nothing is fetched or measured; archives"
@@ -170,6 +176,7 @@ def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, 
         probes=options.get("probes", (DEFAULT_PROBE,)),
         shots=options.get("shot_counts", (None,)),
         sweep=options.get("sweep", ()),
+        saves_probes=options.get("saves_probes", False),
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
 
