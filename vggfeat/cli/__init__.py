@@ -15,6 +15,7 @@ with signals_end_at_once():
         demo,
         evaluate,
         localise,
+        predict,
         pretrain,
         table,
         verify,
@@ -23,6 +24,6 @@ with signals_end_at_once():
     from vggfeat.cli.group import main
 
 __all__ = [
-    "bench", "bench_speed", "datasets", "demo", "evaluate", "localise", "main", "pretrain",
-    "table", "verify", "weights",
+    "bench", "bench_speed", "datasets", "demo", "evaluate", "localise", "main", "predict",
+    "pretrain", "table", "verify", "weights",
 ]  # fmt: skip

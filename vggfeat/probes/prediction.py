@@ -124,10 +124,13 @@ class SavedProbe:
         files = {str(number): Path(picture) for number, picture in enumerate(pictures)}
         names = dict(zip(files, map(str, pictures), strict=True))
         vectors, ids, skipped = self._vectors(files, options, progress)
+        scores = np.zeros((0, len(self.classes)), dtype=np.float32)
+        if ids:
+            scores = self.classifier.decisions(vectors).astype(np.float32)
         return Predictions(
             pictures=tuple(names[i] for i in ids),
             classes=self.classes,
-            scores=self.classifier.decisions(vectors).astype(np.float32),
+            scores=scores,
             skipped={names[i]: reason for i, reason in skipped.items()},
             is_multi_label=self.card.task == MULTI,
             has_threshold=self.card.task == MULTI and self.card.probe in OF_SIGNS,
