@@ -386,7 +386,8 @@ def test_a_card_or_arrays_that_cannot_be_right_are_refused(digits, tmp_path, val
         ("scales", [], "'scales'"), ("scales", [0], "'scales'"), ("scales", [32, 32], "twice"),
         ("scales", [20000], "scales must be"), ("scales", ["32"], "'scales'"),
         ("mean", [1, 2], "'mean'"), ("std", [1, 0, 1], "'std'"),
-        ("precision", "fp8", "precision must be"), ("dtype", "int8", "dtype must be"), ("mirror", 1, "'mirror'"), ("weights", 3, "'weights'"),
+        ("precision", "fp8", "precision must be"),
+        ("dtype", "int8", "dtype must be"), ("mirror", 1, "'mirror'"), ("weights", 3, "'weights'"),
     ],
 )  # fmt: skip
 def test_conditions_that_cannot_be_right_are_refused(digits, tmp_path, name, value, message):
