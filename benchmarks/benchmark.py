@@ -56,6 +56,7 @@ class Benchmark:
     notes: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()  # on what lies on disk, in words; no part of any record
     limited: bool = False
+    base: "Benchmark | None" = None  # with all training pictures; its features serve this one
 
     def __post_init__(self):
         expected = len(self.ids), len(self.classes)
@@ -97,8 +98,18 @@ class Benchmark:
         return self.pictures_at(self.used_rows)
 
     @cached_property
+    def extracted(self) -> dict[str, Picture]:
+        """The pictures whose vectors are extracted: the used ones, all of the base's if it has one.
+
+        So however many draws of few pictures there are, each picture is extracted once.
+        """
+        return self.base.extracted if self.base else self.used
+
+    @cached_property
     def needed(self) -> dict[str, Picture]:
         """The pictures that measuring takes, those for the evaluation server among them."""
+        if self.base:
+            return self.extracted
         splits = [*self.splits]
         if self.submission and not self.limited:
             splits.append(self.submission.split)

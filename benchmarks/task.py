@@ -103,13 +103,29 @@ class Task(ABC):
         progress: Progress = no_progress,
     ) -> SplitResult:
         """Fit and score one split. Raises what `fit` and `score` raise."""
+        return self.fit_and_score(
+            vectors, labels, split, classes=classes, unread=unread, probe=probe, progress=progress
+        )[0]
+
+    def fit_and_score(
+        self,
+        vectors: np.ndarray,
+        labels: np.ndarray,
+        split: Split,
+        *,
+        classes: Sequence[str],
+        unread: np.ndarray,
+        probe: Probe,
+        progress: Progress = no_progress,
+    ) -> tuple[SplitResult, FittedProbe]:
+        """The result of one split, and the probe that was fitted. Raises as `evaluate`."""
         fitted = self.fit(vectors, labels, split, classes=classes, probe=probe, progress=progress)
         started = time.monotonic()
         scores = fitted.decisions(vectors[split.test])
         scored = self.score(
             labels[split.test], scores, unread, trained=fitted.trained, classes=classes
         )
-        return SplitResult(
+        result = SplitResult(
             num_train=len(split.both),
             chosen=fitted.chosen_by_class(classes),
             validation_scores=fitted.validation_scores,
@@ -119,6 +135,7 @@ class Task(ABC):
             scores=scores.astype(np.float32),
             seconds=fitted.seconds | {"score": time.monotonic() - started},
         )
+        return result, fitted
 
 
 def choose_and_fit(

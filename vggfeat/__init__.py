@@ -27,6 +27,7 @@ _HOMES = {
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",
     "load_features": "vggfeat.features.exports",
     "load_network": "vggfeat.backbones.load",
+    "load_probe": "vggfeat.probes.prediction",
     "read_results": "vggfeat.report.frame",
     "sample_ids": "vggfeat.benchmarks.samples",
 }

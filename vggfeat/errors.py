@@ -93,6 +93,10 @@ class RecordError(VggfeatError):
     """A result record that cannot be read or written."""
 
 
+class ProbeError(VggfeatError):
+    """A file of a fitted probe that is damaged, or belongs to another net."""
+
+
 class TrainingError(VggfeatError):
     """A training run that cannot continue: it does not learn, or its recipe or data changed."""
 

@@ -23,6 +23,7 @@ from vggfeat.benchmarks.datasets import (
 )
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.datasets.distribution import Distribution
+from vggfeat.benchmarks.shots import few_shots
 from vggfeat.errors import DatasetError, UnknownNameError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import Progress, no_progress
@@ -177,4 +178,4 @@ def load_benchmark(
                 f" feature files {definition.feature_set!r}; it returned {benchmark.name!r} and"
                 f" {benchmark.feature_set!r}."
             )
-    return benchmark
+    return few_shots(benchmark, options or DataOptions())

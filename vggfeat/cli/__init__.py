@@ -17,6 +17,7 @@ with signals_end_at_once():
         evaluate,
         extract,
         localise,
+        predict,
         pretrain,
         table,
         verify,
@@ -26,6 +27,6 @@ with signals_end_at_once():
 
 __all__ = [
     "bench", "bench_speed", "compare", "datasets", "demo", "evaluate", "extract", "localise",
-    "main",
+    "main", "predict",
     "pretrain", "table", "verify", "weights",
 ]  # fmt: skip

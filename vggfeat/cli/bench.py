@@ -12,6 +12,7 @@ from vggfeat.benchmarks.options import measurement_options
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     Names,
+    Shots,
     declared,
     extraction_options,
     format_,
@@ -53,10 +54,24 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 )
 @declared(ProbeOptions, "solver")
 @click.option(
+    "--shots",
+    "shot_counts",
+    type=Shots(),
+    default="all",
+    help="Measure with so many training pictures a class, each number by itself, as 1,2,4,8,all;"
+    " drawn anew in each split, from a single one as often as --splits says.",
+)
+@click.option(
     "--sweep",
     type=Names(),
     default="",
     help=f"Measure every combination along these axes: {', '.join(_AXES)}, relu.",
+)
+@click.option(
+    "--save-probe",
+    "saves_probes",
+    is_flag=True,
+    help="Write each probe, fitted on the first split, beside its record, for `vggfeat predict`.",
 )
 @click.option(
     "--dry-run",
@@ -89,6 +104,7 @@ def bench(
     vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
     vggfeat bench caltech101 --sweep scales,aggregate
     vggfeat bench path/to/folder --net resnet50
+    vggfeat bench caltech101 --net vgg16 --shots 1,2,4,8,16,all
     vggfeat bench --benchmark my_file.py:MY_DATASET
     """
     benchmarks = [*benchmarks, *more_benchmarks]
@@ -144,7 +160,9 @@ def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, 
         offline=options.get("offline", False),
         settings={name: options[name] for name in of_settings.keys() & options},
         probes=options.get("probes", (DEFAULT_PROBE,)),
+        shots=options.get("shot_counts", (None,)),
         sweep=options.get("sweep", ()),
+        saves_probes=options.get("saves_probes", False),
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
 
@@ -156,7 +174,7 @@ def run_bench(job, out: Path, form: str, quiet: bool, intervals: bool = False) -
 
     show_outcomes(
         lambda progress: bench(job, out, progress),
-        "sweep" if job.sweep else "transfer",
+        "shots" if any(job.shots) else "sweep" if job.sweep else "transfer",
         published=[row for name in job.benchmarks for row in definition_of(name).published],
         out=out,
         form=form,

@@ -191,7 +191,7 @@ def _are_sound_pictures(benchmark: Any, quiet: bool) -> bool:
 @click.argument("name")
 @data_dir
 @_cache_dir
-@declared(DataOptions, "background", "limit", "num_splits", "seed")
+@declared(DataOptions, "background", "limit", "num_splits", "seed", "shots")
 @offline
 @quiet
 def splits(

@@ -146,6 +146,11 @@ def _headline(record: Record, published: PublishedRow) -> Differences:
         yield f"compared in {published.metric}, the rule of the published number"
 
 
+def _shots(record: Record, published: PublishedRow) -> Differences:
+    if "shots" in record.protocol:
+        yield f"few examples: {record.protocol['shots']} training pictures a class were drawn"
+
+
 def _exif(record: Record, published: PublishedRow) -> Differences:
     if feature_setting(record, "exif") == "True":
         yield "pictures turned by their EXIF orientation"
@@ -293,6 +298,7 @@ TRANSFER = (
     Point("limited", True, _limited),
     Point("random weights", True, _random_weights),
     Point("metric", True, _metric),
+    Point("shots", True, _shots),
     *_protocol_points(
         "classes", "train_per_class", "trained_on", "scored_on", "classifier", is_decisive=True
     ),
