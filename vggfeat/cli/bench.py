@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vggfeat.benchmarks.options import measurement_options
+from vggfeat.cli.feature_files import are_features, bench_feature_files
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     Names,
@@ -59,6 +60,12 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
     help=f"Measure every combination along these axes: {', '.join(_AXES)}, relu.",
 )
 @click.option(
+    "--labels",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV file with the columns path (or id) and label, and split if there is one: labels of"
+    " features that are named instead of benchmarks.",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be done and how long it may take. Nothing is fetched or measured; archives"
@@ -70,6 +77,7 @@ def bench(
     benchmarks: Sequence[str],
     all_benchmarks: bool,
     more_benchmarks: Sequence[str],
+    labels: Path | None,
     dry_run: bool,
     out: Path,
     form: str,
@@ -83,8 +91,12 @@ def bench(
     vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
     vggfeat bench caltech101 --sweep scales,aggregate
     vggfeat bench --benchmark my_file.py:MY_DATASET
+    vggfeat bench clip.npy dino.npz --labels labels.csv
     """
     benchmarks = [*benchmarks, *more_benchmarks]
+    if are_features(benchmarks, labels):
+        bench_feature_files(benchmarks, labels, dry_run, out, form, options)
+        return
     if not benchmarks and not all_benchmarks:
         raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
     with importing():

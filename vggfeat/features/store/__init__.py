@@ -2,6 +2,7 @@
 
 from vggfeat.features.store.format import Conditions
 from vggfeat.features.store.reader import (
+    contents,
     find,
     is_feature_file,
     lacking,
@@ -16,6 +17,7 @@ __all__ = [
     "Conditions",
     "FeatureWriter",
     "Summary",
+    "contents",
     "find",
     "forget_damaged",
     "inspect",
