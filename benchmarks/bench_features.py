@@ -152,9 +152,11 @@ def bench_features(
     ids [N], or the rows' numbers. options are those of a probe: probe, solver, device. Raises
     DatasetError and OptionError.
     """
-    array = np.asarray(features)
-    rows = [str(number) for number in range(len(array) if array.ndim else 0)]
-    source = array_source(name, array)
+    source = array_source(name, np.asarray(features))
+    rows = [str(number) for number in range(source.num_rows)]
+    for what, values in (("labels", labels), ("ids", ids), ("parts of a split", split)):
+        if values is not None and len(values) != len(rows):
+            raise DatasetError(f"{name}: has {len(rows):,} vectors, and {len(values):,} {what}.")
     table = LabelTable(
         ids=rows if ids is None else [str(i) for i in ids],
         labels=[_names(label) for label in labels],

@@ -20,6 +20,7 @@ _HOMES = {
     "PublishedRow": "vggfeat.report.published",
     "VggfeatError": "vggfeat.errors",
     "DataOptions": "vggfeat.layouts.options",
+    "bench_features": "vggfeat.benchmarks.bench_features",
     "class_folder_benchmark": "vggfeat.benchmarks.datasets.class_folder_protocol",
     "extract": "vggfeat.features.extract",
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",
