@@ -1,4 +1,4 @@
-"""Find test pictures that are training pictures, too: equal files under different names."""
+"""Find test pictures that are training pictures, too: equal files or vectors of different names."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -45,16 +45,37 @@ def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Lea
     return leaks
 
 
-def leak_notes(leaks: Sequence[Leak]) -> list[str]:
-    """One sentence for each split that has leaks, for the notes of a record."""
+def equal_vectors(
+    digests: Mapping[int, bytes], ids: Sequence[str], splits: Sequence[Split]
+) -> list[Leak]:
+    """Test examples with the vector of a training example; digests maps row -> the vector's digest.
+
+    An empty digest, of a vector that is zero, is equal to no other.
+    """
+    leaks = []
+    for number, split in enumerate(splits):
+        train: dict[bytes, int] = {}
+        for row in np.concatenate([split.train, split.validation]).tolist():
+            train.setdefault(digests[row], row)
+        train.pop(b"", None)
+        leaks += [
+            Leak(number, ids[row], ids[train[digests[row]]])
+            for row in split.test.tolist()
+            if digests[row] in train
+        ]
+    return leaks
+
+
+def leak_notes(leaks: Sequence[Leak], what: str = "pictures") -> list[str]:
+    """One sentence for each split that has leaks, for the notes of a record; what names them."""
     notes = []
     for number in sorted({leak.split for leak in leaks}):
         of_split = [leak for leak in leaks if leak.split == number]
         named = ", ".join(f"{leak.test} is {leak.train}" for leak in of_split[:NUM_NAMED])
         more = f", and {len(of_split) - NUM_NAMED} more" if len(of_split) > NUM_NAMED else ""
         notes.append(
-            f"split {number}: {len(of_split)} test pictures are training pictures too, byte for"
-            f" byte: {named}{more}"
+            f"split {number}: {len(of_split)} test {what} are training {what} too, byte for byte:"
+            f" {named}{more}"
         )
     return notes
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from vggfeat.benchmarks import split_results
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.leaks import leak_notes
+from vggfeat.benchmarks.leaks import Leak, leak_notes
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.runner import Measurement
 from vggfeat.benchmarks.split_results import SplitResult
@@ -37,6 +37,7 @@ class Vectors:
     protocol: Mapping[str, Any]  # scales, aggregate, ...
     nets: Sequence[Mapping[str, Any]]
     skipped: Mapping[str, str] = field(default_factory=dict)  # picture -> reason
+    leaks: Sequence[Leak] | None = None  # of equal vectors; None: the benchmark's, of equal files
     remarks: Sequence[str] = ()
     seconds: Mapping[str, float] = field(default_factory=dict)  # by stage
 
@@ -99,6 +100,8 @@ class ProbeMeasurement(Measurement):
     def measure(self, features: FeatureSets, progress: Progress) -> tuple[Record, Scores | None]:
         benchmark, described = self.benchmark, self.vectors(features)
         results = self._evaluate(described.rows, described.vectors, progress)
+        of_vectors = described.leaks is not None
+        leaks = described.leaks if of_vectors else benchmark.leaks
         left_out = {name for result in results for name in result.left_out}
         record = new_record(
             device=self.settings.extraction.resolved_device,
@@ -109,7 +112,7 @@ class ProbeMeasurement(Measurement):
                 "version": benchmark.version,
                 "classes": len(benchmark.classes) - len(left_out),
                 "left_out": sorted(left_out),
-                "leaks": len(benchmark.leaks),
+                "leaks": len(leaks),
                 **benchmark.protocol,
                 **described.protocol,
                 "classifier": self.probe.title,
@@ -126,7 +129,7 @@ class ProbeMeasurement(Measurement):
             notes=[
                 *benchmark.notes,
                 *self.assumptions,
-                *leak_notes(benchmark.leaks),
+                *leak_notes(leaks, "vectors" if of_vectors else "pictures"),
                 *split_results.notes(results, self.probe),
             ],
             remarks=[*described.remarks, *split_results.remarks(results, self.probe)],

@@ -21,6 +21,7 @@ _HOMES = {
     "VggfeatError": "vggfeat.errors",
     "DataOptions": "vggfeat.layouts.options",
     "compare": "vggfeat.benchmarks.comparison.comparison",
+    "bench_features": "vggfeat.benchmarks.bench_features",
     "class_folder_benchmark": "vggfeat.benchmarks.datasets.class_folder_protocol",
     "export_features": "vggfeat.features.exports",
     "extract": "vggfeat.features.extract",

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from vggfeat.benchmarks.options import measurement_options
+from vggfeat.cli.feature_files import are_features, bench_feature_files
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     Names,
@@ -74,6 +75,12 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
     help="Write each probe, fitted on the first split, beside its record, for `vggfeat predict`.",
 )
 @click.option(
+    "--labels",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV file with the columns path (or id) and label, and split if there is one: labels of"
+    " features that are named instead of benchmarks.",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be done and how long it may take. Nothing is fetched or measured; archives"
@@ -86,6 +93,7 @@ def bench(
     benchmarks: Sequence[str],
     all_benchmarks: bool,
     more_benchmarks: Sequence[str],
+    labels: Path | None,
     dry_run: bool,
     intervals: bool,
     out: Path,
@@ -106,8 +114,12 @@ def bench(
     vggfeat bench path/to/folder --net resnet50
     vggfeat bench caltech101 --net vgg16 --shots 1,2,4,8,16,all
     vggfeat bench --benchmark my_file.py:MY_DATASET
+    vggfeat bench clip.npy dino.npz --labels labels.csv
     """
     benchmarks = [*benchmarks, *more_benchmarks]
+    if are_features(benchmarks, labels):
+        bench_feature_files(benchmarks, labels, dry_run, out, form, options)
+        return
     if not benchmarks and not all_benchmarks:
         raise click.UsageError(
             "Name a benchmark (see `vggfeat datasets ls`), a folder of yours, or give --all."

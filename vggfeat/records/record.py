@@ -78,8 +78,8 @@ class Record:
 
     @property
     def method(self) -> str:
-        """The nets with their weights."""
-        return "+".join(f"{net['name']}@{net['weights']}" for net in self.nets)
+        """The nets with their weights; features made elsewhere have none, and are their file."""
+        return "+".join("@".join(filter(None, (n["name"], n["weights"]))) for n in self.nets)
 
     @property
     def timing(self) -> str:

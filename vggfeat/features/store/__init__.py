@@ -3,6 +3,7 @@
 from vggfeat.features.store.format import Conditions
 from vggfeat.features.store.reader import (
     UsableRows,
+    contents,
     find,
     is_complete,
     is_feature_file,
@@ -20,6 +21,7 @@ __all__ = [
     "FeatureWriter",
     "Summary",
     "UsableRows",
+    "contents",
     "find",
     "forget_damaged",
     "inspect",

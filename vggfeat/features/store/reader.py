@@ -105,6 +105,15 @@ def lacking(path: Path, file_bytes: Mapping[str, int]) -> set[str]:
         return _lacking(path, file, file_bytes)
 
 
+def contents(path: Path) -> tuple[Conditions, tuple[str, ...], int]:
+    """The conditions of a feature file, the ids of its rows, done or not, and the dimensions D.
+
+    Raises StoreError.
+    """
+    with opened(path) as file:
+        return conditions_of(file), tuple(rows_of(file)), file["descriptors"].shape[2]
+
+
 def read(path: Path | str, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
     """The descriptors of these ids at these scales, in their order: [len(ids), S, D] float32.
 
