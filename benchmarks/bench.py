@@ -183,6 +183,8 @@ def _log_notes(benchmark: Benchmark) -> None:
             "%s: set %s has %s of its %s examples (`vggfeat datasets verify` prints more)",
             benchmark.name, total.set, f"{total.actual:,}", f"{total.expected:,}",
         )  # fmt: skip
+    for remark in benchmark.remarks:
+        log.info("%s: %s", benchmark.name, remark)
     for note in benchmark.notes[:NUM_NOTES_SHOWN]:
         log.warning("%s: %s", benchmark.name, note)
     if len(benchmark.notes) > NUM_NOTES_SHOWN:

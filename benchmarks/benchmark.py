@@ -54,6 +54,7 @@ class Benchmark:
     submission: Submission | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict)  # what published.csv states too
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # on what lies on disk, in words; no part of any record
     limited: bool = False
 
     def __post_init__(self):
@@ -146,8 +147,12 @@ class Benchmark:
     @cached_property
     def leaks(self) -> list[Leak]:
         """Test pictures whose file equals a training picture's."""
-        files = {i: self._file_of(i) for i in self.ids}
-        return find_leaks(files, self.splits)
+        return find_leaks(self.files, self.splits)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The file of each example, or the first of its files."""
+        return {i: self._file_of(i) for i in self.ids}
 
     def _file_of(self, example: str) -> Path:
         picture = self.pictures[self.pictures_of[example][0]]

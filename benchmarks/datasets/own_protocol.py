@@ -1,24 +1,25 @@
 """Pictures of the user's -> a benchmark: class folders or a list, by own_splits.py's protocol."""
 
-import logging
 from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.datasets.own_splits import SplitPlan, splits_of
+from vggfeat.benchmarks.leaks import copies_of
 from vggfeat.benchmarks.multi_label import MultiLabel
 from vggfeat.benchmarks.single_label import SingleLabel
+from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.label_list import read_list
 from vggfeat.layouts.labelled_folders import read_folders
 from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.own_pictures import PARTS, LabelledPictures, named
-
-log = logging.getLogger(__name__)
 
 PROTOCOL_VERSION = 1
 
@@ -37,20 +38,21 @@ def own_benchmark(definition: DatasetDefinition, root: Path, options: DataOption
     """
     label_list = definition.protocol.label_list
     pictures = read_list(label_list) if label_list else read_folders(root)
-    for text in pictures.remarks:
-        log.info("%s: %s", definition.name, text)
     notes = list(pictures.warnings)
     if options.limit is not None:
         pictures = _limited(pictures, options.limit)
         notes.append(f"limited to {options.limit} pictures a class")
     plan = _plan(pictures, label_list or root)
-    pictures, left_out = _usable(pictures, plan, label_list or root)
+    # Copies by another name would be tested and trained on in random splits; others are as given.
+    copies = copies_of({i: root / i for i in pictures.labels}) if plan.is_random else {}
+    pictures, left_out = _usable(pictures, plan, copies, label_list or root)
     ids, has_label = list(pictures.labels), _label_matrix(pictures)
     splits, facts = splits_of(
         plan,
         ids,
         has_label if pictures.is_multi_label else has_label.argmax(axis=1),
         pictures.parts,
+        copies=_among(copies, ids),
         version=PROTOCOL_VERSION,
         num_splits=options.num_splits,
         seed=options.seed,
@@ -70,7 +72,24 @@ def own_benchmark(definition: DatasetDefinition, root: Path, options: DataOption
         task=MultiLabel(metric="map_area") if pictures.is_multi_label else SingleLabel(),
         protocol={"own": True, "images": len(ids), **facts},
         notes=(*notes, *left_out),
+        remarks=(_summary(pictures, splits, facts), *pictures.remarks),
         limited=options.limit is not None,
+    )
+
+
+def _summary(pictures: LabelledPictures, splits: Sequence[Split], facts: Mapping[str, Any]) -> str:
+    """How many pictures, classes and splits there are, in words."""
+    first = splits[0]
+    both = first.both
+    some = "some of them of several classes" if pictures.is_multi_label else "one class each"
+    parts = (
+        f"{len(both) - len(first.validation):,} train, {len(first.validation):,} validate,"
+        f" {len(first.test):,} are tested"
+    )
+    drawn = f"{len(splits)} random, seed {facts['seed']}" if "test_share" in facts else "as given"
+    return (
+        f"{len(pictures.labels):,} pictures, {len(pictures.classes):,} classes, {some}; splits"
+        f" {drawn}: {parts}"
     )
 
 
@@ -97,13 +116,13 @@ def _plan(pictures: LabelledPictures, where: Path) -> SplitPlan:
 
 
 def _usable(
-    pictures: LabelledPictures, plan: SplitPlan, where: Path
+    pictures: LabelledPictures, plan: SplitPlan, copies: Collection[str], where: Path
 ) -> tuple[LabelledPictures, list[str]]:
     """Without classes that cannot be trained and tested; notes on those.
 
     With several labels a picture none is left out here: the task lists those without a number.
     """
-    reasons = {} if pictures.is_multi_label else _unusable(pictures, plan)
+    reasons = {} if pictures.is_multi_label else _unusable(pictures, plan, copies)
     if reasons:
         labels = {i: names for i, names in pictures.labels.items() if names[0] not in reasons}
         pictures = replace(pictures, labels=labels)
@@ -120,14 +139,19 @@ def _usable(
     return pictures, notes
 
 
-def _unusable(pictures: LabelledPictures, plan: SplitPlan) -> dict[str, str]:
+def _unusable(
+    pictures: LabelledPictures, plan: SplitPlan, copies: Collection[str]
+) -> dict[str, str]:
     """Class -> why it cannot be trained or tested, of the classes of which that is so."""
-    counts = Counter(
-        (names[0], "" if plan.is_random else pictures.parts[i])
-        for i, names in pictures.labels.items()
-    )
     if plan.is_random:
-        return {name: "1 picture" for (name, _), count in counts.items() if count < 2}
+        in_all = Counter(names[0] for names in pictures.labels.values())
+        originals = in_all - Counter(pictures.labels[i][0] for i in copies)
+        return {
+            name: "of one picture" if count == 1 else "of one picture but for copies"
+            for name, count in sorted(in_all.items())
+            if originals[name] < 2
+        }
+    counts = Counter((names[0], pictures.parts[i]) for i, names in pictures.labels.items())
     needed = {"train": "no picture to train on", plan.tested: "no picture to test"}
     return {
         name: reason
@@ -135,6 +159,12 @@ def _unusable(pictures: LabelledPictures, plan: SplitPlan) -> dict[str, str]:
         for part, reason in needed.items()
         if not counts[name, part]
     }
+
+
+def _among(copies: Mapping[str, str], ids: Sequence[str]) -> dict[str, str]:
+    """The copies among these pictures; what they are copies of may not be one of them."""
+    first: dict[str, str] = {}
+    return {i: j for i in ids if (j := first.setdefault(copies.get(i, i), i)) != i}
 
 
 def _label_matrix(pictures: LabelledPictures) -> np.ndarray:

@@ -36,7 +36,7 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
     "more_benchmarks",
     multiple=True,
     metavar="FILE.py:NAME",
-    help="A dataset of your own, as a Python file defines it; repeatable.",
+    help="A dataset of your own, as a Python file defines it, or a path; repeatable.",
 )
 @extraction_options
 @declared(VectorOptions)
@@ -67,16 +67,23 @@ def bench(
 ) -> None:
     """Measure nets on benchmarks: extract what is missing, fit, score, tabulate.
 
+    NAMES are benchmarks (`vggfeat datasets ls`) or pictures of your own: a folder with a folder for
+    each class, maybe below train/, val/ and test/, or a CSV file with the columns path, label
+    (several: a;b) and, if there is one, split.
+
     \b
     vggfeat bench --all
     vggfeat bench caltech101 --net vgg16 --net vgg19 --net vgg16+vgg19
     vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
     vggfeat bench caltech101 --sweep scales,aggregate
+    vggfeat bench path/to/folder --net resnet50
     vggfeat bench --benchmark my_file.py:MY_DATASET
     """
     benchmarks = [*benchmarks, *more_benchmarks]
     if not benchmarks and not all_benchmarks:
-        raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
+        raise click.UsageError(
+            "Name a benchmark (see `vggfeat datasets ls`), a folder of yours, or give --all."
+        )
     with importing():
         from vggfeat.backbones.spec import parse_fusion
         from vggfeat.benchmarks import plan as planning
@@ -106,7 +113,7 @@ def bench(
     multiple=True,
     required=True,
     metavar="NAME",
-    help="A dataset's name, or FILE.py:NAME for one of your own; repeatable.",
+    help="A dataset's name; a folder, a CSV list or FILE.py:NAME of your own; repeatable.",
 )
 @extraction_options
 def extract(datasets: Sequence[str], **options: Any) -> None:
