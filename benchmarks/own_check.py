@@ -99,7 +99,7 @@ def _reason(file: tuple[str, Path]) -> tuple[str, str]:
     try:
         decode(path)
     except PictureError as error:
-        return i, str(error).removeprefix(f"{path}: ")
+        return i, str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
     return i, ""
 
 

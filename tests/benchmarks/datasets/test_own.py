@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -349,8 +351,62 @@ def test_a_broken_picture_is_named_and_can_be_skipped(run, pictures, tmp_path):
     assert skipped.exit_code == 0 and "[1] skipped pictures: 1." in skipped.stdout
 
 
-def test_verify_follows_the_chain_of_a_record(run, pictures, tmp_path):
-    bench(run, pictures, "--out", tmp_path / "results")
+def test_verify_follows_the_chain_of_a_record(run, pictures, tmp_path, monkeypatch):
+    words = ["bench", str(pictures), "--net", NARROW, "--scales", "32"]
+    words += ["--out", str(tmp_path / "results")]
+    monkeypatch.setattr(sys, "argv", ["vggfeat", *words])
+    assert run(*words).exit_code == 0
     (path,) = (tmp_path / "results" / "pictures").glob("*.json")
-    command = json.loads(path.read_text())["command"]
-    assert command  # of the test runner, so it is not followed here; see test_cli
+    followed = run("verify", path)
+    assert "weights, pictures, splits and settings have its key" in followed.stdout
+    assert "rows computed again differ by" in followed.stdout and followed.exit_code == 0
+    (pictures / "ant" / "image_0003.jpg").unlink()
+    assert "its splits are others" in run("verify", path).stdout
+
+
+# datasets verify
+
+
+def test_verify_says_what_is_there_before_any_work(run, pictures):
+    (pictures / "labels.txt").touch()
+    verified = run("datasets", "verify", pictures)
+    assert verified.exit_code == 0
+    assert (
+        verified.stdout
+        == """\
+pictures:
+  29 pictures, 3 classes, one class each; splits 3 random, seed 0: 19 train, 5
+    validate, 5 are tested
+  left out, no pictures of a class: labels.txt
+  pictures of a class: 7 (cat) to 12 (ant), median 10: ant 12, bee 10, cat 7
+  no picture is there twice
+  no test picture is a training picture too
+  every picture can be decoded
+"""
+    )
+
+
+def test_verify_names_what_is_wrong_and_its_exit_status_says_so(run, tmp_path):
+    root = write_classes(tmp_path / "x" / "train", {"ant": 6, "bee": 6}).parent
+    write_picture(root / "test" / "ant" / "1.jpg", seed=1)
+    write_picture(root / "test" / "bee" / "1.jpg", seed=2)
+    shutil.copy(root / "train" / "ant" / "image_0001.jpg", root / "test" / "ant" / "2.jpg")
+    shutil.copy(root / "train" / "ant" / "image_0002.jpg", root / "train" / "bee" / "ant.jpg")
+    (root / "test" / "bee" / "empty.png").touch()
+    verified = run("datasets", "verify", root)
+    said = " ".join(verified.stdout.split())
+    assert verified.exit_code == 1 and "to be put right: x" in verified.stderr
+    assert "splits as given: 11 train, 2 validate, 4 are tested" in said
+    assert "copies, byte for byte: 2: train/ant/image_0001.jpg is test/ant/2.jpg" in said
+    assert "wrong: copies with other labels: 1: train/bee/ant.jpg is train/ant/image_0002" in said
+    assert "wrong: split 0: 1 test pictures are training pictures too" in said
+    assert "wrong: broken pictures, which --on-error skip leaves out: 1: test/bee/empty.png" in said
+    assert all(len(line) <= 80 for line in verified.stdout.splitlines())
+
+
+@pytest.mark.parametrize("make", [Path.mkdir, lambda path: write_classes(path, {"ant": 9})])
+def test_verify_of_what_is_no_benchmark_is_one_line(run, tmp_path, make):
+    make(tmp_path / "x")
+    verified = run("datasets", "verify", tmp_path / "x")
+    assert verified.exit_code == 1 and verified.stdout.startswith(f"x: {tmp_path / 'x'}: ")
+    assert verified.stdout.count("\n") == 1
