@@ -110,6 +110,14 @@ def plan(job: FeaturesJob, out: Path) -> Iterator[str]:
     yield f"In all: {num_planned} measurements, {num_made} made already."
 
 
+def planned(job: FeaturesJob, name: str, out: Path) -> list[PrecomputedMeasurement]:
+    """The measurements on the job's file of this name. Raises what `bench_files` raises."""
+    job.check()
+    labelled = _labelled(job)
+    paths = [path for path in job.files if method_name(path.name) == name]
+    return [m for path in paths for m in measurements(job, path, labelled, out, no_progress)]
+
+
 def measurements(
     job: FeaturesJob,
     path: Path,

@@ -1,6 +1,7 @@
 """The splits of the user's pictures: those that are given, or random stratified ones.
 
-Without a split 20 % of each class are tested and 20 % of the rest validate. With one, validation
+Without a split 20 % of each class are tested and 20 % of the rest validate; copies of a picture go
+where the picture goes, so that no test picture is a training picture, too. With one, validation
 pictures are drawn from the training ones where there are none, and the validation pictures are
 tested where nothing else is, as VOC 2012's are here.
 """
@@ -48,17 +49,21 @@ def splits_of(
     labels: np.ndarray,
     parts: Mapping[str, str] | None,
     *,
+    copies: Mapping[str, str],
     version: int,
     num_splits: int,
     seed: int,
 ) -> tuple[tuple[Split, ...], dict[str, Any]]:
     """The splits of pictures [N], and what a record states of them.
 
-    labels are the class of each picture [N], or which of several it has, bool [N, K].
+    labels are the class of each picture [N], or which of several it has, bool [N, K]. copies has
+    the id that a picture is a copy of, for those that are copies.
     """
     draw = f"{version}/{seed}"
     if plan.is_random:
-        drawn = tuple(_random(ids, labels, f"{draw}/{number}") for number in range(num_splits))
+        drawn = tuple(
+            _random(ids, labels, copies, f"{draw}/{number}") for number in range(num_splits)
+        )
         facts = {"split": "random, stratified", "test_share": TEST_SHARE}
         facts |= {"validation_share": VALIDATION_SHARE, "splits": num_splits, "seed": seed}
         return drawn, facts
@@ -75,12 +80,16 @@ def splits_of(
     return (_validated(Split(train=train, validation=validation, test=test), labels),), facts
 
 
-def _random(ids: Sequence[str], labels: np.ndarray, draw: str) -> Split:
-    drawn = in_drawn_order(np.arange(len(ids)), ids, draw)
+def _random(ids: Sequence[str], labels: np.ndarray, copies: Mapping[str, str], draw: str) -> Split:
+    row_of = {i: row for row, i in enumerate(ids)}
+    original = np.array([row_of[copies.get(i, i)] for i in ids])
+    drawn = in_drawn_order(np.unique(original), ids, draw)
     rest = 1 - TEST_SHARE
     # Tests come before validation, as of two pictures of a class one is to be tested.
     shares = (rest * (1 - VALIDATION_SHARE), TEST_SHARE, rest * VALIDATION_SHARE)
-    train, test, validation = _divide(labels, drawn, shares)
+    train, test, validation = (
+        np.flatnonzero(np.isin(original, rows)) for rows in _divide(labels, drawn, shares)
+    )
     return _validated(Split(train=train, validation=validation, test=test), labels)
 
 

@@ -316,3 +316,21 @@ def test_the_record_of_a_file_is_read_again(run, folder):
     run("clip.npy", *LABELS)
     path = next(folder.glob("results/insects/clip.npy-*.json"))
     assert read(path).net == "clip.npy"
+
+
+def test_verify_follows_a_record_to_its_features(run, folder, X):
+    def verify(code):
+        result = CliRunner().invoke(main, ["verify", str(path)])
+        assert result.exit_code == code, result.output
+        return result.stdout
+
+    command = ["vggfeat", "bench", "clip.npy", *LABELS]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", command)
+        run(*command[2:])
+    path = next(folder.glob("results/insects/*.json"))
+    assert "features, labels, splits and settings have its key" in verify(0)
+    np.save(folder / "clip.npy", X + 1)
+    assert "its command measures something else now: its features are others" in verify(1)
+    (folder / "clip.npy").unlink()
+    assert "not checked, its chain: clip.npy: no such file of features" in verify(0)

@@ -52,20 +52,9 @@ def bench_feature_files(
     _refuse_options_of_pictures()
     set_up_messages(options["quiet"])
     with importing():
-        from vggfeat.benchmarks.bench_features import FeaturesJob, bench_files, plan
+        from vggfeat.benchmarks.bench_features import bench_files, plan
 
-    of_data, of_vectors = declarations(DataOptions), declarations(VectorOptions)
-    combining = {name: options[name] for name in of_vectors if _is_stated(name)}
-    job = FeaturesJob(
-        files=[Path(name) for name in files],
-        labels=labels,
-        data=DataOptions(**{name: options[name] for name in of_data.keys() & options}),
-        settings={name: options[name] for name in ("solver", "device")},
-        scales=options["scales"],
-        vectors=VectorOptions(**combining) if combining else None,
-        probes=options["probes"],
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
-    )
+    job = features_job(files, labels, options)
     if dry_run:
         for line in plan(job, out):
             click.echo(line)
@@ -76,6 +65,24 @@ def bench_feature_files(
         out=out,
         form=form,
         quiet=options["quiet"],
+    )
+
+
+def features_job(files: Sequence[str], labels: Path | None, options: Mapping[str, Any]):
+    """The parsed options as what the library takes."""
+    from vggfeat.benchmarks.bench_features import FeaturesJob
+
+    of_data, of_vectors = declarations(DataOptions), declarations(VectorOptions)
+    combining = {name: options[name] for name in of_vectors if options[name] not in (None, False)}
+    return FeaturesJob(
+        files=[Path(name) for name in files],
+        labels=labels,
+        data=DataOptions(**{name: options[name] for name in of_data.keys() & options}),
+        settings={name: options[name] for name in ("solver", "device")},
+        scales=options["scales"],
+        vectors=VectorOptions(**combining) if combining else None,
+        probes=options["probes"],
+        command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
 
 
