@@ -237,8 +237,8 @@ def test_labels_called_like_a_benchmark_make_another(run, folder):
 def test_a_dry_run_writes_nothing(run, folder):
     lines = run("clip.npy", *LABELS, "--dry-run").stdout.splitlines()
     assert lines == [
-        "insects: 60 examples of 3 classes, single label; a random split: 39 train, 9 validate,"
-        " 12 test",
+        "insects: 60 examples of 3 classes, single label",
+        "  a random split: 39 train, 9 validate, 12 test",
         "  clip.npy: 60 vectors, 6 dimensions",
         "    linear SVM: to be fitted",
         "In all: 1 measurements, 0 made already.",

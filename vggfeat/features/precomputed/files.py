@@ -192,7 +192,8 @@ def texts(values: np.ndarray, what: str) -> list[str]:
     if values.ndim != 1 or values.dtype.kind not in "USiu":
         raise DatasetError(
             f"{what}: has the type {values.dtype} and the shape {values.shape}; texts or whole"
-            " numbers are needed, one for each row."
+            " numbers are needed, one for each row. Other labels are named in a CSV file, by"
+            " --labels."
         )
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")
