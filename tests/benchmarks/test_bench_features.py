@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers.pictures import NARROW
 from sklearn.metrics import average_precision_score, recall_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import normalize
@@ -108,6 +109,28 @@ def test_the_users_split_is_used(run, folder):
     assert (record.n_train, record.n_test) == ([45], [15])
     scores = read_scores(scores_path(next(folder.glob("results/parts/*.json"))))
     assert set(scores.ids) == set(IDS[::4])
+
+
+def test_vggfeats_own_feature_file_gives_the_number_of_the_net_itself(run, folder, caltech_dir):
+    benchmark = vggfeat.load_benchmark("caltech101", caltech_dir, vggfeat.DataOptions(num_splits=1))
+    settings = benchmark.settings(scales=(32, 48), aggregate="stack")
+    of_net = benchmark.run(
+        [vggfeat.load_network(NARROW)], settings, features_dir=folder / "features"
+    )
+    (path,) = (folder / "features").glob("*.h5")
+    (split,) = benchmark.splits
+    names = np.array(benchmark.classes)[benchmark.labels.argmax(axis=1)]
+    rows = [
+        (benchmark.ids[row], names[row], part)
+        for part in ("train", "validation", "test")
+        for row in getattr(split, part)
+    ]
+    write_labels(folder / "same.csv", rows)
+    run(path, "--labels", "same.csv", "--aggregate", "stack")
+    (record,) = read_all(folder / "results")
+    assert record.metrics == of_net.metrics and record.probe == of_net.probe
+    assert record.protocol["scales"] == [32, 48] and record.protocol["aggregate"] == "stack"
+    assert record.nets[0]["features"]["network"] == of_net.nets[0]["features"]["network"]
 
 
 # Rows and ids
