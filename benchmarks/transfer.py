@@ -16,6 +16,7 @@ import numpy as np
 
 from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.benchmark import rows_of
+from vggfeat.benchmarks.probe_saving import save_probe
 from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors
 from vggfeat.benchmarks.record_key import archive_key, record_key
 from vggfeat.benchmarks.submission import archive
@@ -26,6 +27,7 @@ from vggfeat.features.degenerate import notes_on
 from vggfeat.features.extract import Extracted
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture
+from vggfeat.probes import probe_file
 from vggfeat.progress import Progress
 from vggfeat.storage.files import new_file
 
@@ -37,7 +39,13 @@ class TransferMeasurement(ProbeMeasurement):
     """One benchmark with one net, or several nets that are fused, under one set of settings."""
 
     networks: Sequence[Network]
-    supplement = "the server's archive"
+    saves_probe: bool = False
+
+    @property
+    def supplement(self) -> str:
+        sends = self.benchmark.submission is not None and not self.benchmark.limited
+        parts = ["the server's archive"] * sends + ["the saved probe"] * self.saves_probe
+        return " and ".join(parts)
 
     @property
     def name(self) -> str:
@@ -65,8 +73,14 @@ class TransferMeasurement(ProbeMeasurement):
 
     def vectors(self, features: FeatureSets) -> Vectors:
         settings = self.settings
-        extracted = [features.extract(request) for request in self.requests()]
-        skipped = {i: reason for file in extracted for i, reason in file.skipped.items()}
+        requests = self._requests(self.benchmark.extracted)
+        extracted = [features.extract(request) for request in requests]
+        skipped = {
+            i: reason
+            for file in extracted
+            for i, reason in file.skipped.items()
+            if i in self.benchmark.used
+        }
         rows = self._readable(self.benchmark.used_rows, skipped)
         vectors, digests, remarks = self.read_vectors(rows, extracted)
         return Vectors(
@@ -81,7 +95,7 @@ class TransferMeasurement(ProbeMeasurement):
             },
             nets=[
                 _net_facts(request, file, digest)
-                for request, file, digest in zip(self.requests(), extracted, digests, strict=True)
+                for request, file, digest in zip(requests, extracted, digests, strict=True)
             ],
             skipped=skipped,
             remarks=remarks,
@@ -89,9 +103,16 @@ class TransferMeasurement(ProbeMeasurement):
         )
 
     def finish(self, features: FeatureSets, progress: Progress) -> None:
-        """Write what the evaluation server is sent; a part of a set is not sent."""
-        if self.benchmark.submission is None or self.benchmark.limited:
-            return
+        """Write what the evaluation server is sent, and the probe where it is to be saved.
+
+        A part of a set is not sent.
+        """
+        if self.benchmark.submission is not None and not self.benchmark.limited:
+            self._write_archive(features, progress)
+        if self.saves_probe:
+            save_probe(self, features, progress)
+
+    def _write_archive(self, features: FeatureSets, progress: Progress) -> None:
         path = self.archive_path
         existing = [path] if path.is_file() else []
         if self.may_skip:
@@ -113,6 +134,11 @@ class TransferMeasurement(ProbeMeasurement):
         """Where the archive for the evaluation server lies or will lie."""
         key = archive_key(self.key, self.benchmark)
         return self.path_of(key).with_suffix(".server.tar.gz")
+
+    @property
+    def probe_path(self) -> Path:
+        """Where the probe of the first split lies or will lie."""
+        return self.path.with_suffix(probe_file.SUFFIX)
 
     def server_archive(self, features: FeatureSets, progress: Progress) -> tuple[bytes, int]:
         """The archive's content, and how many of its examples have no score.

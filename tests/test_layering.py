@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "interruption", "launched", "options", "progress"),
     ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
-     "provenance", "distributed", "prefetch", "durations", "png"),
+     "provenance", "distributed", "prefetch", "durations", "png", "statistics"),
     ("vgg",),
     ("weights",),
     ("backbones",),

@@ -8,6 +8,7 @@ tested where nothing else is, as VOC 2012's are here.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def splits_of(
     labels: np.ndarray,
     parts: Mapping[str, str] | None,
     *,
-    copies: Mapping[str, str],
+    copies: Mapping[str, str] = MappingProxyType({}),
     version: int,
     num_splits: int,
     seed: int,

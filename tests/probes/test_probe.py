@@ -17,7 +17,7 @@ def test_a_probe_is_found_by_its_name_and_fits_on_a_device(name):
 
 
 def test_an_unknown_probe_is_an_error_that_lists_the_known_ones():
-    with pytest.raises(OptionError, match="probe must be one of svm; got 'sgd'"):
+    with pytest.raises(OptionError, match=f"probe must be one of {', '.join(PROBES)}; got 'sgd'"):
         load_probe("sgd")
 
 

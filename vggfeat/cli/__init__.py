@@ -11,10 +11,13 @@ with signals_end_at_once():
     from vggfeat.cli import (
         bench,
         bench_speed,
+        compare,
         datasets,
         demo,
         evaluate,
+        extract,
         localise,
+        predict,
         pretrain,
         table,
         verify,
@@ -23,6 +26,7 @@ with signals_end_at_once():
     from vggfeat.cli.group import main
 
 __all__ = [
-    "bench", "bench_speed", "datasets", "demo", "evaluate", "localise", "main", "pretrain",
-    "table", "verify", "weights",
+    "bench", "bench_speed", "compare", "datasets", "demo", "evaluate", "extract", "localise",
+    "main", "predict",
+    "pretrain", "table", "verify", "weights",
 ]  # fmt: skip

@@ -17,12 +17,13 @@ def show_outcomes(
     out: Path,
     form: str,
     quiet: bool,
+    intervals: bool = False,
 ) -> None:
     """Measure, print the records, and failures last, which make the exit status 1.
 
     measure takes a progress callback and yields a Record or a Failure. Records are printed in a
     layout of `show`, beside published rows of the user's datasets, also where an error or Ctrl-C
-    ends the measuring early. out is their folder.
+    ends the measuring early. out is their folder. intervals adds those of the values.
     """
     from vggfeat.benchmarks.runner import Failure
 
@@ -33,6 +34,10 @@ def show_outcomes(
                 (failures if isinstance(outcome, Failure) else records).append(outcome)
     finally:
         if records or (form == "json" and failures):
+            if intervals:
+                from vggfeat.records.resampling import all_with_intervals
+
+                records = all_with_intervals(records, out)
             show(records, form, layout, published)
     if not failures:
         return

@@ -1,11 +1,12 @@
 """table: the records of a results folder beside the published numbers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from vggfeat.cli.group import main
-from vggfeat.cli.options import FOLDER, format_, out
+from vggfeat.cli.group import main, set_up_messages
+from vggfeat.cli.options import FOLDER, format_, intervals, out
 from vggfeat.cli.showing import show, show_grid, show_training
 
 
@@ -19,6 +20,11 @@ from vggfeat.cli.showing import show, show_grid, show_training
     " scales.",
 )
 @click.option(
+    "--shots",
+    is_flag=True,
+    help="A column for each number of training pictures a class, as `bench --shots` prints.",
+)
+@click.option(
     "--runs", type=FOLDER, help="Instead, the records of training in this folder of `pretrain`."
 )
 @click.option(
@@ -26,8 +32,13 @@ from vggfeat.cli.showing import show, show_grid, show_training
     is_flag=True,
     help="Instead, what `evaluate` and `localise` measured: Tables 3 to 10.",
 )
-def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) -> None:
+@intervals
+def table(
+    out: Path, form: str, sweep: bool, shots: bool, runs: Path | None, ilsvrc: bool, intervals: bool
+) -> None:
     """Print the records of a results folder beside the published numbers."""
+    if runs is not None and intervals:
+        raise click.UsageError("--intervals: records of training have no scores of test pictures.")
     if runs is not None:
         show_training(runs, form)
         return
@@ -42,9 +53,27 @@ def table(out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool) ->
             f"{out}: holds no such records. `vggfeat {maker}` makes them; {other} --ilsvrc others"
             " are shown."
         )
-    if ilsvrc and sweep:
+    if intervals:
+        from vggfeat.records.resampling import all_with_intervals
+
+        set_up_messages(quiet=False)
+        records = all_with_intervals(records, out)
+    if shots:
+        _check_shots(records, sweep or ilsvrc, out)
+        show(records, form, "shots")
+    elif ilsvrc and sweep:
         show_grid(records, form)
     elif ilsvrc:
         show(records, form, "ilsvrc")
     else:
         show(records, form, "sweep" if sweep else "transfer")
+
+
+def _check_shots(records: Sequence, is_combined: bool, out: Path) -> None:
+    """Raise an error unless there is something to show with --shots, which stands alone."""
+    if is_combined:
+        raise click.UsageError("--shots shows settings already: leave out --sweep and --ilsvrc.")
+    if not any("shots" in record.protocol for record in records):
+        raise click.ClickException(
+            f"{out}: holds no records of few pictures. `vggfeat bench --shots 1,2,4` makes them."
+        )

@@ -18,6 +18,11 @@ SOLVERS = {  # of the SVM
 DEFAULT_PROBE, DEFAULT_SOLVER = "svm", "newton"
 PROBES = {
     "svm": SOLVERS[DEFAULT_SOLVER],
+    "logistic": "vggfeat.probes.logistic:Logistic",
+    "ridge": "vggfeat.probes.ridge:Ridge",
+    "knn": "vggfeat.probes.knn:WeightedNeighbours",
+    "knn_plain": "vggfeat.probes.knn:PlainNeighbours",
+    "centroid": "vggfeat.probes.centroid:Centroid",
 }
 
 

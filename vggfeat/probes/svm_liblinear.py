@@ -25,7 +25,7 @@ class LiblinearSVM(SVM):
     tol = 1e-6  # at scikit-learn's own, 1e-4, the objective is 0.2 % off at C = 100 on wide data
     max_iter = 10_000
 
-    def fits(self, X: np.ndarray, signs: np.ndarray) -> "LiblinearFits":
+    def fits(self, X: np.ndarray, signs: np.ndarray, *, exclusive: bool = False) -> "LiblinearFits":
         threads = min(os.cpu_count() or 1, COPIES_BYTES // (16 * max(1, X.size)))
         return LiblinearFits(X, signs, tol=self.tol, max_iter=self.max_iter, n_jobs=max(1, threads))
 

@@ -27,7 +27,7 @@ class NewtonSVM(SVM):
     tol = 1e-5
     max_iter = 200
 
-    def fits(self, X: np.ndarray, signs: np.ndarray) -> "NewtonFits":
+    def fits(self, X: np.ndarray, signs: np.ndarray, *, exclusive: bool = False) -> "NewtonFits":
         return NewtonFits(X, signs, tol=self.tol, max_iter=self.max_iter, device=self.device)
 
 

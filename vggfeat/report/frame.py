@@ -11,28 +11,40 @@ from vggfeat.records.record import Record, path_of, read_all
 from vggfeat.report.ilsvrc_results import measured_result, published_results
 from vggfeat.report.judge import USUAL, Verdict
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
-from vggfeat.report.settings import later_options, percent, settings_of, stated
+from vggfeat.report.settings import interval_of, later_options, percent, settings_of, stated
 from vggfeat.report.transfer import published_of, verdict_on
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
-def read_results(folder: Path | str, published: Sequence[PublishedRow] = ()) -> pd.DataFrame:
+def read_results(
+    folder: Path | str, published: Sequence[PublishedRow] = (), *, intervals: bool = False
+) -> pd.DataFrame:
     """The records of a results folder as a DataFrame: a row for each record and metric.
 
     `value`, `spread`, `published` and `difference` (measured minus published) are percentages, NaN
     where there is none. `comparison` is "same", "near", "not comparable" or empty. Settings are
     text, empty where they do not apply. published are rows of benchmarks that published.csv does
-    not have. Raises RecordError if a record cannot be read.
+    not have. intervals adds `low` and `high`, the ends of 95 % intervals over test pictures from
+    the scores beside the records, NaN where there are none. Raises RecordError if a record cannot
+    be read.
     """
     import pandas as pd  # takes as long to import as all else of this library
 
     folder = Path(folder)
     rows = (*read_published(), *published)
     records = read_all(folder)
+    if intervals:
+        from vggfeat.records.resampling import all_with_intervals
+
+        records = all_with_intervals(records, folder)
     later = later_options(records)
-    lines = [line for record in records for line in _lines(record, folder, rows, later)]
+    lines = [
+        line | (_interval(record, line["metric"]) if intervals else {})
+        for record in records
+        for line in _lines(record, folder, rows, later)
+    ]
     return pd.DataFrame(lines)
 
 
@@ -59,6 +71,10 @@ def _lines(
             "time": record.time,
             "path": str(path_of(folder, record.benchmark, record.net, record.key)),
         }
+
+
+def _interval(record: Record, metric: str) -> dict[str, float]:
+    return dict(zip(("low", "high"), interval_of(record, metric) or (nan, nan), strict=True))
 
 
 def _of_record(record: Record, later: Mapping[str, str]) -> dict[str, Any]:

@@ -7,11 +7,13 @@ numbers beside the paper's.
 from collections.abc import Sequence
 
 from vggfeat.records.record import Record
+from vggfeat.report import ilsvrc_some_classes
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result
+from vggfeat.report.ilsvrc_some_classes import is_of_some
 from vggfeat.report.ilsvrc_tables import train_scales_of
 from vggfeat.report.judge import assumed_legend
 from vggfeat.report.published import CLASSIFICATION
-from vggfeat.report.settings import net_options
+from vggfeat.report.settings import interval_legend, net_options
 from vggfeat.report.table import Cell, Table
 
 FAST, SLOW = "dense", "crops"  # the views whose speeds are worth a comparison
@@ -20,14 +22,16 @@ FAST, SLOW = "dense", "crops"  # the views whose speeds are worth a comparison
 def tables(records: Sequence[Record]) -> list[Table]:
     """A table for each set of pictures; none without records of classification.
 
-    Raises RecordError where a record lacks what a row needs.
+    For pictures of some of the nets' classes it has a row a record. Raises RecordError where a
+    record lacks what a row needs.
     """
     by_pictures: dict[tuple[str, str], list[IlsvrcResult]] = {}
     for record in records:
-        if record.benchmark == CLASSIFICATION:
+        if record.benchmark == CLASSIFICATION and not is_of_some(record):
             pictures = (record.title, record.splits_sha256)
             by_pictures.setdefault(pictures, []).append(measured_result(record, ()))
-    return [_table(results) for results in by_pictures.values()]
+    of_some = ilsvrc_some_classes.tables([record for record in records if is_of_some(record)])
+    return [_table(results) for results in by_pictures.values()] + of_some
 
 
 def _table(results: Sequence[IlsvrcResult]) -> Table:
@@ -82,7 +86,8 @@ def _errors(result: IlsvrcResult | None) -> Cell:
     """Top-1 and top-5 error of a result; empty where there is none."""
     if result is None:
         return Cell()
-    return Cell(values=(result.values["top1_error"], result.values["top5_error"]))
+    errors = (result.values["top1_error"], result.values["top5_error"])
+    return Cell(values=errors, interval=result.interval("top1_error"))
 
 
 def _speed(result: IlsvrcResult | None) -> Cell:
@@ -102,4 +107,6 @@ def _legend(results: Sequence[IlsvrcResult]) -> tuple[str, ...]:
     names = [name for result in results for name in result.networks]
     options = dict.fromkeys(",".join(net_options(name)) for name in names if net_options(name))
     with_options = (f"Nets with {' or '.join(options)}.",) if options else ()
-    return (pictures, *with_options, *assumed_legend([result.record for result in results]))
+    intervals = interval_legend((r.interval("top1_error") for r in results), " of top-1 error")
+    assumed = assumed_legend([result.record for result in results])
+    return (pictures, *with_options, *assumed, *intervals)

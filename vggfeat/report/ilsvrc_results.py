@@ -18,7 +18,7 @@ from vggfeat.errors import RecordError
 from vggfeat.records.record import REMEDY, Record, path_of
 from vggfeat.report.judge import NOT_COMPARABLE, ON_ILSVRC, Verdict, classifier_of, judge
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
-from vggfeat.report.settings import percent
+from vggfeat.report.settings import interval_of, percent
 
 VIEWS = ("centre", "dense", "crops", "both")  # in the order of a table's rows
 IN_BOTH = {"both": ("dense", "crops")}
@@ -46,6 +46,10 @@ class IlsvrcResult:
     published: dict[str, float] = field(default_factory=dict)
     verdict: Verdict = Verdict("")
     record: Record | None = None  # of a measured result
+
+    def interval(self, metric: str) -> tuple[float, float] | None:
+        """The ends of the metric's 95 % interval, where the record came with intervals."""
+        return interval_of(self.record, metric) if self.record else None
 
     @property
     def differences(self) -> dict[str, float]:

@@ -1,14 +1,17 @@
 """Records on ILSVRC -> the paper's Tables 3 to 10 with the measured rows below the published ones.
 
-There is a table where there is a measured row for it.
+There is a table where there is a measured row for it. Measurements on pictures of some of the nets'
+classes stand in a table of their own (ilsvrc_some_classes.py).
 """
 
 from collections.abc import Callable, Sequence
 
 from vggfeat.records.record import Record
+from vggfeat.report import ilsvrc_some_classes
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result, published_results
 from vggfeat.report.judge import LEGEND, NOT_COMPARABLE
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
+from vggfeat.report.settings import interval_legend
 from vggfeat.report.table import Cell, Notes, Table
 
 TITLES = {
@@ -31,24 +34,35 @@ Column = tuple[str, Callable[[IlsvrcResult], Cell | str]]
 
 
 def tables(records: Sequence[Record]) -> list[Table]:
-    """The paper's tables that have measured rows; records of other benchmarks are left out.
+    """The paper's tables that have measured rows, and one for pictures of some of nets' classes.
 
-    Raises RecordError where a record lacks what a row needs.
+    Records of other benchmarks are left out. Raises RecordError where a record lacks what a row
+    needs.
     """
     published = published_results()
+    whole, some = _apart(records)
     return [
         _table(number, [*published[number], *results])
-        for number, results in _measured(records).items()
-    ]
+        for number, results in _measured(whole).items()
+    ] + ilsvrc_some_classes.tables(some)
 
 
 def numbers(records: Sequence[Record]) -> list[Table]:
     """One table with a row a number, published and measured, for programs; none without records."""
     lines: list[dict[str, object]] = []
-    for number, results in _measured(records).items():
+    whole, some = _apart(records)
+    for number, results in _measured(whole).items():
         lines += [_published_number(row) for row in read_published() if row.table == str(number)]
         lines += [line for result in results for line in _measured_numbers(number, result)]
+    for record in some:
+        lines += _measured_numbers(None, measured_result(record, ()))
     return [Table.of_records(lines)] if lines else []
+
+
+def _apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """Records to show beside the paper's numbers, and those of some of the nets' classes."""
+    some = [record for record in records if ilsvrc_some_classes.is_of_some(record)]
+    return [record for record in records if record not in some], some
 
 
 def _measured(records: Sequence[Record]) -> dict[int, list[IlsvrcResult]]:
@@ -127,11 +141,12 @@ def _table(number: int, results: Sequence[IlsvrcResult]) -> Table:
         if name not in OPTIONAL or any(str(row[place]) for row in rows)
     ]
     has_marks = any(result.verdict.comparison for result in results)
+    intervals = [result.interval(metric) for result in results for metric in result.values]
     return Table.of(
         [columns[place][0] for place in shown],
         [[row[place] for place in shown] for row in rows],
         notes=notes.texts,
-        legend=(LEGEND,) if has_marks else (),
+        legend=(*((LEGEND,) if has_marks else ()), *interval_legend(intervals)),
         title=f"Table {number}: {TITLES[number]}",
     )
 
@@ -168,8 +183,11 @@ def _error(metric: str, name: str) -> Column:
     def cell(result: IlsvrcResult) -> Cell:
         if metric not in result.values:
             return Cell()
-        limited = result.record and result.record.limited
-        return Cell(values=(result.values[metric],), flag="LIMITED" if limited else "")
+        return Cell(
+            values=(result.values[metric],),
+            interval=result.interval(metric),
+            flag="LIMITED" if result.record and result.record.limited else "",
+        )
 
     return name, cell
 
@@ -197,7 +215,7 @@ OPTIONAL = (
 )
 
 
-def _weights(result: IlsvrcResult, number: int) -> str:
+def _weights(result: IlsvrcResult, number: int | None) -> str:
     if result.record:
         return "+".join(dict.fromkeys(net["weights"] for net in result.record.nets))
     return result.method if number in STATE_OF_THE_ART else "published"
@@ -219,7 +237,7 @@ def _published_number(row: PublishedRow) -> dict[str, object]:
     return {name: getattr(row, name) for name in PUBLISHED_COLUMNS}
 
 
-def _measured_numbers(number: int, result: IlsvrcResult) -> list[dict[str, object]]:
+def _measured_numbers(number: int | None, result: IlsvrcResult) -> list[dict[str, object]]:
     """A line for each number of a measured result, in published columns and a few more."""
     of_result = {
         "table": number,
@@ -243,5 +261,6 @@ def _measured_numbers(number: int, result: IlsvrcResult) -> list[dict[str, objec
         of_result
         | {"metric": metric, "value": value, "published": result.published.get(metric)}
         | {"difference": result.differences.get(metric)}
+        | dict(zip(("low", "high"), result.interval(metric) or (), strict=False))
         for metric, value in result.values.items()
     ]

@@ -103,6 +103,11 @@ def assumptions(record: Record) -> list[str]:
     ]
 
 
+def flaws(record: Record) -> list[str]:
+    """What makes a number too good, or of fewer pictures than there are, in words."""
+    return [*_leaks(record, None), *_skipped(record, None)]
+
+
 def assumed_legend(records: Sequence[Record]) -> tuple[str, ...]:
     """The line below a table that says what was assumed of its nets' input; none if nothing."""
     words = dict.fromkeys(text for record in records for text in assumptions(record))
@@ -139,6 +144,11 @@ def _metric(record: Record, published: PublishedRow) -> Differences:
 def _headline(record: Record, published: PublishedRow) -> Differences:
     if published.metric != record.metric and published.metric in record.metrics:
         yield f"compared in {published.metric}, the rule of the published number"
+
+
+def _shots(record: Record, published: PublishedRow) -> Differences:
+    if "shots" in record.protocol:
+        yield f"few examples: {record.protocol['shots']} training pictures a class were drawn"
 
 
 def _exif(record: Record, published: PublishedRow) -> Differences:
@@ -211,6 +221,13 @@ def _ilsvrc_pictures(name: str, record: Record, published: Any) -> Differences:
         yield f"{name} {value}{of}, published {theirs}"
 
 
+def _some_classes(record: Record, published: Any) -> Differences:
+    if present := record.protocol.get("classes_present"):
+        yield f"pictures of {present} of the nets' {record.protocol['classes']} classes"
+    if skipped := record.protocol.get("classes_skipped"):
+        yield f"pictures of {skipped} other classes left out"
+
+
 def _random_classifier(record: Record, published: Any) -> Differences:
     if "random:" in classifier_of(record):
         yield "classes named by random weights"
@@ -281,6 +298,7 @@ TRANSFER = (
     Point("limited", True, _limited),
     Point("random weights", True, _random_weights),
     Point("metric", True, _metric),
+    Point("shots", True, _shots),
     *_protocol_points(
         "classes", "train_per_class", "trained_on", "scored_on", "classifier", is_decisive=True
     ),
@@ -301,6 +319,7 @@ ON_ILSVRC = (
     Point("limited", True, _limited),
     Point("random weights", True, _random_weights),
     *(Point(name, True, partial(_ilsvrc_pictures, name)) for name in ILSVRC),
+    Point("some classes", True, _some_classes),
     Point("random classifier", True, _random_classifier),
     Point("another net", True, _other_net),
     Point("S", False, _train_scales, is_fine=True),

@@ -1,6 +1,6 @@
 """The settings of a record as text, in the words of published.csv."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from types import MappingProxyType
 from typing import Any
@@ -39,10 +39,10 @@ def later_options(records: Sequence[Record]) -> dict[str, str]:
     """
     named = {name for record in records for name in record.protocol}
     return {
-        field.name: stated(field.default)
-        for options in DECLARED
+        field.name: declared[field.name].unset or stated(field.default)
+        for options, declared in ((options, declarations(options)) for options in DECLARED)
         for field in fields(options)
-        if field.name in named & declarations(options).keys() - {*OF_PROTOCOL, *OF_FEATURES}
+        if field.name in named & declared.keys() - {*OF_PROTOCOL, *OF_FEATURES}
     }
 
 
@@ -79,6 +79,22 @@ def assumed_statistics(net: Mapping[str, Any]) -> str:
     named = {option.partition("=")[0] for option in options}
     usual = {name: list(values) for name, values in vars(TORCHVISION_STATISTICS).items()}
     return " and ".join(n for n in usual if n not in named and features.get(n) == usual[n])
+
+
+def interval_of(record: Record, metric: str) -> tuple[float, float] | None:
+    """The ends of the metric's 95 % interval in %, where the record came with intervals."""
+    ends = record.metrics[metric].get("interval")
+    return None if ends is None else (percent(ends[0]), percent(ends[1]))
+
+
+def interval_legend(intervals: Iterable[Any], of_what: str = "") -> tuple[str, ...]:
+    """The line below a table that says what its intervals are; none if all of them are None."""
+    if not any(intervals):
+        return ()
+    return (
+        f"(low to high): 95 % interval{of_what} over test pictures drawn anew (bootstrap), given"
+        " the trained nets and probes.",
+    )
 
 
 def percent(fraction: float | None) -> float | None:

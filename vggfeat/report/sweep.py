@@ -4,7 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from vggfeat.records.record import Record
 from vggfeat.report.judge import assumed_legend
-from vggfeat.report.settings import later_options, settings_of
+from vggfeat.report.settings import (
+    interval_legend,
+    interval_of,
+    later_options,
+    settings_of,
+)
 from vggfeat.report.table import Cell, Table
 from vggfeat.report.transfer import metric_name
 
@@ -30,6 +35,7 @@ def numbers(records: Sequence[Record]) -> Table:
         lines.append(
             {"benchmark": record.benchmark, "metric": record.metric}
             | {name: _in_percent(metric[name]) for name in ("value", "spread")}
+            | dict(zip(("low", "high"), interval_of(record, record.metric) or (), strict=False))
             | {"limited": record.limited, "splits_sha256": record.splits_sha256}
             | _settings(record, later)
         )
@@ -58,7 +64,8 @@ def _ranking(records: Sequence[Record]) -> Table:
 
 def _legend(constant: Sequence[str], records: Sequence[Record]) -> tuple[str, ...]:
     same = (f"Same in all lines: {', '.join(constant)}.",) if constant else ()
-    return (*same, *assumed_legend(records))
+    intervals = interval_legend(interval_of(record, record.metric) for record in records)
+    return (*same, *assumed_legend(records), *intervals)
 
 
 def _words(name: str) -> str:
@@ -78,6 +85,7 @@ def _cell(record: Record) -> Cell:
     return Cell(
         values=(100 * _value(record),),
         spread=_in_percent(spread),
+        interval=interval_of(record, record.metric),
         flag="LIMITED" if record.limited else "",
     )
 

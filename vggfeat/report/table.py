@@ -12,19 +12,22 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-PARTS = ("text", "spread", "difference", "mark", "flag", "notes")  # of a cell beside its value
+# Of a cell beside its value.
+PARTS = ("text", "spread", "low", "high", "difference", "mark", "flag", "notes")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """What stands in one place: numbers, or text.
 
-    str() prints it as "91.8 ± 1.1 (+0.0) = LIMITED [2]". An empty Cell is an empty place.
+    str() prints it as "91.8 ± 1.1 (+0.0) = LIMITED [2]", with an interval as
+    "91.8 ± 1.1 (90.2 to 93.1) (+0.0)". An empty Cell is an empty place.
     """
 
     values: tuple[float, ...] = ()  # several are printed with " / " between them
     number_format: str = ".1f"  # of values and spread, as format() takes it
     spread: float | None = None
+    interval: tuple[float, float] | None = None  # its ends, of the first of the values
     difference: float | None = None
     mark: str = ""  # how the value stands to what it is compared with, as one character
     flag: str = ""  # a word of warning behind the value
@@ -36,6 +39,9 @@ class Cell:
         parts = [self.text or values]
         if self.spread is not None and not self.text:
             parts.append(f"± {self.spread:{self.number_format}}")
+        if self.interval is not None and not self.text:
+            low, high = (format(end, self.number_format.replace("+", "")) for end in self.interval)
+            parts.append(f"({low} to {high})")
         if self.difference is not None:
             parts.append(f"({self.difference:+{self.number_format}})")
         parts += [self.mark, self.flag, *(f"[{number}]" for number in self.notes)]
@@ -58,6 +64,7 @@ class Cell:
             "value": self.values[0] if is_number else text,
             "text": self.text if is_number else "",
             "spread": self.spread,
+            **dict(zip(("low", "high"), self.interval or (), strict=False)),
             "difference": self.difference,
             "mark": self.mark,
             "flag": self.flag,

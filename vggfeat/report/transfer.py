@@ -9,11 +9,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from vggfeat.records.record import Record
-from vggfeat.report.judge import LEGEND, MARKS, TRANSFER, Verdict, assumptions, is_same_net, judge
+from vggfeat.report.judge import (
+    LEGEND,
+    MARKS,
+    TRANSFER,
+    Verdict,
+    assumptions,
+    flaws,
+    is_same_net,
+    judge,
+)
 from vggfeat.report.published import PublishedRow, read_published
-from vggfeat.report.settings import later_options, percent, settings_of
+from vggfeat.report.settings import (
+    interval_legend,
+    interval_of,
+    later_options,
+    percent,
+    settings_of,
+)
 from vggfeat.report.table import Cell, Notes, Table
 
+OWN_PICTURES = "own pictures: no published number to compare with"  # one line below a table
 SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
 METRIC_NAMES = {
     "mean_class_recall": "mean class recall",
@@ -40,6 +56,7 @@ class TransferResult:
     limited: bool = False
     settings: dict[str, str] = field(default_factory=dict)  # what a user can vary, by name
     source: str = ""
+    interval: tuple[float, float] | None = None  # the ends of 95 %, where they were asked for
 
     @property
     def is_measured(self) -> bool:
@@ -82,6 +99,8 @@ def verdict_on(record: Record, published: Sequence[PublishedRow]) -> Verdict:
     same_net = published_of(record, published)
     deep = [r for r in published if r.benchmark == record.benchmark and r.kind == "very deep"]
     reference = same_net or (deep[0] if deep else None)
+    if reference is None and record.protocol.get("own"):
+        return Verdict("", (OWN_PICTURES, *assumptions(record), *flaws(record)))
     if reference is None:
         return Verdict("", ("no published number for this benchmark", *assumptions(record)))
     verdict = judge(TRANSFER, record, reference)
@@ -108,11 +127,17 @@ def table(results: Sequence[TransferResult]) -> Table:
             of_level = [cells.get(column, [])[level : level + 1] for column in columns]
             rows.append([method, *(cell[0] if cell else Cell() for cell in of_level)])
     has_marks = any(result.is_measured and result.comparison for result in results)
+    has_own = any(OWN_PICTURES in result.reasons for result in results)
+    own_legend = (f"{OWN_PICTURES.capitalize()}.",) if has_own else ()
     return Table.of(
         ["method", *(f"{title}, {metric_name(metric)} (%)" for _, title, metric in columns)],
         rows,
         notes=notes.texts,
-        legend=(LEGEND,) if has_marks else (),
+        legend=(
+            *((LEGEND,) if has_marks else ()),
+            *own_legend,
+            *interval_legend(r.interval for r in results),
+        ),
     )
 
 
@@ -121,8 +146,9 @@ def numbers(results: Sequence[TransferResult]) -> Table:
     lines = []
     for result in results:
         line = asdict(result) | {"reasons": "; ".join(result.reasons)}
-        settings = line.pop("settings")
-        lines.append(line | settings)
+        settings, interval = line.pop("settings"), line.pop("interval")
+        ends = zip(("low", "high"), interval or (), strict=False)
+        lines.append(line | settings | dict(ends))
     return Table.of_records(lines)
 
 
@@ -167,17 +193,20 @@ def _measured_result(
         reasons=verdict.reasons,
         limited=record.limited,
         settings=settings_of(record, later),
+        interval=interval_of(record, record.metric),
     )
 
 
 def _cell(result: TransferResult, notes: Notes) -> Cell:
+    reasons = tuple(reason for reason in result.reasons if reason != OWN_PICTURES)
     return Cell(
         values=(result.value,),
         spread=result.spread,
+        interval=result.interval,
         difference=result.difference,
         mark=MARKS[result.comparison],
         flag="LIMITED" if result.limited else "",
-        notes=notes.refer(Verdict(result.comparison, result.reasons).note),
+        notes=notes.refer(Verdict(result.comparison, reasons).note),
     )
 
 

@@ -1,0 +1,1 @@
+"""Records compared on the same test pictures."""

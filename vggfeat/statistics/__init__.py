@@ -1,0 +1,1 @@
+"""What differences between measured numbers say: intervals and tests."""
