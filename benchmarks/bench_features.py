@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from vggfeat.benchmarks.precomputed import (
     read_features,
 )
 from vggfeat.benchmarks.runner import Failure, failure
+from vggfeat.benchmarks.shots import few_shots
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.files import (
@@ -50,6 +51,7 @@ class FeaturesJob:
     scales: Sequence[int] | None = None  # of feature files of vggfeat, all by default
     vectors: VectorOptions | None = None  # the same
     probes: Sequence[str] = (DEFAULT_PROBE,)
+    shots: Sequence[int | None] = (None,)  # training examples a class; None: all
     command: str = ""
 
     def check(self) -> None:
@@ -67,6 +69,8 @@ class FeaturesJob:
             )
         for probe in self.probes:
             load_probe(probe)
+        for shots in self.shots:
+            replace(self.data, shots=shots)
 
 
 def bench_files(job: FeaturesJob, out: Path, progress: Progress) -> Iterator[Record | Failure]:
@@ -80,7 +84,7 @@ def bench_files(job: FeaturesJob, out: Path, progress: Progress) -> Iterator[Rec
     for path in job.files:
         try:
             planned = measurements(job, path, labelled, out, progress)
-            benchmark = planned[0].benchmark
+            benchmark = planned[0].benchmark.whole
             if benchmark.name not in described:
                 described.add(benchmark.name)
                 log.info("%s", _counts(benchmark))
@@ -98,7 +102,7 @@ def plan(job: FeaturesJob, out: Path) -> Iterator[str]:
     num_made = num_planned = 0
     for path in job.files:
         planned = measurements(job, path, labelled, out, no_progress)
-        benchmark, source = planned[0].benchmark, planned[0].features.source
+        benchmark, source = planned[0].benchmark.whole, planned[0].features.source
         if benchmark.name not in described:
             described.add(benchmark.name)
             yield _counts(benchmark)
@@ -106,7 +110,10 @@ def plan(job: FeaturesJob, out: Path) -> Iterator[str]:
         for measurement in planned:
             is_made = measurement.path.is_file()
             num_made, num_planned = num_made + is_made, num_planned + 1
-            yield f"    {measurement.probe.title}: {'made already' if is_made else 'to be fitted'}"
+            what = "made already" if is_made else "to be fitted"
+            shots = measurement.benchmark.protocol.get("shots")
+            of_few = f" (shots {shots})" if shots else ""
+            yield f"    {measurement.probe.title}{of_few}: {what}"
     yield f"In all: {num_planned} measurements, {num_made} made already."
 
 
@@ -119,9 +126,10 @@ def measurements(
 ) -> list[PrecomputedMeasurement]:
     """The measurements on a file, whose features are read. Raises what reading them raises."""
     source = open_features(path, job.scales, job.vectors)
-    benchmark, table = labelled or _labels_in(source, path, job.data)
-    features = read_features(source, benchmark, table.ids, progress=progress)
-    settings = benchmark.settings(**job.settings)
+    base, table = labelled or _labels_in(source, path, job.data)
+    features = read_features(source, base, table.ids, progress=progress)
+    benchmarks = [few_shots(base, replace(job.data, shots=shots)) for shots in job.shots]
+    settings = base.settings(**job.settings)
     return [
         PrecomputedMeasurement(
             benchmark=benchmark,
@@ -131,6 +139,7 @@ def measurements(
             command=job.command,
         )
         for probe in dict.fromkeys(job.probes)
+        for benchmark in benchmarks
     ]
 
 

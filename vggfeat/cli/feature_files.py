@@ -21,6 +21,7 @@ SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".
 OF_PICTURES = (
     "nets", "layers", "all_benchmarks", "mirror", "exif", "background", "limit", "box_margin",
     "on_error", "precision", "dtype", "batch_size", "difficult", "sweep",
+    "saves_probes",
 )  # fmt: skip
 
 
@@ -64,6 +65,7 @@ def bench_feature_files(
         scales=options["scales"],
         vectors=VectorOptions(**combining) if combining else None,
         probes=options["probes"],
+        shots=options["shot_counts"],
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
     if dry_run:
@@ -72,7 +74,7 @@ def bench_feature_files(
         return
     show_outcomes(
         lambda progress: bench_files(job, out, progress),
-        "transfer",
+        "shots" if any(job.shots) else "transfer",
         out=out,
         form=form,
         quiet=options["quiet"],
