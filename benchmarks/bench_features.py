@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from vggfeat.benchmarks.precomputed import (
     read_features,
 )
 from vggfeat.benchmarks.runner import Failure, failure
+from vggfeat.benchmarks.shots import few_shots
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.files import (
@@ -50,6 +51,7 @@ class FeaturesJob:
     scales: Sequence[int] | None = None  # of feature files of vggfeat, all by default
     vectors: VectorOptions | None = None  # the same
     probes: Sequence[str] = (DEFAULT_PROBE,)
+    shots: Sequence[int | None] = (None,)  # training examples a class; None: all
     command: str = ""
 
     def check(self) -> None:
@@ -67,6 +69,8 @@ class FeaturesJob:
             )
         for probe in self.probes:
             load_probe(probe)
+        for shots in self.shots:
+            replace(self.data, shots=shots)
 
 
 def bench_files(job: FeaturesJob, out: Path, progress: Progress) -> Iterator[Record | Failure]:
@@ -102,7 +106,7 @@ def _outcomes(
     """What comes of one file; its features are forgotten when the next one is read."""
     try:
         measured = measurements(job, path, labelled, out, progress)
-        benchmark = measured[0].benchmark
+        benchmark = measured[0].benchmark.whole
         if benchmark.name not in described:
             described.add(benchmark.name)
             log.info("%s; %s", *_counts(benchmark))
@@ -123,7 +127,7 @@ def _lines(
 ) -> Iterator[str]:
     """The lines of a plan on one file; made gets whether each of its records is there."""
     measured = measurements(job, path, labelled, out, no_progress)
-    benchmark, source = measured[0].benchmark, measured[0].features.source
+    benchmark, source = measured[0].benchmark.whole, measured[0].features.source
     if benchmark.name not in described:
         described.add(benchmark.name)
         examples, drawn = _counts(benchmark)
@@ -132,7 +136,10 @@ def _lines(
     yield f"  {source.name}: {source.num_rows:,} vectors, {source.facts['dim']:,} dimensions"
     for measurement in measured:
         made.append(measurement.path.is_file())
-        yield f"    {measurement.probe.title}: {'made already' if made[-1] else 'to be fitted'}"
+        shots = measurement.benchmark.protocol.get("shots")
+        of_few = f" (shots {shots})" if shots else ""
+        what = "made already" if made[-1] else "to be fitted"
+        yield f"    {measurement.probe.title}{of_few}: {what}"
 
 
 def planned(job: FeaturesJob, name: str, out: Path) -> list[PrecomputedMeasurement]:
@@ -152,9 +159,10 @@ def measurements(
 ) -> list[PrecomputedMeasurement]:
     """The measurements on a file, whose features are read. Raises what reading them raises."""
     source = open_features(path, job.scales, job.vectors)
-    benchmark, table = labelled or _labels_in(source, path, job.data)
-    features = read_features(source, benchmark, table.ids, progress=progress)
-    settings = benchmark.settings(**job.settings)
+    base, table = labelled or _labels_in(source, path, job.data)
+    features = read_features(source, base, table.ids, progress=progress)
+    benchmarks = [few_shots(base, replace(job.data, shots=shots)) for shots in job.shots]
+    settings = base.settings(**job.settings)
     return [
         PrecomputedMeasurement(
             benchmark=benchmark,
@@ -164,6 +172,7 @@ def measurements(
             command=job.command,
         )
         for probe in dict.fromkeys(job.probes)
+        for benchmark in benchmarks
     ]
 
 

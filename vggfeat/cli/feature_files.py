@@ -21,6 +21,7 @@ SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".
 OF_PICTURES = (
     "nets", "layers", "all_benchmarks", "mirror", "exif", "background", "limit", "box_margin",
     "on_error", "precision", "dtype", "batch_size", "difficult", "sweep",
+    "saves_probes",
 )  # fmt: skip
 
 
@@ -47,6 +48,7 @@ def bench_feature_files(
     out: Path,
     form: str,
     options: Mapping[str, Any],
+    intervals: bool,
 ) -> None:
     """Fit the probes to the features in these files, or say with dry_run what would be done."""
     _refuse_options_of_pictures()
@@ -61,10 +63,11 @@ def bench_feature_files(
         return
     show_outcomes(
         lambda progress: bench_files(job, out, progress),
-        "transfer",
+        "shots" if any(job.shots) else "transfer",
         out=out,
         form=form,
         quiet=options["quiet"],
+        intervals=intervals,
     )
 
 
@@ -82,6 +85,7 @@ def features_job(files: Sequence[str], labels: Path | None, options: Mapping[str
         scales=options["scales"],
         vectors=VectorOptions(**combining) if combining else None,
         probes=options["probes"],
+        shots=options["shot_counts"],
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
 
