@@ -66,6 +66,8 @@ def read_features(
         )
     if unlabelled := source.num_rows - len(set(order) & place.keys()):
         log.info("%s: %d of %d vectors have no label", source.name, unlabelled, source.num_rows)
+    if source.ids is None and source.labels is None:
+        log.info("%s: has no ids; its rows are those of the labels, in their order", source.name)
     places = np.array([place[i] for i in ids])
     unit = source.vectors(places, ids, progress)
     return ExampleFeatures(source=source, rows=rows, unit=unit, seconds=time.monotonic() - started)

@@ -137,7 +137,8 @@ def test_vggfeats_own_feature_file_gives_the_number_of_the_net_itself(run, folde
 
 
 def test_with_ids_rows_may_come_in_any_order_and_some_without_a_label(run, folder, X):
-    run("clip.npy", *LABELS)
+    in_order = "clip.npy: has no ids; its rows are those of the labels, in their order"
+    assert in_order in run("clip.npy", *LABELS).stderr
     order = np.random.default_rng(1).permutation(60)
     np.savez(
         folder / "clip.npz",
@@ -146,6 +147,7 @@ def test_with_ids_rows_may_come_in_any_order_and_some_without_a_label(run, folde
     )
     result = run("clip.npz", *LABELS)
     assert "clip.npz: 2 of 62 vectors have no label" in result.stderr
+    assert "in their order" not in result.stderr
     of_npy, of_npz = read_all(folder / "results")
     assert of_npy.metrics == of_npz.metrics and of_npy.key == of_npz.key
     assert of_npy.splits_sha256 == of_npz.splits_sha256
