@@ -45,10 +45,8 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TestPictures:
+class ComparedPictures:
     """What is the same for all compared records."""
-
-    __test__ = False  # nothing for pytest
 
     title: str
     benchmark: str
@@ -77,7 +75,7 @@ class Comparison:
 
     a: Measured
     b: Measured
-    pictures: TestPictures
+    pictures: ComparedPictures
     difference: float
     interval: Interval
     p: float  # by the paired bootstrap
@@ -197,7 +195,7 @@ def holm_p(comparisons: Sequence[Comparison]) -> np.ndarray:
 
 def _comparison(
     a: LocatedRecord, b: LocatedRecord, measured: Sequence[Measured], draws: np.ndarray,
-    pictures: TestPictures, place: dict[int, int],
+    pictures: ComparedPictures, place: dict[int, int],
 ) -> Comparison:  # fmt: skip
     i, j = place[id(a)], place[id(b)]
     # Equal values of records may differ in their last bits, as sums over classes do.
@@ -222,12 +220,12 @@ def _also_differ(a: LocatedRecord, b: LocatedRecord) -> tuple[str, ...]:
     )
 
 
-def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> TestPictures:
+def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedPictures:
     first, rows = scored[0], alignment.rows[0]
     record, scores = first.record, first.scores
     splits = np.unique(scores.splits[rows], return_inverse=True)[1]
     num_splits = int(splits.max()) + 1
-    return TestPictures(
+    return ComparedPictures(
         title=record.title,
         benchmark=record.benchmark,
         metric=record.metric,
@@ -244,7 +242,7 @@ def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> TestPictu
 
 def _measured(
     label: str, scored: ScoredRecord, rows: np.ndarray, metric, draws: np.ndarray,
-    pictures: TestPictures,
+    pictures: ComparedPictures,
 ) -> Measured:  # fmt: skip
     once = np.ones((pictures.num_pictures, 1))
     per_split = 100 * metric.of_splits(once)[:, 0]

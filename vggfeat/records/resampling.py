@@ -156,7 +156,7 @@ def _scored_rows(scored: ScoredRecord, name: str) -> np.ndarray:
 
 def _weighted_metric(scored: ScoredRecord, name: str, kept: np.ndarray) -> WeightedMetric:
     rows, labels = rows_of(scored, kept), scored.scores.labels[kept]
-    scores = scored.scores.scores[kept].astype(np.float64)
+    scores = scored.scores.scores[kept]
     if name in metrics.AP_RULES:
         trained = ~np.isnan(scores)
         return AveragePrecisions(

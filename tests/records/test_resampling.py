@@ -1,0 +1,57 @@
+"""Intervals of a record's metrics, from the scores beside it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.records import errors
+from helpers.scored import of_classes, write_scored
+
+import vggfeat
+from vggfeat.records.record import read
+from vggfeat.records.resampling import all_with_intervals, intervals, scored_record, with_intervals
+
+
+def test_the_interval_of_an_error_is_about_that_of_the_normal_approximation(tmp_path):
+    """0.2 of 400 pictures: a standard error of 0.02."""
+    predicted = np.repeat([0, 1], [320, 80])
+    scores = (predicted[:, None] == np.arange(3)).astype(float)
+    path = write_scored(
+        tmp_path, of_classes(np.zeros(400, dtype=int)), scores,
+        metric="top1_error", metrics=errors(top1_error=0.2, top5_error=0.0),
+    )  # fmt: skip
+    found = intervals(scored_record(path, read(path)))
+    assert found["top1_error"] == pytest.approx((0.2 - 1.96 * 0.02, 0.2 + 1.96 * 0.02), abs=0.004)
+    assert found["top5_error"] == (0, 0)
+
+
+def test_average_precision_with_an_unread_picture_ranks_it_last(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = rng.choice([1, -1, 0], (60, 3))
+    labels[0] = 1
+    scores = rng.normal(size=(60, 3)) + labels
+    scores[0] = -np.inf
+    for metric in ("map_11pt", "map_area", "map_step"):
+        path = write_scored(tmp_path, labels, scores, metric=metric, benchmark="voc2007")
+        record = read(path)
+        low, high = with_intervals(record, path).metrics[metric]["interval"]
+        assert low < record.metrics[metric]["value"] < high
+
+
+def test_records_without_scores_stay_as_they_are_and_are_counted(tmp_path, caplog):
+    caplog.set_level("INFO")
+    scores = np.eye(3)[[0, 1, 2, 2]]
+    path = write_scored(tmp_path, of_classes([0, 1, 2, 1]), scores)
+    with_scores = read(path)
+    older = replace(with_scores, scores_sha256=None)
+    first, second = all_with_intervals([with_scores, older], tmp_path)
+    assert "interval" in first.metrics["mean_class_recall"] and second == older
+    assert "1 of 2 records have no scores beside them" in caplog.text
+
+
+def test_read_results_has_the_ends_in_columns(tmp_path):
+    scores = np.eye(3)[[0, 1, 2, 2] * 10]
+    write_scored(tmp_path, of_classes([0, 1, 2, 1] * 10), scores)
+    frame = vggfeat.read_results(tmp_path, intervals=True)
+    assert frame.low[0] < frame.value[0] < frame.high[0]
+    assert "low" not in vggfeat.read_results(tmp_path)
