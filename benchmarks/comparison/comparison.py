@@ -139,6 +139,9 @@ class Comparison:
         losses = [c for c in changes if c[1] < c[2]][-NUM_CLASSES:]
         return gains + losses
 
+    def __repr__(self) -> str:
+        return f"<Comparison: {self}>"
+
     def __str__(self) -> str:
         interval = self.interval
         better = self.better
@@ -179,7 +182,7 @@ def compared(pairs: Sequence[Pair]) -> list[Comparison]:
         weighted_metric(s, pictures.metric, rows)
         for s, rows in zip(scored, alignment.rows, strict=True)
     ]
-    draws = 100 * bootstrap.draws(metrics, pictures.num_pictures)
+    draws = bootstrap.draws(metrics, pictures.num_pictures)
     measured = [
         _measured(*parts, pictures)
         for parts in zip(labels_of(members), scored, alignment.rows, metrics, draws, strict=True)
@@ -199,7 +202,7 @@ def _comparison(
 ) -> Comparison:  # fmt: skip
     i, j = place[id(a)], place[id(b)]
     # Equal values of records may differ in their last bits, as sums over classes do.
-    differences = np.round(draws[i] - draws[j], 9)
+    differences = 100 * np.round(draws[i] - draws[j], 9)
     return Comparison(
         a=measured[i],
         b=measured[j],
@@ -245,15 +248,15 @@ def _measured(
     pictures: ComparedPictures,
 ) -> Measured:  # fmt: skip
     once = np.ones((pictures.num_pictures, 1))
-    per_split = 100 * metric.of_splits(once)[:, 0]
+    per_split = metric.of_splits(once)[:, 0]
     right = scored.are_right(rows)
     of_splits = [right[pictures.splits == split].mean() for split in range(pictures.num_splits)]
     return Measured(
         label=label,
         path=scored.path,
-        value=float(per_split.mean()),
-        interval=bootstrap.interval_of_value(draws, per_split.mean()),
-        per_split=tuple(per_split.tolist()),
+        value=100 * float(per_split.mean()),
+        interval=bootstrap.interval_of_value(draws, per_split.mean()).scaled(100),
+        per_split=tuple((100 * per_split).tolist()),
         accuracy=100 * float(np.mean(of_splits)) if scored.has_single_labels else None,
         per_class=tuple((100 * _mean(metric.of_classes(once)[:, :, 0])).tolist()),
         predictions=scored.predictions(rows),

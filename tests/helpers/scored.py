@@ -71,6 +71,7 @@ def _value(metric: str, labels: np.ndarray, scores: np.ndarray) -> float:
             [
                 metrics.average_precisions(labels[ordered, k], scores[ordered, k])[metric]
                 for k in range(labels.shape[1])
+                if not np.isnan(scores[:, k]).any()  # else a class that was not trained
             ]
         )
     )

@@ -206,6 +206,15 @@ def test_other_labels_of_the_same_pictures_are_refused(tmp_path):
         vggfeat.compare(a, b)
 
 
+def test_a_class_that_one_could_not_train_is_refused(tmp_path):
+    truth, predictions = two_nets(50)
+    a, b = (one_hot(p) for p in predictions)
+    b[:, 2] = np.nan
+    paths = [write_scored(tmp_path, of_classes(truth), s, metric="map_area") for s in (a, b)]
+    with pytest.raises(RecordError, match="class cat was trained in one of them only"):
+        vggfeat.compare(*paths)
+
+
 def test_a_record_without_scores_is_refused(pair, tmp_path):
     a, b = pair(*two_nets(50))
     older = write(replace(read(b), scores_sha256=None, key="f" * 16), tmp_path)
