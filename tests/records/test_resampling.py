@@ -38,6 +38,25 @@ def test_average_precision_with_an_unread_picture_ranks_it_last(tmp_path):
         assert low < record.metrics[metric]["value"] < high
 
 
+def test_people_of_one_picture_are_drawn_together(tmp_path):
+    """Three equal people in each picture say no more than one, so the interval is as wide."""
+    rng = np.random.default_rng(1)
+    labels = rng.choice([1, -1], (40, 3))
+    scores = rng.normal(size=(40, 3)) + labels
+    widths = []
+    for count, ids in (
+        (1, [f"2010_{n:06d} 1" for n in range(40)]),
+        (3, [f"2010_{n:06d} {person}" for n in range(40) for person in (1, 2, 3)]),
+    ):
+        path = write_scored(
+            tmp_path, labels.repeat(count, axis=0), scores.repeat(count, axis=0), ids=ids,
+            metric="map_step", benchmark="voc2012_actions", protocol={"people": 80},
+        )  # fmt: skip
+        low, high = intervals(scored_record(path, read(path)))["map_step"]
+        widths.append(high - low)
+    assert widths[1] == pytest.approx(widths[0], abs=1e-9)
+
+
 def test_records_without_scores_stay_as_they_are_and_are_counted(tmp_path, caplog):
     caplog.set_level("INFO")
     scores = np.eye(3)[[0, 1, 2, 2]]

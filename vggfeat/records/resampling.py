@@ -76,10 +76,15 @@ def scored_record(path: Path, record: Record) -> ScoredRecord:
 
 
 def rows_of(scored: ScoredRecord, kept: np.ndarray) -> Rows:
-    """Which picture and split these rows of a record's scores are of."""
-    ids = np.array(scored.scores.ids, dtype=object)[kept]
+    """Which picture and split these rows of a record's scores are of.
+
+    Where the examples are people, `<picture> <person>`, those of one picture belong together.
+    """
+    ids = [scored.scores.ids[row] for row in kept]
+    if "people" in scored.record.protocol:
+        ids = [example.rpartition(" ")[0] for example in ids]
     return Rows(
-        pictures=np.unique(ids.astype(str), return_inverse=True)[1],
+        pictures=np.unique(ids, return_inverse=True)[1],
         splits=np.unique(scored.scores.splits[kept], return_inverse=True)[1],
     )
 
