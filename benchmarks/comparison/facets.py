@@ -38,9 +38,14 @@ def located(paths: Sequence[Path]) -> list[LocatedRecord]:
     ]
 
 
+def record_paths(folder: Path) -> list[Path]:
+    """The files of records in a results folder, or in that of a benchmark."""
+    return sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
+
+
 def located_below(folder: Path) -> list[LocatedRecord]:
     """Every record in a results folder, or in that of a benchmark. Raises RecordError if none."""
-    found = located(sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]))
+    found = located(record_paths(folder))
     if not found:
         raise RecordError(f"{folder}: holds no records. `vggfeat bench` makes them.")
     return found

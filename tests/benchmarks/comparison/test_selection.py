@@ -173,6 +173,15 @@ def test_a_folder_without_records_and_no_results_at_all(tmp_path, out):
         select("vgg16", out)
 
 
+def test_a_folder_without_records_does_not_hide_the_net_of_its_name(
+    record, out, tmp_path, monkeypatch
+):
+    (tmp_path / "vgg16").mkdir()
+    monkeypatch.chdir(tmp_path)
+    of_net = record(named("vgg16"))
+    assert [r.path for r in select("vgg16", out).records] == [of_net]
+
+
 def test_what_does_not_fit_or_fits_too_well_is_said(record, out, tmp_path):
     record(named("vgg16"))
     record(named("vgg19"), splits_sha256="cd" * 32)
