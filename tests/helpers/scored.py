@@ -38,7 +38,11 @@ def write_scored(
     """
     splits = np.zeros(len(labels), dtype=int) if splits is None else np.asarray(splits)
     ids = [f"{n:04d}.jpg" for n in range(len(labels))] if ids is None else ids
-    values = [_value(metric, labels[splits == s], scores[splits == s]) for s in np.unique(splits)]
+    numbers = np.unique(splits)
+    values = [
+        0.0 if "metrics" in changes else _value(metric, labels[splits == s], scores[splits == s])
+        for s in numbers
+    ]
     spread = float(np.std(values, ddof=1)) if len(values) > 1 else None
     facts = {
         "key": f"{next(_keys):016x}",

@@ -8,6 +8,7 @@ from helpers.records import errors
 from helpers.scored import of_classes, write_scored
 
 import vggfeat
+from vggfeat.errors import RecordError
 from vggfeat.records.record import read
 from vggfeat.records.resampling import all_with_intervals, intervals, scored_record, with_intervals
 
@@ -55,6 +56,34 @@ def test_people_of_one_picture_are_drawn_together(tmp_path):
         low, high = intervals(scored_record(path, read(path)))["map_step"]
         widths.append(high - low)
     assert widths[1] == pytest.approx(widths[0], abs=1e-9)
+
+
+def test_a_class_without_scores_comes_last_among_the_likeliest(tmp_path):
+    scores = np.eye(3)[[0, 1, 2, 2]]
+    path = write_scored(tmp_path, of_classes([0, 1, 2, 1]), scores, metric="top1_error")
+    scores[:, 0] = np.nan
+    other = write_scored(
+        tmp_path, of_classes([0, 1, 2, 1]), scores, metric="top1_error",
+        metrics=errors(top1_error=0.5, top5_error=0.0),
+    )  # fmt: skip
+    low, high = intervals(scored_record(path, read(path)))["top1_error"]
+    assert low < 0.25 < high
+    assert intervals(scored_record(other, read(other)))["top1_error"] == pytest.approx(
+        (0, 1), abs=0.01
+    )
+
+
+def test_scores_of_nothing_are_refused(tmp_path):
+    labels, scores = of_classes([0, 1, 2]), np.eye(3)
+    facts = {"metrics": {"mean_class_recall": {"value": 1.0, "spread": None}}}
+    path = write_scored(tmp_path, labels, np.full_like(scores, -np.inf), **facts)
+    with pytest.raises(RecordError, match="holds the scores of no test picture"):
+        scored_record(path, read(path))
+    path = write_scored(tmp_path, -np.ones((3, 3)), scores, metric="map_area", metrics={
+        "map_area": {"value": 1.0, "spread": None}
+    })  # fmt: skip
+    with pytest.raises(RecordError, match="no class has scores and a positive test picture"):
+        intervals(scored_record(path, read(path)))
 
 
 def test_records_without_scores_stay_as_they_are_and_are_counted(tmp_path, caplog):

@@ -72,7 +72,10 @@ def scored_record(path: Path, record: Record) -> ScoredRecord:
     if record.metric not in KNOWN:
         raise RecordError(f"{path}: {record.metric} is not computed from scores.")
     scores = read_scores(scores_path(path), record.scores_sha256)
-    return ScoredRecord(path=path, record=record, scores=scores)
+    scored = ScoredRecord(path=path, record=record, scores=scores)
+    if not scored.read_rows.any():
+        raise RecordError(f"{scores_path(path)}: holds the scores of no test picture.")
+    return scored
 
 
 def rows_of(scored: ScoredRecord, kept: np.ndarray) -> Rows:
@@ -163,14 +166,14 @@ def _weighted_metric(scored: ScoredRecord, name: str, kept: np.ndarray) -> Weigh
     rows, labels = rows_of(scored, kept), scored.scores.labels[kept]
     scores = scored.scores.scores[kept]
     if name in metrics.AP_RULES:
-        trained = ~np.isnan(scores)
-        return AveragePrecisions(
-            rows, labels, scores, _in_splits(rows, trained) & ~_in_splits(rows, labels <= 0),
-            rule=name,
-        )  # fmt: skip
+        of_class = _in_splits(rows, ~np.isnan(scores)) & ~_in_splits(rows, labels <= 0)
+        if not of_class.any(axis=1).all():
+            raise RecordError(f"{scored.path}: no class has scores and a positive test picture.")
+        return AveragePrecisions(rows, labels, scores, of_class, rule=name)
     truth = labels.argmax(axis=1)
     if name in TOP:
-        holds = metrics.ranks(scores, truth) >= TOP[name]
+        # A class without a score comes last.
+        holds = metrics.ranks(np.where(np.isnan(scores), -np.inf, scores), truth) >= TOP[name]
     else:
         holds = scored.are_right(kept)
     return ClassShares(
