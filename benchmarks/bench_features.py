@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from vggfeat.benchmarks.precomputed import (
     read_features,
 )
 from vggfeat.benchmarks.runner import Failure, failure
+from vggfeat.benchmarks.shots import few_shots
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.files import (
@@ -50,6 +51,7 @@ class FeaturesJob:
     scales: Sequence[int] | None = None  # of feature files of vggfeat, all by default
     vectors: VectorOptions | None = None  # the same
     probes: Sequence[str] = (DEFAULT_PROBE,)
+    shots: Sequence[int | None] = (None,)  # training examples a class; None: all
     command: str = ""
 
     def check(self) -> None:
@@ -67,6 +69,8 @@ class FeaturesJob:
             )
         for probe in self.probes:
             load_probe(probe)
+        for shots in self.shots:
+            replace(self.data, shots=shots)
 
 
 def bench_files(job: FeaturesJob, out: Path, progress: Progress) -> Iterator[Record | Failure]:
@@ -78,36 +82,72 @@ def bench_files(job: FeaturesJob, out: Path, progress: Progress) -> Iterator[Rec
     job.check()
     labelled, described = _labelled(job), set()
     for path in job.files:
-        try:
-            planned = measurements(job, path, labelled, out, progress)
-            benchmark = planned[0].benchmark
-            if benchmark.name not in described:
-                described.add(benchmark.name)
-                log.info("%s", _counts(benchmark))
-            records.prepare(out, benchmark.name)
-        except Exception as error:
-            yield failure(path.name, error)
-            continue
-        yield from runner.run(planned, FeatureSets(Path(), progress), progress)
+        yield from _outcomes(job, path, labelled, out, progress, described)
 
 
 def plan(job: FeaturesJob, out: Path) -> Iterator[str]:
     """What `bench_files` would do, a line for each benchmark, file and probe. Raises as it does."""
     job.check()
     labelled, described = _labelled(job), set()
-    num_made = num_planned = 0
+    made: list[bool] = []
     for path in job.files:
-        planned = measurements(job, path, labelled, out, no_progress)
-        benchmark, source = planned[0].benchmark, planned[0].features.source
+        yield from _lines(job, path, labelled, out, described, made)
+    yield f"In all: {len(made)} measurements, {sum(made)} made already."
+
+
+def _outcomes(
+    job: FeaturesJob,
+    path: Path,
+    labelled: tuple[Benchmark, LabelTable] | None,
+    out: Path,
+    progress: Progress,
+    described: set[str],
+) -> Iterator[Record | Failure]:
+    """What comes of one file; its features are forgotten when the next one is read."""
+    try:
+        measured = measurements(job, path, labelled, out, progress)
+        benchmark = measured[0].benchmark.whole
         if benchmark.name not in described:
             described.add(benchmark.name)
-            yield _counts(benchmark)
-        yield f"  {source.name}: {source.num_rows:,} vectors, {source.facts['dim']:,} dimensions"
-        for measurement in planned:
-            is_made = measurement.path.is_file()
-            num_made, num_planned = num_made + is_made, num_planned + 1
-            yield f"    {measurement.probe.title}: {'made already' if is_made else 'to be fitted'}"
-    yield f"In all: {num_planned} measurements, {num_made} made already."
+            log.info("%s; %s", *_counts(benchmark))
+        records.prepare(out, benchmark.name)
+    except Exception as error:
+        yield failure(path.name, error)
+        return
+    yield from runner.run(measured, FeatureSets(Path(), progress), progress)
+
+
+def _lines(
+    job: FeaturesJob,
+    path: Path,
+    labelled: tuple[Benchmark, LabelTable] | None,
+    out: Path,
+    described: set[str],
+    made: list[bool],
+) -> Iterator[str]:
+    """The lines of a plan on one file; made gets whether each of its records is there."""
+    measured = measurements(job, path, labelled, out, no_progress)
+    benchmark, source = measured[0].benchmark.whole, measured[0].features.source
+    if benchmark.name not in described:
+        described.add(benchmark.name)
+        examples, drawn = _counts(benchmark)
+        yield examples
+        yield f"  {drawn}"
+    yield f"  {source.name}: {source.num_rows:,} vectors, {source.facts['dim']:,} dimensions"
+    for measurement in measured:
+        made.append(measurement.path.is_file())
+        shots = measurement.benchmark.protocol.get("shots")
+        of_few = f" (shots {shots})" if shots else ""
+        what = "made already" if made[-1] else "to be fitted"
+        yield f"    {measurement.probe.title}{of_few}: {what}"
+
+
+def planned(job: FeaturesJob, name: str, out: Path) -> list[PrecomputedMeasurement]:
+    """The measurements on the job's file of this name. Raises what `bench_files` raises."""
+    job.check()
+    labelled = _labelled(job)
+    paths = [path for path in job.files if method_name(path.name) == name]
+    return [m for path in paths for m in measurements(job, path, labelled, out, no_progress)]
 
 
 def measurements(
@@ -119,9 +159,10 @@ def measurements(
 ) -> list[PrecomputedMeasurement]:
     """The measurements on a file, whose features are read. Raises what reading them raises."""
     source = open_features(path, job.scales, job.vectors)
-    benchmark, table = labelled or _labels_in(source, path, job.data)
-    features = read_features(source, benchmark, table.ids, progress=progress)
-    settings = benchmark.settings(**job.settings)
+    base, table = labelled or _labels_in(source, path, job.data)
+    features = read_features(source, base, table.ids, progress=progress)
+    benchmarks = [few_shots(base, replace(job.data, shots=shots)) for shots in job.shots]
+    settings = base.settings(**job.settings)
     return [
         PrecomputedMeasurement(
             benchmark=benchmark,
@@ -131,6 +172,7 @@ def measurements(
             command=job.command,
         )
         for probe in dict.fromkeys(job.probes)
+        for benchmark in benchmarks
     ]
 
 
@@ -212,16 +254,17 @@ def _benchmark_name(stem: str) -> str:
     return f"own_{name}" if is_known else name
 
 
-def _counts(benchmark: Benchmark) -> str:
-    """A benchmark in words."""
+def _counts(benchmark: Benchmark) -> tuple[str, str]:
+    """How many examples a benchmark has, and how they are split, in words."""
     split, count = benchmark.splits[0], len(benchmark.splits)
     drawn = "the split as given"
     if benchmark.protocol["split"] != "as given":
         drawn = f"{count} random splits" if count > 1 else "a random split"
+    examples = f"{len(benchmark.ids):,} examples of {len(benchmark.classes)} classes"
     return (
-        f"{benchmark.name}: {len(benchmark.ids):,} examples of {len(benchmark.classes)} classes,"
-        f" {benchmark.task.kind}; {drawn}:"
-        f" {len(split.train):,} train, {len(split.validation):,} validate, {len(split.test):,} test"
+        f"{benchmark.name}: {examples}, {benchmark.task.kind}",
+        f"{drawn}: {len(split.train):,} train, {len(split.validation):,} validate,"
+        f" {len(split.test):,} test",
     )
 
 

@@ -97,13 +97,18 @@ class Benchmark:
         """The pictures of those examples."""
         return self.pictures_at(self.used_rows)
 
+    @property
+    def whole(self) -> "Benchmark":
+        """The benchmark with all training pictures."""
+        return self.base or self
+
     @cached_property
     def extracted(self) -> dict[str, Picture]:
         """The pictures whose vectors are extracted: the used ones, all of the base's if it has one.
 
         So however many draws of few pictures there are, each picture is extracted once.
         """
-        return self.base.extracted if self.base else self.used
+        return self.whole.used
 
     @cached_property
     def needed(self) -> dict[str, Picture]:

@@ -66,6 +66,8 @@ def read_features(
         )
     if unlabelled := source.num_rows - len(set(order) & place.keys()):
         log.info("%s: %d of %d vectors have no label", source.name, unlabelled, source.num_rows)
+    if source.ids is None and source.labels is None:
+        log.info("%s: has no ids; its rows are those of the labels, in their order", source.name)
     places = np.array([place[i] for i in ids])
     unit = source.vectors(places, ids, progress)
     return ExampleFeatures(source=source, rows=rows, unit=unit, seconds=time.monotonic() - started)
@@ -96,6 +98,7 @@ class PrecomputedMeasurement(ProbeMeasurement):
 
     features: ExampleFeatures
     may_skip = True  # there is nothing that could be skipped
+    ingredients = "features, labels, splits and settings"
 
     @property
     def name(self) -> str:
@@ -104,6 +107,11 @@ class PrecomputedMeasurement(ProbeMeasurement):
     @property
     def nets(self) -> str:
         return self.name
+
+    @property
+    def sha256(self) -> str:
+        """The digest of the features as they were stored."""
+        return self.features.unit.sha256
 
     @cached_property
     def key(self) -> str:
@@ -117,7 +125,7 @@ class PrecomputedMeasurement(ProbeMeasurement):
                 "labels": hashlib.sha256(benchmark.labels[rows].tobytes()).hexdigest(),
                 "classes": list(benchmark.classes),
                 "ids": [benchmark.ids[row] for row in rows],
-                "features": self.features.unit.sha256,
+                "features": self.sha256,
                 "vectors": dict(self.features.source.protocol),
                 "probe": benchmark.task.settings(self.probe),
                 "protocol": dict(benchmark.protocol),
@@ -132,7 +140,7 @@ class PrecomputedMeasurement(ProbeMeasurement):
         benchmark, read = self.benchmark, self.features
         ids = [benchmark.ids[row] for row in read.rows]
         digests = dict(zip(read.rows.tolist(), read.unit.row_digests, strict=True))
-        facts = {"sha256": read.unit.sha256, "rows": read.source.num_rows}
+        facts = {"sha256": self.sha256, "rows": read.source.num_rows}
         return Vectors(
             rows=read.rows,
             vectors=read.unit.vectors,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vggfeat.benchmarks import split_results
+from vggfeat.benchmarks import shots, split_results
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.leaks import Leak, leak_notes
 from vggfeat.benchmarks.options import Settings
@@ -132,7 +132,11 @@ class ProbeMeasurement(Measurement):
                 *leak_notes(leaks, "vectors" if of_vectors else "pictures"),
                 *split_results.notes(results, self.probe),
             ],
-            remarks=[*described.remarks, *split_results.remarks(results, self.probe)],
+            remarks=[
+                *described.remarks,
+                *shots.remarks(benchmark, self.probe.hyperparameter),
+                *split_results.remarks(results, self.probe),
+            ],
             limited=benchmark.limited,
             seconds=_seconds(described.seconds, results),
             command=self.command,

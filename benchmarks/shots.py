@@ -63,6 +63,18 @@ def few_shots(benchmark: Benchmark, options: DataOptions) -> Benchmark:
     )
 
 
+def remarks(benchmark: Benchmark, hyperparameter: str) -> list[str]:
+    """What is to be said of a choice on the very pictures that were trained on."""
+    if not hyperparameter or not any(
+        np.isin(split.validation, split.train).all() for split in benchmark.splits
+    ):
+        return []
+    return [
+        f"the only training picture of a class validates, too, so the {hyperparameter} is the"
+        " smallest of the grid that fits these pictures best"
+    ]
+
+
 def _drawn(benchmark: Benchmark, split: Split, draw: str, shots: int) -> Draw:
     """The first so many training pictures of each class that has any."""
 

@@ -71,6 +71,19 @@ def _check_same(a: ScoredRecord, b: ScoredRecord) -> None:
         if one != other:
             shown = "" if isinstance(one, tuple | bool) else f", {one} and {other}"
             raise RecordError(f"{a.path} and {b.path} have other {what}{shown}: not comparable.")
+    if untrained := set(_untrained(a)) ^ set(_untrained(b)):
+        raise RecordError(
+            f"{a.path} and {b.path}: class {min(untrained)} was trained in one of them only, so"
+            " their means are over other classes: not comparable."
+        )
+
+
+def _untrained(scored: ScoredRecord) -> list[str]:
+    """The classes that have no score in some split."""
+    without = np.isnan(scored.scores.scores).any(axis=0)
+    return [
+        name for name, is_without in zip(scored.scores.classes, without, strict=True) if is_without
+    ]
 
 
 def _check_explained(

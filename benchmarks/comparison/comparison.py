@@ -45,10 +45,8 @@ class Measured:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TestPictures:
+class ComparedPictures:
     """What is the same for all compared records."""
-
-    __test__ = False  # nothing for pytest
 
     title: str
     benchmark: str
@@ -77,7 +75,7 @@ class Comparison:
 
     a: Measured
     b: Measured
-    pictures: TestPictures
+    pictures: ComparedPictures
     difference: float
     interval: Interval
     p: float  # by the paired bootstrap
@@ -141,6 +139,9 @@ class Comparison:
         losses = [c for c in changes if c[1] < c[2]][-NUM_CLASSES:]
         return gains + losses
 
+    def __repr__(self) -> str:
+        return f"<Comparison: {self}>"
+
     def __str__(self) -> str:
         interval = self.interval
         better = self.better
@@ -181,7 +182,7 @@ def compared(pairs: Sequence[Pair]) -> list[Comparison]:
         weighted_metric(s, pictures.metric, rows)
         for s, rows in zip(scored, alignment.rows, strict=True)
     ]
-    draws = 100 * bootstrap.draws(metrics, pictures.num_pictures)
+    draws = bootstrap.draws(metrics, pictures.num_pictures)
     measured = [
         _measured(*parts, pictures)
         for parts in zip(labels_of(members), scored, alignment.rows, metrics, draws, strict=True)
@@ -197,11 +198,11 @@ def holm_p(comparisons: Sequence[Comparison]) -> np.ndarray:
 
 def _comparison(
     a: LocatedRecord, b: LocatedRecord, measured: Sequence[Measured], draws: np.ndarray,
-    pictures: TestPictures, place: dict[int, int],
+    pictures: ComparedPictures, place: dict[int, int],
 ) -> Comparison:  # fmt: skip
     i, j = place[id(a)], place[id(b)]
     # Equal values of records may differ in their last bits, as sums over classes do.
-    differences = np.round(draws[i] - draws[j], 9)
+    differences = 100 * np.round(draws[i] - draws[j], 9)
     return Comparison(
         a=measured[i],
         b=measured[j],
@@ -222,12 +223,12 @@ def _also_differ(a: LocatedRecord, b: LocatedRecord) -> tuple[str, ...]:
     )
 
 
-def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> TestPictures:
+def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedPictures:
     first, rows = scored[0], alignment.rows[0]
     record, scores = first.record, first.scores
     splits = np.unique(scores.splits[rows], return_inverse=True)[1]
     num_splits = int(splits.max()) + 1
-    return TestPictures(
+    return ComparedPictures(
         title=record.title,
         benchmark=record.benchmark,
         metric=record.metric,
@@ -244,18 +245,18 @@ def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> TestPictu
 
 def _measured(
     label: str, scored: ScoredRecord, rows: np.ndarray, metric, draws: np.ndarray,
-    pictures: TestPictures,
+    pictures: ComparedPictures,
 ) -> Measured:  # fmt: skip
     once = np.ones((pictures.num_pictures, 1))
-    per_split = 100 * metric.of_splits(once)[:, 0]
+    per_split = metric.of_splits(once)[:, 0]
     right = scored.are_right(rows)
     of_splits = [right[pictures.splits == split].mean() for split in range(pictures.num_splits)]
     return Measured(
         label=label,
         path=scored.path,
-        value=float(per_split.mean()),
-        interval=bootstrap.interval_of_value(draws, per_split.mean()),
-        per_split=tuple(per_split.tolist()),
+        value=100 * float(per_split.mean()),
+        interval=bootstrap.interval_of_value(draws, per_split.mean()).scaled(100),
+        per_split=tuple((100 * per_split).tolist()),
         accuracy=100 * float(np.mean(of_splits)) if scored.has_single_labels else None,
         per_class=tuple((100 * _mean(metric.of_classes(once)[:, :, 0])).tolist()),
         predictions=scored.predictions(rows),

@@ -38,9 +38,14 @@ def located(paths: Sequence[Path]) -> list[LocatedRecord]:
     ]
 
 
+def record_paths(folder: Path) -> list[Path]:
+    """The files of records in a results folder, or in that of a benchmark."""
+    return sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
+
+
 def located_below(folder: Path) -> list[LocatedRecord]:
     """Every record in a results folder, or in that of a benchmark. Raises RecordError if none."""
-    found = located(sorted([*folder.glob("*.json"), *folder.glob("*/*.json")]))
+    found = located(record_paths(folder))
     if not found:
         raise RecordError(f"{folder}: holds no records. `vggfeat bench` makes them.")
     return found
@@ -89,13 +94,14 @@ def _facets(record: Record, later: Mapping[str, str]) -> dict[str, str]:
         settings["scales"] = "+".join(map(stated, scales))
         settings["scales_a_net"] = " ".join(dict.fromkeys(str(len(of_net)) for of_net in scales))
         settings["view"] = stated(record.protocol.get("view", ""))
-    return {
+    first = {
         "net": "+".join(_without_layer(net["name"]) for net in record.nets),
         "weights": "+".join(net["weights"] for net in record.nets),
         "layer": "+".join(dict.fromkeys(_layer(net["name"]) for net in record.nets)),
         "probe": str(record.probe.get("probe", SVM)) if record.probe else "",
-        **{name: value for name, value in settings.items() if name not in OF_SPLITS},
     }
+    others = {n: value for n, value in settings.items() if n not in {*OF_SPLITS, *first}}
+    return first | others
 
 
 def _method(facets: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from vggfeat.benchmarks.comparison.facets import (
     differing,
     located,
     located_below,
+    record_paths,
 )
 from vggfeat.errors import RecordError, UnknownNameError, VggfeatError, nearest
 
@@ -41,7 +42,8 @@ def select(text: str, out: Path) -> Side:
     path = Path(text)
     if path.suffix == ".json":
         return Side(text, located([path]))
-    if path.is_dir():
+    # A folder of pictures or weights may have the name of a net.
+    if path.is_dir() and (record_paths(path) or not out.is_dir()):
         return Side(text, located_below(path))
     if not out.is_dir():
         raise RecordError(

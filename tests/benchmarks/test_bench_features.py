@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from helpers.pictures import NARROW
 from sklearn.metrics import average_precision_score, recall_score
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import normalize
@@ -110,11 +111,34 @@ def test_the_users_split_is_used(run, folder):
     assert set(scores.ids) == set(IDS[::4])
 
 
+def test_vggfeats_own_feature_file_gives_the_number_of_the_net_itself(run, folder, caltech_dir):
+    benchmark = vggfeat.load_benchmark("caltech101", caltech_dir, vggfeat.DataOptions(num_splits=1))
+    settings = benchmark.settings(scales=(32, 48), aggregate="stack")
+    of_net = benchmark.run(
+        [vggfeat.load_network(NARROW)], settings, features_dir=folder / "features"
+    )
+    (path,) = (folder / "features").glob("*.h5")
+    (split,) = benchmark.splits
+    names = np.array(benchmark.classes)[benchmark.labels.argmax(axis=1)]
+    rows = [
+        (benchmark.ids[row], names[row], part)
+        for part in ("train", "validation", "test")
+        for row in getattr(split, part)
+    ]
+    write_labels(folder / "same.csv", rows)
+    run(path, "--labels", "same.csv", "--aggregate", "stack")
+    (record,) = read_all(folder / "results")
+    assert record.metrics == of_net.metrics and record.probe == of_net.probe
+    assert record.protocol["scales"] == [32, 48] and record.protocol["aggregate"] == "stack"
+    assert record.nets[0]["features"]["network"] == of_net.nets[0]["features"]["network"]
+
+
 # Rows and ids
 
 
 def test_with_ids_rows_may_come_in_any_order_and_some_without_a_label(run, folder, X):
-    run("clip.npy", *LABELS)
+    in_order = "clip.npy: has no ids; its rows are those of the labels, in their order"
+    assert in_order in run("clip.npy", *LABELS).stderr
     order = np.random.default_rng(1).permutation(60)
     np.savez(
         folder / "clip.npz",
@@ -123,6 +147,7 @@ def test_with_ids_rows_may_come_in_any_order_and_some_without_a_label(run, folde
     )
     result = run("clip.npz", *LABELS)
     assert "clip.npz: 2 of 62 vectors have no label" in result.stderr
+    assert "in their order" not in result.stderr
     of_npy, of_npz = read_all(folder / "results")
     assert of_npy.metrics == of_npz.metrics and of_npy.key == of_npz.key
     assert of_npy.splits_sha256 == of_npz.splits_sha256
@@ -237,8 +262,8 @@ def test_labels_called_like_a_benchmark_make_another(run, folder):
 def test_a_dry_run_writes_nothing(run, folder):
     lines = run("clip.npy", *LABELS, "--dry-run").stdout.splitlines()
     assert lines == [
-        "insects: 60 examples of 3 classes, single label; a random split: 39 train, 9 validate,"
-        " 12 test",
+        "insects: 60 examples of 3 classes, single label",
+        "  a random split: 39 train, 9 validate, 12 test",
         "  clip.npy: 60 vectors, 6 dimensions",
         "    linear SVM: to be fitted",
         "In all: 1 measurements, 0 made already.",
@@ -316,3 +341,21 @@ def test_the_record_of_a_file_is_read_again(run, folder):
     run("clip.npy", *LABELS)
     path = next(folder.glob("results/insects/clip.npy-*.json"))
     assert read(path).net == "clip.npy"
+
+
+def test_verify_follows_a_record_to_its_features(run, folder, X):
+    def verify(code):
+        result = CliRunner().invoke(main, ["verify", str(path)])
+        assert result.exit_code == code, result.output
+        return result.stdout
+
+    command = ["vggfeat", "bench", "clip.npy", *LABELS]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", command)
+        run(*command[2:])
+    path = next(folder.glob("results/insects/*.json"))
+    assert "features, labels, splits and settings have its key" in verify(0)
+    np.save(folder / "clip.npy", X + 1)
+    assert "its command measures something else now: its features are others" in verify(1)
+    (folder / "clip.npy").unlink()
+    assert "not checked, its chain: clip.npy: no such file of features" in verify(0)

@@ -21,6 +21,7 @@ from vggfeat.benchmarks.splits import Split
 from vggfeat.cli import main
 from vggfeat.features import store
 from vggfeat.layouts.options import DataOptions
+from vggfeat.probes.registry import PROBES
 from vggfeat.records.record import read_all
 from vggfeat.storage.folders import Folders
 
@@ -149,21 +150,29 @@ def test_without_shots_a_benchmark_stays_as_it_is():
     assert few_shots(bench, DataOptions()) is bench
 
 
-@pytest.fixture(scope="module")
-def bench_digits(tmp_path_factory):
-    """Runs bench on the digits with a number of pictures, all in the same folders."""
-    home = tmp_path_factory.mktemp("home")
+def bench_of(home, name, limit):
+    """Runs bench on a dataset with a number of pictures, all in the same folders."""
 
-    def bench_digits(shots, *more):
+    def bench(shots, *more):
         arguments = (
-            "bench", "digits", "--net", NARROW, "--scales", "32", "--no-mirror", "--limit", "14",
+            "bench", name, "--net", NARROW, "--scales", "32", "--no-mirror", "--limit", str(limit),
             "--splits", "2", "--precision", "fp32", "--out", str(home / "out"),
         )  # fmt: skip
         runner = CliRunner(env={"VGGFEAT_HOME": str(home)})
         return runner.invoke(main, [*arguments, "--shots", shots, *more])
 
-    bench_digits.home = home
-    return bench_digits
+    bench.home = home
+    return bench
+
+
+@pytest.fixture(scope="module")
+def bench_digits(tmp_path_factory):
+    return bench_of(tmp_path_factory.mktemp("digits"), "digits", 14)
+
+
+@pytest.fixture(scope="module")
+def bench_scenes(tmp_path_factory):
+    return bench_of(tmp_path_factory.mktemp("scenes"), "synthetic_scenes", 40)
 
 
 @pytest.fixture(scope="module")
@@ -272,3 +281,49 @@ def test_keys_of_records_without_shots_do_not_know_of_them(digits):
     record = digits[0][None]
     assert "shots" not in json.dumps(record.protocol)
     assert load_network(NARROW).name == record.net
+
+
+def test_where_the_pictures_that_train_validate_the_record_says_so(digits):
+    remark = "the only training picture of a class validates, too, so the C is the smallest"
+    assert any(text.startswith(remark) for text in digits[0][1].remarks)
+    assert not any("validates, too" in text for text in digits[0][2].remarks)
+
+
+def test_every_probe_has_a_curve(bench_digits, tmp_path):
+    names = [name for name in PROBES]
+    probes = [word for name in names for word in ("--probe", name)]
+    result = bench_digits("1,3", *probes, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.stderr
+    lines = result.stdout.splitlines()[4 : 4 + len(names)]
+    assert [line.split()[0] for line in lines] == names
+    assert all(line.count("±") == 2 for line in lines)
+
+
+def test_features_made_elsewhere_have_a_curve(run, tmp_path):
+    random = np.random.default_rng(0)
+    y = np.arange(60) % 3
+    np.save(tmp_path / "features.npy", random.normal(size=(60, 8)) + 2 * np.eye(8)[y])
+    lines = [f"{number},{'abc'[k]}\n" for number, k in enumerate(y)]
+    (tmp_path / "labels.csv").write_text("".join(["id,label\n", *lines]))
+    arguments = (
+        "bench", tmp_path / "features.npy", "--labels", tmp_path / "labels.csv", "--shots",
+        "2,8,all", "--out", tmp_path / "out",
+    )  # fmt: skip
+    plan = run(*arguments, "--dry-run").stdout
+    assert "linear SVM (shots 2): to be fitted" in plan and "3 measurements" in plan
+    result = run(*arguments)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.splitlines()[2].split() == ["probe", "2", "8", "all"]
+    assert {r.protocol.get("shots"): r.n_train[0] for r in read_all(tmp_path / "out")} == {
+        None: 48, 2: 6, 8: 24,
+    }  # fmt: skip
+    assert "--save-probe is of pictures" in run(*arguments, "--save-probe").stderr
+
+
+@pytest.mark.parametrize("probe", PROBES)
+def test_several_labels_have_a_curve_by_every_probe(bench_scenes, probe, tmp_path):
+    result = bench_scenes("1,2", "--probe", probe, "--out", str(tmp_path / "out"))
+    assert result.exit_code == 0, result.stderr
+    for record in read_all(tmp_path / "out"):
+        assert len(record.n_test) == 2 and set(record.n_test) == {40}
+        assert "NaN" not in json.dumps(record.probe)

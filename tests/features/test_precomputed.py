@@ -78,6 +78,18 @@ def test_an_array_that_somebody_holds_is_not_written_to():
     np.testing.assert_array_equal(array, X)
 
 
+def test_ids_beside_a_npy_file_are_those_that_extract_wrote_there(tmp_path):
+    path = save(tmp_path / "x.npy", X)
+    (tmp_path / "x.csv").write_text('id\na\n"b,1"\nc\n"d ""2"""\n')
+    assert open_features(path).ids == ["a", "b,1", "c", 'd "2"']
+    for other in ("path,label\na,b\n", "id,label\n", "", "ids\na\n"):  # is none of its lists
+        (tmp_path / "x.csv").write_text(other)
+        assert open_features(path).ids is None
+    (tmp_path / "x.csv").write_text("id\na\n")
+    with pytest.raises(DatasetError, match="has 4 vectors, and 1 ids"):
+        open_features(path)
+
+
 def test_npz_brings_ids_and_labels(tmp_path):
     np.savez(tmp_path / "x.npz", features=X, filenames=np.array(IDS), labels=np.array([0, 1, 0, 1]))
     source = open_features(tmp_path / "x.npz")

@@ -31,6 +31,11 @@ def table():
         (Cell(text="vgg16"), "vgg16"),
         (Cell(values=(91.82,)), "91.8"),
         (Cell(values=(91.82,), spread=1.06), "91.8 ± 1.1"),
+        (Cell(values=(91.82,), spread=1.06, interval=(90.2, 93.14)), "91.8 ± 1.1 (90.2 to 93.1)"),
+        (
+            Cell(values=(-1.24,), number_format="+.1f", interval=(-2.04, 0.3)),
+            "-1.2 (-2.0 to 0.3)",
+        ),
         (Cell(values=(91.82,), number_format=".2f", difference=0.02), "91.82 (+0.02)"),
         (Cell(values=(-0.3, 1.0), number_format="+.1f"), "-0.3 / +1.0"),
         (Cell(values=(50.0,), mark="~", flag="LIMITED", notes=(1, 3)), "50.0 ~ LIMITED [1] [3]"),

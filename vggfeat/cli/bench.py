@@ -118,7 +118,7 @@ def bench(
     """
     benchmarks = [*benchmarks, *more_benchmarks]
     if are_features(benchmarks, labels):
-        bench_feature_files(benchmarks, labels, dry_run, out, form, options)
+        bench_feature_files(benchmarks, labels, dry_run, out, form, options, intervals)
         return
     if not benchmarks and not all_benchmarks:
         raise click.UsageError(

@@ -21,6 +21,7 @@ SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".
 OF_PICTURES = (
     "nets", "layers", "all_benchmarks", "mirror", "exif", "background", "limit", "box_margin",
     "on_error", "precision", "dtype", "batch_size", "difficult", "sweep",
+    "saves_probes",
 )  # fmt: skip
 
 
@@ -47,16 +48,36 @@ def bench_feature_files(
     out: Path,
     form: str,
     options: Mapping[str, Any],
+    intervals: bool,
 ) -> None:
     """Fit the probes to the features in these files, or say with dry_run what would be done."""
     _refuse_options_of_pictures()
     set_up_messages(options["quiet"])
     with importing():
-        from vggfeat.benchmarks.bench_features import FeaturesJob, bench_files, plan
+        from vggfeat.benchmarks.bench_features import bench_files, plan
+
+    job = features_job(files, labels, options)
+    if dry_run:
+        for line in plan(job, out):
+            click.echo(line)
+        return
+    show_outcomes(
+        lambda progress: bench_files(job, out, progress),
+        "shots" if any(job.shots) else "transfer",
+        out=out,
+        form=form,
+        quiet=options["quiet"],
+        intervals=intervals,
+    )
+
+
+def features_job(files: Sequence[str], labels: Path | None, options: Mapping[str, Any]):
+    """The parsed options as what the library takes."""
+    from vggfeat.benchmarks.bench_features import FeaturesJob
 
     of_data, of_vectors = declarations(DataOptions), declarations(VectorOptions)
-    combining = {name: options[name] for name in of_vectors if _is_stated(name)}
-    job = FeaturesJob(
+    combining = {name: options[name] for name in of_vectors if options[name] not in (None, False)}
+    return FeaturesJob(
         files=[Path(name) for name in files],
         labels=labels,
         data=DataOptions(**{name: options[name] for name in of_data.keys() & options}),
@@ -64,18 +85,8 @@ def bench_feature_files(
         scales=options["scales"],
         vectors=VectorOptions(**combining) if combining else None,
         probes=options["probes"],
+        shots=options["shot_counts"],
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
-    )
-    if dry_run:
-        for line in plan(job, out):
-            click.echo(line)
-        return
-    show_outcomes(
-        lambda progress: bench_files(job, out, progress),
-        "transfer",
-        out=out,
-        form=form,
-        quiet=options["quiet"],
     )
 
 

@@ -82,7 +82,7 @@ def _chain(record: Any, path: Path, places: dict[str, Path | None]) -> Iterator[
         if measurement is None:
             yield chain.unplanned(record, measurements, path)
             return
-        yield Finding(path, "sound", "weights, pictures, splits and settings have its key")
+        yield Finding(path, "sound", measurement.ingredients + " have its key")
         yield from chain.feature_findings(record, measurement, cache)
     except (VggfeatError, OSError) as error:
         is_there = isinstance(error, WeightsError | StoreError) and "no such" not in str(error)
@@ -139,6 +139,10 @@ def _specs(options: dict[str, Any], usual: Sequence[str]) -> list:
 
 
 def _bench_measurements(record: Any, options: dict[str, Any], out: Path) -> list:
+    from vggfeat.cli.feature_files import are_features
+
+    if are_features(options["benchmarks"], options["labels"]):
+        return _features_measurements(record, options, out)
     from vggfeat.benchmarks.bench import load_networks, measurements
     from vggfeat.cli.bench import job_of
 
@@ -164,6 +168,14 @@ def _benchmark_of(record: Any, options: dict[str, Any]) -> str:
     if record.benchmark not in names_of(named):
         raise RecordError(f"{record.benchmark}: not named by {record.command!r}")
     return record.benchmark
+
+
+def _features_measurements(record: Any, options: dict[str, Any], out: Path) -> list:
+    from vggfeat.benchmarks.bench_features import planned
+    from vggfeat.cli.feature_files import features_job
+
+    job = features_job(options["benchmarks"], options["labels"], options)
+    return planned(job, record.net, out)
 
 
 def _evaluate_measurements(record: Any, options: dict[str, Any], out: Path) -> list:

@@ -63,8 +63,13 @@ class NeighbourFits(Fits):
         self.last: tuple[np.ndarray, list[Neighbours]] | None = None
 
     def decisions(self, signs: np.ndarray, value: float) -> np.ndarray:
-        """NaN for examples that all columns are trained on: each would be its own neighbour."""
-        held_out = (signs == 0).any(axis=1)
+        """NaN for examples that all columns are trained on: each would be its own neighbour.
+
+        Where none is held out, as with one example a class, each is.
+        """
+        trained = np.tile(self.signs, signs.shape[1] // self.signs.shape[1]) != 0
+        held_out = ((signs == 0) & trained).any(axis=1)
+        held_out |= (signs == 0).any(axis=1) if held_out.any() else True
         if self.last is None or not np.array_equal(signs, self.last[0]):
             scored = self.examples[torch.from_numpy(held_out).to(self.examples.device)]
             count = int(max(value, *WeightedNeighbours.grid))

@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# Probes whose scores above 0 say that a class is there: they are fitted to signs.
-OF_SIGNS = ("svm", "logistic", "ridge")
+# Probes whose scores above 0 say that a class is there: they set positives against negatives.
+OF_SIGNS = ("svm", "logistic", "ridge", "centroid")
 PROGRAMS = (".pt", ".pth", ".pt2")  # files that may be nets as programs
 DATASET = "pictures"  # in the feature files that are there while it is predicted
 

@@ -59,7 +59,7 @@ class ProbeCard:
     probe: str  # its name
     kind: str  # of classifier
     hyperparameter: str
-    chosen: float | dict[str, float]  # its value, or that of each class
+    chosen: float | dict[str, float] | None  # its value, or that of each class, if it has one
     task: str  # SINGLE or MULTI
     classes: tuple[str, ...]  # those that could be trained, K of them
     metric: str
@@ -205,7 +205,8 @@ def _are_classes(value: Any) -> bool:
 
 
 def _is_chosen(value: Any) -> bool:
-    return _is_number(value) or (isinstance(value, dict) and all(map(_is_number, value.values())))
+    by_class = value if isinstance(value, dict) else {}
+    return value is None or _is_number(value) or all(map(_is_number, by_class.values()))
 
 
 def _is_any(*choices: str) -> Callable[[Any], bool]:

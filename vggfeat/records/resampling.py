@@ -72,14 +72,22 @@ def scored_record(path: Path, record: Record) -> ScoredRecord:
     if record.metric not in KNOWN:
         raise RecordError(f"{path}: {record.metric} is not computed from scores.")
     scores = read_scores(scores_path(path), record.scores_sha256)
-    return ScoredRecord(path=path, record=record, scores=scores)
+    scored = ScoredRecord(path=path, record=record, scores=scores)
+    if not scored.read_rows.any():
+        raise RecordError(f"{scores_path(path)}: holds the scores of no test picture.")
+    return scored
 
 
 def rows_of(scored: ScoredRecord, kept: np.ndarray) -> Rows:
-    """Which picture and split these rows of a record's scores are of."""
-    ids = np.array(scored.scores.ids, dtype=object)[kept]
+    """Which picture and split these rows of a record's scores are of.
+
+    Where the examples are people, `<picture> <person>`, those of one picture belong together.
+    """
+    ids = [scored.scores.ids[row] for row in kept]
+    if "people" in scored.record.protocol:
+        ids = [example.rpartition(" ")[0] for example in ids]
     return Rows(
-        pictures=np.unique(ids.astype(str), return_inverse=True)[1],
+        pictures=np.unique(ids, return_inverse=True)[1],
         splits=np.unique(scored.scores.splits[kept], return_inverse=True)[1],
     )
 
@@ -156,16 +164,16 @@ def _scored_rows(scored: ScoredRecord, name: str) -> np.ndarray:
 
 def _weighted_metric(scored: ScoredRecord, name: str, kept: np.ndarray) -> WeightedMetric:
     rows, labels = rows_of(scored, kept), scored.scores.labels[kept]
-    scores = scored.scores.scores[kept].astype(np.float64)
+    scores = scored.scores.scores[kept]
     if name in metrics.AP_RULES:
-        trained = ~np.isnan(scores)
-        return AveragePrecisions(
-            rows, labels, scores, _in_splits(rows, trained) & ~_in_splits(rows, labels <= 0),
-            rule=name,
-        )  # fmt: skip
+        of_class = _in_splits(rows, ~np.isnan(scores)) & ~_in_splits(rows, labels <= 0)
+        if not of_class.any(axis=1).all():
+            raise RecordError(f"{scored.path}: no class has scores and a positive test picture.")
+        return AveragePrecisions(rows, labels, scores, of_class, rule=name)
     truth = labels.argmax(axis=1)
     if name in TOP:
-        holds = metrics.ranks(scores, truth) >= TOP[name]
+        # A class without a score comes last.
+        holds = metrics.ranks(np.where(np.isnan(scores), -np.inf, scores), truth) >= TOP[name]
     else:
         holds = scored.are_right(kept)
     return ClassShares(

@@ -78,6 +78,8 @@ def judge(points: Sequence[Point], record: Any, published: Any) -> Verdict:
 def _limited(record: Record, published: Any) -> Differences:
     if record.limited:
         yield "LIMITED to a part of the pictures"
+    if shots := record.protocol.get("shots"):
+        yield f"few examples: {shots} training pictures a class were drawn"
 
 
 def _random_weights(record: Record, published: Any) -> Differences:
@@ -144,11 +146,6 @@ def _metric(record: Record, published: PublishedRow) -> Differences:
 def _headline(record: Record, published: PublishedRow) -> Differences:
     if published.metric != record.metric and published.metric in record.metrics:
         yield f"compared in {published.metric}, the rule of the published number"
-
-
-def _shots(record: Record, published: PublishedRow) -> Differences:
-    if "shots" in record.protocol:
-        yield f"few examples: {record.protocol['shots']} training pictures a class were drawn"
 
 
 def _exif(record: Record, published: PublishedRow) -> Differences:
@@ -298,7 +295,6 @@ TRANSFER = (
     Point("limited", True, _limited),
     Point("random weights", True, _random_weights),
     Point("metric", True, _metric),
-    Point("shots", True, _shots),
     *_protocol_points(
         "classes", "train_per_class", "trained_on", "scored_on", "classifier", is_decisive=True
     ),

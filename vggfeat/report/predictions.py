@@ -4,6 +4,7 @@ from vggfeat.probes.prediction import Predictions
 from vggfeat.report.table import Cell, Table
 
 NO_PROBABILITY = "A score is the higher, the likelier the class; it is no probability."
+FORMAT = "+.3g"  # of scores, which with strong regularisation differ by little
 ABOVE_0 = "Classes are present whose score is above 0."
 
 
@@ -17,13 +18,13 @@ def table(predictions: Predictions, top: int) -> Table:
         heads = ["picture", "present", "next"]
     for picture, row in zip(predictions.pictures, predictions.scores, strict=True):
         order = (-row).argsort(kind="stable")
-        scored = [f"{predictions.classes[k]} {row[k]:+.2f}" for k in order]
+        scored = [f"{predictions.classes[k]} {row[k]:{FORMAT}}" for k in order]
         if predictions.has_threshold:
             count = int((row > 0).sum())
             decided = [", ".join(scored[:count]) or "none"]
         else:
             count = 1
-            best = Cell(values=(float(row[order[0]]),), number_format="+.2f")
+            best = Cell(values=(float(row[order[0]]),), number_format=FORMAT)
             decided = [predictions.classes[order[0]], best]
         lines.append([picture, *decided, ", ".join(scored[count : max(top, count)])])
     if not any(line[-1] for line in lines):

@@ -33,6 +33,8 @@ OWN_PICTURES = "own pictures: no published number to compare with"  # one line b
 SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
 METRIC_NAMES = {
     "mean_class_recall": "mean class recall",
+    "top1_error": "top-1 error",
+    "top5_error": "top-5 error",
     "map_11pt": "mAP, 11 points",
     "map_area": "mAP, area",
     "map_step": "mAP, steps",

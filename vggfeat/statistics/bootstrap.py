@@ -82,9 +82,9 @@ def interval_of_difference(differences: np.ndarray) -> Interval:
 def interval_of_value(values: np.ndarray, value: float) -> Interval:
     """The 95 % interval from a metric's values [draws] and its value with the pictures as they are.
 
-    The mean of the draws is moved to the value, see above.
+    The mean of the draws is moved to the value, see above. Metrics lie from 0 to 1.
     """
-    return interval_of_difference(values - np.nanmean(values) + value)
+    return interval_of_difference(np.clip(values - np.nanmean(values) + value, 0, 1))
 
 
 def bootstrap_p(differences: np.ndarray) -> float:

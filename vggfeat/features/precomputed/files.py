@@ -1,10 +1,11 @@
 """Files of features, whichever program wrote them: .npy, .npz, HDF5, and vggfeat's own.
 
-.npy   an array [N, D]
-.npz   `features`, else its one array of two dimensions; ids and labels if there are any
-.h5    the same, or a feature file of vggfeat, whose scales are combined first
+- .npy: an array [N, D]; ids in a list beside it, if `vggfeat extract --to` wrote both
+- .npz: `features`, else its one array of two dimensions; ids and labels if there are any
+- .h5: the same, or a feature file of vggfeat, whose scales are combined first
 """
 
+import csv
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,7 @@ PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".joblib")
 FEATURES = "features"
 IDS = ("ids", "filenames", "paths")
 LABELS = "labels"
+HEADER_OF_IDS = "id"  # of the list beside a .npy file
 PICKLED = (
     "files of this kind can run code when they are read. Save the features with"
     " numpy.save('features.npy', features), from torch with features.cpu().numpy()."
@@ -170,7 +172,7 @@ def open_features(
     if suffix == ".npz":
         headers = npz_headers(path)
         return _array_among(path, headers, npz_reader(path, headers))
-    return array_source(path.name, open_npy(path))
+    return array_source(path.name, open_npy(path), ids=_ids_beside(path))
 
 
 def array_source(
@@ -192,7 +194,8 @@ def texts(values: np.ndarray, what: str) -> list[str]:
     if values.ndim != 1 or values.dtype.kind not in "USiu":
         raise DatasetError(
             f"{what}: has the type {values.dtype} and the shape {values.shape}; texts or whole"
-            " numbers are needed, one for each row."
+            " numbers are needed, one for each row. Other labels are named in a CSV file, by"
+            " --labels."
         )
     if values.dtype.kind == "S":
         values = np.char.decode(values, "utf-8", "replace")
@@ -225,6 +228,17 @@ def _array_among(
         labels=texts(read(LABELS), f"{path}, {LABELS}") if LABELS in headers else None,
         overwrite=True,
     )
+
+
+def _ids_beside(path: Path) -> list[str] | None:
+    """The ids in NAME.csv beside NAME.npy, as `vggfeat extract --to NAME.npy` writes both."""
+    try:
+        with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+            if file.readline(len(HEADER_OF_IDS) + 1).strip() != HEADER_OF_IDS:
+                return None  # a list of something else
+            return [line[0] for line in csv.reader(file) if line]
+    except (OSError, UnicodeDecodeError, csv.Error):
+        return None
 
 
 def _name_of_features(path: Path, headers: Mapping[str, Header]) -> str:

@@ -82,7 +82,7 @@ def is_feature_file(path: Path) -> bool:
     try:
         with hdf5.open_file(path) as file:
             return "schema_version" in file.attrs and "descriptors" in file
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, RuntimeError, ValueError, LookupError):
         return False
 
 
