@@ -247,3 +247,13 @@ def test_such_numbers_stand_apart_from_the_papers_and_are_never_compared(
     assert [str(line["metric"]) for line in lines] == list(record.metrics)
     assert {str(line["comparison"]) for line in lines} == {"not comparable"}
     assert "pictures of 6 of the nets' 1000 classes" in str(lines[0]["notes"])
+
+
+def test_where_all_classes_of_the_net_are_present_only_others_are_left_out(evaluate, tmp_path):
+    net = write_net(tmp_path / "net.safetensors")
+    write_classes(tmp_path / "data", dict.fromkeys([*CLASSES, "gnu"], 1))
+    refused(evaluate(net)[0], "it has 6 classes, there are 7, of which 1 ('gnu') are not")
+    _, record = evaluate(net, options=["--skip-unknown-classes"])
+    assert set(record.metrics) == {"top1_error", "top5_error"} and record.n_test == [6]
+    assert record.protocol["classes_skipped"] == 1
+    assert "classes_present" not in record.protocol
