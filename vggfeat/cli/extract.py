@@ -24,7 +24,7 @@ OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that 
     "datasets",
     multiple=True,
     metavar="NAME",
-    help="A dataset's name, or FILE.py:NAME for one of your own; repeatable.",
+    help="A dataset's name; a folder, a CSV list or FILE.py:NAME of your own; repeatable.",
 )
 @click.option(
     "--images",
