@@ -5,6 +5,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -231,10 +232,18 @@ def splits(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
-    """Say what is in a feature file, and whether its numbers are sound; or show a weights' card."""
+    """Say what is in a feature file, and whether its numbers are sound; or show a card.
+
+    Cards are of weights and of saved probes.
+    """
     from vggfeat.backbones.spec import FILE_SUFFIXES
+    from vggfeat.probes import probe_file
     from vggfeat.weights.formats import kind_of
 
+    if file.name.lower().endswith(probe_file.SUFFIX):
+        card, _ = probe_file.read(file)
+        click.echo(json.dumps(asdict(card), indent=1))
+        return
     if file.suffix.lower() in FILE_SUFFIXES and not kind_of(file):
         raise click.ClickException(
             f"{file}: a net. `vggfeat doctor --weights {file}` describes it."
