@@ -116,11 +116,13 @@ class Plan:
 
     def _name(self, measurement: TransferMeasurement) -> str:
         nets = "+".join(self.names[network] for network in measurement.networks)
-        if not self.job.sweep:
-            return nets
-        values = measurement.settings.values()
-        phrases = (d.phrase(values[n]) for n, d in measurement_options().items() if d.sweep)
-        return f"{nets} ({', '.join(filter(None, phrases))})"
+        values, phrases = measurement.settings.values(), []
+        if self.job.sweep:
+            phrases = [d.phrase(values[n]) for n, d in measurement_options().items() if d.sweep]
+        if len(self.job.probes) > 1:
+            phrases.append(values["probe"])
+        words = ", ".join(filter(None, phrases))
+        return f"{nets} ({words})" if words else nets
 
     def _line(self, measurement: TransferMeasurement) -> str:
         lacking = [net.label for net in measurement.networks if net.label in self.impossible_nets]
@@ -165,7 +167,8 @@ class Plan:
         networks = list(dict.fromkeys(network for fused in self.fusions for network in fused))
         values = {name: getattr(options, name) for name in declarations(Extraction)}
         variants = list(settings_of(Settings.of(values), self.job.sweep))
-        self.num_measurements += len(self.fusions) * len(variants)
+        num_probes = len(dict.fromkeys(self.job.probes))
+        self.num_measurements += len(self.fusions) * len(variants) * num_probes
         ids = {f"picture {n}" for n in range(definition.num_pictures)}
         ids |= {f"crop {n}" for n in range(definition.num_crops)}
         counts = []

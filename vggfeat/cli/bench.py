@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from vggfeat.benchmarks.options import measurement_options
 from vggfeat.cli.group import importing, main, set_up_messages
@@ -19,6 +20,7 @@ from vggfeat.cli.options import (
 )
 from vggfeat.cli.outcomes import show_outcomes
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.errors import OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
@@ -84,6 +86,7 @@ def bench(
     vggfeat bench caltech101 --sweep scales,aggregate
     vggfeat bench --benchmark my_file.py:MY_DATASET
     """
+    _check_solver(options["probes"])
     benchmarks = [*benchmarks, *more_benchmarks]
     if not benchmarks and not all_benchmarks:
         raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
@@ -107,6 +110,16 @@ def bench(
             raise click.ClickException(f"weights not here, and --offline: {nets}.")
         return
     run_bench(job, out, form, options["quiet"])
+
+
+def _check_solver(probes: Sequence[str]) -> None:
+    """Raise OptionError if --solver is given, and nothing that is asked for is solved by it."""
+    source = click.get_current_context().get_parameter_source("solver")
+    if source is ParameterSource.COMMANDLINE and "svm" not in probes:
+        raise OptionError(
+            f"--solver is an option of --probe svm; got --probe {', --probe '.join(probes)}. Leave"
+            " --solver out, or add --probe svm."
+        )
 
 
 @main.command()
