@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.metrics import euclidean_distances
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
@@ -52,7 +53,7 @@ NOTES = [
 
 @dataclass(frozen=True)
 class Peer:
-    """scikit-learn's counterpart of a probe: the estimator of a value, and its decision values."""
+    """scikit-learn's counterpart of a probe: the estimator of a value, and scores of vectors."""
 
     estimator: Callable[[float], Any]
     scores: Callable[[Any, np.ndarray], np.ndarray]
@@ -69,6 +70,14 @@ def _shares(estimator: Any, X: np.ndarray) -> np.ndarray:
     return np.stack([each[:, 1] for each in shares], axis=1) if type(shares) is list else shares
 
 
+def _nearness(estimator: Any, X: np.ndarray) -> np.ndarray:
+    """The highest is the class that `predict` returns, which `decision_function` is not."""
+    if isinstance(estimator, OneVsRestClassifier):
+        away = [euclidean_distances(X, each.centroids_) for each in estimator.estimators_]
+        return np.stack([each[:, 0] - each[:, 1] for each in away], axis=1)
+    return -euclidean_distances(X, estimator.centroids_)
+
+
 def _neighbours(weights: Any) -> Peer:
     return Peer(lambda k: KNeighborsClassifier(int(k), metric="cosine", weights=weights), _shares)
 
@@ -80,7 +89,7 @@ PEERS = {
     "ridge": Peer(lambda alpha: RidgeClassifier(alpha=alpha), lambda e, X: e.decision_function(X)),
     "knn": _neighbours(_weigh),
     "knn_plain": _neighbours("uniform"),
-    "centroid": Peer(lambda _: NearestCentroid(), lambda e, X: e.decision_function(X), False),
+    "centroid": Peer(lambda _: NearestCentroid(), _nearness, False),
 }
 
 
