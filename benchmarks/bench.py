@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,14 @@ from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark, names_of
 from vggfeat.benchmarks.known_counts import counts
 from vggfeat.benchmarks.runner import Failure, failure
+from vggfeat.benchmarks.shots import few_shots
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.features.extract import Extracted, check_scales
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
@@ -41,7 +43,10 @@ class Job:
     data: DataOptions = field(default_factory=DataOptions)
     offline: bool = False
     settings: Mapping[str, Any] = field(default_factory=dict)  # for Benchmark.settings
+    probes: Sequence[str] = (DEFAULT_PROBE,)
+    shots: Sequence[int | None] = (None,)  # training pictures a class; None: all
     sweep: Sequence[str] = ()  # axes, see sweep.AXES
+    saves_probes: bool = False
     command: str = ""
 
     def check(self) -> None:
@@ -50,6 +55,10 @@ class Job:
             definition_of(name)
         for spec in (spec for fusion in self.nets for spec in fusion):
             check_net(spec)
+        for probe in self.probes:
+            load_probe(probe)
+        for shots in self.shots:
+            replace(self.data, shots=shots)
         sweep.check_axes(self.sweep)
 
 
@@ -96,18 +105,23 @@ def measurements(
     job: Job, name: str, fusions: Sequence[Sequence[Network]], out: Path, progress: Progress
 ) -> list[TransferMeasurement]:
     """Every measurement on one benchmark. Raises what loading it raises."""
-    benchmark = _load(job, name, progress)
-    chosen = benchmark.settings(**job.settings)
+    base = _load(job, name, progress)
+    benchmarks = [few_shots(base, replace(job.data, shots=shots)) for shots in job.shots]
+    _log_few(benchmarks)
+    chosen = base.settings(**job.settings)
     return [
         TransferMeasurement(
             benchmark=benchmark,
             networks=networks,
-            settings=settings,
+            settings=settings.changed({"probe": probe}),
             out=out,
             command=job.command,
+            saves_probe=job.saves_probes,
         )
         for networks in fusions
         for settings in sweep.settings_of(chosen, job.sweep)
+        for probe in dict.fromkeys(job.probes)
+        for benchmark in benchmarks
     ]
 
 
@@ -176,6 +190,13 @@ def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str
     log.info("%d measurements, %d of them made already%s", len(ready), num_made, later)
 
 
+def _log_few(benchmarks: Sequence[Benchmark]) -> None:
+    """Say of draws of few pictures what their notes have beside those of all pictures."""
+    for benchmark in benchmarks:
+        for note in benchmark.notes[len(benchmark.base.notes) :] if benchmark.base else ():
+            log.warning("%s: %s", benchmark.name, note)
+
+
 def _log_notes(benchmark: Benchmark) -> None:
     total = next((count for count in counts(benchmark) if count.class_name is None), None)
     if total and total.actual != total.expected and not benchmark.limited:
@@ -183,6 +204,8 @@ def _log_notes(benchmark: Benchmark) -> None:
             "%s: set %s has %s of its %s examples (`vggfeat datasets verify` prints more)",
             benchmark.name, total.set, f"{total.actual:,}", f"{total.expected:,}",
         )  # fmt: skip
+    for remark in benchmark.remarks:
+        log.info("%s: %s", benchmark.name, remark)
     for note in benchmark.notes[:NUM_NOTES_SHOWN]:
         log.warning("%s: %s", benchmark.name, note)
     if len(benchmark.notes) > NUM_NOTES_SHOWN:

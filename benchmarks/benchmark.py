@@ -54,7 +54,9 @@ class Benchmark:
     submission: Submission | None = None
     protocol: Mapping[str, Any] = field(default_factory=dict)  # what published.csv states too
     notes: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()  # on what lies on disk, in words; no part of any record
     limited: bool = False
+    base: "Benchmark | None" = None  # with all training pictures; its features serve this one
 
     def __post_init__(self):
         expected = len(self.ids), len(self.classes)
@@ -69,6 +71,11 @@ class Benchmark:
     def feature_set(self) -> str:
         """The dataset by which feature files know the pictures."""
         return self.dataset or self.name
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the pictures are a user's, known to nobody else and with nothing published."""
+        return bool(self.protocol.get("own"))
 
     @cached_property
     def pictures_of(self) -> dict[str, tuple[str, ...]]:
@@ -90,9 +97,24 @@ class Benchmark:
         """The pictures of those examples."""
         return self.pictures_at(self.used_rows)
 
+    @property
+    def whole(self) -> "Benchmark":
+        """The benchmark with all training pictures."""
+        return self.base or self
+
+    @cached_property
+    def extracted(self) -> dict[str, Picture]:
+        """The pictures whose vectors are extracted: the used ones, all of the base's if it has one.
+
+        So however many draws of few pictures there are, each picture is extracted once.
+        """
+        return self.whole.used
+
     @cached_property
     def needed(self) -> dict[str, Picture]:
         """The pictures that measuring takes, those for the evaluation server among them."""
+        if self.base:
+            return self.extracted
         splits = [*self.splits]
         if self.submission and not self.limited:
             splits.append(self.submission.split)
@@ -141,8 +163,12 @@ class Benchmark:
     @cached_property
     def leaks(self) -> list[Leak]:
         """Test pictures whose file equals a training picture's."""
-        files = {i: self._file_of(i) for i in self.ids}
-        return find_leaks(files, self.splits)
+        return find_leaks(self.files, self.splits)
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The file of each example, or the first of its files."""
+        return {i: self._file_of(i) for i in self.ids}
 
     def _file_of(self, example: str) -> Path:
         picture = self.pictures[self.pictures_of[example][0]]

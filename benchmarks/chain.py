@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat import images
+from vggfeat.benchmarks.precomputed import PrecomputedMeasurement
+from vggfeat.benchmarks.probing import ProbeMeasurement
 from vggfeat.benchmarks.runner import Measurement
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.benchmarks.verify import Finding
@@ -34,15 +36,19 @@ def planned(measurements: Sequence[Measurement], record: Record) -> Measurement 
 def unplanned(record: Record, measurements: Sequence[Measurement], path: Path) -> Finding:
     """What differs where no measurement has the record's key."""
     transfer = [m for m in measurements if isinstance(m, TransferMeasurement)]
-    splits = {m.benchmark.splits_sha256 for m in transfer}
+    probed = [m for m in measurements if isinstance(m, ProbeMeasurement)]
+    splits = {m.benchmark.splits_sha256 for m in probed}
     weights = {n.weights_identity for m in transfer for n in m.networks}
     reasons = []
-    if transfer and record.splits_sha256 not in splits:
+    if probed and record.splits_sha256 not in splits:
         reasons.append("its splits are others")
     for net in record.nets:
         digest = net.get("weights_sha256")
         if transfer and digest and not any(digest in identity for identity in weights):
             reasons.append(f"the weights of {net['name']} are others")
+    elsewhere = {m.sha256 for m in measurements if isinstance(m, PrecomputedMeasurement)}
+    if elsewhere and record.nets[0]["features"]["sha256"] not in elsewhere:
+        reasons.append("its features are others")
     reason = " and ".join(reasons) or "pictures, weights or settings are others"
     return Finding(path, "damaged", f"its command measures something else now: {reason}")
 

@@ -1,6 +1,6 @@
-"""Find test pictures that are training pictures, too: equal files under different names."""
+"""Find test pictures that are training pictures, too: equal files or vectors of different names."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from vggfeat.benchmarks.splits import Split
 from vggfeat.storage.files import sha256_of
 
 NUM_NAMED = 3  # pictures that a note names
+BLOCK = 4096  # bytes that are compared before whole files are
 
 
 @dataclass(frozen=True)
@@ -25,10 +26,11 @@ def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Lea
     """The leaks of each split; files maps id -> file in the order of the splits' row numbers.
 
     A picture that several examples show counts once. Only files of the same size as another are
-    read. A file that cannot be read has no equal.
+    read, and in full only those that are alike in the middle, too. A file that cannot be read has
+    no equal.
     """
     ids = list(files)
-    contents = _contents(files)
+    contents = contents_of(files)
     leaks = []
     for number, split in enumerate(splits):
         train = {}
@@ -43,37 +45,81 @@ def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Lea
     return leaks
 
 
-def leak_notes(leaks: Sequence[Leak]) -> list[str]:
-    """One sentence for each split that has leaks, for the notes of a record."""
+def equal_vectors(
+    digests: Mapping[int, bytes], ids: Sequence[str], splits: Sequence[Split]
+) -> list[Leak]:
+    """Test examples with the vector of a training example; digests maps row -> the vector's digest.
+
+    An empty digest, of a vector that is zero, is equal to no other.
+    """
+    leaks = []
+    for number, split in enumerate(splits):
+        train: dict[bytes, int] = {}
+        for row in np.concatenate([split.train, split.validation]).tolist():
+            train.setdefault(digests[row], row)
+        train.pop(b"", None)
+        leaks += [
+            Leak(number, ids[row], ids[train[digests[row]]])
+            for row in split.test.tolist()
+            if digests[row] in train
+        ]
+    return leaks
+
+
+def leak_notes(leaks: Sequence[Leak], what: str = "pictures") -> list[str]:
+    """One sentence for each split that has leaks, for the notes of a record; what names them."""
     notes = []
     for number in sorted({leak.split for leak in leaks}):
         of_split = [leak for leak in leaks if leak.split == number]
         named = ", ".join(f"{leak.test} is {leak.train}" for leak in of_split[:NUM_NAMED])
         more = f", and {len(of_split) - NUM_NAMED} more" if len(of_split) > NUM_NAMED else ""
         notes.append(
-            f"split {number}: {len(of_split)} test pictures are training pictures too, byte for"
-            f" byte: {named}{more}"
+            f"split {number}: {len(of_split)} test {what} are training {what} too, byte for byte:"
+            f" {named}{more}"
         )
     return notes
 
 
-def _contents(files: Mapping[str, Path]) -> dict[str, object]:
-    """id -> a value that is equal for equal files: size if it is unique, digest, path on errors."""
-    by_path: dict[Path, object] = {}
-    by_size: dict[int, list[Path]] = {}
-    for path in dict.fromkeys(files.values()):
-        try:
-            by_size.setdefault(path.stat().st_size, []).append(path)
-        except OSError:
-            by_path[path] = path
-    for size, paths in by_size.items():
-        for path in paths:
-            by_path[path] = size if len(paths) == 1 else _sha256_or_path(path)
-    return {i: by_path[path] for i, path in files.items()}
+def contents_of(files: Mapping[str, Path]) -> dict[str, object]:
+    """id -> a value that is equal for equal files.
+
+    It is as much of size, a block from the middle and digest as no other file has; in place of what
+    cannot be read stands the path.
+    """
+    content_of: dict[Path, object] = {}
+    undecided = [list(dict.fromkeys(files.values()))]
+    for look in (_size, _middle, sha256_of):
+        groups: list[list[Path]] = []
+        for paths in undecided:
+            alike: dict[object, list[Path]] = {}
+            for path in paths:
+                content_of[path] = content = (content_of.get(path), _or_path(look, path))
+                alike.setdefault(content, []).append(path)
+            groups += [group for group in alike.values() if len(group) > 1]
+        undecided = groups
+    return {i: content_of[path] for i, path in files.items()}
 
 
-def _sha256_or_path(path: Path) -> object:
+def copies_of(files: Mapping[str, Path]) -> dict[str, str]:
+    """id -> the first id with an equal file, of every file that is equal to an earlier one."""
+    first: dict[object, str] = {}
+    contents = contents_of(files)
+    return {i: j for i, content in contents.items() if (j := first.setdefault(content, i)) != i}
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size
+
+
+def _middle(path: Path) -> bytes:
+    """A block from the middle of a file; the first bytes of many pictures are the same."""
+    with path.open("rb") as file:
+        file.seek(path.stat().st_size // 2)
+        return file.read(BLOCK)
+
+
+def _or_path(look: Callable[[Path], object], path: Path) -> object:
     try:
-        return sha256_of(path)
+        return look(path)
     except OSError:
         return path

@@ -45,14 +45,16 @@ class MultiLabel(Task):
                 )
 
     def settings(self, probe: Probe) -> dict[str, Any]:
+        difficult = {"difficult_in_training": self.difficult}
+        if not probe.grid:
+            return probe.settings() | difficult
         name = probe.hyperparameter
         rule = (
             "for each class the best average precision (map_area) on the validation part, smallest"
             f" of equals; without a positive there, the {name} that is best in the mean of the"
             " other classes"
         )
-        choice = {f"{name.lower()}_rule": rule, "difficult_in_training": self.difficult}
-        return probe.settings() | choice
+        return probe.settings() | {f"{name.lower()}_rule": rule} | difficult
 
     def fit(
         self,
@@ -67,25 +69,30 @@ class MultiLabel(Task):
         signs = np.where(labels == 0, -1, labels) if self.difficult == "negative" else labels
         trained = can_be_trained(signs[split.both])
         validated = can_be_trained(signs[split.train]) & trained
-        if validated.sum() < 2 or not (labels[split.validation][:, validated] > 0).any():
+        chosen_by_itself = validated & (labels[split.validation] > 0).any(axis=0)
+        if probe.grid and (validated.sum() < 2 or not chosen_by_itself.any()):
             raise DatasetError(
                 f"{probe.hyperparameter} can be chosen for {validated.sum()} of {len(classes)}"
                 " classes: at least two need positive and negative pictures to train on, and one of"
                 " them a positive to validate on. More pictures are needed."
             )
+        if not trained.any():
+            raise DatasetError(
+                "no class has positive and negative pictures to train on. More pictures are needed."
+            )
         truth = labels[split.both][:, trained]
-        chosen_by_itself = validated & (labels[split.validation] > 0).any(axis=0)
         fitted = choose_and_fit(
             probe,
             vectors[split.both],
             signs[split.both][:, trained],
             split.validates,
             trained=trained,
+            exclusive=False,
             score=lambda decisions, rows: _areas(truth[rows], decisions),
             progress=progress,
         )
-        borrowed = [classes[k] for k in np.flatnonzero(trained & ~chosen_by_itself)]
-        return replace(fitted, borrowed=borrowed)
+        borrowed = trained & ~chosen_by_itself if probe.grid else np.zeros_like(trained)
+        return replace(fitted, borrowed=[classes[k] for k in np.flatnonzero(borrowed)])
 
     def score(
         self,

@@ -116,11 +116,14 @@ class Plan:
 
     def _name(self, measurement: TransferMeasurement) -> str:
         nets = "+".join(self.names[network] for network in measurement.networks)
-        if not self.job.sweep:
-            return nets
-        values = measurement.settings.values()
-        phrases = (d.phrase(values[n]) for n, d in measurement_options().items() if d.sweep)
-        return f"{nets} ({', '.join(filter(None, phrases))})"
+        phrases = []
+        if any(self.job.shots):
+            phrases.append(f"shots {measurement.benchmark.protocol.get('shots', 'all')}")
+        if self.job.sweep:
+            values = measurement.settings.values()
+            options = measurement_options().items()
+            phrases += filter(None, (d.phrase(values[n]) for n, d in options if d.sweep))
+        return f"{nets} ({', '.join(phrases)})" if phrases else nets
 
     def _line(self, measurement: TransferMeasurement) -> str:
         lacking = [net.label for net in measurement.networks if net.label in self.impossible_nets]
@@ -133,9 +136,10 @@ class Plan:
         if measurement.existing():
             self.num_made += 1
             what = f"measured already, {measurement.path}"
-            if not sends or measurement.archive_path.is_file():
+            lacking = [f"{made} to be made" for made in _lacking(measurement, sends)]
+            if not lacking:
                 return what
-            what += "; the server's archive to be made"
+            what = "; ".join([what, *lacking])
         counts, files = [], []
         for network in measurement.networks:
             path, lacking = missing(
@@ -165,7 +169,7 @@ class Plan:
         networks = list(dict.fromkeys(network for fused in self.fusions for network in fused))
         values = {name: getattr(options, name) for name in declarations(Extraction)}
         variants = list(settings_of(Settings.of(values), self.job.sweep))
-        self.num_measurements += len(self.fusions) * len(variants)
+        self.num_measurements += len(self.fusions) * len(variants) * len(self.job.shots)
         ids = {f"picture {n}" for n in range(definition.num_pictures)}
         ids |= {f"crop {n}" for n in range(definition.num_crops)}
         counts = []
@@ -216,6 +220,16 @@ class Plan:
             self.rates[network] = seconds_per_megapixel(network, options)
         pixels = sum(scale * scale * ASSUMED_ASPECT for scale in options.scales)
         return self.rates[network] * pixels / 1e6 * (2 if options.mirror else 1)
+
+
+def _lacking(measurement: TransferMeasurement, sends: bool) -> list[str]:
+    """What belongs beside a record that is there, and is not."""
+    lacking = []
+    if sends and not measurement.archive_path.is_file():
+        lacking.append("the server's archive")
+    if measurement.saves_probe and not measurement.probe_path.is_file():
+        lacking.append("the saved probe")
+    return lacking
 
 
 def _weights_bytes(spec: NetSpec, network: Network) -> int:

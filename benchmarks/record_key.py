@@ -6,6 +6,7 @@ the sizes of their files; none is opened.
 
 import hashlib
 from collections.abc import Sequence
+from typing import Any
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.features.options import VectorOptions
@@ -31,7 +32,7 @@ def record_key(
             "labels": hashlib.sha256(labels.tobytes()).hexdigest(),
             "pictures": list(benchmark.used),
             "file_bytes": [picture_bytes(picture) for picture in benchmark.used.values()],
-            "nets": [vars(request.conditions) for request in requests],
+            "nets": [_conditions(benchmark, request) for request in requests],
             **vectors.key_values(),
             "probe": benchmark.task.settings(probe),
             "protocol": dict(benchmark.protocol),
@@ -39,6 +40,12 @@ def record_key(
             "limited": benchmark.limited,
         }
     )
+
+
+def _conditions(benchmark: Benchmark, request: FeatureRequest) -> dict[str, Any]:
+    """What decides a net's vectors. It does not matter in which folder a user's pictures lie."""
+    conditions = vars(request.conditions)
+    return conditions | {"dataset": benchmark.name} if benchmark.is_own else conditions
 
 
 def archive_key(key: str, benchmark: Benchmark) -> str:

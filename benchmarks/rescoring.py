@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from vggfeat.benchmarks.ilsvrc.class_errors import class_errors
+from vggfeat.benchmarks.ilsvrc.class_errors import PRESENT, class_errors
 from vggfeat.benchmarks.multi_label import MultiLabel
 from vggfeat.benchmarks.single_label import SingleLabel
 from vggfeat.benchmarks.split_results import summarise
@@ -33,7 +33,9 @@ def differences(record: Record, scores: Scores) -> tuple[int, list[str]]:
 
 def _metrics(record: Record, scores: Scores) -> dict[str, dict[str, Any]]:
     if "top1_error" in record.metrics:
-        return class_errors(scores.scores, scores.labels.argmax(axis=1), scores.classes)
+        present = record.metrics.get(f"top1_error{PRESENT}", {}).get("per_class", ())
+        labels = scores.labels.argmax(axis=1)
+        return class_errors(scores.scores, labels, scores.classes, present)
     if record.metric not in (*AP_RULES, SingleLabel.metric):
         return {}
     task = MultiLabel(metric=record.metric) if record.metric in AP_RULES else SingleLabel()

@@ -40,6 +40,7 @@ class Measurement(ABC):
     path: Path  # where in it its record lies or will lie
     may_skip: bool  # whether a record that skipped pictures is complete
     known_notes: Sequence[str] = ()  # notes of the record that were logged when the data was loaded
+    ingredients: str = "weights, pictures, splits and settings"  # what its key is made of, in words
     supplement: str = ""  # what `finish` makes, as a failure names it
 
     @abstractmethod

@@ -25,6 +25,8 @@ class SingleLabel(Task):
     metric: ClassVar[str] = "mean_class_recall"
 
     def settings(self, probe: Probe) -> dict[str, Any]:
+        if not probe.grid:
+            return probe.settings()
         rule = "best mean class recall on the validation part of each split, smallest of equals"
         return probe.settings() | {f"{probe.hyperparameter.lower()}_rule": rule}
 
@@ -51,6 +53,7 @@ class SingleLabel(Task):
             np.where(of_both[:, None] == np.arange(num_classes), 1, -1),
             split.validates,
             trained=np.ones(num_classes, dtype=bool),
+            exclusive=True,
             score=mean_recall,
             progress=progress,
         )

@@ -19,7 +19,8 @@ class SplitResult:
 
     num_train: int  # validation included
     num_test: int
-    chosen: float | Mapping[str, float]  # the hyper-parameter: one, or one for each fitted class
+    # The hyper-parameter: one, or one for each fitted class; None for a probe without.
+    chosen: float | Mapping[str, float] | None
     validation_scores: Mapping[float, float]  # its value -> score, a mean over classes
     num_not_converged: int  # classes of the tested classifier
     largest_gap: float | None  # of its classes, relative to the objective; None where unknown
@@ -32,6 +33,12 @@ class SplitResult:
 
 def probe_facts(results: Sequence[SplitResult], probe: Probe) -> dict[str, Any]:
     """How the probes of all splits came out, for a record."""
+    convergence = {
+        "classes_not_converged": [result.num_not_converged for result in results],
+        "largest_gap": [result.largest_gap for result in results],
+    }
+    if not probe.grid:
+        return convergence
     return {
         probe.hyperparameter.lower(): [
             r.chosen if isinstance(r.chosen, float) else dict(r.chosen) for r in results
@@ -40,8 +47,7 @@ def probe_facts(results: Sequence[SplitResult], probe: Probe) -> dict[str, Any]:
             {f"{value:g}": round(score, 6) for value, score in result.validation_scores.items()}
             for result in results
         ],
-        "classes_not_converged": [result.num_not_converged for result in results],
-        "largest_gap": [result.largest_gap for result in results],
+        **convergence,
     }
 
 
@@ -65,11 +71,18 @@ def notes(results: Sequence[SplitResult], probe: Probe) -> list[str]:
     for reason in dict.fromkeys(reason_of.values()):
         names = ", ".join(name for name, why in reason_of.items() if why == reason)
         left_out.append(f"left out of the mean, {reason}: {names}")
+    return left_out + _ends_of_the_grid(results, probe)
+
+
+def _ends_of_the_grid(results: Sequence[SplitResult], probe: Probe) -> list[str]:
+    """How often the smallest and the largest value of the grid were chosen, in words."""
+    if not probe.grid:
+        return []
     is_one_a_split = isinstance(results[0].chosen, float)
     chosen = [v for r in results for v in ([r.chosen] if is_one_a_split else r.chosen.values())]
     of_what = "splits" if is_one_a_split else "classes"
     ends = {min(probe.grid): "smallest", max(probe.grid): "largest"}
-    return left_out + [
+    return [
         f"the {end} {probe.hyperparameter} of the grid, {value:g}, was chosen in {count} of"
         f" {len(chosen)} {of_what}"
         for value, end in ends.items()

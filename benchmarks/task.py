@@ -18,7 +18,7 @@ import numpy as np
 from vggfeat.benchmarks.split_results import SplitResult
 from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
-from vggfeat.probes.grid_search import PATIENCE, choose
+from vggfeat.probes.grid_search import choose
 from vggfeat.probes.probe import Classifier, Probe
 from vggfeat.progress import Progress, no_progress
 
@@ -29,7 +29,7 @@ class FittedProbe:
 
     classifier: Classifier
     trained: np.ndarray  # [K] bool
-    chosen: float | np.ndarray  # the hyper-parameter: one, or one for each trained class
+    chosen: float | np.ndarray | None  # the hyper-parameter: one, or one for each trained class
     validation_scores: dict[float, float]
     seconds: dict[str, float]
     borrowed: Sequence[str] = ()  # classes whose hyper-parameter is the one best for the others
@@ -44,8 +44,8 @@ class FittedProbe:
         scores[:, self.trained] = self.classifier.decisions(vectors)
         return scores
 
-    def chosen_by_class(self, classes: Sequence[str]) -> float | dict[str, float]:
-        """The hyper-parameter, or that of each trained class by name."""
+    def chosen_by_class(self, classes: Sequence[str]) -> float | dict[str, float] | None:
+        """The hyper-parameter, or that of each trained class by name; None if there is none."""
         if np.ndim(self.chosen) == 0:
             return self.chosen
         names = np.array(classes)[self.trained].tolist()
@@ -103,13 +103,29 @@ class Task(ABC):
         progress: Progress = no_progress,
     ) -> SplitResult:
         """Fit and score one split. Raises what `fit` and `score` raise."""
+        return self.fit_and_score(
+            vectors, labels, split, classes=classes, unread=unread, probe=probe, progress=progress
+        )[0]
+
+    def fit_and_score(
+        self,
+        vectors: np.ndarray,
+        labels: np.ndarray,
+        split: Split,
+        *,
+        classes: Sequence[str],
+        unread: np.ndarray,
+        probe: Probe,
+        progress: Progress = no_progress,
+    ) -> tuple[SplitResult, FittedProbe]:
+        """The result of one split, and the probe that was fitted. Raises as `evaluate`."""
         fitted = self.fit(vectors, labels, split, classes=classes, probe=probe, progress=progress)
         started = time.monotonic()
         scores = fitted.decisions(vectors[split.test])
         scored = self.score(
             labels[split.test], scores, unread, trained=fitted.trained, classes=classes
         )
-        return SplitResult(
+        result = SplitResult(
             num_train=len(split.both),
             chosen=fitted.chosen_by_class(classes),
             validation_scores=fitted.validation_scores,
@@ -119,6 +135,7 @@ class Task(ABC):
             scores=scores.astype(np.float32),
             seconds=fitted.seconds | {"score": time.monotonic() - started},
         )
+        return result, fitted
 
 
 def choose_and_fit(
@@ -128,26 +145,29 @@ def choose_and_fit(
     validation: np.ndarray,
     *,
     trained: np.ndarray,
+    exclusive: bool,
     score: Callable[[np.ndarray, np.ndarray], float | np.ndarray],
     progress: Progress,
 ) -> FittedProbe:
     """Choose the hyper-parameter without the validation rows of X [n, D], then fit to all rows.
 
-    signs [n, T] are those of the trained classes; score is that of `choose`. Raises DatasetError
-    if a vector is not finite.
+    signs [n, T] are those of the trained classes; exclusive says that each example has exactly one
+    of them. score is that of `choose`. Raises DatasetError if a vector is not finite.
     """
     _check_finite(X)
     num_stages = len(probe.grid) + 1
     times = [time.monotonic()]
-    fits = probe.fits(X, signs)
-    chosen, scores = choose(
-        fits,
-        [validation],
-        grid=probe.grid,
-        score=score,
-        patience=PATIENCE,
-        progress=lambda num_done: progress("fitting probes", num_done, num_stages),
-    )
+    fits = probe.fits(X, signs, exclusive=exclusive)
+    chosen, scores = None, {}
+    if probe.grid:
+        chosen, scores = choose(
+            fits,
+            [validation],
+            grid=probe.grid,
+            score=score,
+            patience=probe.patience,
+            progress=lambda num_done: progress("fitting probes", num_done, num_stages),
+        )
     times.append(time.monotonic())
     classifier = fits.fit(chosen)
     progress("fitting probes", num_stages, num_stages)

@@ -7,7 +7,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,10 @@ from typing import Any
 import numpy as np
 
 from vggfeat.backbones.network import Network
-from vggfeat.benchmarks import split_results
-from vggfeat.benchmarks.benchmark import Benchmark, rows_of
-from vggfeat.benchmarks.leaks import leak_notes
-from vggfeat.benchmarks.options import Settings
+from vggfeat.benchmarks.benchmark import rows_of
+from vggfeat.benchmarks.probe_saving import save_probe
+from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors
 from vggfeat.benchmarks.record_key import archive_key, record_key
-from vggfeat.benchmarks.runner import Measurement
-from vggfeat.benchmarks.split_results import SplitResult
 from vggfeat.benchmarks.submission import archive
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
@@ -30,59 +27,41 @@ from vggfeat.features.degenerate import notes_on
 from vggfeat.features.extract import Extracted
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture
-from vggfeat.probes.probe import Probe
-from vggfeat.probes.registry import load_probe
+from vggfeat.probes import probe_file
 from vggfeat.progress import Progress
-from vggfeat.records import record as records
-from vggfeat.records.record import Record, new_record
-from vggfeat.records.scores import Scores
 from vggfeat.storage.files import new_file
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class TransferMeasurement(Measurement):
+class TransferMeasurement(ProbeMeasurement):
     """One benchmark with one net, or several nets that are fused, under one set of settings."""
 
-    benchmark: Benchmark
     networks: Sequence[Network]
-    settings: Settings
-    out: Path = Path()
-    command: str = ""
-    supplement = "the server's archive"
+    saves_probe: bool = False
+
+    @property
+    def supplement(self) -> str:
+        sends = self.benchmark.submission is not None and not self.benchmark.limited
+        parts = ["the server's archive"] * sends + ["the saved probe"] * self.saves_probe
+        return " and ".join(parts)
+
+    @property
+    def name(self) -> str:
+        return "+".join(network.name for network in self.networks)
 
     @property
     def nets(self) -> str:
-        """The nets with their weights."""
         return "+".join(network.label for network in self.networks)
-
-    @property
-    def label(self) -> str:
-        return f"{self.benchmark.name}, {self.nets}"
 
     @property
     def may_skip(self) -> bool:
         return self.settings.extraction.on_error == "skip"
 
     @property
-    def known_notes(self) -> Sequence[str]:
-        return [*self.benchmark.notes, *self._assumptions]
-
-    @property
-    def _assumptions(self) -> list[str]:
-        """What is assumed of the nets' input, which was logged when they were loaded."""
+    def assumptions(self) -> list[str]:
         return [network.assumption for network in self.networks if network.assumed]
-
-    @property
-    def probe(self) -> Probe:
-        """What is fitted, and where."""
-        device = self.settings.extraction.resolved_device
-        return load_probe(self.settings.probe.solver, device=device)
-
-    @cached_property
-    def path(self) -> Path:
-        return self._path_of(self.key)
 
     @cached_property
     def key(self) -> str:
@@ -92,61 +71,48 @@ class TransferMeasurement(Measurement):
     def requests(self) -> list[FeatureRequest]:
         return self._requests(self.benchmark.used)
 
-    def measure(self, features: FeatureSets, progress: Progress) -> tuple[Record, Scores | None]:
-        benchmark, settings = self.benchmark, self.settings
-        extracted = [features.extract(request) for request in self.requests()]
-        skipped = {i: reason for file in extracted for i, reason in file.skipped.items()}
-        rows = self._readable(benchmark.used_rows, skipped)
-        vectors, digests, told = self.vectors(rows, extracted)
-        results = self._evaluate(rows, vectors, progress)
-        left_out = {name for result in results for name in result.left_out}
-        record = new_record(
-            device=settings.extraction.resolved_device,
-            key=self.key,
-            benchmark=benchmark.name,
-            title=benchmark.title,
+    def vectors(self, features: FeatureSets) -> Vectors:
+        settings = self.settings
+        requests = self._requests(self.benchmark.extracted)
+        extracted = [features.extract(request) for request in requests]
+        skipped = {
+            i: reason
+            for file in extracted
+            for i, reason in file.skipped.items()
+            if i in self.benchmark.used
+        }
+        rows = self._readable(self.benchmark.used_rows, skipped)
+        vectors, digests, remarks = self.read_vectors(rows, extracted)
+        return Vectors(
+            rows=rows,
+            vectors=vectors,
             protocol={
-                "version": benchmark.version,
-                "classes": len(benchmark.classes) - len(left_out),
-                "left_out": sorted(left_out),
-                "leaks": len(benchmark.leaks),
-                **benchmark.protocol,
                 "scales": list(settings.extraction.scales),
                 **vars(settings.vectors),
                 "mirror": settings.extraction.mirror,
                 "view": " ".join(dict.fromkeys(net.backbone.view for net in self.networks)),
-                "classifier": self.probe.title,
                 "normalisation": self._normalisation(),
             },
-            splits_sha256=benchmark.splits_sha256,
             nets=[
                 _net_facts(request, file, digest)
-                for request, file, digest in zip(self.requests(), extracted, digests, strict=True)
+                for request, file, digest in zip(requests, extracted, digests, strict=True)
             ],
-            probe=benchmark.task.settings(self.probe)
-            | split_results.probe_facts(results, self.probe),
-            metric=benchmark.task.metric,
-            metrics=split_results.summarise(results, benchmark.classes),
-            n_train=[result.num_train for result in results],
-            n_test=[result.num_test for result in results],
             skipped=skipped,
-            notes=[
-                *benchmark.notes,
-                *self._assumptions,
-                *leak_notes(benchmark.leaks),
-                *split_results.notes(results, self.probe),
-            ],
-            remarks=[*told, *split_results.remarks(results, self.probe)],
-            limited=benchmark.limited,
-            seconds=_seconds(extracted, results),
-            command=self.command,
+            remarks=remarks,
+            seconds=_seconds(extracted),
         )
-        return record, self._scores(results)
 
     def finish(self, features: FeatureSets, progress: Progress) -> None:
-        """Write what the evaluation server is sent; a part of a set is not sent."""
-        if self.benchmark.submission is None or self.benchmark.limited:
-            return
+        """Write what the evaluation server is sent, and the probe where it is to be saved.
+
+        A part of a set is not sent.
+        """
+        if self.benchmark.submission is not None and not self.benchmark.limited:
+            self._write_archive(features, progress)
+        if self.saves_probe:
+            save_probe(self, features, progress)
+
+    def _write_archive(self, features: FeatureSets, progress: Progress) -> None:
         path = self.archive_path
         existing = [path] if path.is_file() else []
         if self.may_skip:
@@ -167,7 +133,12 @@ class TransferMeasurement(Measurement):
     def archive_path(self) -> Path:
         """Where the archive for the evaluation server lies or will lie."""
         key = archive_key(self.key, self.benchmark)
-        return self._path_of(key).with_suffix(".server.tar.gz")
+        return self.path_of(key).with_suffix(".server.tar.gz")
+
+    @property
+    def probe_path(self) -> Path:
+        """Where the probe of the first split lies or will lie."""
+        return self.path.with_suffix(probe_file.SUFFIX)
 
     def server_archive(self, features: FeatureSets, progress: Progress) -> tuple[bytes, int]:
         """The archive's content, and how many of its examples have no score.
@@ -180,11 +151,11 @@ class TransferMeasurement(Measurement):
         requests = self._requests(benchmark.pictures_at(rows))
         extracted = [features.extract(request) for request in requests]
         rows = self._readable(rows, {i for file in extracted for i in file.skipped})
-        vectors, *_ = self.vectors(rows, extracted)
+        vectors, *_ = self.read_vectors(rows, extracted)
         readable = split.among(rows)
         fitted = benchmark.task.fit(
             vectors, benchmark.labels[rows], readable, classes=benchmark.classes,
-            probe=self.probe, progress=self._of_all_splits(progress, 0, 1),
+            probe=self.probe, progress=self.of_all_splits(progress, 0, 1),
         )  # fmt: skip
         scored = rows[readable.test]
         packed = archive(
@@ -196,7 +167,7 @@ class TransferMeasurement(Measurement):
         )
         return packed, len(split.test) - len(scored)
 
-    def vectors(
+    def read_vectors(
         self, rows: np.ndarray, extracted: Sequence[Extracted]
     ) -> tuple[np.ndarray, list[str], list[str]]:
         """Vectors [n, D] of these examples, a digest of each net's descriptors, notes on them.
@@ -218,11 +189,7 @@ class TransferMeasurement(Measurement):
 
     def digests(self, extracted: Sequence[Extracted], skipped: Collection[str]) -> list[str]:
         """The digest of each net's descriptors, as its record has it. Raises StoreError."""
-        return self.vectors(self._readable(self.benchmark.used_rows, skipped), extracted)[1]
-
-    def _path_of(self, key: str) -> Path:
-        net = "+".join(network.name for network in self.networks)
-        return records.path_of(self.out, self.benchmark.name, net, key)
+        return self.read_vectors(self._readable(self.benchmark.used_rows, skipped), extracted)[1]
 
     def _requests(self, pictures: Mapping[str, Picture]) -> list[FeatureRequest]:
         return [
@@ -244,46 +211,6 @@ class TransferMeasurement(Measurement):
                 f"{benchmark.name}: no picture could be read; {len(skipped)} skipped."
             )
         return np.array(kept)
-
-    def _evaluate(
-        self, rows: np.ndarray, vectors: np.ndarray, progress: Progress
-    ) -> list[SplitResult]:
-        """The result of each split; vectors [n, D] belong to these rows."""
-        benchmark, results = self.benchmark, []
-        labels = benchmark.labels[rows]
-        for number, split in enumerate(benchmark.splits):
-            of_split = self._of_all_splits(progress, number, len(benchmark.splits))
-            result = benchmark.task.evaluate(
-                vectors, labels, split.among(rows), classes=benchmark.classes,
-                unread=benchmark.labels[np.setdiff1d(split.test, rows)],
-                probe=self.probe, progress=of_split,
-            )  # fmt: skip
-            # An example that could not be read has a score, too: the lowest.
-            scores = np.full((len(split.test), len(benchmark.classes)), -np.inf, np.float32)
-            scores[np.isin(split.test, rows)] = result.scores
-            results.append(replace(result, scores=scores))
-        return results
-
-    def _scores(self, results: Sequence[SplitResult]) -> Scores:
-        """The scores of every split's test examples, those of the first split first."""
-        benchmark = self.benchmark
-        tested = [split.test for split in benchmark.splits]
-        rows = np.concatenate(tested)
-        return Scores(
-            ids=[benchmark.ids[row] for row in rows],
-            splits=np.repeat(np.arange(len(tested)), [len(test) for test in tested]),
-            labels=benchmark.labels[rows],
-            scores=np.concatenate([result.scores for result in results]),
-            classes=benchmark.classes,
-        )
-
-    def _of_all_splits(self, progress: Progress, number: int, count: int) -> Progress:
-        """Progress of one split of several, as the progress of all of them."""
-
-        def report(label: str, done: int, total: int) -> None:
-            progress(f"{label}, {self.benchmark.name}", number * total + done, count * total)
-
-        return report
 
     def _normalisation(self) -> str:
         num_views = len(next(iter(self.benchmark.pictures_of.values())))
@@ -313,9 +240,9 @@ def _net_facts(request: FeatureRequest, extracted: Extracted, digest: str) -> di
     }
 
 
-def _seconds(extracted: Sequence[Extracted], results: Sequence[SplitResult]) -> dict[str, float]:
-    """Seconds by stage, over all nets and splits."""
+def _seconds(extracted: Sequence[Extracted]) -> Counter:
+    """Seconds of the extraction by stage, over all nets."""
     seconds = Counter(extract=sum(file.seconds for file in extracted))
-    for stages in (*(file.stage_seconds for file in extracted), *(r.seconds for r in results)):
-        seconds.update(stages)
-    return {stage: round(value, 2) for stage, value in seconds.items()}
+    for file in extracted:
+        seconds.update(file.stage_seconds)
+    return seconds

@@ -22,6 +22,7 @@ from vggfeat.benchmarks.ilsvrc import predictions
 from vggfeat.benchmarks.rescoring import differences
 from vggfeat.errors import RecordError, StoreError, VggfeatError, reason_of
 from vggfeat.features import store
+from vggfeat.probes import probe_file
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.records.scores import read_scores, scores_path
@@ -32,7 +33,8 @@ from vggfeat.storage.files import sha256_of
 from vggfeat.weights import checkpoint, formats
 
 Status = Literal["sound", "no checksums", "damaged", "not checked"]
-KEYS = (checkpoint.KEY, "vggfeat_checkpoint", predictions.KEY)  # whose JSON holds a schema version
+# Whose JSON holds a schema version.
+KEYS = (checkpoint.KEY, "vggfeat_checkpoint", predictions.KEY, probe_file.KEY)
 DAMAGED_SUFFIX = ".damaged"
 COLOURS = "colours.json"  # of a run of training, which has no schema version
 BROKEN_ARCHIVE = (zipfile.BadZipFile, zlib.error, EOFError)

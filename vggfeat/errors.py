@@ -42,11 +42,18 @@ class VggfeatError(Exception):
 class UnknownNameError(VggfeatError):
     """A name that is none of `choices`; the message suggests the nearest one.
 
-    The message lists all choices, or those in `listed` where there are too many.
+    The message lists all choices, or those in `listed` where there are too many; `reason` says what
+    else the name might have been and is not.
     """
 
     def __init__(
-        self, kind: str, name: str, choices: Iterable[str], *, listed: Iterable[str] | None = None
+        self,
+        kind: str,
+        name: str,
+        choices: Iterable[str],
+        *,
+        listed: Iterable[str] | None = None,
+        reason: str = "",
     ):
         choices = sorted(choices)
         shown = choices if listed is None else list(listed)
@@ -54,7 +61,8 @@ class UnknownNameError(VggfeatError):
         hint = f" Did you mean {near!r}?" if near else ""
         more = f" and {len(choices) - len(shown)} more" if len(shown) < len(choices) else ""
         names = ", ".join(shown) + more if shown or listed is None else f"{len(choices)} names"
-        super().__init__(f"Unknown {kind} {name!r}.{hint} Known: {names}.")
+        why = f": {reason}" if reason else ""
+        super().__init__(f"Unknown {kind} {name!r}{why}.{hint} Known: {names}.")
 
 
 class NetworkError(VggfeatError):
@@ -83,6 +91,10 @@ class DownloadError(VggfeatError):
 
 class RecordError(VggfeatError):
     """A result record that cannot be read or written."""
+
+
+class ProbeError(VggfeatError):
+    """A file of a fitted probe that is damaged, or belongs to another net."""
 
 
 class TrainingError(VggfeatError):

@@ -7,6 +7,7 @@ are tested. No other picture, class or library version changes the draw.
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,6 +16,13 @@ from vggfeat.benchmarks.splits import Split
 VALIDATION_SHARE = 0.2  # of the training pictures (paper, appendix B)
 
 IdsByClass = Mapping[str, Sequence[str]]  # class -> ids of its pictures
+
+
+class Divided(NamedTuple):
+    """The rows of a class that train, and those that validate."""
+
+    train: Sequence[int]
+    validation: Sequence[int]
 
 
 def random_split(
@@ -35,13 +43,22 @@ def random_split(
     for ids in by_class.values():
         shuffled = sorted(ids, key=lambda i: hashlib.sha256(f"{draw}/{i}".encode()).digest())
         num_both = num_trained_on(ids, train_per_class)
-        # At least one validates and one trains; a class with one training picture does both.
-        num_validation = max(1, round(VALIDATION_SHARE * num_both))
         rows = [row_of[i] for i in shuffled]
-        parts["train"] += rows[: max(1, num_both - num_validation)]
-        parts["validation"] += rows[max(0, num_both - num_validation) : num_both]
+        of_class = divided(rows[:num_both])
+        parts["train"] += of_class.train
+        parts["validation"] += of_class.validation
         parts["test"] += rows[num_both : num_both + (test_per_class or len(rows))]
     return Split(**{name: np.array(rows) for name, rows in parts.items()})
+
+
+def divided(rows: Sequence[int]) -> Divided:
+    """The rows of a class in their order: the first train, the last validate.
+
+    At least one validates and one trains; of a class with one row it does both.
+    """
+    num_validation = max(1, round(VALIDATION_SHARE * len(rows)))
+    num_trained = len(rows) - num_validation
+    return Divided(rows[: max(1, num_trained)], rows[max(0, num_trained) :])
 
 
 def num_trained_on(ids: Sequence[str], train_per_class: int) -> int:

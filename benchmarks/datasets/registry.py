@@ -1,8 +1,10 @@
 """The list of datasets. A new one is a file with its definition and one line here.
 
-A user's own is named by its file, `my_file.py:MY_DATASET`; see user_file.py.
+A user's own is named by its path: a folder or a CSV list of pictures (own.py), or a Python file
+that defines it, `my_file.py:MY_DATASET` (user_file.py).
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,6 +14,7 @@ from vggfeat.benchmarks.datasets import (
     caltech101,
     caltech256,
     digits,
+    own,
     synthetic,
     user_file,
     voc2007,
@@ -20,6 +23,7 @@ from vggfeat.benchmarks.datasets import (
 )
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.datasets.distribution import Distribution
+from vggfeat.benchmarks.shots import few_shots
 from vggfeat.errors import DatasetError, UnknownNameError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import Progress, no_progress
@@ -41,25 +45,40 @@ DATASETS: tuple[DatasetDefinition, ...] = (
 RESERVED = (CLASSIFICATION, LOCALISATION)
 
 _from_user_files: dict[str, DatasetDefinition] = {}
+_from_paths: dict[str, DatasetDefinition] = {}  # those that names_of has named
 
 
-def definition_of(name: str) -> DatasetDefinition:
-    """The definition of a dataset by its name, or by the user's file that holds it.
+def definition_of(name: str | Path) -> DatasetDefinition:
+    """The definition of a dataset by its name, its path, or the user's file that holds it.
 
-    After `my_file.py:MY_DATASET` was named once, the name in that definition will do. Raises
-    UnknownNameError, and DatasetError at a file without such a definition and at a definition
-    with a name that another dataset has.
+    A benchmark's name comes before a folder that is called so, which `./name` or a Path leads to.
+    After `my_file.py:MY_DATASET` was named once, or names_of has named a path, the dataset's name
+    will do. Raises UnknownNameError, and DatasetError at a file without such a definition and at a
+    definition with a name that another dataset has.
     """
-    by_name = {definition.name: definition for definition in DATASETS} | _from_user_files
-    if user_file.is_user_file(name):
+    by_name = _by_name()
+    if isinstance(name, str) and user_file.is_user_file(name):
         definition = user_file.load_definition(name)
         if by_name.get(definition.name) is not definition:
             _check_names(name, definition, by_name)
             _from_user_files[definition.name] = definition
         return definition
-    if name not in by_name:
-        raise UnknownNameError("benchmark", name, by_name)
-    return by_name[name]
+    if isinstance(name, str) and name in by_name | _from_paths:
+        return (by_name | _from_paths)[name]
+    return _dataset_at(name)
+
+
+def _by_name() -> dict[str, DatasetDefinition]:
+    return {definition.name: definition for definition in DATASETS} | _from_user_files
+
+
+def _dataset_at(path: str | Path) -> DatasetDefinition:
+    """The dataset of a folder or a list. Raises UnknownNameError."""
+    by_name, name = _by_name(), os.fspath(path)
+    taken = {*(definition.name for definition in DATASETS), *RESERVED}
+    if definition := own.own_dataset(path, taken=taken):
+        return definition
+    raise UnknownNameError("benchmark", name, by_name, reason=own.why_none(name))
 
 
 def _check_names(
@@ -82,9 +101,30 @@ def _check_names(
         )
 
 
-def names_of(names: Sequence[str]) -> list[str]:
-    """The datasets' own names, each once, of names and of users' files. Raises as definition_of."""
-    return list(dict.fromkeys(definition_of(name).name for name in names))
+def names_of(names: Sequence[str | Path]) -> list[str]:
+    """The datasets' own names, each once, of names, paths and users' files.
+
+    By these names `definition_of` knows them from then on. Raises as definition_of, and
+    DatasetError at two paths of the same name.
+    """
+    chosen: dict[str, tuple[str | Path, DatasetDefinition]] = {}
+    for name in names:
+        # A name that an earlier command gave to a path does not stand in the way of this one's.
+        is_known = isinstance(name, str) and (user_file.is_user_file(name) or name in _by_name())
+        definition = definition_of(name) if is_known else _named_before(name) or _dataset_at(name)
+        earlier, same = chosen.setdefault(definition.name, (name, definition))
+        if same != definition:
+            raise DatasetError(
+                f"{earlier} and {name}: both are called {definition.name!r}. Rename one of them, or"
+                " measure them by two commands, each with an --out of its own."
+            )
+    _from_paths.update({n: d for n, (_, d) in chosen.items() if own.is_own(d)})
+    return list(chosen)
+
+
+def _named_before(name: str | Path) -> DatasetDefinition | None:
+    """The dataset of an earlier path that had this name, where no such path is there."""
+    return None if os.path.exists(name) else _from_paths.get(os.fspath(name))
 
 
 def names_in_paper() -> list[str]:
@@ -112,7 +152,7 @@ def distribution_of(name: str) -> Distribution:
 
 
 def load_benchmark(
-    name: str,
+    name: str | Path,
     data_dir: Path | str | None = None,
     options: DataOptions | None = None,
     *,
@@ -120,7 +160,7 @@ def load_benchmark(
     offline: bool = False,
     progress: Progress = no_progress,
 ) -> Benchmark:
-    """The benchmark of this name or user's file, its dataset in data_dir, unpacked or fetched.
+    """The benchmark of this name or path, its dataset in data_dir, unpacked or fetched.
 
     places says where everything lies instead of data_dir and the user's cache folder. Raises
     UnknownNameError, DatasetError or DownloadError.
@@ -138,4 +178,4 @@ def load_benchmark(
                 f" feature files {definition.feature_set!r}; it returned {benchmark.name!r} and"
                 f" {benchmark.feature_set!r}."
             )
-    return benchmark
+    return few_shots(benchmark, options or DataOptions())

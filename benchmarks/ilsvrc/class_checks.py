@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vggfeat.backbones.check import check_net
-from vggfeat.backbones.network import Network
+from vggfeat.backbones.network import ILSVRC_CLASSES, Network
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.benchmarks.ilsvrc.class_errors import TOP
 from vggfeat.benchmarks.ilsvrc.class_order import are_wordnet_ids, assumption, check_order
@@ -60,7 +60,8 @@ def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
         if not are_wordnet_ids(classes):
             log.warning(assumption(network.label, classes))
         return
-    if network.card.classes == tuple(classes) or _are_ilsvrcs(network.card.classes, classes):
+    names = network.card.classes
+    if names == tuple(classes) or (_are_thousand_ids(classes) and are_ilsvrcs_names(names)):
         return
     if len(network.card.classes) != len(classes):
         difference = f"it has {len(network.card.classes)} classes, there are {len(classes)}"
@@ -74,12 +75,13 @@ def check_classes(network: Network, classes: Sequence[str], data: Path) -> None:
     )
 
 
-def _are_ilsvrcs(names: Sequence[str], folders: Sequence[str]) -> bool:
-    """Whether names are the usual ones of ILSVRC's classes, and the folders have its WordNet ids.
+def _are_thousand_ids(folders: Sequence[str]) -> bool:
+    return len(folders) == ILSVRC_CLASSES and are_wordnet_ids(folders)
 
-    Both are in the order of the ids.
-    """
-    if len(folders) != len(names) or not are_wordnet_ids(folders):
+
+def are_ilsvrcs_names(names: Sequence[str]) -> bool:
+    """Whether names are the usual ones of ILSVRC's classes, in the order of their WordNet ids."""
+    if len(names) != ILSVRC_CLASSES:
         return False
     from vggfeat.weights.torchvision import imagenet_classes  # 2 s to import
 

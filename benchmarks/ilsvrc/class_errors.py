@@ -3,7 +3,7 @@
 Shapes: N pictures, K classes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,14 +17,33 @@ from vggfeat.report.published import CLASSIFICATION
 
 PROTOCOL_VERSION = 1
 TOP = (1, 5)
+PRESENT = "_present"  # ending of the names of errors among the classes of the pictures
 
 
 def class_errors(
-    posteriors: np.ndarray, labels: np.ndarray, classes: Sequence[str]
+    posteriors: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    present: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Top-1 and top-5 error of posteriors [N, K] for labels [N], as a record's metrics."""
+    """Top-1 and top-5 error of posteriors [N, K] for labels [N], as a record's metrics.
+
+    present are the classes of the pictures where these are not all: then there are also the errors
+    among these alone, `top1_error_present` and `top5_error_present`, for which the other columns
+    are left out, as the authors of ImageNet-A and ImageNet-R do (Hendrycks et al. 2021). The top-5
+    error among less than 5 classes is left out.
+    """
     ranks = metrics.ranks(posteriors, labels)
-    return {f"top{top}_error": error(ranks >= top, labels, classes) for top in TOP}
+    if not present:
+        return {f"top{top}_error": error(ranks >= top, labels, classes) for top in TOP}
+    columns = np.array([number for number, name in enumerate(classes) if name in present])
+    names, labels = [classes[column] for column in columns], np.searchsorted(columns, labels)
+    among = metrics.ranks(posteriors[:, columns], labels)
+    return {f"top{top}_error": error(ranks >= top, labels, names) for top in TOP} | {
+        f"top{top}_error{PRESENT}": error(among >= top, labels, names)
+        for top in TOP
+        if top <= len(names)
+    }
 
 
 def error(missed: np.ndarray, labels: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
@@ -58,12 +77,16 @@ def classification_record(
             "images": len(about.ids) + len(about.skipped),
             "set": "val",
             "crops": f"{GRID}x{GRID}, mirrored" if has_crops else None,
+            **({"classes_present": len(about.present)} if about.present else {}),
+            **about.matching,
         },
         splits_sha256=about.data,
         nets=list(about.nets),
         probe={},
         metric="top1_error",
-        metrics=class_errors(predictions.posteriors, predictions.labels, about.classes),
+        metrics=class_errors(
+            predictions.posteriors, predictions.labels, about.classes, about.present
+        ),
         n_train=[],
         n_test=[len(about.ids)],
         skipped=about.skipped,

@@ -38,8 +38,16 @@ def are_wordnet_ids(classes: Sequence[str]) -> bool:
     return all(re.fullmatch("n[0-9]{8}", name) for name in classes)
 
 
-def assumption(nets: str, classes: Sequence[str]) -> str:
-    """What is taken for the order of nets' outputs whose weights do not name their classes."""
+def assumption(nets: str, classes: Sequence[str], *, is_matched: bool = False) -> str:
+    """What is taken for the order of nets' outputs whose weights do not name their classes.
+
+    is_matched: the pictures' classes were matched with ILSVRC's.
+    """
+    if is_matched:
+        return (
+            f"{nets}: the weights do not name their classes; ILSVRC's in the order of their WordNet"
+            " ids are taken for theirs"
+        )
     kind = "names"
     if are_wordnet_ids(classes):
         kind = "WordNet ids"

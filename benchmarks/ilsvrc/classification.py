@@ -26,6 +26,7 @@ from vggfeat.benchmarks.ilsvrc.class_errors import (
     classification_record,
     scores_of,
 )
+from vggfeat.benchmarks.ilsvrc.class_matching import among_classes_of
 from vggfeat.benchmarks.ilsvrc.class_order import assumption
 from vggfeat.benchmarks.ilsvrc.grid import cells
 from vggfeat.benchmarks.ilsvrc.measurement import IlsvrcMeasurement
@@ -60,6 +61,7 @@ class Job:
     views: Sequence[str] = ("dense",)
     scales: Sequence[str] = ("single",)
     limit: int | None = None  # pictures a class
+    skip_unknown_classes: bool = False  # leave out pictures of classes that the nets have not
     offline: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)  # of Extraction
     save: Path | None = None  # folder for predictions
@@ -105,7 +107,17 @@ class ClassificationMeasurement(IlsvrcMeasurement):
                 "view": self.view,
                 "posteriors": [vars(request.conditions) for request in self.requests()],
             }
+            | self._matched
         )
+
+    @property
+    def _matched(self) -> dict[str, Any]:
+        """What decides the numbers of nets with more classes than the pictures."""
+        test_set = self.test_set
+        if not test_set.matching:
+            return {}
+        classes = {"classes": test_set.pictures.classes, "present": test_set.present}
+        return classes | {"matching": dict(test_set.matching)}
 
     def requests(self) -> list[FeatureRequest]:
         return [
@@ -157,6 +169,8 @@ class ClassificationMeasurement(IlsvrcMeasurement):
                 for network, scales in zip(self.networks, self.scales, strict=True)
             ],
             notes=self._notes,
+            present=list(test_set.present),
+            matching=dict(test_set.matching),
         )
         labels = np.array([test_set.labels[i] for i in ids])
         return Predictions(about, total / len(extracted), labels)
@@ -195,7 +209,9 @@ class ClassificationMeasurement(IlsvrcMeasurement):
         notes = [*self.test_set.pictures.notes]
         unnamed = [network.label for network in self.networks if network.card is None]
         if unnamed:
-            notes.append(assumption(", ".join(unnamed), self.test_set.pictures.classes))
+            classes = self.test_set.pictures.classes
+            is_matched = bool(self.test_set.matching)
+            notes.append(assumption(", ".join(unnamed), classes, is_matched=is_matched))
         return notes + [network.assumption for network in self.networks if network.assumed]
 
 
@@ -219,7 +235,12 @@ def measurements(job: Job, out: Path) -> list[ClassificationMeasurement]:
     """Every measurement of the grid. Raises VggfeatError where one cannot be made."""
     fusions = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
     networks = [network for fused in fusions for network in fused]
-    test_set = open_test_set(job.data, networks, job.limit)
+    test_set = among_classes_of(
+        networks,
+        open_test_set(job.data, networks, job.limit),
+        job.data,
+        skip_unknown=job.skip_unknown_classes,
+    )
     for network in networks:
         check_classes(network, test_set.pictures.classes, job.data)
     grid = [

@@ -1,13 +1,14 @@
 """Posteriors of labelled pictures in a file of their own, to be fused later without a net.
 
-A .safetensors file: `posteriors` [N, K] float16, `top5` [N, 5] and `labels` [N] int32; its metadata
+A .safetensors file: `posteriors` [N, K] float16 (float32 where the pictures are of some of the K
+classes), `top5` [N, 5] and `labels` [N] int32; its metadata
 holds as JSON the pictures' ids, the classes, and what was measured, and the file's own digest.
 """
 
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,8 @@ from vggfeat.storage.files import new_file
 SCHEMA_VERSION = 2
 READABLE = (1, SCHEMA_VERSION)  # those of version 1 hold no digest
 KEY = "vggfeat_predictions"
-TENSORS = {"posteriors": ("F16", 2), "top5": ("I32", 2), "labels": ("I32", 1)}
+SAME = ("data", "classes", "present", "matching")  # in files that belong together
+TENSORS = {"posteriors": (("F16", "F32"), 2), "top5": (("I32",), 2), "labels": (("I32",), 1)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +43,14 @@ class About:
     view: str
     nets: Sequence[dict[str, Any]]  # as in a record
     notes: Sequence[str]
+    # Of nets with more classes than the pictures; absent in files of all others.
+    present: Sequence[str] = field(default_factory=list)  # classes of the pictures, in this order
+    matching: dict[str, Any] = field(default_factory=dict)  # how they were matched, as in a record
+
+    def to_json(self) -> dict[str, Any]:
+        """The fields as plain JSON, without those that do not apply."""
+        of_others = ("present", "matching")
+        return {k: v for k, v in asdict(self).items() if v or k not in of_others}
 
 
 @dataclass(frozen=True)
@@ -53,15 +63,19 @@ class Predictions:
 
 
 def write(path: Path, predictions: Predictions) -> None:
-    """Write predictions, whole or not at all; posteriors are rounded to float16."""
+    """Write predictions, whole or not at all; posteriors are rounded to float16.
+
+    Not where some of many classes are looked at alone, whose posteriors may be too small for it.
+    """
+    kind = np.float32 if predictions.about.present else np.float16
     # Of equal posteriors the lower class number comes first, as metrics.ranks has it.
     top5 = np.argsort(-predictions.posteriors, axis=1, kind="stable")[:, :5]
     tensors = {
-        "posteriors": predictions.posteriors.astype(np.float16),
+        "posteriors": predictions.posteriors.astype(kind),
         "top5": np.ascontiguousarray(top5, dtype=np.int32),
         "labels": predictions.labels.astype(np.int32),
     }
-    about = {"schema_version": SCHEMA_VERSION, **asdict(predictions.about)}
+    about = {"schema_version": SCHEMA_VERSION, **predictions.about.to_json()}
     content = BytesIO(save(tensors, {KEY: json.dumps(about), **checksums.BLANK}))
     checksums.seal_file(content)
     with new_file(path) as file:
@@ -78,9 +92,9 @@ def read(path: Path) -> Predictions:
             text = (file.metadata() or {}).get(KEY)
             if text is None:
                 raise DatasetError(f"{path}: holds no predictions. `--save` writes them.")
-            for name, (kind, dimensions) in TENSORS.items():
+            for name, (kinds, dimensions) in TENSORS.items():
                 tensor = file.get_slice(name)
-                if tensor.get_dtype() != kind or len(tensor.get_shape()) != dimensions:
+                if tensor.get_dtype() not in kinds or len(tensor.get_shape()) != dimensions:
                     raise ValueError(f"{name} is not as it should be")
             posteriors = file.get_tensor("posteriors").astype(np.float32)
             labels = file.get_tensor("labels")
@@ -132,7 +146,7 @@ def _check_together(paths: Sequence[Path], abouts: Sequence[About]) -> None:
     first = abouts[0]
     seen: set[tuple[str, str]] = set()
     for path, about in zip(paths, abouts, strict=True):
-        if (about.data, about.classes) != (first.data, first.classes):
+        if any(getattr(about, name) != getattr(first, name) for name in SAME):
             raise DatasetError(f"{path}: is not of the same pictures and classes as {paths[0]}.")
         nets = {(about.view, _identity(net)) for net in about.nets}
         if nets & seen:
@@ -192,7 +206,9 @@ def _check(predictions: Predictions) -> None:
 def _is_sound(about: About) -> bool:
     """Whether the facts are of the kinds that records and tables rely on."""
     return (
-        all(map(_is_texts, (about.classes, about.ids, about.notes)))
+        all(map(_is_texts, (about.classes, about.ids, about.notes, list(about.present))))
+        and set(about.present) <= set(about.classes)
+        and isinstance(about.matching, dict)
         and len(set(about.ids)) == len(about.ids)
         and isinstance(about.skipped, dict)
         and isinstance(about.title, str)

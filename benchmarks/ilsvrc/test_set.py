@@ -2,10 +2,11 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.ilsvrc.class_order import in_order_of_nets
@@ -22,6 +23,9 @@ class TestSet:
 
     pictures: Pictures
     limit: int | None
+    # Where the nets have more classes than the pictures: those of the pictures, in the nets' order,
+    present: tuple[str, ...] = ()
+    matching: Mapping[str, Any] = field(default_factory=dict)  # and how they were matched
 
     @cached_property
     def files(self) -> dict[str, Path]:

@@ -176,7 +176,7 @@ def generated(case: Case) -> tuple[np.ndarray, np.ndarray]:
 
 def _ours(case: Case, X: np.ndarray, signs: np.ndarray, device: str) -> Contender:
     def run() -> None:
-        fits = load_probe("newton", device=device).fits(X, signs)
+        fits = load_probe("svm", device=device).fits(X, signs)
         choose(fits, case.folds, grid=case.grid, score=lambda decisions, rows: 0.0)
         fits.fit(REFIT_C)
         finish(device)
@@ -215,7 +215,7 @@ def _agreement(case: Case, X: np.ndarray, signs: np.ndarray, device: str) -> Ite
     theirs = iter(Parallel(n_jobs=os.cpu_count())(strict))
     worse, equal, apart = [], [], []
     for C in case.checked:
-        fits = load_probe("newton", device=device).fits(X, truth)
+        fits = load_probe("svm", device=device).fits(X, truth)
         scores = []
         choose(fits, [out], grid=[C], score=lambda s, rows, to=scores: to.append(s) or 0.0)
         a = fits.coefficients.cpu().numpy()

@@ -16,7 +16,7 @@ def test_a_borrowed_c_is_named():
     split = Split(train=np.arange(40), validation=np.arange(40, 60), test=np.arange(60, 90))
     labels[split.validation, 1] = -1  # no bee to validate on
     vectors = rng.normal(size=(90, 8)) + labels @ rng.normal(size=(3, 8))
-    probe = load_probe("liblinear")
+    probe = load_probe(solver="liblinear")
     result = MultiLabel(metric="map_area").evaluate(
         vectors, labels, split, classes=CLASSES, unread=labels[:0], probe=probe
     )

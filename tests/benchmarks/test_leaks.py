@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 
-from vggfeat.benchmarks.leaks import Leak, find_leaks
+from vggfeat.benchmarks.leaks import Leak, contents_of, copies_of, find_leaks
 from vggfeat.benchmarks.splits import Split
 
 SPLITS = (
@@ -28,6 +28,19 @@ def test_different_pictures_do_not_leak_even_at_equal_sizes(tmp_path):
 def test_equal_content_is_found_in_training_and_validation(tmp_path):
     leaks = find_leaks(files(tmp_path, b"aa", b"bb", b"cc", b"cc", b"aa"), SPLITS)
     assert leaks == [Leak(0, "id3", "id2"), Leak(0, "id4", "id0"), Leak(1, "id0", "id4")]
+
+
+def test_files_count_as_equal_only_if_they_are_equal_throughout(tmp_path):
+    """Equal in size, in the middle, in both, in all; long enough to be compared step by step."""
+    middle, other = bytes(8192), bytes(8191) + b"x"
+    paths = files(
+        tmp_path,
+        *(b"a" + middle + b"b", b"c" + middle + b"d", b"a" + other + b"b", b"ab" + middle + b"bb"),
+        *(b"cc" + other + b"dd", b"a" + middle + b"b", b"short"),
+    )
+    assert copies_of(paths) == {"id5": "id0"}
+    contents = contents_of(paths)
+    assert contents["id0"] == contents["id5"] and len(set(contents.values())) == 6
 
 
 def test_a_link_to_a_training_picture_leaks_too(tmp_path):

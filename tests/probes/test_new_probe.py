@@ -1,4 +1,4 @@
-"""A new probe is one file (tests/helpers/ridge.py) and one line in the registry."""
+"""A new probe is one file (tests/helpers/discriminant.py) and one line in the registry."""
 
 import json
 import subprocess
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.discriminant import Discriminant
 from helpers.pictures import NARROW
 from helpers.probes import problem, signs_of
-from helpers.ridge import Ridge
-from sklearn.linear_model import Ridge as SklearnRidge
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.datasets.registry import load_benchmark
@@ -18,7 +18,7 @@ from vggfeat.layouts.options import DataOptions
 from vggfeat.probes.registry import PROBES
 from vggfeat.storage.folders import Folders
 
-THE_LINE = {"ridge": "helpers.ridge:Ridge"}
+THE_LINE = {"lda": "helpers.discriminant:Discriminant"}
 
 
 def test_the_new_probe_is_right():
@@ -26,11 +26,12 @@ def test_the_new_probe_is_right():
     X, y = problem()
     signs = signs_of(y)
     signs[:30, 1] = 0
-    ours = Ridge().fits(X, signs).fit([0.1, 1.0, 10.0]).decisions(X)
-    for k, value in enumerate((0.1, 1.0, 10.0)):
+    ours = Discriminant().fits(X, signs).fit([0.1, 0.5, 1.0]).decisions(X)
+    for k, value in enumerate((0.1, 0.5, 1.0)):
         used = signs[:, k] != 0
-        theirs = SklearnRidge(alpha=value).fit(X[used], signs[used, k])
-        np.testing.assert_allclose(ours[:, k], theirs.predict(X), atol=1e-9)
+        theirs = LinearDiscriminantAnalysis(solver="lsqr", shrinkage=value)
+        theirs.fit(X[used], signs[used, k])
+        np.testing.assert_allclose(ours[:, k], theirs.decision_function(X), atol=1e-9)
 
 
 @pytest.fixture
@@ -46,12 +47,12 @@ def test_a_whole_benchmark_runs_with_it(new_probe, tmp_path, name, per_class):
     places = Folders(tmp_path, tmp_path)
     options = DataOptions(num_splits=1, limit=12)
     benchmark = load_benchmark(name, options=options, places=places, offline=True)
-    settings = benchmark.settings(scales=(32,), solver="ridge")
+    settings = benchmark.settings(scales=(32,), probe="lda")
     record = benchmark.run([load_network(NARROW)], settings, features_dir=tmp_path / "features")
-    assert record.probe["solver"] == "ridge" and record.protocol["classifier"] == "ridge regression"
-    assert record.probe["lambda_grid"] == list(Ridge.grid)
-    (chosen,) = record.probe["lambda"]
-    assert set(chosen.values() if per_class else [chosen]) <= set(Ridge.grid)
+    assert record.probe["probe"] == "lda" and record.protocol["classifier"] == Discriminant.title
+    assert record.probe["shrinkage_grid"] == list(Discriminant.grid)
+    (chosen,) = record.probe["shrinkage"]
+    assert set(chosen.values() if per_class else [chosen]) <= set(Discriminant.grid)
     assert record.probe["classes_not_converged"] == [0] and record.probe["largest_gap"] == [None]
     assert 0 < record.metrics[record.metric]["value"] <= 1
     assert not any(" C " in note for note in record.notes)
@@ -68,7 +69,7 @@ def test_the_command_line_knows_it(tmp_path):
     )
     arguments = [
         "bench", "digits", "--net", NARROW, "--scales", "32", "--splits", "1", "--limit", "12",
-        "--solver", "ridge", "--cache-dir", tmp_path, "--out", tmp_path / "out", "--format", "json",
+        "--probe", "lda", "--cache-dir", tmp_path, "--out", tmp_path / "out", "--format", "json",
     ]  # fmt: skip
     result = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -78,4 +79,4 @@ def test_the_command_line_knows_it(tmp_path):
     )
     assert result.returncode == 0, result.stderr
     (record,) = json.loads(result.stdout)
-    assert record["probe"]["solver"] == "ridge" and record["probe"]["lambda"]
+    assert record["probe"]["probe"] == "lda" and record["probe"]["lambda"]

@@ -140,7 +140,7 @@ def test_the_benchmarks_solver_reaches_the_objective_on_wide_data(C, solver):
         slack = np.maximum(0, 1 - signs[:, k] * (X @ w + b))
         return (w @ w + b * b) / 2 + C * (slack**2).sum()
 
-    ours = load_probe(solver).fits(X, signs).fit(C)
+    ours = load_probe(solver=solver).fits(X, signs).fit(C)
     strict = OneVsRestSVM(C=C, tol=1e-10, max_iter=10**6, solver="liblinear").fit(X, signs)
     for k in range(3):
         least = objective(strict.coef_[k], strict.intercept_[k], k)
@@ -170,7 +170,7 @@ def test_both_solvers_rank_and_decide_alike_on_data_like_a_benchmarks(C):
     X, signs, X_test, truth = benchmark_like()
     decisions = []
     for solver in SOLVERS:
-        svm = load_probe(solver).fits(X, signs).fit(C)
+        svm = load_probe(solver=solver).fits(X, signs).fit(C)
         assert svm.converged.all()
         decisions.append(svm.decisions(X_test))
     ours, theirs = decisions

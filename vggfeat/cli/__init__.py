@@ -15,7 +15,9 @@ with signals_end_at_once():
         datasets,
         demo,
         evaluate,
+        extract,
         localise,
+        predict,
         pretrain,
         table,
         verify,
@@ -24,6 +26,7 @@ with signals_end_at_once():
     from vggfeat.cli.group import main
 
 __all__ = [
-    "bench", "bench_speed", "compare", "datasets", "demo", "evaluate", "localise", "main",
+    "bench", "bench_speed", "compare", "datasets", "demo", "evaluate", "extract", "localise",
+    "main", "predict",
     "pretrain", "table", "verify", "weights",
 ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""bench and extract: from pictures to numbers beside the published ones."""
+"""bench: from pictures to numbers beside the published ones."""
 
 import shlex
 import sys
@@ -9,9 +9,11 @@ from typing import Any
 import click
 
 from vggfeat.benchmarks.options import measurement_options
+from vggfeat.cli.feature_files import are_features, bench_feature_files
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     Names,
+    Shots,
     declared,
     extraction_options,
     format_,
@@ -19,11 +21,11 @@ from vggfeat.cli.options import (
     out,
 )
 from vggfeat.cli.outcomes import show_outcomes
-from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
 from vggfeat.probes.options import ProbeOptions
+from vggfeat.probes.registry import DEFAULT_PROBE, PROBES
 from vggfeat.storage.folders import folders
 
 _AXES = [name for name, declaration in measurement_options().items() if declaration.sweep]
@@ -37,17 +39,46 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
     "more_benchmarks",
     multiple=True,
     metavar="FILE.py:NAME",
-    help="A dataset of your own, as a Python file defines it; repeatable.",
+    help="A dataset of your own, as a Python file defines it, or a path; repeatable.",
 )
 @extraction_options
 @declared(VectorOptions)
 @declared(DataOptions, "difficult", "num_splits", "seed")
-@declared(ProbeOptions)
+@click.option(
+    "--probe",
+    "probes",
+    type=click.Choice(list(PROBES)),
+    multiple=True,
+    default=[DEFAULT_PROBE],
+    show_default=True,
+    help=declarations(ProbeOptions)["probe"].help,
+)
+@declared(ProbeOptions, "solver")
+@click.option(
+    "--shots",
+    "shot_counts",
+    type=Shots(),
+    default="all",
+    help="Measure with so many training pictures a class, each number by itself, as 1,2,4,8,all;"
+    " drawn anew in each split, from a single one as often as --splits says.",
+)
 @click.option(
     "--sweep",
     type=Names(),
     default="",
     help=f"Measure every combination along these axes: {', '.join(_AXES)}, relu.",
+)
+@click.option(
+    "--save-probe",
+    "saves_probes",
+    is_flag=True,
+    help="Write each probe, fitted on the first split, beside its record, for `vggfeat predict`.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="CSV file with the columns path (or id) and label, and split if there is one: labels of"
+    " features that are named instead of benchmarks.",
 )
 @click.option(
     "--dry-run",
@@ -62,6 +93,7 @@ def bench(
     benchmarks: Sequence[str],
     all_benchmarks: bool,
     more_benchmarks: Sequence[str],
+    labels: Path | None,
     dry_run: bool,
     intervals: bool,
     out: Path,
@@ -70,16 +102,28 @@ def bench(
 ) -> None:
     """Measure nets on benchmarks: extract what is missing, fit, score, tabulate.
 
+    NAMES are benchmarks (`vggfeat datasets ls`) or pictures of your own: a folder with a folder for
+    each class, maybe below train/, val/ and test/, or a CSV file with the columns path, label
+    (several: a;b) and, if there is one, split.
+
     \b
     vggfeat bench --all
     vggfeat bench caltech101 --net vgg16 --net vgg19 --net vgg16+vgg19
     vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
     vggfeat bench caltech101 --sweep scales,aggregate
+    vggfeat bench path/to/folder --net resnet50
+    vggfeat bench caltech101 --net vgg16 --shots 1,2,4,8,16,all
     vggfeat bench --benchmark my_file.py:MY_DATASET
+    vggfeat bench clip.npy dino.npz --labels labels.csv
     """
     benchmarks = [*benchmarks, *more_benchmarks]
+    if are_features(benchmarks, labels):
+        bench_feature_files(benchmarks, labels, dry_run, out, form, options, intervals)
+        return
     if not benchmarks and not all_benchmarks:
-        raise click.UsageError("Name a benchmark (see `vggfeat datasets ls`) or give --all.")
+        raise click.UsageError(
+            "Name a benchmark (see `vggfeat datasets ls`), a folder of yours, or give --all."
+        )
     with importing():
         from vggfeat.backbones.spec import parse_fusion
         from vggfeat.benchmarks import plan as planning
@@ -102,33 +146,15 @@ def bench(
     run_bench(job, out, form, options["quiet"], intervals)
 
 
-@main.command()
-@click.option(
-    "--dataset",
-    "datasets",
-    multiple=True,
-    required=True,
-    metavar="NAME",
-    help="A dataset's name, or FILE.py:NAME for one of your own; repeatable.",
-)
-@extraction_options
-def extract(datasets: Sequence[str], **options: Any) -> None:
-    """Store the descriptors of every picture of a dataset.
-
-    \b
-    vggfeat extract --dataset caltech101 --net vgg16
-    """
-    with importing():
-        from vggfeat.backbones.spec import parse_fusion
-        from vggfeat.benchmarks.bench import extract_all
-
-    nets = options.pop("nets") or ("vgg16", "vgg19")
-    job = job_of(datasets, [parse_fusion(net) for net in nets], options)
-    with ProgressDisplay(options["quiet"]) as progress:
-        for dataset, label, extracted in extract_all(job, progress):
-            skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
-            new = f"{extracted.num_new} new descriptors"
-            click.echo(f"{dataset}, {label}: {new}, {skipped}{extracted.path}")
+def with_layers(nets: Sequence[tuple], layers: Sequence[str]) -> Sequence[tuple]:
+    """Every fusion of nets at each of the layers; as they are where none is named."""
+    if not layers:
+        return nets
+    return [
+        tuple(spec.with_option("layer", layer) for spec in fusion)
+        for fusion in nets
+        for layer in layers
+    ]
 
 
 def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, Any]):
@@ -136,12 +162,7 @@ def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, 
     from vggfeat.benchmarks.bench import Job
 
     set_up_messages(options["quiet"])
-    if layers := options.pop("layers", ()):
-        nets = [
-            tuple(spec.with_option("layer", layer) for spec in fusion)
-            for fusion in nets
-            for layer in layers
-        ]
+    nets = with_layers(nets, options.pop("layers", ()))
     of_data, of_settings = declarations(DataOptions), measurement_options()
     return Job(
         benchmarks=benchmarks,
@@ -150,7 +171,10 @@ def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, 
         data=DataOptions(**{name: options[name] for name in of_data.keys() & options}),
         offline=options.get("offline", False),
         settings={name: options[name] for name in of_settings.keys() & options},
+        probes=options.get("probes", (DEFAULT_PROBE,)),
+        shots=options.get("shot_counts", (None,)),
         sweep=options.get("sweep", ()),
+        saves_probes=options.get("saves_probes", False),
         command=shlex.join(["vggfeat", *sys.argv[1:]]),
     )
 
@@ -162,7 +186,7 @@ def run_bench(job, out: Path, form: str, quiet: bool, intervals: bool = False) -
 
     show_outcomes(
         lambda progress: bench(job, out, progress),
-        "sweep" if job.sweep else "transfer",
+        "shots" if any(job.shots) else "sweep" if job.sweep else "transfer",
         published=[row for name in job.benchmarks for row in definition_of(name).published],
         out=out,
         form=form,

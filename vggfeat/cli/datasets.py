@@ -3,18 +3,23 @@
 import csv
 import json
 import sys
+import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import click
 
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import data_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.errors import printable
 from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.folders import Folders, folders
 
 MAX_SHOWN = 10  # differences and leaks of a dataset
+WIDTH = 80  # columns of what is said of own pictures
 _cache_dir = click.option(
     "--cache-dir",
     type=click.Path(file_okay=False, path_type=Path),
@@ -90,8 +95,14 @@ def verify(
 ) -> None:
     """Compare what is there with the known counts, and look for test pictures that leak.
 
-    Without names, every benchmark whose data is there; FILE.py:NAME names a dataset of your own.
-    Exit status 1 if something differs.
+    Without names, every benchmark whose data is there; FILE.py:NAME names a dataset of your own. Of
+    a folder of class folders, or a CSV list with the columns path and label: counts, splits, what
+    is left out, copies, leaks, and broken pictures, for which each is decoded. Exit status 1 if
+    something is wrong.
+
+    \b
+    vggfeat datasets verify caltech101
+    vggfeat datasets verify path/to/folder
     """
     with importing():
         from vggfeat.benchmarks.datasets.registry import definition_of, names_in_paper, names_of
@@ -103,7 +114,11 @@ def verify(
         chosen = [name for name in names_in_paper() if definition_of(name).source.locate(places)]
     if not chosen:
         raise click.ClickException(f"{places.data}: holds none of the datasets.")
-    wrong = [name for name in chosen if not _is_sound(name, places)]
+    wrong = [name for name in chosen if not _is_sound(name, places, quiet)]
+    if wrong and all(map(_is_own, wrong)):
+        raise click.ClickException(
+            f"to be put right: {', '.join(wrong)}, as is said above. Otherwise records will say it."
+        )
     if wrong:
         raise click.ClickException(
             f"not as distributed, or leaking: {', '.join(wrong)}. Records say how many pictures"
@@ -111,7 +126,14 @@ def verify(
         )
 
 
-def _is_sound(name: str, places: Folders) -> bool:
+def _is_own(name: str) -> bool:
+    from vggfeat.benchmarks.datasets.own import is_own
+    from vggfeat.benchmarks.datasets.registry import definition_of
+
+    return is_own(definition_of(name))
+
+
+def _is_sound(name: str, places: Folders, quiet: bool) -> bool:
     """Whether the dataset is as distributed and leaks nothing; prints what differs."""
     from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark
     from vggfeat.benchmarks.known_counts import counts
@@ -125,6 +147,8 @@ def _is_sound(name: str, places: Folders) -> bool:
     except VggfeatError as error:
         click.echo(f"{name}: {error}")
         return False
+    if benchmark.is_own:
+        return _are_sound_pictures(benchmark, quiet)
     compared = counts(benchmark)
     different = [count for count in compared if count.actual != count.expected]
     if compared:
@@ -143,11 +167,32 @@ def _is_sound(name: str, places: Folders) -> bool:
     return not (altered or different or leaks)
 
 
+def _are_sound_pictures(benchmark: Any, quiet: bool) -> bool:
+    """Whether nothing is wrong with pictures of the user's; prints what is to be known of them."""
+    from vggfeat.benchmarks.own_check import findings
+
+    is_sound = True
+    click.echo(f"{benchmark.name}:")
+    with ProgressDisplay(quiet) as progress:
+        for finding in findings(benchmark, progress):
+            is_sound &= not finding.is_wrong
+            lines = textwrap.wrap(
+                printable(finding.text, one_line=True),
+                WIDTH,
+                initial_indent="  wrong: " if finding.is_wrong else "  ",
+                subsequent_indent="    ",
+                break_long_words=False,
+                break_on_hyphens=False,
+            )
+            click.echo("\n".join(lines))
+    return is_sound
+
+
 @datasets.command()
 @click.argument("name")
 @data_dir
 @_cache_dir
-@declared(DataOptions, "background", "limit", "num_splits", "seed")
+@declared(DataOptions, "background", "limit", "num_splits", "seed", "shots")
 @offline
 @quiet
 def splits(
@@ -158,7 +203,7 @@ def splits(
     quiet: bool,
     **options,
 ) -> None:
-    """Write the splits of a benchmark, or of your own FILE.py:NAME, as CSV, for others to use.
+    """Write the splits of a benchmark, or of pictures of your own, as CSV, for others to use.
 
     The lines name split, part (train, validation, test), example and classes. Their digest, printed
     on stderr, is `splits_sha256` of the records.
@@ -167,12 +212,12 @@ def splits(
     vggfeat datasets splits caltech101 > caltech101-splits.csv
     """
     with importing():
-        from vggfeat.benchmarks.datasets.registry import load_benchmark
+        from vggfeat.benchmarks.datasets.registry import load_benchmark, names_of
         from vggfeat.benchmarks.samples import split_table
 
     set_up_messages(quiet)
     benchmark = load_benchmark(
-        name,
+        *names_of([name]),
         options=DataOptions(**options),
         places=folders(data_dir, cache_dir),
         offline=offline,
@@ -187,10 +232,18 @@ def splits(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
-    """Say what is in a feature file, and whether its numbers are sound; or show a weights' card."""
+    """Say what is in a feature file, and whether its numbers are sound; or show a card.
+
+    Cards are of weights and of saved probes.
+    """
     from vggfeat.backbones.spec import FILE_SUFFIXES
+    from vggfeat.probes import probe_file
     from vggfeat.weights.formats import kind_of
 
+    if file.name.lower().endswith(probe_file.SUFFIX):
+        card, _ = probe_file.read(file)
+        click.echo(json.dumps(asdict(card), indent=1))
+        return
     if file.suffix.lower() in FILE_SUFFIXES and not kind_of(file):
         raise click.ClickException(
             f"{file}: a net. `vggfeat doctor --weights {file}` describes it."

@@ -46,6 +46,11 @@ EXTRACTION_OPTIONS = ("device", "precision", "batch_size", "on_error")
 )
 @click.option("--limit", type=int, metavar="N", help="At most N pictures a class.")
 @click.option(
+    "--skip-unknown-classes",
+    is_flag=True,
+    help="Leave out pictures of classes that the nets have not, and count them.",
+)
+@click.option(
     "--save", type=FOLDER, help="Folder for the posteriors of each new measurement, as files."
 )
 @click.option(
@@ -86,7 +91,7 @@ def evaluate(
         --scales single --scales multi --views dense --views crops --views both
     """
     set_up_messages(options["quiet"])
-    measures = any(options[name] for name in ("data", "views", "save"))
+    measures = any(options[name] for name in ("data", "views", "save", "skip_unknown_classes"))
     measures |= options["limit"] is not None
     if predictions and (nets or options["scales"] or shown or measures):
         raise click.UsageError("--predictions takes files that are there: no --net, --data, ...")
@@ -132,6 +137,7 @@ def job_of(fusions: Sequence, options: dict[str, Any]):
         views=options["views"] or ("dense",),
         scales=options["scales"] or ("single",),
         limit=options["limit"],
+        skip_unknown_classes=options["skip_unknown_classes"],
         offline=options["offline"],
         options={name: options[name] for name in EXTRACTION_OPTIONS},
         save=options["save"],

@@ -27,13 +27,32 @@ class Numbers(click.ParamType):
             self.fail(f"{value!r} is not a list of whole numbers such as 256,384,512.")
 
 
-class BatchSize(click.ParamType):
-    """A whole number, or auto."""
+class Shots(click.ParamType):
+    """Comma-separated whole numbers, or all."""
+
+    name = "N,N,..."
+
+    def convert(self, value: Any, parameter, context) -> tuple[int | None, ...]:
+        if isinstance(value, tuple):
+            return value
+        words = [word.strip() for word in value.split(",")]
+        try:
+            counts = (None if word == "all" else int(word) for word in words)
+            return tuple(dict.fromkeys(counts))
+        except ValueError:
+            self.fail(f"{value!r} is not a list of whole numbers such as 1,2,4,8 or 1,4,all.")
+
+
+class NumberOr(click.ParamType):
+    """A whole number, or the word for None, such as auto."""
 
     name = "number"
 
+    def __init__(self, unset: str):
+        self.unset = unset
+
     def convert(self, value: Any, parameter, context) -> int | None:
-        if value in (None, "auto"):
+        if value in (None, self.unset):
             return None
         return click.IntRange(1).convert(value, parameter, context)
 
@@ -124,7 +143,7 @@ def _click_type(declaration: Declaration, kind: Any) -> Any:
     if kind == tuple[int, ...]:
         return Numbers()
     if declaration.unset:
-        return BatchSize()
+        return NumberOr(declaration.unset)
     if kind is float:
         return float
     # What is too small for a reason is an error of the measurement, which states the reason.

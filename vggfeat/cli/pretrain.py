@@ -13,7 +13,7 @@ import click
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
-    BatchSize,
+    NumberOr,
     combined,
     data_folder,
     device,
@@ -65,7 +65,7 @@ training_options = combined(
     ),
     click.option(
         "--pass-size",
-        type=BatchSize(),
+        type=NumberOr("auto"),
         metavar="N",
         default="auto",
         show_default=True,

@@ -11,8 +11,9 @@ READABLE = ("table", "md", "latex")  # the formats of tables that have no form f
 def show(records: Sequence, form: str, layout: str = "transfer", published: Sequence = ()) -> None:
     """Print records as JSON or as tables.
 
-    layout is "transfer" (beside the published numbers), "sweep", "ilsvrc" (Tables 3 to 10) or
-    "ilsvrc_grid". published are rows of benchmarks that published.csv does not have.
+    layout is "transfer" (beside the published numbers), "sweep", "shots" (a column for each number
+    of training pictures), "ilsvrc" (Tables 3 to 10) or "ilsvrc_grid". published are rows of
+    benchmarks that published.csv does not have.
     """
     if form == "json":
         from vggfeat.records.record import to_json
@@ -49,7 +50,7 @@ def show_grid(records: Sequence, form: str) -> None:
 
 def _tables(records: Sequence, form: str, layout: str, published: Sequence):
     """The table or tables of a layout; for CSV the one with a row a number."""
-    from vggfeat.report import ilsvrc_grid, ilsvrc_tables, sweep, transfer
+    from vggfeat.report import ilsvrc_grid, ilsvrc_tables, shots, sweep, transfer
     from vggfeat.report.published import read_published
 
     if layout == "ilsvrc_grid":
@@ -57,5 +58,5 @@ def _tables(records: Sequence, form: str, layout: str, published: Sequence):
     if layout == "transfer":
         results = transfer.compare(records, (*read_published(), *published))
         return transfer.numbers(results) if form == "csv" else transfer.table(results)
-    module = {"sweep": sweep, "ilsvrc": ilsvrc_tables}[layout]
+    module = {"sweep": sweep, "shots": shots, "ilsvrc": ilsvrc_tables}[layout]
     return module.numbers(records) if form == "csv" else module.tables(records)

@@ -1,5 +1,6 @@
 """table: the records of a results folder beside the published numbers."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
@@ -19,6 +20,11 @@ from vggfeat.cli.showing import show, show_grid, show_training
     " scales.",
 )
 @click.option(
+    "--shots",
+    is_flag=True,
+    help="A column for each number of training pictures a class, as `bench --shots` prints.",
+)
+@click.option(
     "--runs", type=FOLDER, help="Instead, the records of training in this folder of `pretrain`."
 )
 @click.option(
@@ -28,7 +34,7 @@ from vggfeat.cli.showing import show, show_grid, show_training
 )
 @intervals
 def table(
-    out: Path, form: str, sweep: bool, runs: Path | None, ilsvrc: bool, intervals: bool
+    out: Path, form: str, sweep: bool, shots: bool, runs: Path | None, ilsvrc: bool, intervals: bool
 ) -> None:
     """Print the records of a results folder beside the published numbers."""
     if runs is not None and intervals:
@@ -52,9 +58,22 @@ def table(
 
         set_up_messages(quiet=False)
         records = all_with_intervals(records, out)
-    if ilsvrc and sweep:
+    if shots:
+        _check_shots(records, sweep or ilsvrc, out)
+        show(records, form, "shots")
+    elif ilsvrc and sweep:
         show_grid(records, form)
     elif ilsvrc:
         show(records, form, "ilsvrc")
     else:
         show(records, form, "sweep" if sweep else "transfer")
+
+
+def _check_shots(records: Sequence, is_combined: bool, out: Path) -> None:
+    """Raise an error unless there is something to show with --shots, which stands alone."""
+    if is_combined:
+        raise click.UsageError("--shots shows settings already: leave out --sweep and --ilsvrc.")
+    if not any("shots" in record.protocol for record in records):
+        raise click.ClickException(
+            f"{out}: holds no records of few pictures. `vggfeat bench --shots 1,2,4` makes them."
+        )

@@ -82,7 +82,7 @@ def _chain(record: Any, path: Path, places: dict[str, Path | None]) -> Iterator[
         if measurement is None:
             yield chain.unplanned(record, measurements, path)
             return
-        yield Finding(path, "sound", "weights, pictures, splits and settings have its key")
+        yield Finding(path, "sound", measurement.ingredients + " have its key")
         yield from chain.feature_findings(record, measurement, cache)
     except (VggfeatError, OSError) as error:
         is_there = isinstance(error, WeightsError | StoreError) and "no such" not in str(error)
@@ -139,18 +139,43 @@ def _specs(options: dict[str, Any], usual: Sequence[str]) -> list:
 
 
 def _bench_measurements(record: Any, options: dict[str, Any], out: Path) -> list:
-    from vggfeat.benchmarks.bench import load_networks, measurements
-    from vggfeat.benchmarks.datasets.registry import DATASETS
-    from vggfeat.cli.bench import job_of
-    from vggfeat.errors import RecordError
+    from vggfeat.cli.feature_files import are_features
 
-    if record.benchmark not in {definition.name for definition in DATASETS}:
-        raise RecordError(f"{record.benchmark}: a file of yours, which is not run for a record")
+    if are_features(options["benchmarks"], options["labels"]):
+        return _features_measurements(record, options, out)
+    from vggfeat.benchmarks.bench import load_networks, measurements
+    from vggfeat.cli.bench import job_of
+
+    benchmark = _benchmark_of(record, options)
     fusions = _specs(options, ("vgg16", "vgg19", "vgg16+vgg19"))
     for name in ("benchmarks", "all_benchmarks", "more_benchmarks", "dry_run", "out", "form"):
         options.pop(name)
-    job = job_of([record.benchmark], fusions, options)
-    return measurements(job, record.benchmark, load_networks(job), out, no_progress)
+    job = job_of([benchmark], fusions, options)
+    return measurements(job, benchmark, load_networks(job), out, no_progress)
+
+
+def _benchmark_of(record: Any, options: dict[str, Any]) -> str:
+    """The record's benchmark, by its name or by the path in the command. Raises RecordError."""
+    from vggfeat.benchmarks.datasets.registry import DATASETS, names_of
+    from vggfeat.benchmarks.datasets.user_file import is_user_file
+    from vggfeat.errors import RecordError
+
+    if record.benchmark in {definition.name for definition in DATASETS}:
+        return record.benchmark
+    named = (*options["benchmarks"], *options["more_benchmarks"])
+    if not record.protocol.get("own") or any(map(is_user_file, named)):
+        raise RecordError(f"{record.benchmark}: a file of yours, which is not run for a record")
+    if record.benchmark not in names_of(named):
+        raise RecordError(f"{record.benchmark}: not named by {record.command!r}")
+    return record.benchmark
+
+
+def _features_measurements(record: Any, options: dict[str, Any], out: Path) -> list:
+    from vggfeat.benchmarks.bench_features import planned
+    from vggfeat.cli.feature_files import features_job
+
+    job = features_job(options["benchmarks"], options["labels"], options)
+    return planned(job, record.net, out)
 
 
 def _evaluate_measurements(record: Any, options: dict[str, Any], out: Path) -> list:

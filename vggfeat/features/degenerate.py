@@ -15,11 +15,16 @@ MANY = 10  # pictures of one vector: fewer may well be copies of one picture
 NUM_NAMED = 3
 
 
-def notes_on(vectors: np.ndarray, ids: Sequence[str], what: str) -> list[str]:
+OF_NETS = "Check the weights, the layer and the input statistics."
+
+
+def notes_on(
+    vectors: np.ndarray, ids: Sequence[str], what: str, remedy: str = OF_NETS
+) -> list[str]:
     """In words, which of the vectors [n, ...] are zero, or those of many others, too.
 
-    what names them. A picture that stands for several examples counts once. Raises NetworkError if
-    all are equal.
+    what names them, remedy says what to check. A picture that stands for several examples counts
+    once. Raises NetworkError if all are equal.
     """
     first_of = {i: row for row, i in reversed(list(enumerate(ids)))}
     kept = sorted(first_of.values())
@@ -27,11 +32,12 @@ def notes_on(vectors: np.ndarray, ids: Sequence[str], what: str) -> list[str]:
         vectors, ids = vectors[kept], [ids[row] for row in kept]
     rows = np.ascontiguousarray(vectors.reshape(len(vectors), -1))
     zero = ~rows.any(axis=1)
-    if len(rows) > 1 and (rows == rows[0]).all():
+    is_constant = len(rows) > 1 and (rows[0] == rows[-1]).all() and (rows == rows[0]).all()
+    if is_constant:
         value = "zero" if zero.all() else "equal"
         raise NetworkError(
             f"{what}: the vectors of all {len(rows)} pictures are {value}: nothing can be told by"
-            " them. Check the weights, the layer and the input statistics."
+            f" them. {remedy}"
         )
     notes = []
     if zero.any():

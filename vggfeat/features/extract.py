@@ -129,28 +129,37 @@ def extract(
     network: Network,
     options: Extraction,
     *,
-    folder: Path | str,
+    folder: Path | str | None = None,
+    to: Path | str | None = None,
     progress: Progress = no_progress,
     head: Callable[[Network], Head] = Descriptor,
     shared_with: Sequence[Network] = (),
 ) -> Extracted:
     """Make sure that every picture (id -> file or crop) has its vectors in a feature file.
 
-    The file lies in `folder` under a name that follows from its conditions; only what is missing
+    The file lies in `folder` under a name that follows from its conditions, or it is `to`, which
+    must have been made under the same conditions if it is there. Only what is missing
     is extracted, and what is done stays done whatever happens. `shared_with` are networks that
     share a forward pass with this one: what they lack is extracted in the same pass, into files of
     their own. Raises PictureError at a picture that cannot be read unless options.on_error is
-    "skip", OptionError if a scale is too small for the net, StoreError if the file is damaged.
+    "skip", OptionError if a scale is too small for the net, StoreError if the file is damaged or
+    `to` was made under other conditions.
     """
     assert not shared_with or head is Descriptor, "only descriptors share a forward pass"
-    started, folder = time.monotonic(), Path(folder)
+    if (folder is None) == (to is None):
+        raise OptionError("extract takes folder=, for a file that it names, or to=, a file.")
+    started = time.monotonic()
     pictures = {i: Path(p) if isinstance(p, str) else p for i, p in pictures.items()}
     file_bytes = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
     incomplete: dict[Path, tuple[Network, store.Conditions]] = {}
     for net in (network, *shared_with):
         check_scales(net, options)
         wanted = conditions(dataset, net, options, head)
-        path, complete = store.find(folder, f"{dataset}-{net.slug}", wanted, file_bytes)
+        if to is None:
+            path, complete = store.find(Path(folder), f"{dataset}-{net.slug}", wanted, file_bytes)
+        else:
+            path = Path(to)
+            complete = store.is_complete(path, wanted, file_bytes)
         if not complete:
             incomplete[path] = net, wanted
         elif net is network:

@@ -40,7 +40,7 @@ def scan_class_folders(root: Path, *, inner: str | None = None) -> ClassFolders:
         if not folder.is_dir():
             stray.append(folder.name)
             continue
-        _check_utf8(folder.name, root)
+        check_utf8(folder.name, root)
         pictures[folder.name] = []
         has_inner = inner is not None and (folder / inner).is_dir()
         for prefix in (f"{folder.name}/", *([f"{folder.name}/{inner}/"] if has_inner else [])):
@@ -80,24 +80,27 @@ def _names_in(folder: Path) -> tuple[list[str], list[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             if not entry.name.startswith("."):
-                (names if _is_picture(entry) else other_names).append(entry.name)
+                (names if is_picture(entry) else other_names).append(entry.name)
     names.sort()
     for name in names:
-        _check_utf8(name, folder)
+        check_utf8(name, folder)
     return names, sorted(other_names)
 
 
-def _is_picture(entry: os.DirEntry) -> bool:
+def is_picture(entry: os.DirEntry) -> bool:
     """Whether it is a picture by its suffix, and no folder or pipe.
 
     Whoever reads it reports a link that leads nowhere.
     """
     if not entry.name.lower().endswith(PICTURE_SUFFIXES):
         return False
-    return entry.is_file() or not os.path.exists(entry.path)
+    if entry.is_symlink():  # whose entry raises OSError where it leads round in circles
+        return os.path.isfile(entry.path) or not os.path.exists(entry.path)
+    return entry.is_file()
 
 
-def _check_utf8(name: str, folder: Path) -> None:
+def check_utf8(name: str, folder: Path) -> None:
+    """Raise DatasetError at a name of a folder's item that is not UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError as error:

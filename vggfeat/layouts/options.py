@@ -6,6 +6,7 @@ from vggfeat.options import DATA, Declared, option
 
 MAX_SPLITS = 1000
 MAX_BOX_MARGIN = 10
+MAX_SHOTS = 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,3 +46,13 @@ class DataOptions(Declared):
         flag="splits",
     )
     seed: int = option(0, "Seed of the random splits.", changes=DATA, minimum=0)
+    shots: int | None = option(
+        None,
+        "Only so many training pictures a class, drawn from the training part of each split.",
+        changes=DATA,
+        minimum=1,
+        maximum=MAX_SHOTS,
+        metavar="N",
+        unset="all",
+        added_later=True,
+    )

@@ -39,10 +39,13 @@ def choose(
     The grid is tried upwards. With patience the search ends after so many values in a row that were
     no better than one before, for no class, if the score on the training examples is at least
     `saturated`: until then a larger value may still learn what smaller ones could not.
+
+    A fold of all rows holds none out: where each class has one example, it trains and validates.
     """
-    signs = np.concatenate([_without(fits.signs, rows) for rows in folds], axis=1)
+    held_out = [rows if len(rows) < len(fits.signs) else rows[:0] for rows in folds]
+    signs = np.concatenate([_without(fits.signs, rows) for rows in held_out], axis=1)
     untrained, num_classes = ~can_be_trained(signs), fits.signs.shape[1]
-    training = [np.setdiff1d(np.arange(len(signs)), rows) for rows in folds]
+    training = [np.setdiff1d(np.arange(len(signs)), rows) for rows in held_out]
     values, scores, best = sorted(map(float, grid)), [], -np.inf
     for value in values:
         decisions = fits.decisions(signs, value)

@@ -11,16 +11,31 @@ from vggfeat.errors import OptionError
 if TYPE_CHECKING:
     from vggfeat.probes.probe import Probe
 
-PROBES = {
+SOLVERS = {  # of the SVM
     "newton": "vggfeat.probes.svm_newton:NewtonSVM",
     "liblinear": "vggfeat.probes.svm_liblinear:LiblinearSVM",
 }
-DEFAULT_PROBE = "newton"
+DEFAULT_PROBE, DEFAULT_SOLVER = "svm", "newton"
+PROBES = {
+    "svm": SOLVERS[DEFAULT_SOLVER],
+    "logistic": "vggfeat.probes.logistic:Logistic",
+    "ridge": "vggfeat.probes.ridge:Ridge",
+    "knn": "vggfeat.probes.knn:WeightedNeighbours",
+    "knn_plain": "vggfeat.probes.knn:PlainNeighbours",
+    "centroid": "vggfeat.probes.centroid:Centroid",
+}
 
 
-def load_probe(name: str = DEFAULT_PROBE, *, device: str = "cpu") -> "Probe":
-    """The probe of this name, which fits on this torch device. Raises OptionError."""
-    if name not in PROBES:
-        raise OptionError(f"solver must be one of {', '.join(PROBES)}; got {name!r}.")
-    module, _, probe = PROBES[name].partition(":")
+def load_probe(
+    name: str = DEFAULT_PROBE, *, solver: str = DEFAULT_SOLVER, device: str = "cpu"
+) -> "Probe":
+    """The probe of this name, which fits on this torch device; the solver is that of SVMs.
+
+    Raises OptionError.
+    """
+    for kind, value, known in (("probe", name, PROBES), ("solver", solver, SOLVERS)):
+        if value not in known:
+            raise OptionError(f"{kind} must be one of {', '.join(known)}; got {value!r}.")
+    location = SOLVERS[solver] if name == "svm" else PROBES[name]
+    module, _, probe = location.partition(":")
     return getattr(import_module(module), probe)(device=device)

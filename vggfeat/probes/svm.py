@@ -26,16 +26,18 @@ ClassWeight = Mapping[int, float] | Literal["balanced"] | None
 class SVM(Probe):
     """A linear SVM with squared hinge loss for each class against the rest."""
 
+    name = "svm"
     title = "linear SVM"
     hyperparameter = "C"
     grid = C_GRID
+    solver: ClassVar[str]
     algorithm: ClassVar[str]  # as records describe it
     tol: ClassVar[float]
     max_iter: ClassVar[int]
 
     def method(self) -> dict[str, Any]:
         return {
-            "solver": self.name,
+            "solver": self.solver,
             "method": self.algorithm,
             "loss": "squared hinge, one class against the rest",
             "intercept": "regularised with the weights (intercept_scaling 1)",
@@ -45,7 +47,9 @@ class SVM(Probe):
         }
 
     def settings(self) -> dict[str, Any]:
-        return super().settings() | {"c_tol": SELECTION_TOL}
+        settings = super().settings() | {"c_tol": SELECTION_TOL}
+        del settings["probe"]  # records were known by these before there were other probes
+        return settings
 
 
 def checked_C(C: float | Sequence[float], num_classes: int) -> np.ndarray:

@@ -20,12 +20,12 @@ COPIES_BYTES = 4 * 2**30  # of liblinear's copies of the data, 16 bytes a value 
 class LiblinearSVM(SVM):
     """Linear SVMs by LinearSVC, in as many threads as there is memory for their copies of X."""
 
-    name = "liblinear"
+    solver = "liblinear"
     algorithm = "scikit-learn's LinearSVC, primal, one class after the other"
     tol = 1e-6  # at scikit-learn's own, 1e-4, the objective is 0.2 % off at C = 100 on wide data
     max_iter = 10_000
 
-    def fits(self, X: np.ndarray, signs: np.ndarray) -> "LiblinearFits":
+    def fits(self, X: np.ndarray, signs: np.ndarray, *, exclusive: bool = False) -> "LiblinearFits":
         threads = min(os.cpu_count() or 1, COPIES_BYTES // (16 * max(1, X.size)))
         return LiblinearFits(X, signs, tol=self.tol, max_iter=self.max_iter, n_jobs=max(1, threads))
 

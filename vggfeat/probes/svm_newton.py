@@ -22,12 +22,12 @@ from vggfeat.probes.svm import SELECTION_TOL, SVM, ClassWeight, checked_C
 class NewtonSVM(SVM):
     """Linear SVMs of all classes together, on a CPU or a GPU."""
 
-    name = "newton"
+    solver = "newton"
     algorithm = "Newton's method on all classes, duality gap at most tol of the objective"
     tol = 1e-5
     max_iter = 200
 
-    def fits(self, X: np.ndarray, signs: np.ndarray) -> "NewtonFits":
+    def fits(self, X: np.ndarray, signs: np.ndarray, *, exclusive: bool = False) -> "NewtonFits":
         return NewtonFits(X, signs, tol=self.tol, max_iter=self.max_iter, device=self.device)
 
 

@@ -78,8 +78,8 @@ class Record:
 
     @property
     def method(self) -> str:
-        """The nets with their weights."""
-        return "+".join(f"{net['name']}@{net['weights']}" for net in self.nets)
+        """The nets with their weights; features made elsewhere have none, and are their file."""
+        return "+".join("@".join(filter(None, (n["name"], n["weights"]))) for n in self.nets)
 
     @property
     def timing(self) -> str:
@@ -204,11 +204,17 @@ def find_record(path: Path, *, may_skip: bool) -> Record | None:
 
 
 def read_all(folder: Path) -> list[Record]:
-    """Every record under a results folder: by benchmark, number of nets, nets and time."""
+    """Every record under a results folder: by benchmark, number of nets, nets, shots and time."""
     if not folder.is_dir():
         raise RecordError(f"{folder}: no such results folder. `vggfeat bench` makes one.")
     records = [read(path) for path in sorted(folder.glob("*/*.json"))]
-    return sorted(records, key=lambda r: (r.benchmark, len(r.nets), r.method, r.time))
+    return sorted(records, key=_order)
+
+
+def _order(record: Record) -> tuple:
+    """Few pictures come behind all, in the order of their numbers."""
+    shots = record.protocol.get("shots", 0)
+    return record.benchmark, len(record.nets), record.method, shots, record.time
 
 
 def _are_nets(record: Record) -> bool:
@@ -244,7 +250,7 @@ _PARTS: dict[str, Callable[[Record], bool]] = {
     "nets or metrics": lambda r: _are_nets(r) and _are_metrics(r),
     "counts of pictures": lambda r: bool(r.n_test) and _are_whole(r.n_train + r.n_test),
     "scales": lambda r: _are_whole(r.protocol.get("scales", [])),
-    "splits": lambda r: _are_whole([r.protocol.get("splits", 1)]),
+    "splits": lambda r: _are_whole([r.protocol.get(name, 1) for name in ("splits", "shots")]),
     "seconds": lambda r: all(
         type(s) in (int, float) and abs(s) <= sys.float_info.max for s in r.seconds.values()
     ),

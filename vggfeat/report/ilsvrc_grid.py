@@ -7,7 +7,9 @@ numbers beside the paper's.
 from collections.abc import Sequence
 
 from vggfeat.records.record import Record
+from vggfeat.report import ilsvrc_some_classes
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result
+from vggfeat.report.ilsvrc_some_classes import is_of_some
 from vggfeat.report.ilsvrc_tables import train_scales_of
 from vggfeat.report.judge import assumed_legend
 from vggfeat.report.published import CLASSIFICATION
@@ -20,14 +22,16 @@ FAST, SLOW = "dense", "crops"  # the views whose speeds are worth a comparison
 def tables(records: Sequence[Record]) -> list[Table]:
     """A table for each set of pictures; none without records of classification.
 
-    Raises RecordError where a record lacks what a row needs.
+    For pictures of some of the nets' classes it has a row a record. Raises RecordError where a
+    record lacks what a row needs.
     """
     by_pictures: dict[tuple[str, str], list[IlsvrcResult]] = {}
     for record in records:
-        if record.benchmark == CLASSIFICATION:
+        if record.benchmark == CLASSIFICATION and not is_of_some(record):
             pictures = (record.title, record.splits_sha256)
             by_pictures.setdefault(pictures, []).append(measured_result(record, ()))
-    return [_table(results) for results in by_pictures.values()]
+    of_some = ilsvrc_some_classes.tables([record for record in records if is_of_some(record)])
+    return [_table(results) for results in by_pictures.values()] + of_some
 
 
 def _table(results: Sequence[IlsvrcResult]) -> Table:

@@ -1,11 +1,13 @@
 """Records on ILSVRC -> the paper's Tables 3 to 10 with the measured rows below the published ones.
 
-There is a table where there is a measured row for it.
+There is a table where there is a measured row for it. Measurements on pictures of some of the nets'
+classes stand in a table of their own (ilsvrc_some_classes.py).
 """
 
 from collections.abc import Callable, Sequence
 
 from vggfeat.records.record import Record
+from vggfeat.report import ilsvrc_some_classes
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result, published_results
 from vggfeat.report.judge import LEGEND, NOT_COMPARABLE
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
@@ -32,24 +34,35 @@ Column = tuple[str, Callable[[IlsvrcResult], Cell | str]]
 
 
 def tables(records: Sequence[Record]) -> list[Table]:
-    """The paper's tables that have measured rows; records of other benchmarks are left out.
+    """The paper's tables that have measured rows, and one for pictures of some of nets' classes.
 
-    Raises RecordError where a record lacks what a row needs.
+    Records of other benchmarks are left out. Raises RecordError where a record lacks what a row
+    needs.
     """
     published = published_results()
+    whole, some = _apart(records)
     return [
         _table(number, [*published[number], *results])
-        for number, results in _measured(records).items()
-    ]
+        for number, results in _measured(whole).items()
+    ] + ilsvrc_some_classes.tables(some)
 
 
 def numbers(records: Sequence[Record]) -> list[Table]:
     """One table with a row a number, published and measured, for programs; none without records."""
     lines: list[dict[str, object]] = []
-    for number, results in _measured(records).items():
+    whole, some = _apart(records)
+    for number, results in _measured(whole).items():
         lines += [_published_number(row) for row in read_published() if row.table == str(number)]
         lines += [line for result in results for line in _measured_numbers(number, result)]
+    for record in some:
+        lines += _measured_numbers(None, measured_result(record, ()))
     return [Table.of_records(lines)] if lines else []
+
+
+def _apart(records: Sequence[Record]) -> tuple[list[Record], list[Record]]:
+    """Records to show beside the paper's numbers, and those of some of the nets' classes."""
+    some = [record for record in records if ilsvrc_some_classes.is_of_some(record)]
+    return [record for record in records if record not in some], some
 
 
 def _measured(records: Sequence[Record]) -> dict[int, list[IlsvrcResult]]:
@@ -202,7 +215,7 @@ OPTIONAL = (
 )
 
 
-def _weights(result: IlsvrcResult, number: int) -> str:
+def _weights(result: IlsvrcResult, number: int | None) -> str:
     if result.record:
         return "+".join(dict.fromkeys(net["weights"] for net in result.record.nets))
     return result.method if number in STATE_OF_THE_ART else "published"
@@ -224,7 +237,7 @@ def _published_number(row: PublishedRow) -> dict[str, object]:
     return {name: getattr(row, name) for name in PUBLISHED_COLUMNS}
 
 
-def _measured_numbers(number: int, result: IlsvrcResult) -> list[dict[str, object]]:
+def _measured_numbers(number: int | None, result: IlsvrcResult) -> list[dict[str, object]]:
     """A line for each number of a measured result, in published columns and a few more."""
     of_result = {
         "table": number,

@@ -78,6 +78,8 @@ def judge(points: Sequence[Point], record: Any, published: Any) -> Verdict:
 def _limited(record: Record, published: Any) -> Differences:
     if record.limited:
         yield "LIMITED to a part of the pictures"
+    if shots := record.protocol.get("shots"):
+        yield f"few examples: {shots} training pictures a class were drawn"
 
 
 def _random_weights(record: Record, published: Any) -> Differences:
@@ -101,6 +103,11 @@ def assumptions(record: Record) -> list[str]:
         for net in record.nets
         if (assumed := assumed_statistics(net))
     ]
+
+
+def flaws(record: Record) -> list[str]:
+    """What makes a number too good, or of fewer pictures than there are, in words."""
+    return [*_leaks(record, None), *_skipped(record, None)]
 
 
 def assumed_legend(records: Sequence[Record]) -> tuple[str, ...]:
@@ -211,6 +218,13 @@ def _ilsvrc_pictures(name: str, record: Record, published: Any) -> Differences:
         yield f"{name} {value}{of}, published {theirs}"
 
 
+def _some_classes(record: Record, published: Any) -> Differences:
+    if present := record.protocol.get("classes_present"):
+        yield f"pictures of {present} of the nets' {record.protocol['classes']} classes"
+    if skipped := record.protocol.get("classes_skipped"):
+        yield f"pictures of {skipped} other classes left out"
+
+
 def _random_classifier(record: Record, published: Any) -> Differences:
     if "random:" in classifier_of(record):
         yield "classes named by random weights"
@@ -301,6 +315,7 @@ ON_ILSVRC = (
     Point("limited", True, _limited),
     Point("random weights", True, _random_weights),
     *(Point(name, True, partial(_ilsvrc_pictures, name)) for name in ILSVRC),
+    Point("some classes", True, _some_classes),
     Point("random classifier", True, _random_classifier),
     Point("another net", True, _other_net),
     Point("S", False, _train_scales, is_fine=True),

@@ -39,10 +39,10 @@ def later_options(records: Sequence[Record]) -> dict[str, str]:
     """
     named = {name for record in records for name in record.protocol}
     return {
-        field.name: stated(field.default)
-        for options in DECLARED
+        field.name: declared[field.name].unset or stated(field.default)
+        for options, declared in ((options, declarations(options)) for options in DECLARED)
         for field in fields(options)
-        if field.name in named & declarations(options).keys() - {*OF_PROTOCOL, *OF_FEATURES}
+        if field.name in named & declared.keys() - {*OF_PROTOCOL, *OF_FEATURES}
     }
 
 

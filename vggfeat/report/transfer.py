@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
 from vggfeat.records.record import Record
-from vggfeat.report.judge import LEGEND, MARKS, TRANSFER, Verdict, assumptions, is_same_net, judge
+from vggfeat.report.judge import (
+    LEGEND,
+    MARKS,
+    TRANSFER,
+    Verdict,
+    assumptions,
+    flaws,
+    is_same_net,
+    judge,
+)
 from vggfeat.report.published import PublishedRow, read_published
 from vggfeat.report.settings import (
     interval_legend,
@@ -20,6 +29,7 @@ from vggfeat.report.settings import (
 )
 from vggfeat.report.table import Cell, Notes, Table
 
+OWN_PICTURES = "own pictures: no published number to compare with"  # one line below a table
 SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
 METRIC_NAMES = {
     "mean_class_recall": "mean class recall",
@@ -91,6 +101,8 @@ def verdict_on(record: Record, published: Sequence[PublishedRow]) -> Verdict:
     same_net = published_of(record, published)
     deep = [r for r in published if r.benchmark == record.benchmark and r.kind == "very deep"]
     reference = same_net or (deep[0] if deep else None)
+    if reference is None and record.protocol.get("own"):
+        return Verdict("", (OWN_PICTURES, *assumptions(record), *flaws(record)))
     if reference is None:
         return Verdict("", ("no published number for this benchmark", *assumptions(record)))
     verdict = judge(TRANSFER, record, reference)
@@ -117,11 +129,17 @@ def table(results: Sequence[TransferResult]) -> Table:
             of_level = [cells.get(column, [])[level : level + 1] for column in columns]
             rows.append([method, *(cell[0] if cell else Cell() for cell in of_level)])
     has_marks = any(result.is_measured and result.comparison for result in results)
+    has_own = any(OWN_PICTURES in result.reasons for result in results)
+    own_legend = (f"{OWN_PICTURES.capitalize()}.",) if has_own else ()
     return Table.of(
         ["method", *(f"{title}, {metric_name(metric)} (%)" for _, title, metric in columns)],
         rows,
         notes=notes.texts,
-        legend=(*((LEGEND,) if has_marks else ()), *interval_legend(r.interval for r in results)),
+        legend=(
+            *((LEGEND,) if has_marks else ()),
+            *own_legend,
+            *interval_legend(r.interval for r in results),
+        ),
     )
 
 
@@ -182,6 +200,7 @@ def _measured_result(
 
 
 def _cell(result: TransferResult, notes: Notes) -> Cell:
+    reasons = tuple(reason for reason in result.reasons if reason != OWN_PICTURES)
     return Cell(
         values=(result.value,),
         spread=result.spread,
@@ -189,7 +208,7 @@ def _cell(result: TransferResult, notes: Notes) -> Cell:
         difference=result.difference,
         mark=MARKS[result.comparison],
         flag="LIMITED" if result.limited else "",
-        notes=notes.refer(Verdict(result.comparison, result.reasons).note),
+        notes=notes.refer(Verdict(result.comparison, reasons).note),
     )
 
 

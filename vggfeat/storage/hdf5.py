@@ -65,6 +65,17 @@ def check_parts(file: h5py.File, names: Sequence[str]) -> None:
             raise ValueError(f"{name} has the shape {part.shape}, too large for the file")
 
 
+def arrays_at_root(file: h5py.File) -> dict[str, h5py.Dataset]:
+    """The arrays that lie in the file itself and in none of its groups, by name; links are not."""
+    names = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+    return {name: file[name] for name in names if isinstance(file[name], h5py.Dataset)}
+
+
+def has_texts(array: h5py.Dataset) -> bool:
+    """Whether the values of an array are texts."""
+    return h5py.check_string_dtype(array.dtype) is not None
+
+
 class _Looker:
     """The other process, begun when it is first needed, and anew where a file ended it."""
 

@@ -128,7 +128,7 @@ def test_image_and_box_are_stacked(people, tmp_path):
     extracted = type("Extracted", (), {"path": path})
     networks = [load_network(NARROW)]
     measurement = TransferMeasurement(benchmark=bench, networks=networks, settings=settings)
-    found, *_ = measurement.vectors(bench.used_rows, [extracted])
+    found, *_ = measurement.read_vectors(bench.used_rows, [extracted])
     np.testing.assert_allclose(found, expected, atol=1e-6)
     assert record.protocol["box_margin"] == 0.1
     # Shapes that fill their box are told apart better than by the whole picture.

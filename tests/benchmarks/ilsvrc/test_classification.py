@@ -482,7 +482,8 @@ def test_data_that_is_not_there_or_has_too_few_classes(run, nets, tmp_path):
     refused(run("--net", nets[0], data="nowhere"), "nowhere: no such folder.*--data")
     refused(run("--net", nets[0], data=None), "ILSVRC2012: not there. Put ILSVRC-2012 there")
     few = write_classes(tmp_path / "few", dict.fromkeys(CLASSES[:4], 1))
-    refused(run("--net", nets[0], data=few), "few: has 4 classes; .*top-5.* at least 5")
+    net = write_net(tmp_path / "few.safetensors", CLASSES[:4])
+    refused(run("--net", net, data=few), "few: has 4 classes; .*top-5.* at least 5")
 
 
 def test_a_flat_validation_set_without_ground_truth(run, nets, tmp_path):

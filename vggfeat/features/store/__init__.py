@@ -2,12 +2,16 @@
 
 from vggfeat.features.store.format import Conditions
 from vggfeat.features.store.reader import (
+    UsableRows,
+    contents,
     find,
+    is_complete,
     is_feature_file,
     lacking,
     picture_digests,
     read,
     read_sizes,
+    read_usable,
 )
 from vggfeat.features.store.summary import Summary, inspect
 from vggfeat.features.store.writer import FeatureWriter, forget_damaged
@@ -16,12 +20,16 @@ __all__ = [
     "Conditions",
     "FeatureWriter",
     "Summary",
+    "UsableRows",
+    "contents",
     "find",
     "forget_damaged",
     "inspect",
+    "is_complete",
     "is_feature_file",
     "lacking",
     "picture_digests",
     "read",
     "read_sizes",
+    "read_usable",
 ]

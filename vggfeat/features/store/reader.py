@@ -3,7 +3,7 @@
 import glob
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
@@ -82,8 +82,19 @@ def is_feature_file(path: Path) -> bool:
     try:
         with hdf5.open_file(path) as file:
             return "schema_version" in file.attrs and "descriptors" in file
-    except (OSError, RuntimeError, ValueError):
+    except (OSError, RuntimeError, ValueError, LookupError):
         return False
+
+
+def is_complete(path: Path, conditions: Conditions, file_bytes: Mapping[str, int]) -> bool:
+    """Whether a file was made under exactly these conditions and lacks none of the pictures.
+
+    Raises StoreError if it cannot be read.
+    """
+    if not path.exists():
+        return False
+    with opened(path) as file:
+        return conditions_of(file) == conditions and not _lacking(path, file, file_bytes)
 
 
 def lacking(path: Path, file_bytes: Mapping[str, int]) -> set[str]:
@@ -94,6 +105,15 @@ def lacking(path: Path, file_bytes: Mapping[str, int]) -> set[str]:
         return _lacking(path, file, file_bytes)
 
 
+def contents(path: Path) -> tuple[Conditions, tuple[str, ...], int]:
+    """The conditions of a feature file, the ids of its rows, done or not, and the dimensions D.
+
+    Raises StoreError.
+    """
+    with opened(path) as file:
+        return conditions_of(file), tuple(rows_of(file)), file["descriptors"].shape[2]
+
+
 def read(path: Path | str, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
     """The descriptors of these ids at these scales, in their order: [len(ids), S, D] float32.
 
@@ -101,7 +121,14 @@ def read(path: Path | str, ids: Sequence[str], scales: Sequence[int]) -> np.ndar
     scales are no sequences.
     """
     _check_sequences(ids, scales)
-    path = Path(path)
+    result = _read(Path(path), ids, scales)
+    if not np.isfinite(result).all():
+        raise StoreError(f"{path}: holds descriptors that are not finite. {REMEDY}")
+    return result
+
+
+def _read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
+    """The descriptors of these ids, finite or not. Raises what `read` raises otherwise."""
     with opened(path) as file:
         stored_scales = conditions_of(file).scales
         missing = [scale for scale in scales if scale not in stored_scales]
@@ -119,9 +146,56 @@ def read(path: Path | str, ids: Sequence[str], scales: Sequence[int]) -> np.ndar
                 damaged += written.damaged(start, block, np.unique(rows[here]))
                 result[here] = block[rows[here] - start][:, columns]
         _refuse_damaged(path, file, damaged)
-        if not np.isfinite(result).all():
-            raise StoreError(f"{path}: holds descriptors that are not finite. {REMEDY}")
         return result
+
+
+@dataclass(frozen=True)
+class UsableRows:
+    """The rows of a feature file that can be used, and the ids of those that cannot.
+
+    Descriptors [n, S, D] float32, as many as ids; missing ones were never extracted to the end,
+    damaged ones are not as they were written, and some are not finite.
+    """
+
+    ids: list[str]
+    scales: tuple[int, ...]
+    descriptors: np.ndarray
+    missing: list[str]
+    damaged: list[str]
+    not_finite: list[str]
+
+
+def read_usable(
+    path: Path | str, ids: Sequence[str] | None = None, scales: Sequence[int] | None = None
+) -> UsableRows:
+    """The rows of a file that are done, sound and finite, in the order of ids or of the file.
+
+    Raises StoreError if the file cannot be read or has not these scales; OptionError if ids or
+    scales are no sequences.
+    """
+    path = Path(path)
+    with opened(path) as file:
+        rows, done = rows_of(file), done_rows(file)
+        stored_scales = conditions_of(file).scales
+    wanted_ids = list(rows) if ids is None else ids
+    scales = stored_scales if scales is None else scales
+    _check_sequences(wanted_ids, scales)
+    ready = [i for i in wanted_ids if i in rows and done[rows[i]]]
+    with opened(path) as file:
+        bad = set(damaged_rows(path, file, np.array(sorted({rows[i] for i in ready}), np.int64)))
+    sound = [i for i in ready if rows[i] not in bad]
+    descriptors = _read(path, sound, scales)
+    finite = np.isfinite(descriptors).all(axis=(1, 2))
+    usable = [i for i, is_finite in zip(sound, finite, strict=True) if is_finite]
+    kept = set(ready)
+    return UsableRows(
+        ids=usable,
+        scales=tuple(scales),
+        descriptors=descriptors if finite.all() else descriptors[finite],
+        missing=[i for i in wanted_ids if i not in kept],
+        damaged=[i for i in ready if rows[i] in bad],
+        not_finite=[i for i, is_finite in zip(sound, finite, strict=True) if not is_finite],
+    )
 
 
 def read_sizes(path: Path | str, ids: Sequence[str]) -> np.ndarray:

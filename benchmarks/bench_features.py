@@ -1,0 +1,284 @@
+"""What `vggfeat bench FILE --labels FILE` does, and the same from Python: features, any probe."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vggfeat.benchmarks import runner
+from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.benchmarks.datasets.labelled_examples import labelled_benchmark
+from vggfeat.benchmarks.datasets.registry import DATASETS, RESERVED
+from vggfeat.benchmarks.precomputed import (
+    PrecomputedMeasurement,
+    method_name,
+    read_features,
+)
+from vggfeat.benchmarks.runner import Failure, failure
+from vggfeat.benchmarks.shots import few_shots
+from vggfeat.errors import DatasetError, OptionError
+from vggfeat.features.options import VectorOptions
+from vggfeat.features.precomputed.files import (
+    PICKLED,
+    PICKLES,
+    FeatureSource,
+    array_source,
+    open_features,
+)
+from vggfeat.features.requests import FeatureSets
+from vggfeat.layouts.label_table import LabelTable, read_label_table
+from vggfeat.layouts.options import DataOptions
+from vggfeat.layouts.own_pictures import PART_NAMES, PARTS, slug
+from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
+from vggfeat.progress import Progress, no_progress
+from vggfeat.records import record as records
+from vggfeat.records.record import Record
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesJob:
+    """What the user asked for. `labels` is None where the files hold labels themselves."""
+
+    files: Sequence[Path]
+    labels: Path | None = None
+    data: DataOptions = field(default_factory=DataOptions)
+    settings: Mapping[str, Any] = field(default_factory=dict)  # for Benchmark.settings
+    scales: Sequence[int] | None = None  # of feature files of vggfeat, all by default
+    vectors: VectorOptions | None = None  # the same
+    probes: Sequence[str] = (DEFAULT_PROBE,)
+    shots: Sequence[int | None] = (None,)  # training examples a class; None: all
+    command: str = ""
+
+    def check(self) -> None:
+        """Raise VggfeatError at whatever is mistyped, before anything is read."""
+        for path in self.files:
+            if path.suffix.lower() in PICKLES:
+                raise DatasetError(f"{path}: {PICKLED}")
+            if not path.is_file():
+                raise DatasetError(f"{path}: no such file of features.")
+        names = [method_name(path.name) for path in self.files]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise OptionError(
+                f"two files of features are named {twice[0]}: records and tables know them by"
+                " their names. Rename one."
+            )
+        for probe in self.probes:
+            load_probe(probe)
+        for shots in self.shots:
+            replace(self.data, shots=shots)
+
+
+def bench_files(job: FeaturesJob, out: Path, progress: Progress) -> Iterator[Record | Failure]:
+    """Measure every file by every probe, yielding each record once it is on disk.
+
+    One file is in memory at a time. A file that fails is yielded as a Failure and does not stop the
+    others. Raises VggfeatError at what is mistyped, and at labels that cannot be used.
+    """
+    job.check()
+    labelled, described = _labelled(job), set()
+    for path in job.files:
+        yield from _outcomes(job, path, labelled, out, progress, described)
+
+
+def plan(job: FeaturesJob, out: Path) -> Iterator[str]:
+    """What `bench_files` would do, a line for each benchmark, file and probe. Raises as it does."""
+    job.check()
+    labelled, described = _labelled(job), set()
+    made: list[bool] = []
+    for path in job.files:
+        yield from _lines(job, path, labelled, out, described, made)
+    yield f"In all: {len(made)} measurements, {sum(made)} made already."
+
+
+def _outcomes(
+    job: FeaturesJob,
+    path: Path,
+    labelled: tuple[Benchmark, LabelTable] | None,
+    out: Path,
+    progress: Progress,
+    described: set[str],
+) -> Iterator[Record | Failure]:
+    """What comes of one file; its features are forgotten when the next one is read."""
+    try:
+        measured = measurements(job, path, labelled, out, progress)
+        benchmark = measured[0].benchmark.whole
+        if benchmark.name not in described:
+            described.add(benchmark.name)
+            log.info("%s; %s", *_counts(benchmark))
+        records.prepare(out, benchmark.name)
+    except Exception as error:
+        yield failure(path.name, error)
+        return
+    yield from runner.run(measured, FeatureSets(Path(), progress), progress)
+
+
+def _lines(
+    job: FeaturesJob,
+    path: Path,
+    labelled: tuple[Benchmark, LabelTable] | None,
+    out: Path,
+    described: set[str],
+    made: list[bool],
+) -> Iterator[str]:
+    """The lines of a plan on one file; made gets whether each of its records is there."""
+    measured = measurements(job, path, labelled, out, no_progress)
+    benchmark, source = measured[0].benchmark.whole, measured[0].features.source
+    if benchmark.name not in described:
+        described.add(benchmark.name)
+        examples, drawn = _counts(benchmark)
+        yield examples
+        yield f"  {drawn}"
+    yield f"  {source.name}: {source.num_rows:,} vectors, {source.facts['dim']:,} dimensions"
+    for measurement in measured:
+        made.append(measurement.path.is_file())
+        shots = measurement.benchmark.protocol.get("shots")
+        of_few = f" (shots {shots})" if shots else ""
+        what = "made already" if made[-1] else "to be fitted"
+        yield f"    {measurement.probe.title}{of_few}: {what}"
+
+
+def planned(job: FeaturesJob, name: str, out: Path) -> list[PrecomputedMeasurement]:
+    """The measurements on the job's file of this name. Raises what `bench_files` raises."""
+    job.check()
+    labelled = _labelled(job)
+    paths = [path for path in job.files if method_name(path.name) == name]
+    return [m for path in paths for m in measurements(job, path, labelled, out, no_progress)]
+
+
+def measurements(
+    job: FeaturesJob,
+    path: Path,
+    labelled: tuple[Benchmark, LabelTable] | None,
+    out: Path,
+    progress: Progress,
+) -> list[PrecomputedMeasurement]:
+    """The measurements on a file, whose features are read. Raises what reading them raises."""
+    source = open_features(path, job.scales, job.vectors)
+    base, table = labelled or _labels_in(source, path, job.data)
+    features = read_features(source, base, table.ids, progress=progress)
+    benchmarks = [few_shots(base, replace(job.data, shots=shots)) for shots in job.shots]
+    settings = base.settings(**job.settings)
+    return [
+        PrecomputedMeasurement(
+            benchmark=benchmark,
+            features=features,
+            settings=settings.changed({"probe": probe}),
+            out=out,
+            command=job.command,
+        )
+        for probe in dict.fromkeys(job.probes)
+        for benchmark in benchmarks
+    ]
+
+
+def bench_features(
+    features: np.ndarray,
+    labels: Sequence[str | int | Sequence[str]],
+    *,
+    ids: Sequence[str] | None = None,
+    split: Sequence[str] | None = None,
+    name: str = "features",
+    num_splits: int = 3,
+    seed: int = 0,
+    **options: Any,
+) -> Record:
+    """The record of a probe on features [N, D]; it is not written.
+
+    labels [N] are one class each, or several in a list for multi-label. split [N] says "train",
+    "val" or "test" of each row; without it num_splits random stratified splits are drawn, by the
+    ids [N], or the rows' numbers. options are those of a probe: probe, solver, device. Raises
+    DatasetError and OptionError.
+    """
+    source = array_source(name, np.asarray(features))
+    rows = [str(number) for number in range(source.num_rows)]
+    for what, values in (("labels", labels), ("ids", ids), ("parts of a split", split)):
+        if values is not None and len(values) != len(rows):
+            raise DatasetError(f"{name}: has {len(rows):,} vectors, and {len(values):,} {what}.")
+    table = LabelTable(
+        ids=rows if ids is None else [str(i) for i in ids],
+        labels=[_names(label) for label in labels],
+        parts=None if split is None else [_part(part) for part in split],
+    )
+    data = DataOptions(num_splits=num_splits, seed=seed)
+    benchmark = labelled_benchmark(_benchmark_name(name), name, table, data)
+    measurement = PrecomputedMeasurement(
+        benchmark=benchmark,
+        features=read_features(source, benchmark, table.ids),
+        settings=benchmark.settings(**options),
+    )
+    record, _ = measurement.measure(FeatureSets(Path()), no_progress)
+    return record
+
+
+def _labelled(job: FeaturesJob) -> tuple[Benchmark, LabelTable] | None:
+    """The benchmark that the file of labels makes, and its rows; None if there is no such file."""
+    if job.labels is None:
+        return None
+    table = read_label_table(job.labels)
+    return _benchmark(job.labels, table, job.data), table
+
+
+def _labels_in(
+    source: FeatureSource, path: Path, data: DataOptions
+) -> tuple[Benchmark, LabelTable]:
+    """The benchmark that labels beside the features make. Raises DatasetError without any."""
+    if source.labels is None:
+        raise DatasetError(
+            f"{path}: holds no labels. Name a CSV file of labels with --labels, with the columns"
+            " path (or id) and label."
+        )
+    ids = [str(row) for row in range(source.num_rows)] if source.ids is None else source.ids
+    table = LabelTable(ids=ids, labels=[(label,) for label in source.labels])
+    return _benchmark(path, table, data), table
+
+
+def _benchmark(path: Path, table: LabelTable, data: DataOptions) -> Benchmark:
+    try:
+        benchmark = labelled_benchmark(_benchmark_name(path.stem), path.stem, table, data)
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from error
+    for note in benchmark.notes:
+        log.warning("%s: %s", benchmark.name, note)
+    return benchmark
+
+
+def _benchmark_name(stem: str) -> str:
+    """The name of the benchmark that labels of this name make; never that of a known benchmark."""
+    name = slug(stem)
+    is_known = name in (*(definition.name for definition in DATASETS), *RESERVED)
+    return f"own_{name}" if is_known else name
+
+
+def _counts(benchmark: Benchmark) -> tuple[str, str]:
+    """How many examples a benchmark has, and how they are split, in words."""
+    split, count = benchmark.splits[0], len(benchmark.splits)
+    drawn = "the split as given"
+    if benchmark.protocol["split"] != "as given":
+        drawn = f"{count} random splits" if count > 1 else "a random split"
+    examples = f"{len(benchmark.ids):,} examples of {len(benchmark.classes)} classes"
+    return (
+        f"{benchmark.name}: {examples}, {benchmark.task.kind}",
+        f"{drawn}: {len(split.train):,} train, {len(split.validation):,} validate,"
+        f" {len(split.test):,} test",
+    )
+
+
+def _names(label: Any) -> tuple[str, ...]:
+    if isinstance(label, str | int | np.str_ | np.integer):
+        return (str(label),)
+    if isinstance(label, list | tuple | set | frozenset):
+        return tuple(dict.fromkeys(str(name) for name in label))
+    raise OptionError(
+        f"labels must be texts or whole numbers, or lists of them for several; got {label!r}."
+    )
+
+
+def _part(part: str) -> str:
+    if part not in PART_NAMES:
+        raise OptionError(f"split must be one of {', '.join(PARTS)}; got {part!r}.")
+    return PART_NAMES[part]

@@ -1,0 +1,90 @@
+"""Pictures of the user's with their labels, `LabelledPictures`, and how they are called.
+
+labelled_folders.py and label_list.py read them. A picture lies at root/<id>; ids are relative POSIX
+paths. Feature files know the pictures by the root, so that a folder and the lists in it share them.
+"""
+
+import hashlib
+import os
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+NUM_NAMED = 5  # that a note names
+MAX_SLUG = 48  # so that a prefix or a number still fits into a name
+PARTS = ("train", "val", "test")
+# What users call the parts of a split, in lower case.
+PART_NAMES = {
+    "train": "train", "training": "train",
+    "val": "val", "valid": "val", "validation": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledPictures:
+    """Pictures and their classes as they lie on disk.
+
+    `labels` has the classes of each picture by its id, sorted by id. `parts` has the part of the
+    user's split, one of PARTS, of every picture, and is None where nobody says. `remarks` say in
+    words what was left out and how the layout was understood, `warnings` what is likely a mistake.
+    """
+
+    root: Path
+    labels: Mapping[str, tuple[str, ...]]
+    parts: Mapping[str, str] | None = None
+    is_multi_label: bool = False
+    remarks: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, sorted."""
+        return tuple(sorted({name for names in self.labels.values() for name in names}))
+
+
+def slug(name: str) -> str:
+    """A name as part of file names: letters without accents, digits, - and _.
+
+    Names that would lose letters, or are too long, end with a digest, so that they stay apart.
+    """
+    plain = unicodedata.normalize("NFKD", name)
+    plain = "".join(c for c in plain if not unicodedata.combining(c))
+    words = re.sub(r"[^A-Za-z0-9_-]+", "_", plain).strip("_-")
+    is_whole = all(c.isascii() for c in plain) and 0 < len(words) <= MAX_SLUG
+    if is_whole:
+        return words
+    digest = hashlib.sha256(_bytes(unicodedata.normalize("NFC", name))).hexdigest()[:6]
+    return f"{words[:MAX_SLUG] or 'pictures'}-{digest}"
+
+
+def feature_set_of(root: Path) -> str:
+    """The dataset by which feature files know the pictures below a folder."""
+    resolved = root.resolve()
+    digest = hashlib.sha256(os.fsencode(resolved)).hexdigest()
+    return f"{slug(resolved.name)}-{digest[:12]}"
+
+
+def named(names: Sequence[str]) -> str:
+    """Some of the names, and how many there are in all."""
+    more = f", ... ({len(names):,} in all)" if len(names) > NUM_NAMED else ""
+    return ", ".join(names[:NUM_NAMED]) + more
+
+
+def alike(classes: Sequence[str]) -> list[str]:
+    """Warnings of classes whose names differ in upper and lower case only."""
+    by_name: dict[str, list[str]] = {}
+    for name in classes:
+        by_name.setdefault(name.casefold(), []).append(name)
+    return [
+        f"classes that differ in upper and lower case only, taken as {len(names)}:"
+        f" {', '.join(names)}"
+        for names in by_name.values()
+        if len(names) > 1
+    ]
+
+
+def _bytes(name: str) -> bytes:
+    return name.encode("utf-8", "surrogateescape")

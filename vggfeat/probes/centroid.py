@@ -1,0 +1,58 @@
+"""The nearest class mean as a probe, which has nothing to choose.
+
+Of classes that exclude each other the score is x'm - m'm / 2 with the class's mean m, so that the
+highest is the nearest by Euclid. Of several labels the positives' mean stands against the
+negatives': the score is above 0 where the positives' is the nearer. Benchmarks give vectors of
+length one; the means are taken as they are.
+
+Shapes: n examples, d dimensions, K classes, P problems of two classes.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from vggfeat.probes.linear import LinearClassifier
+from vggfeat.probes.probe import Fits, Probe
+
+
+class Centroid(Probe):
+    """The nearest class mean."""
+
+    name = "centroid"
+    title = "nearest class mean"
+
+    def method(self) -> dict[str, Any]:
+        return {
+            "distance": "Euclid's to the class's mean; of several labels the difference of the"
+            " squared distances to the negatives' mean and to the positives'",
+        }
+
+    def fits(self, X: np.ndarray, signs: np.ndarray, *, exclusive: bool = False) -> "CentroidFits":
+        return CentroidFits(X, signs, exclusive=exclusive)
+
+
+class CentroidFits(Fits):
+    """Means in float64."""
+
+    def __init__(self, X: np.ndarray, signs: np.ndarray, *, exclusive: bool = False):
+        self.X, self.signs, self.exclusive = X.astype(np.float64, copy=False), signs, exclusive
+
+    def decisions(self, signs: np.ndarray, value: float) -> np.ndarray:
+        return self._classifier(signs).decisions(self.X)
+
+    def fit(self, value: float | Sequence[float] | None = None) -> LinearClassifier:
+        return self._classifier(self.signs)
+
+    def _classifier(self, signs: np.ndarray) -> LinearClassifier:
+        means = self._means(signs > 0)
+        halves = (means**2).sum(axis=1) / 2
+        if self.exclusive:
+            return LinearClassifier(coef=means, intercept=-halves)
+        others = self._means(signs < 0)
+        return LinearClassifier(coef=means - others, intercept=(others**2).sum(axis=1) / 2 - halves)
+
+    def _means(self, chosen: np.ndarray) -> np.ndarray:
+        """The mean of the chosen examples of each column, [P, d]; chosen is [n, P]."""
+        return (chosen.T / chosen.sum(axis=0)[:, None]) @ self.X

@@ -1,0 +1,48 @@
+"""Examples in coordinates along their principal axes: what factorises a Gram matrix once for all.
+
+Along these axes the examples' covariance is diagonal, and of few examples with many dimensions only
+as many coordinates are left as there are examples.
+
+Shapes: n examples, d dimensions, r <= min(n, d) axes.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+NEGLIGIBLE = 1e-13  # of the largest eigenvalue: rounding of float64
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrincipalAxes:
+    """The mean [d] of examples, their orthonormal axes [d, r], and eigenvalues [r], in float64.
+
+    An eigenvalue is the sum of the squared coordinates of all examples along its axis.
+    """
+
+    mean: Tensor
+    axes: Tensor
+    eigenvalues: Tensor
+
+    @classmethod
+    def of(cls, X: Tensor) -> "PrincipalAxes":
+        """The axes of X [n, d] in float64, by the smaller of its two Gram matrices."""
+        mean = X.mean(dim=0)
+        centred = X - mean
+        is_wide = X.shape[1] > X.shape[0]
+        gram = centred @ centred.T if is_wide else centred.T @ centred
+        eigenvalues, vectors = torch.linalg.eigh(gram)
+        kept = eigenvalues > NEGLIGIBLE * eigenvalues.max().clamp(min=torch.finfo(X.dtype).tiny)
+        eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
+        axes = centred.T @ (vectors / eigenvalues.sqrt()) if is_wide else vectors
+        return cls(mean=mean, axes=axes, eigenvalues=eigenvalues)
+
+    def coordinates(self, X: Tensor) -> Tensor:
+        """The coordinates [m, r] of X [m, d]."""
+        return (X - self.mean) @ self.axes
+
+    def in_dimensions(self, weights: Tensor, intercept: Tensor) -> tuple[Tensor, Tensor]:
+        """Weights [K, r] of coordinates and intercepts [K], as those of X: [K, d] and [K]."""
+        coef = weights @ self.axes.T
+        return coef, intercept - coef @ self.mean

@@ -1,0 +1,116 @@
+"""Ridge regression to signs as a probe: one factorisation for all classes and values of alpha.
+
+Each class minimises, over the examples that it is trained on,
+
+    sum_i (y_i - w'x_i - b)^2 + alpha * |w|^2
+
+with an intercept b that is left free, as scikit-learn's RidgeClassifier does. On the principal axes
+of the examples this is a division. A class that leaves out some of the examples that others are
+trained on needs no factorisation of its own: with the targets of these set to what it predicts for
+them they change nothing, and what it predicts follows from them and the others (Cook & Weisberg
+1982, sect. 3.6).
+
+Shapes: n examples, d dimensions, r axes, K classes, P problems of two classes.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from vggfeat.probes.grid_search import can_be_trained
+from vggfeat.probes.linear import LinearClassifier
+from vggfeat.probes.principal_axes import PrincipalAxes
+from vggfeat.probes.probe import Fits, Probe
+
+
+class Ridge(Probe):
+    """Ridge regression to 1 and -1, one class against the rest."""
+
+    name = "ridge"
+    title = "ridge regression"
+    hyperparameter = "alpha"
+    grid = (1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0)
+    patience = None
+
+    def method(self) -> dict[str, Any]:
+        return {
+            "loss": "squared, to 1 and -1, one class against the rest",
+            "penalty": "alpha times the squared weights; the intercept is free",
+            "method": "eigendecomposition of the smaller Gram matrix, in float64",
+        }
+
+    def fits(self, X: np.ndarray, signs: np.ndarray, *, exclusive: bool = False) -> "RidgeFits":
+        return RidgeFits(X, signs, device=self.device)
+
+
+class RidgeFits(Fits):
+    """Fits of all values of alpha and classes by one factorisation for each set of examples."""
+
+    def __init__(self, X: np.ndarray, signs: np.ndarray, *, device: str = "cpu"):
+        self.X = torch.from_numpy(X.astype(np.float64)).to(device)
+        self.signs = signs
+        self.last: tuple[np.ndarray, Factorised] | None = None
+
+    def decisions(self, signs: np.ndarray, value: float) -> np.ndarray:
+        trained = can_be_trained(signs)
+        scores = np.full(signs.shape, np.nan)
+        coef, intercept = self._fit(signs[:, trained], np.full(trained.sum(), value))
+        scores[:, trained] = (self.X @ coef.T + intercept).cpu().numpy()
+        return scores
+
+    def fit(self, value: float | Sequence[float]) -> LinearClassifier:
+        values = np.broadcast_to(value, self.signs.shape[1]).astype(float)
+        coef, intercept = self._fit(self.signs, values)
+        return LinearClassifier(coef=coef.cpu().numpy(), intercept=intercept.cpu().numpy())
+
+    def _fit(self, signs: np.ndarray, alphas: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Weights [P, d] and intercepts [P]; signs [n, P], alphas [P]."""
+        # Columns of several folds leave out others throughout, and have their own factorisation.
+        used = signs.any(axis=1)
+        factorised = self._factorised(used)
+        return factorised.fit(torch.from_numpy(signs[used].astype(np.float64)).to(self.X), alphas)
+
+    def _factorised(self, used: np.ndarray) -> "Factorised":
+        """The examples [n] that are used, factorised; those of the last time at once."""
+        if self.last is None or not np.array_equal(used, self.last[0]):
+            self.last = used, Factorised.of(self.X[torch.from_numpy(used)])
+        return self.last[1]
+
+
+@dataclass(frozen=True)
+class Factorised:
+    """Examples along their principal axes: coordinates [n, r], beside the axes."""
+
+    principal: PrincipalAxes
+    coordinates: Tensor
+
+    @classmethod
+    def of(cls, X: Tensor) -> "Factorised":
+        principal = PrincipalAxes.of(X)
+        return cls(principal, principal.coordinates(X))
+
+    def fit(self, signs: Tensor, alphas: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Weights [P, d] and intercepts [P] of targets [n, P], where those of 0 are left out."""
+        alpha = torch.from_numpy(alphas).to(signs)
+        targets = signs.clone()
+        for k in (signs == 0).any(dim=0).nonzero()[:, 0]:
+            self._fill_in(targets[:, k], signs[:, k] == 0, alpha[k])
+        on_axes = (self.coordinates.T @ targets) / (self.principal.eigenvalues[:, None] + alpha)
+        return self.principal.in_dimensions(on_axes.T, targets.mean(dim=0))
+
+    def _fill_in(self, targets: Tensor, left_out: Tensor, alpha: Tensor) -> None:
+        """Set the targets [n] of what is left out [n] to what a fit to the others predicts.
+
+        With H that maps targets to predictions, these y are those for which y = H_out,in y_in +
+        H_out,out y.
+        """
+        shrunk = self.coordinates / (self.principal.eigenvalues + alpha)
+        out = self.coordinates[left_out]
+        by_others = targets.sum() / len(targets) + out @ (shrunk.T @ targets)
+        hat = 1 / len(targets) + out @ shrunk[left_out].T
+        identity = torch.eye(len(out), dtype=out.dtype, device=out.device)
+        targets[left_out] = torch.linalg.solve(identity - hat, by_others)
