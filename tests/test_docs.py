@@ -26,6 +26,7 @@ README = (ROOT / "README.md").read_text()
 PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocols.md",
+         "docs/features.md",
          "docs/pretraining.md", "docs/ilsvrc.md", "docs/weights.md", "docs/performance.md",
          "results/README.md", "results/speed/README.md")  # fmt: skip
 DOCUMENTS = [ROOT / name for name in NAMES]
