@@ -34,10 +34,14 @@ def sample_ids(benchmark: Benchmark) -> tuple[SplitIds, ...]:
 
 
 def split_table(benchmark: Benchmark) -> Iterator[tuple[int, str, str, str]]:
-    """Split, part, id and classes, separated by spaces, of every example of every split."""
+    """Split, part, id and classes of every example of every split.
+
+    Classes are separated by spaces, those of a user's pictures by semicolons, as in their lists.
+    """
+    separator = ";" if benchmark.is_own else " "
     row_of = {i: row for row, i in enumerate(benchmark.ids)}
     for number, split in enumerate(sample_ids(benchmark)):
         for part_name, ids in split._asdict().items():
             for i in ids:
                 present = np.flatnonzero(benchmark.labels[row_of[i]] > 0)
-                yield number, part_name, i, " ".join(benchmark.classes[k] for k in present)
+                yield number, part_name, i, separator.join(benchmark.classes[k] for k in present)

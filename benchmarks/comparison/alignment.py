@@ -61,15 +61,15 @@ def _check_same(a: ScoredRecord, b: ScoredRecord) -> None:
     ours, theirs = a.record, b.record
     if a.path.resolve() == b.path.resolve():
         raise RecordError(f"{a.path}: a record is not compared with itself.")
-    for what, one, other in (
+    for what, of_a, of_b in (
         ("benchmarks", ours.benchmark, theirs.benchmark),
         ("splits or test pictures", ours.splits_sha256[:12], theirs.splits_sha256[:12]),
         ("headlines", ours.metric, theirs.metric),
         ("numbers of pictures (--limit)", ours.limited, theirs.limited),
         ("classes", tuple(a.scores.classes), tuple(b.scores.classes)),
     ):
-        if one != other:
-            shown = "" if isinstance(one, tuple | bool) else f", {one} and {other}"
+        if of_a != of_b:
+            shown = "" if isinstance(of_a, tuple | bool) else f", {of_a} and {of_b}"
             raise RecordError(f"{a.path} and {b.path} have other {what}{shown}: not comparable.")
     if untrained := set(_untrained(a)) ^ set(_untrained(b)):
         raise RecordError(

@@ -30,11 +30,11 @@ class LocatedRecord:
 
 def located(paths: Sequence[Path]) -> list[LocatedRecord]:
     """The records at these paths. Raises RecordError."""
-    found = [records.read(path) for path in paths]
-    later = later_options(found)
+    read_records = [records.read(path) for path in paths]
+    later = later_options(read_records)
     return [
         LocatedRecord(path, record, _facets(record, later))
-        for path, record in zip(paths, found, strict=True)
+        for path, record in zip(paths, read_records, strict=True)
     ]
 
 
@@ -45,10 +45,10 @@ def record_paths(folder: Path) -> list[Path]:
 
 def located_below(folder: Path) -> list[LocatedRecord]:
     """Every record in a results folder, or in that of a benchmark. Raises RecordError if none."""
-    found = located(record_paths(folder))
-    if not found:
+    below = located(record_paths(folder))
+    if not below:
         raise RecordError(f"{folder}: holds no records. `vggfeat bench` makes them.")
-    return found
+    return below
 
 
 def differing(a: LocatedRecord, b: LocatedRecord) -> list[str]:

@@ -50,12 +50,12 @@ def select(text: str, out: Path) -> Side:
             f"{text!r}: no such record or folder; nets and probes are looked up in a results"
             f" folder, and there is no {out}. Name one with --out."
         )
-    known = located_below(out)
-    for facet, value in _readings(text, known):
-        chosen = [r for r in known if _has(r, facet, value)]
+    candidates = located_below(out)
+    for facet, value in _readings(text, candidates):
+        chosen = [r for r in candidates if _has(r, facet, value)]
         if chosen:
             return Side(text, chosen, _with_consequences(facet, value))
-    raise _unknown(text, known, out)
+    raise _unknown(text, candidates, out)
 
 
 def pairs_of(a: Side, b: Side) -> list[Pair]:
@@ -103,7 +103,7 @@ def _only_nearest(
     return near[0] if len(near) == 1 else None
 
 
-def _readings(text: str, known: Sequence[LocatedRecord]) -> list[tuple[str, str]]:
+def _readings(text: str, candidates: Sequence[LocatedRecord]) -> list[tuple[str, str]]:
     """The facets and values that a selector can mean, likeliest first."""
     parts = [part.partition("@") for part in text.split("+")]
     names = "+".join(name for name, _, _ in parts)
@@ -112,7 +112,7 @@ def _readings(text: str, known: Sequence[LocatedRecord]) -> list[tuple[str, str]
     readings += [("net", text), ("weights", "+".join(Path(p).name for p in text.split("+")))]
     readings += [(facet, text) for facet in NAMED]
     named = re.fullmatch(r"([a-z_ ]+)=(.*)", text)
-    if named and (name := named[1].replace(" ", "_")) in {n for r in known for n in r.facets}:
+    if named and (name := named[1].replace(" ", "_")) in {n for r in candidates for n in r.facets}:
         readings.append((name, named[2].replace(",", " ")))
     return readings
 
@@ -141,9 +141,9 @@ def _with_consequences(facet: str, value: str) -> frozenset[str]:
     return frozenset((facet, "solver") if facet == "probe" else (facet,))
 
 
-def _unknown(text: str, known: Sequence[LocatedRecord], out: Path) -> VggfeatError:
-    choices = {r.facets[name] for r in known for name in ("net", *NAMED) if r.facets.get(name)}
-    choices |= {f"layer={r.facets['layer']}" for r in known if r.facets["layer"]}
+def _unknown(text: str, candidates: Sequence[LocatedRecord], out: Path) -> VggfeatError:
+    choices = {r.facets[name] for r in candidates for name in ("net", *NAMED) if r.facets.get(name)}
+    choices |= {f"layer={r.facets['layer']}" for r in candidates if r.facets["layer"]}
     if "/" in text and not nearest(text, choices):
         return RecordError(f"{text!r}: no such record or folder, and no net of {out}.")
     return UnknownNameError(f"net, probe or setting of {out}", text, choices)

@@ -121,10 +121,10 @@ def _in_order(
 
 
 def _won_lost_open(member: Measured, pairs: Sequence[tuple]) -> tuple[int, int, int]:
-    own = [(c, p) for *_, c, p in pairs if member in (c.a, c.b)]
-    decided = [c.better for c, p in own if p < ONE_OF_SEVERAL and c.better]
+    of_member = [(c, p) for *_, c, p in pairs if member in (c.a, c.b)]
+    decided = [c.better for c, p in of_member if p < ONE_OF_SEVERAL and c.better]
     won = sum(better is member for better in decided)
-    return won, len(decided) - won, len(own) - len(decided)
+    return won, len(decided) - won, len(of_member) - len(decided)
 
 
 def _row(name: str, a: float, b: float, interval=None) -> list[Cell | str]:

@@ -133,16 +133,16 @@ def _unknown(network: Network, match: ClassMatch, classes: Sequence[str], data: 
             f"its classes are not those of {data}: it has {num} classes, there are {len(classes)}"
         )
     return (
-        f"{network.label}: {counts}, of which {_count(match.unknown)} not among the net's. Name a"
-        " net that was trained on them, or leave them out by --skip-unknown-classes."
+        f"{network.label}: {counts}, of which {len(match.unknown)} {_named(match.unknown)} are not"
+        " among the net's. Name a net that was trained on them, or leave them out by"
+        " --skip-unknown-classes."
     )
 
 
-def _count(names: Sequence[str]) -> str:
-    """How many classes, and the first of them: "2 ('gnu', 'yak') are"."""
+def _named(names: Sequence[str]) -> str:
+    """The first of the names, such as "('gnu', 'yak')"."""
     more = ", ..." if len(names) > NUM_NAMED else ""
-    quoted = ", ".join(map(repr, names[:NUM_NAMED]))
-    return f"{len(names)} ({quoted}{more}) {'is' if len(names) == 1 else 'are'}"
+    return f"({', '.join(map(repr, names[:NUM_NAMED]))}{more})"
 
 
 def _relabelled(test_set: TestSet, match: ClassMatch, data: Path) -> TestSet:
@@ -169,8 +169,8 @@ def _relabelled(test_set: TestSet, match: ClassMatch, data: Path) -> TestSet:
         num_skipped = len(pictures.validation) - len(labelled)
         facts |= {"classes_skipped": len(match.unknown), "images_skipped_with_them": num_skipped}
         notes.append(
-            f"left out as classes that the nets have not: {num_skipped} pictures of"
-            f" {_count(match.unknown).rpartition(' ')[0]} classes"
+            f"left out: {num_skipped:,} pictures of {len(match.unknown)} classes that the nets have"
+            f" not {_named(match.unknown)}"
         )
         log.warning("%s: %s", data, notes[-1])
     log.info("%s: %s", data, notes[0])

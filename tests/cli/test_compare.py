@@ -37,8 +37,8 @@ def test_nets_that_bench_measured(run, caltech_dir, tmp_path):
     assert result.exit_code == 0, result.stderr
     assert f"Caltech-101: A is {NARROW}, B is {OTHER}" in result.stdout
     assert "mean of 2 splits" in result.stdout and "split 2" in result.stdout
-    told = " ".join(result.stdout.split())
-    assert "is better by" in told or "No difference can be seen with these" in told
+    text = " ".join(result.stdout.split())
+    assert "is better by" in text or "No difference can be seen with these" in text
     frame = run("table", "--out", out, "--intervals", "--format", "csv").stdout
     measured = [row for row in csv.DictReader(io.StringIO(frame)) if row["low"]]
     assert len(measured) == 2
@@ -52,14 +52,14 @@ def test_a_pair_at_80_columns(run, results):
     lines = result.stdout.splitlines()
     assert [line for line in lines if len(line) > 80] == []
     assert lines[-1].startswith("vgg19 is better by 1")
-    told = " ".join(" ".join(lines).split())
+    text = " ".join(" ".join(lines).split())
     for words in (
         "Intervals are about the 400 test pictures of 2 splits, drawn 10,000 times",
         "A is ahead on all 2 splits.",
         "McNemar's exact test of accuracy: p =",
         "One is better if the interval of the difference excludes 0.",
     ):
-        assert words in told
+        assert words in text
 
 
 def test_all_with_holms_correction(run, results):

@@ -2,7 +2,9 @@
 
 import csv
 import logging
+import re
 import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -136,3 +138,18 @@ def test_parquet_has_a_column_for_the_id_and_each_scale_and_channel(path, tmp_pa
     assert frame.columns.tolist() == ["id", *(f"{q}_{d}" for q in SCALES for d in range(DIM))]
     assert frame["id"].tolist() == IDS
     np.testing.assert_array_equal(frame.iloc[:, 1:], VALUES.reshape(3, 6))
+
+
+def test_the_lines_in_the_documents_run_word_for_word(tmp_path, monkeypatch):
+    write(tmp_path / "features.h5")
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
+    with_h5py, with_vggfeat = re.findall("```python\n(.*?)```", text, re.S)
+    names = {"h5py": h5py, "vggfeat": vggfeat}
+    assert len(with_h5py.splitlines()) == 3
+    exec(with_h5py, names)
+    np.testing.assert_array_equal(names["descriptors"], VALUES)
+    exec(with_vggfeat, names)
+    np.testing.assert_array_equal(names["array"], VALUES)
+    assert names["frame"].index.tolist() == names["ids"] == IDS
+    assert (tmp_path / "features.csv").is_file()

@@ -186,7 +186,7 @@ def test_a_table_has_the_best_class_and_the_next(digits, invoke):
     pictures, scores, labels = digits.tested()
     result = invoke(digits.path, pictures[0], pictures[-1], "--top", 2)
     assert result.exit_code == 0, result.stderr
-    header, _, first, last, *_, legend = result.stdout.splitlines()
+    *_, header, _, first, last, _, legend = result.stdout.splitlines()
     assert header.split() == ["picture", "class", "score", "next"]
     for line, row in ((first, scores[0]), (last, scores[-1])):
         best, second = np.argsort(-row)[:2]
@@ -261,6 +261,14 @@ def test_in_python_a_single_name_is_a_mistake_and_no_picture_no_prediction(digit
     assert probe.predict([]).to_frame().shape == (0, 10)
 
 
+def test_names_are_printed_below_the_folder_that_all_lie_in(digits, invoke, tmp_path):
+    for name in ("a/1.png", "b/2.png"):
+        write_picture(tmp_path / name)
+    lines = invoke(digits.path, tmp_path / "a", tmp_path / "b").stdout.splitlines()
+    assert lines[0] == f"Pictures in {tmp_path}"
+    assert [line.split()[0] for line in lines[4:6]] == ["a/1.png", "b/2.png"]
+
+
 # Which net.
 
 
@@ -318,6 +326,11 @@ def test_a_file_does_not_choose_code_that_is_run(digits, tmp_path):
 
 
 # Files that are damaged or of another kind.
+
+
+def test_inspect_shows_the_card(digits, run):
+    shown = json.loads(run("inspect", digits.path).stdout)
+    assert shown["classes"] == list("0123456789") and shown["record"] == digits.record.key
 
 
 def test_every_flipped_byte_is_seen(digits, tmp_path):
@@ -398,6 +411,7 @@ NET = {"net": "vgg11@random:0", "dim": 256, "conditions": {}}
         ({"arrays": {"coef": np.zeros((10, 3)), "intercept": np.zeros(10)}}, "not a whole file"),
         ({"arrays": {"coef": np.full((10, 512), np.nan), "intercept": np.zeros(10)}}, "finite"),
         ({"arrays": {"coef": np.zeros((10, 512))}}, "intercept is missing"),
+        ({"arrays": {"coef": np.full((10, 512), 1e200), "intercept": np.zeros(10)}}, "beyond"),
         ({"arrays": {"coef": np.zeros((0, 512)), "intercept": np.zeros(0)}}, "on 0 classes"),
     ],
 )  # fmt: skip

@@ -21,9 +21,9 @@ def test_the_interval_of_an_error_is_about_that_of_the_normal_approximation(tmp_
         tmp_path, of_classes(np.zeros(400, dtype=int)), scores,
         metric="top1_error", metrics=errors(top1_error=0.2, top5_error=0.0),
     )  # fmt: skip
-    found = intervals(scored_record(path, read(path)))
-    assert found["top1_error"] == pytest.approx((0.2 - 1.96 * 0.02, 0.2 + 1.96 * 0.02), abs=0.004)
-    assert found["top5_error"] == (0, 0)
+    by_name = intervals(scored_record(path, read(path)))
+    assert by_name["top1_error"] == pytest.approx((0.2 - 1.96 * 0.02, 0.2 + 1.96 * 0.02), abs=0.004)
+    assert by_name["top5_error"] == (0, 0)
 
 
 def test_average_precision_with_an_unread_picture_ranks_it_last(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 
 from helpers.records import PAPER_PROTOCOL, make_record
 
@@ -97,3 +98,13 @@ def test_for_programs_there_is_a_row_a_record():
     assert [(line["shots"], line["value"], line["probe"]) for line in lines] == [
         ("all", "90.0", "svm"), ("2", "30.0", "svm"),
     ]  # fmt: skip
+
+
+def test_intervals_stand_behind_values_and_in_columns_of_their_own():
+    metrics = {"mean_class_recall": {"value": 0.5, "spread": 0.02, "interval": [0.4, 0.6]}}
+    record = replace(of(2, 0.5), metrics=metrics)
+    _, lines = rows(record)
+    assert lines == [["svm", "50.0 ± 2.0 (40.0 to 60.0)"]]
+    assert "95 % interval" in as_text(tables([record])[0])
+    (line,) = csv.DictReader(io.StringIO(as_csv(numbers([record]))))
+    assert (line["low"], line["high"]) == ("40.0", "60.0")

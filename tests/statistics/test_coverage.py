@@ -30,9 +30,11 @@ def rows_of_splits(rng, num_pictures: int, num_splits: int) -> Rows:
 def two_of(rng, rows: Rows, shape: tuple[int, ...] = ()):
     """What two nets find difficult in each row, correlated between nets and between splits."""
     size = (rows.num_pictures, *shape)
-    common, *own = (rng.normal(size=size) for _ in range(3))
+    common, *others = (rng.normal(size=size) for _ in range(3))
     noises = (PROBE_NOISE * rng.normal(size=(len(rows.pictures), *shape)) for _ in range(2))
-    return [(0.8 * common + 0.6 * o)[rows.pictures] + n for o, n in zip(own, noises, strict=True)]
+    return [
+        (0.8 * common + 0.6 * o)[rows.pictures] + n for o, n in zip(others, noises, strict=True)
+    ]
 
 
 def single_labels(rng, metric: str, num_pictures: int, num_splits: int):
@@ -81,8 +83,8 @@ def true_values_of(metric: str, num_pictures: int, num_splits: int, repeats: int
     if exact is not None:
         return exact
     rng = np.random.default_rng(1)
-    found = [simulate(rng, metric, num_pictures, num_splits) for _ in range(repeats)]
-    return np.mean([[value(net, count) for net in nets] for nets, count, _ in found], axis=0)
+    simulated = [simulate(rng, metric, num_pictures, num_splits) for _ in range(repeats)]
+    return np.mean([[value(net, count) for net in nets] for nets, count, _ in simulated], axis=0)
 
 
 def coverage(metric: str, num_pictures: int, num_splits: int, repeats: int, num_draws: int):

@@ -5,6 +5,7 @@ import json
 import sys
 import textwrap
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,7 @@ def verify(
 
 
 def _is_own(name: str) -> bool:
-    from vggfeat.benchmarks.datasets.own import is_own
+    from vggfeat.benchmarks.datasets.own_pictures import is_own
     from vggfeat.benchmarks.datasets.registry import definition_of
 
     return is_own(definition_of(name))
@@ -215,8 +216,9 @@ def splits(
         from vggfeat.benchmarks.samples import split_table
 
     set_up_messages(quiet)
+    names_of([name])  # so that a name is not taken for that of an earlier path
     benchmark = load_benchmark(
-        *names_of([name]),
+        name,
         options=DataOptions(**options),
         places=folders(data_dir, cache_dir),
         offline=offline,
@@ -231,10 +233,18 @@ def splits(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
-    """Say what is in a feature file, and whether its numbers are sound; or show a weights' card."""
+    """Say what is in a feature file, and whether its numbers are sound; or show a card.
+
+    Cards are of weights and of saved probes.
+    """
     from vggfeat.backbones.spec import FILE_SUFFIXES
+    from vggfeat.probes import probe_file
     from vggfeat.weights.formats import kind_of
 
+    if file.name.lower().endswith(probe_file.SUFFIX):
+        card, _ = probe_file.read(file)
+        click.echo(json.dumps(asdict(card), indent=1))
+        return
     if file.suffix.lower() in FILE_SUFFIXES and not kind_of(file):
         raise click.ClickException(
             f"{file}: a net. `vggfeat doctor --weights {file}` describes it."

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -66,6 +67,8 @@ def predict(
     vggfeat predict results/caltech101/NET-KEY.probe.safetensors holiday/ cat.jpg
     """
     set_up_messages(True)  # what an extraction reports is of no interest here
+    # What is assumed of a net's input was warned of when the probe was fitted; the card holds it.
+    logging.getLogger("vggfeat.backbones.network").setLevel(logging.ERROR)
     with importing():
         from vggfeat.probes.prediction import find_pictures, load_probe
 

@@ -1,8 +1,7 @@
 """Feature files as DataFrames and arrays, and in formats of others: .npy with .csv, Parquet.
 
-A feature file needs nothing of vggfeat to be read:
+A feature file needs h5py and nothing of vggfeat to be read:
 
-    import h5py
     with h5py.File("features.h5") as file:
         done = file["done"][:]
         ids, descriptors = file["ids"].asstr()[done], file["descriptors"][done]  # [n], [n, S, D]

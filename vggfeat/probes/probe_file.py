@@ -30,6 +30,7 @@ KEY = "vggfeat_probe"
 SCHEMA_VERSION = checksums.SEALED_VERSION
 SINGLE, MULTI = "single label", "multi label"  # as the tasks of benchmarks are called
 OF_EXTRACTION = ("scales", "mirror", "exif", "precision", "dtype")
+MAX_NUMBER = 1e30  # in an array
 MADE_BY = "`vggfeat bench --save-probe` writes probes"
 
 
@@ -108,13 +109,14 @@ def read(path: Path) -> tuple[ProbeCard, Classifier]:
                 raise ProbeError(f"{path}: holds no probe, but something else. {MADE_BY}.")
             card = parse_card(parse_json(text))
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        _check_numbers(arrays)
         classifier = classifier_from(card.kind, arrays)
         _check_shapes(card, classifier, path.stat().st_size)
     except ProbeError:
         raise
     except (
         SafetensorError, VggfeatError, OSError, ValueError, KeyError, TypeError, IndexError,
-        OverflowError, RecursionError, MemoryError,
+        ArithmeticError, RuntimeError, MemoryError,
     ) as error:  # fmt: skip
         reason = " ".join(str(error).split()) or type(error).__name__
         raise ProbeError(f"{path}: not a whole file of a probe ({reason}).") from error
@@ -161,6 +163,13 @@ def _check_fields(
             raise ValueError(f"{where} has an unknown field {name!r}")
         if not expected[name](value):
             raise ValueError(f"{name!r} of {where} is not as it should be")
+
+
+def _check_numbers(arrays: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError at a number with which scores could not be computed in float32."""
+    for name, array in arrays.items():
+        if array.size and np.abs(array.astype(np.float64)).max() > MAX_NUMBER:
+            raise ValueError(f"{name} holds numbers beyond {MAX_NUMBER:g}")
 
 
 def _check_shapes(card: ProbeCard, classifier: Classifier, num_bytes: int) -> None:

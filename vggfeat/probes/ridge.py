@@ -69,10 +69,13 @@ class RidgeFits(Fits):
 
     def _fit(self, signs: np.ndarray, alphas: np.ndarray) -> tuple[Tensor, Tensor]:
         """Weights [P, d] and intercepts [P]; signs [n, P], alphas [P]."""
-        # Columns of several folds leave out others throughout, and have their own factorisation.
-        used = signs.any(axis=1)
-        factorised = self._factorised(used)
-        return factorised.fit(torch.from_numpy(signs[used].astype(np.float64)).to(self.X), alphas)
+        used = signs != 0
+        # What all classes leave out alike, as a fold does, is cheap to account for. Where they
+        # differ, only what some of them are trained on is factorised.
+        is_alike = (used == used[:, :1]).all()
+        rows = np.ones(len(signs), dtype=bool) if is_alike else used.any(axis=1)
+        targets = torch.from_numpy(signs[rows].astype(np.float64)).to(self.X)
+        return self._factorised(rows).fit(targets, torch.from_numpy(alphas).to(targets))
 
     def _factorised(self, used: np.ndarray) -> "Factorised":
         """The examples [n] that are used, factorised; those of the last time at once."""
@@ -93,24 +96,28 @@ class Factorised:
         principal = PrincipalAxes.of(X)
         return cls(principal, principal.coordinates(X))
 
-    def fit(self, signs: Tensor, alphas: np.ndarray) -> tuple[Tensor, Tensor]:
+    def fit(self, signs: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
         """Weights [P, d] and intercepts [P] of targets [n, P], where those of 0 are left out."""
-        alpha = torch.from_numpy(alphas).to(signs)
-        targets = signs.clone()
-        for k in (signs == 0).any(dim=0).nonzero()[:, 0]:
-            self._fill_in(targets[:, k], signs[:, k] == 0, alpha[k])
-        on_axes = (self.coordinates.T @ targets) / (self.principal.eigenvalues[:, None] + alpha)
+        targets, left_out = signs.clone(), signs == 0
+        kinds = torch.cat([left_out.to(alphas), alphas[None]])
+        for kind in kinds[:, left_out.any(dim=0)].unique(dim=1).T:
+            alike = (kinds == kind[:, None]).all(dim=0)
+            out = kind[:-1].bool()
+            targets[out[:, None] & alike] = self._predicted(
+                targets[:, alike], out, kind[-1]
+            ).ravel()
+        on_axes = (self.coordinates.T @ targets) / (self.principal.eigenvalues[:, None] + alphas)
         return self.principal.in_dimensions(on_axes.T, targets.mean(dim=0))
 
-    def _fill_in(self, targets: Tensor, left_out: Tensor, alpha: Tensor) -> None:
-        """Set the targets [n] of what is left out [n] to what a fit to the others predicts.
+    def _predicted(self, targets: Tensor, out: Tensor, alpha: Tensor) -> Tensor:
+        """What fits to the other targets [n, P] predict for those that are left out, [m, P].
 
         With H that maps targets to predictions, these y are those for which y = H_out,in y_in +
         H_out,out y.
         """
         shrunk = self.coordinates / (self.principal.eigenvalues + alpha)
-        out = self.coordinates[left_out]
-        by_others = targets.sum() / len(targets) + out @ (shrunk.T @ targets)
-        hat = 1 / len(targets) + out @ shrunk[left_out].T
-        identity = torch.eye(len(out), dtype=out.dtype, device=out.device)
-        targets[left_out] = torch.linalg.solve(identity - hat, by_others)
+        coordinates = self.coordinates[out]
+        by_others = targets.mean(dim=0) + coordinates @ (shrunk.T @ targets)
+        hat = 1 / len(targets) + coordinates @ shrunk[out].T
+        identity = torch.eye(len(hat), dtype=hat.dtype, device=hat.device)
+        return torch.linalg.solve(identity - hat, by_others)

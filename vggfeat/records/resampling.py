@@ -106,14 +106,14 @@ def weighted_metric(scored: ScoredRecord, name: str, kept: np.ndarray) -> Weight
 def intervals(scored: ScoredRecord) -> dict[str, Interval]:
     """The 95 % interval of each metric of the record that follows from scores, by its name."""
     names = [name for name in scored.record.metrics if name in KNOWN]
-    found = {}
+    by_name = {}
     for kept, of_rows in _by_rows(scored, names):
         weighted = [weighted_metric(scored, name, kept) for name in of_rows]
         values = bootstrap.draws(weighted, rows_of(scored, kept).num_pictures)
         for name, of_metric in zip(of_rows, values, strict=True):
             value = scored.record.metrics[name]["value"]
-            found[name] = bootstrap.interval_of_value(of_metric, value)
-    return found
+            by_name[name] = bootstrap.interval_of_value(of_metric, value)
+    return by_name
 
 
 def with_intervals(record: Record, path: Path) -> Record:
@@ -136,15 +136,17 @@ def all_with_intervals(records: Sequence[Record], folder: Path) -> list[Record]:
 
     Raises RecordError if scores are damaged or not those of their record.
     """
-    found = []
+    completed = []
     for record in records:
         path = path_of(folder, record.benchmark, record.net, record.key)
         has_scores = record.scores_sha256 and scores_path(path).is_file()
         is_known = has_scores and record.metric in KNOWN
-        found.append(with_intervals(record, path) if is_known else record)
-    if without := sum("interval" not in r.metrics[r.metric] for r in found):
-        log.info("%d of %d records have no scores beside them: no intervals", without, len(found))
-    return found
+        completed.append(with_intervals(record, path) if is_known else record)
+    if without := sum("interval" not in r.metrics[r.metric] for r in completed):
+        log.info(
+            "%d of %d records have no scores beside them: no intervals", without, len(completed)
+        )
+    return completed
 
 
 def _by_rows(scored: ScoredRecord, names: Sequence[str]):

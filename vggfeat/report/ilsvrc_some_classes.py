@@ -86,4 +86,4 @@ def _left_out(record: Record) -> tuple[str, ...]:
     )
     if not skipped:
         return ()
-    return (f"Left out: {images} pictures of {skipped} classes that the nets have not.",)
+    return (f"Left out: {images:,} pictures of {skipped} classes that the nets have not.",)

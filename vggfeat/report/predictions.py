@@ -1,5 +1,8 @@
 """Predictions of a saved probe -> a table: a row a picture, its likeliest classes and scores."""
 
+import os
+from collections.abc import Sequence
+
 from vggfeat.probes.prediction import Predictions
 from vggfeat.report.table import Cell, Table
 
@@ -13,10 +16,11 @@ def table(predictions: Predictions, top: int) -> Table:
 
     top classes in all, but every one that is present.
     """
+    folder, names = _apart(predictions.pictures)
     heads, lines = ["picture", "class", "score", "next"], []
     if predictions.has_threshold:
         heads = ["picture", "present", "next"]
-    for picture, row in zip(predictions.pictures, predictions.scores, strict=True):
+    for picture, row in zip(names, predictions.scores, strict=True):
         order = (-row).argsort(kind="stable")
         scored = [f"{predictions.classes[k]} {row[k]:{FORMAT}}" for k in order]
         if predictions.has_threshold:
@@ -30,4 +34,17 @@ def table(predictions: Predictions, top: int) -> Table:
     if not any(line[-1] for line in lines):
         heads, lines = heads[:-1], [line[:-1] for line in lines]
     legend = f"{NO_PROBABILITY} {ABOVE_0}" if predictions.has_threshold else NO_PROBABILITY
-    return Table.of(heads, lines, legend=(legend,))
+    title = f"Pictures in {folder}" if folder else ""
+    return Table.of(heads, lines, legend=(legend,), title=title)
+
+
+def _apart(pictures: Sequence[str]) -> tuple[str, Sequence[str]]:
+    """The folder that all pictures lie below, and their names there; "" if there is none."""
+    folders = [os.path.dirname(picture) for picture in pictures]
+    try:
+        common = os.path.commonpath(folders)
+    except ValueError:  # some are absolute
+        return "", pictures
+    if len(pictures) < 2 or not common.strip(os.sep):
+        return "", pictures
+    return common, [os.path.relpath(picture, common) for picture in pictures]

@@ -7,7 +7,13 @@ from collections.abc import Mapping, Sequence
 
 from vggfeat.records.record import Record
 from vggfeat.report.judge import assumed_legend
-from vggfeat.report.settings import later_options, percent, settings_of
+from vggfeat.report.settings import (
+    interval_legend,
+    interval_of,
+    later_options,
+    percent,
+    settings_of,
+)
 from vggfeat.report.table import Cell, Table
 from vggfeat.report.transfer import metric_name
 
@@ -36,6 +42,7 @@ def numbers(records: Sequence[Record]) -> Table:
             {"benchmark": record.benchmark, "method": record.method, "probe": probe_of(record)}
             | {"shots": shots_of(record), "metric": record.metric}
             | {name: percent(metric[name]) for name in ("value", "spread")}
+            | dict(zip(("low", "high"), interval_of(record, record.metric) or (), strict=False))
             | {"train_per_class": str(record.protocol.get("train_per_class", ""))}
             | {"limited": record.limited}
             | {name: v for name, v in settings_of(record, later).items() if name != "shots"}
@@ -82,7 +89,11 @@ def _curves(records: Sequence[Record]) -> Table:
         [*heads, *columns],
         lines,
         title=title,
-        legend=(*_legend(few), *assumed_legend(records)),
+        legend=(
+            *_legend(few),
+            *interval_legend(interval_of(record, record.metric) for record in records),
+            *assumed_legend(records),
+        ),
     )
 
 
@@ -120,8 +131,13 @@ def _labels(keys: Sequence[tuple]) -> list[str]:
 def _cell(records: Sequence[Record]) -> Cell:
     if not records:
         return Cell()
-    metric = records[0].metrics[records[0].metric]
-    return Cell(values=(percent(metric["value"]),), spread=percent(metric["spread"]))
+    record = records[0]
+    metric = record.metrics[record.metric]
+    return Cell(
+        values=(percent(metric["value"]),),
+        spread=percent(metric["spread"]),
+        interval=interval_of(record, record.metric),
+    )
 
 
 def _legend(few: Sequence[Record]) -> list[str]:

@@ -170,11 +170,11 @@ def test_pictures_that_are_missing_from_the_scores_must_have_been_skipped(tmp_pa
     a, b = (one_hot(p) for p in predictions)
     whole = write_scored(tmp_path, of_classes(truth), a, net="a", ids=ids)
     facts = {"net": "b", "ids": ids[2:]}
-    part = write_scored(
+    without_two = write_scored(
         tmp_path, of_classes(truth[2:]), b[2:], skipped={"0.jpg": "broken", "1.jpg": "broken"},
         **facts,
     )  # fmt: skip
-    assert vggfeat.compare(whole, part).pictures.num_left_out == 2
+    assert vggfeat.compare(whole, without_two).pictures.num_left_out == 2
     other = write_scored(tmp_path, of_classes(truth[2:]), b[2:], **facts)
     with pytest.raises(RecordError, match="tested on other pictures: 2, such as 0.jpg"):
         vggfeat.compare(whole, other)

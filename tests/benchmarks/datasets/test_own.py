@@ -18,8 +18,10 @@ THREE = {"ant": 12, "bee": 10, "cat": 7}
 
 
 @pytest.fixture(autouse=True)
-def nothing_named(monkeypatch):
+def nothing_named(monkeypatch, tmp_path):
+    """Commands write their results into a folder of the test's."""
     monkeypatch.setattr(registry, "_from_paths", {})
+    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

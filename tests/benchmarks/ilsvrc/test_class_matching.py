@@ -171,7 +171,9 @@ def test_classes_that_the_net_has_not_are_refused_or_left_out_and_counted(
     assert record.n_test == [6] and record.protocol["classes_present"] == 6
     assert record.protocol["classes_skipped"] == 2
     assert record.protocol["images_skipped_with_them"] == 5
-    assert "5 pictures of 2 ('gnu-like', 'n00000001') classes" in " ".join(record.notes)
+    assert record.notes[1] == (
+        "left out: 5 pictures of 2 classes that the nets have not ('gnu-like', 'n00000001')"
+    )
     assert "Left out: 5 pictures of 2 classes that the nets have not." in result.stdout
 
 
@@ -245,3 +247,13 @@ def test_such_numbers_stand_apart_from_the_papers_and_are_never_compared(
     assert [str(line["metric"]) for line in lines] == list(record.metrics)
     assert {str(line["comparison"]) for line in lines} == {"not comparable"}
     assert "pictures of 6 of the nets' 1000 classes" in str(lines[0]["notes"])
+
+
+def test_where_all_classes_of_the_net_are_present_only_others_are_left_out(evaluate, tmp_path):
+    net = write_net(tmp_path / "net.safetensors")
+    write_classes(tmp_path / "data", dict.fromkeys([*CLASSES, "gnu"], 1))
+    refused(evaluate(net)[0], "it has 6 classes, there are 7, of which 1 ('gnu') are not")
+    _, record = evaluate(net, options=["--skip-unknown-classes"])
+    assert set(record.metrics) == {"top1_error", "top5_error"} and record.n_test == [6]
+    assert record.protocol["classes_skipped"] == 1
+    assert "classes_present" not in record.protocol

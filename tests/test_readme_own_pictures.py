@@ -1,0 +1,58 @@
+"""README's section on pictures of one's own, tried word for word on a small folder."""
+
+import re
+import shlex
+import textwrap
+from pathlib import Path
+
+import pytest
+from helpers.pictures import write_classes, write_picture
+
+from vggfeat import load_benchmark
+from vggfeat.layouts.label_list import read_list
+
+README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
+SECTION = re.search(r"## Your own pictures\n(.*?)\n## ", README, flags=re.DOTALL)[1]
+BLOCKS = [textwrap.dedent(block) for block in re.findall(r"(?:^    .*\n)+", SECTION, re.MULTILINE)]
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line.startswith("vggfeat ")]
+(LIST,) = (block for block in BLOCKS if block.startswith("path,"))
+
+
+@pytest.fixture
+def folder(run, tmp_path, monkeypatch):
+    """Pictures of two classes, and a list of them that begins like README's; random weights."""
+    monkeypatch.chdir(tmp_path)
+    write_classes(tmp_path / "pictures", {"cat": 5, "dog": 5})
+    header = LIST.splitlines()[0].removesuffix(",split")
+    paths = sorted(Path("pictures").rglob("*.jpg"))
+    lines = [f"{p.relative_to('pictures')},{'pet;' * (n % 2)}{p.parent.name}"
+             for n, p in enumerate(paths)]  # fmt: skip
+    Path("pictures", "labels.csv").write_text("\n".join([header, *lines]))
+    exported = run("weights", "export", "squeezenet1_0@random:0", "squeezenet.safetensors")
+    assert exported.exit_code == 0, exported.stderr
+
+
+def test_the_commands_run(run, folder):
+    assert len(COMMANDS) >= 4 and "bench" in COMMANDS[1]
+    printed = [block for block in BLOCKS if block.startswith("method ")]
+    for command in COMMANDS:
+        result = run(*shlex.split(command)[1:])
+        assert result.exit_code == 0, f"{command}: {result.stderr}"
+        if command == COMMANDS[1]:
+            shown, stated = result.stdout.splitlines(), printed[0].splitlines()
+            assert shown[:2] == stated[:2] and f"{shown[-1]}\n" in BLOCKS
+            assert shown[2].split()[0] == stated[2].split()[0]
+    assert {path.name for path in Path("results").iterdir()} >= {"pictures", "labels"}
+
+
+def test_the_list_is_one_that_is_understood(tmp_path):
+    for line in LIST.splitlines()[1:]:
+        write_picture(tmp_path / line.partition(",")[0])
+    (tmp_path / "labels.csv").write_text(LIST)
+    pictures = read_list(tmp_path / "labels.csv")
+    assert pictures.is_multi_label and set(pictures.parts.values()) == {"train", "test"}
+
+
+def test_the_python_of_the_section_loads_the_folder(folder):
+    assert 'vggfeat.load_benchmark("pictures")' in SECTION
+    assert load_benchmark("pictures").classes == ("cat", "dog")
