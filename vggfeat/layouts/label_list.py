@@ -18,7 +18,14 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
-from vggfeat.layouts.own_pictures import PART_NAMES, PARTS, LabelledPictures, alike, named
+from vggfeat.layouts.own_pictures import (
+    PART_NAMES,
+    PARTS,
+    LabelledPictures,
+    alike,
+    check_text,
+    named,
+)
 
 REQUIRED, SPLIT = ("path", "label"), "split"
 DELIMITERS = (",", ";", "\t")
@@ -79,7 +86,7 @@ def _lines(path: Path) -> Iterator[_Line]:
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is not UTF-8. Save it as CSV in UTF-8.") from error
     delimiter, places = _header(path, text)
-    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True)
     try:
         width = len(next(reader))
         for values in reader:
@@ -96,6 +103,7 @@ def _lines(path: Path) -> Iterator[_Line]:
             )
             if part and part.lower() not in PART_NAMES:
                 raise DatasetError(f"{where}: split {part!r} is none of {', '.join(PARTS)}.")
+            check_text(label, where)
             names = (unicodedata.normalize("NFC", n.strip()) for n in label.split(LABEL_SEPARATOR))
             yield _Line(
                 reader.line_num,
@@ -104,7 +112,10 @@ def _lines(path: Path) -> Iterator[_Line]:
                 PART_NAMES.get(part.lower(), ""),
             )
     except csv.Error as error:
-        raise DatasetError(f"{path}, line {reader.line_num}: is no CSV ({error}).") from error
+        raise DatasetError(
+            f"{path}, line {reader.line_num}: is no CSV ({error}). Close every quote that is"
+            " opened."
+        ) from error
 
 
 def _header(path: Path, text: str) -> tuple[str, dict[str, int]]:

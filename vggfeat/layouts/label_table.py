@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from vggfeat.errors import DatasetError
-from vggfeat.layouts.own_pictures import PART_NAMES, PARTS
+from vggfeat.layouts.own_pictures import PART_NAMES, PARTS, check_text
 
 IDS, LABEL, SPLIT = ("path", "id"), "label", "split"
 DELIMITERS = (",", ";", "\t")
@@ -29,7 +29,8 @@ class LabelTable:
     """The classes of examples by their ids, in the order of the rows; N of each.
 
     `parts` has the part of the user's split, one of PARTS, of every row, and is None where nobody
-    says. Raises DatasetError where ids repeat or a row of a single-label table has no label.
+    says. Raises DatasetError where ids repeat, a row of a single-label table has no label, or an id
+    or a label is a text that no file of results could hold.
     """
 
     ids: Sequence[str]
@@ -39,6 +40,8 @@ class LabelTable:
     def __post_init__(self):
         first: dict[str, int] = {}
         for number, (i, names) in enumerate(zip(self.ids, self.labels, strict=True), start=1):
+            for text in (i, *names):
+                check_text(text, f"row {number}")
             if first.setdefault(i, number) != number:
                 raise DatasetError(
                     f"rows {first[i]} and {number} have the same id, {i!r}. Leave one; several"
@@ -72,7 +75,9 @@ def read_label_table(path: Path) -> LabelTable:
         ids, labels, parts = zip(*rows, strict=True)
         return LabelTable(ids=ids, labels=labels, parts=_parts(parts))
     except csv.Error as error:
-        raise DatasetError(f"{path}: is no CSV ({error}).") from error
+        raise DatasetError(
+            f"{path}: is no CSV ({error}). Close every quote that is opened."
+        ) from error
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
 

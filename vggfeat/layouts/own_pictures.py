@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vggfeat.errors import DatasetError
+
 NUM_NAMED = 5  # that a note names
 MAX_SLUG = 48  # so that a prefix or a number still fits into a name
 PARTS = ("train", "val", "test")
@@ -71,6 +73,16 @@ def named(names: Sequence[str]) -> str:
     """Some of the names, and how many there are in all."""
     more = f", ... ({len(names):,} in all)" if len(names) > NUM_NAMED else ""
     return ", ".join(names[:NUM_NAMED]) + more
+
+
+def check_text(text: str, where: str) -> None:
+    """Raise DatasetError at an id or a label that no file of results could hold."""
+    if "\0" in text:
+        raise DatasetError(f"{where}: {text!r} holds a NUL character. Write it without.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError(f"{where}: {text!r} is no text in UTF-8. Write it anew.") from error
 
 
 def alike(classes: Sequence[str]) -> list[str]:

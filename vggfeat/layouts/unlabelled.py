@@ -9,6 +9,7 @@ POSIX path. No picture is opened, so that 100,000 of them are listed in a second
 """
 
 import csv
+import io
 import os
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
@@ -130,19 +131,23 @@ def _paths(path: Path) -> Iterator[tuple[int, str]]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is no list in UTF-8. Save it as UTF-8.") from error
-    lines = text.splitlines()
     if not path.name.lower().endswith(TABLES):
+        # Not str.splitlines, which cuts names at characters such as U+2028, too.
+        lines = io.StringIO(text, newline=None)
         yield from ((n, line.strip()) for n, line in enumerate(lines, 1) if line.strip())
         return
-    delimiter, column = _header(path, lines[0] if lines else "")
-    reader = csv.reader(lines, delimiter=delimiter)
+    delimiter, column = _header(path, (text.splitlines() or [""])[0])
+    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True)
     try:
         next(reader)
         for values in reader:
             if any(map(str.strip, values)):
                 yield reader.line_num, values[column].strip() if column < len(values) else ""
     except csv.Error as error:
-        raise DatasetError(f"{path}, line {reader.line_num}: is no CSV ({error}).") from error
+        raise DatasetError(
+            f"{path}, line {reader.line_num}: is no CSV ({error}). Close every quote that is"
+            " opened."
+        ) from error
 
 
 def _header(path: Path, line: str) -> tuple[str, int]:
