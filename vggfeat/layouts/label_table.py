@@ -45,7 +45,7 @@ class LabelTable:
             if first.setdefault(i, number) != number:
                 raise DatasetError(
                     f"rows {first[i]} and {number} have the same id, {i!r}. Leave one; several"
-                    f" labels stand in one row, with {LABEL_SEPARATOR!r} between them."
+                    f" labels of a CSV file stand in one row, with {LABEL_SEPARATOR!r} between."
                 )
             if not names and not self.is_multi_label:
                 raise DatasetError(f"row {number}, {i!r}, has no label.")
