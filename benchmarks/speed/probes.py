@@ -40,10 +40,11 @@ CASES = (
 NOTES = [
     "A run fits each value of the probe's grid to four fifths of the pictures, scores the others,"
     " and fits the value in the middle to all. scikit-learn's estimators do the same with their"
-    " defaults, LogisticRegression with max_iter 1000.",
-    "LogisticRegression's default tolerance, 1e-4 of the largest entry of the mean gradient, ends"
-    " before the objective is at its least on vectors of length one: how far it stays above is"
-    " stated, relative; vggfeat's is within 1e-6 of the least.",
+    " defaults, but LogisticRegression at tol 1e-7: at its default, 1e-4 of the largest entry of"
+    " the mean gradient, it ends up to 3 % above the least objective on vectors of length one. How"
+    " far it stays above vggfeat's, which is within 1e-6 of the least, is stated.",
+    "scikit-learn's ridge and logistic regression compute in the vectors' float32, vggfeat's ridge"
+    " in float64.",
     "Of several labels scikit-learn's LogisticRegression and NearestCentroid are fitted for some of"
     " the classes, and the time is scaled to all.",
     "Plain votes tie, which scikit-learn decides by the number of the class, vggfeat by nearness.",
@@ -84,7 +85,9 @@ def _neighbours(weights: Any) -> Peer:
 
 PEERS = {
     "logistic": Peer(
-        lambda C: LogisticRegression(C=C, max_iter=1000), lambda e, X: e.decision_function(X), False
+        lambda C: LogisticRegression(C=C, tol=1e-7, max_iter=5000),
+        lambda e, X: e.decision_function(X),
+        fits_several_labels=False,
     ),
     "ridge": Peer(lambda alpha: RidgeClassifier(alpha=alpha), lambda e, X: e.decision_function(X)),
     "knn": _neighbours(_weigh),
