@@ -231,8 +231,10 @@ def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedP
     record, scores = first.record, first.scores
     splits = np.unique(scores.splits[rows], return_inverse=True)[1]
     num_splits = int(splits.max()) + 1
+    shots = record.protocol.get("shots")
+    of_few = f", {shots} training pictures a class" if shots else ""
     return ComparedPictures(
-        title=record.title,
+        title=f"{record.title}{of_few}",
         benchmark=record.benchmark,
         metric=record.metric,
         classes=tuple(scores.classes),
