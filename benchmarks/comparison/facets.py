@@ -91,7 +91,7 @@ def _facets(record: Record, later: Mapping[str, str]) -> dict[str, str]:
     settings = settings_of(record, later)
     if not settings["scales"]:  # each net has its own
         scales = [net.get("scales", []) for net in record.nets]
-        settings["scales"] = "+".join(map(stated, scales))
+        settings["scales"] = "+".join(dict.fromkeys(map(stated, scales)))
         settings["scales_a_net"] = " ".join(dict.fromkeys(str(len(of_net)) for of_net in scales))
         settings["view"] = stated(record.protocol.get("view", ""))
     first = {
