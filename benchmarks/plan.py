@@ -116,14 +116,15 @@ class Plan:
 
     def _name(self, measurement: TransferMeasurement) -> str:
         nets = "+".join(self.names[network] for network in measurement.networks)
-        phrases = []
+        values, phrases = measurement.settings.values(), []
         if any(self.job.shots):
             phrases.append(f"shots {measurement.benchmark.protocol.get('shots', 'all')}")
         if self.job.sweep:
-            values = measurement.settings.values()
-            options = measurement_options().items()
-            phrases += filter(None, (d.phrase(values[n]) for n, d in options if d.sweep))
-        return f"{nets} ({', '.join(phrases)})" if phrases else nets
+            phrases += [d.phrase(values[n]) for n, d in measurement_options().items() if d.sweep]
+        if len(self.job.probes) > 1:
+            phrases.append(values["probe"])
+        words = ", ".join(filter(None, phrases))
+        return f"{nets} ({words})" if words else nets
 
     def _line(self, measurement: TransferMeasurement) -> str:
         lacking = [net.label for net in measurement.networks if net.label in self.impossible_nets]
@@ -169,7 +170,9 @@ class Plan:
         networks = list(dict.fromkeys(network for fused in self.fusions for network in fused))
         values = {name: getattr(options, name) for name in declarations(Extraction)}
         variants = list(settings_of(Settings.of(values), self.job.sweep))
-        self.num_measurements += len(self.fusions) * len(variants) * len(self.job.shots)
+        num_probes = len(dict.fromkeys(self.job.probes))
+        num_variants = len(variants) * num_probes * len(self.job.shots)
+        self.num_measurements += len(self.fusions) * num_variants
         ids = {f"picture {n}" for n in range(definition.num_pictures)}
         ids |= {f"crop {n}" for n in range(definition.num_crops)}
         counts = []

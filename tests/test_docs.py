@@ -5,6 +5,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.pictures import NARROW, write_picture
 
@@ -26,6 +27,7 @@ README = (ROOT / "README.md").read_text()
 PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocols.md",
+         "docs/features.md",
          "docs/pretraining.md", "docs/ilsvrc.md", "docs/weights.md", "docs/performance.md",
          "results/README.md", "results/speed/README.md")  # fmt: skip
 DOCUMENTS = [ROOT / name for name in NAMES]
@@ -95,7 +97,7 @@ def test_every_module_is_on_the_map():
 
 def test_the_readmes_python_runs(tmp_path, monkeypatch):
     """With a narrow net and small scales in place of the ones it names."""
-    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    code, _ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
     for name, small in (('"vgg16"', repr(NARROW)), ("(256, 384)", "(32, 48)")):
         assert name in code
         code = code.replace(name, small)
@@ -104,6 +106,25 @@ def test_the_readmes_python_runs(tmp_path, monkeypatch):
     scope = {}
     exec(code, scope)
     assert scope["extracted"].num_new == 1 and scope["extracted"].path.is_file()
+
+
+def test_the_readmes_python_runs_on_what_the_commands_write(tmp_path, monkeypatch, run):
+    """Records and probes of two narrow nets on digits, a feature file, and an array."""
+    _, code = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    write_picture(tmp_path / "pictures" / "new.jpg")
+    write_picture(tmp_path / "new.jpg")
+    small = ["--scales", "32", "--cache-dir", "cache"]
+    run("extract", "--images", "pictures", "--net", NARROW, "--to", "features.h5", *small)
+    few = ["--splits", "1", "--limit", "12", "--save-probe"]
+    for letter, net in (("a", NARROW), ("b", NARROW.replace("random:0", "random:1"))):
+        run("bench", "digits", "--net", net, *small, *few, "--out", letter)
+        for path in Path(letter, "digits").iterdir():
+            path.rename(letter + path.name.rpartition("-")[2][16:])  # behind the key
+    rng = np.random.default_rng(0)
+    labels = ["cat", "dog"] * 20
+    scope = {"X": rng.normal(size=(40, 8)), "labels": labels}
+    exec(code, scope)
 
 
 def test_links_lead_somewhere():

@@ -216,9 +216,12 @@ def _comparison(
 
 def _also_differ(a: LocatedRecord, b: LocatedRecord) -> tuple[str, ...]:
     """What differs beside the first thing that does, in words."""
+
+    def stated(record: LocatedRecord, name: str) -> str:
+        return record.facets.get(name, "") or ("default" if name == "layer" else "not stated")
+
     return tuple(
-        f"{name.replace('_', ' ')} ({a.facets.get(name, '') or 'default'},"
-        f" {b.facets.get(name, '') or 'default'})"
+        f"{name.replace('_', ' ')} ({stated(a, name)}, {stated(b, name)})"
         for name in differing(a, b)[1:]
     )
 

@@ -70,6 +70,8 @@ def labels_of(compared: Sequence[LocatedRecord]) -> list[str]:
     for c in compared:
         weights_of.setdefault(c.facets["net"], set()).add(c.facets["weights"])
     has_probe, has_net = "probe" in names, "net" in names or "weights" in names
+    if has_net:  # features that were made elsewhere have no scales, no mirror images, ...
+        names = [n for n in names if n == "layer" or all(c.facets.get(n, "") for c in compared)]
     labels = []
     for c in compared:
         parts = []
@@ -90,7 +92,7 @@ def labels_of(compared: Sequence[LocatedRecord]) -> list[str]:
 def _facets(record: Record, later: Mapping[str, str]) -> dict[str, str]:
     settings = settings_of(record, later)
     if not settings["scales"]:  # each net has its own
-        scales = [net.get("scales", []) for net in record.nets]
+        scales = [net["scales"] for net in record.nets if "scales" in net]
         settings["scales"] = "+".join(dict.fromkeys(map(stated, scales)))
         settings["scales_a_net"] = " ".join(dict.fromkeys(str(len(of_net)) for of_net in scales))
         settings["view"] = stated(record.protocol.get("view", ""))

@@ -80,10 +80,12 @@ def own_benchmark(definition: DatasetDefinition, root: Path, options: DataOption
 def _summary(pictures: LabelledPictures, splits: Sequence[Split], facts: Mapping[str, Any]) -> str:
     """How many pictures, classes and splits there are, in words."""
     first = splits[0]
-    both = first.both
-    some = "some of them of several classes" if pictures.is_multi_label else "one class each"
+    some = "one class each"
+    if pictures.is_multi_label:
+        unlabelled = sum(not names for names in pictures.labels.values())
+        some = f"several a picture{f', none of {unlabelled:,}' if unlabelled else ''}"
     parts = (
-        f"{len(both) - len(first.validation):,} train, {len(first.validation):,} validate,"
+        f"{len(first.train):,} train, {len(first.validation):,} validate,"
         f" {len(first.test):,} are tested"
     )
     drawn = f"{len(splits)} random, seed {facts['seed']}" if "test_share" in facts else "as given"

@@ -1,7 +1,7 @@
 """The list of datasets. A new one is a file with its definition and one line here.
 
-A user's own is named by its path: a folder or a CSV list of pictures (own.py), or a Python file
-that defines it, `my_file.py:MY_DATASET` (user_file.py).
+A user's own is named by its path: a folder or a CSV list of pictures (own_pictures.py), or a Python
+file that defines it, `my_file.py:MY_DATASET` (user_file.py).
 """
 
 import os
@@ -14,7 +14,7 @@ from vggfeat.benchmarks.datasets import (
     caltech101,
     caltech256,
     digits,
-    own,
+    own_pictures,
     synthetic,
     user_file,
     voc2007,
@@ -76,9 +76,9 @@ def _dataset_at(path: str | Path) -> DatasetDefinition:
     """The dataset of a folder or a list. Raises UnknownNameError."""
     by_name, name = _by_name(), os.fspath(path)
     taken = {*(definition.name for definition in DATASETS), *RESERVED}
-    if definition := own.own_dataset(path, taken=taken):
+    if definition := own_pictures.dataset_at(path, taken=taken):
         return definition
-    raise UnknownNameError("benchmark", name, by_name, reason=own.why_none(name))
+    raise UnknownNameError("benchmark", name, by_name, reason=own_pictures.why_none(name))
 
 
 def _check_names(
@@ -118,7 +118,7 @@ def names_of(names: Sequence[str | Path]) -> list[str]:
                 f"{earlier} and {name}: both are called {definition.name!r}. Rename one of them, or"
                 " measure them by two commands, each with an --out of its own."
             )
-    _from_paths.update({n: d for n, (_, d) in chosen.items() if own.is_own(d)})
+    _from_paths.update({n: d for n, (_, d) in chosen.items() if own_pictures.is_own(d)})
     return list(chosen)
 
 

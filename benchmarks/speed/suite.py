@@ -10,6 +10,7 @@ from vggfeat import devices
 from vggfeat.benchmarks.speed import (
     extraction,
     preparation,
+    probes,
     record,
     startup,
     store,
@@ -28,11 +29,12 @@ BENCHMARKS: dict[str, Callable[[Setup], SpeedResult]] = {
     "extraction": extraction.measure,
     "preparation": preparation.measure,
     "svm": svm.measure,
+    "probes": probes.measure,
     "store": store.measure,
     "startup": startup.measure,
     "training": training.measure,
 }
-USE_A_GPU = ("extraction", "svm", "training")  # the others run on the CPU
+USE_A_GPU = ("extraction", "svm", "probes", "training")  # the others run on the CPU
 
 
 def run(

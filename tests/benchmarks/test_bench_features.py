@@ -359,3 +359,12 @@ def test_verify_follows_a_record_to_its_features(run, folder, X):
     assert "its command measures something else now: its features are others" in verify(1)
     (folder / "clip.npy").unlink()
     assert "not checked, its chain: clip.npy: no such file of features" in verify(0)
+
+
+def test_two_files_are_compared_by_their_names_alone(run, folder, X):
+    np.save(folder / "dino.npy", X[:, :3].astype(np.float64))
+    run("clip.npy", "dino.npy", *LABELS)
+    result = CliRunner().invoke(main, ["compare", "clip.npy", "dino.npy"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith("insects: A is clip.npy, dtype float32, B is dino.npy, dtype")
+    assert "with these 12 pictures" in " ".join(result.stdout.split())

@@ -101,3 +101,17 @@ def test_a_benchmark_of_the_users_has_published_rows_of_its_own():
     assert (measured.comparison, measured.published) == ("same", 90.0)
     other = make_record(benchmark="signs", protocol=PAPER_PROTOCOL | {"mirror": False})
     assert compare([other], [row])[-1].reasons == ("mirror no, published yes",)
+
+
+def test_own_pictures_are_said_to_have_nothing_to_compare_with_in_one_line():
+    """What makes such a number too good stays a note of it."""
+    plain = make_record(benchmark="mine", title="Mine", protocol={"own": True, "seed": 0})
+    leaking = make_record(
+        benchmark="mine", title="Mine", protocol={"own": True, "seed": 1, "leaks": 2}
+    )
+    text = render(table(compare([plain, leaking], read_published())), "table")
+    assert text.endswith(
+        "\n\n[1] 2 test pictures are training pictures too.\n"
+        "Own pictures: no published number to compare with.\n"
+    )
+    assert text.count("published") == 1

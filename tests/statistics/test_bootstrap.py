@@ -108,3 +108,12 @@ def test_the_p_value_counts_draws_on_the_other_side_of_0():
     assert p(-np.array([-1.0] * 9 + [1] * 990)) == pytest.approx(2 * 10 / 1000)
     assert p(np.zeros(99)) == 1
     assert p(np.array([np.nan, 1, 1, 1])) == pytest.approx(2 / 4)  # a draw without a value
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_net_that_is_always_right_has_an_interval_of_one_point_and_no_warning():
+    rows = Rows(pictures=np.arange(5), splits=np.zeros(5, dtype=int))
+    truth, right = np.array([0, 0, 1, 1, 1]), np.ones(5, dtype=bool)
+    net = ClassShares(rows, truth, right, 2, mean_of_classes=False)
+    (values,) = bootstrap.draws([net], 5, num_draws=50)
+    assert bootstrap.interval_of_value(values, 1.0) == (1, 1)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from vggfeat.benchmarks.options import measurement_options
 from vggfeat.cli.feature_files import are_features, bench_feature_files
@@ -21,6 +22,7 @@ from vggfeat.cli.options import (
     out,
 )
 from vggfeat.cli.outcomes import show_outcomes
+from vggfeat.errors import OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
@@ -116,6 +118,7 @@ def bench(
     vggfeat bench --benchmark my_file.py:MY_DATASET
     vggfeat bench clip.npy dino.npz --labels labels.csv
     """
+    _check_solver(options["probes"])
     benchmarks = [*benchmarks, *more_benchmarks]
     if are_features(benchmarks, labels):
         bench_feature_files(benchmarks, labels, dry_run, out, form, options, intervals)
@@ -155,6 +158,16 @@ def with_layers(nets: Sequence[tuple], layers: Sequence[str]) -> Sequence[tuple]
         for fusion in nets
         for layer in layers
     ]
+
+
+def _check_solver(probes: Sequence[str]) -> None:
+    """Raise OptionError if --solver is given, and nothing that is asked for is solved by it."""
+    source = click.get_current_context().get_parameter_source("solver")
+    if source is ParameterSource.COMMANDLINE and "svm" not in probes:
+        raise OptionError(
+            f"--solver is an option of --probe svm; got --probe {', --probe '.join(probes)}. Leave"
+            " --solver out, or add --probe svm."
+        )
 
 
 def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, Any]):

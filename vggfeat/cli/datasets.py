@@ -127,7 +127,7 @@ def verify(
 
 
 def _is_own(name: str) -> bool:
-    from vggfeat.benchmarks.datasets.own import is_own
+    from vggfeat.benchmarks.datasets.own_pictures import is_own
     from vggfeat.benchmarks.datasets.registry import definition_of
 
     return is_own(definition_of(name))
@@ -216,8 +216,9 @@ def splits(
         from vggfeat.benchmarks.samples import split_table
 
     set_up_messages(quiet)
+    names_of([name])  # so that a name is not taken for that of an earlier path
     benchmark = load_benchmark(
-        *names_of([name]),
+        name,
         options=DataOptions(**options),
         places=folders(data_dir, cache_dir),
         offline=offline,

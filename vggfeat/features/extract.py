@@ -82,7 +82,8 @@ def check_scales(network: Network, options: Extraction) -> None:
     needed = max(backbone.min_size, backbone.input_size if sees_crops(network) else 0)
     if smallest < needed:
         raise OptionError(
-            f"scale {smallest} is too small for {network.name}: it needs at least {needed}."
+            f"scale {smallest} is too small for {network.name}: it needs at least {needed}. Give"
+            f" --scales {needed} or larger."
         )
     if is_square(network) and not backbone.any_size and set(options.scales) != {needed}:
         raise OptionError(

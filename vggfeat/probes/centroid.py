@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.probe import Fits, Probe
@@ -46,13 +47,15 @@ class CentroidFits(Fits):
         return self._classifier(self.signs)
 
     def _classifier(self, signs: np.ndarray) -> LinearClassifier:
-        means = self._means(signs > 0)
+        positives = self._sums(signs > 0)
+        means = positives / (signs > 0).sum(axis=0)[:, None]
         halves = (means**2).sum(axis=1) / 2
         if self.exclusive:
             return LinearClassifier(coef=means, intercept=-halves)
-        others = self._means(signs < 0)
+        negatives = self.X.sum(axis=0) - positives - self._sums(signs == 0)
+        others = negatives / (signs < 0).sum(axis=0)[:, None]
         return LinearClassifier(coef=means - others, intercept=(others**2).sum(axis=1) / 2 - halves)
 
-    def _means(self, chosen: np.ndarray) -> np.ndarray:
-        """The mean of the chosen examples of each column, [P, d]; chosen is [n, P]."""
-        return (chosen.T / chosen.sum(axis=0)[:, None]) @ self.X
+    def _sums(self, chosen: np.ndarray) -> np.ndarray:
+        """The sum of each column's chosen examples, which are few: [P, d]; chosen is [n, P]."""
+        return csr_array(chosen.T.astype(np.float64)) @ self.X

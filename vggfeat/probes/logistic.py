@@ -48,7 +48,7 @@ class Logistic(Probe):
 class LogisticFits(Fits):
     """Fits that share the examples' principal axes, each starting from an earlier one.
 
-    They are found in float32; float64 then checks the final ones, and goes on where it must.
+    They are found in float32; float64 then checks them, and goes on where rounding left too much.
     """
 
     def __init__(
@@ -67,8 +67,7 @@ class LogisticFits(Fits):
         start = self.last
         if start is None or len(start) != len(solved):  # of another number of folds
             start = self._zeros(len(solved))
-        problems = self._problems(signs[:, solved], value, self.Z_float32)
-        point, _ = self._solve(problems, start[solved], SELECTION_TOL)
+        point, _ = self._solve(signs[:, solved], value, start[solved], SELECTION_TOL)
         self.last = self._zeros(len(solved))
         self.last[solved] = _as_rows(point)
         scores = np.full(signs.shape, np.nan)
@@ -83,13 +82,11 @@ class LogisticFits(Fits):
 
     def fit(self, value: float | Sequence[float]) -> LinearClassifier:
         start = self._zeros(self.signs.shape[1]) if self.start is None else self.start
-        rough, before = self._solve(self._problems(self.signs, value, self.Z_float32), start, TOL)
-        exact = self._problems(self.signs, value, self.Z)
-        point, after = self._solve(exact, _as_rows(rough), TOL)
+        point, iterations = self._solve(self.signs, value, start, TOL)
         coef, intercept = self.axes.in_dimensions(point.W.flatten(0, 1), point.b.flatten())
         gap, num_iterations = (
             np.repeat(each.cpu().numpy(), len(coef) // len(each))
-            for each in (point.gap, before + after)
+            for each in (point.gap, iterations)
         )
         return LinearClassifier(
             coef=coef.cpu().numpy(),
@@ -111,14 +108,21 @@ class LogisticFits(Fits):
             loss=softmax_loss if self.exclusive else binary_loss,
         )
 
-    def _solve(self, problems: Problems, start: Tensor, tol: float) -> tuple[Point, Tensor]:
-        """What `solve` returns, from rows [P, r + 1] of weights and intercepts."""
-        shape = *problems.targets.shape[:2], start.shape[1]
-        W, b = start.to(problems.Z).reshape(shape).split([start.shape[1] - 1, 1], dim=2)
-        return solve(problems, W, b, tol=tol, max_iter=MAX_ITER)
+    def _solve(
+        self, signs: np.ndarray, C: float | Sequence[float], start: Tensor, tol: float
+    ) -> tuple[Point, Tensor]:
+        """The minima for signs [n, P], and iterations, from rows [P, r + 1] of a start."""
+        iterations: int | Tensor = 0
+        for Z in (self.Z_float32, self.Z):
+            problems = self._problems(signs, C, Z)
+            shape = *problems.targets.shape[:2], start.shape[1]
+            W, b = start.to(Z).reshape(shape).split([start.shape[1] - 1, 1], dim=2)
+            point, more = solve(problems, W, b, tol=tol, max_iter=MAX_ITER)
+            start, iterations = _as_rows(point), iterations + more
+        return point, iterations
 
     def _zeros(self, count: int) -> Tensor:
-        return self.Z_float32.new_zeros(count, self.Z.shape[1] + 1)
+        return self.Z.new_zeros(count, self.Z.shape[1] + 1)
 
 
 def _as_rows(point: Point) -> Tensor:

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-MEMORY = 10  # pairs of steps and changes of the gradient that directions are made of
+MEMORY = 20  # pairs of steps and changes of the gradient that directions are made of
 MAX_TRIALS = 12  # step lengths of a line search
 SLOPE_LEFT = 0.2  # of the slope at 0, where a line search ends
 LEAST_CURVATURE = 1e-6  # of a mean, so that no class's diagonal vanishes

@@ -31,7 +31,7 @@ class PrincipalAxes:
         mean = X.mean(dim=0)
         centred = X - mean
         is_wide = X.shape[1] > X.shape[0]
-        gram = centred @ centred.T if is_wide else centred.T @ centred
+        gram = _gram(centred if is_wide else centred.T)
         eigenvalues, vectors = torch.linalg.eigh(gram)
         kept = eigenvalues > NEGLIGIBLE * eigenvalues.max().clamp(min=torch.finfo(X.dtype).tiny)
         eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
@@ -46,3 +46,11 @@ class PrincipalAxes:
         """Weights [K, r] of coordinates and intercepts [K], as those of X: [K, d] and [K]."""
         coef = weights @ self.axes.T
         return coef, intercept - coef @ self.mean
+
+
+def _gram(A: Tensor) -> Tensor:
+    """A A'; of a CPU's by NumPy, which sees that it is symmetric: half the work."""
+    if A.device.type == "cpu":
+        rows = A.numpy()
+        return torch.from_numpy(rows @ rows.T)
+    return A @ A.T

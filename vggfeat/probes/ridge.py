@@ -5,10 +5,10 @@ Each class minimises, over the examples that it is trained on,
     sum_i (y_i - w'x_i - b)^2 + alpha * |w|^2
 
 with an intercept b that is left free, as scikit-learn's RidgeClassifier does. On the principal axes
-of the examples this is a division. A class that leaves out some of the examples that others are
-trained on needs no factorisation of its own: with the targets of these set to what it predicts for
-them they change nothing, and what it predicts follows from them and the others (Cook & Weisberg
-1982, sect. 3.6).
+of the examples this is a division. A fold that is held out, or a class that leaves out some of the
+examples that others are trained on, needs no factorisation of its own: with the targets of these
+set to what is predicted for them they change nothing, and what is predicted follows from them and
+the others, as it does when a single example is left out (Cook & Weisberg 1982, sect. 2.2).
 
 Shapes: n examples, d dimensions, r axes, K classes, P problems of two classes.
 """
@@ -56,10 +56,22 @@ class RidgeFits(Fits):
         self.last: tuple[np.ndarray, Factorised] | None = None
 
     def decisions(self, signs: np.ndarray, value: float) -> np.ndarray:
+        """NaN, in examples that all columns are trained on, where all hold out the same others."""
         trained = can_be_trained(signs)
-        scores = np.full(signs.shape, np.nan)
-        coef, intercept = self._fit(signs[:, trained], np.full(trained.sum(), value))
-        scores[:, trained] = (self.X @ coef.T + intercept).cpu().numpy()
+        columns, scores = signs[:, trained], np.full(signs.shape, np.nan)
+        held_out = ~columns.any(axis=1)
+        alphas = np.full(trained.sum(), value)
+        if columns[~held_out].all():  # by the factorisation of all
+            factorised = self._factorised(np.ones_like(held_out))
+            out = torch.from_numpy(held_out).to(self.X.device)
+            scores[np.ix_(held_out, trained)] = (
+                factorised.predictions(self._tensor(columns), out, self._tensor(value))
+                .cpu()
+                .numpy()
+            )
+        else:
+            coef, intercept = self._fit(columns, alphas)
+            scores[:, trained] = (self.X @ coef.T + intercept).cpu().numpy()
         return scores
 
     def fit(self, value: float | Sequence[float]) -> LinearClassifier:
@@ -69,10 +81,11 @@ class RidgeFits(Fits):
 
     def _fit(self, signs: np.ndarray, alphas: np.ndarray) -> tuple[Tensor, Tensor]:
         """Weights [P, d] and intercepts [P]; signs [n, P], alphas [P]."""
-        # Columns of several folds leave out others throughout, and have their own factorisation.
         used = signs.any(axis=1)
-        factorised = self._factorised(used)
-        return factorised.fit(torch.from_numpy(signs[used].astype(np.float64)).to(self.X), alphas)
+        return self._factorised(used).fit(self._tensor(signs[used]), self._tensor(alphas))
+
+    def _tensor(self, values: np.ndarray | float) -> Tensor:
+        return torch.as_tensor(values, dtype=torch.float64, device=self.X.device)
 
     def _factorised(self, used: np.ndarray) -> "Factorised":
         """The examples [n] that are used, factorised; those of the last time at once."""
@@ -93,24 +106,28 @@ class Factorised:
         principal = PrincipalAxes.of(X)
         return cls(principal, principal.coordinates(X))
 
-    def fit(self, signs: Tensor, alphas: np.ndarray) -> tuple[Tensor, Tensor]:
+    def fit(self, signs: Tensor, alphas: Tensor) -> tuple[Tensor, Tensor]:
         """Weights [P, d] and intercepts [P] of targets [n, P], where those of 0 are left out."""
-        alpha = torch.from_numpy(alphas).to(signs)
-        targets = signs.clone()
-        for k in (signs == 0).any(dim=0).nonzero()[:, 0]:
-            self._fill_in(targets[:, k], signs[:, k] == 0, alpha[k])
-        on_axes = (self.coordinates.T @ targets) / (self.principal.eigenvalues[:, None] + alpha)
+        targets, left_out = signs.clone(), signs == 0
+        kinds = torch.cat([left_out.to(alphas), alphas[None]])
+        for kind in kinds[:, left_out.any(dim=0)].unique(dim=1).T:
+            alike = (kinds == kind[:, None]).all(dim=0)
+            out = kind[:-1].bool()
+            targets[out[:, None] & alike] = self.predictions(
+                targets[:, alike], out, kind[-1]
+            ).ravel()
+        on_axes = (self.coordinates.T @ targets) / (self.principal.eigenvalues[:, None] + alphas)
         return self.principal.in_dimensions(on_axes.T, targets.mean(dim=0))
 
-    def _fill_in(self, targets: Tensor, left_out: Tensor, alpha: Tensor) -> None:
-        """Set the targets [n] of what is left out [n] to what a fit to the others predicts.
+    def predictions(self, targets: Tensor, out: Tensor, alpha: Tensor) -> Tensor:
+        """What fits to the other targets [n, P] predict for those of 0 that are left out, [m, P].
 
         With H that maps targets to predictions, these y are those for which y = H_out,in y_in +
         H_out,out y.
         """
-        shrunk = self.coordinates / (self.principal.eigenvalues + alpha)
-        out = self.coordinates[left_out]
-        by_others = targets.sum() / len(targets) + out @ (shrunk.T @ targets)
-        hat = 1 / len(targets) + out @ shrunk[left_out].T
-        identity = torch.eye(len(out), dtype=out.dtype, device=out.device)
-        targets[left_out] = torch.linalg.solve(identity - hat, by_others)
+        left_out = self.coordinates[out]
+        shrunk = left_out / (self.principal.eigenvalues + alpha)
+        by_others = targets.mean(dim=0) + shrunk @ (self.coordinates.T @ targets)
+        hat = 1 / len(targets) + shrunk @ left_out.T
+        identity = torch.eye(len(hat), dtype=hat.dtype, device=hat.device)
+        return torch.linalg.solve(identity - hat, by_others)

@@ -19,7 +19,7 @@ MARKS = {SAME: "=", NEAR: "~", NOT_COMPARABLE: "x", "": ""}
 LEGEND = "Marks: = same protocol as published, ~ near, x not comparable."
 # The published nets ran in Caffe, whose pooling rounds up: they are this net of ours.
 CAFFES_POOLING = "ceil_mode=true"
-USUAL = {"view": "dense"}  # of records that do not say
+USUAL = {"view": "dense", "classifier": "linear SVM"}  # of records that do not say
 ILSVRC = {"classes": 1000, "images": 50_000, "set": "val"}
 ILSVRC_TRAINING = {"classes": 1000, "train": 1_281_167, "validation": 50_000}
 PAPER_NET = {"width": 1.0, "input_size": 224}  # options that make another net of it
@@ -192,6 +192,14 @@ def is_same_net(record: Record, published: PublishedRow) -> bool:
     )
 
 
+def is_same_probe(record: Record, published: PublishedRow) -> bool:
+    """Whether the published number is of the record's kind of classifier, if it states one.
+
+    What another classifier reached says nothing of it.
+    """
+    return published.classifier in ("", record.protocol.get("classifier", USUAL["classifier"]))
+
+
 def _published_name(name: str) -> str:
     """A net as a published row would name it: how it sees pictures is a point of the protocol."""
     options = [
@@ -295,9 +303,7 @@ TRANSFER = (
     Point("limited", True, _limited),
     Point("random weights", True, _random_weights),
     Point("metric", True, _metric),
-    *_protocol_points(
-        "classes", "train_per_class", "trained_on", "scored_on", "classifier", is_decisive=True
-    ),
+    *_protocol_points("classes", "train_per_class", "trained_on", "scored_on", is_decisive=True),
     Point("images", True, _images_as_training),
     *_protocol_points("test_per_class", "splits", is_decisive=False),
     Point("images", False, _images),

@@ -9,12 +9,14 @@ from vggfeat.features.options import Extraction, VectorOptions
 from vggfeat.input_statistics import TORCHVISION_STATISTICS
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.probes.registry import DEFAULT_PROBE
 from vggfeat.records.record import Record
 
 OF_PROTOCOL = (
     "scales", "aggregate", "scale_l2", "mirror", "splits", "seed", "images", "background",
     "difficult", "box_margin",
 )  # fmt: skip
+PROBE = "probe"  # records of SVMs do not state it
 OF_FEATURES = ("exif", "precision", "dtype")  # of the extraction
 OWN = "own"  # weights that come with a net of the user's
 DECLARED = (Extraction, VectorOptions, DataOptions)  # options that a protocol may state
@@ -28,7 +30,10 @@ def settings_of(record: Record, later: Mapping[str, str] = MappingProxyType({}))
     of_protocol = {name: stated(record.protocol.get(name, "")) for name in OF_PROTOCOL}
     of_features = {name: feature_setting(record, name) for name in OF_FEATURES}
     solver = str(record.probe.get("solver", "")).partition(" ")[0]  # older records say more
-    newer = {name: stated(record.protocol.get(name, usual)) for name, usual in later.items()}
+    newer = {
+        name: stated((record.probe if name == PROBE else record.protocol).get(name, usual))
+        for name, usual in later.items()
+    }
     return of_protocol | of_features | {"solver": solver} | newer
 
 
@@ -38,7 +43,9 @@ def later_options(records: Sequence[Record]) -> dict[str, str]:
     Name -> default, which records that were written before have.
     """
     named = {name for record in records for name in record.protocol}
-    return {
+    is_svm = not any(PROBE in record.probe for record in records)
+    probe = {} if is_svm else {PROBE: DEFAULT_PROBE}
+    return probe | {
         field.name: declared[field.name].unset or stated(field.default)
         for options, declared in ((options, declarations(options)) for options in DECLARED)
         for field in fields(options)

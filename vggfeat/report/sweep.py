@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from vggfeat.records.record import Record
 from vggfeat.report.judge import assumed_legend
 from vggfeat.report.settings import (
+    PROBE,
     interval_legend,
     interval_of,
     later_options,
@@ -49,7 +50,11 @@ def _ranking(records: Sequence[Record]) -> Table:
     # Where one scale is used there is nothing to combine, which is no variant of its own.
     values = {name: {of_record[name] for of_record in settings} - {""} for name in settings[0]}
     varied = [name for name in values if len(values[name]) > 1] or ["net"]
-    constant = [f"{_words(name)} {min(values[name])}" for name in values if len(values[name]) == 1]
+    constant = [
+        f"{_words(name)} {min(values[name])}"
+        for name in values
+        if len(values[name]) == 1 and not (name == "solver" and PROBE in varied)  # of SVMs only
+    ]
     best = ranked[0]
     result = f"{best.title}, {metric_name(best.metric)} (%)"
     return Table.of(

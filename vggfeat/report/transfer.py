@@ -8,19 +8,23 @@ tables are percentages.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 
+from vggfeat.probes.registry import DEFAULT_PROBE
 from vggfeat.records.record import Record
 from vggfeat.report.judge import (
     LEGEND,
     MARKS,
     TRANSFER,
+    USUAL,
     Verdict,
     assumptions,
     flaws,
     is_same_net,
+    is_same_probe,
     judge,
 )
 from vggfeat.report.published import PublishedRow, read_published
 from vggfeat.report.settings import (
+    PROBE,
     interval_legend,
     interval_of,
     later_options,
@@ -31,6 +35,7 @@ from vggfeat.report.table import Cell, Notes, Table
 
 OWN_PICTURES = "own pictures: no published number to compare with"  # one line below a table
 SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
+NOTHING_PUBLISHED = "no published number for this benchmark"
 METRIC_NAMES = {
     "mean_class_recall": "mean class recall",
     "top1_error": "top-1 error",
@@ -84,14 +89,15 @@ def compare(
         of_benchmark = [record for record in records if record.benchmark == benchmark]
         same_net = [published_of(record, candidates) for record in of_benchmark]
         shown = [row for row in candidates if row.kind in SHOWN or row in same_net]
-        published_results += [_published_result(row, titles[benchmark]) for row in shown]
+        published_results += [_published_result(row, titles[benchmark], later) for row in shown]
         measured += [_measured_result(record, candidates, later) for record in of_benchmark]
     return [*published_results, *measured]
 
 
 def published_of(record: Record, published: Sequence[PublishedRow]) -> PublishedRow | None:
-    """The row of the record's benchmark and nets, by its headline metric if there is one."""
-    rows = [r for r in published if r.benchmark == record.benchmark and is_same_net(record, r)]
+    """The row of the record's benchmark, nets and probe, by its headline metric if there is one."""
+    of_benchmark = (row for row in published if row.benchmark == record.benchmark)
+    rows = [r for r in of_benchmark if is_same_net(record, r) and is_same_probe(record, r)]
     rows.sort(key=lambda row: (row.metric != record.metric, row.metric not in record.metrics))
     return rows[0] if rows else None
 
@@ -100,11 +106,13 @@ def verdict_on(record: Record, published: Sequence[PublishedRow]) -> Verdict:
     """How the record's protocol stands to the published one of its nets, else of any deep net."""
     same_net = published_of(record, published)
     deep = [r for r in published if r.benchmark == record.benchmark and r.kind == "very deep"]
-    reference = same_net or (deep[0] if deep else None)
+    of_probe = [row for row in deep if is_same_probe(record, row)]
+    reference = same_net or (of_probe[0] if of_probe else None)
     if reference is None and record.protocol.get("own"):
         return Verdict("", (OWN_PICTURES, *assumptions(record), *flaws(record)))
     if reference is None:
-        return Verdict("", ("no published number for this benchmark", *assumptions(record)))
+        lacking = f"published numbers are of a {deep[0].classifier}" if deep else NOTHING_PUBLISHED
+        return Verdict("", (lacking, *assumptions(record)))
     verdict = judge(TRANSFER, record, reference)
     if same_net is None:
         return replace(verdict, reasons=(*verdict.reasons, "no published number for this net"))
@@ -118,21 +126,25 @@ def table(results: Sequence[TransferResult]) -> Table:
     """A row a method with a column a benchmark; several rows where one has several results."""
     results = _with_settings(results)
     columns = dict.fromkeys((r.benchmark, r.title, r.metric) for r in results)
+    has_probes = any(PROBE in result.settings for result in results)
     rows, notes = [], Notes()
-    for method, measured in dict.fromkeys((r.method, r.is_measured) for r in results):
+    for line in dict.fromkeys(map(_line, results)):
         cells: dict[tuple[str, str, str], list[Cell]] = {}
         for result in results:
-            if (result.method, result.is_measured) == (method, measured):
+            if _line(result) == line:
                 column = (result.benchmark, result.title, result.metric)
                 cells.setdefault(column, []).append(_cell(result, notes))
+        method, probe, _ = line
         for level in range(max(map(len, cells.values()))):
             of_level = [cells.get(column, [])[level : level + 1] for column in columns]
-            rows.append([method, *(cell[0] if cell else Cell() for cell in of_level)])
+            numbers = (cell[0] if cell else Cell() for cell in of_level)
+            rows.append([method, *([probe] if has_probes else []), *numbers])
     has_marks = any(result.is_measured and result.comparison for result in results)
     has_own = any(OWN_PICTURES in result.reasons for result in results)
     own_legend = (f"{OWN_PICTURES.capitalize()}.",) if has_own else ()
+    titles = (f"{title}, {metric_name(metric)} (%)" for _, title, metric in columns)
     return Table.of(
-        ["method", *(f"{title}, {metric_name(metric)} (%)" for _, title, metric in columns)],
+        ["method", *([PROBE] if has_probes else []), *titles],
         rows,
         notes=notes.texts,
         legend=(
@@ -159,7 +171,12 @@ def metric_name(metric: str) -> str:
     return METRIC_NAMES.get(metric, metric)
 
 
-def _published_result(row: PublishedRow, title: str) -> TransferResult:
+def _line(result: TransferResult) -> tuple[str, str, bool]:
+    """What results of one line of the table have in common: method, probe, whether measured."""
+    return result.method, result.settings.get(PROBE, ""), result.is_measured
+
+
+def _published_result(row: PublishedRow, title: str, later: Mapping[str, str]) -> TransferResult:
     return TransferResult(
         benchmark=row.benchmark,
         title=title,
@@ -168,8 +185,14 @@ def _published_result(row: PublishedRow, title: str) -> TransferResult:
         value=row.value,
         spread=row.spread,
         reasons=(row.notes,) if row.kind == "best shallow" else (),
+        settings={PROBE: _probe_of(row)} if PROBE in later else {},
         source=row.source,
     )
+
+
+def _probe_of(row: PublishedRow) -> str:
+    """The probe of a published row by the name that records have, where they have one."""
+    return DEFAULT_PROBE if row.classifier == USUAL["classifier"] else row.classifier
 
 
 def _measured_result(
@@ -213,10 +236,12 @@ def _cell(result: TransferResult, notes: Notes) -> Cell:
 
 
 def _with_settings(results: Sequence[TransferResult]) -> list[TransferResult]:
-    """Results of one method get the settings in which they differ behind the method's name."""
+    """Results of one method and probe get the settings in which they differ behind its name."""
     renamed = []
     for result in results:
-        alike = [r for r in results if (r.benchmark, r.method) == (result.benchmark, result.method)]
+        alike = [
+            r for r in results if (r.benchmark, *_line(r)) == (result.benchmark, *_line(result))
+        ]
         differing = [
             f"{name} {value}"
             for name, value in result.settings.items()

@@ -13,6 +13,7 @@ twice lifts average precision a little, as it confirms itself; by the mean lift 
 single value is moved back (the bootstrap's estimate of bias, ch. 10). In differences it cancels.
 """
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -61,15 +62,18 @@ def draws(
 
     if num_pictures == 1:  # which scipy refuses
         return np.repeat(values(np.zeros(1, dtype=int)), num_draws, axis=1)
-    result = stats.bootstrap(
-        (np.arange(num_pictures),),
-        values,
-        n_resamples=num_draws,
-        batch=max(1, WEIGHTS_AT_ONCE // num_pictures),
-        vectorized=True,
-        method="percentile",
-        random_state=np.random.default_rng(seed),
-    )
+    with warnings.catch_warnings():
+        # Where all pictures are right, draws do not differ, of which scipy warns.
+        warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+        result = stats.bootstrap(
+            (np.arange(num_pictures),),
+            values,
+            n_resamples=num_draws,
+            batch=max(1, WEIGHTS_AT_ONCE // num_pictures),
+            vectorized=True,
+            method="percentile",
+            random_state=np.random.default_rng(seed),
+        )
     return result.bootstrap_distribution
 
 

@@ -14,6 +14,7 @@ from vggfeat.benchmarks.speed import (
     flops,
     limits,
     preparation,
+    probes,
     startup,
     store,
     training,
@@ -160,3 +161,20 @@ def test_startup_has_its_goals(setup):
     result = startup.measure(replace(setup, repeats=1), num_splits=1, scales="32")
     assert row_of(result, "vggfeat --help", "CPU s").goal == startup.HELP
     assert row_of(result, "vggfeat bench, all made", "s").goal == startup.BENCH
+
+
+def test_probes_decide_as_scikit_learns_do(setup):
+    single, several = (
+        replace(case, name=f"few, {n}", num_pictures=n, dim=24, num_classes=4)
+        for n, case in ((260, probes.CASES[0]), (280, probes.CASES[-1]))
+    )
+    result = probes.measure(replace(setup, repeats=1), cases=(single, several))
+    quantity = "decisions equal to scikit-learn's, share"
+    for name in probes.PEERS:
+        for case in (single, several):
+            row = row_of(result, f"vggfeat {name}, {case.name}", quantity)
+            assert row.value.median >= (0.8 if name == "knn_plain" else 0.9)  # votes tie
+            assert row_of(result, f"vggfeat {name}, {case.name}", "runs/s").ratio is not None
+    excess = row_of(result, f"scikit-learn logistic, {single.name}",
+                    "objective over vggfeat's, relative")  # fmt: skip
+    assert excess.value.median > -1e-6

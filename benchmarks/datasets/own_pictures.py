@@ -26,7 +26,7 @@ def why_none(text: str) -> str:
     return "no such folder or file" if is_path else ""
 
 
-def own_dataset(path: Path | str, taken: Collection[str] = ()) -> DatasetDefinition | None:
+def dataset_at(path: Path | str, taken: Collection[str] = ()) -> DatasetDefinition | None:
     """The dataset in a folder or a CSV file; None where there is neither.
 
     taken are names that it must not have.
