@@ -1,5 +1,6 @@
 """What records can differ in, by name: net, weights, layer, probe and the settings of tables."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ class LocatedRecord:
     def test_set(self) -> tuple[str, str, bool]:
         """What compared records have in common: benchmark, splits, and whether it was limited."""
         return self.record.benchmark, self.record.splits_sha256, self.record.limited
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What comparisons are sorted by: benchmark, then training pictures a class, all last."""
+        shots = self.record.protocol.get("shots")
+        return self.record.benchmark, shots if type(shots) is int else sys.maxsize
 
 
 def located(paths: Sequence[Path]) -> list[LocatedRecord]:
