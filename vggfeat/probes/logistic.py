@@ -28,7 +28,7 @@ class Logistic(Probe):
     name = "logistic"
     title = "logistic regression"
     hyperparameter = "C"
-    grid = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0)
+    grid = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0, 10_000.0, 100_000.0)
 
     def method(self) -> dict[str, Any]:
         return {
