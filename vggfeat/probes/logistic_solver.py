@@ -28,6 +28,7 @@ from torch.nn.functional import softplus
 MEMORY = 20  # pairs of steps and changes of the gradient that directions are made of
 MAX_TRIALS = 30  # step lengths of a line search
 SLOPE_LEFT = 0.2  # of the slope at 0, where a line search ends
+ON_THE_WAY = 0.1  # curvature for each unit of a derivative
 LEAST_CURVATURE = 1e-6  # of a mean, so that no class's diagonal vanishes
 
 Pair = tuple[Tensor, Tensor]  # of weights [P, k, r] and intercepts [P, k, 1]
@@ -87,7 +88,9 @@ class Point:
     def at(cls, problems: Problems, W: Tensor, b: Tensor, f: Tensor) -> "Point":
         losses, derivatives, curvatures = problems.loss(f, problems.targets)
         C = as_column(problems.C)
-        bend = C * curvatures.mean(dim=2, keepdim=True).clamp(min=LEAST_CURVATURE)
+        # Where f is far on the wrong side nothing curves, and yet it does on the way back.
+        curved = curvatures + ON_THE_WAY * derivatives.abs()
+        bend = C * curved.mean(dim=2, keepdim=True).clamp(min=LEAST_CURVATURE)
         return cls(
             W=W,
             b=b,
