@@ -188,10 +188,12 @@ def _step_length(problems: Problems, point: Point, direction: Pair, change: Tens
     low, high = torch.zeros_like(t), torch.full_like(t, torch.inf)
     slope_low, slope_high = slope_at_0, torch.zeros_like(t)
     along, squared = ((each * direction[0]).sum(dim=(1, 2)) for each in (point.W, direction[0]))
+    penalty = (point.W**2).sum(dim=(1, 2)) / 2
     for trial in range(MAX_TRIALS):
-        _, derivatives, _ = problems.loss(point.f + as_column(t) * change, problems.targets)
+        losses, derivatives, _ = problems.loss(point.f + as_column(t) * change, problems.targets)
         slope = along + t * squared + problems.C * (derivatives * change).sum(dim=(1, 2))
-        is_good = slope.abs() <= -SLOPE_LEFT * slope_at_0
+        F = penalty + t * along + t * t * squared / 2 + problems.C * losses
+        is_good = (slope.abs() <= -SLOPE_LEFT * slope_at_0) & ((slope <= 0) | (F <= point.F))
         if is_good.all():
             break
         is_low = slope < 0
