@@ -14,6 +14,7 @@ import numpy as np
 from vggfeat.benchmarks.comparison.alignment import Alignment, aligned
 from vggfeat.benchmarks.comparison.facets import LocatedRecord, differing, labels_of, located
 from vggfeat.benchmarks.comparison.selection import Pair
+from vggfeat.records.record import Record
 from vggfeat.records.resampling import ScoredRecord, rows_of, scored_record, weighted_metric
 from vggfeat.statistics import bootstrap
 from vggfeat.statistics.bootstrap import Interval
@@ -58,7 +59,7 @@ class ComparedPictures:
     num_splits: int
     num_pictures: int
     num_left_out: int
-    test_per_train: float | None  # pictures, of random splits; None for a fixed split
+    test_per_train: float | None  # of random splits; None where the test pictures are fixed
 
     @property
     def lower_is_better(self) -> bool:
@@ -230,9 +231,11 @@ def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedP
     first, rows = scored[0], alignment.rows[0]
     record, scores = first.record, first.scores
     splits = np.unique(scores.splits[rows], return_inverse=True)[1]
-    num_splits = int(splits.max()) + 1
+    num_splits, num_pictures = int(splits.max()) + 1, rows_of(first, rows).num_pictures
+    # Draws of few training pictures may all be tested on the same ones.
+    are_drawn = num_splits > 1 and len(rows) < num_splits * num_pictures
     return ComparedPictures(
-        title=record.title,
+        title=_title(record),
         benchmark=record.benchmark,
         metric=record.metric,
         classes=tuple(scores.classes),
@@ -240,10 +243,16 @@ def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedP
         splits=splits,
         labels=scores.labels[rows],
         num_splits=num_splits,
-        num_pictures=rows_of(first, rows).num_pictures,
+        num_pictures=num_pictures,
         num_left_out=alignment.num_left_out,
-        test_per_train=sum(record.n_test) / sum(record.n_train) if num_splits > 1 else None,
+        test_per_train=sum(record.n_test) / sum(record.n_train) if are_drawn else None,
     )
+
+
+def _title(record: Record) -> str:
+    """The benchmark's title, with the number of training pictures a class where it was chosen."""
+    shots = record.protocol.get("shots")
+    return f"{record.title}, {shots} {'shot' if shots == 1 else 'shots'}" if shots else record.title
 
 
 def _measured(

@@ -144,6 +144,7 @@ def _numbers(c: Comparison, adjusted: float) -> dict[str, Any]:
     mcnemar, resampled, pictures = c.mcnemar, c.with_other_training, c.pictures
     return {
         "benchmark": pictures.benchmark,
+        "title": pictures.title,
         "metric": pictures.metric,
         "a": c.a.label,
         "b": c.b.label,

@@ -57,10 +57,11 @@ def _basis(c: Comparison) -> str:
         if pictures.num_left_out
         else ""
     )
+    trained = "nets" if pictures.lower_is_better else "probes"
     splits = f" of {pictures.num_splits} splits" if pictures.num_splits > 1 else ""
     return (
         f"Intervals are about the {pictures.num_pictures:,} test pictures{splits}, drawn"
-        f" {NUM_DRAWS:,} times (paired bootstrap), given the trained probes.{left_out}"
+        f" {NUM_DRAWS:,} times (paired bootstrap), given the trained {trained}.{left_out}"
     )
 
 

@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from helpers.pictures import NARROW
+from helpers.net_files import CLASSES, write_net
+from helpers.pictures import NARROW, write_classes
 from helpers.scored import of_classes, write_scored
 
 OTHER = NARROW.replace("random:0", "random:1")
@@ -134,3 +135,18 @@ def test_tables_show_intervals_on_request_and_say_once_where_there_are_none(run,
 def test_records_of_training_have_no_intervals(run, tmp_path):
     result = run("table", "--runs", tmp_path, "--intervals")
     assert result.exit_code == 2 and "--intervals" in result.stderr
+
+
+def test_views_of_evaluate_and_its_intervals(run, tmp_path):
+    write_classes(tmp_path / "pictures", dict.fromkeys(CLASSES, 3))
+    weights = write_net(tmp_path / "net.safetensors")
+    result = run(
+        "evaluate", "--data", tmp_path / "pictures", "--net", weights, "--scales", "40", "--views",
+        "dense", "--views", "centre", "--out", tmp_path / "out", "--quiet", "--intervals",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "(low to high): 95 % interval" in result.stdout
+    result = run("compare", "view=dense", "view=centre", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert "pictures: A is view dense, B is view centre" in result.stdout
+    assert "top-1 error (%)" in result.stdout

@@ -46,6 +46,7 @@ def test_as_spreadsheets_write_it(read):
         ("path,label,split\na,x,dev\n", "row 1: split 'dev' is none of train, val, test"),
         ('path,label\na,"x\n', "is no CSV"),
         (b"path,label\na,\xff\n", "not UTF-8"),
+        ("path,label\na,x\nb,y\0z\n", "row 2, 'b': holds characters that no text has"),
     ],
 )
 def test_what_is_wrong_is_said_with_its_row(read, content, message):
@@ -61,3 +62,5 @@ def test_a_file_that_is_not_there(tmp_path):
 def test_a_table_in_memory_is_checked_too():
     with pytest.raises(DatasetError, match="rows 1 and 2 have the same id"):
         LabelTable(ids=["a", "a"], labels=[("x",), ("y",)])
+    with pytest.raises(DatasetError, match="row 1, .* holds characters that no text has"):
+        LabelTable(ids=["a\udc80"], labels=[("x",)])

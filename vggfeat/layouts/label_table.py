@@ -29,7 +29,8 @@ class LabelTable:
     """The classes of examples by their ids, in the order of the rows; N of each.
 
     `parts` has the part of the user's split, one of PARTS, of every row, and is None where nobody
-    says. Raises DatasetError where ids repeat or a row of a single-label table has no label.
+    says. Raises DatasetError where ids repeat, a row of a single-label table has no label, or a
+    text is none.
     """
 
     ids: Sequence[str]
@@ -37,15 +38,17 @@ class LabelTable:
     parts: Sequence[str] | None = None
 
     def __post_init__(self):
-        first: dict[str, int] = {}
+        first, is_multi_label = dict[str, int](), self.is_multi_label
         for number, (i, names) in enumerate(zip(self.ids, self.labels, strict=True), start=1):
             if first.setdefault(i, number) != number:
                 raise DatasetError(
                     f"rows {first[i]} and {number} have the same id, {i!r}. Leave one; several"
                     f" labels stand in one row, with {LABEL_SEPARATOR!r} between them."
                 )
-            if not names and not self.is_multi_label:
+            if not names and not is_multi_label:
                 raise DatasetError(f"row {number}, {i!r}, has no label.")
+            if not all(map(_can_be_stored, (i, *names))):
+                raise DatasetError(f"row {number}, {i!r}: holds characters that no text has.")
 
     @property
     def is_multi_label(self) -> bool:
@@ -75,6 +78,14 @@ def read_label_table(path: Path) -> LabelTable:
         raise DatasetError(f"{path}: is no CSV ({error}).") from error
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
+
+
+def _can_be_stored(text: str) -> bool:
+    """Whether a text fits in files of scores: it is Unicode, and ends where its letters do."""
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def _rows(text: str) -> Iterator[tuple[str, tuple[str, ...], str]]:

@@ -121,6 +121,7 @@ def test_splits_that_share_pictures_are_drawn_together(pair):
         )
     )  # fmt: skip
     assert thrice.interval == pytest.approx(once.interval) and thrice.pictures.num_pictures == 100
+    assert thrice.with_other_training is None  # the splits were not drawn
 
 
 def test_several_labels_a_picture(tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.pictures import NARROW, write_classes, write_picture
+from PIL import Image
 
 from vggfeat import DataOptions, load_benchmark
 from vggfeat.benchmarks.datasets import registry
@@ -419,6 +420,16 @@ def test_verify_names_what_is_wrong_and_its_exit_status_says_so(run, tmp_path):
     assert "wrong: split 0: 1 test pictures are training pictures too" in said
     assert "wrong: broken pictures, which --on-error skip leaves out: 1: test/bee/empty.png" in said
     assert all(len(line) <= 80 for line in verified.stdout.splitlines())
+
+
+def test_verify_names_pictures_that_lie_on_their_side(run, pictures):
+    """As telephones store them; EXIF data say how they are meant."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20), "red").save(pictures / "ant" / "phone.jpg", exif=exif)
+    verified = run("datasets", "verify", pictures)
+    assert "  lying on their side, which --exif puts right: ant/phone.jpg\n" in verified.stdout
+    assert verified.exit_code == 0
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: write_classes(path, {"ant": 9})])
