@@ -59,7 +59,7 @@ class ComparedPictures:
     num_splits: int
     num_pictures: int
     num_left_out: int
-    test_per_train: float | None  # of random splits; None where the test pictures are fixed
+    test_per_train: float | None  # of random splits; None for fixed ones and few shots
 
     @property
     def lower_is_better(self) -> bool:
@@ -232,8 +232,10 @@ def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedP
     record, scores = first.record, first.scores
     splits = np.unique(scores.splits[rows], return_inverse=True)[1]
     num_splits, num_pictures = int(splits.max()) + 1, rows_of(first, rows).num_pictures
-    # Draws of few training pictures may all be tested on the same ones.
+    # The corrected t-test is of splits of one whole: draws of few training pictures hardly overlap,
+    # and n_test/n_train says nothing of them.
     are_drawn = num_splits > 1 and len(rows) < num_splits * num_pictures
+    are_drawn = are_drawn and "shots" not in record.protocol
     return ComparedPictures(
         title=_title(record),
         benchmark=record.benchmark,
