@@ -208,7 +208,7 @@ def _comparison(
         a=measured[i],
         b=measured[j],
         pictures=pictures,
-        difference=measured[i].value - measured[j].value,
+        difference=round(measured[i].value - measured[j].value, 9),
         interval=bootstrap.interval_of_difference(differences),
         p=bootstrap.bootstrap_p(differences),
         also_differ=_also_differ(a, b),
@@ -216,15 +216,10 @@ def _comparison(
 
 
 def _also_differ(a: LocatedRecord, b: LocatedRecord) -> tuple[str, ...]:
-    """What differs beside the first thing that does, in words."""
-
-    def stated(record: LocatedRecord, name: str) -> str:
-        return record.facets.get(name, "") or ("default" if name == "layer" else "not stated")
-
-    return tuple(
-        f"{name.replace('_', ' ')} ({stated(a, name)}, {stated(b, name)})"
-        for name in differing(a, b)[1:]
-    )
+    """What both state and differs, beside the first thing that does, in words."""
+    usual = {"layer": "default"}
+    values = ((n, *(r.facets.get(n) or usual.get(n) for r in (a, b))) for n in differing(a, b)[1:])
+    return tuple(f"{n.replace('_', ' ')} ({v}, {w})" for n, v, w in values if v and w)
 
 
 def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedPictures:
