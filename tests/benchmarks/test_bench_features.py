@@ -266,7 +266,7 @@ def test_a_dry_run_writes_nothing(run, folder):
         "  a random split: 39 train, 9 validate, 12 test",
         "  clip.npy: 60 vectors, 6 dimensions",
         "    linear SVM: to be fitted",
-        "In all: 1 measurements, 0 made already.",
+        "In all: 1 measurement, 0 made already.",
     ]
     assert not (folder / "results").exists()
 
@@ -376,5 +376,5 @@ def test_few_examples_are_compared_number_by_number(run, folder):
     assert result.exit_code == 0, result.output
     titles = [line for line in result.stdout.splitlines() if "A is ridge, B is centroid" in line]
     assert sorted(title.partition(":")[0] for title in titles) == [
-        "insects, 1 training pictures a class", "insects, 4 training pictures a class",
+        "insects, 1 shot", "insects, 4 shots",
     ]  # fmt: skip

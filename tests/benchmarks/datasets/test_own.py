@@ -98,7 +98,7 @@ def test_two_folders_of_one_name_are_refused_in_one_command(run, pictures, tmp_p
     assert both.exit_code == 1 and both.stderr.startswith(f"Error: {pictures} and {tmp_path}")
     assert "both are called 'pictures'. Rename one of them, or measure them by" in both.stderr
     once = run("bench", pictures, f"{pictures}/", "--net", NARROW, "--dry-run", "--scales", 32)
-    assert once.exit_code == 0 and "1 measurements" in once.stdout
+    assert once.exit_code == 0 and "1 measurement" in once.stdout
 
 
 def test_an_earlier_folder_does_not_stand_in_for_one_of_the_same_name(
