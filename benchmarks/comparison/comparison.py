@@ -59,7 +59,7 @@ class ComparedPictures:
     num_splits: int
     num_pictures: int
     num_left_out: int
-    test_per_train: float | None  # of random splits; None where the test pictures are fixed
+    test_per_train: float | None  # of random splits; None for fixed ones and few shots
 
     @property
     def lower_is_better(self) -> bool:
@@ -208,7 +208,7 @@ def _comparison(
         a=measured[i],
         b=measured[j],
         pictures=pictures,
-        difference=measured[i].value - measured[j].value,
+        difference=round(measured[i].value - measured[j].value, 9),
         interval=bootstrap.interval_of_difference(differences),
         p=bootstrap.bootstrap_p(differences),
         also_differ=_also_differ(a, b),
@@ -216,15 +216,10 @@ def _comparison(
 
 
 def _also_differ(a: LocatedRecord, b: LocatedRecord) -> tuple[str, ...]:
-    """What differs beside the first thing that does, in words."""
-
-    def stated(record: LocatedRecord, name: str) -> str:
-        return record.facets.get(name, "") or ("default" if name == "layer" else "not stated")
-
-    return tuple(
-        f"{name.replace('_', ' ')} ({stated(a, name)}, {stated(b, name)})"
-        for name in differing(a, b)[1:]
-    )
+    """What both state and differs, beside the first thing that does, in words."""
+    usual = {"layer": "default"}
+    values = ((n, *(r.facets.get(n) or usual.get(n) for r in (a, b))) for n in differing(a, b)[1:])
+    return tuple(f"{n.replace('_', ' ')} ({v}, {w})" for n, v, w in values if v and w)
 
 
 def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedPictures:
@@ -232,8 +227,10 @@ def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedP
     record, scores = first.record, first.scores
     splits = np.unique(scores.splits[rows], return_inverse=True)[1]
     num_splits, num_pictures = int(splits.max()) + 1, rows_of(first, rows).num_pictures
-    # Draws of few training pictures may all be tested on the same ones.
+    # The corrected t-test is of splits of one whole: draws of few training pictures hardly overlap,
+    # and n_test/n_train says nothing of them.
     are_drawn = num_splits > 1 and len(rows) < num_splits * num_pictures
+    are_drawn = are_drawn and "shots" not in record.protocol
     return ComparedPictures(
         title=_title(record),
         benchmark=record.benchmark,

@@ -30,14 +30,8 @@ def remarks(c: Comparison) -> tuple[str, ...]:
 
 
 def remarks_on_several(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    """Lines on the pairs of several records."""
-    also = [
-        f"{c.a.label} and {c.b.label} also differ in {', '.join(c.also_differ)}."
-        for c in comparisons
-        if c.also_differ
-    ]
+    """Lines on the pairs of several records; in what they differ their labels say."""
     return (
-        *also,
         _basis(comparisons[0]),
         "In brackets: 95 % intervals. p is that of the paired bootstrap; p, Holm, is adjusted for"
         f" {len(comparisons)} pairs (Holm, 1979). One is better where that is below"

@@ -97,6 +97,25 @@ def test_the_pictures_on_which_they_disagree(run, results):
         assert row["labels"] == expected and row["A"] != row["B"]
 
 
+def test_no_picture_to_list_is_said(run, tmp_path):
+    labels = of_classes([0, 1, 2, 0])
+    for net in ("vgg16", "vgg19"):
+        write_scored(tmp_path, labels, 1.0 * labels, net=net)
+    command = ("compare", "vgg16", "vgg19", "--out", tmp_path, "--pictures")
+    assert run(*command).stdout.strip() == (
+        "A and B predict the same class for every test picture, so that none is listed."
+    )
+    assert run(*command, "--format", "csv").stdout.strip() == ""
+
+
+def test_equal_records_differ_by_0_without_a_sign_too_many(run, tmp_path):
+    labels = of_classes([0, 1, 2, 0])
+    for net in ("vgg16", "vgg19", "vgg11"):
+        write_scored(tmp_path, labels, 1.0 * labels, net=net)
+    table = run("compare", "--all", "--out", tmp_path).stdout
+    assert table.count("+0.0 (0.0 to 0.0)") == 3 and "-0.0" not in table
+
+
 @pytest.mark.parametrize("form", ["md", "latex"])
 def test_other_formats(run, results, form):
     result = run("compare", "vgg19", "vgg16", "--out", results, "--format", form)

@@ -64,6 +64,19 @@ def test_ids_and_an_array_of_some_pictures_and_scales(path):
     np.testing.assert_array_equal(array, VALUES[::-2, 1:])
 
 
+def test_a_csv_file_that_is_no_list_of_ids_is_never_overwritten(path, tmp_path):
+    """Beside pictures.npy the ids would be in pictures.csv, which may be the user's labels."""
+    labels = tmp_path / "pictures.csv"
+    for content in ("path,label\na.jpg,dog\n", "id,label\na.jpg,dog\n", ""):
+        labels.write_text(content)
+        with pytest.raises(OptionError, match="where another file lies"):
+            vggfeat.export_features(path, tmp_path / "pictures.npy")
+        assert labels.read_text() == content and not (tmp_path / "pictures.npy").exists()
+    labels.unlink()
+    for _ in range(2):  # its list is replaced
+        vggfeat.export_features(path, tmp_path / "pictures.npy")
+
+
 def test_three_lines_of_h5py_read_the_same(path):
     with h5py.File(path) as file:
         done = file["done"][:]

@@ -38,7 +38,7 @@ def test_as_spreadsheets_write_it(read):
         ("path,class\na,b\n", "it is 'path,class'"),
         ("", "it is ''"),
         ("path,label\n", "no rows below its header"),
-        ("path,label\na,x\nb,y,z\n", "row 2 has 3 values, and the header 2"),
+        ("path,label\na,x\nb,y,z\n", "line 3: has 3 values, and the header 2"),
         ("path,label\na,x\n,y\n", "row 2 has no path"),
         ("path,label\na,x\nb, \n", "row 2, 'b', has no label"),
         ("path,label\na,x\nb,y\n./a,y\n", "rows 1 and 3 have the same id, 'a'"),

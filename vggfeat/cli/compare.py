@@ -98,7 +98,7 @@ def _show(groups: Sequence[Sequence], form: str, list_pictures: bool) -> None:
 
     if list_pictures:
         every = [comparison for group in groups for comparison in group]
-        click.echo(render(tables.pictures_table(every), form), nl=False)
+        click.echo(render(tables.pictures_table(every), form).lstrip("\n"), nl=False)
     elif form in ("csv", "json"):
         lines = [line for group in groups for line in tables.numbers(group)]
         if form == "json":

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXPORT_SUFFIXES = (".npy", ".parquet")
+HEADER_OF_IDS = "id"  # of the list beside a .npy file
 
 
 @overload
@@ -101,7 +102,7 @@ def export_features(
     if descriptors.shape[1] == 1:
         descriptors = descriptors[:, 0]
     lines = io.StringIO(newline="")
-    csv.writer(lines, lineterminator="\n").writerows([["id"], *([i] for i in kept_ids)])
+    csv.writer(lines, lineterminator="\n").writerows([[HEADER_OF_IDS], *([i] for i in kept_ids)])
     with new_file(to) as file:
         np.lib.format.write_array(file, np.ascontiguousarray(descriptors), allow_pickle=False)
     with new_file(to.with_suffix(".csv")) as file:
@@ -110,12 +111,28 @@ def export_features(
 
 
 def check_export(to: Path) -> None:
-    """Raise OptionError unless features can be exported to a file of this name."""
+    """Raise OptionError unless features can be exported to a file of this name.
+
+    The list beside a .npy file replaces such a list only: under its name may lie labels, made by
+    hand.
+    """
     suffix = to.suffix.lower()
     if suffix not in EXPORT_SUFFIXES:
         raise OptionError(f"{to}: features are exported to {' or '.join(EXPORT_SUFFIXES)}.")
     if suffix == ".parquet" and find_spec("pyarrow") is None:
         raise OptionError(f"{to}: Parquet needs pyarrow, which is not here: pip install pyarrow.")
+    beside = to.with_suffix(".csv")
+    if suffix == ".npy" and beside.is_file() and not _is_list_of_ids(beside):
+        raise OptionError(
+            f"{to}: the ids would be written to {beside}, where another file lies. Choose another"
+            " name for --to (to=)."
+        )
+
+
+def _is_list_of_ids(path: Path) -> bool:
+    """Whether a file is a list as `export_features` writes it beside an array."""
+    with path.open("rb") as file:
+        return file.readline(len(HEADER_OF_IDS) + 2).strip() == HEADER_OF_IDS.encode()
 
 
 def _usable(

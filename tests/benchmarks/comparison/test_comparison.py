@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.records import PAPER_PROTOCOL
 from helpers.scored import CLASSES, of_classes, write_scored
 from scipy.stats import binomtest
 
@@ -108,6 +109,11 @@ def test_a_small_gain_on_every_split_is_seen_where_the_spreads_overlap(pair):
     p, of_splits = comparison.mcnemar
     assert p == pytest.approx(2 * np.median(of_splits))
     assert comparison.with_other_training.low < comparison.difference
+    few = PAPER_PROTOCOL | {"shots": 1}  # n_test / n_train would be about 100
+    assert (
+        vggfeat.compare(*pair(truth, (a, b), splits=splits, protocol=few)).with_other_training
+        is None
+    )
 
 
 def test_splits_that_share_pictures_are_drawn_together(pair):

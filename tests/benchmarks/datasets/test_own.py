@@ -1,5 +1,6 @@
 """Pictures of the user's as a benchmark: named by their path, split, measured, and told of."""
 
+import itertools
 import json
 import shutil
 import sys
@@ -302,6 +303,20 @@ def test_records_know_pictures_wherever_their_folder_lies(run, pictures, tmp_pat
     assert here.key == there.key
     files = [record.nets[0]["features"]["file"] for record in (here, there)]
     assert files[0] != files[1] and all(name.startswith("pictures-") for name in files)
+
+
+def test_two_folders_of_one_name_whose_pictures_have_equal_sizes_are_two(run, tmp_path):
+    """As uncompressed pictures have, whatever they show; their ids and sizes are all equal."""
+    seeds = itertools.count()
+    for version, name, number in itertools.product(("one", "two"), ("ant", "bee"), range(6)):
+        path = tmp_path / version / "pictures" / name / f"{number}.bmp"
+        write_picture(path, seed=next(seeds))
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    keys = [
+        bench(run, tmp_path / version / "pictures", "--out", tmp_path)[0][0].key
+        for version in ("one", "two", "copy")
+    ]
+    assert keys[0] != keys[1] and keys[0] == keys[2]
 
 
 def test_all_commands_take_a_folder(run, pictures, tmp_path):

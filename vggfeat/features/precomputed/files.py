@@ -18,6 +18,7 @@ import numpy as np
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate
+from vggfeat.features.exports import HEADER_OF_IDS
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.hdf5_files import hdf5_headers, hdf5_reader
 from vggfeat.features.precomputed.numpy_files import Header, npz_headers, npz_reader, open_npy
@@ -38,7 +39,6 @@ PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".joblib")
 FEATURES = "features"
 IDS = ("ids", "filenames", "paths")
 LABELS = "labels"
-HEADER_OF_IDS = "id"  # of the list beside a .npy file
 PICKLED = (
     "files of this kind can run code when they are read. Save the features with"
     " numpy.save('features.npy', features), from torch with features.cpu().numpy()."
