@@ -187,7 +187,8 @@ def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str
     ready = [item for item in items if isinstance(item, TransferMeasurement)]
     num_made = sum(measurement.path.is_file() for measurement in ready)
     later = f"; to be fetched: {', '.join(away)}" if away else ""
-    log.info("%d measurements, %d of them made already%s", len(ready), num_made, later)
+    noun = "measurement" if len(ready) == 1 else "measurements"
+    log.info("%d %s, %d of them made already%s", len(ready), noun, num_made, later)
 
 
 def _log_few(benchmarks: Sequence[Benchmark]) -> None:

@@ -92,7 +92,8 @@ def plan(job: FeaturesJob, out: Path) -> Iterator[str]:
     made: list[bool] = []
     for path in job.files:
         yield from _lines(job, path, labelled, out, described, made)
-    yield f"In all: {len(made)} measurements, {sum(made)} made already."
+    noun = "measurement" if len(made) == 1 else "measurements"
+    yield f"In all: {len(made)} {noun}, {sum(made)} made already."
 
 
 def _outcomes(

@@ -13,7 +13,8 @@ import numpy as np
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.leaks import copies_of, leak_notes
 from vggfeat.errors import PictureError
-from vggfeat.images import decode
+from vggfeat.images import decode, picture_size
+from vggfeat.layouts.own_pictures import named
 from vggfeat.prefetch import prefetch
 from vggfeat.progress import Progress
 
@@ -40,7 +41,7 @@ def findings(benchmark: Benchmark, progress: Progress) -> Iterator[Finding]:
     notes = leak_notes(benchmark.leaks)
     for text in notes or ["no test picture is a training picture too"]:
         yield Finding(text, is_wrong=bool(notes))
-    yield _broken(benchmark, progress)
+    yield from _decoded(benchmark, progress)
 
 
 def _class_counts(benchmark: Benchmark) -> str:
@@ -77,30 +78,34 @@ def _copies(benchmark: Benchmark) -> Iterator[Finding]:
         yield Finding(text, is_wrong=True)
 
 
-def _broken(benchmark: Benchmark, progress: Progress) -> Finding:
-    """Pictures that cannot be decoded, which a measurement stops at or skips."""
+def _decoded(benchmark: Benchmark, progress: Progress) -> Iterator[Finding]:
+    """Pictures that cannot be decoded, which a measurement stops at or skips, and turned ones."""
     files = benchmark.files
-    reasons = []
-    for number, (i, reason) in enumerate(prefetch(_reason, files.items()), start=1):
+    broken, turned = [], []
+    for number, (i, reason, is_turned) in enumerate(prefetch(_look_at, files.items()), start=1):
         progress("decoding", number, len(files))
         if reason:
-            reasons.append(f"{i}: {reason.rstrip('.')}")
-    if not reasons:
-        return Finding("every picture can be decoded")
-    more = f"; and {len(reasons) - NUM_NAMED:,} more" if len(reasons) > NUM_NAMED else ""
-    listed = "; ".join(reasons[:NUM_NAMED])
-    text = f"broken pictures, which --on-error skip leaves out: {len(reasons):,}: {listed}{more}"
-    return Finding(text, is_wrong=True)
+            broken.append(f"{i}: {reason.rstrip('.')}")
+        if is_turned:
+            turned.append(i)
+    if turned:
+        yield Finding(f"lying on their side, which --exif puts right: {named(turned)}")
+    if broken:
+        more = f"; and {len(broken) - NUM_NAMED:,} more" if len(broken) > NUM_NAMED else ""
+        text = f"{len(broken):,}: {'; '.join(broken[:NUM_NAMED])}{more}"
+        yield Finding(f"broken pictures, which --on-error skip leaves out: {text}", is_wrong=True)
+    else:
+        yield Finding("every picture can be decoded")
 
 
-def _reason(file: tuple[str, Path]) -> tuple[str, str]:
-    """A picture's id, and why it cannot be decoded; empty if it can."""
+def _look_at(file: tuple[str, Path]) -> tuple[str, str, bool]:
+    """A picture's id, why it cannot be decoded if so, and whether its EXIF data turn it."""
     i, path = file
     try:
         decode(path)
+        return i, "", picture_size(path, exif=True) != picture_size(path)
     except PictureError as error:
-        return i, str(error).removeprefix(f"{path}: ").replace(str(path), path.name)
-    return i, ""
+        return i, str(error).removeprefix(f"{path}: ").replace(str(path), path.name), False
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> str:

@@ -84,9 +84,10 @@ class Plan:
                 continue
             yield f"{name}: in {_place(definition.source.locate(self.job.folders))}"
             yield from lines
+        noun = "measurement" if self.num_measurements == 1 else "measurements"
         free = shutil.disk_usage(_existing(self.job.folders.cache)).free
         yield (
-            f"In all: {self.num_measurements} measurements, {self.num_made} made already;"
+            f"In all: {self.num_measurements} {noun}, {self.num_made} made already;"
             f" {self.num_descriptors:,} descriptors to extract, {_size(self.num_bytes)} of"
             f" {_size(free)} free, about {in_words(self.seconds)}, and the classifiers on top."
         )

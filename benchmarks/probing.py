@@ -21,7 +21,7 @@ from vggfeat.benchmarks.runner import Measurement
 from vggfeat.benchmarks.split_results import SplitResult
 from vggfeat.features.requests import FeatureSets
 from vggfeat.probes.probe import Probe
-from vggfeat.probes.registry import load_probe
+from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record, new_record
@@ -72,7 +72,9 @@ class ProbeMeasurement(Measurement):
 
     @property
     def label(self) -> str:
-        return f"{self.benchmark.name}, {self.nets}"
+        probe = self.settings.probe.probe
+        by = "" if probe == DEFAULT_PROBE else f", {probe}"
+        return f"{self.benchmark.name}, {self.nets}{by}"
 
     @property
     def known_notes(self) -> Sequence[str]:

@@ -1,7 +1,8 @@
 """What the key of a transfer record holds: everything that decides its numbers.
 
 A record is found again by its key, and whatever changes a number changes the key. Pictures count by
-the sizes of their files; none is opened.
+the sizes of their files; none is opened. But a user may have two folders of one name: where most
+sizes are those of other pictures, too, as of uncompressed files, what is in the files counts.
 """
 
 import hashlib
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.benchmarks.leaks import contents_of
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.requests import FeatureRequest
 from vggfeat.images import picture_bytes
@@ -24,6 +26,7 @@ def record_key(
 ) -> str:
     """The key of a benchmark's record; requests are those of each net's descriptors."""
     labels = benchmark.labels[benchmark.used_rows]
+    file_bytes = [picture_bytes(picture) for picture in benchmark.used.values()]
     return key_of(
         {
             "benchmark": benchmark.name,
@@ -31,7 +34,8 @@ def record_key(
             "splits": benchmark.splits_sha256,
             "labels": hashlib.sha256(labels.tobytes()).hexdigest(),
             "pictures": list(benchmark.used),
-            "file_bytes": [picture_bytes(picture) for picture in benchmark.used.values()],
+            "file_bytes": file_bytes,
+            **_contents(benchmark, file_bytes),
             "nets": [_conditions(benchmark, request) for request in requests],
             **vectors.key_values(),
             "probe": benchmark.task.settings(probe),
@@ -40,6 +44,14 @@ def record_key(
             "limited": benchmark.limited,
         }
     )
+
+
+def _contents(benchmark: Benchmark, file_bytes: Sequence[int]) -> dict[str, str]:
+    """A digest of what is in a user's pictures, where their sizes do not say which they are."""
+    if not benchmark.is_own or 2 * len(set(file_bytes)) > len(file_bytes):
+        return {}
+    contents = contents_of(benchmark.files)
+    return {"contents": hashlib.sha256(repr(list(contents.values())).encode()).hexdigest()}
 
 
 def _conditions(benchmark: Benchmark, request: FeatureRequest) -> dict[str, Any]:

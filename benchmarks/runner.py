@@ -136,5 +136,5 @@ def _record(measurement: Measurement, features: FeatureSets, progress: Progress)
         log.info("timing: %s", record.timing)
     for note in (*record.notes, *record.remarks):
         if note not in measurement.known_notes:
-            log.warning("%s: %s", record.benchmark, note)
+            log.warning("%s: %s", measurement.label, note)
     return record

@@ -14,6 +14,7 @@ import numpy as np
 from vggfeat.benchmarks.comparison.alignment import Alignment, aligned
 from vggfeat.benchmarks.comparison.facets import LocatedRecord, differing, labels_of, located
 from vggfeat.benchmarks.comparison.selection import Pair
+from vggfeat.records.record import Record
 from vggfeat.records.resampling import ScoredRecord, rows_of, scored_record, weighted_metric
 from vggfeat.statistics import bootstrap
 from vggfeat.statistics.bootstrap import Interval
@@ -61,7 +62,7 @@ class ComparedPictures:
     num_splits: int
     num_pictures: int
     num_left_out: int
-    test_per_train: float | None  # pictures, of random splits; None for a fixed split
+    test_per_train: float | None  # of random splits; None for fixed ones and few shots
 
     @property
     def lower_is_better(self) -> bool:
@@ -221,7 +222,7 @@ def _comparison(
         a=measured[i],
         b=measured[j],
         pictures=pictures,
-        difference=measured[i].value - measured[j].value,
+        difference=round(measured[i].value - measured[j].value, 9),
         interval=bootstrap.interval_of_difference(differences),
         p=bootstrap.bootstrap_p(differences),
         also_differ=_also_differ(a, b),
@@ -229,24 +230,23 @@ def _comparison(
 
 
 def _also_differ(a: LocatedRecord, b: LocatedRecord) -> tuple[str, ...]:
-    """What differs beside the first thing that does, in words."""
-
-    def stated(record: LocatedRecord, name: str) -> str:
-        return record.facets.get(name, "") or ("default" if name == "layer" else "not stated")
-
-    return tuple(
-        f"{name.replace('_', ' ')} ({stated(a, name)}, {stated(b, name)})"
-        for name in differing(a, b)[1:]
-    )
+    """What both state and differs, beside the first thing that does, in words."""
+    usual = {"layer": "default"}
+    values = ((n, *(r.facets.get(n) or usual.get(n) for r in (a, b))) for n in differing(a, b)[1:])
+    return tuple(f"{n.replace('_', ' ')} ({v}, {w})" for n, v, w in values if v and w)
 
 
 def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedPictures:
     first, rows = scored[0], alignment.rows[0]
     record, scores = first.record, first.scores
     splits = np.unique(scores.splits[rows], return_inverse=True)[1]
-    num_splits = int(splits.max()) + 1
+    num_splits, num_pictures = int(splits.max()) + 1, rows_of(first, rows).num_pictures
+    # The corrected t-test is of splits of one whole: draws of few training pictures hardly overlap,
+    # and n_test/n_train says nothing of them.
+    are_drawn = num_splits > 1 and len(rows) < num_splits * num_pictures
+    are_drawn = are_drawn and "shots" not in record.protocol
     return ComparedPictures(
-        title=record.title,
+        title=_title(record),
         benchmark=record.benchmark,
         metric=record.metric,
         classes=tuple(scores.classes),
@@ -254,10 +254,16 @@ def _pictures(scored: Sequence[ScoredRecord], alignment: Alignment) -> ComparedP
         splits=splits,
         labels=scores.labels[rows],
         num_splits=num_splits,
-        num_pictures=rows_of(first, rows).num_pictures,
+        num_pictures=num_pictures,
         num_left_out=alignment.num_left_out,
-        test_per_train=sum(record.n_test) / sum(record.n_train) if num_splits > 1 else None,
+        test_per_train=sum(record.n_test) / sum(record.n_train) if are_drawn else None,
     )
+
+
+def _title(record: Record) -> str:
+    """The benchmark's title, with the number of training pictures a class where it was chosen."""
+    shots = record.protocol.get("shots")
+    return f"{record.title}, {shots} {'shot' if shots == 1 else 'shots'}" if shots else record.title
 
 
 def _measured(

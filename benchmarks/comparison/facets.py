@@ -1,5 +1,6 @@
 """What records can differ in, by name: net, weights, layer, probe and the settings of tables."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,12 @@ class LocatedRecord:
     def test_set(self) -> tuple[str, str, bool]:
         """What compared records have in common: benchmark, splits, and whether it was limited."""
         return self.record.benchmark, self.record.splits_sha256, self.record.limited
+
+    @property
+    def place(self) -> tuple[str, int]:
+        """What comparisons are sorted by: benchmark, then training pictures a class, all last."""
+        shots = self.record.protocol.get("shots")
+        return self.record.benchmark, shots if type(shots) is int else sys.maxsize
 
 
 def located(paths: Sequence[Path]) -> list[LocatedRecord]:
@@ -93,7 +100,7 @@ def _facets(record: Record, later: Mapping[str, str]) -> dict[str, str]:
     settings = settings_of(record, later)
     if not settings["scales"]:  # each net has its own
         scales = [net["scales"] for net in record.nets if "scales" in net]
-        settings["scales"] = "+".join(map(stated, scales))
+        settings["scales"] = "+".join(dict.fromkeys(map(stated, scales)))
         settings["scales_a_net"] = " ".join(dict.fromkeys(str(len(of_net)) for of_net in scales))
         settings["view"] = stated(record.protocol.get("view", ""))
     first = {

@@ -58,7 +58,7 @@ def several_tables(comparisons: Sequence[Comparison]) -> list[Table]:
     lines = [
         [
             f"{first} - {second}",
-            Cell(values=(sign * c.difference,), number_format="+.1f",
+            Cell(values=(sign * c.difference or 0.0,), number_format="+.1f",
                  interval=c.interval.scaled(sign)),
             p_text(c.p),
             p_text(p),
@@ -84,6 +84,7 @@ def several_tables(comparisons: Sequence[Comparison]) -> list[Table]:
 def pictures_table(comparisons: Sequence[Comparison]) -> Table:
     """The pictures for which A and B predict other classes, with both predictions."""
     lines = []
+    legend = "A and B predict the same class for every test picture, so that none is listed."
     for c in comparisons:
         classes, pictures = np.array(c.pictures.classes, dtype=object), c.pictures
         for row in c.disagreements:
@@ -100,7 +101,7 @@ def pictures_table(comparisons: Sequence[Comparison]) -> Table:
                     "record B": c.b.label,
                 }
             )
-    return Table.of_records(lines)
+    return Table.of_records(lines) if lines else Table.of([], [], legend=(legend,))
 
 
 def numbers(comparisons: Sequence[Comparison]) -> list[dict[str, Any]]:
@@ -144,6 +145,7 @@ def _numbers(c: Comparison, adjusted: float) -> dict[str, Any]:
     mcnemar, resampled, pictures = c.mcnemar, c.with_other_training, c.pictures
     return {
         "benchmark": pictures.benchmark,
+        "title": pictures.title,
         "metric": pictures.metric,
         "a": c.a.label,
         "b": c.b.label,

@@ -33,15 +33,9 @@ def remarks(c: Comparison) -> tuple[str, ...]:
 
 
 def remarks_on_several(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
-    """Lines on the pairs of several records."""
-    also = [
-        f"{c.a.label} and {c.b.label} also differ in {', '.join(c.also_differ)}."
-        for c in comparisons
-        if c.also_differ
-    ]
+    """Lines on the pairs of several records; in what they differ their labels say."""
     has_one_label = comparisons[0].a.accuracy is not None
     return (
-        *also,
         _basis(comparisons[0]),
         "In brackets: 95 % intervals. p is that of the paired bootstrap; p, Holm, is adjusted for"
         f" {len(comparisons)} pairs (Holm, 1979). One is better where that is below"
@@ -66,10 +60,11 @@ def _basis(c: Comparison) -> str:
         if pictures.num_left_out
         else ""
     )
+    trained = "nets" if pictures.lower_is_better else "probes"
     splits = f" of {pictures.num_splits} splits" if pictures.num_splits > 1 else ""
     return (
         f"Intervals are about the {pictures.num_pictures:,} test pictures{splits}, drawn"
-        f" {NUM_DRAWS:,} times (paired bootstrap), given the trained probes.{left_out}"
+        f" {NUM_DRAWS:,} times (paired bootstrap), given the trained {trained}.{left_out}"
     )
 
 

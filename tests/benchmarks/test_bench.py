@@ -320,7 +320,7 @@ def test_dry_run_goes_on_past_a_benchmark_that_cannot_be_loaded(run, every_datas
     )
     assert "Error: 1 benchmarks cannot be measured." in result.stderr
     assert result.stdout.startswith("voc2007: cannot be measured: ")
-    assert "1 measurements" in result.stdout
+    assert "1 measurement" in result.stdout
 
 
 def test_the_timing_is_of_the_net(monkeypatch):

@@ -275,7 +275,7 @@ def test_a_dry_run_writes_nothing(run, folder):
         "  a random split: 39 train, 9 validate, 12 test",
         "  clip.npy: 60 vectors, 6 dimensions",
         "    linear SVM: to be fitted",
-        "In all: 1 measurements, 0 made already.",
+        "In all: 1 measurement, 0 made already.",
     ]
     assert not (folder / "results").exists()
 
@@ -377,3 +377,13 @@ def test_two_files_are_compared_by_their_names_alone(run, folder, X):
     assert result.exit_code == 0, result.output
     assert result.stdout.startswith("insects: A is clip.npy, dtype float32, B is dino.npy, dtype")
     assert "with these 12 pictures" in " ".join(result.stdout.split())
+
+
+def test_few_examples_are_compared_number_by_number(run, folder):
+    run("clip.npy", *LABELS, "--shots", "1,4", "--probe", "ridge", "--probe", "centroid")
+    result = CliRunner().invoke(main, ["compare", "ridge", "centroid"])
+    assert result.exit_code == 0, result.output
+    titles = [line for line in result.stdout.splitlines() if "A is ridge, B is centroid" in line]
+    assert sorted(title.partition(":")[0] for title in titles) == [
+        "insects, 1 shot", "insects, 4 shots",
+    ]  # fmt: skip

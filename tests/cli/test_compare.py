@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from helpers.pictures import NARROW
+from helpers.net_files import CLASSES, write_net
+from helpers.pictures import NARROW, write_classes
 from helpers.scored import of_classes, write_scored
 
 OTHER = NARROW.replace("random:0", "random:1")
@@ -96,6 +97,25 @@ def test_the_pictures_on_which_they_disagree(run, results):
         assert row["labels"] == expected and row["A"] != row["B"]
 
 
+def test_no_picture_to_list_is_said(run, tmp_path):
+    labels = of_classes([0, 1, 2, 0])
+    for net in ("vgg16", "vgg19"):
+        write_scored(tmp_path, labels, 1.0 * labels, net=net)
+    command = ("compare", "vgg16", "vgg19", "--out", tmp_path, "--pictures")
+    assert run(*command).stdout.strip() == (
+        "A and B predict the same class for every test picture, so that none is listed."
+    )
+    assert run(*command, "--format", "csv").stdout.strip() == ""
+
+
+def test_equal_records_differ_by_0_without_a_sign_too_many(run, tmp_path):
+    labels = of_classes([0, 1, 2, 0])
+    for net in ("vgg16", "vgg19", "vgg11"):
+        write_scored(tmp_path, labels, 1.0 * labels, net=net)
+    table = run("compare", "--all", "--out", tmp_path).stdout
+    assert table.count("+0.0 (0.0 to 0.0)") == 3 and "-0.0" not in table
+
+
 @pytest.mark.parametrize("form", ["md", "latex"])
 def test_other_formats(run, results, form):
     result = run("compare", "vgg19", "vgg16", "--out", results, "--format", form)
@@ -134,3 +154,18 @@ def test_tables_show_intervals_on_request_and_say_once_where_there_are_none(run,
 def test_records_of_training_have_no_intervals(run, tmp_path):
     result = run("table", "--runs", tmp_path, "--intervals")
     assert result.exit_code == 2 and "--intervals" in result.stderr
+
+
+def test_views_of_evaluate_and_its_intervals(run, tmp_path):
+    write_classes(tmp_path / "pictures", dict.fromkeys(CLASSES, 3))
+    weights = write_net(tmp_path / "net.safetensors")
+    result = run(
+        "evaluate", "--data", tmp_path / "pictures", "--net", weights, "--scales", "40", "--views",
+        "dense", "--views", "centre", "--out", tmp_path / "out", "--quiet", "--intervals",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    assert "(low to high): 95 % interval" in result.stdout
+    result = run("compare", "view=dense", "view=centre", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.stderr
+    assert "pictures: A is view dense, B is view centre" in result.stdout
+    assert "top-1 error (%)" in result.stdout

@@ -42,7 +42,7 @@ def test_every_probe_has_a_record_from_one_extraction(bench, run, tmp_path, calt
         assert grid == {"ridge": "alpha", "knn": "k", "knn_plain": "k"}.get(name, "c")
         assert set(probe[grid]) <= set(probe[f"{grid}_grid"]) and len(probe[grid]) == 2
         assert f"{probe[grid][0]:g}" in probe["validation"][0]
-        assert (f"{grid}_patience" in probe) == (name in ("svm", "logistic"))
+        assert (f"{grid}_patience" in probe) == (name == "svm")
     places = ("--data-dir", caltech_dir, "--cache-dir", tmp_path)
     verified = run("verify", *paths, *places)
     assert verified.exit_code == 0 and "damaged" not in verified.stdout

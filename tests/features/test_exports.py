@@ -64,6 +64,19 @@ def test_ids_and_an_array_of_some_pictures_and_scales(path):
     np.testing.assert_array_equal(array, VALUES[::-2, 1:])
 
 
+def test_a_csv_file_that_is_no_list_of_ids_is_never_overwritten(path, tmp_path):
+    """Beside pictures.npy the ids would be in pictures.csv, which may be the user's labels."""
+    labels = tmp_path / "pictures.csv"
+    for content in ("path,label\na.jpg,dog\n", "id,label\na.jpg,dog\n", ""):
+        labels.write_text(content)
+        with pytest.raises(OptionError, match="where another file lies"):
+            vggfeat.export_features(path, tmp_path / "pictures.npy")
+        assert labels.read_text() == content and not (tmp_path / "pictures.npy").exists()
+    labels.unlink()
+    for _ in range(2):  # its list is replaced
+        vggfeat.export_features(path, tmp_path / "pictures.npy")
+
+
 def test_three_lines_of_h5py_read_the_same(path):
     with h5py.File(path) as file:
         done = file["done"][:]
@@ -153,14 +166,6 @@ def test_the_lines_in_the_documents_run_word_for_word(tmp_path, monkeypatch):
     np.testing.assert_array_equal(names["array"], VALUES)
     assert names["frame"].index.tolist() == names["ids"] == IDS
     assert (tmp_path / "features.csv").is_file()
-
-
-def test_a_list_of_labels_of_the_arrays_name_is_not_written_over(path, tmp_path):
-    labels = tmp_path / "x.csv"
-    labels.write_text("id,label\na.jpg,dog\n")
-    with pytest.raises(OptionError, match=r"its ids are written to .*x.csv, which is another file"):
-        vggfeat.export_features(path, tmp_path / "x.npy")
-    assert labels.read_text() == "id,label\na.jpg,dog\n" and not (tmp_path / "x.npy").exists()
 
 
 def test_an_earlier_export_is_replaced_and_an_array_never_has_the_ids_of_another(path, tmp_path):

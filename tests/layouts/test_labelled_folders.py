@@ -52,6 +52,14 @@ def test_test_pictures_without_labels_are_left_out(tmp_path):
     assert pictures.remarks == ["left out, no pictures of a class: test"]
 
 
+def test_a_part_without_a_class_of_train_is_left_out_with_a_warning(tmp_path):
+    """Tiny ImageNet has val/images/ with a list of labels beside it."""
+    touch(tmp_path, "train/cat/images/1.jpg", "train/dog/2.jpg", "val/images/3.jpg", "val/list.txt")
+    pictures = read_folders(tmp_path)
+    assert pictures.classes == ("cat", "dog") and set(pictures.parts.values()) == {"train"}
+    assert pictures.warnings == ["val left out, none of its folders is one of train: images"]
+
+
 def test_two_folders_of_one_part_are_an_error(tmp_path):
     touch(tmp_path, "train/cat/1.jpg", "val/cat/1.jpg", "valid/cat/1.jpg")
     with pytest.raises(DatasetError, match="val/ and valid/ mean the same part"):

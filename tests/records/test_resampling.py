@@ -73,6 +73,19 @@ def test_a_class_without_scores_comes_last_among_the_likeliest(tmp_path):
     )
 
 
+def test_errors_among_the_classes_of_the_pictures(tmp_path):
+    """The net of three classes takes the fox for a cat, which none of the pictures shows."""
+    among_two = {"value": 0.25, "spread": None, "per_class": {"ant": 0, "bee": 0}}
+    scores = np.array([[3, 2, 9], [1, 2, 0], [3, 2, 1], [2, 1, 0.0]])  # truth: 0, 1, 1, 0
+    path = write_scored(
+        tmp_path, of_classes([0, 1, 1, 0]), scores, metric="top1_error",
+        metrics=errors(top1_error=0.5, top5_error=0.0) | {"top1_error_present": among_two},
+    )  # fmt: skip
+    by_name = intervals(scored_record(path, read(path)))
+    assert by_name["top1_error_present"].low < 0.25 < by_name["top1_error_present"].high
+    assert by_name.keys() == {"top1_error", "top5_error", "top1_error_present"}
+
+
 def test_scores_of_nothing_are_refused(tmp_path):
     labels, scores = of_classes([0, 1, 2]), np.eye(3)
     facts = {"metrics": {"mean_class_recall": {"value": 1.0, "spread": None}}}

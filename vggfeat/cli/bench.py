@@ -106,7 +106,8 @@ def bench(
 
     NAMES are benchmarks (`vggfeat datasets ls`) or pictures of your own: a folder with a folder for
     each class, maybe below train/, val/ and test/, or a CSV file with the columns path, label
-    (several: a;b) and, if there is one, split.
+    (several: a;b) and, if there is one, split. With --labels they are files of features that were
+    made elsewhere (.npy, .npz, .h5), whose rows are found by id, or have the order of the labels.
 
     \b
     vggfeat bench --all

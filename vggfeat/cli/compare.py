@@ -88,7 +88,7 @@ def _by_test_set(pairs: Sequence[tuple], benchmark: str | None) -> list[list[tup
         there = f" There are pairs of {', '.join(names)}." if names else ""
         of_what = f" of {benchmark}" if benchmark else ""
         raise RecordError(f"No two records{of_what} are of the same test set.{there}")
-    return list(groups.values())
+    return sorted(groups.values(), key=lambda group: group[0][0].place)
 
 
 def _show(groups: Sequence[Sequence], form: str, list_pictures: bool) -> None:
@@ -98,7 +98,7 @@ def _show(groups: Sequence[Sequence], form: str, list_pictures: bool) -> None:
 
     if list_pictures:
         every = [comparison for group in groups for comparison in group]
-        click.echo(render(tables.pictures_table(every), form), nl=False)
+        click.echo(render(tables.pictures_table(every), form).lstrip("\n"), nl=False)
     elif form in ("csv", "json"):
         lines = [line for group in groups for line in tables.numbers(group)]
         if form == "json":

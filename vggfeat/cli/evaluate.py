@@ -15,6 +15,7 @@ from vggfeat.cli.options import (
     data_folder,
     format_,
     forward_options,
+    intervals,
     labelled_data,
     net,
     offline,
@@ -70,6 +71,7 @@ EXTRACTION_OPTIONS = ("device", "precision", "batch_size", "on_error")
 @forward_options
 @offline
 @quiet
+@intervals
 @out
 @format_
 def evaluate(
@@ -106,7 +108,7 @@ def evaluate(
     if shown:
         _draw_score_maps(fusions, shown, out, options)
         return
-    where = {"out": out, "form": form, "quiet": options["quiet"]}
+    where = {"out": out, "form": form} | {name: options[name] for name in ("quiet", "intervals")}
     if predictions:
         command = shlex.join(["vggfeat", *sys.argv[1:]])
         show_outcomes(lambda _: evaluate_files(predictions, out, command), "ilsvrc", **where)

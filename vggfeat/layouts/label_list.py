@@ -8,28 +8,26 @@ Paths are relative to the list's folder and stay below it. Columns may come in a
 ignored; semicolons or tabs may separate them. Repeated lines count once.
 """
 
-import csv
-import io
-import os
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
+from vggfeat.layouts.csv_lines import read_lines
 from vggfeat.layouts.own_pictures import (
-    PART_NAMES,
-    PARTS,
     LabelledPictures,
     alike,
     check_text,
+    is_there,
+    labels_of,
     named,
+    part_of,
+    picture_id,
 )
 
-REQUIRED, SPLIT = ("path", "label"), "split"
-DELIMITERS = (",", ";", "\t")
-LABEL_SEPARATOR = ";"
+REQUIRED, SPLIT = (("path",), ("label",)), "split"
+COLUMNS = "the columns path and label, each once, and split if there is one"
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def read_list(path: Path) -> LabelledPictures:
     """
     root = path.parent
     lines = list(_lines(path))
-    absent = [line for line in lines if not _is_there(root, line.id)]
+    absent = [line for line in lines if not is_there(root, line.id)]
     if absent:
         more = f" and {len(absent) - 1:,} more of {len(lines):,} lines" if absent[1:] else ""
         raise DatasetError(
@@ -81,76 +79,15 @@ def read_list(path: Path) -> LabelledPictures:
 
 def _lines(path: Path) -> Iterator[_Line]:
     """The lines below the header, checked each by itself."""
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: is not UTF-8. Save it as CSV in UTF-8.") from error
-    delimiter, places = _header(path, text)
-    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True)
-    try:
-        width = len(next(reader))
-        for values in reader:
-            where = f"{path}, line {reader.line_num}"
-            if not any(map(str.strip, values)):
-                continue
-            if len(values) != width:
-                raise DatasetError(
-                    f"{where}: has {len(values)} values, and the header {width} columns. Put quotes"
-                    f" around what holds a {delimiter!r}."
-                )
-            picture, label, part = (
-                values[places[c]].strip() if c in places else "" for c in (*REQUIRED, SPLIT)
-            )
-            if part and part.lower() not in PART_NAMES:
-                raise DatasetError(f"{where}: split {part!r} is none of {', '.join(PARTS)}.")
-            check_text(label, where)
-            names = (unicodedata.normalize("NFC", n.strip()) for n in label.split(LABEL_SEPARATOR))
-            yield _Line(
-                reader.line_num,
-                _id_of(picture, path.parent, where),
-                tuple(dict.fromkeys(filter(None, names))),
-                PART_NAMES.get(part.lower(), ""),
-            )
-    except csv.Error as error:
-        raise DatasetError(
-            f"{path}, line {reader.line_num}: is no CSV ({error}). Close every quote that is"
-            " opened."
-        ) from error
-
-
-def _header(path: Path, text: str) -> tuple[str, dict[str, int]]:
-    """The delimiter, and the place of each column that is used."""
-    first = (text.splitlines() or [""])[0]
-    for delimiter in DELIMITERS:
-        try:
-            columns = [c.strip().lower() for c in next(csv.reader([first], delimiter=delimiter))]
-        except (csv.Error, StopIteration):
-            break
-        if all(columns.count(name) == 1 for name in REQUIRED) and columns.count(SPLIT) <= 1:
-            return delimiter, {name: columns.index(name) for name in columns}
-    shown = first if len(first) <= 60 else f"{first[:60]}..."
-    raise DatasetError(
-        f"{path}: the first line must name the columns path and label, each once, and split if"
-        f" there is one; it is {shown!r}."
-    )
-
-
-def _id_of(text: str, root: Path, where: str) -> str:
-    """The picture's relative path, in the form that its file has on disk."""
-    if not text or "\0" in text:
-        raise DatasetError(f"{where}: no path.")
-    if text.startswith(("/", "~")) or PureWindowsPath(text).is_absolute():
-        raise DatasetError(f"{where}: {text!r} is no relative path. Write it as seen from {root}.")
-    slashed = text.replace("\\", "/")
-    if ".." in slashed.split("/"):
-        raise DatasetError(f"{where}: {text!r} leaves the folder of the list, {root}, by '..'.")
-    forms = (text, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))
-    ids = (PurePosixPath(form).as_posix() for form in forms)
-    return next((i for i in ids if _is_there(root, i)), PurePosixPath(text).as_posix())
-
-
-def _is_there(root: Path, i: str) -> bool:
-    return os.path.isfile(f"{root}/{i}")  # a Path for each of 100,000 lines takes seconds
+    for number, values in read_lines(path, REQUIRED, COLUMNS, optional=(SPLIT,)):
+        where = f"{path}, line {number}"
+        check_text(values["label"], where)
+        yield _Line(
+            number,
+            picture_id(values["path"], path.parent, where),
+            labels_of(values["label"]),
+            part_of(values.get(SPLIT, ""), where),
+        )
 
 
 def _labels(

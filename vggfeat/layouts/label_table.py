@@ -8,20 +8,16 @@ Nothing but the file itself is read: an id is a text, whether or not a picture l
 may come in any order, others are ignored; semicolons or tabs may separate them.
 """
 
-import csv
-import io
-import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from vggfeat.errors import DatasetError
-from vggfeat.layouts.own_pictures import PART_NAMES, PARTS, check_text
+from vggfeat.layouts.csv_lines import read_lines
+from vggfeat.layouts.own_pictures import LABEL_SEPARATOR, check_text, labels_of, part_of
 
-IDS, LABEL, SPLIT = ("path", "id"), "label", "split"
-DELIMITERS = (",", ";", "\t")
-LABEL_SEPARATOR = ";"
-MAX_SHOWN = 60  # characters of a line that a message quotes
+IDS, SPLIT = ("path", "id"), "split"
+COLUMNS = "the columns: path or id, and label, each once, and split if there is one"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +25,8 @@ class LabelTable:
     """The classes of examples by their ids, in the order of the rows; N of each.
 
     `parts` has the part of the user's split, one of PARTS, of every row, and is None where nobody
-    says. Raises DatasetError where ids repeat, a row of a single-label table has no label, or an id
-    or a label is a text that no file of results could hold.
+    says. Raises DatasetError where ids repeat, a row of a single-label table has no label, or a
+    text is none.
     """
 
     ids: Sequence[str]
@@ -38,17 +34,17 @@ class LabelTable:
     parts: Sequence[str] | None = None
 
     def __post_init__(self):
-        first: dict[str, int] = {}
+        first, is_multi_label = dict[str, int](), self.is_multi_label
         for number, (i, names) in enumerate(zip(self.ids, self.labels, strict=True), start=1):
-            for text in (i, *names):
-                check_text(text, f"row {number}")
             if first.setdefault(i, number) != number:
                 raise DatasetError(
                     f"rows {first[i]} and {number} have the same id, {i!r}. Leave one; several"
                     f" labels of a CSV file stand in one row, with {LABEL_SEPARATOR!r} between."
                 )
-            if not names and not self.is_multi_label:
+            if not names and not is_multi_label:
                 raise DatasetError(f"row {number}, {i!r}, has no label.")
+            for text in (i, *names):
+                check_text(text, f"row {number}, {i!r}")
 
     @property
     def is_multi_label(self) -> bool:
@@ -62,73 +58,24 @@ def read_label_table(path: Path) -> LabelTable:
     Raises DatasetError, with the row below the header where there is one, at a file that is no CSV
     in UTF-8 with these columns, and at ids, labels or splits that are missing, unknown or repeated.
     """
+    lines = read_lines(path, (IDS, ("label",)), COLUMNS, optional=(SPLIT,))
+    rows = [_row(values, f"{path}: row {n}") for n, (_, values) in enumerate(lines, start=1)]
+    if not rows:
+        raise DatasetError(f"{path}: has no rows below its header.")
+    ids, labels, parts = zip(*rows, strict=True)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror}).") from error
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: is not UTF-8. Save it as CSV in UTF-8.") from error
-    try:
-        rows = list(_rows(text))
-        if not rows:
-            raise DatasetError("has no rows below its header.")
-        ids, labels, parts = zip(*rows, strict=True)
         return LabelTable(ids=ids, labels=labels, parts=_parts(parts))
-    except csv.Error as error:
-        raise DatasetError(
-            f"{path}: is no CSV ({error}). Close every quote that is opened."
-        ) from error
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
 
 
-def _rows(text: str) -> Iterator[tuple[str, tuple[str, ...], str]]:
-    """Id, labels and part of each row; the part is empty where none is named."""
-    delimiter, places = _header(text)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    width = len(next(reader))
-    number = 0
-    for values in reader:
-        if not any(map(str.strip, values)):
-            continue
-        number += 1
-        if len(values) != width:
-            raise DatasetError(
-                f"row {number} has {len(values)} values, and the header {width} columns. Put"
-                f" quotes around what holds a {delimiter!r}."
-            )
-        i, label, part = (
-            values[places[column]].strip() if column in places else ""
-            for column in (places["ids"], LABEL, SPLIT)
-        )
-        if not i:
-            raise DatasetError(f"row {number} has no {places['ids']}.")
-        if part and part.lower() not in PART_NAMES:
-            raise DatasetError(f"row {number}: split {part!r} is none of {', '.join(PARTS)}.")
-        names = (unicodedata.normalize("NFC", n.strip()) for n in label.split(LABEL_SEPARATOR))
-        labels = tuple(dict.fromkeys(filter(None, names)))
-        is_path = places["ids"] == "path"
-        yield (
-            PurePosixPath(i).as_posix() if is_path else i,
-            labels,
-            PART_NAMES.get(part.lower(), ""),
-        )
-
-
-def _header(text: str) -> tuple[str, dict[str, int | str]]:
-    """The delimiter, and the place of each column by its name; "ids" names the column of ids."""
-    first = (text.splitlines() or [""])[0]
-    for delimiter in DELIMITERS:
-        columns = [name.strip().lower() for name in first.split(delimiter)]
-        columns = [name.strip('"') for name in columns]
-        of_ids = [name for name in IDS if name in columns]
-        if of_ids and columns.count(LABEL) == 1 and len(set(columns)) == len(columns):
-            return delimiter, {name: columns.index(name) for name in columns} | {"ids": of_ids[0]}
-    shown = first if len(first) <= MAX_SHOWN else f"{first[:MAX_SHOWN]}..."
-    raise DatasetError(
-        "the first line must name the columns: path or id, and label, each once, and split if there"
-        f" is one; it is {shown!r}."
-    )
+def _row(values: Mapping[str, str], where: str) -> tuple[str, tuple[str, ...], str]:
+    """Id, labels and part of a row; the part is empty where none is named."""
+    column = next(name for name in IDS if name in values)
+    if not values[column]:
+        raise DatasetError(f"{where} has no {column}.")
+    i = PurePosixPath(values[column]).as_posix() if column == "path" else values[column]
+    return i, labels_of(values["label"]), part_of(values.get(SPLIT, ""), where)
 
 
 def _parts(parts: Sequence[str]) -> Sequence[str] | None:

@@ -44,7 +44,7 @@ def read_folders(root: Path) -> LabelledPictures:
     Raises DatasetError where there are no class folders with pictures, at two folders of the same
     part, and at a name that is not UTF-8.
     """
-    scan, parts = _Scan(), None
+    scan, parts, unlabelled = _Scan(), None, []
     part_folders = _part_folders(root)
     if part_folders:
         parts = {}
@@ -53,6 +53,7 @@ def read_folders(root: Path) -> LabelledPictures:
             _scan_classes(root, folder, scan)
             parts |= dict.fromkeys(list(scan.labels)[num_known:], part)
         scan.stray += [e.name for e in _entries(root) if e.name not in part_folders.values()]
+        unlabelled = _leave_out_unlabelled(scan, parts)
     else:
         _scan_classes(root, "", scan)
     if not scan.labels:
@@ -65,7 +66,22 @@ def read_folders(root: Path) -> LabelledPictures:
         parts=parts and {i: parts[i] for i in ids},
         remarks=_remarks(scan),
     )
-    return replace(pictures, warnings=alike(pictures.classes))
+    return replace(pictures, warnings=[*unlabelled, *alike(pictures.classes)])
+
+
+def _leave_out_unlabelled(scan: _Scan, parts: dict[str, str]) -> list[str]:
+    """Leave out parts without a class of train/, such as val/images/; a warning for each."""
+    classes: dict[str, set[str]] = {}
+    for i, part in parts.items():
+        classes.setdefault(part, set()).update(scan.labels[i])
+    known = classes.get("train", set())
+    others = {part: names for part, names in classes.items() if known and not known & names}
+    for i in [i for i, part in parts.items() if part in others]:
+        del scan.labels[i], parts[i]
+    return [
+        f"{part} left out, none of its folders is one of train: {named(sorted(names))}"
+        for part, names in others.items()
+    ]
 
 
 def _part_folders(root: Path) -> dict[str, str]:

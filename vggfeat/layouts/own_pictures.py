@@ -10,12 +10,13 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from vggfeat.errors import DatasetError
 
 NUM_NAMED = 5  # that a note names
 MAX_SLUG = 48  # so that a prefix or a number still fits into a name
+LABEL_SEPARATOR = ";"  # of several labels in one cell of a list
 PARTS = ("train", "val", "test")
 # What users call the parts of a split, in lower case.
 PART_NAMES = {
@@ -47,6 +48,45 @@ class LabelledPictures:
         return tuple(sorted({name for names in self.labels.values() for name in names}))
 
 
+def picture_id(text: str, root: Path, where: str) -> str:
+    """The id of the picture that a list names: its relative path, in the form that its file has.
+
+    Systems differ in the form of letters such as é, and in the slash. where is the place in the
+    list. Raises DatasetError at no path, and at one that leaves the folder.
+    """
+    if not text or "\0" in text:
+        raise DatasetError(f"{where}: no path.")
+    if text.startswith(("/", "~")) or PureWindowsPath(text).is_absolute():
+        raise DatasetError(f"{where}: {text!r} is no relative path. Write it as seen from {root}.")
+    slashed = text.replace("\\", "/")
+    if ".." in slashed.split("/"):
+        raise DatasetError(f"{where}: {text!r} leaves the folder of the list, {root}, by '..'.")
+    forms = (text, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))
+    ids = (PurePosixPath(form).as_posix() for form in forms)
+    return next((i for i in ids if is_there(root, i)), PurePosixPath(text).as_posix())
+
+
+def is_there(root: Path, i: str) -> bool:
+    """Whether there is a file of this id."""
+    return os.path.isfile(f"{root}/{i}")  # a Path for each of 100,000 lines takes seconds
+
+
+def labels_of(text: str) -> tuple[str, ...]:
+    """The classes that a cell of a list names, each once."""
+    names = (unicodedata.normalize("NFC", n.strip()) for n in text.split(LABEL_SEPARATOR))
+    return tuple(dict.fromkeys(filter(None, names)))
+
+
+def part_of(text: str, where: str) -> str:
+    """The part of a split that a cell of a list names, one of PARTS; empty for an empty cell.
+
+    Raises DatasetError; where is the place in the list.
+    """
+    if text and text.lower() not in PART_NAMES:
+        raise DatasetError(f"{where}: split {text!r} is none of {', '.join(PARTS)}.")
+    return PART_NAMES.get(text.lower(), "")
+
+
 def slug(name: str) -> str:
     """A name as part of file names: letters without accents, digits, - and _.
 
@@ -76,13 +116,13 @@ def named(names: Sequence[str]) -> str:
 
 
 def check_text(text: str, where: str) -> None:
-    """Raise DatasetError at an id or a label that no file of results could hold."""
-    if "\0" in text:
-        raise DatasetError(f"{where}: {text!r} holds a NUL character. Write it without.")
+    """Raise DatasetError unless files of scores can hold a text: it is Unicode without NUL."""
     try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DatasetError(f"{where}: {text!r} is no text in UTF-8. Write it anew.") from error
+        is_text = b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        is_text = False
+    if not is_text:
+        raise DatasetError(f"{where}: holds characters that no text has.")
 
 
 def alike(classes: Sequence[str]) -> list[str]:

@@ -8,23 +8,21 @@ A list's paths are relative to its folder and stay below it. The id of a picture
 POSIX path. No picture is opened, so that 100,000 of them are listed in a second.
 """
 
-import csv
 import io
 import os
-import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.class_folders import check_utf8, is_picture
-from vggfeat.layouts.own_pictures import feature_set_of, named
+from vggfeat.layouts.csv_lines import read_lines
+from vggfeat.layouts.own_pictures import feature_set_of, is_there, named, picture_id
 
 COLUMN = "path"
 TABLES = (".csv", ".tsv")  # suffixes of lists that have a header
-DELIMITERS = (",", ";", "\t")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,10 +100,10 @@ def _of_list(path: Path) -> UnlabelledPictures:
     for number, text in _paths(path):
         num_lines += 1
         where = f"{path}, line {number}"
-        picture = _id_of(text, root, where)
+        picture = picture_id(text, root, where)
         if not picture.lower().endswith(PICTURE_SUFFIXES):
             others[picture] = None
-        elif not os.path.isfile(f"{root}/{picture}"):
+        elif not is_there(root, picture):
             absent.append(f"{where}: no such picture, {root / picture}")
         else:
             ids[picture] = None
@@ -127,48 +125,14 @@ def _left_out(what: str, names: Sequence[str]) -> list[str]:
 
 def _paths(path: Path) -> Iterator[tuple[int, str]]:
     """The number and the path of each line that holds one."""
+    if path.name.lower().endswith(TABLES):
+        for number, values in read_lines(path, ((COLUMN,),), f"the column {COLUMN}"):
+            yield number, values[COLUMN]
+        return
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is no list in UTF-8. Save it as UTF-8.") from error
-    if not path.name.lower().endswith(TABLES):
-        # Not str.splitlines, which cuts names at characters such as U+2028, too.
-        lines = io.StringIO(text, newline=None)
-        yield from ((n, line.strip()) for n, line in enumerate(lines, 1) if line.strip())
-        return
-    delimiter, column = _header(path, (text.splitlines() or [""])[0])
-    reader = csv.reader(io.StringIO(text, newline=None), delimiter=delimiter, strict=True)
-    try:
-        next(reader)
-        for values in reader:
-            if any(map(str.strip, values)):
-                yield reader.line_num, values[column].strip() if column < len(values) else ""
-    except csv.Error as error:
-        raise DatasetError(
-            f"{path}, line {reader.line_num}: is no CSV ({error}). Close every quote that is"
-            " opened."
-        ) from error
-
-
-def _header(path: Path, line: str) -> tuple[str, int]:
-    """The delimiter, and the place of the column of paths."""
-    for delimiter in DELIMITERS:
-        columns = [c.strip().strip('"').lower() for c in line.split(delimiter)]
-        if columns.count(COLUMN) == 1:
-            return delimiter, columns.index(COLUMN)
-    raise DatasetError(f"{path}: the first line must name the column path; it is {line[:60]!r}.")
-
-
-def _id_of(text: str, root: Path, where: str) -> str:
-    """The relative path of a picture. Raises DatasetError at one that leaves the list's folder."""
-    if not text or "\0" in text:
-        raise DatasetError(f"{where}: no path.")
-    if text.startswith(("/", "~")) or PureWindowsPath(text).is_absolute():
-        raise DatasetError(f"{where}: {text!r} is no relative path. Write it as seen from {root}.")
-    slashed = text.replace("\\", "/")
-    if ".." in slashed.split("/"):
-        raise DatasetError(f"{where}: {text!r} leaves the folder of the list, {root}, by '..'.")
-    # As the file has it: systems differ in the form of letters such as é, and in the slash.
-    forms = (text, slashed, *(unicodedata.normalize(form, slashed) for form in ("NFC", "NFD")))
-    there = (form for form in forms if os.path.isfile(f"{root}/{form}"))
-    return PurePosixPath(next(there, text)).as_posix()
+    # Not str.splitlines, which cuts names at characters such as U+2028, too.
+    lines = io.StringIO(text, newline=None)
+    yield from ((n, line.strip()) for n, line in enumerate(lines, 1) if line.strip())

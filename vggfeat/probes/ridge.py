@@ -8,7 +8,7 @@ with an intercept b that is left free, as scikit-learn's RidgeClassifier does. O
 of the examples this is a division. A fold that is held out, or a class that leaves out some of the
 examples that others are trained on, needs no factorisation of its own: with the targets of these
 set to what is predicted for them they change nothing, and what is predicted follows from them and
-the others, as it does when a single example is left out (Cook & Weisberg 1982, sect. 2.2).
+the others, as it does when a single example is left out (Cook & Weisberg 1982).
 
 Shapes: n examples, d dimensions, r axes, K classes, P problems of two classes.
 """

@@ -27,7 +27,7 @@ from vggfeat.statistics.weighted_metrics import (
 log = logging.getLogger(__name__)
 
 TOLERANCE = 5e-4  # of fractions of one: scores are kept as float32, in which some tie
-TOP = {"top1_error": 1, "top5_error": 5}
+TOP = {"top1_error": 1, "top5_error": 5, "top1_error_present": 1, "top5_error_present": 5}
 KNOWN = ("mean_class_recall", "accuracy", *TOP, *metrics.AP_RULES)
 
 
@@ -174,13 +174,27 @@ def _weighted_metric(scored: ScoredRecord, name: str, kept: np.ndarray) -> Weigh
         return AveragePrecisions(rows, labels, scores, of_class, rule=name)
     truth = labels.argmax(axis=1)
     if name in TOP:
-        # A class without a score comes last.
-        holds = metrics.ranks(np.where(np.isnan(scores), -np.inf, scores), truth) >= TOP[name]
+        holds = _ranks(scored, scores, truth, name) >= TOP[name]
     else:
         holds = scored.are_right(kept)
     return ClassShares(
         rows, truth, holds, labels.shape[1], mean_of_classes=name == "mean_class_recall"
     )
+
+
+def _ranks(scored: ScoredRecord, scores: np.ndarray, truth: np.ndarray, name: str) -> np.ndarray:
+    """The rank of the true class [n] among all classes, or the pictures' where name says so.
+
+    A class without a score comes last.
+    """
+    scores = np.where(np.isnan(scores), -np.inf, scores)
+    if name.endswith("_present"):
+        present = set(scored.record.metrics[name].get("per_class", ()))
+        columns = [k for k, label in enumerate(scored.scores.classes) if label in present]
+        if not np.isin(truth, columns).all():
+            raise RecordError(f"{scored.path}: {name} is not of the classes of its pictures.")
+        scores, truth = scores[:, columns], np.searchsorted(columns, truth)
+    return metrics.ranks(scores, truth)
 
 
 def _in_splits(rows: Rows, holds: np.ndarray) -> np.ndarray:

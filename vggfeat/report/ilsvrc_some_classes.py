@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from vggfeat.records.record import Record
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result
 from vggfeat.report.judge import assumed_legend
+from vggfeat.report.settings import interval_legend
 from vggfeat.report.table import Cell, Table
 
 AMONG_ALL = ("top1_error", "top5_error")
@@ -46,6 +47,7 @@ def _table(results: Sequence[IlsvrcResult]) -> Table:
             f"Classes are matched by {record.protocol['matched_by']}.",
             *_left_out(record),
             *assumed_legend([result.record for result in results]),
+            *interval_legend((r.interval(AMONG_ALL[0]) for r in results), " of top-1 error"),
         ),
     )  # fmt: skip
 
@@ -56,8 +58,10 @@ def _cells(result: IlsvrcResult) -> list[Cell | str]:
         "+".join(result.networks),
         "+".join(dict.fromkeys(result.scales)),
         result.view,
-        Cell(values=_values(result, AMONG_ALL), flag=flag),
-        Cell(values=_values(result, AMONG_PRESENT), flag=flag),
+        *(
+            Cell(values=_values(result, errors), interval=result.interval(errors[0]), flag=flag)
+            for errors in (AMONG_ALL, AMONG_PRESENT)
+        ),
         _precision(result.record),
         "+".join(dict.fromkeys(net["weights"] for net in result.record.nets)),
     ]

@@ -39,7 +39,7 @@ class Interval(NamedTuple):
 
     def scaled(self, factor: float) -> "Interval":
         """The interval of the quantity times factor, which may be negative."""
-        return Interval(*sorted((factor * self.low, factor * self.high)))
+        return Interval(*sorted(factor * end or 0.0 for end in self))  # no -0.0
 
 
 def mean_over_splits(metric: WeightedMetric, weights: np.ndarray) -> np.ndarray:

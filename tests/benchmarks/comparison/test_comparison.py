@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.records import PAPER_PROTOCOL
 from helpers.scored import CLASSES, of_classes, write_scored
 from scipy.stats import binomtest
 
@@ -123,6 +124,11 @@ def test_a_small_gain_on_every_split_is_seen_where_the_spreads_overlap(pair):
     p, of_splits = comparison.mcnemar
     assert p == pytest.approx(2 * np.median(of_splits))
     assert comparison.with_other_training.low < comparison.difference
+    few = PAPER_PROTOCOL | {"shots": 1}  # n_test / n_train would be about 100
+    assert (
+        vggfeat.compare(*pair(truth, (a, b), splits=splits, protocol=few)).with_other_training
+        is None
+    )
 
 
 def test_splits_that_share_pictures_are_drawn_together(pair):
@@ -136,6 +142,7 @@ def test_splits_that_share_pictures_are_drawn_together(pair):
         )
     )  # fmt: skip
     assert thrice.interval == pytest.approx(once.interval) and thrice.pictures.num_pictures == 100
+    assert thrice.with_other_training is None  # the splits were not drawn
 
 
 def test_several_labels_a_picture(tmp_path):

@@ -5,6 +5,7 @@ import pytest
 from helpers.records import PAPER_PROTOCOL, net
 from helpers.scored import of_classes, write_scored
 
+from vggfeat.benchmarks.comparison.comparison import compared
 from vggfeat.benchmarks.comparison.facets import labels_of
 from vggfeat.benchmarks.comparison.selection import all_pairs, pairs_of, select
 from vggfeat.errors import RecordError, VggfeatError
@@ -131,6 +132,20 @@ def test_every_two_records_of_the_same_test_set(record, out):
     record(named("vgg16"), splits_sha256="cd" * 32)
     record(named("vgg16"), benchmark="caltech256")
     assert len(all_pairs(select(str(out), out).records)) == 3
+
+
+def test_few_examples_come_first(record, out):
+    for shots, digest in (({"shots": 4}, "04"), ({}, "ff"), ({"shots": 1}, "01")):
+        for name in ("vgg16", "vgg19"):
+            protocol = PAPER_PROTOCOL | {"scales": [256]} | shots
+            write_scored(
+                out, TRUTH, SCORES, nets=[named(name)], protocol=protocol,
+                probe={"solver": "newton"}, splits_sha256=digest * 32,
+            )  # fmt: skip
+    pairs = pairs_of(select("vgg16", out), select("vgg19", out))
+    in_order = sorted(pairs, key=lambda pair: pair[0].place)
+    titles = [compared([pair])[0].pictures.title for pair in in_order]
+    assert titles == ["Caltech-101, 1 shot", "Caltech-101, 4 shots", "Caltech-101"]
 
 
 def test_labels_name_what_differs(record, out, tmp_path):

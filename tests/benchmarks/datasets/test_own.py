@@ -1,5 +1,6 @@
 """Pictures of the user's as a benchmark: named by their path, split, measured, and told of."""
 
+import itertools
 import json
 import os
 import shutil
@@ -98,7 +99,7 @@ def test_two_folders_of_one_name_are_refused_in_one_command(run, pictures, tmp_p
     assert both.exit_code == 1 and both.stderr.startswith(f"Error: {pictures} and {tmp_path}")
     assert "both are called 'pictures'. Rename one of them, or measure them by" in both.stderr
     once = run("bench", pictures, f"{pictures}/", "--net", NARROW, "--dry-run", "--scales", 32)
-    assert once.exit_code == 0 and "1 measurements" in once.stdout
+    assert once.exit_code == 0 and "1 measurement" in once.stdout
 
 
 def test_an_earlier_folder_does_not_stand_in_for_one_of_the_same_name(
@@ -309,12 +310,11 @@ def test_records_know_pictures_wherever_their_folder_lies(run, pictures, tmp_pat
 def test_a_picture_that_is_another_now_is_seen_though_its_size_is_the_same(
     run, tmp_path, keeps_time
 ):
-    """BMP files of pictures of one size have one size, whatever they show."""
-    for path in write_classes(tmp_path / "p", {"ant": 4, "bee": 4}).rglob("*.jpg"):
-        Image.open(path).save(path.with_suffix(".bmp"))
-        path.unlink()
+    """The key knows pictures by their sizes, which here are other ones for each picture."""
+    for number, (name, n) in enumerate(itertools.product(("ant", "bee"), range(4))):
+        write_picture(tmp_path / "p" / name / f"{n}.bmp", (40 + 4 * number, 36), seed=number)
     first, _ = bench(run, "p")
-    path = tmp_path / "p" / "ant" / "image_0001.bmp"
+    path = tmp_path / "p" / "ant" / "1.bmp"
     before, status = path.read_bytes(), path.stat()
     path.write_bytes(before[:-3] + bytes(255 - value for value in before[-3:]))
     if keeps_time:
@@ -325,7 +325,7 @@ def test_a_picture_that_is_another_now_is_seen_though_its_size_is_the_same(
     for record in (tmp_path / "results" / "p").glob("*.json"):
         record.unlink()
     again, said = bench(run, "p")
-    assert "1 of its pictures hold something else now, 'ant/image_0001.bmp' among them" in said
+    assert "1 of its pictures hold something else now, 'ant/1.bmp' among them" in said
     assert "1 new descriptors" in said
     of_first, of_second = (record[0].nets[0] for record in (first, again))
     assert of_first["features"]["sha256"] != of_second["features"]["sha256"]
@@ -333,6 +333,20 @@ def test_a_picture_that_is_another_now_is_seen_though_its_size_is_the_same(
     path.touch()  # the same content, written anew
     _, said = bench(run, "p")
     assert "measured already" in said and "hold something else" not in said
+
+
+def test_two_folders_of_one_name_whose_pictures_have_equal_sizes_are_two(run, tmp_path):
+    """As uncompressed pictures have, whatever they show; their ids and sizes are all equal."""
+    seeds = itertools.count()
+    for version, name, number in itertools.product(("one", "two"), ("ant", "bee"), range(6)):
+        path = tmp_path / version / "pictures" / name / f"{number}.bmp"
+        write_picture(path, seed=next(seeds))
+    shutil.copytree(tmp_path / "one", tmp_path / "copy")
+    keys = [
+        bench(run, tmp_path / version / "pictures", "--out", tmp_path)[0][0].key
+        for version in ("one", "two", "copy")
+    ]
+    assert keys[0] != keys[1] and keys[0] == keys[2]
 
 
 def test_all_commands_take_a_folder(run, pictures, tmp_path):
@@ -436,6 +450,16 @@ def test_verify_names_what_is_wrong_and_its_exit_status_says_so(run, tmp_path):
     assert "wrong: split 0: 1 test pictures are training pictures too" in said
     assert "wrong: broken pictures, which --on-error skip leaves out: 1: test/bee/empty.png" in said
     assert all(len(line) <= 80 for line in verified.stdout.splitlines())
+
+
+def test_verify_names_pictures_that_lie_on_their_side(run, pictures):
+    """As telephones store them; EXIF data say how they are meant."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (30, 20), "red").save(pictures / "ant" / "phone.jpg", exif=exif)
+    verified = run("datasets", "verify", pictures)
+    assert "  lying on their side, which --exif puts right: ant/phone.jpg\n" in verified.stdout
+    assert verified.exit_code == 0
 
 
 @pytest.mark.parametrize("make", [Path.mkdir, lambda path: write_classes(path, {"ant": 9})])
