@@ -1,5 +1,8 @@
 """The probes of nearest neighbours against scikit-learn's, and by hand where examples tie."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from helpers.probes import HELD_OUT, ODD_PROBLEMS, problem, signs_of
@@ -138,3 +141,22 @@ def test_arrays_that_do_not_fit_each_other_are_refused(changes):
     classifier = fits("knn", X, signs_of(y)).fit(5)
     with pytest.raises(ValueError, match="k is no number|of shape"):
         classifier_from("knn", classifier.arrays() | changes)
+
+
+MEASURED = """
+import resource, torch
+from vggfeat.probes.knn import _nearest
+
+torch.set_num_threads(1)
+examples = torch.nn.functional.normalize(torch.randn(80_000, 16), dim=1)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+_nearest(examples, examples[:5200], 200)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)
+"""
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_number_of_blocks():
+    """100 blocks of 16 MB of cosines: 4 GB where each block's result lies behind it in memory."""
+    megabytes = int(subprocess.check_output([sys.executable, "-c", MEASURED]))
+    assert megabytes < 400

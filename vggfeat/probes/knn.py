@@ -155,15 +155,19 @@ def _nearest(examples: Tensor, scored: Tensor, count: int) -> tuple[np.ndarray, 
     """Rows and cosines [m, count] of the nearest examples, in blocks."""
     num_rows = max(1, BLOCK_VALUES // max(1, len(examples)))
     order = torch.arange(len(examples), device=examples.device)
-    rows, cosines = [], []
-    for block in scored.split(num_rows):
-        cosine = block @ examples.T
+    count = min(count, len(examples))
+    # Made before the blocks: what stays between them in memory keeps the next from its place, so
+    # that 20,000 vectors beside 80,000 examples took 17 GB.
+    rows = torch.empty((len(scored), count), dtype=torch.int64)
+    cosines = torch.empty((len(scored), count), dtype=examples.dtype)
+    for start in range(0, len(scored), num_rows):
+        here = slice(start, start + num_rows)
+        cosine = scored[here] @ examples.T
         # Whole numbers, no two of which are equal.
         rank = (cosine * STEPS).round().long() * len(examples) - order
-        nearest = rank.topk(min(count, len(examples)), dim=1).indices
-        rows.append(nearest.cpu().numpy())
-        cosines.append(cosine.gather(1, nearest).cpu().numpy())
-    return np.concatenate(rows), np.concatenate(cosines)
+        nearest = rank.topk(count, dim=1).indices
+        rows[here], cosines[here] = nearest, cosine.gather(1, nearest)
+    return rows.numpy(), cosines.numpy()
 
 
 def _votes(
