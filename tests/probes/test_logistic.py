@@ -100,6 +100,19 @@ def test_missing_convergence_is_reported(monkeypatch):
         assert not fitted.converged.any() and (fitted.gap > logistic.TOL).all()
 
 
+@pytest.mark.parametrize("C", [1.0, 1e5])
+def test_a_start_that_is_confidently_wrong_is_left_behind(C):
+    """As where the pictures that validated turn out far on the wrong side: nothing curves there."""
+    X, y = problem(n=60, d=200)
+    misled = fits(X, signs_of(y))
+    misled.decisions(-signs_of(y), 1e5)
+    misled.start_from(np.ones(3, dtype=bool))
+    misled.start *= 100
+    fitted, alone = misled.fit(C), fits(X, signs_of(y)).fit(C)
+    assert fitted.converged.all()
+    np.testing.assert_allclose(fitted.decisions(X), alone.decisions(X), atol=0.05)
+
+
 def test_a_fold_without_positives_of_a_class_leaves_the_others_solved():
     X, y = problem()
     signs = signs_of(y)

@@ -26,8 +26,9 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 MEMORY = 20  # pairs of steps and changes of the gradient that directions are made of
-MAX_TRIALS = 12  # step lengths of a line search
+MAX_TRIALS = 30  # step lengths of a line search
 SLOPE_LEFT = 0.2  # of the slope at 0, where a line search ends
+ON_THE_WAY = 0.1  # curvature for each unit of a derivative
 LEAST_CURVATURE = 1e-6  # of a mean, so that no class's diagonal vanishes
 
 Pair = tuple[Tensor, Tensor]  # of weights [P, k, r] and intercepts [P, k, 1]
@@ -87,7 +88,9 @@ class Point:
     def at(cls, problems: Problems, W: Tensor, b: Tensor, f: Tensor) -> "Point":
         losses, derivatives, curvatures = problems.loss(f, problems.targets)
         C = as_column(problems.C)
-        bend = C * curvatures.mean(dim=2, keepdim=True).clamp(min=LEAST_CURVATURE)
+        # Where f is far on the wrong side nothing curves, and yet it does on the way back.
+        curved = curvatures + ON_THE_WAY * derivatives.abs()
+        bend = C * curved.mean(dim=2, keepdim=True).clamp(min=LEAST_CURVATURE)
         return cls(
             W=W,
             b=b,
@@ -116,6 +119,14 @@ class Memory:
         self.pairs.append((step, change, torch.where(product > 0, 1 / product, 0)))
         del self.pairs[:-MEMORY]
 
+    def forget(self, problems: Tensor) -> Tensor:
+        """Forget all of these problems [P]; which of them there was nothing of, [P]."""
+        was_empty = torch.ones_like(problems)
+        for _, _, inverse in self.pairs:
+            was_empty &= inverse == 0
+            inverse[problems] = 0
+        return problems & was_empty
+
     def direction(self, point: Point) -> Pair:
         """The direction [P, k, r] and [P, k, 1] of the next step."""
         q, shares = point.gradient, []
@@ -138,8 +149,12 @@ def solve(
 ) -> tuple[Point, Tensor]:
     """The minima from these W and b, where the gap is at most tol, and iterations of each [P].
 
-    Ends without that after max_iter, or where rounding leaves nothing to gain.
+    Begins at 0 where these are worse. Ends without that gap after max_iter, or where rounding
+    leaves nothing to gain.
     """
+    F = Point.at(problems, W, b, problems.scores(W, b)).F
+    F_at_0 = Point.at(problems, 0 * W, 0 * b, torch.zeros_like(problems.targets)).F
+    W, b = (as_column(F <= F_at_0) * each for each in (W, b))
     point, memory = Point.at(problems, W, b, problems.scores(W, b)), Memory()
     iterations = torch.zeros(len(problems.C), dtype=torch.int64)
     stalled = torch.zeros_like(problems.C, dtype=torch.bool)
@@ -152,7 +167,8 @@ def solve(
         t = torch.where(working, _step_length(problems, point, direction, change), 0)
         W, b = plus((point.W, point.b), direction, t)
         new = Point.at(problems, W, b, point.f + as_column(t) * change)
-        stalled |= working & ~(new.F < point.F)
+        # Without a gain the gradient is tried next; if that gains nothing, it is rounding.
+        stalled |= memory.forget(working & ~(new.F < point.F))
         memory.add(
             (W - point.W, b - point.b), plus(new.gradient, point.gradient, -torch.ones_like(t))
         )
@@ -162,28 +178,32 @@ def solve(
 
 
 def _step_length(problems: Problems, point: Point, direction: Pair, change: Tensor) -> Tensor:
-    """The t [P] at which F(point + t direction) has little slope left; 0 where it leads uphill.
+    """A t [P] at which F(point + t direction) is less, with little slope left if that is found.
 
-    change [P, k, n] is that of the scores. The slope grows with t: secants between two bounds.
+    change [P, k, n] is that of the scores. The slope grows with t: secants and halves between two
+    bounds. 0 where no such t is found.
     """
     t = torch.ones_like(problems.C)
     slope_at_0 = dot(point.gradient, direction)
     low, high = torch.zeros_like(t), torch.full_like(t, torch.inf)
     slope_low, slope_high = slope_at_0, torch.zeros_like(t)
     along, squared = ((each * direction[0]).sum(dim=(1, 2)) for each in (point.W, direction[0]))
-    for _ in range(MAX_TRIALS):
-        _, derivatives, _ = problems.loss(point.f + as_column(t) * change, problems.targets)
+    penalty = (point.W**2).sum(dim=(1, 2)) / 2
+    for trial in range(MAX_TRIALS):
+        losses, derivatives, _ = problems.loss(point.f + as_column(t) * change, problems.targets)
         slope = along + t * squared + problems.C * (derivatives * change).sum(dim=(1, 2))
-        is_good = slope.abs() <= -SLOPE_LEFT * slope_at_0
+        F = penalty + t * along + t * t * squared / 2 + problems.C * losses
+        is_good = (slope.abs() <= -SLOPE_LEFT * slope_at_0) & ((slope <= 0) | (F <= point.F))
         if is_good.all():
             break
         is_low = slope < 0
         low, slope_low = torch.where(is_low, t, low), torch.where(is_low, slope, slope_low)
         high, slope_high = torch.where(is_low, high, t), torch.where(is_low, slope_high, slope)
         secant = low - slope_low * (high - low) / (slope_high - slope_low)
+        inner = (low + high) / 2 if trial % 3 == 2 else secant
         # A problem keeps its step while the search of others goes on.
-        t = torch.where(is_good, t, torch.where(high.isinf(), 2 * t, secant))
-    return torch.where(slope_at_0 < 0, t, 0)
+        t = torch.where(is_good, t, torch.where(high.isinf(), 2 * t, inner))
+    return torch.where(slope_at_0 < 0, torch.where(is_good, t, low), 0)
 
 
 def dot(a: Pair, b: Pair) -> Tensor:
