@@ -35,7 +35,8 @@ def test_a_folder_is_read_with_all_below_it(root):
     assert pictures.notes == ["left out, no pictures: notes.txt"]
 
 
-def test_hidden_items_are_left_out_silently(root):
+def test_hidden_items_and_what_servers_leave_behind_are_left_out_silently(root):
+    write_picture(root / "@eaDir" / "b.JPG" / "thumb.jpg")
     write_picture(root / ".thumbnails" / "a.jpg")
     write_picture(root / ".hidden.jpg")
     assert len(read_pictures(root).ids) == 3

@@ -16,6 +16,8 @@ from vggfeat.errors import DatasetError
 
 NUM_NAMED = 5  # that a note names
 MAX_SLUG = 48  # so that a prefix or a number still fits into a name
+# What operating systems and file servers leave behind, besides hidden files.
+CLUTTER = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
 LABEL_SEPARATOR = ";"  # of several labels in one cell of a list
 PARTS = ("train", "val", "test")
 # What users call the parts of a split, in lower case.
@@ -46,6 +48,13 @@ class LabelledPictures:
     def classes(self) -> tuple[str, ...]:
         """The names of the classes, sorted."""
         return tuple(sorted({name for names in self.labels.values() for name in names}))
+
+
+def entries_of(folder: Path) -> list[os.DirEntry]:
+    """What lies in a folder, by name, without hidden items and clutter. Raises OSError."""
+    with os.scandir(folder) as entries:
+        shown = [e for e in entries if e.name[0] != "." and e.name.lower() not in CLUTTER]
+    return sorted(shown, key=lambda entry: entry.name)
 
 
 def picture_id(text: str, root: Path, where: str) -> str:

@@ -10,7 +10,6 @@ weights or another layer is refused by its digest.
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -28,7 +27,7 @@ from vggfeat.features.aggregate import aggregate, fuse
 from vggfeat.features.extract import conditions
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
-from vggfeat.images import PICTURE_SUFFIXES
+from vggfeat.layouts.unlabelled import read_pictures
 from vggfeat.probes import probe_file
 from vggfeat.probes.probe import Classifier
 from vggfeat.probes.probe_file import MULTI, ProbeCard, ProbeNet
@@ -198,29 +197,17 @@ def load_probe(
 def find_pictures(places: Sequence[Path]) -> list[Path]:
     """The files among places and the pictures below the folders among them, each once, in order.
 
-    Pictures of a folder are sorted; hidden files and folders are left out. Raises PictureError at
-    a place that is not there, and at a folder without pictures.
+    Raises PictureError at a place that is not there, DatasetError at a folder without pictures.
     """
     files: dict[Path, None] = {}
     for place in places:
-        if not place.is_dir():
-            if not place.exists():
-                raise PictureError(f"{place}: no such picture or folder.")
+        if place.is_dir():
+            files |= dict.fromkeys(read_pictures(place).files.values())
+        elif place.exists():
             files[place] = None
-            continue
-        below = [path for path in _files_below(place) if path.suffix.lower() in PICTURE_SUFFIXES]
-        if not below:
-            raise PictureError(f"{place}: holds no pictures ({', '.join(PICTURE_SUFFIXES)}).")
-        files |= dict.fromkeys(sorted(below))
+        else:
+            raise PictureError(f"{place}: no such picture or folder.")
     return list(files)
-
-
-def _files_below(folder: Path) -> list[Path]:
-    files = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(place) / name for name in names if not name.startswith(".")]
-    return files
 
 
 def _spec_of(stated: ProbeNet, path: Path) -> NetSpec:
