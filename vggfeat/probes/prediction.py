@@ -199,13 +199,15 @@ def find_pictures(places: Sequence[Path]) -> list[Path]:
     """The files among places and the pictures below the folders among them, each once, in order.
 
     Pictures of a folder are sorted; hidden files and folders are left out. Raises PictureError at
-    a place that is not there, and at a folder without pictures.
+    a place that is not there, at a folder without pictures, and at a pipe or a device.
     """
     found: dict[Path, None] = {}
     for place in places:
         if not place.is_dir():
             if not place.exists():
                 raise PictureError(f"{place}: no such picture or folder.")
+            if not place.is_file():
+                raise PictureError(f"{place}: is no file. Save the picture in one.")
             found[place] = None
             continue
         below = [path for path in _files_below(place) if path.suffix.lower() in PICTURE_SUFFIXES]
@@ -219,7 +221,8 @@ def _files_below(folder: Path) -> list[Path]:
     files = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
-        files += [Path(place) / name for name in names if not name.startswith(".")]
+        shown = [Path(place) / name for name in names if not name.startswith(".")]
+        files += [file for file in shown if file.is_file() or not file.exists()]
     return files
 
 
