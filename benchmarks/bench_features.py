@@ -89,11 +89,11 @@ def plan(job: FeaturesJob, out: Path) -> Iterator[str]:
     """What `bench_files` would do, a line for each benchmark, file and probe. Raises as it does."""
     job.check()
     labelled, described = _labelled(job), set()
-    made: list[bool] = []
+    is_there: list[bool] = []
     for path in job.files:
-        yield from _lines(job, path, labelled, out, described, made)
-    noun = "measurement" if len(made) == 1 else "measurements"
-    yield f"In all: {len(made)} {noun}, {sum(made)} made already."
+        yield from _lines(job, path, labelled, out, described, is_there)
+    noun = "measurement" if len(is_there) == 1 else "measurements"
+    yield f"In all: {len(is_there)} {noun}, {sum(is_there)} made already."
 
 
 def _outcomes(
@@ -124,9 +124,9 @@ def _lines(
     labelled: tuple[Benchmark, LabelTable] | None,
     out: Path,
     described: set[str],
-    made: list[bool],
+    is_there: list[bool],
 ) -> Iterator[str]:
-    """The lines of a plan on one file; made gets whether each of its records is there."""
+    """The lines of a plan on one file; is_there gets whether each of its records is."""
     measured = measurements(job, path, labelled, out, no_progress)
     benchmark, source = measured[0].benchmark.whole, measured[0].features.source
     if benchmark.name not in described:
@@ -136,10 +136,10 @@ def _lines(
         yield f"  {drawn}"
     yield f"  {source.name}: {source.num_rows:,} vectors, {source.facts['dim']:,} dimensions"
     for measurement in measured:
-        made.append(measurement.path.is_file())
+        is_there.append(measurement.path.is_file())
         shots = measurement.benchmark.protocol.get("shots")
         of_few = f" (shots {shots})" if shots else ""
-        what = "made already" if made[-1] else "to be fitted"
+        what = "made already" if is_there[-1] else "to be fitted"
         yield f"    {measurement.probe.title}{of_few}: {what}"
 
 

@@ -88,16 +88,24 @@ def test_draws_follow_from_the_seed_whatever_is_drawn_beside():
     assert not np.array_equal(both, bootstrap.draws(nets, 40, num_draws=50, seed=1))
 
 
-def test_one_picture_has_an_interval_without_width():
+def test_one_picture_says_next_to_nothing():
     rows = Rows(pictures=np.zeros(1, dtype=int), splits=np.zeros(1, dtype=int))
     net = ClassShares(rows, np.array([0]), np.array([True]), 1, mean_of_classes=False)
     values = bootstrap.draws([net], 1, num_draws=20)[0]
-    assert bootstrap.interval_of_value(values, 1.0) == (1, 1)
+    assert bootstrap.interval_of_value(values, 1.0, 1) == pytest.approx((0.025, 1))
+
+
+def test_where_all_pictures_are_right_the_interval_is_that_of_a_share():
+    """With 60 of 60 right, 94 % is not refuted: 0.94 ** 60 is 0.025."""
+    low, high = bootstrap.interval_of_value(np.ones(100), 1.0, 60)
+    assert low**60 == pytest.approx(0.025) and high == 1
+    low, high = bootstrap.interval_of_value(np.zeros(100), 0.0, 60)
+    assert low == 0 and (1 - high) ** 60 == pytest.approx(0.025)
 
 
 def test_the_interval_of_a_value_is_moved_back_by_the_lift_of_repeated_pictures():
     values = np.linspace(0.5, 0.7, 1001)  # of mean 0.6
-    low, high = bootstrap.interval_of_value(values, 0.55)
+    low, high = bootstrap.interval_of_value(values, 0.55, 60)
     assert (low, high) == pytest.approx((0.455, 0.645))
 
 
@@ -111,9 +119,9 @@ def test_the_p_value_counts_draws_on_the_other_side_of_0():
 
 
 @pytest.mark.filterwarnings("error")
-def test_a_net_that_is_always_right_has_an_interval_of_one_point_and_no_warning():
+def test_a_net_that_is_always_right_has_an_interval_and_no_warning():
     rows = Rows(pictures=np.arange(5), splits=np.zeros(5, dtype=int))
     truth, right = np.array([0, 0, 1, 1, 1]), np.ones(5, dtype=bool)
     net = ClassShares(rows, truth, right, 2, mean_of_classes=False)
     (values,) = bootstrap.draws([net], 5, num_draws=50)
-    assert bootstrap.interval_of_value(values, 1.0) == (1, 1)
+    assert bootstrap.interval_of_value(values, 1.0, 10) == (pytest.approx(0.025**0.1), 1)

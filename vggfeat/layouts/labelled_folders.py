@@ -119,7 +119,7 @@ def _scan_classes(root: Path, folder: str, scan: _Scan) -> None:
         ids = _below(root, path, scan, set())
         name = unicodedata.normalize("NFC", entry.name)  # macOS writes letters in another form
         scan.labels |= dict.fromkeys(ids, (name,))
-        if not ids:
+        if not ids and path not in scan.loops:
             scan.empty.append(path)
 
 

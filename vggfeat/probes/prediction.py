@@ -112,13 +112,13 @@ class SavedProbe:
         """
         if isinstance(pictures, str | Path):
             raise PictureError(f"{pictures}: one name, where a list of pictures is taken.")
-        own = self.card.extraction
+        fitted = self.card.extraction
         chosen = {"device": device, "on_error": on_error, "batch_size": batch_size}
-        options = Extraction(**own | chosen | ({"precision": precision} if precision else {}))
-        if options.resolved_precision != own["precision"]:
+        options = Extraction(**fitted | chosen | ({"precision": precision} if precision else {}))
+        if options.resolved_precision != fitted["precision"]:
             log.warning(
                 "computed in %s; the probe was fitted to features in %s, so scores differ a little",
-                options.resolved_precision, own["precision"],
+                options.resolved_precision, fitted["precision"],
             )  # fmt: skip
         # Numbers as ids, as names may be of any kind and come twice.
         files = {str(number): Path(picture) for number, picture in enumerate(pictures)}
@@ -201,20 +201,20 @@ def find_pictures(places: Sequence[Path]) -> list[Path]:
     Pictures of a folder are sorted; hidden files and folders are left out. Raises PictureError at
     a place that is not there, at a folder without pictures, and at a pipe or a device.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for place in places:
         if not place.is_dir():
             if not place.exists():
                 raise PictureError(f"{place}: no such picture or folder.")
             if not place.is_file():
                 raise PictureError(f"{place}: is no file. Save the picture in one.")
-            found[place] = None
+            files[place] = None
             continue
         below = [path for path in _files_below(place) if path.suffix.lower() in PICTURE_SUFFIXES]
         if not below:
             raise PictureError(f"{place}: holds no pictures ({', '.join(PICTURE_SUFFIXES)}).")
-        found |= dict.fromkeys(sorted(below))
-    return list(found)
+        files |= dict.fromkeys(sorted(below))
+    return list(files)
 
 
 def _files_below(folder: Path) -> list[Path]:

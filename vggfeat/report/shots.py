@@ -6,8 +6,8 @@ The last column, "all", is of the records with all training pictures, where ther
 from collections.abc import Mapping, Sequence
 
 from vggfeat.records.record import Record
-from vggfeat.report.judge import assumed_legend
 from vggfeat.report.settings import (
+    assumed_legend,
     interval_legend,
     interval_of,
     later_options,

@@ -24,6 +24,7 @@ from vggfeat.statistics.weighted_metrics import WeightedMetric
 
 NUM_DRAWS = 10_000
 LEVEL = 0.95
+ROUNDING = 1e-9
 WEIGHTS_AT_ONCE = 2**19  # of draws times pictures: 4 MiB, which stay in a processor's cache
 
 
@@ -83,11 +84,16 @@ def interval_of_difference(differences: np.ndarray) -> Interval:
     return Interval(*np.nanquantile(differences, [tail, 1 - tail]).tolist())
 
 
-def interval_of_value(values: np.ndarray, value: float) -> Interval:
+def interval_of_value(values: np.ndarray, value: float, num_pictures: int) -> Interval:
     """The 95 % interval from a metric's values [draws] and its value with the pictures as they are.
 
-    The mean of the draws is moved to the value, see above. Metrics lie from 0 to 1.
+    The mean of the draws is moved to the value, see above. Metrics lie from 0 to 1. Where all
+    pictures are right, or all wrong, every draw says so: then the interval is that of a share of so
+    many pictures (Clopper & Pearson, Biometrika 26, 1934).
     """
+    if value in (0, 1) and np.nanmax(values) - np.nanmin(values) < ROUNDING:
+        of_share = stats.binomtest(round(value * num_pictures), num_pictures).proportion_ci(LEVEL)
+        return Interval(of_share.low, of_share.high)
     return interval_of_difference(np.clip(values - np.nanmean(values) + value, 0, 1))
 
 
