@@ -234,7 +234,10 @@ def _labels_in(
             " path (or id) and label."
         )
     ids = [str(row) for row in range(source.num_rows)] if source.ids is None else source.ids
-    table = LabelTable(ids=ids, labels=[(label,) for label in source.labels])
+    try:
+        table = LabelTable(ids=ids, labels=[(label,) if label else () for label in source.labels])
+    except DatasetError as error:
+        raise DatasetError(f"{path}: {error}") from error
     return _benchmark(path, table, data), table
 
 

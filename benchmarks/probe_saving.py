@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from vggfeat.backbones.network import OWN, Network
-from vggfeat.errors import DatasetError
+from vggfeat.errors import DatasetError, ProbeError
 from vggfeat.features.requests import FeatureSets
 from vggfeat.probes import probe_file
 from vggfeat.probes.probe_file import ProbeCard, ProbeNet
@@ -23,10 +24,12 @@ log = logging.getLogger(__name__)
 def save_probe(measurement: TransferMeasurement, features: FeatureSets, progress: Progress) -> None:
     """Fit the probe of the first split again and write it, unless its file is there.
 
-    Raises DatasetError where an example is more than a picture, and what measuring raises.
+    Raises DatasetError where an example is more than a picture, ProbeError where the file that is
+    there is damaged, and what measuring raises.
     """
     path = measurement.probe_path
     if path.is_file():
+        _check_sound(path)
         log.info("made already: %s", path)
         return
     benchmark, settings = measurement.benchmark, measurement.settings
@@ -68,6 +71,15 @@ def save_probe(measurement: TransferMeasurement, features: FeatureSets, progress
     )
     probe_file.write(path, card, fitted.classifier)
     log.info("wrote %s, for `vggfeat predict`", path)
+
+
+def _check_sound(path: Path) -> None:
+    try:
+        probe_file.read(path)
+    except ProbeError as error:
+        raise ProbeError(
+            f"{error} Move it away; the same command writes the probe again."
+        ) from error
 
 
 def _named(network: Network) -> str:

@@ -1,7 +1,9 @@
 """Decoding every kind of picture to RGB, rescaling, batches of equal shape."""
 
+import os
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +94,14 @@ def test_what_is_no_picture_is_an_error_that_names_it(tmp_path, content):
 def test_missing_picture_says_so(tmp_path):
     with pytest.raises(PictureError, match="gone.jpg: no such picture"):
         images.decode(tmp_path / "gone.jpg")
+
+
+@pytest.mark.parametrize("read", [images.decode, images.picture_size, images.picture_content])
+def test_a_pipe_or_a_device_is_not_waited_for(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    for path in (tmp_path / "pipe.jpg", Path("/dev/zero")):
+        with pytest.raises(PictureError, match="is no file. Save the picture in one"):
+            read(path)
 
 
 def test_a_header_that_claims_a_giant_picture_is_refused(tmp_path):

@@ -5,6 +5,7 @@ Arrays are uint8. Shapes: S scales, B pictures of a batch, h w sides after resca
 """
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,12 +89,19 @@ def picture_bytes(picture: Picture) -> int:
 def picture_content(picture: Picture) -> bytes:
     """The bytes of a picture's file. Raises PictureError naming the file."""
     path = picture.path if isinstance(picture, Crop) else picture
+    _check_ends(path)
     try:
         return path.read_bytes()
     except FileNotFoundError as error:
         raise PictureError(f"{path}: no such picture.") from error
     except OSError as error:
         raise PictureError(f"{path}: cannot be read as a picture ({error}).") from error
+
+
+def _check_ends(path: Path) -> None:
+    """Raise PictureError at a pipe or a device, which would be waited for, or read, without end."""
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise PictureError(f"{path}: is no file. Save the picture in one.")
 
 
 def digest(picture: Picture) -> bytes:
@@ -199,6 +207,8 @@ def at_scales(
 @contextmanager
 def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
+    if content is None:
+        _check_ends(path)
     try:
         source = png.without_large_texts(path if content is None else content)
         Image.init()  # only the first time: Pillow loads its readers

@@ -182,6 +182,15 @@ def test_labels_in_the_file_need_no_csv(run, folder, X):
     assert "clip.npy: holds no labels. Name a CSV file of labels with --labels" in result.stderr
 
 
+def test_what_is_wrong_with_labels_in_the_file_is_said_with_its_name(run, folder, X):
+    np.savez(folder / "x.npz", features=X, labels=CLASSES, ids=np.array([*IDS[:59], IDS[0]]))
+    assert "x.npz: rows 1 and 60 have the same id" in run("x.npz", code=1).stderr
+    np.savez(folder / "x.npz", features=X, labels=np.array(["", *CLASSES[1:]]))
+    assert "x.npz: row 1, '0', has no label" in run("x.npz", code=1).stderr
+    np.savez(folder / "x.npz", features=X, labels=np.array(["a\0b", *CLASSES[1:]]))
+    assert "x.npz: row 1: 'a\\x00b' holds a NUL character" in run("x.npz", code=1).stderr
+
+
 # Vectors that say something of themselves
 
 

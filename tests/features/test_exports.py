@@ -166,3 +166,19 @@ def test_the_lines_in_the_documents_run_word_for_word(tmp_path, monkeypatch):
     np.testing.assert_array_equal(names["array"], VALUES)
     assert names["frame"].index.tolist() == names["ids"] == IDS
     assert (tmp_path / "features.csv").is_file()
+
+
+def test_an_earlier_export_is_replaced_and_an_array_never_has_the_ids_of_another(path, tmp_path):
+    vggfeat.export_features(path, tmp_path / "x.npy", ids=IDS[:1])
+    (tmp_path / "x.npy").unlink()
+    (tmp_path / "x.npy").mkdir()  # so that the array cannot be written
+    with pytest.raises(OSError):
+        vggfeat.export_features(path, tmp_path / "x.npy")
+    assert not (tmp_path / "x.csv").exists()
+    (tmp_path / "x.npy").rmdir()
+    vggfeat.export_features(path, tmp_path / "x.npy")
+    assert (tmp_path / "x.csv").read_text().splitlines()[1:] == [
+        "a.jpg",
+        "größe/b.jpg",
+        '"c,d.jpg"',
+    ]

@@ -88,12 +88,25 @@ def test_ids_beside_a_npy_file_are_those_that_extract_wrote_there(tmp_path):
     (tmp_path / "x.csv").write_text("id\na\n")
     with pytest.raises(DatasetError, match="has 4 vectors, and 1 ids"):
         open_features(path)
+    for damaged in (b"id\na\xff\nb\nc\nd\n", b'id\na\nb\nc\n"d\n'):
+        (tmp_path / "x.csv").write_bytes(damaged)
+        with pytest.raises(DatasetError, match="x.csv: the ids of x.npy cannot be read"):
+            open_features(path)
 
 
 def test_npz_brings_ids_and_labels(tmp_path):
     np.savez(tmp_path / "x.npz", features=X, filenames=np.array(IDS), labels=np.array([0, 1, 0, 1]))
     source = open_features(tmp_path / "x.npz")
     assert list(source.ids) == list(IDS) and source.labels == ["0", "1", "0", "1"]
+
+
+def test_bytes_are_texts_if_they_are_utf8_and_never_become_one_label(tmp_path):
+    labels = np.array(["grün".encode(), b"rot"] * 2)
+    np.savez(tmp_path / "x.npz", features=X, labels=labels)
+    assert open_features(tmp_path / "x.npz").labels == ["grün", "rot"] * 2
+    np.savez(tmp_path / "x.npz", features=X, labels=np.array([b"\xff", b"\xfe"] * 2))
+    with pytest.raises(DatasetError, match="labels: holds bytes that are no text in UTF-8"):
+        open_features(tmp_path / "x.npz")
 
 
 def test_the_one_array_of_two_dimensions_needs_no_name(tmp_path):

@@ -95,7 +95,7 @@ def test_a_csv_has_a_column_path_among_others(root, delimiter):
     "line, part",
     [("/etc/a.jpg", "'/etc/a.jpg' is no relative path"), ("C:\\a.jpg", "is no relative path"),
      ("sub/../../a.jpg", "leaves the folder of the list"), ("..\\a.jpg", "by '..'"),
-     ("gone.jpg", "line 2: no such picture"), ("\0.jpg", "no path")],
+     ("gone.jpg", "line 2: no such picture"), ("\0.jpg", "holds a NUL character")],
 )  # fmt: skip
 def test_a_path_that_is_not_there_or_leaves_the_folder_is_named_with_its_line(root, line, part):
     (root / "list.txt").write_text(f"b.JPG\n{line}\n")
@@ -127,3 +127,18 @@ def test_a_name_that_is_not_utf8_is_refused_by_name(root):
     except OSError:
         pytest.skip("this file system has UTF-8 names only")
     refused(root, "is not UTF-8. Rename it.")
+
+
+def test_a_line_ends_where_files_end_lines_and_nowhere_else(tmp_path):
+    for name in ("a\u2028b.jpg", "c\x0bd.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "list.txt").write_text("a\u2028b.jpg\r\nc\x0bd.jpg\n", encoding="utf-8", newline="")
+    assert list(read_pictures(tmp_path / "list.txt").ids) == ["a\u2028b.jpg", "c\x0bd.jpg"]
+
+
+def test_a_quote_that_is_not_closed_swallows_no_pictures(tmp_path):
+    for name in "abc":
+        (tmp_path / f"{name}.jpg").touch()
+    (tmp_path / "list.csv").write_text('path,note\na.jpg,x\nb.jpg,"x\nc.jpg,x\n')
+    with pytest.raises(DatasetError, match="is no CSV .* Close every quote"):
+        read_pictures(tmp_path / "list.csv")

@@ -50,7 +50,10 @@ def read_lines(
                 )
             yield reader.line_num, {name: values[n].strip() for name, n in places.items()}
     except csv.Error as error:
-        raise DatasetError(f"{path}, line {reader.line_num}: is no CSV ({error}).") from error
+        raise DatasetError(
+            f"{path}, line {reader.line_num}: is no CSV ({error}). Close every quote that is"
+            " opened."
+        ) from error
 
 
 def _header(

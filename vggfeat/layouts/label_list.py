@@ -18,6 +18,7 @@ from vggfeat.layouts.csv_lines import read_lines
 from vggfeat.layouts.own_pictures import (
     LabelledPictures,
     alike,
+    check_text,
     is_there,
     labels_of,
     named,
@@ -80,6 +81,7 @@ def _lines(path: Path) -> Iterator[_Line]:
     """The lines below the header, checked each by itself."""
     for number, values in read_lines(path, REQUIRED, COLUMNS, optional=(SPLIT,)):
         where = f"{path}, line {number}"
+        check_text(values["label"], where)
         yield _Line(
             number,
             picture_id(values["path"], path.parent, where),

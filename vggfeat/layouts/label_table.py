@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.csv_lines import read_lines
-from vggfeat.layouts.own_pictures import LABEL_SEPARATOR, labels_of, part_of
+from vggfeat.layouts.own_pictures import LABEL_SEPARATOR, check_text, labels_of, part_of
 
 IDS, SPLIT = ("path", "id"), "split"
 COLUMNS = "the columns: path or id, and label, each once, and split if there is one"
@@ -25,8 +25,8 @@ class LabelTable:
     """The classes of examples by their ids, in the order of the rows; N of each.
 
     `parts` has the part of the user's split, one of PARTS, of every row, and is None where nobody
-    says. Raises DatasetError where ids repeat, a row of a single-label table has no label, or a
-    text is none.
+    says. Raises DatasetError where ids repeat, a row of a single-label table has no label, or an id
+    or a label is a text that no file of results could hold.
     """
 
     ids: Sequence[str]
@@ -36,15 +36,15 @@ class LabelTable:
     def __post_init__(self):
         first, is_multi_label = dict[str, int](), self.is_multi_label
         for number, (i, names) in enumerate(zip(self.ids, self.labels, strict=True), start=1):
+            for text in (i, *names):
+                check_text(text, f"row {number}")
             if first.setdefault(i, number) != number:
                 raise DatasetError(
                     f"rows {first[i]} and {number} have the same id, {i!r}. Leave one; several"
-                    f" labels stand in one row, with {LABEL_SEPARATOR!r} between them."
+                    f" labels of a CSV file stand in one row, with {LABEL_SEPARATOR!r} between."
                 )
             if not names and not is_multi_label:
                 raise DatasetError(f"row {number}, {i!r}, has no label.")
-            if not all(map(_can_be_stored, (i, *names))):
-                raise DatasetError(f"row {number}, {i!r}: holds characters that no text has.")
 
     @property
     def is_multi_label(self) -> bool:
@@ -67,14 +67,6 @@ def read_label_table(path: Path) -> LabelTable:
         return LabelTable(ids=ids, labels=labels, parts=_parts(parts))
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
-
-
-def _can_be_stored(text: str) -> bool:
-    """Whether a text fits in files of scores: it is Unicode, and ends where its letters do."""
-    try:
-        return b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        return False
 
 
 def _row(values: Mapping[str, str], where: str) -> tuple[str, tuple[str, ...], str]:

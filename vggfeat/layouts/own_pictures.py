@@ -61,10 +61,11 @@ def picture_id(text: str, root: Path, where: str) -> str:
     """The id of the picture that a list names: its relative path, in the form that its file has.
 
     Systems differ in the form of letters such as é, and in the slash. where is the place in the
-    list. Raises DatasetError at no path, and at one that leaves the folder.
+    list. Raises DatasetError at no path, at one that leaves the folder or holds a NUL.
     """
-    if not text or "\0" in text:
+    if not text:
         raise DatasetError(f"{where}: no path.")
+    check_text(text, where)
     if text.startswith(("/", "~")) or PureWindowsPath(text).is_absolute():
         raise DatasetError(f"{where}: {text!r} is no relative path. Write it as seen from {root}.")
     slashed = text.replace("\\", "/")
@@ -122,6 +123,16 @@ def named(names: Sequence[str]) -> str:
     """Some of the names, and how many there are in all."""
     more = f", ... ({len(names):,} in all)" if len(names) > NUM_NAMED else ""
     return ", ".join(names[:NUM_NAMED]) + more
+
+
+def check_text(text: str, where: str) -> None:
+    """Raise DatasetError at an id or a label that no file of results could hold."""
+    if "\0" in text:
+        raise DatasetError(f"{where}: {text!r} holds a NUL character. Write it without.")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError(f"{where}: {text!r} is no text in UTF-8. Write it anew.") from error
 
 
 def alike(classes: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ A list's paths are relative to its folder and stay below it. The id of a picture
 POSIX path. No picture is opened, so that 100,000 of them are listed in a second.
 """
 
+import io
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -121,7 +122,9 @@ def _paths(path: Path) -> Iterator[tuple[int, str]]:
             yield number, values[COLUMN]
         return
     try:
-        lines = path.read_bytes().decode("utf-8-sig").splitlines()
+        text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path}: is no list in UTF-8. Save it as UTF-8.") from error
+    # Not str.splitlines, which cuts names at characters such as U+2028, too.
+    lines = io.StringIO(text, newline=None)
     yield from ((n, line.strip()) for n, line in enumerate(lines, 1) if line.strip())

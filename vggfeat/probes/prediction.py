@@ -197,16 +197,19 @@ def load_probe(
 def find_pictures(places: Sequence[Path]) -> list[Path]:
     """The files among places and the pictures below the folders among them, each once, in order.
 
-    Raises PictureError at a place that is not there, DatasetError at a folder without pictures.
+    Raises PictureError at a place that is not there, at a pipe or a device, DatasetError at a
+    folder without pictures.
     """
     files: dict[Path, None] = {}
     for place in places:
         if place.is_dir():
             files |= dict.fromkeys(read_pictures(place).files.values())
-        elif place.exists():
-            files[place] = None
-        else:
+            continue
+        if not place.exists():
             raise PictureError(f"{place}: no such picture or folder.")
+        if not place.is_file():
+            raise PictureError(f"{place}: is no file. Save the picture in one.")
+        files[place] = None
     return list(files)
 
 

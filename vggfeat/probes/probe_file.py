@@ -214,8 +214,8 @@ def _are_classes(value: Any) -> bool:
 
 
 def _is_chosen(value: Any) -> bool:
-    by_class = value if isinstance(value, dict) else {}
-    return value is None or _is_number(value) or all(map(_is_number, by_class.values()))
+    of_classes = isinstance(value, dict) and all(map(_is_number, value.values()))
+    return value is None or _is_number(value) or of_classes
 
 
 def _is_any(*choices: str) -> Callable[[Any], bool]:

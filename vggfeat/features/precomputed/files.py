@@ -18,7 +18,7 @@ import numpy as np
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate
-from vggfeat.features.exports import HEADER_OF_IDS
+from vggfeat.features.exports import IDS_SUFFIX, is_list_of_ids
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.hdf5_files import hdf5_headers, hdf5_reader
 from vggfeat.features.precomputed.numpy_files import Header, npz_headers, npz_reader, open_npy
@@ -198,7 +198,10 @@ def texts(values: np.ndarray, what: str) -> list[str]:
             " --labels."
         )
     if values.dtype.kind == "S":
-        values = np.char.decode(values, "utf-8", "replace")
+        try:
+            values = np.char.decode(values, "utf-8")
+        except UnicodeDecodeError as error:  # replaced letters could make two labels one
+            raise DatasetError(f"{what}: holds bytes that are no text in UTF-8.") from error
     return [str(value) for value in values.tolist()]
 
 
@@ -231,14 +234,23 @@ def _array_among(
 
 
 def _ids_beside(path: Path) -> list[str] | None:
-    """The ids in NAME.csv beside NAME.npy, as `vggfeat extract --to NAME.npy` writes both."""
-    try:
-        with path.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
-            if file.readline(len(HEADER_OF_IDS) + 1).strip() != HEADER_OF_IDS:
-                return None  # a list of something else
-            return [line[0] for line in csv.reader(file) if line]
-    except (OSError, UnicodeDecodeError, csv.Error):
+    """The ids in NAME.csv beside NAME.npy, as `vggfeat extract --to NAME.npy` writes both.
+
+    None where there is no such file, or one of something else. Raises DatasetError at ids that
+    cannot be read, as rows would be taken for others without them.
+    """
+    beside = path.with_suffix(IDS_SUFFIX)
+    if not is_list_of_ids(beside):
         return None
+    try:
+        with beside.open(encoding="utf-8", newline="") as file:
+            lines = csv.reader(file, strict=True)
+            next(lines)
+            return [line[0] for line in lines if line]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(
+            f"{beside}: the ids of {path.name} cannot be read ({error}). Write both files again."
+        ) from error
 
 
 def _name_of_features(path: Path, headers: Mapping[str, Header]) -> str:
