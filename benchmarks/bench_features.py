@@ -11,7 +11,8 @@ import numpy as np
 from vggfeat.benchmarks import runner
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.labelled_examples import labelled_benchmark
-from vggfeat.benchmarks.datasets.registry import DATASETS, RESERVED
+from vggfeat.benchmarks.datasets.own_pictures import name_for
+from vggfeat.benchmarks.datasets.registry import TAKEN
 from vggfeat.benchmarks.precomputed import (
     PrecomputedMeasurement,
     method_name,
@@ -31,7 +32,7 @@ from vggfeat.features.precomputed.files import (
 from vggfeat.features.requests import FeatureSets
 from vggfeat.layouts.label_table import LabelTable, read_label_table
 from vggfeat.layouts.options import DataOptions
-from vggfeat.layouts.own_pictures import PART_NAMES, PARTS, slug
+from vggfeat.layouts.own_pictures import PART_NAMES, PARTS
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
 from vggfeat.progress import Progress, no_progress
 from vggfeat.records import record as records
@@ -206,7 +207,7 @@ def bench_features(
         parts=None if split is None else [_part(part) for part in split],
     )
     data = DataOptions(num_splits=num_splits, seed=seed)
-    benchmark = labelled_benchmark(_benchmark_name(name), name, table, data)
+    benchmark = labelled_benchmark(name_for(name, TAKEN), name, table, data)
     measurement = PrecomputedMeasurement(
         benchmark=benchmark,
         features=read_features(source, benchmark, table.ids),
@@ -243,19 +244,12 @@ def _labels_in(
 
 def _benchmark(path: Path, table: LabelTable, data: DataOptions) -> Benchmark:
     try:
-        benchmark = labelled_benchmark(_benchmark_name(path.stem), path.stem, table, data)
+        benchmark = labelled_benchmark(name_for(path.stem, TAKEN), path.stem, table, data)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
     for note in benchmark.notes:
         log.warning("%s: %s", benchmark.name, note)
     return benchmark
-
-
-def _benchmark_name(stem: str) -> str:
-    """The name of the benchmark that labels of this name make; never that of a known benchmark."""
-    name = slug(stem)
-    is_known = name in (*(definition.name for definition in DATASETS), *RESERVED)
-    return f"own_{name}" if is_known else name
 
 
 def _counts(benchmark: Benchmark) -> tuple[str, str]:
