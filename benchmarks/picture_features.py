@@ -86,7 +86,13 @@ def extract_pictures(job: PictureJob, progress: Progress) -> Iterator[Described]
     if job.to is not None and job.to.suffix.lower() == FEATURE_FILE:
         (network,) = networks
         extracted = extract(
-            pictures.feature_set, pictures.files, network, job.options, to=job.to, progress=progress
+            pictures.feature_set,
+            pictures.files,
+            network,
+            job.options,
+            to=job.to,
+            progress=progress,
+            may_change=True,
         )
         yield _described(network.label, pictures, extracted, [job.to])
         return
@@ -96,6 +102,7 @@ def extract_pictures(job: PictureJob, progress: Progress) -> Iterator[Described]
             pictures=pictures.files,
             network=network,
             options=job.options,
+            may_change=True,
         )
         for network in networks
     ]

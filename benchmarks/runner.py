@@ -58,6 +58,9 @@ class Measurement(ABC):
         """Its record, unless that skipped pictures and none shall be. Raises RecordError."""
         return records.find_record(self.path, may_skip=self.may_skip)
 
+    def check_existing(self, record: Record) -> None:  # noqa: B027
+        """Raise VggfeatError if the record is of other pictures than there are now."""
+
 
 def run(
     measurements: Sequence[Measurement | Failure], features: FeatureSets, progress: Progress
@@ -116,6 +119,7 @@ def _outcomes(
 def _record(measurement: Measurement, features: FeatureSets, progress: Progress) -> Record:
     """The record, from disk if it was made before; its scores are written first."""
     if record := measurement.existing():
+        measurement.check_existing(record)
         log.info("measured already: %s (move it away to measure again)", measurement.path)
         return record
     # Scores and record belong together, so nobody else makes them meanwhile.

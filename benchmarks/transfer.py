@@ -23,15 +23,20 @@ from vggfeat.benchmarks.submission import archive
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate, fuse
+from vggfeat.features.changed import content_sha256, written_since
 from vggfeat.features.degenerate import notes_on
 from vggfeat.features.extract import Extracted
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture
+from vggfeat.images import digest as digest_of
 from vggfeat.probes import probe_file
 from vggfeat.progress import Progress
+from vggfeat.records.record import Record
 from vggfeat.storage.files import new_file
 
 log = logging.getLogger(__name__)
+
+CONTENT = "pictures_sha256"  # of a net in the record of a user's pictures
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,13 +99,37 @@ class TransferMeasurement(ProbeMeasurement):
                 "normalisation": self._normalisation(),
             },
             nets=[
-                _net_facts(request, file, digest)
+                _net_facts(request, file, digest) | self._content(file, skipped)
                 for request, file, digest in zip(requests, extracted, digests, strict=True)
             ],
             skipped=skipped,
             remarks=remarks,
             seconds=_seconds(extracted),
         )
+
+    def check_existing(self, record: Record) -> None:
+        """Raise DatasetError if a user's pictures hold something else than when they were measured.
+
+        Other names or sizes are another key, and so another record.
+        """
+        stated = record.nets[0].get(CONTENT)
+        if stated is None:  # published pictures do not change
+            return
+        pictures = {i: p for i, p in self.benchmark.used.items() if i not in record.skipped}
+        written = written_since(pictures, record.time)
+        if written and stated != content_sha256({i: digest_of(p) for i, p in pictures.items()}):
+            raise DatasetError(
+                f"{self.path}: is of other pictures: {len(written)} were written since, such as"
+                f" {written[0]!r}. Move it away to measure again."
+            )
+
+    def _content(self, extracted: Extracted, skipped: Collection[str]) -> dict[str, str]:
+        """What a user's pictures hold, by which `check_existing` knows them again."""
+        if not self.benchmark.is_own:
+            return {}
+        _, known = store.known_digests(extracted.path)
+        digests = {i: known.get(i) for i in self.benchmark.used if i not in skipped}
+        return {} if None in digests.values() else {CONTENT: content_sha256(digests)}
 
     def finish(self, features: FeatureSets, progress: Progress) -> None:
         """Write what the evaluation server is sent, and the probe where it is to be saved.
@@ -198,6 +227,7 @@ class TransferMeasurement(ProbeMeasurement):
                 pictures=pictures,
                 network=network,
                 options=self.settings.extraction,
+                may_change=self.benchmark.is_own,
             )
             for network in self.networks
         ]

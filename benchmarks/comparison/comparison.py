@@ -27,6 +27,9 @@ from vggfeat.statistics.significance import (
 )
 
 NUM_CLASSES = 5  # shown for each direction
+# Fewer pictures on which one alone is right can all be one net's by chance, with a probability
+# above 5 % (2 * 0.5**5); draws of them vary too little, so that the bootstrap calls it certain.
+NUM_DECIDING = 6
 ONE_OF_SEVERAL = 0.05  # Holm's p-value below which one of several differences counts
 
 
@@ -71,7 +74,8 @@ class Comparison:
     """Record A beside record B. `str()` is the verdict in a sentence.
 
     difference, A minus B, and interval are in percent points of the records' headline metric. The
-    verdict follows from one rule: there is a difference if the 95 % interval excludes 0.
+    verdict follows from one rule: there is a difference if the 95 % interval excludes 0, and
+    NUM_DECIDING pictures or more make it.
     """
 
     a: Measured
@@ -84,10 +88,18 @@ class Comparison:
 
     @property
     def better(self) -> Measured | None:
-        """The better record; None if the interval holds 0."""
-        if not self.interval.excludes(0):
+        """The better record; None if the interval holds 0, or too few pictures decide."""
+        if not self.interval.excludes(0) or self.num_deciding < NUM_DECIDING:
             return None
         return self.b if (self.difference < 0) != self.pictures.lower_is_better else self.a
+
+    @cached_property
+    def num_deciding(self) -> int:
+        """Pictures that only one of the two got right; of several labels all pictures."""
+        if self.a.accuracy is None:
+            return self.pictures.num_pictures
+        differ = np.flatnonzero(self.a.are_right != self.b.are_right)
+        return len({self.pictures.ids[row] for row in differ})
 
     @property
     def per_split(self) -> tuple[float, ...]:
@@ -147,11 +159,13 @@ class Comparison:
         interval = self.interval
         better = self.better
         if better is None:
+            start = f"No difference can be seen with these {self.pictures.num_pictures:,} pictures"
+            if interval.excludes(0):
+                right = f"one alone is right on {self.num_deciding}, and "
+                right = right if self.a.accuracy is not None else ""
+                return f"{start}: {right}{NUM_DECIDING} are needed."
             decimals = _decimals(interval)
-            return (
-                f"No difference can be seen with these {self.pictures.num_pictures:,} pictures"
-                f" ({interval.low:.{decimals}f} to {interval.high:.{decimals}f})."
-            )
+            return f"{start} ({interval.low:.{decimals}f} to {interval.high:.{decimals}f})."
         if self.difference < 0:
             interval = interval.scaled(-1)
         decimals = _decimals(interval)

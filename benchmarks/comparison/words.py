@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from vggfeat.benchmarks.comparison.comparison import ONE_OF_SEVERAL, Comparison
+from vggfeat.benchmarks.comparison.comparison import NUM_DECIDING, ONE_OF_SEVERAL, Comparison
 from vggfeat.statistics.bootstrap import NUM_DRAWS
 
 
@@ -22,7 +22,10 @@ def remarks(c: Comparison) -> tuple[str, ...]:
                 _of_splits(c),
                 _alone(c),
                 _other_training(c),
-                "One is better if the interval of the difference excludes 0.",
+                "One is better if the interval of the difference excludes 0, and one alone is right"
+                f" on {NUM_DECIDING} pictures or more."
+                if c.mcnemar
+                else "One is better if the interval of the difference excludes 0.",
                 str(c),
             ),
         )
@@ -31,11 +34,17 @@ def remarks(c: Comparison) -> tuple[str, ...]:
 
 def remarks_on_several(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     """Lines on the pairs of several records; in what they differ their labels say."""
+    has_one_label = comparisons[0].a.accuracy is not None
     return (
         _basis(comparisons[0]),
         "In brackets: 95 % intervals. p is that of the paired bootstrap; p, Holm, is adjusted for"
         f" {len(comparisons)} pairs (Holm, 1979). One is better where that is below"
-        f" {ONE_OF_SEVERAL} and the interval excludes 0.",
+        f" {ONE_OF_SEVERAL} and the interval excludes 0"
+        + (
+            f", and one alone is right on {NUM_DECIDING} pictures or more."
+            if has_one_label
+            else "."
+        ),
     )
 
 

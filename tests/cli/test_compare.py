@@ -58,7 +58,7 @@ def test_a_pair_at_80_columns(run, results):
         "Intervals are about the 400 test pictures of 2 splits, drawn 10,000 times",
         "A is ahead on all 2 splits.",
         "McNemar's exact test of accuracy: p =",
-        "One is better if the interval of the difference excludes 0.",
+        "One is better if the interval of the difference excludes 0, and one alone is",
     ):
         assert words in text
 

@@ -24,6 +24,7 @@ from vggfeat.backbones.network import Network
 from vggfeat.errors import OptionError
 from vggfeat.features import store
 from vggfeat.features.allocator import kept_memory
+from vggfeat.features.changed import forget_changed
 from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import Head, describe
@@ -135,6 +136,7 @@ def extract(
     progress: Progress = no_progress,
     head: Callable[[Network], Head] = Descriptor,
     shared_with: Sequence[Network] = (),
+    may_change: bool = False,
 ) -> Extracted:
     """Make sure that every picture (id -> file or crop) has its vectors in a feature file.
 
@@ -142,9 +144,10 @@ def extract(
     must have been made under the same conditions if it is there. Only what is missing
     is extracted, and what is done stays done whatever happens. `shared_with` are networks that
     share a forward pass with this one: what they lack is extracted in the same pass, into files of
-    their own. Raises PictureError at a picture that cannot be read unless options.on_error is
-    "skip", OptionError if a scale is too small for the net, StoreError if the file is damaged or
-    `to` was made under other conditions.
+    their own. may_change=True is for a user's pictures: those written since are extracted again if
+    they hold something else. Raises PictureError at a picture that cannot be read unless
+    options.on_error is "skip", OptionError if a scale is too small for the net, StoreError if the
+    file is damaged or `to` was made under other conditions.
     """
     assert not shared_with or head is Descriptor, "only descriptors share a forward pass"
     if (folder is None) == (to is None):
@@ -156,11 +159,10 @@ def extract(
     for net in (network, *shared_with):
         check_scales(net, options)
         wanted = conditions(dataset, net, options, head)
-        if to is None:
-            path, complete = store.find(Path(folder), f"{dataset}-{net.slug}", wanted, file_bytes)
-        else:
-            path = Path(to)
-            complete = store.is_complete(path, wanted, file_bytes)
+        stem = f"{dataset}-{net.slug}"
+        path, complete = _found(folder, stem, to, wanted, file_bytes)
+        while may_change and forget_changed(path, pictures):
+            path, complete = _found(folder, stem, to, wanted, file_bytes)
         if not complete:
             incomplete[path] = net, wanted
         elif net is network:
@@ -184,6 +186,19 @@ def extract(
         dict(run.scale_seconds),
         dict(run.times.seconds) if run.num_new else {},
     )
+
+
+def _found(
+    folder: Path | str | None,
+    stem: str,
+    to: Path | str | None,
+    wanted: store.Conditions,
+    file_bytes: Mapping[str, int],
+) -> tuple[Path, bool]:
+    """The feature file for these conditions, in the folder or at `to`; whether it is complete."""
+    if to is None:
+        return store.find(Path(folder), stem, wanted, file_bytes)
+    return Path(to), store.is_complete(Path(to), wanted, file_bytes)
 
 
 def _log_extracted(network: Network, text: str, sharing: Sequence[Network]) -> None:

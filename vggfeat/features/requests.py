@@ -32,6 +32,7 @@ class FeatureRequest:
     network: Network
     options: Extraction
     head: Callable[[Network], Head] = Descriptor
+    may_change: bool = False  # whether the files are a user's, who may have written to them since
 
     @property
     def conditions(self) -> store.Conditions:
@@ -108,6 +109,7 @@ class FeatureSets:
             progress=self.progress,
             head=request.head,
             shared_with=self._shared_with(request),
+            may_change=request.may_change,
         )
 
     def _scales(self, request: FeatureRequest) -> tuple[int, ...]:

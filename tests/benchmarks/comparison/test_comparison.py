@@ -74,6 +74,21 @@ def test_equal_predictions_are_no_difference(pair):
     assert comparison.mcnemar == (1, (1,)) and comparison.changed_classes() == []
 
 
+@pytest.mark.parametrize("num", [1, 5, 6])
+def test_pictures_that_could_all_fall_to_one_side_by_chance_decide_nothing(pair, num):
+    """Each draw has such pictures, so that the interval excludes 0; McNemar's p is 2 * 0.5**num."""
+    truth = np.array([0, 1, 2] * 2)[:num]
+    comparison = vggfeat.compare(*pair(truth, [truth, (truth + 1) % 3]))
+    assert comparison.interval == (100, 100) and comparison.p < 0.001
+    assert comparison.mcnemar[0] == pytest.approx(min(1, 2 * 0.5**num))
+    assert (comparison.better is comparison.a) == (comparison.mcnemar[0] < 0.05) == (num == 6)
+    if num == 5:
+        assert str(comparison) == (
+            "No difference can be seen with these 5 pictures: one alone is right on 5, and 6 are"
+            " needed."
+        )
+
+
 def test_of_errors_the_lower_is_better(pair):
     """Where all classes are predicted alike an error is 1 minus accuracy."""
     truth, predictions = two_nets()

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -303,6 +304,35 @@ def test_records_know_pictures_wherever_their_folder_lies(run, pictures, tmp_pat
     assert here.key == there.key
     files = [record.nets[0]["features"]["file"] for record in (here, there)]
     assert files[0] != files[1] and all(name.startswith("pictures-") for name in files)
+
+
+@pytest.mark.parametrize("keeps_time", [False, True])
+def test_a_picture_that_is_another_now_is_seen_though_its_size_is_the_same(
+    run, tmp_path, keeps_time
+):
+    """The key knows pictures by their sizes, which here are other ones for each picture."""
+    for number, (name, n) in enumerate(itertools.product(("ant", "bee"), range(4))):
+        write_picture(tmp_path / "p" / name / f"{n}.bmp", (40 + 4 * number, 36), seed=number)
+    first, _ = bench(run, "p")
+    path = tmp_path / "p" / "ant" / "1.bmp"
+    before, status = path.read_bytes(), path.stat()
+    path.write_bytes(before[:-3] + bytes(255 - value for value in before[-3:]))
+    if keeps_time:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    result = run("bench", "p", "--net", NARROW, "--scales", 32)
+    assert result.exit_code == 1 and "is of other pictures" in result.stderr
+    assert "Move it away to measure again." in result.stderr
+    for record in (tmp_path / "results" / "p").glob("*.json"):
+        record.unlink()
+    again, said = bench(run, "p")
+    assert "1 of its pictures hold something else now, 'ant/1.bmp' among them" in said
+    assert "1 new descriptors" in said
+    of_first, of_second = (record[0].nets[0] for record in (first, again))
+    assert of_first["features"]["sha256"] != of_second["features"]["sha256"]
+    assert of_first["pictures_sha256"] != of_second["pictures_sha256"]
+    path.touch()  # the same content, written anew
+    _, said = bench(run, "p")
+    assert "measured already" in said and "hold something else" not in said
 
 
 def test_two_folders_of_one_name_whose_pictures_have_equal_sizes_are_two(run, tmp_path):

@@ -7,6 +7,7 @@ from vggfeat.features.store.reader import (
     find,
     is_complete,
     is_feature_file,
+    known_digests,
     lacking,
     picture_digests,
     read,
@@ -14,7 +15,7 @@ from vggfeat.features.store.reader import (
     read_usable,
 )
 from vggfeat.features.store.summary import Summary, inspect
-from vggfeat.features.store.writer import FeatureWriter, forget_damaged
+from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 
 __all__ = [
     "Conditions",
@@ -23,10 +24,12 @@ __all__ = [
     "UsableRows",
     "contents",
     "find",
+    "forget",
     "forget_damaged",
     "inspect",
     "is_complete",
     "is_feature_file",
+    "known_digests",
     "lacking",
     "picture_digests",
     "read",

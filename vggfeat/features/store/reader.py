@@ -227,6 +227,20 @@ def picture_digests(path: Path, ids: Sequence[str]) -> dict[str, bytes]:
         return {i: digest for i, digest in found.items() if digest != sums.UNKNOWN}
 
 
+def known_digests(path: Path) -> tuple[str, dict[str, bytes]]:
+    """When the file was made, and the SHA-256 of the pictures of its done rows, where known.
+
+    Raises StoreError.
+    """
+    with opened(path) as file:
+        made = str(file.attrs["created"])
+        if not has_sums(file):
+            return made, {}
+        done, digests = done_rows(file), sums.read_sums(path)["picture_sha256"]
+        found = {i: digests[row].tobytes() for i, row in rows_of(file).items() if done[row]}
+        return made, {i: digest for i, digest in found.items() if digest != sums.UNKNOWN}
+
+
 def _check_sequences(ids: Sequence[str], scales: Sequence[int] = ()) -> None:
     for name, value, example in (("ids", ids, "['a.jpg']"), ("scales", scales, "[256]")):
         if isinstance(value, str) or not isinstance(value, Iterable):

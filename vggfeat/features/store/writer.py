@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -157,18 +157,36 @@ def forget_damaged(path: Path) -> int:
 
     Raises StoreError if more than rows is damaged.
     """
+    return _forget(path, lambda file, done: damaged_rows(path, file, np.flatnonzero(done)))
+
+
+def forget(path: Path, ids: Iterable[str]) -> int:
+    """Mark the rows of these ids as not done, so that they are extracted again; how many were.
+
+    Raises StoreError.
+    """
+
+    def chosen(file: h5py.File, done: np.ndarray) -> np.ndarray:
+        rows = rows_of(file)
+        return np.array([rows[i] for i in ids if i in rows and done[rows[i]]], dtype=np.int64)
+
+    return _forget(path, chosen)
+
+
+def _forget(path: Path, choose: Callable[[h5py.File, np.ndarray], np.ndarray]) -> int:
+    """Mark the rows that choose(file, done) returns as not done; how many."""
     with (
         exclusive(path, path.with_name(f"{path.name}.lock")),
         DiskFile(path, "r+") as disk,
         open_file(path, "r+", disk) as file,
     ):
         done = done_rows(file)
-        damaged = damaged_rows(path, file, np.flatnonzero(done))
-        done[damaged] = False
+        rows = choose(file, done)
+        done[rows] = False
         file["done"][...] = done
         file.flush()
         disk.sync()
-    return len(damaged)
+    return len(rows)
 
 
 def _create_or_extend(
