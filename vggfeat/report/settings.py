@@ -111,21 +111,9 @@ def interval_of(record: Record, metric: str) -> tuple[float, float] | None:
 
 def interval_legend(intervals: Iterable[Any], of_what: str = "") -> tuple[str, ...]:
     """The line below a table that says what its intervals are; none if all of them are None."""
-    stated = [interval for interval in intervals if interval]
-    if not stated:
+    if not any(intervals):
         return ()
-    legend = (
-        f"(low to high): 95 % interval{of_what} over test pictures drawn anew (bootstrap), given"
-        " the trained nets and probes."
-    )
-    if all(low < high for low, high in stated):
-        return (legend,)
-    # The rule of three (Hanley & Lippman-Hand, 1983).
-    return (
-        legend,
-        "An interval of one point is no certainty: where none of n test pictures is wrong, or none"
-        " right, up to 3 in n others may be.",
-    )
+    return (f"(low to high): 95 % interval{of_what} over test pictures (bootstrap).",)
 
 
 def percent(fraction: float | None) -> float | None:
