@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 
 from vggfeat.statistics import bootstrap
+from vggfeat.statistics.significance import holm
 from vggfeat.statistics.weighted_metrics import AveragePrecisions, ClassShares, Rows
 
 
@@ -111,11 +113,22 @@ def test_the_interval_of_a_value_is_moved_back_by_the_lift_of_repeated_pictures(
 
 def test_the_p_value_counts_draws_on_the_other_side_of_0():
     p = bootstrap.bootstrap_p
-    assert p(np.ones(999)) == pytest.approx(2 / 1000)  # never 0
+    assert p(np.ones(999)) == pytest.approx(2 / 1000)  # never 0, if no draw differs
     assert p(np.array([-1.0] * 9 + [1] * 990)) == pytest.approx(2 * 10 / 1000)
     assert p(-np.array([-1.0] * 9 + [1] * 990)) == pytest.approx(2 * 10 / 1000)
     assert p(np.zeros(99)) == 1
     assert p(np.array([np.nan, 1, 1, 1])) == pytest.approx(2 / 4)  # a draw without a value
+
+
+def test_a_p_value_beyond_the_draws_is_that_of_a_normal_distribution():
+    """Else the least of 10,000 draws would be 0.0002, and Holm's of 300 pairs above 0.05."""
+    draws = np.random.default_rng(4).normal(6, 1, 10_000)
+    p = bootstrap.bootstrap_p(draws)
+    assert p == pytest.approx(2 * norm.sf(6), rel=0.3)
+    assert holm([p] * 300).max() < 1e-6
+    assert bootstrap.bootstrap_p(-draws) == p
+    near = np.random.default_rng(4).normal(2, 1, 10_000)
+    assert bootstrap.bootstrap_p(near) == pytest.approx(2 * norm.sf(2), abs=0.005)
 
 
 @pytest.mark.filterwarnings("error")

@@ -102,10 +102,18 @@ def bootstrap_p(differences: np.ndarray) -> float:
 
     Twice the smaller share of draws on either side of 0, where a draw of 0 is on both, and the data
     themselves count as one more draw (Davison & Hinkley, 1997, sect. 4.2), so that it is never 0.
+    Where no draw is on the other side, so few draws cannot say how unlikely that is, and of several
+    hundred tests none would be left by Holm's rule: then it is that of a normal distribution with
+    the draws' mean and standard deviation, if that is less.
     """
     counted = differences[~np.isnan(differences)]
     smaller = min((counted <= 0).sum(), (counted >= 0).sum())
-    return float(min(1, 2 * (smaller + 1) / (len(counted) + 1)))
+    by_draws = min(1, 2 * (smaller + 1) / (len(counted) + 1))
+    deviation = counted.std() if len(counted) else 0
+    if smaller or not deviation:
+        return float(by_draws)
+    by_normal = 2 * stats.norm.sf(abs(counted.mean()) / deviation)
+    return float(min(by_draws, max(by_normal, np.finfo(float).tiny)))
 
 
 def _weights(drawn: np.ndarray) -> np.ndarray:
