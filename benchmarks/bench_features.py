@@ -20,7 +20,7 @@ from vggfeat.benchmarks.precomputed import (
 )
 from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.shots import few_shots
-from vggfeat.errors import DatasetError, OptionError
+from vggfeat.errors import DatasetError, OptionError, reason_of
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.files import (
     PICKLED,
@@ -196,7 +196,14 @@ def bench_features(
     ids [N], or the rows' numbers. options are those of a probe: probe, solver, device. Raises
     DatasetError and OptionError.
     """
-    source = array_source(name, np.asarray(features))
+    try:
+        array = np.asarray(features)
+    except (TypeError, RuntimeError, ValueError) as error:  # as of tensors on a GPU, or in bfloat16
+        raise OptionError(
+            f"{name}: is no array of NumPy ({reason_of(error)}). Of a tensor pass"
+            " features.detach().float().cpu().numpy()."
+        ) from error
+    source = array_source(name, array)
     rows = [str(number) for number in range(source.num_rows)]
     for what, values in (("labels", labels), ("ids", ids), ("parts of a split", split)):
         if values is not None and len(values) != len(rows):
@@ -277,6 +284,6 @@ def _names(label: Any) -> tuple[str, ...]:
 
 
 def _part(part: str) -> str:
-    if part not in PART_NAMES:
+    if not isinstance(part, str) or part.lower() not in PART_NAMES:
         raise OptionError(f"split must be one of {', '.join(PARTS)}; got {part!r}.")
-    return PART_NAMES[part]
+    return PART_NAMES[part.lower()]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from helpers.probes import HELD_OUT, ODD_PROBLEMS, problem, signs_of
 from sklearn.linear_model import Ridge, RidgeClassifier
 
@@ -70,6 +71,22 @@ def test_the_grid_is_searched_without_the_held_out_examples_by_one_factorisation
     for alpha, decisions in seen.items():
         theirs = Ridge(alpha=alpha).fit(X[rest], signs_of(y[rest]))
         np.testing.assert_allclose(decisions, theirs.predict(X[HELD_OUT]), atol=1e-9)
+
+
+@pytest.mark.parametrize("alpha", [1e-4, 1.0, 100.0])
+def test_a_fold_of_any_size_takes_systems_of_the_axes_size_only(monkeypatch, alpha):
+    """A validation part of 20,000 examples must not be a system of 20,000 equations."""
+    X, y = problem(n=2000, d=6)
+    held_out = np.arange(1500)
+    sizes = []
+    solve = torch.linalg.solve
+    monkeypatch.setattr(torch.linalg, "solve", lambda a, b: sizes.append(len(a)) or solve(a, b))
+    signs = signs_of(y)
+    signs[held_out] = 0
+    decisions = fits(X, signs_of(y)).decisions(signs, alpha)[held_out]
+    theirs = Ridge(alpha=alpha).fit(X[1500:].astype(float), signs[1500:]).predict(X[held_out])
+    np.testing.assert_allclose(decisions, theirs, atol=1e-9)
+    assert max(sizes) <= 7
 
 
 def test_a_fold_without_positives_of_a_class_leaves_the_others_as_they_are():

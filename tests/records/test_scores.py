@@ -96,14 +96,14 @@ def test_scores_of_another_measurement_are_refused(tmp_path):
     digest = write_scores(tmp_path / "r.scores.h5", SCORES)
     with h5py.File(tmp_path / "r.scores.h5", "r+") as file:
         file["splits"][0] = 1
-    with pytest.raises(RecordError, match="not the scores of its record"):
+    with pytest.raises(RecordError, match="not the scores of its record.* Move its record away"):
         read_scores(tmp_path / "r.scores.h5", digest)
 
 
 @pytest.mark.parametrize(
     "damage, message",
     [
-        (lambda path: path.unlink(), "no such file of scores"),
+        (lambda path: path.unlink(), "no such file of scores. Move its record away"),
         (lambda path: path.write_bytes(path.read_bytes()[:900]), "not a whole file of scores"),
         (lambda path: path.write_bytes(b""), "not a whole file of scores"),
     ],

@@ -123,11 +123,20 @@ class Factorised:
         """What fits to the other targets [n, P] predict for those of 0 that are left out, [m, P].
 
         With H that maps targets to predictions, these y are those for which y = H_out,in y_in +
-        H_out,out y.
+        H_out,out y. H_out,out is a product of [m, r + 1] and its like, so that of more left out
+        than axes a system of r + 1 is solved (Woodbury's identity), whose size m does not matter.
         """
-        left_out = self.coordinates[out]
-        shrunk = left_out / (self.principal.eigenvalues + alpha)
+        axes = self.coordinates[out]
+        shrunk = axes / (self.principal.eigenvalues + alpha)
         by_others = targets.mean(dim=0) + shrunk @ (self.coordinates.T @ targets)
-        hat = 1 / len(targets) + shrunk @ left_out.T
-        identity = torch.eye(len(hat), dtype=hat.dtype, device=hat.device)
-        return torch.linalg.solve(identity - hat, by_others)
+        ones = torch.ones_like(axes[:, :1])
+        left, right = torch.hstack([ones / len(targets), shrunk]), torch.hstack([ones, axes])
+        if len(left) <= left.shape[1]:
+            return torch.linalg.solve(_identity(left, 0) - left @ right.T, by_others)
+        inner = torch.linalg.solve(_identity(left, 1) - right.T @ left, right.T @ by_others)
+        return by_others + left @ inner
+
+
+def _identity(matrix: Tensor, dim: int) -> Tensor:
+    """The identity of the size of a dimension of a matrix."""
+    return torch.eye(matrix.shape[dim], dtype=matrix.dtype, device=matrix.device)

@@ -25,6 +25,7 @@ from vggfeat.storage import hdf5
 from vggfeat.storage.files import new_file, sha256_of
 
 SCHEMA_VERSION = 1
+REMEDY = "Move its record away and measure again."  # as bench finds what has a record made already
 TEXTS = ("ids", "classes")
 ARRAYS = {"splits": np.int32, "labels": np.int8, "scores": np.float32}
 COMPRESSION = {"compression": "gzip", "compression_opts": 4, "shuffle": True}
@@ -72,9 +73,11 @@ def read_scores(path: Path | str, sha256: str | None = None) -> Scores:
     """
     path = Path(path)
     if not path.is_file():
-        raise RecordError(f"{path}: no such file of scores. Measure again to have it.")
+        raise RecordError(f"{path}: no such file of scores. {REMEDY}")
     if sha256 is not None and sha256_of(path) != sha256:
-        raise RecordError(f"{path}: not the scores of its record, whose digest is another.")
+        raise RecordError(
+            f"{path}: not the scores of its record, whose digest is another. {REMEDY}"
+        )
     try:
         with hdf5.open_file(path) as file:
             hdf5.check_parts(file, (*TEXTS, *ARRAYS))
