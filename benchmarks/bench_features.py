@@ -11,7 +11,8 @@ import numpy as np
 from vggfeat.benchmarks import runner
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.labelled_examples import labelled_benchmark
-from vggfeat.benchmarks.datasets.registry import DATASETS, RESERVED
+from vggfeat.benchmarks.datasets.own_pictures import name_for
+from vggfeat.benchmarks.datasets.registry import TAKEN
 from vggfeat.benchmarks.precomputed import (
     PrecomputedMeasurement,
     method_name,
@@ -31,7 +32,7 @@ from vggfeat.features.precomputed.files import (
 from vggfeat.features.requests import FeatureSets
 from vggfeat.layouts.label_table import LabelTable, read_label_table
 from vggfeat.layouts.options import DataOptions
-from vggfeat.layouts.own_pictures import PART_NAMES, PARTS, slug
+from vggfeat.layouts.own_pictures import PART_NAMES, PARTS
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
 from vggfeat.progress import Progress, no_progress
 from vggfeat.records import record as records
@@ -89,11 +90,11 @@ def plan(job: FeaturesJob, out: Path) -> Iterator[str]:
     """What `bench_files` would do, a line for each benchmark, file and probe. Raises as it does."""
     job.check()
     labelled, described = _labelled(job), set()
-    made: list[bool] = []
+    is_there: list[bool] = []
     for path in job.files:
-        yield from _lines(job, path, labelled, out, described, made)
-    noun = "measurement" if len(made) == 1 else "measurements"
-    yield f"In all: {len(made)} {noun}, {sum(made)} made already."
+        yield from _lines(job, path, labelled, out, described, is_there)
+    noun = "measurement" if len(is_there) == 1 else "measurements"
+    yield f"In all: {len(is_there)} {noun}, {sum(is_there)} made already."
 
 
 def _outcomes(
@@ -124,9 +125,9 @@ def _lines(
     labelled: tuple[Benchmark, LabelTable] | None,
     out: Path,
     described: set[str],
-    made: list[bool],
+    is_there: list[bool],
 ) -> Iterator[str]:
-    """The lines of a plan on one file; made gets whether each of its records is there."""
+    """The lines of a plan on one file; is_there gets whether each of its records is."""
     measured = measurements(job, path, labelled, out, no_progress)
     benchmark, source = measured[0].benchmark.whole, measured[0].features.source
     if benchmark.name not in described:
@@ -136,10 +137,10 @@ def _lines(
         yield f"  {drawn}"
     yield f"  {source.name}: {source.num_rows:,} vectors, {source.facts['dim']:,} dimensions"
     for measurement in measured:
-        made.append(measurement.path.is_file())
+        is_there.append(measurement.path.is_file())
         shots = measurement.benchmark.protocol.get("shots")
         of_few = f" (shots {shots})" if shots else ""
-        what = "made already" if made[-1] else "to be fitted"
+        what = "made already" if is_there[-1] else "to be fitted"
         yield f"    {measurement.probe.title}{of_few}: {what}"
 
 
@@ -213,7 +214,7 @@ def bench_features(
         parts=None if split is None else [_part(part) for part in split],
     )
     data = DataOptions(num_splits=num_splits, seed=seed)
-    benchmark = labelled_benchmark(_benchmark_name(name), name, table, data)
+    benchmark = labelled_benchmark(name_for(name, TAKEN), name, table, data)
     measurement = PrecomputedMeasurement(
         benchmark=benchmark,
         features=read_features(source, benchmark, table.ids),
@@ -250,19 +251,12 @@ def _labels_in(
 
 def _benchmark(path: Path, table: LabelTable, data: DataOptions) -> Benchmark:
     try:
-        benchmark = labelled_benchmark(_benchmark_name(path.stem), path.stem, table, data)
+        benchmark = labelled_benchmark(name_for(path.stem, TAKEN), path.stem, table, data)
     except DatasetError as error:
         raise DatasetError(f"{path}: {error}") from error
     for note in benchmark.notes:
         log.warning("%s: %s", benchmark.name, note)
     return benchmark
-
-
-def _benchmark_name(stem: str) -> str:
-    """The name of the benchmark that labels of this name make; never that of a known benchmark."""
-    name = slug(stem)
-    is_known = name in (*(definition.name for definition in DATASETS), *RESERVED)
-    return f"own_{name}" if is_known else name
 
 
 def _counts(benchmark: Benchmark) -> tuple[str, str]:

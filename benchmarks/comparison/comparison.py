@@ -272,13 +272,13 @@ def _measured(
 ) -> Measured:  # fmt: skip
     once = np.ones((pictures.num_pictures, 1))
     per_split = metric.of_splits(once)[:, 0]
-    right = scored.are_right(rows)
+    value, right = round(float(per_split.mean()), 9), scored.are_right(rows)
     of_splits = [right[pictures.splits == split].mean() for split in range(pictures.num_splits)]
     return Measured(
         label=label,
         path=scored.path,
-        value=100 * float(per_split.mean()),
-        interval=bootstrap.interval_of_value(draws, per_split.mean()).scaled(100),
+        value=100 * value,
+        interval=bootstrap.interval_of_value(draws, value, pictures.num_pictures).scaled(100),
         per_split=tuple((100 * per_split).tolist()),
         accuracy=100 * float(np.mean(of_splits)) if scored.has_single_labels else None,
         per_class=tuple((100 * _mean(metric.of_classes(once)[:, :, 0])).tolist()),

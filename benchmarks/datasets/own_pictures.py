@@ -37,16 +37,21 @@ def dataset_at(path: Path | str, taken: Collection[str] = ()) -> DatasetDefiniti
         return None
     title = path.stem if is_list else path.name
     root = path.parent if is_list else path
-    name = slug(title)
     return DatasetDefinition(
-        name=f"own_{name}" if name in taken else name,
-        title=printable(title, one_line=True) or name,
+        name=name_for(title, taken),
+        title=printable(title, one_line=True) or slug(title),
         source=LocalFolder(root),
         build=own_benchmark,
         protocol=OwnPictures(path if is_list else None),
         scales=SCALES,
         features_of=feature_set_of(root),
     )
+
+
+def name_for(title: str, taken: Collection[str]) -> str:
+    """The name of a benchmark of a user's, by its title; never one of those that are taken."""
+    name = slug(title)
+    return f"own_{name}" if name in taken else name
 
 
 def is_own(definition: DatasetDefinition) -> bool:

@@ -43,6 +43,7 @@ DATASETS: tuple[DatasetDefinition, ...] = (
 )
 # Benchmarks whose records are made by other commands.
 RESERVED = (CLASSIFICATION, LOCALISATION)
+TAKEN = frozenset((*(definition.name for definition in DATASETS), *RESERVED))
 
 _from_user_files: dict[str, DatasetDefinition] = {}
 _from_paths: dict[str, DatasetDefinition] = {}  # those that names_of has named
@@ -74,10 +75,9 @@ def _by_name() -> dict[str, DatasetDefinition]:
 
 def _dataset_at(path: str | Path) -> DatasetDefinition:
     """The dataset of a folder or a list. Raises UnknownNameError."""
-    by_name, name = _by_name(), os.fspath(path)
-    taken = {*(definition.name for definition in DATASETS), *RESERVED}
-    if definition := own_pictures.dataset_at(path, taken=taken):
+    if definition := own_pictures.dataset_at(path, taken=TAKEN):
         return definition
+    by_name, name = _by_name(), os.fspath(path)
     raise UnknownNameError("benchmark", name, by_name, reason=own_pictures.why_none(name))
 
 

@@ -118,7 +118,7 @@ WRONG = {
     H + "C:\\x.jpg,dog\n": "is no relative path",
     H + "~/x.jpg,dog\n": "is no relative path",
     H + ",dog\n": "line 2: no path",
-    H + "a\0b.jpg,dog\n": "line 2: no path",
+    H + "a\0b.jpg,dog\n": r"line 2: 'a\\x00b.jpg' holds a NUL character",
     H + "dog/1.jpg,\n": "line 2: 'dog/1.jpg' has no label",
     H + "dog/1.jpg,dog\ncat/1.PNG,cat\ndog/1.jpg,cat\n":
         r"line 4: 'dog/1.jpg' is 'cat', and in line 2 'dog'. .* 'dog;cat'",
@@ -131,11 +131,10 @@ WRONG = {
         "line 3: 'dog/2.jpg' has no split, and others have",
     "path,label,split\ndog/1.jpg,dog,train\ndog/1.jpg,dog,test\n":
         "line 3: 'dog/1.jpg' is of test, and of train before",
-    H + 'dog/1.jpg,"dog\ndog/2.jpg,dog\ncat/1.PNG,cat\n': "is no CSV",  # the quote is not closed
     H + '"' + "x" * 200_000: "is no CSV",
     H + 'dog/1.jpg,"dog\ndog/2.jpg,dog\ncat/1.PNG,cat\n':
         r"is no CSV \(unexpected end of data\). Close every quote",
-    H + "dog/1.jpg,d\0g\ncat/1.PNG,cat\n": "line 2: holds characters that no text has",
+    H + "dog/1.jpg,d\0g\ncat/1.PNG,cat\n": r"line 2: 'd\\x00g' holds a NUL character",
 }  # fmt: skip
 
 

@@ -112,6 +112,7 @@ def test_links_are_followed_and_loops_are_not(tmp_path):
     (root / "dog" / "linked.jpg").symlink_to(tmp_path / "lone.jpg")
     (root / "dog" / "gone.jpg").symlink_to(tmp_path / "nowhere.jpg")
     (root / "bird").symlink_to(tmp_path / "elsewhere")
+    (root / "again").symlink_to(root)
     (root / "dog" / "up").symlink_to(root)
     (root / "dog" / "round").symlink_to(root / "dog")
     (root / "cat" / "top").symlink_to("/")
@@ -119,7 +120,9 @@ def test_links_are_followed_and_loops_are_not(tmp_path):
     assert list(pictures.labels) == [
         "bird/deep/b.jpg", "cat/c.jpg", "dog/a.jpg", "dog/gone.jpg", "dog/linked.jpg"
     ]  # fmt: skip
-    assert pictures.remarks[0] == "left out, links that lead back: cat/top, dog/round, dog/up"
+    assert (
+        pictures.remarks[0] == "left out, links that lead back: again, cat/top, dog/round, dog/up"
+    )
 
 
 def test_a_link_that_leads_round_in_circles_is_no_folder(tmp_path):

@@ -35,7 +35,8 @@ def test_a_folder_is_read_with_all_below_it(root):
     assert pictures.notes == ["left out, no pictures: notes.txt"]
 
 
-def test_hidden_items_are_left_out_silently(root):
+def test_hidden_items_and_what_servers_leave_behind_are_left_out_silently(root):
+    write_picture(root / "@eaDir" / "b.JPG" / "thumb.jpg")
     write_picture(root / ".thumbnails" / "a.jpg")
     write_picture(root / ".hidden.jpg")
     assert len(read_pictures(root).ids) == 3
@@ -94,7 +95,7 @@ def test_a_csv_has_a_column_path_among_others(root, delimiter):
     "line, part",
     [("/etc/a.jpg", "'/etc/a.jpg' is no relative path"), ("C:\\a.jpg", "is no relative path"),
      ("sub/../../a.jpg", "leaves the folder of the list"), ("..\\a.jpg", "by '..'"),
-     ("gone.jpg", "line 2: no such picture"), ("\0.jpg", "no path")],
+     ("gone.jpg", "line 2: no such picture"), ("\0.jpg", "holds a NUL character")],
 )  # fmt: skip
 def test_a_path_that_is_not_there_or_leaves_the_folder_is_named_with_its_line(root, line, part):
     (root / "list.txt").write_text(f"b.JPG\n{line}\n")

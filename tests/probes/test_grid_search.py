@@ -26,6 +26,14 @@ def test_the_best_value_on_held_out_examples_is_chosen_and_the_smallest_of_equal
     assert C == 1.0 and scores == expected
 
 
+def test_means_of_other_classes_recalls_are_equal_in_spite_of_their_last_bits():
+    """8/9 of six classes: once as four 1 and two 2/3, once as five 1 and 1/3."""
+    small = np.mean([1, 2 / 3, 1, 1, 2 / 3, 1])
+    large = np.nextafter(small, 1)
+    assert tried([small, large, small], (0.1, 1.0, 10.0))[0] == 0.1
+    assert tried([small, small + 1e-9, small], (0.1, 1.0, 10.0))[0] == 1.0
+
+
 @pytest.mark.parametrize("solver", FITS)
 def test_scores_are_of_examples_that_were_not_trained_on(solver):
     """Over two folds, each held out from classifiers that scikit-learn trains on the rest."""

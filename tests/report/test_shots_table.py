@@ -85,6 +85,16 @@ def test_what_is_lacking_and_how_often_was_drawn_stands_below():
     assert "32: 16 to 30 a class, as there are no more." in text
 
 
+def test_leaks_and_skipped_pictures_are_said_below():
+    text = as_text(tables([
+        of(2, 0.5, protocol={"leaks": 1}), of(4, 0.6, protocol={"leaks": 3}),
+        replace(of(None, 0.9), skipped={"a.jpg": "broken"}),
+    ])[0])  # fmt: skip
+    assert "At most, of a number: 3 test pictures are training pictures too.\n" in text
+    assert "At most, of a number: 1 pictures were skipped.\n" in text
+    assert "At most" not in as_text(tables([of(2, 0.5)])[0])
+
+
 def test_other_tables_name_the_number_of_pictures():
     records = [of(None, 0.9), of(2, 0.3), of(4, 0.4)]
     text = as_text(table(compare(records, published=())))

@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from scipy.stats import norm
 from sklearn.metrics import average_precision_score, balanced_accuracy_score
 
 from vggfeat.statistics import bootstrap
+from vggfeat.statistics.significance import holm
 from vggfeat.statistics.weighted_metrics import AveragePrecisions, ClassShares, Rows
 
 
@@ -88,32 +90,51 @@ def test_draws_follow_from_the_seed_whatever_is_drawn_beside():
     assert not np.array_equal(both, bootstrap.draws(nets, 40, num_draws=50, seed=1))
 
 
-def test_one_picture_has_an_interval_without_width():
+def test_one_picture_says_next_to_nothing():
     rows = Rows(pictures=np.zeros(1, dtype=int), splits=np.zeros(1, dtype=int))
     net = ClassShares(rows, np.array([0]), np.array([True]), 1, mean_of_classes=False)
     values = bootstrap.draws([net], 1, num_draws=20)[0]
-    assert bootstrap.interval_of_value(values, 1.0) == (1, 1)
+    assert bootstrap.interval_of_value(values, 1.0, 1) == pytest.approx((0.025, 1))
+
+
+def test_where_all_pictures_are_right_the_interval_is_that_of_a_share():
+    """With 60 of 60 right, 94 % is not refuted: 0.94 ** 60 is 0.025."""
+    low, high = bootstrap.interval_of_value(np.ones(100), 1.0, 60)
+    assert low**60 == pytest.approx(0.025) and high == 1
+    low, high = bootstrap.interval_of_value(np.zeros(100), 0.0, 60)
+    assert low == 0 and (1 - high) ** 60 == pytest.approx(0.025)
 
 
 def test_the_interval_of_a_value_is_moved_back_by_the_lift_of_repeated_pictures():
     values = np.linspace(0.5, 0.7, 1001)  # of mean 0.6
-    low, high = bootstrap.interval_of_value(values, 0.55)
+    low, high = bootstrap.interval_of_value(values, 0.55, 60)
     assert (low, high) == pytest.approx((0.455, 0.645))
 
 
 def test_the_p_value_counts_draws_on_the_other_side_of_0():
     p = bootstrap.bootstrap_p
-    assert p(np.ones(999)) == pytest.approx(2 / 1000)  # never 0
+    assert p(np.ones(999)) == pytest.approx(2 / 1000)  # never 0, if no draw differs
     assert p(np.array([-1.0] * 9 + [1] * 990)) == pytest.approx(2 * 10 / 1000)
     assert p(-np.array([-1.0] * 9 + [1] * 990)) == pytest.approx(2 * 10 / 1000)
     assert p(np.zeros(99)) == 1
     assert p(np.array([np.nan, 1, 1, 1])) == pytest.approx(2 / 4)  # a draw without a value
 
 
+def test_a_p_value_beyond_the_draws_is_that_of_a_normal_distribution():
+    """Else the least of 10,000 draws would be 0.0002, and Holm's of 300 pairs above 0.05."""
+    draws = np.random.default_rng(4).normal(6, 1, 10_000)
+    p = bootstrap.bootstrap_p(draws)
+    assert p == pytest.approx(2 * norm.sf(6), rel=0.3)
+    assert holm([p] * 300).max() < 1e-6
+    assert bootstrap.bootstrap_p(-draws) == p
+    near = np.random.default_rng(4).normal(2, 1, 10_000)
+    assert bootstrap.bootstrap_p(near) == pytest.approx(2 * norm.sf(2), abs=0.005)
+
+
 @pytest.mark.filterwarnings("error")
-def test_a_net_that_is_always_right_has_an_interval_of_one_point_and_no_warning():
+def test_a_net_that_is_always_right_has_an_interval_and_no_warning():
     rows = Rows(pictures=np.arange(5), splits=np.zeros(5, dtype=int))
     truth, right = np.array([0, 0, 1, 1, 1]), np.ones(5, dtype=bool)
     net = ClassShares(rows, truth, right, 2, mean_of_classes=False)
     (values,) = bootstrap.draws([net], 5, num_draws=50)
-    assert bootstrap.interval_of_value(values, 1.0) == (1, 1)
+    assert bootstrap.interval_of_value(values, 1.0, 10) == (pytest.approx(0.025**0.1), 1)

@@ -96,7 +96,7 @@ def coverage(metric: str, num_pictures: int, num_splits: int, repeats: int, num_
         nets, count, _ = simulation(metric)(rng, metric, num_pictures, num_splits)
         a, b = bootstrap.draws(nets, count, num_draws=num_draws, seed=repeat)
         of_difference = bootstrap.interval_of_difference(a - b)
-        of_value = bootstrap.interval_of_value(a, value(nets[0], count))
+        of_value = bootstrap.interval_of_value(a, value(nets[0], count), count)
         held[repeat] = not of_difference.excludes(truth_a - truth_b), not of_value.excludes(truth_a)
     return held.mean(axis=0)
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXPORT_SUFFIXES = (".npy", ".parquet")
-IDS_SUFFIX, HEADER_OF_IDS = ".csv", "id"  # of the list beside a .npy file
+IDS_SUFFIX = ".csv"  # of the list of ids beside an array
+HEADER_OF_IDS = "id"
 
 
 @overload
@@ -116,28 +117,29 @@ def export_features(
 def check_export(to: Path) -> None:
     """Raise OptionError unless features can be exported to a file of this name.
 
-    The list beside a .npy file replaces such a list only: under its name may lie labels, made by
-    hand.
+    The list beside an array takes the place of an earlier one, never that of another file, such as
+    the user's own list of labels. Raises OSError.
     """
     suffix = to.suffix.lower()
     if suffix not in EXPORT_SUFFIXES:
         raise OptionError(f"{to}: features are exported to {' or '.join(EXPORT_SUFFIXES)}.")
     if suffix == ".parquet" and find_spec("pyarrow") is None:
         raise OptionError(f"{to}: Parquet needs pyarrow, which is not here: pip install pyarrow.")
-    beside = to.with_suffix(IDS_SUFFIX)
-    if suffix == ".npy" and os.path.lexists(beside) and not is_list_of_ids(beside):
+    of_ids = to.with_suffix(IDS_SUFFIX)
+    if suffix == ".npy" and os.path.lexists(of_ids) and not is_list_of_ids(of_ids):
         raise OptionError(
-            f"{to}: the ids would be written to {beside}, where another file lies. Choose another"
-            " name for --to (to=)."
+            f"{to}: the ids would be written to {of_ids}, where another file lies. Choose another"
+            " name, or move that file away."
         )
 
 
 def is_list_of_ids(path: Path) -> bool:
-    """Whether there is a list as `export_features` writes it beside an array. Raises OSError."""
+    """Whether a file is a list of ids as stands beside an exported array. Raises OSError."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
-        return file.readline(len(HEADER_OF_IDS) + 2).strip() == HEADER_OF_IDS.encode()
+        first = file.readline(len(HEADER_OF_IDS) + 2)
+    return first.strip() == HEADER_OF_IDS.encode()
 
 
 def _usable(

@@ -100,18 +100,18 @@ def _labels(
     for line in lines:
         if not line.labels and not is_multi_label:
             raise DatasetError(f"{path}, line {line.number}: {line.id!r} has no label.")
-        known = labels.get(line.id)
-        if known is None:
+        earlier = labels.get(line.id)
+        if earlier is None:
             first[line.id], labels[line.id] = line, line.labels
             continue
         num_repeated += 1
-        if set(known) != set(line.labels) and not is_multi_label:
+        if set(earlier) != set(line.labels) and not is_multi_label:
             raise DatasetError(
                 f"{path}, line {line.number}: {line.id!r} is {line.labels[0]!r}, and in line"
-                f" {first[line.id].number} {known[0]!r}. Each picture has one label, or some have"
-                f" several in one line, '{known[0]};{line.labels[0]}'."
+                f" {first[line.id].number} {earlier[0]!r}. Each picture has one label, or some have"
+                f" several in one line, '{earlier[0]};{line.labels[0]}'."
             )
-        labels[line.id] = tuple(dict.fromkeys((*known, *line.labels)))
+        labels[line.id] = tuple(dict.fromkeys((*earlier, *line.labels)))
     what = "their labels are put together" if is_multi_label else "each counts once"
     remarks = [f"lines that repeat a picture: {num_repeated:,}; {what}"] if num_repeated else []
     return labels, remarks

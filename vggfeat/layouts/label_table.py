@@ -25,8 +25,8 @@ class LabelTable:
     """The classes of examples by their ids, in the order of the rows; N of each.
 
     `parts` has the part of the user's split, one of PARTS, of every row, and is None where nobody
-    says. Raises DatasetError where ids repeat, a row of a single-label table has no label, or a
-    text is none.
+    says. Raises DatasetError where ids repeat, a row of a single-label table has no label, or an id
+    or a label is a text that no file of results could hold.
     """
 
     ids: Sequence[str]
@@ -36,6 +36,8 @@ class LabelTable:
     def __post_init__(self):
         first, is_multi_label = dict[str, int](), self.is_multi_label
         for number, (i, names) in enumerate(zip(self.ids, self.labels, strict=True), start=1):
+            for text in (i, *names):
+                check_text(text, f"row {number}")
             if first.setdefault(i, number) != number:
                 raise DatasetError(
                     f"rows {first[i]} and {number} have the same id, {i!r}. Leave one; several"
@@ -43,8 +45,6 @@ class LabelTable:
                 )
             if not names and not is_multi_label:
                 raise DatasetError(f"row {number}, {i!r}, has no label.")
-            for text in (i, *names):
-                check_text(text, f"row {number}, {i!r}")
 
     @property
     def is_multi_label(self) -> bool:

@@ -20,11 +20,9 @@ from vggfeat.layouts.own_pictures import (
     PARTS,
     LabelledPictures,
     alike,
+    entries_of,
     named,
 )
-
-# What operating systems and file servers leave behind, besides hidden files.
-CLUTTER = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
 
 
 @dataclass
@@ -52,7 +50,7 @@ def read_folders(root: Path) -> LabelledPictures:
             num_known = len(scan.labels)
             _scan_classes(root, folder, scan)
             parts |= dict.fromkeys(list(scan.labels)[num_known:], part)
-        scan.stray += [e.name for e in _entries(root) if e.name not in part_folders.values()]
+        scan.stray += [e.name for e in entries_of(root) if e.name not in part_folders.values()]
         unlabelled = _leave_out_unlabelled(scan, parts)
     else:
         _scan_classes(root, "", scan)
@@ -92,11 +90,11 @@ def _part_folders(root: Path) -> dict[str, str]:
     """
     folders: dict[str, str] = {}
     others = []
-    for entry in filter(_is_folder, _entries(root)):
+    for entry in filter(_is_folder, entries_of(root)):
         part = PART_NAMES.get(entry.name.lower())
         if part is None:
             others.append(entry.name)
-        elif any(map(_is_folder, _entries(Path(entry.path)))):
+        elif any(map(_is_folder, entries_of(Path(entry.path)))):
             if part in folders:
                 raise DatasetError(
                     f"{root}: {folders[part]}/ and {entry.name}/ mean the same part of a split."
@@ -110,7 +108,7 @@ def _part_folders(root: Path) -> dict[str, str]:
 
 def _scan_classes(root: Path, folder: str, scan: _Scan) -> None:
     """Add the pictures of root/<folder>/<class>/ to what was seen."""
-    for entry in _entries(root / folder):
+    for entry in entries_of(root / folder):
         path = f"{folder}/{entry.name}" if folder else entry.name
         if not _is_folder(entry):
             scan.stray.append(path)
@@ -119,7 +117,7 @@ def _scan_classes(root: Path, folder: str, scan: _Scan) -> None:
         ids = _below(root, path, scan, set())
         name = unicodedata.normalize("NFC", entry.name)  # macOS writes letters in another form
         scan.labels |= dict.fromkeys(ids, (name,))
-        if not ids:
+        if not ids and path not in scan.loops:
             scan.empty.append(path)
 
 
@@ -131,7 +129,7 @@ def _below(root: Path, folder: str, scan: _Scan, entered: set[str]) -> list[str]
         return []
     entered.add(real)
     ids, deeper = [], []
-    for entry in _entries(root / folder):
+    for entry in entries_of(root / folder):
         path = f"{folder}/{entry.name}"
         if is_picture(entry):
             check_utf8(entry.name, root / folder)
@@ -152,13 +150,6 @@ def _below(root: Path, folder: str, scan: _Scan, entered: set[str]) -> list[str]
 def _is_folder(entry: os.DirEntry) -> bool:
     """Whether it is a folder, or a link to one; not a link that leads round in circles."""
     return os.path.isdir(entry.path) if entry.is_symlink() else entry.is_dir()
-
-
-def _entries(folder: Path) -> list[os.DirEntry]:
-    """What lies in a folder, by name, without hidden items and clutter."""
-    with os.scandir(folder) as entries:
-        shown = [e for e in entries if e.name[0] != "." and e.name.lower() not in CLUTTER]
-    return sorted(shown, key=lambda entry: entry.name)
 
 
 def _remarks(scan: _Scan) -> list[str]:

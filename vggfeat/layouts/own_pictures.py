@@ -16,6 +16,8 @@ from vggfeat.errors import DatasetError
 
 NUM_NAMED = 5  # that a note names
 MAX_SLUG = 48  # so that a prefix or a number still fits into a name
+# What operating systems and file servers leave behind, besides hidden files.
+CLUTTER = {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "$recycle.bin", "lost+found"}
 LABEL_SEPARATOR = ";"  # of several labels in one cell of a list
 PARTS = ("train", "val", "test")
 # What users call the parts of a split, in lower case.
@@ -48,14 +50,22 @@ class LabelledPictures:
         return tuple(sorted({name for names in self.labels.values() for name in names}))
 
 
+def entries_of(folder: Path) -> list[os.DirEntry]:
+    """What lies in a folder, by name, without hidden items and clutter. Raises OSError."""
+    with os.scandir(folder) as entries:
+        shown = [e for e in entries if e.name[0] != "." and e.name.lower() not in CLUTTER]
+    return sorted(shown, key=lambda entry: entry.name)
+
+
 def picture_id(text: str, root: Path, where: str) -> str:
     """The id of the picture that a list names: its relative path, in the form that its file has.
 
     Systems differ in the form of letters such as é, and in the slash. where is the place in the
-    list. Raises DatasetError at no path, and at one that leaves the folder.
+    list. Raises DatasetError at no path, at one that leaves the folder or holds a NUL.
     """
-    if not text or "\0" in text:
+    if not text:
         raise DatasetError(f"{where}: no path.")
+    check_text(text, where)
     if text.startswith(("/", "~")) or PureWindowsPath(text).is_absolute():
         raise DatasetError(f"{where}: {text!r} is no relative path. Write it as seen from {root}.")
     slashed = text.replace("\\", "/")
@@ -116,13 +126,13 @@ def named(names: Sequence[str]) -> str:
 
 
 def check_text(text: str, where: str) -> None:
-    """Raise DatasetError unless files of scores can hold a text: it is Unicode without NUL."""
+    """Raise DatasetError at an id or a label that no file of results could hold."""
+    if "\0" in text:
+        raise DatasetError(f"{where}: {text!r} holds a NUL character. Write it without.")
     try:
-        is_text = b"\0" not in text.encode()
-    except UnicodeEncodeError:
-        is_text = False
-    if not is_text:
-        raise DatasetError(f"{where}: holds characters that no text has.")
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DatasetError(f"{where}: {text!r} is no text in UTF-8. Write it anew.") from error
 
 
 def alike(classes: Sequence[str]) -> list[str]:

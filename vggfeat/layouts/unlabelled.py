@@ -1,6 +1,6 @@
 """Pictures of the user's without labels: a folder of them with all below it, or a list of paths.
 
-    FOLDER            every picture below it; hidden items are left out
+    FOLDER            every picture below it; hidden items and clutter are left out
     LIST.txt          a path a line
     LIST.csv          a column `path`; commas, semicolons or tabs separate columns
 
@@ -19,7 +19,7 @@ from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.class_folders import check_utf8, is_picture
 from vggfeat.layouts.csv_lines import read_lines
-from vggfeat.layouts.own_pictures import feature_set_of, is_there, named, picture_id
+from vggfeat.layouts.own_pictures import entries_of, feature_set_of, is_there, named, picture_id
 
 COLUMN = "path"
 TABLES = (".csv", ".tsv")  # suffixes of lists that have a header
@@ -70,7 +70,8 @@ def _of_folder(root: Path) -> UnlabelledPictures:
             repeated.append(prefix.rstrip("/"))
             continue
         entered.add(real)
-        for entry in _entries(root / prefix):
+        for entry in entries_of(root / prefix):
+            check_utf8(entry.name, root / prefix)
             path = prefix + entry.name
             if os.path.isdir(entry.path):
                 (links if entry.is_symlink() else folders).append(f"{path}/")
@@ -81,15 +82,6 @@ def _of_folder(root: Path) -> UnlabelledPictures:
     notes = _left_out("no pictures", others)
     notes += _left_out("links to folders that are taken already, or above", repeated)
     return UnlabelledPictures(root=root, ids=sorted(ids), notes=notes)
-
-
-def _entries(folder: Path) -> list[os.DirEntry]:
-    """What lies in a folder by name, without hidden items. Raises DatasetError, OSError."""
-    with os.scandir(folder) as entries:
-        shown = [entry for entry in entries if not entry.name.startswith(".")]
-    for entry in shown:
-        check_utf8(entry.name, folder)
-    return sorted(shown, key=lambda entry: entry.name)
 
 
 def _of_list(path: Path) -> UnlabelledPictures:

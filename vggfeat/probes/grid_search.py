@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 # When the search ends; see `choose`.
 PATIENCE = 2
 SATURATED = 0.999
+# Of scores: equal means of other summands differ in their last bits, and are equal all the same.
+DECIMALS = 12
 
 Score = Callable[[np.ndarray, np.ndarray], float | np.ndarray]  # see `choose`
 
@@ -51,7 +53,7 @@ def choose(
         decisions = fits.decisions(signs, value)
         decisions[:, untrained] = np.nan
         by_fold = np.split(decisions, len(folds), axis=1)
-        scores.append(_mean_score(score, by_fold, folds))
+        scores.append(np.round(_mean_score(score, by_fold, folds), DECIMALS))
         fits.start_from(np.broadcast_to(scores[-1] > best, num_classes))
         best = np.fmax(best, scores[-1])
         progress(len(scores))

@@ -104,8 +104,8 @@ class NeighbourClassifier(Classifier):
     def decisions(self, X: np.ndarray) -> np.ndarray:
         examples = torch.from_numpy(self.examples).to(self.device)
         scored = _unit_vectors(X, self.device)
-        found = list(_neighbours(examples, self.signs, scored, int(self.k.max())))
-        return _votes(found, self.signs, self.k, self.is_plain)
+        groups = list(_neighbours(examples, self.signs, scored, int(self.k.max())))
+        return _votes(groups, self.signs, self.k, self.is_plain)
 
     def arrays(self) -> dict[str, np.ndarray]:
         plain = np.array(self.is_plain, np.uint8)
@@ -171,11 +171,11 @@ def _nearest(examples: Tensor, scored: Tensor, count: int) -> tuple[np.ndarray, 
 
 
 def _votes(
-    found: Sequence[Neighbours], signs: np.ndarray, k: np.ndarray, is_plain: bool
+    groups: Sequence[Neighbours], signs: np.ndarray, k: np.ndarray, is_plain: bool
 ) -> np.ndarray:
     """The scores [m, P] of columns of signs [n, P], each by the k [P] nearest."""
-    scores = np.full((len(found[0].rows), signs.shape[1]), np.nan)
-    for neighbours in found:
+    scores = np.full((len(groups[0].rows), signs.shape[1]), np.nan)
+    for neighbours in groups:
         for number in np.unique(k[neighbours.classes]):
             classes = neighbours.classes[k[neighbours.classes] == number]
             rows, cosines = (e[:, : int(number)] for e in (neighbours.rows, neighbours.cosines))

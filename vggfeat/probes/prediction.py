@@ -10,7 +10,6 @@ weights or another layer is refused by its digest.
 from __future__ import annotations
 
 import logging
-import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -28,7 +27,7 @@ from vggfeat.features.aggregate import aggregate, fuse
 from vggfeat.features.extract import conditions
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
-from vggfeat.images import PICTURE_SUFFIXES
+from vggfeat.layouts.unlabelled import read_pictures
 from vggfeat.probes import probe_file
 from vggfeat.probes.probe import Classifier
 from vggfeat.probes.probe_file import MULTI, ProbeCard, ProbeNet
@@ -112,13 +111,13 @@ class SavedProbe:
         """
         if isinstance(pictures, str | Path):
             raise PictureError(f"{pictures}: one name, where a list of pictures is taken.")
-        own = self.card.extraction
+        fitted = self.card.extraction
         chosen = {"device": device, "on_error": on_error, "batch_size": batch_size}
-        options = Extraction(**own | chosen | ({"precision": precision} if precision else {}))
-        if options.resolved_precision != own["precision"]:
+        options = Extraction(**fitted | chosen | ({"precision": precision} if precision else {}))
+        if options.resolved_precision != fitted["precision"]:
             log.warning(
                 "computed in %s; the probe was fitted to features in %s, so scores differ a little",
-                options.resolved_precision, own["precision"],
+                options.resolved_precision, fitted["precision"],
             )  # fmt: skip
         # Numbers as ids, as names may be of any kind and come twice.
         files = {str(number): Path(picture) for number, picture in enumerate(pictures)}
@@ -198,32 +197,20 @@ def load_probe(
 def find_pictures(places: Sequence[Path]) -> list[Path]:
     """The files among places and the pictures below the folders among them, each once, in order.
 
-    Pictures of a folder are sorted; hidden files and folders are left out. Raises PictureError at
-    a place that is not there, at a folder without pictures, and at a pipe or a device.
+    Raises PictureError at a place that is not there, at a pipe or a device, DatasetError at a
+    folder without pictures.
     """
-    found: dict[Path, None] = {}
+    files: dict[Path, None] = {}
     for place in places:
-        if not place.is_dir():
-            if not place.exists():
-                raise PictureError(f"{place}: no such picture or folder.")
-            if not place.is_file():
-                raise PictureError(f"{place}: is no file. Save the picture in one.")
-            found[place] = None
+        if place.is_dir():
+            files |= dict.fromkeys(read_pictures(place).files.values())
             continue
-        below = [path for path in _files_below(place) if path.suffix.lower() in PICTURE_SUFFIXES]
-        if not below:
-            raise PictureError(f"{place}: holds no pictures ({', '.join(PICTURE_SUFFIXES)}).")
-        found |= dict.fromkeys(sorted(below))
-    return list(found)
-
-
-def _files_below(folder: Path) -> list[Path]:
-    files = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        shown = [Path(place) / name for name in names if not name.startswith(".")]
-        files += [file for file in shown if file.is_file() or not file.exists()]
-    return files
+        if not place.exists():
+            raise PictureError(f"{place}: no such picture or folder.")
+        if not place.is_file():
+            raise PictureError(f"{place}: is no file. Save the picture in one.")
+        files[place] = None
+    return list(files)
 
 
 def _spec_of(stated: ProbeNet, path: Path) -> NetSpec:

@@ -109,10 +109,11 @@ def intervals(scored: ScoredRecord) -> dict[str, Interval]:
     by_name = {}
     for kept, of_rows in _by_rows(scored, names):
         weighted = [weighted_metric(scored, name, kept) for name in of_rows]
-        values = bootstrap.draws(weighted, rows_of(scored, kept).num_pictures)
+        num_pictures = rows_of(scored, kept).num_pictures
+        values = bootstrap.draws(weighted, num_pictures)
         for name, of_metric in zip(of_rows, values, strict=True):
             value = scored.record.metrics[name]["value"]
-            by_name[name] = bootstrap.interval_of_value(of_metric, value)
+            by_name[name] = bootstrap.interval_of_value(of_metric, value, num_pictures)
     return by_name
 
 

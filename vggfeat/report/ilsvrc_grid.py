@@ -11,9 +11,8 @@ from vggfeat.report import ilsvrc_some_classes
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result
 from vggfeat.report.ilsvrc_some_classes import is_of_some
 from vggfeat.report.ilsvrc_tables import train_scales_of
-from vggfeat.report.judge import assumed_legend
 from vggfeat.report.published import CLASSIFICATION
-from vggfeat.report.settings import interval_legend, net_options
+from vggfeat.report.settings import assumed_legend, interval_legend, net_options
 from vggfeat.report.table import Cell, Table
 
 FAST, SLOW = "dense", "crops"  # the views whose speeds are worth a comparison

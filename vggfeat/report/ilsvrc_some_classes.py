@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from vggfeat.records.record import Record
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result
-from vggfeat.report.judge import assumed_legend
-from vggfeat.report.settings import interval_legend
+from vggfeat.report.settings import assumed_legend, interval_legend
 from vggfeat.report.table import Cell, Table
 
 AMONG_ALL = ("top1_error", "top5_error")

@@ -12,7 +12,7 @@ from typing import Any
 
 from vggfeat.records.record import Record
 from vggfeat.report.published import PublishedRow
-from vggfeat.report.settings import assumed_statistics, feature_setting, net_options, stated
+from vggfeat.report.settings import assumptions, feature_setting, net_options, stated
 
 SAME, NEAR, NOT_COMPARABLE = "same", "near", "not comparable"
 MARKS = {SAME: "=", NEAR: "~", NOT_COMPARABLE: "x", "": ""}
@@ -96,24 +96,9 @@ def _assumed_statistics(record: Record, published: Any) -> Differences:
     yield from assumptions(record)
 
 
-def assumptions(record: Record) -> list[str]:
-    """What was assumed of the input of the record's nets, in words."""
-    return [
-        f"input statistics of {net['name']} assumed, {assumed}"
-        for net in record.nets
-        if (assumed := assumed_statistics(net))
-    ]
-
-
 def flaws(record: Record) -> list[str]:
     """What makes a number too good, or of fewer pictures than there are, in words."""
     return [*_leaks(record, None), *_skipped(record, None)]
-
-
-def assumed_legend(records: Sequence[Record]) -> tuple[str, ...]:
-    """The line below a table that says what was assumed of its nets' input; none if nothing."""
-    words = dict.fromkeys(text for record in records for text in assumptions(record))
-    return (f"Not stated by anybody: {'; '.join(words)}.",) if words else ()
 
 
 # Of records of transfer

@@ -88,6 +88,21 @@ def assumed_statistics(net: Mapping[str, Any]) -> str:
     return " and ".join(n for n in usual if n not in named and features.get(n) == usual[n])
 
 
+def assumptions(record: Record) -> list[str]:
+    """What was assumed of the input of the record's nets, in words."""
+    return [
+        f"input statistics of {net['name']} assumed, {assumed}"
+        for net in record.nets
+        if (assumed := assumed_statistics(net))
+    ]
+
+
+def assumed_legend(records: Sequence[Record]) -> tuple[str, ...]:
+    """The line below a table that says what was assumed of its nets' input; none if nothing."""
+    words = dict.fromkeys(text for record in records for text in assumptions(record))
+    return (f"Not stated by anybody: {'; '.join(words)}.",) if words else ()
+
+
 def interval_of(record: Record, metric: str) -> tuple[float, float] | None:
     """The ends of the metric's 95 % interval in %, where the record came with intervals."""
     ends = record.metrics[metric].get("interval")
@@ -96,21 +111,9 @@ def interval_of(record: Record, metric: str) -> tuple[float, float] | None:
 
 def interval_legend(intervals: Iterable[Any], of_what: str = "") -> tuple[str, ...]:
     """The line below a table that says what its intervals are; none if all of them are None."""
-    stated = [interval for interval in intervals if interval]
-    if not stated:
+    if not any(intervals):
         return ()
-    legend = (
-        f"(low to high): 95 % interval{of_what} over test pictures drawn anew (bootstrap), given"
-        " the trained nets and probes."
-    )
-    if all(low < high for low, high in stated):
-        return (legend,)
-    # The rule of three (Hanley & Lippman-Hand, 1983).
-    return (
-        legend,
-        "An interval of one point is no certainty: where none of n test pictures is wrong, or none"
-        " right, up to 3 in n others may be.",
-    )
+    return (f"(low to high): 95 % interval{of_what} over test pictures (bootstrap).",)
 
 
 def percent(fraction: float | None) -> float | None:

@@ -6,8 +6,8 @@ The last column, "all", is of the records with all training pictures, where ther
 from collections.abc import Mapping, Sequence
 
 from vggfeat.records.record import Record
-from vggfeat.report.judge import assumed_legend
 from vggfeat.report.settings import (
+    assumed_legend,
     interval_legend,
     interval_of,
     later_options,
@@ -91,6 +91,7 @@ def _curves(records: Sequence[Record]) -> Table:
         title=title,
         legend=(
             *_legend(few),
+            *_flaws(records),
             *interval_legend(interval_of(record, record.metric) for record in records),
             *assumed_legend(records),
         ),
@@ -138,6 +139,14 @@ def _cell(records: Sequence[Record]) -> Cell:
         spread=percent(metric["spread"]),
         interval=interval_of(record, record.metric),
     )
+
+
+def _flaws(records: Sequence[Record]) -> list[str]:
+    """What makes numbers too good, or of fewer pictures than there are."""
+    leaks = max(record.protocol.get("leaks", 0) for record in records)
+    skipped = max(len(record.skipped) for record in records)
+    counts = {"test pictures are training pictures too": leaks, "pictures were skipped": skipped}
+    return [f"At most, of a number: {count} {what}." for what, count in counts.items() if count]
 
 
 def _legend(few: Sequence[Record]) -> list[str]:

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from vggfeat.records.record import Record
-from vggfeat.report.judge import assumed_legend
 from vggfeat.report.settings import (
     PROBE,
+    assumed_legend,
     interval_legend,
     interval_of,
     later_options,

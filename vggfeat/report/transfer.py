@@ -16,7 +16,6 @@ from vggfeat.report.judge import (
     TRANSFER,
     USUAL,
     Verdict,
-    assumptions,
     flaws,
     is_same_net,
     is_same_probe,
@@ -25,6 +24,7 @@ from vggfeat.report.judge import (
 from vggfeat.report.published import PublishedRow, read_published
 from vggfeat.report.settings import (
     PROBE,
+    assumptions,
     interval_legend,
     interval_of,
     later_options,

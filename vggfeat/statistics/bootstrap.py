@@ -24,6 +24,7 @@ from vggfeat.statistics.weighted_metrics import WeightedMetric
 
 NUM_DRAWS = 10_000
 LEVEL = 0.95
+ROUNDING = 1e-9
 WEIGHTS_AT_ONCE = 2**19  # of draws times pictures: 4 MiB, which stay in a processor's cache
 
 
@@ -83,11 +84,16 @@ def interval_of_difference(differences: np.ndarray) -> Interval:
     return Interval(*np.nanquantile(differences, [tail, 1 - tail]).tolist())
 
 
-def interval_of_value(values: np.ndarray, value: float) -> Interval:
+def interval_of_value(values: np.ndarray, value: float, num_pictures: int) -> Interval:
     """The 95 % interval from a metric's values [draws] and its value with the pictures as they are.
 
-    The mean of the draws is moved to the value, see above. Metrics lie from 0 to 1.
+    The mean of the draws is moved to the value, see above. Metrics lie from 0 to 1. Where all
+    pictures are right, or all wrong, every draw says so: then the interval is that of a share of so
+    many pictures (Clopper & Pearson, Biometrika 26, 1934).
     """
+    if value in (0, 1) and np.nanmax(values) - np.nanmin(values) < ROUNDING:
+        of_share = stats.binomtest(round(value * num_pictures), num_pictures).proportion_ci(LEVEL)
+        return Interval(of_share.low, of_share.high)
     return interval_of_difference(np.clip(values - np.nanmean(values) + value, 0, 1))
 
 
@@ -96,10 +102,18 @@ def bootstrap_p(differences: np.ndarray) -> float:
 
     Twice the smaller share of draws on either side of 0, where a draw of 0 is on both, and the data
     themselves count as one more draw (Davison & Hinkley, 1997, sect. 4.2), so that it is never 0.
+    Where no draw is on the other side, so few draws cannot say how unlikely that is, and of several
+    hundred tests none would be left by Holm's rule: then it is that of a normal distribution with
+    the draws' mean and standard deviation, if that is less.
     """
     counted = differences[~np.isnan(differences)]
     smaller = min((counted <= 0).sum(), (counted >= 0).sum())
-    return float(min(1, 2 * (smaller + 1) / (len(counted) + 1)))
+    by_draws = min(1, 2 * (smaller + 1) / (len(counted) + 1))
+    deviation = counted.std() if len(counted) else 0
+    if smaller or not deviation:
+        return float(by_draws)
+    by_normal = 2 * stats.norm.sf(abs(counted.mean()) / deviation)
+    return float(min(by_draws, max(by_normal, np.finfo(float).tiny)))
 
 
 def _weights(drawn: np.ndarray) -> np.ndarray:
