@@ -39,3 +39,14 @@ def test_one_net_is_no_fusion():
 
 def test_a_row_of_zeros_stays():
     assert not l2_normalised(np.zeros((1, 3))).any()
+
+
+def test_numbers_whose_squares_overflow_or_vanish_in_float32_have_length_one_too():
+    """As of a net that nobody trained; chance would be measured with vectors of zeros."""
+    for factor in (1e30, 1e-30, 1e-42):
+        vectors = (np.array([[3.0, -4.0], [0.0, 2.0], [0.0, 0.0]]) * factor).astype(np.float32)
+        rtol = 1e-2 if factor < 1e-38 else 1e-6  # subnormal numbers have few digits
+        expected = [[0.6, -0.8], [0, 1], [0, 0]]
+        np.testing.assert_allclose(l2_normalised(vectors), expected, rtol=rtol)
+        averaged = aggregate(vectors[:, None], VectorOptions())
+        np.testing.assert_allclose(averaged, expected, rtol=rtol)

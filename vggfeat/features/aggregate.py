@@ -9,6 +9,9 @@ import numpy as np
 
 from vggfeat.features.options import VectorOptions
 
+# Of a vector's largest value: beyond, squares in float32 would overflow or vanish.
+USUAL = (2.0**-40, 2.0**40)
+
 
 def aggregate(descriptors: np.ndarray, options: VectorOptions) -> np.ndarray:
     """Combine scales, then L2: [N, S, D] -> [N, D] for "average", [N, S * D] for "stack".
@@ -35,6 +38,11 @@ def fuse(vectors: Sequence[np.ndarray]) -> np.ndarray:
 
 def l2_normalised(vectors: np.ndarray) -> np.ndarray:
     """Vectors [..., D] of length one; a vector of zeros stays as it is."""
+    largest = np.maximum(vectors.max(axis=-1, keepdims=True), -vectors.min(axis=-1, keepdims=True))
+    is_odd = ((largest > USUAL[1]) | ((largest < USUAL[0]) & (largest > 0)))[..., 0]
+    if is_odd.any():
+        vectors = vectors.copy()
+        vectors[is_odd] /= largest[is_odd]
     return vectors / _lengths(vectors)
 
 

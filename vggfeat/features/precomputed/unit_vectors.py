@@ -15,8 +15,6 @@ from vggfeat.progress import Progress, no_progress
 
 BLOCK_BYTES = 2**24
 NUMBERS = "biuf"  # kinds of NumPy's types: bool, whole numbers, floats
-# Of a row's largest value: beyond, squares in float32 would overflow or vanish.
-USUAL = (2.0**-40, 2.0**40)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +76,7 @@ def unit_vectors(
         numbers = block.astype(kind, copy=False)
         bad += (start + np.flatnonzero(~np.isfinite(numbers).all(axis=1))).tolist()
         if not bad:
-            vectors[here] = _of_length_one(numbers)
+            vectors[here] = l2_normalised(numbers)
         progress(f"reading {what}", min(start + step, count), count)
     if bad:
         raise DatasetError(
@@ -95,12 +93,3 @@ def digests_of(rows: np.ndarray) -> list[bytes]:
         hashlib.blake2b(row, digest_size=16).digest() if is_some else b""
         for row, is_some in zip(rows, some, strict=True)
     ]
-
-
-def _of_length_one(block: np.ndarray) -> np.ndarray:
-    largest = np.abs(block).max(axis=1, keepdims=True)
-    odd = ((largest > USUAL[1]) | ((largest < USUAL[0]) & (largest > 0)))[:, 0]
-    if odd.any():
-        block = block.copy()
-        block[odd] /= largest[odd]
-    return l2_normalised(block)
