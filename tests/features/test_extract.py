@@ -338,3 +338,19 @@ def test_memory_does_not_grow_with_the_number_of_pictures(tmp_path):
         for count in (500, 3000)
     )  # fmt: skip
     assert many - few < 50 * 1024  # KiB; the arrays of 3000 pictures would be 130 MiB
+
+
+def test_a_picture_of_a_user_that_holds_something_else_is_extracted_again(tmp_path, caplog):
+    """Of equal sizes; only where may_change says that the files are a user's."""
+    pictures = {f"{n}.bmp": write_picture(tmp_path / f"{n}.bmp", seed=n) for n in range(3)}
+    network, options = load_network(NARROW), Extraction(scales=(32,))
+    to = tmp_path / "x.h5"
+    extract("p", pictures, network, options, to=to, may_change=True)
+    before = store.read(to, list(pictures), (32,))
+    write_picture(pictures["1.bmp"], seed=9)
+    assert extract("p", pictures, network, options, to=to).num_new == 0
+    assert extract("p", pictures, network, options, to=to, may_change=True).num_new == 1
+    assert "1 of its pictures hold something else now, '1.bmp' among them" in caplog.text
+    after = store.read(to, list(pictures), (32,))
+    assert [(a != b).any() for a, b in zip(before, after, strict=True)] == [False, True, False]
+    assert extract("p", pictures, network, options, to=to, may_change=True).num_new == 0

@@ -33,7 +33,8 @@ def forget_changed(path: Path, pictures: Mapping[str, images.Picture]) -> int:
         made, known = store.known_digests(path)
     except StoreError:
         return 0  # whoever writes to it says why
-    written = {i: pictures[i] for i in written_since(pictures, made) if i in known}
+    there = {i: picture for i, picture in pictures.items() if i in known}
+    written = {i: there[i] for i in written_since(there, made)} if there else {}
     changed = [i for i, picture in written.items() if images.digest(picture) not in (b"", known[i])]
     if not changed:
         return 0
