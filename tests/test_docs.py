@@ -18,7 +18,7 @@ from vggfeat.pretraining.communication import predicted_speed_up
 from vggfeat.pretraining.overrides import FIXED_FIELDS
 from vggfeat.pretraining.recipe import Recipe
 from vggfeat.records.record import read_all
-from vggfeat.report import ilsvrc_grid, ilsvrc_tables, sweep, training, transfer
+from vggfeat.report import ilsvrc_grid, ilsvrc_tables, shots, sweep, training, transfer
 from vggfeat.report.render import render
 from vggfeat.vgg import CONFIGURATIONS
 
@@ -29,7 +29,8 @@ DESIGN = (ROOT / "docs" / "design.md").read_text()
 NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocols.md",
          "docs/features.md",
          "docs/pretraining.md", "docs/ilsvrc.md", "docs/weights.md", "docs/performance.md",
-         "results/README.md", "results/speed/README.md")  # fmt: skip
+         "results/README.md", "results/speed/README.md",
+         "results/own/README.md")  # fmt: skip
 DOCUMENTS = [ROOT / name for name in NAMES]
 
 
@@ -40,6 +41,10 @@ SUBCOMMANDS = {
 }
 RESULTS = ROOT / "results"
 RUNS = RESULTS / "pretraining" / "runs"
+FOLDERS_OF_RECORDS = (
+    "sweep", "solver", "layers", "transfer", "ilsvrc", "nets", "some-classes", "own/probes",
+    "own/shots", "own/readme",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", [*main.commands, *SUBCOMMANDS])
@@ -145,8 +150,12 @@ def test_the_committed_tables_are_what_the_records_give():
     for name in ("sweep", "solver"):
         ranking = render(sweep.tables(read_all(RESULTS / name)), "md")
         assert (RESULTS / f"{name}.md").read_text() == ranking
-    for name in ("transfer", "layers"):
+    for name in ("transfer", "layers", "nets", "own/probes"):
         assert (RESULTS / f"{name}.md").read_text() == beside_published(RESULTS / name)
+    few = render(shots.tables(read_all(RESULTS / "own" / "shots")), "md")
+    assert (RESULTS / "own" / "shots.md").read_text() == few
+    some_classes = render(ilsvrc_tables.tables(read_all(RESULTS / "some-classes")), "md")
+    assert (RESULTS / "some-classes.md").read_text() == some_classes
     on_ilsvrc = read_all(RESULTS / "ilsvrc")
     assert (RESULTS / "ilsvrc.md").read_text() == render(ilsvrc_tables.tables(on_ilsvrc), "md")
     grid = render(ilsvrc_grid.tables(on_ilsvrc), "md")
@@ -160,10 +169,10 @@ def test_the_committed_tables_are_what_the_records_give():
 
 
 def test_every_record_was_made_from_committed_code_and_its_command_is_told():
-    told = (RESULTS / "README.md").read_text()
+    told = (RESULTS / "README.md").read_text() + (RESULTS / "own" / "README.md").read_text()
     for folder in (
         RESULTS,
-        *(RESULTS / name for name in ("sweep", "solver", "layers", "transfer", "ilsvrc")),
+        *(RESULTS / name for name in FOLDERS_OF_RECORDS),
     ):
         for record in read_all(folder):
             assert record.git and not record.git["dirty"]
