@@ -189,7 +189,7 @@ def test_what_is_wrong_with_labels_in_the_file_is_said_with_its_name(run, folder
     np.savez(folder / "x.npz", features=X, labels=np.array(["", *CLASSES[1:]]))
     assert "x.npz: row 1, '0', has no label" in run("x.npz", code=1).stderr
     np.savez(folder / "x.npz", features=X, labels=np.array(["a\0b", *CLASSES[1:]]))
-    assert "x.npz: row 1, '0': holds characters that no text has" in run("x.npz", code=1).stderr
+    assert "x.npz: row 1: 'a\\x00b' holds a NUL character" in run("x.npz", code=1).stderr
 
 
 # Vectors that say something of themselves
