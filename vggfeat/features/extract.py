@@ -141,13 +141,12 @@ def extract(
     """Make sure that every picture (id -> file or crop) has its vectors in a feature file.
 
     The file lies in `folder` under a name that follows from its conditions, or it is `to`, which
-    must have been made under the same conditions if it is there. Only what is missing
-    is extracted, and what is done stays done whatever happens. `shared_with` are networks that
-    share a forward pass with this one: what they lack is extracted in the same pass, into files of
-    their own. may_change=True is for a user's pictures: those written since are extracted again if
-    they hold something else. Raises PictureError at a picture that cannot be read unless
-    options.on_error is "skip", OptionError if a scale is too small for the net, StoreError if the
-    file is damaged or `to` was made under other conditions.
+    must be of the same conditions if it is there. Only what is missing is extracted, and what is
+    done stays done whatever happens. `shared_with` are networks that share a forward pass with this
+    one: what they lack is extracted in the same pass, into files of their own. may_change=True is
+    for a user's pictures: those written since are extracted again if they hold something else.
+    Raises PictureError at a picture that cannot be read unless options.on_error is "skip",
+    OptionError at a scale too small for the net, StoreError at damage and at other conditions.
     """
     assert not shared_with or head is Descriptor, "only descriptors share a forward pass"
     if (folder is None) == (to is None):
