@@ -130,6 +130,11 @@ def test_the_readmes_python_runs_on_what_the_commands_write(tmp_path, monkeypatc
     labels = ["cat", "dog"] * 20
     scope = {"X": rng.normal(size=(40, 8)), "labels": labels}
     exec(code, scope)
+    assert list(scope["features"].index) == ["new.jpg"]
+    assert scope["record"].protocol["images"] == 40 and scope["record"].protocol["classes"] == 2
+    assert scope["scores"].shape == (1, 10)
+    assert list(scope["scores"].columns) == [str(digit) for digit in range(10)]
+    assert str(scope["comparison"]).startswith("No difference can be seen with these 60 pictures")
 
 
 def test_links_lead_somewhere():
