@@ -153,7 +153,7 @@ class ProbeMeasurement(Measurement):
         labels = benchmark.labels[rows]
         for number, split in enumerate(benchmark.splits):
             of_split = self.of_all_splits(progress, number, len(benchmark.splits))
-            result = benchmark.task.evaluate(
+            result, _ = benchmark.task.fit_and_score(
                 vectors, labels, split.among(rows), classes=benchmark.classes,
                 unread=benchmark.labels[np.setdiff1d(split.test, rows)],
                 probe=self.probe, progress=of_split,

@@ -91,22 +91,6 @@ class Task(ABC):
         classes have scores. Raises DatasetError if nothing can be scored.
         """
 
-    def evaluate(
-        self,
-        vectors: np.ndarray,
-        labels: np.ndarray,
-        split: Split,
-        *,
-        classes: Sequence[str],
-        unread: np.ndarray,
-        probe: Probe,
-        progress: Progress = no_progress,
-    ) -> SplitResult:
-        """Fit and score one split. Raises what `fit` and `score` raise."""
-        return self.fit_and_score(
-            vectors, labels, split, classes=classes, unread=unread, probe=probe, progress=progress
-        )[0]
-
     def fit_and_score(
         self,
         vectors: np.ndarray,
@@ -118,7 +102,7 @@ class Task(ABC):
         probe: Probe,
         progress: Progress = no_progress,
     ) -> tuple[SplitResult, FittedProbe]:
-        """The result of one split, and the probe that was fitted. Raises as `evaluate`."""
+        """The result of one split, and its fitted probe. Raises what `fit` and `score` raise."""
         fitted = self.fit(vectors, labels, split, classes=classes, probe=probe, progress=progress)
         started = time.monotonic()
         scores = fitted.decisions(vectors[split.test])

@@ -17,7 +17,7 @@ def test_a_borrowed_c_is_named():
     labels[split.validation, 1] = -1  # no bee to validate on
     vectors = rng.normal(size=(90, 8)) + labels @ rng.normal(size=(3, 8))
     probe = load_probe(solver="liblinear")
-    result = MultiLabel(metric="map_area").evaluate(
+    result, _ = MultiLabel(metric="map_area").fit_and_score(
         vectors, labels, split, classes=CLASSES, unread=labels[:0], probe=probe
     )
     assert list(result.borrowed) == ["bee"]
