@@ -48,8 +48,8 @@ class Extracted:
     seconds: float = 0.0
     skipped: Mapping[str, str] = field(default_factory=dict)  # id -> reason
     scale_seconds: Mapping[int, float] = field(default_factory=dict)  # scale -> of forward passes
-    # "decode" and "prepare" summed over threads, "forward" and "store" of the thread that waits for
-    # them; empty if nothing was new.
+    # "decode" and "prepare" summed over threads, "forward" of the thread that waits for the device,
+    # "store" of the one that stores meanwhile; empty if nothing was new.
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
