@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from itertools import count
 
 import numpy as np
 import pytest
 import torch
 import torchvision
+from helpers.interrupts import interrupted_at
 from helpers.pictures import NARROW, write_picture
 from PIL import Image
 from safetensors.torch import save_file
@@ -166,19 +166,9 @@ def test_a_changed_picture_is_extracted_again(tmp_path, pictures):
     assert changed.tolist() == [i == "2" for i in pictures]
 
 
-def test_an_interrupted_run_keeps_its_batches_and_the_next_ends_bit_equal(
-    tmp_path, pictures, monkeypatch
-):
+def test_an_interrupted_run_keeps_its_batches_and_the_next_ends_bit_equal(tmp_path, pictures):
     whole, _ = run(pictures, tmp_path / "whole", batch_size=2)
-    passes = count()
-
-    def interrupted(*arguments, **options):
-        if next(passes) == 5:  # the third batch, at the second scale
-            raise KeyboardInterrupt
-        return describe(*arguments, **options)
-
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("vggfeat.features.pipeline.describe", interrupted)
+    with interrupted_at(5):  # the third batch, at the second scale
         run(pictures, tmp_path, batch_size=2)
     rest, _ = run(pictures, tmp_path, batch_size=2)
     assert rest.num_new == 3
