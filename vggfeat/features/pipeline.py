@@ -91,7 +91,10 @@ class ExtractionRun:
         module = module.to(self.device.name, memory_format=torch.channels_last)
         sizes = self.loader.sizes()
         # Planned over all pictures, so that a resumed run cuts the same batches.
-        plan = plan_batches(sizes, options.scales, options.batch_size, square=self.square)
+        plan = plan_batches(
+            sizes, options.scales, options.batch_size,
+            batch_pixels=self.head.batch_pixels, square=self.square,
+        )  # fmt: skip
         batches = [batch for ids in plan if (batch := [i for i in ids if i in missing])]
         with (
             kept_memory(),
