@@ -24,7 +24,9 @@ from vggfeat.images import ASSUMED_ASPECT, rescaled_size
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH_PIXELS = 2**25  # dozens of them wait in the CPU's memory
+# With its mirror images and 64 channels it has 2**30 values, which 32 bits can count, and dozens of
+# such batches wait in the CPU's memory.
+MAX_BATCH_PIXELS = 2**23
 AS_FAST = 0.95  # of the highest rate; less is not worth the larger batches
 MEMORY_SHARE = 0.5  # of what is free; the rest is for shapes that come later
 NUM_TIMED = 3  # batches in a row
@@ -90,8 +92,8 @@ def fastest_batch_pixels(
         free = device.free_bytes()
         try:
             rates[pixels] = count / _seconds(device, batch_of(count))
-        except torch.OutOfMemoryError:
-            break
+        except RuntimeError:  # of memory, which CUDA's libraries call by many names
+            break  # any other the extraction meets, too
         if 2 * (free - device.free_bytes()) > MEMORY_SHARE * free:  # of the next batch
             break
         pixels *= 2
