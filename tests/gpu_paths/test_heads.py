@@ -1,6 +1,6 @@
 """Vectors of pictures on a GPU: every tensor is there, and Python waits for none of them.
 
-There need be no GPU: tests/helpers/fake_cuda.py is one. It raises where tensors of two devices meet.
+There need be no GPU: tests/helpers/fake_cuda.py is one, and raises where two devices meet.
 """
 
 import numpy as np

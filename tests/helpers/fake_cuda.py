@@ -1,4 +1,4 @@
-"""A GPU that is not there: code runs for device "cuda" without one, and what it waits for is counted.
+"""A GPU that is not there: code for device "cuda" runs, and what it waits for is counted.
 
 torch's FakeTensorMode computes shapes, types and devices of tensors without their values, and
 raises where tensors of two devices meet. What it leaves out is added here, as far as vggfeat needs
@@ -113,7 +113,7 @@ class FakeCuda(TorchDispatchMode):
             return func(tensor, *rest)
         if func is aten.equal.default:
             return True
-        return (True if tensor.dtype == torch.bool else 1) if not tensor.is_floating_point() else 1.0
+        return _ones(tensor).item()
 
     def _masked(self, func: Any, tensor: Tensor, indices: list[Tensor | None], *rest: Any) -> Any:
         """Places that masks choose; a mask on the CPU is sent to the GPU first."""
