@@ -11,6 +11,7 @@ from helpers.net_files import write_net
 from helpers.pictures import NARROW
 
 from vggfeat.backbones.load import load_network
+from vggfeat.features.device import device_for
 from vggfeat.features.heads.box import CentreBox, DenseBoxes, DensePosteriors, Labels
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import describe
@@ -30,11 +31,13 @@ def check_on_gpu(head, *, shape=(48, 64), mirror=False, precision="bf16"):
     module, pictures = head.module, np.zeros((3, *shape, 3), np.uint8)
     with fake_cuda() as gpu:
         module = module.to("cuda", memory_format=torch.channels_last)
+        device = device_for("cuda")
+        batch = device.staged(pictures)
         for _ in range(2):
             gpu.waits.clear()  # of the first batch: mean and deviation of the input are sent once
             vectors = describe(
-                head, module, pictures, ids=list("abc"), mirror=mirror, device="cuda",
-                precision=precision,
+                head, module, device.upload(batch), ids=list("abc"), mirror=mirror,
+                device="cuda", precision=precision,
             )  # fmt: skip
     assert (vectors.device.type, vectors.dtype) == ("cuda", torch.float32)
     assert tuple(vectors.shape) == (3, head.dim)

@@ -13,7 +13,8 @@ it:
 
 Everything that makes Python wait for the device is counted in `FakeCuda.waits`, by its name: values
 that are read, copies that are not `non_blocking` or whose memory is not pinned, masks as an index,
-and events that are waited for. What CUDA's allocator waits for is not seen.
+and events that are waited for: "earlier event" where the device has more to do behind it, and
+"event" where it has not and stands still. What CUDA's allocator waits for is not seen.
 """
 
 from collections import Counter
@@ -30,6 +31,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 from torch.utils._pytree import tree_leaves
 
 from helpers.python_backward import backward
+from vggfeat.features import forward
 
 aten = torch.ops.aten
 INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
@@ -53,6 +55,7 @@ class FakeCuda(TorchDispatchMode):
         self.pinned: dict[int, Any] = {}  # storages, which stay alive so that none is taken twice
         self.generators: list[torch.Generator] = []  # those of the GPU
         self.counts: dict[int, tuple[Any, int]] = {}  # places that are set, of masks from NumPy
+        self.num_queued = 0  # operations
         self.dtypes: dict[str, set[torch.dtype]] = {}
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None) -> Any:
@@ -72,6 +75,9 @@ class FakeCuda(TorchDispatchMode):
             return args[0].clone(), count, count.clone()
         if func in INDEXED and any(i is not None and _is_mask(i) for i in args[1]):
             return self._masked(func, *args)
+        if func in INDEXED and args[0].is_cuda:  # torch sends an index from the CPU there itself
+            far = [index for index in args[1] if index is not None and not index.is_cuda]
+            self.waits["copy to the GPU"] += len(far)
         generator = kwargs.get("generator")
         if generator is not None:
             self._check_generator(generator, kwargs.get("device"), args)
@@ -87,6 +93,7 @@ class FakeCuda(TorchDispatchMode):
             self._copy(func, source, result, *args, **kwargs)
         for each in tree_leaves(result):
             if isinstance(each, Tensor) and each.is_cuda:
+                self.num_queued += 1
                 self.dtypes.setdefault(str(func), set()).add(each.dtype)
         return result
 
@@ -154,7 +161,7 @@ class FakeCuda(TorchDispatchMode):
     def _check_generator(self, generator: torch.Generator, device: Any, args: Any) -> None:
         if device is None:
             device = next((t.device for t in tree_leaves(args) if isinstance(t, Tensor)), "cpu")
-        kind = "cuda" if any(generator is each for each in self.generators) else "cpu"
+        kind = "cuda" if any(generator._cdata == each._cdata for each in self.generators) else "cpu"
         if torch.device(device).type != kind:
             raise RuntimeError(f"a generator of {kind} cannot draw numbers on {device}")
 
@@ -204,13 +211,13 @@ def fake_cuda() -> Iterator[FakeCuda]:
             self.options = options
 
         def record(self, stream: Any = None) -> None:
-            pass
+            self.place = gpu.num_queued
 
         def query(self) -> bool:
             return True
 
         def synchronize(self) -> None:
-            gpu.waits["event"] += 1
+            gpu.waits["event" if self.place == gpu.num_queued else "earlier event"] += 1
 
         def elapsed_time(self, later: "Event") -> float:
             return 1.0
@@ -244,6 +251,8 @@ def fake_cuda() -> Iterator[FakeCuda]:
             (torch.Tensor, "is_pinned", lambda tensor, *_: gpu.is_pinned(tensor)),
         ):
             stack.enter_context(patch.object(target, name, stand_in, create=True))
+        forward._on_device.cache_clear()  # what it keeps is of another device
+        stack.callback(forward._on_device.cache_clear)
         stack.enter_context(values)
         stack.enter_context(gpu)
         yield gpu
