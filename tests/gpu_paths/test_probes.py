@@ -11,7 +11,7 @@ from vggfeat.probes import logistic
 from vggfeat.probes.registry import PROBES, load_probe
 
 
-def examples(n, d, num_classes=3):
+def examples(n, d, num_classes=8):
     """X [n, d] and signs [n, K]."""
     X = np.random.default_rng(0).normal(size=(n, d)).astype(np.float32)
     classes = np.arange(n) % num_classes
@@ -25,7 +25,7 @@ def few_iterations(monkeypatch):
 
 
 @pytest.mark.parametrize("exclusive", [True, False], ids=["one label", "several labels"])
-@pytest.mark.parametrize("n, d", [(40, 8), (24, 60)], ids=["many examples", "many dimensions"])
+@pytest.mark.parametrize("n, d", [(48, 8), (32, 60)], ids=["many examples", "many dimensions"])
 @pytest.mark.parametrize("name", PROBES)
 def test_a_choice_among_folds_then_the_fit(name, n, d, exclusive):
     X, signs = examples(n, d)
@@ -36,7 +36,7 @@ def test_a_choice_among_folds_then_the_fit(name, n, d, exclusive):
     with fake_cuda() as gpu:
         fits = probe.fits(X, signs, exclusive=exclusive)
         scores = fits.decisions(folds, value)
-        fits.start_from(np.array([True, False, True]))
+        fits.start_from(np.arange(8) < 4)
         classifier = fits.fit(value)
         assert scores.shape == signs.shape and classifier.decisions(X).shape == signs.shape
     assert gpu.waits["copy to the CPU"] > 0 or name == "centroid"  # the GPU was used

@@ -92,14 +92,17 @@ def test_boxes(boxed, tmp_path, kind):
 @pytest.mark.parametrize("regressor", [None, "pcr"], ids=["classes", "boxes"])
 def test_no_update_waits_for_the_gpu_but_the_one_before_it(pictures, boxed, tmp_path, regressor):
     """Of an update is waited for the one before it, whose numbers are read; as the next is queued
-    already, the GPU works on. Everything else is waited for once an epoch, however many updates.
+    already, the GPU works on. Everything else is waited for once an epoch, however many updates
+    and passes there are.
     """
     waits = {}
-    for batch_size in (8, 4):
+    for batch_size, pass_size in ((8, 8), (4, 2)):
         recipe, root = replace(RECIPE, epochs=1, batch_size=batch_size), pictures
         if regressor:
             recipe, root = of_boxes(regressor, epochs=1, batch_size=batch_size), boxed
-        waits[batch_size], done, _ = trained(root, tmp_path / str(batch_size), recipe, pass_size=4)
+        waits[batch_size], done, _ = trained(
+            root, tmp_path / str(batch_size), recipe, pass_size=pass_size
+        )
         assert waits[batch_size].pop("earlier event", 0) == done.position.step - 1
     assert waits[8] == waits[4]
 

@@ -166,7 +166,7 @@ class FakeCuda(TorchDispatchMode):
             raise RuntimeError(f"a generator of {kind} cannot draw numbers on {device}")
 
 
-GENERATOR, NUMPY, TOLIST = torch.Generator, torch.Tensor.numpy, torch.Tensor.tolist
+GENERATOR, NUMPY = torch.Generator, torch.Tensor.numpy
 
 
 def _ones(tensor: Tensor) -> np.ndarray:
@@ -229,9 +229,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
             raise TypeError("can't convert cuda:0 device type tensor to numpy")
         return _ones(tensor)
 
-    def tolist(tensor: Tensor) -> Any:
-        if not isinstance(tensor, FakeTensor):
-            return TOLIST(tensor)
+    def tolist(tensor: FakeTensor) -> Any:
         gpu.waits["tolist"] += tensor.is_cuda
         return _ones(tensor).tolist()
 
@@ -246,7 +244,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
             (torch.nn.Module, "to", _moved),
             (torch.Tensor, "backward", backward),
             (torch.Tensor, "numpy", numpy),
-            (torch.Tensor, "tolist", tolist),
+            (FakeTensor, "tolist", tolist),
             (torch.Tensor, "pin_memory", lambda tensor, *_: gpu.pin(tensor)),
             (torch.Tensor, "is_pinned", lambda tensor, *_: gpu.is_pinned(tensor)),
         ):
