@@ -3,6 +3,7 @@
 from vggfeat.features.store.format import Conditions
 from vggfeat.features.store.reader import (
     UsableRows,
+    batch_pixels,
     contents,
     find,
     is_complete,
@@ -22,6 +23,7 @@ __all__ = [
     "FeatureWriter",
     "Summary",
     "UsableRows",
+    "batch_pixels",
     "contents",
     "find",
     "forget",
