@@ -9,7 +9,7 @@ from helpers.net_files import write_net
 from helpers.pictures import NARROW, write_picture
 
 from vggfeat.backbones.load import load_network
-from vggfeat.features import store
+from vggfeat.features import batch_pixels, store
 from vggfeat.features.extract import extract
 from vggfeat.features.heads.box import CentreBox, DenseBoxes, DensePosteriors, Labels
 from vggfeat.features.heads.descriptor import Descriptor
@@ -18,6 +18,21 @@ from vggfeat.features.options import Extraction
 
 LABELS = Labels({f"{number}": number for number in range(5)}, "digest")
 SCALES = (33, 34)
+
+
+EVERY_HEAD = pytest.mark.parametrize(
+    "head, mirror",
+    [
+        (Descriptor, True),
+        (Dense, True),
+        (Crops, True),
+        (Centre, False),
+        (lambda network: CentreBox(network, LABELS), False),
+        (lambda network: DenseBoxes(network, LABELS, 9), False),
+        (lambda network: DensePosteriors(network, LABELS, 9), False),
+    ],
+    ids=["descriptor", "dense", "crops", "centre", "box", "boxes", "posteriors of the class"],
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,30 +47,18 @@ def boxes_net(tmp_path_factory):
     return str(write_net(folder / "net.safetensors", num_outputs=20, input_size=32))
 
 
-def waits_for(pictures, net, folder, head, *, mirror):
+def waits_for(pictures, net, folder, head, *, mirror, batch_size=1):
     """What an extraction waits for."""
     network = load_network(net)
     assert head(network).module  # is kept; no file can be read where tensors have no values
     with fake_cuda() as gpu:
-        asked = Extraction(scales=SCALES, mirror=mirror, device="cuda", batch_size=1)
+        asked = Extraction(scales=SCALES, mirror=mirror, device="cuda", batch_size=batch_size)
         done = extract("test", pictures, network, asked, folder=folder, head=head)
     assert store.read(done.path, list(pictures), SCALES).shape[:2] == (len(pictures), len(SCALES))
     return +gpu.waits
 
 
-@pytest.mark.parametrize(
-    "head, mirror",
-    [
-        (Descriptor, True),
-        (Dense, True),
-        (Crops, True),
-        (Centre, False),
-        (lambda network: CentreBox(network, LABELS), False),
-        (lambda network: DenseBoxes(network, LABELS, 9), False),
-        (lambda network: DensePosteriors(network, LABELS, 9), False),
-    ],
-    ids=["descriptor", "dense", "crops", "centre", "box", "boxes", "posteriors of the class"],
-)
+@EVERY_HEAD
 def test_a_batch_waits_only_for_the_one_before_it(pictures, boxes_net, tmp_path, head, mirror):
     """Its vectors are read while the GPU computes the next one: an event of earlier work for each
     batch but the last. All else, the net and the last batch, is waited for once however many.
@@ -67,3 +70,13 @@ def test_a_batch_waits_only_for_the_one_before_it(pictures, boxes_net, tmp_path,
         waits[count] = waits_for(some, net, tmp_path / f"{count}", head, mirror=mirror)
         assert waits[count].pop("earlier event") == count - 1
     assert waits[2] == waits[5]
+
+
+@EVERY_HEAD
+def test_batches_are_sized_by_a_measurement(
+    pictures, boxes_net, tmp_path, head, mirror, monkeypatch
+):
+    monkeypatch.setattr(batch_pixels, "BATCH_PIXELS", 2**11)
+    net = boxes_net if head not in (Descriptor, Dense, Crops, Centre) else NARROW
+    waits = waits_for(pictures, net, tmp_path, head, mirror=mirror, batch_size=None)
+    assert waits["event"] > 2  # of the measurement, and the last batch

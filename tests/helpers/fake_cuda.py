@@ -36,6 +36,7 @@ from vggfeat.features import forward
 aten = torch.ops.aten
 INDEXED = {aten.index.Tensor, aten.index_put.default, aten.index_put_.default}
 READS = {aten._local_scalar_dense.default, aten.equal.default}
+FREE_BYTES = 2**36
 FROM_NUMPY = {aten.lift_fresh.default}
 COPIES = {aten._to_copy.default, aten.copy_.default}
 
@@ -238,6 +239,10 @@ def fake_cuda() -> Iterator[FakeCuda]:
         for target, name, stand_in in (
             (torch.cuda, "is_available", lambda: True),
             (torch.cuda, "is_bf16_supported", lambda *_: True),
+            (torch.cuda, "mem_get_info", lambda *_: (FREE_BYTES, FREE_BYTES)),
+            (torch.cuda, "memory_reserved", lambda *_: 0),
+            (torch.cuda, "memory_allocated", lambda *_: 0),
+            (torch.cuda, "empty_cache", lambda: None),
             (torch.cuda, "Event", Event),
             (torch.cuda, "synchronize", lambda *_: gpu.waits.update(["synchronize"])),
             (torch, "Generator", gpu.generator),
