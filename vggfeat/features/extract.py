@@ -175,7 +175,7 @@ def extract(
         path: net.backbone.dim if sharing else joint.dim for path, (net, _) in incomplete.items()
     }
     first = next(iter(incomplete))
-    batch_pixels = measured_batch_pixels(joint, module, options, len(pictures), first)
+    batch_pixels = measured_batch_pixels(joint, module, options, pictures, first)
     joint.batch_pixels = batch_pixels or BATCH_PIXELS
     with _writers(incomplete, dims, file_bytes, batch_pixels) as writers:
         run = ExtractionRun(joint, options, pictures, writers, progress)
