@@ -16,6 +16,7 @@ from vggfeat.backbones.load import load_network
 from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
 from vggfeat.features import store
 from vggfeat.features.batches import plan_batches
+from vggfeat.features.device import Cpu
 from vggfeat.features.extract import extract
 from vggfeat.features.heads.head import describe
 from vggfeat.features.options import Extraction
@@ -188,7 +189,7 @@ def test_a_batch_is_stored_at_once_or_when_the_next_has_been_queued(
 ):
     """So a GPU has something to do while this is stored."""
     order = []
-    monkeypatch.setattr("vggfeat.features.pipeline.NUM_IN_FLIGHT", {"cpu": behind})
+    monkeypatch.setattr(Cpu, "num_in_flight", behind)
 
     def noted(kind, module, batch, **options):
         order.append("queued")
@@ -205,7 +206,7 @@ def test_a_batch_is_stored_at_once_or_when_the_next_has_been_queued(
 def test_what_was_computed_before_a_picture_that_stops_all_is_stored(
     tmp_path, pictures, monkeypatch, behind
 ):
-    monkeypatch.setattr("vggfeat.features.pipeline.NUM_IN_FLIGHT", {"cpu": behind})
+    monkeypatch.setattr(Cpu, "num_in_flight", behind)
     sizes = {i: images.picture_size(path) for i, path in pictures.items()}
     order = [i for ids in plan_batches(sizes, (32,), 1) for i in ids]
     damaged = pictures[order[3]]

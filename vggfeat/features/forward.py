@@ -1,9 +1,8 @@
-"""Forward passes: pictures as a net's input, precision, and how long the device takes.
+"""Forward passes: pictures as a net's input, and their precision.
 
 Shapes: B pictures of a batch, h w their sides.
 """
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -13,16 +12,19 @@ import torch
 from torch import Tensor
 
 from vggfeat.amx import right_convolutions
+from vggfeat.features.device import device_for
 from vggfeat.input_statistics import InputStatistics
 
 
-def to_input(pictures: np.ndarray, statistics: InputStatistics, device: str) -> Tensor:
-    """Pictures [B, h, w, 3] uint8 as a net takes them: [B, 3, h, w] float32 on the device."""
-    batch = torch.from_numpy(pictures)
-    if device == "cuda":
-        batch = batch.pin_memory()  # from there it is copied while Python goes on
+def to_input(pictures: np.ndarray | Tensor, statistics: InputStatistics, device: str) -> Tensor:
+    """Pictures [B, h, w, 3] uint8 as a net takes them: [B, 3, h, w] float32 on the device.
+
+    They are an array, or a tensor that is on the device already.
+    """
+    if isinstance(pictures, np.ndarray):
+        pictures = device_for(device).upload(torch.from_numpy(pictures))
     # Rows of B x h x w x 3 seen as [B, 3, h, w] are channels-last, the layout kernels like best.
-    batch = batch.to(device, non_blocking=True).permute(0, 3, 1, 2).float()
+    batch = pictures.permute(0, 3, 1, 2).float()
     mean, std = _on_device(statistics, device)
     return batch.sub_(mean).div_(std)
 
@@ -50,24 +52,3 @@ def autocast_for(device: str, precision: str) -> Iterator[None]:
         torch.backends.cudnn.flags(enabled=True, allow_tf32=False),
     ):
         yield
-
-
-class DeviceTimer:
-    """A point in the work queued on a device. A GPU reaches it some time after it was queued."""
-
-    def __init__(self, device: str):
-        self._event = torch.cuda.Event(enable_timing=True) if device == "cuda" else None
-        if self._event:
-            self._event.record()
-        self._clock = time.monotonic()
-
-    def wait(self) -> None:
-        """Wait until the device has come there."""
-        if self._event:
-            self._event.synchronize()
-
-    def seconds_since(self, earlier: "DeviceTimer") -> float:
-        """Seconds between two timers that the device has passed."""
-        if self._event:
-            return earlier._event.elapsed_time(self._event) / 1000
-        return self._clock - earlier._clock

@@ -9,11 +9,12 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
-import numpy as np
 from PIL import Image
+from torch import Tensor
 
 from vggfeat import images
 from vggfeat.errors import PictureError
+from vggfeat.features.device import Device
 from vggfeat.features.options import Extraction
 from vggfeat.features.stage_times import StageTimes
 from vggfeat.prefetch import prefetch
@@ -22,7 +23,7 @@ log = logging.getLogger(__name__)
 
 NUM_PREFETCHED = 2 + (os.cpu_count() or 1)  # batches that are prepared, or wait for the net
 NUM_SIZES_PREFETCHED = 256  # pictures whose headers are read
-Loaded = tuple[list[str], list[np.ndarray]]  # ids of a batch, its S arrays [B, h, w, 3]
+Loaded = tuple[list[str], list[Tensor]]  # ids of a batch, its S tensors [B, h, w, 3]
 
 
 class PictureLoader:
@@ -37,10 +38,12 @@ class PictureLoader:
         pictures: Mapping[str, images.Picture],
         options: Extraction,
         times: StageTimes,
+        device: Device,
         *,
         square: bool,
     ):
         self.pictures, self.options, self.times, self.square = pictures, options, times, square
+        self.device = device
         self.skipped: dict[str, str] = {}
         self.sha256: dict[str, bytes] = {}
         self.file_bytes: dict[str, int] = {}
@@ -70,9 +73,9 @@ class PictureLoader:
     def loaded(self, batches: Sequence[list[str]]) -> Iterator[Loaded]:
         """The batches in their order, prefetched; of one with an unreadable picture the others."""
 
-        def load(ids: list[str]) -> list[np.ndarray] | PictureError:
+        def load(ids: list[str]) -> list[Tensor] | PictureError:
             try:
-                return self._arrays(ids)
+                return self._staged(ids)
             except PictureError as error:
                 return error
 
@@ -88,16 +91,17 @@ class PictureLoader:
         """Those of the pictures that can be read, one by one."""
         for i in ids:
             try:
-                yield [i], self._arrays([i])
+                yield [i], self._staged([i])
             except PictureError as error:
                 self._skip(i, error)
 
-    def _arrays(self, ids: Sequence[str]) -> list[np.ndarray]:
-        """Pictures of equal shape at every scale: S arrays [B, h, w, 3]."""
+    def _staged(self, ids: Sequence[str]) -> list[Tensor]:
+        """Pictures of equal shape at every scale, ready to be uploaded: S tensors [B, h, w, 3]."""
         with self.times.timed("decode"):
             decoded = [self._decoded(i) for i in ids]
         with self.times.timed("prepare"):
-            return images.at_scales(decoded, self.options.scales, square=self.square)
+            arrays = images.at_scales(decoded, self.options.scales, square=self.square)
+            return [self.device.staged(array) for array in arrays]
 
     def _decoded(self, picture_id: str) -> Image.Image:
         """A picture, and the digest of the very bytes that it was decoded from."""

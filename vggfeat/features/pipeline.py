@@ -21,15 +21,14 @@ from vggfeat.errors import NetworkError, OptionError, PictureError
 from vggfeat.features import store
 from vggfeat.features.allocator import kept_memory
 from vggfeat.features.batches import plan_batches
-from vggfeat.features.forward import DeviceTimer, autocast_for
+from vggfeat.features.device import Device, DeviceTimer, device_for
+from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
 from vggfeat.features.picture_loader import Loaded, PictureLoader
 from vggfeat.features.stage_times import StageTimes
 from vggfeat.features.views import is_square
 from vggfeat.progress import Progress
-
-NUM_IN_FLIGHT = {"cpu": 0, "cuda": 1}  # batches queued on the device and not collected
 
 
 @dataclass(frozen=True)
@@ -54,14 +53,16 @@ class ExtractionRun:
         pictures: Mapping[str, images.Picture],
         writers: Sequence[store.FeatureWriter],
         progress: Progress,
+        device: Device | None = None,
     ):
+        self.device = device or device_for(options.resolved_device)
         self.head, self.options = head, options
         self.label, self.square = head.network.label, is_square(head.network)
         self.pictures, self.writers, self.progress = pictures, writers, progress
         self.num_new = 0
         self.scale_seconds = dict.fromkeys(options.scales, 0.0)
         self.times = StageTimes()
-        self.loader = PictureLoader(pictures, options, self.times, square=self.square)
+        self.loader = PictureLoader(pictures, options, self.times, self.device, square=self.square)
 
     def extract(self, module: nn.Module) -> None:
         """Extract and store what the writers lack; module is the head's.
@@ -84,14 +85,14 @@ class ExtractionRun:
         options = self.options
         missing_of = [writer.missing(self.pictures) for writer in self.writers]
         missing = set().union(*missing_of)
-        module = module.to(options.resolved_device, memory_format=torch.channels_last)
+        module = module.to(self.device.name, memory_format=torch.channels_last)
         sizes = self.loader.sizes()
         # Planned over all pictures, so that a resumed run cuts the same batches.
         plan = plan_batches(sizes, options.scales, options.batch_size, square=self.square)
         batches = [batch for ids in plan if (batch := [i for i in ids if i in missing])]
         with (
             kept_memory(),
-            autocast_for(options.resolved_device, options.resolved_precision),
+            autocast_for(self.device.name, options.resolved_precision),
             closing(self.loader.loaded(batches)) as loaded,
         ):
             for ids, vectors in self._vectors(module, loaded):
@@ -107,10 +108,10 @@ class ExtractionRun:
         """The batches' ids and vectors [B, S, D], on a GPU each once the next has been queued."""
         in_flight: deque[_InFlight] = deque()
         try:
-            for ids, arrays in loaded:
+            for ids, pictures in loaded:
                 with self.times.timed("forward"):
-                    in_flight.append(self._enqueue(module, ids, arrays))
-                if len(in_flight) > NUM_IN_FLIGHT[self.options.resolved_device]:
+                    in_flight.append(self._enqueue(module, ids, pictures))
+                if len(in_flight) > self.device.num_in_flight:
                     batch = in_flight.popleft()
                     yield batch.ids, self._collect(batch)
         except PictureError:  # what was computed before it is not lost
@@ -118,25 +119,25 @@ class ExtractionRun:
             raise
         yield from ((batch.ids, self._collect(batch)) for batch in in_flight)
 
-    def _enqueue(self, module: nn.Module, ids: list[str], arrays: list[np.ndarray]) -> _InFlight:
+    def _enqueue(self, module: nn.Module, ids: list[str], pictures: list[Tensor]) -> _InFlight:
         """Queue a batch's forward passes on the device, and the copy of its vectors back."""
-        device, vectors = self.options.resolved_device, []
-        timers = [DeviceTimer(device)]
-        for array in arrays:
+        device, vectors = self.device, []
+        timers = [device.timer()]
+        for staged in pictures:
             vectors.append(
                 describe(
                     self.head,
                     module,
-                    array,
+                    device.upload(staged),
                     ids=ids,
                     mirror=self.options.mirror,
-                    device=device,
+                    device=device.name,
                     precision=self.options.resolved_precision,
                 )
             )
-            timers.append(DeviceTimer(device))
-        on_cpu = torch.stack(vectors, dim=1).to("cpu", non_blocking=True)
-        return _InFlight(ids, on_cpu, [*timers, DeviceTimer(device)])
+            timers.append(device.timer())
+        on_cpu = device.download(torch.stack(vectors, dim=1))
+        return _InFlight(ids, on_cpu, [*timers, device.timer()])
 
     def _collect(self, batch: _InFlight) -> np.ndarray:
         """Vectors [B, S, D] of a batch, in the type that they are stored in."""

@@ -50,7 +50,7 @@ class Head(ABC):
 def describe(
     head: Head,
     module: nn.Module,
-    pictures: np.ndarray,
+    pictures: np.ndarray | Tensor,
     *,
     ids: Sequence[str] = (),
     mirror: bool,
@@ -59,8 +59,8 @@ def describe(
 ) -> Tensor:
     """The head's vectors of a batch at one scale: [B, h, w, 3] uint8 -> [B, D] float32.
 
-    ids [B] name the pictures. module is the head's, and on `device`, as the result will be; a GPU
-    may still be computing it on return.
+    pictures are an array, or a tensor on `device`; ids [B] name them. module is the head's, and on
+    `device`, as the result will be; a GPU may still be computing it on return.
     """
     with autocast_for(device, precision):
         batch = to_input(pictures, head.network.statistics, device)
