@@ -13,6 +13,7 @@ from vggfeat.benchmarks.speed import (
     extraction,
     flops,
     limits,
+    loading,
     preparation,
     probes,
     startup,
@@ -142,6 +143,25 @@ def test_training_beside_the_plain_loop(setup):
     assert ours.peer == peer.contender and ours.contender.startswith("vggfeat, ")
     assert share.value and share.goal is None
     assert cuda_only.reached == "not measured" and cuda_only.goal == training.GPU_SHARE
+
+
+def test_training_from_files_beside_the_step_and_the_loader_alone(setup):
+    case = training.Case(RECIPE, narrow_net, cuda_batch=8)
+    result = loading.measure(setup, case=case, num_files=3, num_batches=2)
+    ours, of_step, of_loader, step, loader = result.rows
+    assert ours.contender.endswith("from JPEGs") and loader.contender == "the loader alone"
+    assert of_step.value.median == pytest.approx(ours.value.median / step.value.median, rel=0.5)
+    assert of_loader.quantity == "share of the loader alone"
+    assert result.settings["pictures"] == 2 * RECIPE.batch_size
+
+
+def test_pictures_in_bf16_may_be_more_than_the_files(setup):
+    result = extraction.measure(
+        setup, net=NARROW, peer=narrow_net, scales=(32,), num_pictures=2, num_bf16=5,
+        memory_pictures=None,
+    )  # fmt: skip
+    assert (result.settings["pictures"], result.settings["pictures_bf16"]) == (2, 5)
+    assert not any("memory" in row.quantity for row in result.rows)
 
 
 @pytest.mark.parametrize("case", [training.SMALL, training.FULL], ids=lambda case: case.name)
