@@ -72,9 +72,8 @@ def measure(
             pass
 
     number = size * count
-    name = f"vggfeat, {runtime.resolved_precision}, {case.name}"
-    ours = Contender(f"{name}, from JPEGs", train_from_files, number, "pictures/s")
-    step = Contender(f"{name}, the step alone", train, number, "pictures/s")
+    ours = Contender("vggfeat, from JPEGs", train_from_files, number, "pictures/s")
+    step = Contender("the step alone", train, number, "pictures/s")
     loading = Contender("the loader alone", load, number, "pictures/s")
     decoding = jpeg_decoding(list(files.values()))
     timings = time_interleaved([ours, step, loading, decoding], setup.repeats)
@@ -96,7 +95,7 @@ def measure(
             speed_row(loaded, "cpu"),
         ],
         limits=[speed_row(decoded, "cpu")],
-        notes=[NOTE],
+        notes=[f"{case.name} in {runtime.resolved_precision}, batches of {size}.", NOTE],
     )
 
 

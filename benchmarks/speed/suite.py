@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from vggfeat import devices
 from vggfeat.benchmarks.speed import (
     extraction,
+    feeding,
     loading,
     preparation,
     probes,
@@ -38,6 +39,7 @@ BENCHMARKS: dict[str, Callable[..., SpeedResult]] = {
     "startup": startup.measure,
     "training": training.measure,
     "loading": loading.measure,
+    "feeding": feeding.measure,
 }
 USE_A_GPU = ("extraction", "svm", "probes", "training", "loading")  # the others run on the CPU
 
