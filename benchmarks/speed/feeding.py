@@ -52,7 +52,8 @@ WAITED_S = 0.0001  # longer than a thread takes to wake up
 NOTES = [
     "The stand-in takes a stated time for each pixel and none of the processor's. Its rate is so"
     f" many pictures a second; of N cores it is {ROOM:g} of what they feed to one that takes no"
-    " time. Files are in memory; decoding, threads, storing and a copy as into pinned memory are real.",
+    " time. Files are in memory; decoding, threads, storing and copies as into pinned memory are"
+    " real.",
     "The lock is the interpreter's: the share of moments at which another thread would have had to"
     " wait for it, while one core feeds. Storing is done by one thread.",
     f"What {GPU_CORES} cores feed is extrapolated: {GPU_CORES} times one core, but no more than the"

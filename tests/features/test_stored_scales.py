@@ -16,6 +16,7 @@ from vggfeat.provenance import library_versions
 
 SIZES = ((48, 36), (40, 60))
 SMALL, LARGE = 32, 48
+EXTRACTS = ("progress", "shared_with", "may_change")  # of `extract`, not of the options
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def passes():
 
 
 def run(pictures, folder, *scales, net=NARROW, **options):
-    given = {name: options.pop(name) for name in ("progress", "shared_with") if name in options}
+    given = {name: options.pop(name) for name in EXTRACTS if name in options}
     options = Extraction(scales=scales, precision="fp32", mirror=False, **options)
     return extract("test", pictures, load_network(net), options, folder=folder, **given)
 
@@ -193,3 +194,19 @@ def test_a_file_names_the_versions_that_wrote_what_it_took_over(tmp_path):
     both = extract("test", {"a": Path(picture)}, network, options, folder=tmp_path)
     assert store.inspect(both.path).versions == [older, library_versions()]
     assert (stored(both, ["a"], LARGE) == 1).all()
+
+
+def test_a_users_picture_that_was_written_since_is_not_taken_from_other_files(tmp_path, passes):
+    """Not even where all its scales are stored, so that nobody would open it again."""
+    path = write_picture(tmp_path / "a.bmp", SIZES[0])
+    pictures = {"a": path, "b": write_picture(tmp_path / "b.bmp", SIZES[1])}
+    for scale in (SMALL, LARGE):
+        run(pictures, tmp_path, scale, may_change=True)
+    write_picture(path, SIZES[0], seed=99)
+    passes.clear()
+    both = run(pictures, tmp_path, SMALL, LARGE, may_change=True)
+    assert passes == [SMALL, LARGE] and both.num_new == 2
+    anew = run({"a": path}, tmp_path / "anew", SMALL, LARGE)
+    np.testing.assert_allclose(
+        stored(both, ["a"], SMALL, LARGE), stored(anew, ["a"], SMALL, LARGE), atol=1e-5
+    )

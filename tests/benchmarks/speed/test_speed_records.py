@@ -82,6 +82,8 @@ def test_what_another_device_has_measured_is_no_gap(record):
     text = tables.render([record, replace(record, device="cuda", rows=[share])], "md")
     assert "not measured" not in text and "| 0.65 " in text and "| yes" in text
     assert text.count("## Extraction") == 1
+    (decoding,) = (line for line in text.splitlines() if "cpu beside cuda" in line)
+    assert decoding.startswith("| JPEG decoding")  # of the machine with the GPU
 
 
 def test_without_records_there_is_no_table(tmp_path):
