@@ -90,12 +90,11 @@ def test_a_picture_and_its_mirror_in_one_pass_are_as_in_two():
     torch.testing.assert_close(together, (plain + flipped) / 2, rtol=1e-4, atol=1e-5)
 
 
-def test_views_are_joined_as_far_as_they_may(monkeypatch):
+def test_views_are_joined_as_far_as_they_may():
     views = [torch.full((2, 3, 4, 5), float(n)) for n in range(5)]
     views = [view.to(memory_format=torch.channels_last) for view in views]
     for pixels, counts in ((10_000, [5]), (80, [2, 2, 1]), (1, [1] * 5)):
-        monkeypatch.setattr("vggfeat.features.heads.descriptor.PASS_PIXELS", pixels)
-        joined = list(in_passes(views))
+        joined = list(in_passes(views, pixels))
         assert [len(one) // 2 for one in joined] == counts
         assert torch.equal(torch.cat(joined), torch.cat(views))
         assert all(one.is_contiguous(memory_format=torch.channels_last) for one in joined)

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from helpers.interrupts import interrupted_at
 from helpers.pictures import NARROW, write_picture
 from PIL import Image
 from torch import nn
@@ -257,13 +258,8 @@ def test_one_file_complete_and_another_half_done(tmp_path, pictures, num_layers)
     networks = [load_network(text) for text in LAYERS[:num_layers]]
     options = Extraction(scales=(40,), batch_size=1)
 
-    def interrupt(label, done, total):
-        if done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        extract("test", pictures, networks[0], options, folder=tmp_path, progress=interrupt,
-                shared_with=networks[1:])  # fmt: skip
+    with interrupted_at(3):
+        extract("test", pictures, networks[0], options, folder=tmp_path, shared_with=networks[1:])
     done = [store.inspect(path).num_done for path in tmp_path.glob("*.h5")]
     assert done == [3] * num_layers
     assert run(pictures, tmp_path, LAYERS[0], batch_size=1).num_new == 5  # now it is complete

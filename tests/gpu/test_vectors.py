@@ -7,6 +7,7 @@ from functools import partial
 
 import numpy as np
 import pytest
+from helpers.interrupts import interrupted_at
 from helpers.net_files import write_net
 from helpers.pictures import NARROW, write_picture
 
@@ -92,12 +93,12 @@ def pictures(tmp_path):
     }
 
 
-def run(pictures, folder, device, *, scales=(32, 48), progress=lambda *_: None, **options):
+def run(pictures, folder, device, *, scales=(32, 48), **options):
     options = Extraction(
         **({"scales": scales, "device": device, "precision": "fp32", "batch_size": 2} | options)
     )
     network = load_network(NARROW)
-    return extract("test", pictures, network, options, folder=folder, progress=progress)
+    return extract("test", pictures, network, options, folder=folder)
 
 
 def stored(extracted, pictures, scales=(32, 48)):
@@ -118,12 +119,8 @@ def test_an_extraction_of_several_batches_is_like_that_of_the_cpu(device, tmp_pa
 
 
 def test_an_interrupted_extraction_goes_on(device, tmp_path, pictures):
-    def interrupt(label, done, total):
-        if done >= 4:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run(pictures, tmp_path / "torn", device, progress=interrupt)
+    with interrupted_at(5):  # of ten passes
+        run(pictures, tmp_path / "torn", device)
     rest = run(pictures, tmp_path / "torn", device)
     assert 0 < rest.num_new < 9
     whole = run(pictures, tmp_path / "whole", device)

@@ -14,12 +14,13 @@ def plan_batches(
     scales: Sequence[int],
     batch_size: int | None = None,
     *,
+    batch_pixels: int = BATCH_PIXELS,
     square: bool = False,
 ) -> list[list[str]]:
     """Split ids into batches whose pictures have the same shape at every scale.
 
     sizes maps id -> (width, height). batch_size is in pictures; None fills batches up to
-    BATCH_PIXELS. The batches depend on the arguments alone, so that a resumed run has the same.
+    batch_pixels. The batches depend on the arguments alone, so that a resumed run has the same.
     """
     groups: dict[tuple[tuple[int, int], ...], list[str]] = {}
     for picture_id, size in sizes.items():
@@ -28,6 +29,6 @@ def plan_batches(
     batches = []
     for shapes, ids in groups.items():
         pixels = max(width * height for width, height in shapes)
-        count = batch_size or max(1, BATCH_PIXELS // pixels)
+        count = batch_size or max(1, batch_pixels // pixels)
         batches += [ids[i : i + count] for i in range(0, len(ids), count)]
     return batches

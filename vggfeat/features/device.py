@@ -49,6 +49,13 @@ class Device(ABC):
     def timer(self) -> DeviceTimer:
         """A timer behind all that is queued now."""
 
+    def free_bytes(self) -> int | None:
+        """Bytes of the device's own memory that are free; None if it has none."""
+        return None
+
+    def release_memory(self) -> None:  # noqa: B027
+        """Give back memory that is kept for later, so that free_bytes counts it."""
+
 
 class _Clock(DeviceTimer):
     def __init__(self) -> None:
@@ -107,6 +114,13 @@ class Cuda(Device):
 
     def timer(self) -> DeviceTimer:
         return _Event()
+
+    def free_bytes(self) -> int | None:
+        free, _ = torch.cuda.mem_get_info()
+        return free
+
+    def release_memory(self) -> None:
+        torch.cuda.empty_cache()
 
 
 def device_for(name: str) -> Device:

@@ -24,6 +24,8 @@ from vggfeat.backbones.network import Network
 from vggfeat.errors import OptionError
 from vggfeat.features import store
 from vggfeat.features.allocator import kept_memory
+from vggfeat.features.batch_pixels import measured_batch_pixels
+from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.changed import changed_since, forget_changed
 from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.descriptor import Descriptor
@@ -48,8 +50,8 @@ class Extracted:
     seconds: float = 0.0
     skipped: Mapping[str, str] = field(default_factory=dict)  # id -> reason
     scale_seconds: Mapping[int, float] = field(default_factory=dict)  # scale -> of forward passes
-    # "decode" and "prepare" summed over threads, "forward" and "store" of the thread that waits for
-    # them; empty if nothing was new.
+    # "decode" and "prepare" summed over threads, "forward" of the thread that waits for the device,
+    # "store" of the one that stores meanwhile; empty if nothing was new.
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -173,18 +175,20 @@ def extract(
     dims = {
         path: net.backbone.dim if sharing else joint.dim for path, (net, _) in incomplete.items()
     }
+    first = next(iter(incomplete))
+    batch_pixels = measured_batch_pixels(joint, module, options, len(pictures), first)
+    joint.batch_pixels = batch_pixels or BATCH_PIXELS
     run = PartialExtraction(joint, options, progress)
     changeable = pictures if may_change else {}
     others = {
         path: _other_scales(folder, f"{dataset}-{net.slug}", path, wanted, file_bytes, changeable)
         for path, (net, wanted) in incomplete.items()
     }
-    with _writers(incomplete, dims, file_bytes, others) as writers:
+    with _writers(incomplete, dims, file_bytes, others, batch_pixels) as writers:
         run.extract(module, pictures, writers, list(others.values()))
-    path = next(iter(incomplete))
-    _log_extracted(network, f"{run.num_new} new {joint.plural} in {path}", sharing)
+    _log_extracted(network, f"{run.num_new} new {joint.plural} in {first}", sharing)
     return Extracted(
-        path,
+        first,
         run.num_new,
         time.monotonic() - started,
         run.skipped,
@@ -239,6 +243,7 @@ def _writers(
     dims: Mapping[Path, int],
     file_bytes: Mapping[str, int],
     others: Mapping[Path, store.OtherScales],
+    batch_pixels: int | None,
 ) -> Iterator[list[store.FeatureWriter]]:
     """A `with` block with the writer of each feature file, in the order of the files.
 
@@ -257,6 +262,7 @@ def _writers(
                     weights_name=network.weights,
                     versions=library_versions(),
                     other_versions=others[path].versions,
+                    batch_pixels=batch_pixels,
                 )
             )
             opened.enter_context(others[path])

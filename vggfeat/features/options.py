@@ -78,7 +78,7 @@ class Extraction(Declared):
         changes=DESCRIPTORS,
         choices=("float32", "float16"),
     )
-    batch_size: int | None = option(  # None: as many as batches.BATCH_PIXELS allows
+    batch_size: int | None = option(  # None: as many as batches.py and batch_pixels.py allow
         None, "Pictures a batch.", changes=NOTHING, minimum=1, metavar="N", unset="auto"
     )
 

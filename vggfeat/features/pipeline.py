@@ -1,7 +1,8 @@
 """Missing pictures -> rows of feature files: loaded, run through the net, stored.
 
-Threads load the batches to come (picture_loader.py); this thread queues batches on the device and
-stores the vectors of those that are done, on a GPU one batch later, so that it has the next one.
+Threads load the batches to come (picture_loader.py), this thread queues them on the device and
+collects the vectors of those that are done, on a GPU one batch later, so that it has the next one;
+another thread stores them (storing.py).
 
 Shapes: B pictures of a batch, S scales, D dimensions of a vector, h w sides of a picture.
 """
@@ -10,6 +11,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat import images
-from vggfeat.errors import NetworkError, OptionError, PictureError
+from vggfeat.errors import NetworkError, OptionError
 from vggfeat.features import store
 from vggfeat.features.allocator import kept_memory
 from vggfeat.features.batches import plan_batches
@@ -27,6 +29,7 @@ from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
 from vggfeat.features.picture_loader import Loaded, PictureLoader
 from vggfeat.features.stage_times import StageTimes
+from vggfeat.features.storing import StoringThread
 from vggfeat.features.views import is_square
 from vggfeat.progress import Progress
 
@@ -59,7 +62,7 @@ class ExtractionRun:
         self.head, self.options = head, options
         self.label, self.square = head.network.label, is_square(head.network)
         self.pictures, self.writers, self.progress = pictures, writers, progress
-        self.num_new = 0
+        self.num_new = self._num_reported = 0  # pictures that are stored
         self.scale_seconds = dict.fromkeys(options.scales, 0.0)
         self.times = StageTimes()
         self.loader = PictureLoader(pictures, options, self.times, self.device, square=self.square)
@@ -88,36 +91,47 @@ class ExtractionRun:
         module = module.to(self.device.name, memory_format=torch.channels_last)
         sizes = self.loader.sizes()
         # Planned over all pictures, so that a resumed run cuts the same batches.
-        plan = plan_batches(sizes, options.scales, options.batch_size, square=self.square)
+        plan = plan_batches(
+            sizes, options.scales, options.batch_size,
+            batch_pixels=self.head.batch_pixels, square=self.square,
+        )  # fmt: skip
         batches = [batch for ids in plan if (batch := [i for i in ids if i in missing])]
         with (
             kept_memory(),
             autocast_for(self.device.name, options.resolved_precision),
             closing(self.loader.loaded(batches)) as loaded,
+            StoringThread(partial(self._store, sizes, missing_of)) as storing,
         ):
-            for ids, vectors in self._vectors(module, loaded):
-                with self.times.timed("store"):
-                    self._store(ids, vectors, sizes, missing_of)
-                self.num_new += len(ids)
-                done = self.num_new + len(self.loader.skipped)
-                self.progress(f"extracting {self.label}", done, len(missing))
+            self._compute(module, loaded, storing, len(missing))
+        self._report(len(missing))
 
-    def _vectors(
-        self, module: nn.Module, loaded: Iterator[Loaded]
-    ) -> Iterator[tuple[list[str], np.ndarray]]:
-        """The batches' ids and vectors [B, S, D], on a GPU each once the next has been queued."""
+    def _compute(
+        self, module: nn.Module, loaded: Iterator[Loaded], storing: StoringThread, total: int
+    ) -> None:
+        """Put the batches' vectors in for storing, on a GPU each once the next has been queued."""
         in_flight: deque[_InFlight] = deque()
+
+        def hand_over() -> None:
+            storing.put(in_flight[0].ids, self._collect(in_flight[0]))
+            in_flight.popleft()  # not before: an interrupt may come at any time
+
         try:
             for ids, pictures in loaded:
                 with self.times.timed("forward"):
                     in_flight.append(self._enqueue(module, ids, pictures))
                 if len(in_flight) > self.device.num_in_flight:
-                    batch = in_flight.popleft()
-                    yield batch.ids, self._collect(batch)
-        except PictureError:  # what was computed before it is not lost
-            yield from ((batch.ids, self._collect(batch)) for batch in in_flight)
-            raise
-        yield from ((batch.ids, self._collect(batch)) for batch in in_flight)
+                    hand_over()
+                self._report(total)
+        finally:  # also at an error or an interrupt: what was computed before it is not lost
+            while in_flight:
+                hand_over()
+
+    def _report(self, total: int) -> None:
+        """Report progress if something was stored since this was last done."""
+        if self.num_new > self._num_reported:
+            self._num_reported = self.num_new
+            done = self._num_reported + len(self.loader.skipped)
+            self.progress(f"extracting {self.label}", done, total)
 
     def _enqueue(self, module: nn.Module, ids: list[str], pictures: list[Tensor]) -> _InFlight:
         """Queue a batch's forward passes on the device, and the copy of its vectors back."""
@@ -160,22 +174,24 @@ class ExtractionRun:
 
     def _store(
         self,
-        ids: list[str],
-        vectors: np.ndarray,
         sizes: Mapping[str, tuple[int, int]],
         missing_of: Sequence[set[str]],
+        ids: list[str],
+        vectors: np.ndarray,
     ) -> None:
         """Give each writer its columns of the vectors [B, S, D], of the pictures that it lacks."""
         first = 0
-        for writer, missing in zip(self.writers, missing_of, strict=True):
-            rows = [row for row, i in enumerate(ids) if i in missing]
-            new_ids = [ids[row] for row in rows]
-            if new_ids:
-                writer.write(
-                    new_ids,
-                    vectors[rows, :, first : first + writer.dim],
-                    [sizes[i] for i in new_ids],
-                    [self.loader.file_bytes[i] for i in new_ids],
-                    [self.loader.sha256[i] for i in new_ids],
-                )
-            first += writer.dim
+        with self.times.timed("store"):
+            for writer, missing in zip(self.writers, missing_of, strict=True):
+                rows = [row for row, i in enumerate(ids) if i in missing]
+                new_ids = [ids[row] for row in rows]
+                if new_ids:
+                    writer.write(
+                        new_ids,
+                        vectors[rows, :, first : first + writer.dim],
+                        [sizes[i] for i in new_ids],
+                        [self.loader.file_bytes[i] for i in new_ids],
+                        [self.loader.sha256[i] for i in new_ids],
+                    )
+                first += writer.dim
+        self.num_new += len(ids)

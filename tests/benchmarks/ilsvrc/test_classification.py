@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from helpers.interrupts import interrupted_at
 from helpers.net_files import CLASSES, write_net
 from helpers.pictures import write_classes, write_picture
 from helpers.records import make_record
@@ -293,13 +294,9 @@ def test_a_place_that_cannot_be_written_to_is_found_before_the_work(measure, net
 
 
 def test_an_interrupted_extraction_goes_on(measure, nets, caplog, tmp_path):
-    def interrupt(label, done, total):
-        if done >= 4:
-            raise KeyboardInterrupt
-
     options = {"batch_size": 2}
-    with pytest.raises(KeyboardInterrupt):
-        measure(nets[0], progress=interrupt, options=options)
+    with interrupted_at(2):
+        measure(nets[0], options=options)
     assert not list((tmp_path / "out").rglob("*.json"))
     caplog.set_level("INFO")
     (rest,) = measure(nets[0], options=options)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from helpers.boxed import TINTS, line, rectangle, write_boxed
+from helpers.interrupts import interrupted_at
 from helpers.pictures import write_picture
 from helpers.training import FP32
 from PIL import Image
@@ -27,6 +28,7 @@ from vggfeat.layouts.imagenet import open_pictures
 from vggfeat.pretraining.box_recipes import box_recipe
 from vggfeat.pretraining.overrides import overridden
 from vggfeat.pretraining.run import PretrainingJob, pretrain
+from vggfeat.progress import no_progress
 from vggfeat.storage.folders import folders
 from vggfeat.weights import checkpoint
 from vggfeat.weights.checkpoint import Card, read_card
@@ -348,12 +350,8 @@ def test_a_stopped_run_goes_on_from_its_feature_file(nets, pictures, tmp_path, m
     whole = only_record(job(pictures, tmp_path / "other", nets / "random.safetensors"),
                         tmp_path / "other")  # fmt: skip
 
-    def stopping(what: str, done: int, total: int) -> None:
-        if done == 5:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        list(localisation.localise(one, tmp_path / "out", stopping))
+    with interrupted_at(5):
+        list(localisation.localise(one, tmp_path / "out", no_progress))
     (file,) = one.folders.features.glob("*.h5")
     assert store.inspect(file).num_done == 5
     totals = []

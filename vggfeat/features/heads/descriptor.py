@@ -9,11 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.backbones.network import Network, joint_module
-from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.heads.head import Head
 from vggfeat.features.views import views_of, with_mirror_images
-
-PASS_PIXELS = 2 * BATCH_PIXELS  # a batch and its mirror images
 
 
 class Descriptor(Head):
@@ -44,16 +41,17 @@ class Descriptor(Head):
         views = views_of(self.network, batch)
         if mirror:
             views = with_mirror_images(views)
-        descriptors = torch.cat([pooled(module, joined) for joined in in_passes(views)])  # [V B, D]
+        passes = in_passes(views, 2 * self.batch_pixels)  # a batch and its mirror images
+        descriptors = torch.cat([pooled(module, joined) for joined in passes])  # [V B, D]
         return descriptors.unflatten(0, (-1, len(batch))).mean(dim=0)
 
 
-def in_passes(views: Sequence[Tensor]) -> Iterator[Tensor]:
-    """Views [B, 3, h, w] of the same pictures, as many joined as may go through a net at once.
+def in_passes(views: Sequence[Tensor], pixels: int) -> Iterator[Tensor]:
+    """Views [B, 3, h, w] of the same pictures, as many joined as have no more than these pixels.
 
     Preparing the weights costs the same for each pass, whatever its batch.
     """
-    count = max(1, PASS_PIXELS // views[0][:, 0].numel())
+    count = max(1, pixels // views[0][:, 0].numel())
     for start in range(0, len(views), count):
         yield torch.cat(views[start : start + count])
 

@@ -10,6 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from vggfeat.backbones.network import Network
+from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.forward import autocast_for, to_input
 
 
@@ -18,6 +19,7 @@ class Head(ABC):
 
     name = "descriptor"  # as messages name one vector
     plural = "descriptors"
+    batch_pixels = BATCH_PIXELS  # of a batch at its largest scale, for heads that cut it up
 
     def __init__(self, network: Network):
         self.network = network

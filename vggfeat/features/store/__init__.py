@@ -4,6 +4,7 @@ from vggfeat.features.store.format import Conditions
 from vggfeat.features.store.other_scales import OtherScales, StoredRow
 from vggfeat.features.store.reader import (
     UsableRows,
+    batch_pixels,
     contents,
     find,
     is_complete,
@@ -25,6 +26,7 @@ __all__ = [
     "StoredRow",
     "Summary",
     "UsableRows",
+    "batch_pixels",
     "contents",
     "find",
     "forget",

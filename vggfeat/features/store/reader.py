@@ -49,6 +49,13 @@ def find(
     return named, False
 
 
+def batch_pixels(path: Path) -> int | None:
+    """Pixels a batch by which a file was begun on a GPU, if it says so. Raises StoreError."""
+    with opened(path) as file:
+        value = file.attrs.get("batch_pixels")
+        return int(value) if isinstance(value, np.integer) and value > 0 else None
+
+
 def _serves(
     path: Path, file: h5py.File, conditions: Conditions, file_bytes: Mapping[str, int]
 ) -> bool:

@@ -41,8 +41,8 @@ class FeatureWriter:
 
     dim is D; file_bytes maps every id that shall have a row to the size of its picture's file;
     weights_name and versions go into the attributes, with other_versions: those of the files that
-    rows are taken from. Others may read the file meanwhile; a second writer waits for the first.
-    Raises StoreError if it was made under other conditions.
+    rows are taken from; batch_pixels into those of a new file. Others may read the file meanwhile;
+    a second writer waits for the first. Raises StoreError if it was made under other conditions.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class FeatureWriter:
         weights_name: str,
         versions: Mapping[str, str],
         other_versions: Sequence[Mapping[str, str]] = (),
+        batch_pixels: int | None = None,
     ):
         self.dim = dim
         self._pending: list[int] = []
@@ -63,8 +64,10 @@ class FeatureWriter:
             # By this name other versions know the lock, too.
             opened.enter_context(exclusive(path, path.with_name(f"{path.name}.lock")))
             remove_parts(path)
+            begun = {} if batch_pixels is None else {"batch_pixels": batch_pixels}
+            begun["weights_name"] = weights_name
             all_versions = [dict(each) for each in (*other_versions, versions)]
-            _create_or_extend(path, conditions, dim, list(file_bytes), weights_name, all_versions)
+            _create_or_extend(path, conditions, dim, list(file_bytes), begun, all_versions)
             self._disk = opened.enter_context(DiskFile(path, "r+"))
             self._file = opened.enter_context(open_file(path, "r+", self._disk))
             with explained(path):
@@ -197,15 +200,12 @@ def _create_or_extend(
     conditions: Conditions,
     dim: int,
     ids: list[str],
-    weights_name: str,
+    begun: Mapping[str, str | int],
     versions: list[dict[str, str]],
 ) -> None:
     """Make sure that the file exists, fits the conditions, has a row for every id, and names the
-    library versions that write to it."""
-    provenance = {
-        "weights_name": weights_name,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
+    library versions that write to it. begun are attributes that stay as they were at first."""
+    provenance = begun | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
     if not path.exists():
         with new_path(path) as temporary, DiskFile(temporary, "x+", path) as disk:
             _write_new(disk, conditions, dim, ids, provenance, _each_once(versions))
@@ -215,7 +215,8 @@ def _create_or_extend(
             stored = conditions_of(old)
             old_ids = old["ids"].asstr()[()].tolist()
             writers = parse_json(old.attrs["versions"])
-            provenance = {name: old.attrs[name] for name in provenance}
+            names = ("weights_name", "created", "batch_pixels")
+            provenance = {name: old.attrs[name] for name in names if name in old.attrs}
         _check_conditions(path, stored=stored, asked=conditions)
         known_ids = set(old_ids)
         new_ids = [i for i in ids if i not in known_ids]
@@ -239,7 +240,7 @@ def _write_new(
     conditions: Conditions,
     dim: int,
     ids: list[str],
-    provenance: Mapping[str, str],
+    provenance: Mapping[str, str | int],
     versions: list[dict[str, str]],
     old: h5py.File | None = None,
 ) -> None:
