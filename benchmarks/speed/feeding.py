@@ -46,6 +46,7 @@ GPU_RATE = 540.0
 GPU_CORES = 16
 ROOM = 0.9  # the stand-in's rate over what the cores can feed
 BUSY = Goal(0.9)
+BUSY_SHARE, MOST = "share of time it is busy", "pictures/s at most"
 FILES = 64
 SAMPLE_EVERY_S = 0.001
 WAITED_S = 0.0001  # longer than a thread takes to wake up
@@ -56,8 +57,8 @@ NOTES = [
     " real.",
     "The lock is the interpreter's: the share of moments at which another thread would have had to"
     " wait for it, while one core feeds. Storing is done by one thread.",
-    f"What {GPU_CORES} cores feed is extrapolated: {GPU_CORES} times one core, but no more than the"
-    " lock and storing let through.",
+    f"What {GPU_CORES} cores feed is extrapolated: {GPU_CORES} times a second of CPU, but no more than"
+    " the lock and storing let through.",
 ]
 
 
@@ -120,6 +121,7 @@ class _Feeding:
     scales: tuple[int, ...]
     shares: list[float] = field(default_factory=list)
     stored: list[float] = field(default_factory=list)  # pictures a second while storing
+    by_cpu: list[float] = field(default_factory=list)  # pictures a second of CPU
 
     def __post_init__(self) -> None:
         self.head = _Head(load_network(NET))
@@ -144,11 +146,12 @@ class _Feeding:
                 versions={},
             ) as writer,
         ):
-            began = time.monotonic()
+            began, cpu_began = time.monotonic(), time.process_time()
             device = StandIn(self.seconds_per_pixel)
             run = ExtractionRun(self.head, options, self.pictures, [writer], no_progress, device)
             run.extract(self.head.module)
         self.shares.append(device.busy_s / (time.monotonic() - began))
+        self.by_cpu.append(len(self.pictures) / (time.process_time() - cpu_began))
         self.stored.append(len(self.pictures) / run.times.seconds["store"])
         path.unlink()
 
@@ -183,12 +186,14 @@ def measure(
         rows.append(speed_row(timings[name], "cpu"))
         if np.isfinite(run.rate):
             is_judged = name != at_gpu or cores >= GPU_CORES
-            rows.append(_busy_row(name, run.shares[-setup.repeats :], BUSY if is_judged else None))
+            shares = run.shares[-setup.repeats :]
+            rows.append(_row(name, BUSY_SHARE, shares, BUSY if is_judged else None))
     alone, together = (f"{_cores(number)}, to one that takes no time" for number in (1, cores))
     limits = [
-        _limit_row("storing", runs[together].stored[-setup.repeats :]),
-        *_lock_rows(runs[alone], timings[alone].speeds, cores),
+        _row("storing", MOST, runs[together].stored[-setup.repeats :]),
+        *_lock_rows(runs[alone], cores),
     ]
+    by_cpu = np.array(runs[alone].by_cpu[-setup.repeats :])
     return SpeedResult(
         settings={
             "scales": list(scales),
@@ -197,7 +202,11 @@ def measure(
             "cores": cores,
             "rates": {name: run.rate for name, run in runs.items() if np.isfinite(run.rate)},
         },  # fmt: skip
-        rows=[*rows, *_extrapolated(timings[alone].speeds, limits, cores)],
+        rows=[
+            *rows,
+            _row(alone, "pictures/s of CPU", by_cpu),
+            *_extrapolated(by_cpu, limits, cores),
+        ],
         limits=limits,
         notes=NOTES,
     )
@@ -213,54 +222,39 @@ def _speed(run: Callable[[], None], number: int) -> float:
     return number / (time.monotonic() - began)
 
 
-def _busy_row(name: str, shares: Sequence[float], goal: Goal | None) -> Row:
-    return Row(
-        contender=name,
-        quantity="share of time it is busy",
-        device="cpu",
-        value=Spread.of(shares),
-        goal=goal,
-    )
+def _row(
+    name: str, quantity: str, values: Sequence[float] | np.ndarray, goal: Goal | None = None
+) -> Row:
+    return Row(contender=name, quantity=quantity, device="cpu", value=Spread.of(values), goal=goal)
 
 
-def _limit_row(name: str, speeds: Sequence[float]) -> Row:
-    return Row(contender=name, quantity="pictures/s at most", device="cpu", value=Spread.of(speeds))
-
-
-def _lock_rows(feeding: _Feeding, speeds: np.ndarray, cores: int) -> Iterator[Row]:
+def _lock_rows(feeding: _Feeding, cores: int) -> Iterator[Row]:
     """The share of time that one core's feeding holds the interpreter's lock, and the limit by it.
 
-    The other core is needed to look.
+    Another core is needed to look.
     """
     if cores == 1:
         return
-    held = _lock_held(feeding)
-    yield Row(
-        contender="1 core",
-        quantity="share of time it holds the interpreter's lock",
-        device="cpu",
-        value=Spread.of([held]),
-    )
+    held, seconds = _lock_held(feeding)
+    yield _row("1 core", "share of time it holds the interpreter's lock", [held])
     if held:
-        yield _limit_row("the interpreter's lock", speeds / held)
+        yield _row("the interpreter's lock", MOST, [len(feeding.pictures) / (held * seconds)])
 
 
-def _extrapolated(one_core: np.ndarray, limits: Sequence[Row], cores: int) -> Iterator[Row]:
+def _extrapolated(by_cpu: np.ndarray, limits: Sequence[Row], cores: int) -> Iterator[Row]:
     """The row of what more cores than there are would feed."""
     if cores >= GPU_CORES:
         return
-    most = [row.value.median for row in limits if row.quantity == "pictures/s at most"]
-    yield Row(
-        contender=f"{_cores(GPU_CORES)}, extrapolated",
-        quantity="pictures/s",
-        device="cpu",
-        value=Spread.of(np.minimum(GPU_CORES * one_core, min(most))),
-        goal=Goal(GPU_RATE),
-    )
+    most = min(row.value.median for row in limits if row.quantity == MOST)
+    fed = np.minimum(GPU_CORES * by_cpu, most)
+    yield _row(f"{_cores(GPU_CORES)}, extrapolated", "pictures/s", fed, Goal(GPU_RATE))
 
 
-def _lock_held(run: Callable[[], None]) -> float:
-    """The share of moments at which a thread on any other core waits for the interpreter's lock."""
+def _lock_held(run: Callable[[], None]) -> tuple[float, float]:
+    """The share of moments at which a thread on another core waits for the interpreter's lock.
+
+    And the seconds of the run.
+    """
     ended, late = threading.Event(), []
 
     def sample() -> None:
@@ -271,12 +265,14 @@ def _lock_held(run: Callable[[], None]) -> float:
 
     sampler = threading.Thread(target=sample)
     sampler.start()  # before the cores are chosen, which later threads inherit
+    began = time.monotonic()
     try:
         run()
     finally:
+        seconds = time.monotonic() - began
         ended.set()
         sampler.join()
-    return float(np.mean(np.array(late) > WAITED_S))
+    return float(np.mean(np.array(late) > WAITED_S)), seconds
 
 
 @contextmanager
