@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all lint smoke speed torture clean
+.PHONY: demo test test-all lint smoke speed gpu torture clean
 
 demo: $(VENV)/installed
 	$(BIN)/vggfeat demo
@@ -22,6 +22,12 @@ lint: $(VENV)/installed
 # Speed beside peers and the machine's limits, into results/speed; the machine should do nothing else.
 speed: $(VENV)/installed
 	$(BIN)/vggfeat bench-speed
+
+# For whoever has an NVIDIA GPU: every path on it against the CPU, then speed beside its limits, into
+# results/speed, in eight minutes. Installs nothing: $(PYTHON) must have torch >= 2.11, h5py and the
+# other dependencies. GPU_OPTIONS are those of `vggfeat bench-speed`: --out FOLDER, --repeats N.
+gpu:
+	$(PYTHON) tests/gpu/measure_on_gpu.py $(GPU_OPTIONS)
 
 # Kills, flipped bits, full disks, hostile files, mutated inputs: an hour, into results/reliability.
 torture: $(VENV)/installed

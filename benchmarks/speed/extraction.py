@@ -38,6 +38,7 @@ from vggfeat.features.options import Extraction
 from vggfeat.images import picture_size
 
 NUM_PICTURES = {"cpu": 8, "cuda": 512}
+NUM_BF16 = {"cpu": 8, "cuda": 2048}  # on a GPU seconds, of which the first batch is a small part
 FASTER = Goal(4, of="ratio")
 NEAR = Goal(1e-4, "at most")
 GPU_SHARE = Goal(0.6)
@@ -57,49 +58,60 @@ def measure(
     peer: Callable[[], nn.Module] = lambda: torchvision.models.vgg16(init_weights=False),
     scales: tuple[int, ...] = (256, 384, 512),
     num_pictures: int | None = None,
+    num_bf16: int | None = None,
     memory_net: str = MEMORY_NET,
-    memory_pictures: int = MEMORY_PICTURES,
+    memory_pictures: int | None = MEMORY_PICTURES,
 ) -> SpeedResult:
     """Pictures a second, the distance of descriptors, the share of the matrix product's speed.
 
-    peer builds a net of the same shape in torchvision's layout, which loads the same weights.
+    peer builds a net of the same shape in torchvision's layout, which loads the same weights. In
+    bf16 num_bf16 pictures are extracted, each file several times.
     """
     device = setup.device
+    num_bf16 = num_bf16 or num_pictures or NUM_BF16[device]
     pictures = write_photographs(setup.folder / "pictures", num_pictures or NUM_PICTURES[device])
+    many = _repeated(pictures, num_bf16)
     network = load_network(net)
     usual = _usual_way(network, peer(), scales, device)
     options = Extraction(scales=scales, device=device)
     fp32, bf16 = (
-        _ours(network, pictures, setup, replace(options, precision=precision))
-        for precision in ("fp32", "bf16")
+        _ours(network, chosen, setup, replace(options, precision=precision))
+        for precision, chosen in (("fp32", pictures), ("bf16", many))
     )
     reference = Contender(USUAL, lambda: usual(pictures), len(pictures), "pictures/s")
     products = [matrix_product(precision, device) for precision in ("fp32", "bf16")]
     decoding = jpeg_decoding(list(pictures.values()))
     timings = time_interleaved([reference, fp32, bf16, *products, decoding], setup.repeats)
-    sizes = [picture_size(path) for path in pictures.values()]
-    work = flops.count_descriptors(network.module, sizes, scales, mirror=True) / TERA
+    work, work_bf16 = (
+        flops.count_descriptors(
+            network.module, [picture_size(path) for path in chosen.values()], scales, mirror=True
+        )
+        / TERA
+        for chosen in (pictures, many)
+    )
     on_cpu = device == "cpu"
     rows = [speed_row(timings[USUAL], device)]
-    for ours, product, faster, share in (
-        (fp32, products[0], None, None),
-        (bf16, products[1], FASTER if on_cpu else None, None if on_cpu else GPU_SHARE),
+    for ours, operations, product, faster, share in (
+        (fp32, work, products[0], None, None),
+        (bf16, work_bf16, products[1], FASTER if on_cpu else None, None if on_cpu else GPU_SHARE),
     ):
         mine, theirs, limit = (timings[name] for name in (ours.name, USUAL, product.name))
         rows += [
             speed_row(mine, device, peer=theirs, goal=faster),
             _distance_row(mine, theirs, pictures, scales, device),
-            share_row(mine, work, limit, device, goal=share),
+            share_row(mine, operations, limit, device, goal=share),
         ]
     if on_cpu:
         rows.append(cuda_only_row(bf16.name, product_name("bf16"), GPU_SHARE))
-        rows.append(_memory_row(memory_net, scales, pictures, memory_pictures, setup))
+        if memory_pictures:
+            rows.append(_memory_row(memory_net, scales, pictures, memory_pictures, setup))
     return SpeedResult(
         settings={
             "net": net,
             "scales": list(scales),
             "mirror": True,
             "pictures": len(pictures),
+            "pictures_bf16": len(many),
             "teraflop_per_picture": work / len(pictures),
             "memory_net": memory_net,
         },
@@ -110,6 +122,13 @@ def measure(
         ],
         notes=[THINGSVISION],
     )
+
+
+def _repeated(pictures: Mapping[str, Path], number: int) -> dict[str, Path]:
+    """So many pictures: these, and further ones of the same files in turn."""
+    paths = list(pictures.values())
+    further = {f"{n:05d}": paths[n % len(paths)] for n in range(len(paths), number)}
+    return dict(pictures) | further
 
 
 def _usual_way(

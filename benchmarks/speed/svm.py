@@ -117,7 +117,7 @@ def measure(
     setup: Setup,
     *,
     cases: tuple[Case, ...] = (VOC, CALTECH101, CALTECH256),
-    largest: Case = LARGEST,
+    largest: Case | None = LARGEST,
 ) -> SpeedResult:
     """Fits a second for each case, the agreement of results, and the peak of memory."""
     product = matrix_product("fp32", setup.device)
@@ -141,11 +141,12 @@ def measure(
                 contender=name, quantity="fits/s", device="cuda", value=None,
                 goal=FASTER["cuda"], note="needs --device cuda",
             ))  # fmt: skip
-    rows.append(_memory_row(largest, on_disk))
+    if largest:
+        rows.append(_memory_row(largest, on_disk))
     return SpeedResult(
         settings={
             case.name: vars(case) | {"peer_classes": case.peer_classes}
-            for case in (*cases, largest)
+            for case in (*cases, *filter(None, [largest]))
         },
         rows=rows,
         limits=[speed_row(limit, setup.device)],

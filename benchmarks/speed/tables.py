@@ -1,6 +1,7 @@
 """Records of speed -> a table each: measured beside the peer, the limit and the goal."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vggfeat.benchmarks.speed import record as records
@@ -35,7 +36,11 @@ def write(folder: Path) -> str:
 
 
 def _table(measured: Sequence[SpeedRecord]) -> Table:
-    rows = [row for record in measured for row in (*record.rows, *record.limits)]
+    rows = [
+        _of_machine(row, record, len(measured) > 1)
+        for record in measured
+        for row in (*record.rows, *record.limits)
+    ]
     notes = [note for record in measured for note in (_about(record), *record.notes)]
     return Table.of(
         COLUMNS,
@@ -44,6 +49,13 @@ def _table(measured: Sequence[SpeedRecord]) -> Table:
         title=measured[0].name.capitalize(),
         title_level=2,
     )
+
+
+def _of_machine(row: Row, record: SpeedRecord, are_several: bool) -> Row:
+    """The row; what the CPU beside another record's GPU did names that machine."""
+    if not are_several or not row.value or row.device == record.device:
+        return row
+    return replace(row, device=f"{row.device} beside {record.device}")
 
 
 def _without_filled_gaps(rows: Sequence[Row]) -> list[Row]:

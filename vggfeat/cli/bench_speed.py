@@ -22,16 +22,24 @@ from vggfeat.cli.options import FOLDER, device, quiet
     help="Folder of records, and of the tables made from them.",
 )
 @click.option(
-    "--repeats", type=click.IntRange(1), default=5, show_default=True, help="Timed rounds."
+    "--repeats", type=click.IntRange(1), help="Timed rounds: 5 by default, 2 with --quick."
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Fewer pictures, problems and rounds of what a GPU is used for: minutes, not hours.",
 )
 @device
 @quiet
-def bench_speed(names: Sequence[str], out: Path, repeats: int, device: str, quiet: bool) -> None:
+def bench_speed(
+    names: Sequence[str], out: Path, repeats: int | None, quick: bool, device: str, quiet: bool
+) -> None:
     """Measure speed beside peers and the machine's limits, in interleaved rounds.
 
     \b
     vggfeat bench-speed
     vggfeat bench-speed extraction training --device cuda
+    vggfeat bench-speed --device cuda --quick
     """
     set_up_messages(quiet)
     with importing():
@@ -39,7 +47,9 @@ def bench_speed(names: Sequence[str], out: Path, repeats: int, device: str, quie
 
     command = shlex.join(["vggfeat", *sys.argv[1:]])
     try:
-        for _ in suite.run(names, out, device=device, repeats=repeats, command=command):
+        for _ in suite.run(
+            names, out, device=device, repeats=repeats, command=command, is_quick=quick
+        ):
             shown = tables.write(out)  # after each, as the next one may be interrupted
     except KeyboardInterrupt as interrupt:
         click.echo("\nInterrupted. The records that were written are kept.", err=True)

@@ -24,18 +24,10 @@ MARGIN = 60.0  # seconds that the clocks of two machines may differ
 def forget_changed(path: Path, pictures: Mapping[str, images.Picture]) -> int:
     """Have pictures extracted again that are others now than a feature file knows; how many.
 
-    A picture that cannot be read now is no reason to lose its descriptor. Nothing is done where the
-    file is not there, cannot be read, or does not say what its pictures held.
+    Nothing is done where the file is not there, cannot be read, or does not say what its pictures
+    held.
     """
-    if not path.is_file():
-        return 0
-    try:
-        made, known = store.known_digests(path)
-    except StoreError:
-        return 0  # whoever writes to it says why
-    there = {i: picture for i, picture in pictures.items() if i in known}
-    written = {i: there[i] for i in written_since(there, made)} if there else {}
-    changed = [i for i, picture in written.items() if images.digest(picture) not in (b"", known[i])]
+    changed = changed_since(path, pictures)
     if not changed:
         return 0
     log.warning(
@@ -43,6 +35,22 @@ def forget_changed(path: Path, pictures: Mapping[str, images.Picture]) -> int:
         path, len(changed), changed[0],
     )  # fmt: skip
     return store.forget(path, changed)
+
+
+def changed_since(path: Path, pictures: Mapping[str, images.Picture]) -> list[str]:
+    """The ids of pictures that are others now than a feature file knows, as far as it does.
+
+    A picture that cannot be read now is no reason to lose its descriptor.
+    """
+    if not path.is_file():
+        return []
+    try:
+        made, known = store.known_digests(path)
+    except StoreError:
+        return []  # whoever writes to it says why
+    there = {i: picture for i, picture in pictures.items() if i in known}
+    written = {i: there[i] for i in written_since(there, made)} if there else {}
+    return [i for i, picture in written.items() if images.digest(picture) not in (b"", known[i])]
 
 
 def written_since(pictures: Mapping[str, images.Picture], time: str) -> list[str]:

@@ -26,12 +26,12 @@ from vggfeat.features import store
 from vggfeat.features.allocator import kept_memory
 from vggfeat.features.batch_pixels import measured_batch_pixels
 from vggfeat.features.batches import BATCH_PIXELS
-from vggfeat.features.changed import forget_changed
+from vggfeat.features.changed import changed_since, forget_changed
 from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
-from vggfeat.features.pipeline import ExtractionRun
+from vggfeat.features.stored_scales import PartialExtraction
 from vggfeat.features.views import is_square, sees_crops
 from vggfeat.progress import Progress, no_progress
 from vggfeat.provenance import library_versions
@@ -144,9 +144,10 @@ def extract(
 
     The file lies in `folder` under a name that follows from its conditions, or it is `to`, which
     must be of the same conditions if it is there. Only what is missing is extracted, and what is
-    done stays done whatever happens. `shared_with` are networks that share a forward pass with this
-    one: what they lack is extracted in the same pass, into files of their own. may_change=True is
-    for a user's pictures: those written since are extracted again if they hold something else.
+    done stays done whatever happens; scales that other files in `folder` have are taken from there.
+    `shared_with` are networks that share a forward pass with this one: what they lack is extracted
+    in the same pass, into files of their own. may_change=True is for a user's pictures: those
+    written since are extracted again if they hold something else.
     Raises PictureError at a picture that cannot be read unless options.on_error is "skip",
     OptionError at a scale too small for the net, StoreError at damage and at other conditions.
     """
@@ -177,17 +178,22 @@ def extract(
     first = next(iter(incomplete))
     batch_pixels = measured_batch_pixels(joint, module, options, pictures, first)
     joint.batch_pixels = batch_pixels or BATCH_PIXELS
-    with _writers(incomplete, dims, file_bytes, batch_pixels) as writers:
-        run = ExtractionRun(joint, options, pictures, writers, progress)
-        run.extract(module)
+    run = PartialExtraction(joint, options, progress)
+    changeable = pictures if may_change else {}
+    others = {
+        path: _other_scales(folder, f"{dataset}-{net.slug}", path, wanted, file_bytes, changeable)
+        for path, (net, wanted) in incomplete.items()
+    }
+    with _writers(incomplete, dims, file_bytes, others, batch_pixels) as writers:
+        run.extract(module, pictures, writers, list(others.values()))
     _log_extracted(network, f"{run.num_new} new {joint.plural} in {first}", sharing)
     return Extracted(
         first,
         run.num_new,
         time.monotonic() - started,
-        run.loader.skipped,
-        dict(run.scale_seconds),
-        dict(run.times.seconds) if run.num_new else {},
+        run.skipped,
+        run.scale_seconds,
+        run.stage_seconds if run.num_new else {},
     )
 
 
@@ -204,6 +210,26 @@ def _found(
     return Path(to), store.is_complete(Path(to), wanted, file_bytes)
 
 
+def _other_scales(
+    folder: Path | str | None,
+    stem: str,
+    path: Path,
+    wanted: store.Conditions,
+    file_bytes: Mapping[str, int],
+    changeable: Mapping[str, images.Picture],
+) -> store.OtherScales:
+    """What other files of the folder have for the one at `path`; nothing for a file of a name.
+
+    changeable are pictures that may hold something else than when those files were made.
+    """
+    others = store.OtherScales(
+        None if folder is None else Path(folder), stem, wanted, file_bytes, path=path
+    )
+    for other in others.paths:
+        others.leave_out(other, changed_since(other, changeable))
+    return others
+
+
 def _log_extracted(network: Network, text: str, sharing: Sequence[Network]) -> None:
     log.info("%s: %s", network.label, text)
     if sharing:
@@ -216,9 +242,13 @@ def _writers(
     incomplete: Mapping[Path, tuple[Network, store.Conditions]],
     dims: Mapping[Path, int],
     file_bytes: Mapping[str, int],
+    others: Mapping[Path, store.OtherScales],
     batch_pixels: int | None,
 ) -> Iterator[list[store.FeatureWriter]]:
-    """A `with` block with the writer of each feature file, in the order of the files."""
+    """A `with` block with the writer of each feature file, in the order of the files.
+
+    The files with other scales are open in it, too.
+    """
     with ExitStack() as opened:
         writers = {}
         for path in sorted(incomplete):  # in an order that two processes have in common
@@ -231,7 +261,9 @@ def _writers(
                     file_bytes=file_bytes,
                     weights_name=network.weights,
                     versions=library_versions(),
+                    other_versions=others[path].versions,
                     batch_pixels=batch_pixels,
                 )
             )
+            opened.enter_context(others[path])
         yield [writers[path] for path in incomplete]

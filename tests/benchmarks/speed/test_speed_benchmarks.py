@@ -1,5 +1,6 @@
 """Each benchmark of speed on little: that both sides do the same work, not how fast they are."""
 
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -11,8 +12,10 @@ from helpers.training import RECIPE
 from vggfeat import vgg
 from vggfeat.benchmarks.speed import (
     extraction,
+    feeding,
     flops,
     limits,
+    loading,
     preparation,
     probes,
     startup,
@@ -142,6 +145,49 @@ def test_training_beside_the_plain_loop(setup):
     assert ours.peer == peer.contender and ours.contender.startswith("vggfeat, ")
     assert share.value and share.goal is None
     assert cuda_only.reached == "not measured" and cuda_only.goal == training.GPU_SHARE
+
+
+def test_training_from_files_beside_the_step_and_the_loader_alone(setup):
+    case = training.Case(RECIPE, narrow_net, cuda_batch=8)
+    result = loading.measure(setup, case=case, num_files=3, num_batches=2)
+    ours, of_step, of_loader, step, loader = result.rows
+    assert ours.contender == "vggfeat, from JPEGs" and loader.contender == "the loader alone"
+    assert of_step.value.median == pytest.approx(ours.value.median / step.value.median, rel=0.5)
+    assert of_loader.quantity == "share of the loader alone"
+    assert result.settings["pictures"] == 2 * RECIPE.batch_size
+
+
+def test_a_stand_in_is_busy_for_the_time_that_it_states():
+    device = feeding.StandIn(seconds_per_pixel=1e-5)
+    pictures = device.staged(np.zeros((2, 30, 40, 3), np.uint8))
+    before = device.timer()
+    assert device.upload(pictures).shape == (2, 1, 1, 3)
+    device.upload(pictures)  # is queued behind it
+    after = device.timer()
+    assert after.seconds_since(before) == pytest.approx(0.048, abs=1e-3)
+    assert device.busy_s == pytest.approx(0.048)
+    began = time.monotonic()
+    after.wait()
+    assert time.monotonic() >= after.at and after.at - began < 0.048
+
+
+def test_feeding_stores_every_picture_and_states_how_busy_the_stand_in_was(setup):
+    result = feeding.measure(
+        replace(setup, repeats=1), scales=(32, 48), num_pictures=6, num_files=2
+    )
+    shares = [row for row in result.rows if row.quantity == "share of time it is busy"]
+    assert len(shares) >= 2 and all(0 < row.value.median <= 1 for row in shares)
+    assert result.settings["rates"] and not list(setup.folder.glob("*.h5"))
+    assert result.limits[0].contender == "storing"
+
+
+def test_pictures_in_bf16_may_be_more_than_the_files(setup):
+    result = extraction.measure(
+        setup, net=NARROW, peer=narrow_net, scales=(32,), num_pictures=2, num_bf16=5,
+        memory_pictures=None,
+    )  # fmt: skip
+    assert (result.settings["pictures"], result.settings["pictures_bf16"]) == (2, 5)
+    assert not any("memory" in row.quantity for row in result.rows)
 
 
 @pytest.mark.parametrize("case", [training.SMALL, training.FULL], ids=lambda case: case.name)

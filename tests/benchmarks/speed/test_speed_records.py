@@ -4,7 +4,9 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
+from vggfeat.benchmarks.speed import quick as quick_variants
 from vggfeat.benchmarks.speed import record as records
 from vggfeat.benchmarks.speed import suite, tables
 from vggfeat.benchmarks.speed.measuring import Goal, Row, Setup, SpeedResult, Spread, cuda_only_row
@@ -80,6 +82,8 @@ def test_what_another_device_has_measured_is_no_gap(record):
     text = tables.render([record, replace(record, device="cuda", rows=[share])], "md")
     assert "not measured" not in text and "| 0.65 " in text and "| yes" in text
     assert text.count("## Extraction") == 1
+    (decoding,) = (line for line in text.splitlines() if "cpu beside cuda" in line)
+    assert decoding.startswith("| JPEG decoding")  # of the machine with the GPU
 
 
 def test_without_records_there_is_no_table(tmp_path):
@@ -112,3 +116,44 @@ def test_a_folder_that_cannot_be_written_is_refused(quick, run, tmp_path):
     (tmp_path / "file").touch()
     result = run("bench-speed", "--out", tmp_path / "file" / "speed")
     assert result.exit_code == 1 and "Choose another --out" in result.stderr
+
+
+def test_a_quick_measurement_says_so_and_replaces_no_whole_one(monkeypatch, run, tmp_path):
+    given = []
+    monkeypatch.setattr(
+        suite, "BENCHMARKS",
+        {"extraction": lambda setup, **sizes: given.append((setup.repeats, sizes)) or RESULT},
+    )  # fmt: skip
+    command = ("bench-speed", "extraction", "--out", tmp_path, "--device", "cpu")
+    for _ in range(2):
+        assert run(*command, "--quick").exit_code == 0
+    assert given == [(quick_variants.REPEATS, quick_variants.ARGUMENTS["cpu"]["extraction"])] * 2
+    assert records.read_all(tmp_path)[0].settings == RESULT.settings | {"quick": True}
+    assert run(*command).exit_code == 0 and given[2] == (5, {})
+    refused = run(*command, "--quick")
+    assert refused.exit_code == 1 and "has a whole measurement of extraction" in refused.stderr
+    assert len(given) == 3 and records.read_all(tmp_path)[0].settings == RESULT.settings
+
+
+def test_only_what_uses_a_gpu_has_a_quick_variant(run, tmp_path):
+    result = run("bench-speed", "store", "--quick", "--out", tmp_path / "out")
+    assert result.exit_code == 1 and "extraction, svm, training, loading have one" in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_was_measured_before_an_error_is_kept(monkeypatch, tmp_path, caplog):
+    def fail(setup):
+        raise RuntimeError("CUDA error")
+
+    monkeypatch.setattr(suite, "BENCHMARKS", {"extraction": lambda setup: RESULT, "svm": fail})
+    with pytest.raises(RuntimeError):
+        list(suite.run([], tmp_path, device="cpu", repeats=1, command=""))
+    assert [record.name for record in records.read_all(tmp_path)] == ["extraction"]
+    assert f"stopped at svm; what was measured before is in {tmp_path}" in caplog.text
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_nothing_is_written(run, tmp_path):
+    result = run("bench-speed", "--device", "cuda", "--quick", "--out", tmp_path / "out")
+    assert result.exit_code == 1 and "no CUDA device was found" in result.stderr
+    assert not (tmp_path / "out").exists()

@@ -1,6 +1,7 @@
 """Feature files: found, read, inspected and written."""
 
 from vggfeat.features.store.format import Conditions
+from vggfeat.features.store.other_scales import OtherScales, StoredRow
 from vggfeat.features.store.reader import (
     UsableRows,
     batch_pixels,
@@ -21,6 +22,8 @@ from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 __all__ = [
     "Conditions",
     "FeatureWriter",
+    "OtherScales",
+    "StoredRow",
     "Summary",
     "UsableRows",
     "batch_pixels",

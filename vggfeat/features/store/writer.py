@@ -40,9 +40,9 @@ class FeatureWriter:
     """The one writer of a feature file; a `with` block that creates, extends and fills it.
 
     dim is D; file_bytes maps every id that shall have a row to the size of its picture's file;
-    weights_name and versions go into the attributes, batch_pixels into those of a new file. Others
-    may read the file meanwhile; a second writer waits for the first. Raises StoreError if it was
-    made under other conditions.
+    weights_name and versions go into the attributes, with other_versions: those of the files that
+    rows are taken from; batch_pixels into those of a new file. Others may read the file meanwhile;
+    a second writer waits for the first. Raises StoreError if it was made under other conditions.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class FeatureWriter:
         file_bytes: Mapping[str, int],
         weights_name: str,
         versions: Mapping[str, str],
+        other_versions: Sequence[Mapping[str, str]] = (),
         batch_pixels: int | None = None,
     ):
         self.dim = dim
@@ -65,7 +66,8 @@ class FeatureWriter:
             remove_parts(path)
             begun = {} if batch_pixels is None else {"batch_pixels": batch_pixels}
             begun["weights_name"] = weights_name
-            _create_or_extend(path, conditions, dim, list(file_bytes), begun, dict(versions))
+            all_versions = [dict(each) for each in (*other_versions, versions)]
+            _create_or_extend(path, conditions, dim, list(file_bytes), begun, all_versions)
             self._disk = opened.enter_context(DiskFile(path, "r+"))
             self._file = opened.enter_context(open_file(path, "r+", self._disk))
             with explained(path):
@@ -199,14 +201,14 @@ def _create_or_extend(
     dim: int,
     ids: list[str],
     begun: Mapping[str, str | int],
-    versions: dict[str, str],
+    versions: list[dict[str, str]],
 ) -> None:
     """Make sure that the file exists, fits the conditions, has a row for every id, and names the
     library versions that write to it. begun are attributes that stay as they were at first."""
     provenance = begun | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
     if not path.exists():
         with new_path(path) as temporary, DiskFile(temporary, "x+", path) as disk:
-            _write_new(disk, conditions, dim, ids, provenance, [versions])
+            _write_new(disk, conditions, dim, ids, provenance, _each_once(versions))
         return
     with open_file(path, "r") as old:
         with explained(path):
@@ -218,10 +220,19 @@ def _create_or_extend(
         _check_conditions(path, stored=stored, asked=conditions)
         known_ids = set(old_ids)
         new_ids = [i for i in ids if i not in known_ids]
-        if new_ids or versions not in writers or not has_sums(old):
-            writers += [versions] if versions not in writers else []
+        all_writers = _each_once([*writers, *versions])
+        if new_ids or all_writers != writers or not has_sums(old):
             with new_path(path) as temporary, DiskFile(temporary, "x+", path) as disk:
-                _write_new(disk, conditions, dim, old_ids + new_ids, provenance, writers, old)
+                _write_new(disk, conditions, dim, old_ids + new_ids, provenance, all_writers, old)
+
+
+def _each_once(versions: Iterable[dict[str, str]]) -> list[dict[str, str]]:
+    """The versions in their order, each of them once."""
+    once: list[dict[str, str]] = []
+    for each in versions:
+        if each not in once:
+            once.append(each)
+    return once
 
 
 def _write_new(
