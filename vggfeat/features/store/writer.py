@@ -100,13 +100,15 @@ class FeatureWriter:
             self._flush()
             self._stale.difference_update(rows)
         stored = np.asarray(descriptors, self._file["descriptors"].dtype)
+        # Looking them up takes as long as writing to them.
+        vectors, sizes, lengths = (
+            self._file[name] for name in ("descriptors", "image_size", "file_bytes")
+        )
         digests = picture_sha256 or [sums.UNKNOWN] * len(rows)
         for i, row, descriptor, size, length, digest in zip(
             ids, rows, stored, image_sizes, file_bytes, digests, strict=True
         ):
-            self._file["descriptors"][row] = descriptor
-            self._file["image_size"][row] = size
-            self._file["file_bytes"][row] = length
+            vectors[row], sizes[row], lengths[row] = descriptor, size, length
             crc32 = sums.sum_of(i, size, length, digest, descriptor)
             self._disk.seek(sums.offset_of(row))
             self._disk.write(np.array((crc32, digest), sums.SUM).tobytes())
