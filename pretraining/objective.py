@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from vggfeat.boxes import MIN_IOU, decode, encode, iou
+from vggfeat.boxes import MIN_IOU
+from vggfeat.pretraining.device_boxes import decode, encode, iou
 
 NO_LABEL = -100  # of a row without a picture to learn from; torch's loss leaves it out
 REGRESSORS = ("scr", "pcr")  # one box for all classes, or one for each (paper, appendix A.1)
@@ -28,7 +29,8 @@ class Objective(ABC):
         """The loss, summed over the pictures that have a label.
 
         outputs [n, ...] of the net, labels [n] of classes, boxes [n, B, 4] in pixels of the crop,
-        NaN where a picture has fewer; a picture is trained on its first.
+        NaN where a picture has fewer; a picture is trained on its first. All are on one device,
+        which is not waited for.
         """
 
     @abstractmethod
@@ -66,17 +68,15 @@ class BoxRegression(Objective):
         self.side = side  # of a crop, pixels
 
     def loss(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        targets = torch.from_numpy(encode(boxes[:, 0].cpu().numpy(), self.side)).to(outputs.device)
+        errors = self._of_class(outputs.float(), labels) - encode(boxes[:, 0], self.side).float()
         # Left out before they are squared: a NaN that is left out later has a gradient of NaN.
-        kept = labels != NO_LABEL
-        errors = self._of_class(outputs.float(), labels)[kept] - targets.float()[kept]
-        return (errors**2).sum() / 2
+        kept = errors.where((labels != NO_LABEL)[:, None], 0)
+        return (kept**2).sum() / 2
 
     def hits(self, outputs: Tensor, labels: Tensor, boxes: Tensor) -> Tensor:
-        values = self._of_class(outputs.detach().float(), labels).cpu().double().numpy()
-        overlaps = iou(decode(values, self.side)[:, None], boxes.cpu().numpy())  # [n, B]
-        hits = torch.from_numpy((overlaps > MIN_IOU).any(axis=1)).to(outputs.device)
-        return (hits & (labels != NO_LABEL))[:, None]
+        values = self._of_class(outputs.detach().double(), labels)
+        overlaps = iou(decode(values, self.side)[:, None], boxes)  # [n, B]
+        return ((overlaps > MIN_IOU).any(dim=1) & (labels != NO_LABEL))[:, None]
 
     def _of_class(self, outputs: Tensor, labels: Tensor) -> Tensor:
         """The four outputs for each picture's class: [n, 4]."""

@@ -3,6 +3,7 @@
 import logging
 import math
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.runtime import RuntimeOptions
 from vggfeat.pretraining.schedule import Schedule
 from vggfeat.pretraining.stuck import LEARNS_BELOW, is_stuck, stuck_message
-from vggfeat.pretraining.trainer import PeerFailed, build_trainer
+from vggfeat.pretraining.trainer import PeerFailed, QueuedUpdate, build_trainer
 from vggfeat.vgg import VGG
 
 log = logging.getLogger(__name__)
@@ -114,6 +115,7 @@ class TrainingRun:
         self.communication = self.trainer.measure_communication(spec.recipe, size)
         self.monitor = self._monitor()
         self.next_checkpoint = time.monotonic() + CHECKPOINT_EVERY_S
+        self.queued: deque[QueuedUpdate] = deque()  # on the device, not counted yet
 
     # The steps of training
 
@@ -131,18 +133,29 @@ class TrainingRun:
         yield from self.loader.training(self.position.epoch, self.position.batch)
 
     def update(self, batch: list[MicroBatch]) -> None:
-        """Make one step of SGD. Raises TrainingError at a loss that is not finite."""
-        sums = self.trainer.update(batch, self.position.step)
-        if not math.isfinite(sums.loss):
-            raise TrainingError(self._explosion())
-        self.position.add(sums.seen, sums.loss, sums.correct)
-        recent_loss = self.monitor.after_update(sums)
-        self.position.learns |= recent_loss is not None and recent_loss < self.plateau
-        if sums.stop:
+        """Queue one step of SGD, and count those that are done; on a GPU all but this one.
+
+        Raises TrainingError at a loss that is not finite.
+        """
+        update = self.trainer.update(batch, self.position.step + len(self.queued))
+        self.queued.append(update)
+        self.count_updates(0 if update.stop else self.trainer.num_queued)
+        if update.stop:
             raise self.trainer.stop.interruption()
+
+    def count_updates(self, num_queued: int = 0) -> None:
+        """Count the updates but for the last num_queued: their sums, the log, the position."""
+        while len(self.queued) > num_queued:
+            sums = self.queued.popleft().read()
+            if not math.isfinite(sums.loss):
+                raise TrainingError(self._explosion())
+            self.position.add(sums.seen, sums.loss, sums.correct)
+            recent_loss = self.monitor.after_update(sums)
+            self.position.learns |= recent_loss is not None and recent_loss < self.plateau
 
     def validate(self) -> dict[str, float]:
         """The metrics on the centre crops of the validation pictures, after a whole epoch."""
+        self.count_updates()
         if not self.position.seen:
             raise TrainingError(f"{self.recipe.name}: {NOTHING_SEEN}")
         metrics = self.trainer.validate(self.loader.validation())
@@ -168,6 +181,7 @@ class TrainingRun:
 
     def checkpoint(self) -> None:
         """Write a checkpoint; only the leading process does."""
+        self.count_updates()
         began = time.monotonic()
         self.position.seconds = self.monitor.seconds
         if self.world.leads:

@@ -1,5 +1,8 @@
 """A net in training: one update of its weights, and its metrics on the validation pictures.
 
+A device has an update queued when the call returns, and how many pictures it has is known without
+it; its loss is read once it is there. Only several processes wait in each update, for each other.
+
 With several processes each works on its part of every batch; their gradients are added up, so that
 all make the update that one process would make with the whole batch.
 
@@ -17,6 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from vggfeat.distributed import World
 from vggfeat.errors import TrainingError
+from vggfeat.features.device import DeviceTimer, device_for
 from vggfeat.pretraining import communication
 from vggfeat.pretraining.colours import Colours
 from vggfeat.pretraining.communication import Communication
@@ -43,7 +47,21 @@ class UpdateSums:
     seen: float  # pictures that were trained on
     loss: float
     correct: float
+
+
+@dataclass(frozen=True)
+class QueuedUpdate:
+    """An update that is queued on the device."""
+
+    seen: float  # pictures, over all processes
+    sums: Tensor  # loss and correct ones [2] on the CPU, valid once the timer has passed
+    timer: DeviceTimer
     stop: bool  # whether some process was asked to stop
+
+    def read(self) -> UpdateSums:
+        """Wait for the update's sums."""
+        self.timer.wait()
+        return UpdateSums(self.seen, *self.sums.tolist())
 
 
 @dataclass
@@ -62,11 +80,17 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.stop = StopRequest(patient=self.world.size > 1)
+        self.transfers = device_for(self.device.type)
         self.mean = torch.tensor(self.colours.mean, device=self.device).view(1, 3, 1, 1)
         self.model = DistributedDataParallel(self.net) if self.world.size > 1 else self.net
 
-    def update(self, batch: Sequence[MicroBatch], step: int) -> UpdateSums:
-        """Make update number `step`: one step along the gradient of the batch's mean loss.
+    @property
+    def num_queued(self) -> int:
+        """How many updates stay queued while the next one's pictures are awaited."""
+        return self.transfers.num_in_flight if self.world.size == 1 else 0
+
+    def update(self, batch: Sequence[MicroBatch], step: int) -> QueuedUpdate:
+        """Queue update number `step`: one step along the gradient of the batch's mean loss.
 
         Each picture's loss is divided by the size of the whole batch, so that micro-batches and
         processes with unequal numbers of pictures add up to the mean. If a process holds a picture
@@ -74,7 +98,7 @@ class Trainer:
         PeerFailed. Raises Interrupted between micro-batches of a single process.
         """
         self.optimiser.zero_grad()
-        sums = torch.zeros(3, dtype=torch.float64, device=self.device)
+        sums = torch.zeros(2, dtype=torch.float64, device=self.device)
         for number, micro_batch in enumerate(batch, start=1):
             if self.world.size == 1:
                 self.stop.obey()  # one process alone can leave an update undone
@@ -82,11 +106,11 @@ class Trainer:
             waits = self.world.size > 1 and number < len(batch)
             with self.model.no_sync() if waits else nullcontext():
                 sums += self._accumulate_gradients(micro_batch, step)
-        (seen, loss, correct), stop = self._sum_up(sums, batch)
+        seen, sums, stop = self._sum_up(_count(batch), sums, batch)
         if seen:
             self._average_over(seen, batch[0].batch_size)
             self.optimiser.step()
-        return UpdateSums(seen, loss, correct, stop)
+        return QueuedUpdate(seen, sums, self.transfers.timer(), stop)
 
     @torch.no_grad()
     def validate(self, micro_batches: Iterable[MicroBatch]) -> dict[str, float]:
@@ -96,8 +120,8 @@ class Trainer:
         picture that stops the run, TrainingError if there is no picture.
         """
         self.net.eval()
-        sums = torch.zeros(len(self.objective.metrics) + 1, dtype=torch.float64, device=self.device)
-        last: list[MicroBatch] = []
+        sums = torch.zeros(len(self.objective.metrics), dtype=torch.float64, device=self.device)
+        count, last = 0, []
         for micro_batch in micro_batches:
             last = [micro_batch]
             if self.stop.signal_number or micro_batch.failure:
@@ -105,16 +129,17 @@ class Trainer:
             images, labels, boxes = self._to_input(micro_batch)
             with self.precision.forward():
                 outputs = self.net(images)
-            hits = self.objective.hits(outputs, labels, boxes).double().sum(dim=0)
-            sums += torch.cat([hits, (labels != NO_LABEL).sum()[None]])
+            sums += self.objective.hits(outputs, labels, boxes).double().sum(dim=0)
+            count += _count(last)
         self.net.train()
-        (*hits, seen), stop = self._sum_up(sums, last)
+        seen, hits, stop = self._sum_up(count, sums, last)
         if stop:
             raise self.stop.interruption()
         if not seen:
             raise TrainingError("no validation picture could be read. --check-data names them all.")
+        self.transfers.timer().wait()
         metrics = self.objective.metrics
-        return {name: total / seen for name, total in zip(metrics, hits, strict=True)}
+        return {name: total / seen for name, total in zip(metrics, hits.tolist(), strict=True)}
 
     def measure_communication(self, recipe: Recipe, size: int) -> Communication | None:
         """Time the exchange of gradients with `size` pictures of noise; None for one process."""
@@ -136,7 +161,7 @@ class Trainer:
         return measured
 
     def _accumulate_gradients(self, micro_batch: MicroBatch, step: int) -> Tensor:
-        """Add a micro-batch's gradients; pictures seen, loss and correct ones, sums [3]."""
+        """Add a micro-batch's gradients; loss and correct ones, sums [2]."""
         seed_dropout(self.net, self.seed, step, micro_batch.rows, micro_batch.batch_size)
         images, labels, boxes = self._to_input(micro_batch)
         with self.precision.forward():
@@ -147,7 +172,7 @@ class Trainer:
             (loss * (self.world.size / micro_batch.batch_size)).backward()
         with torch.no_grad():
             correct = self.objective.hits(outputs, labels, boxes)[:, 0].sum()
-            return torch.stack([(labels != NO_LABEL).sum(), loss, correct]).double()
+            return torch.stack([loss, correct]).double()
 
     def _average_over(self, seen: float, batch_size: int) -> None:
         """Make gradients those of the mean over the pictures seen, fewer than the batch has.
@@ -159,34 +184,44 @@ class Trainer:
                 if parameter.grad is not None:
                     parameter.grad.mul_(batch_size / seen)
 
-    def _sum_up(self, sums: Tensor, batch: Sequence[MicroBatch]) -> tuple[list[float], bool]:
-        """The sums over all processes, and whether one of them was asked to stop.
+    def _sum_up(
+        self, count: int, sums: Tensor, batch: Sequence[MicroBatch]
+    ) -> tuple[float, Tensor, bool]:
+        """Pictures and sums over all processes, and whether one of them was asked to stop.
 
+        Those of one process are copied to the CPU, and are there once the device has come so far.
         Raises PictureError or PeerFailed at a picture that stops the run.
         """
         failure = next((each.failure for each in batch if each.failure), None)
-        *totals, stops, failures = self.world.all_reduce(
-            [*sums.tolist(), self.stop.signal_number > 0, failure is not None], self.device
-        )
+        stop = self.stop.signal_number > 0
+        if self.world.size == 1:
+            if failure:
+                raise failure
+            return float(count), self.transfers.download(sums), stop
+        totals = [count, *sums.tolist(), stop, failure is not None]
+        seen, *totals, stops, failures = self.world.all_reduce(totals, self.device)
         if failures:
             raise failure or PeerFailed
-        return totals, stops > 0
+        return seen, torch.tensor(totals, dtype=torch.float64), stops > 0
 
     def _to_input(self, micro_batch: MicroBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Images [n, 3, S, S] float32, channels last; labels [n]; boxes [n, B, 4], on the CPU.
+        """Images [n, 3, S, S] float32, channels last; labels [n]; boxes [n, B, 4].
 
         Images are pixels minus the mean colour plus the picture's shift.
         """
-        pixels, shifts, labels, boxes = map(
-            torch.from_numpy,
-            (micro_batch.pixels, micro_batch.shifts, micro_batch.labels, micro_batch.boxes),
-        )
-        if self.device.type == "cuda":
-            pixels, shifts, labels = (
-                t.pin_memory().to(self.device, non_blocking=True) for t in (pixels, shifts, labels)
+        pixels, shifts, labels, boxes = (
+            self.transfers.upload(self.transfers.staged(values))
+            for values in (
+                micro_batch.pixels, micro_batch.shifts, micro_batch.labels, micro_batch.boxes
             )
+        )  # fmt: skip
         images = pixels.permute(0, 3, 1, 2).float() - self.mean + shifts[:, :, None, None]
         return images, labels, boxes
+
+
+def _count(batch: Sequence[MicroBatch]) -> int:
+    """How many pictures of these micro-batches are learned from, or counted."""
+    return sum(int((micro_batch.labels != NO_LABEL).sum()) for micro_batch in batch)
 
 
 def build_trainer(

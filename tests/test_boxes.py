@@ -151,6 +151,14 @@ def test_a_box_that_cannot_be_is_named(box, message):
         check(np.array([UNIT, box], dtype=float), (50, 40), Path("a.png"))
 
 
-@pytest.mark.parametrize("box", [(0, 0, 50, 40), (-1, -1, 49, 39), (1, 1, 51, 41)])
-def test_whether_pixels_are_counted_from_0_or_1_makes_no_box_wrong(box):
-    check(np.array([box], dtype=float), (50, 40), Path("a.png"))
+@pytest.mark.parametrize("shift", [-1.1, -1, 0, 1, 1.1])
+def test_whether_pixels_are_counted_from_0_or_1_makes_no_box_wrong(shift):
+    """The box of the whole picture may be shifted by a pixel, and not by more."""
+
+    def is_refused():
+        try:
+            return check(np.array([[0, 0, 50, 40]]) + shift, (50, 40), Path("a.png")) is not None
+        except PictureError:
+            return True
+
+    assert is_refused() == (abs(shift) > 1)

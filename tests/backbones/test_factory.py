@@ -227,9 +227,13 @@ def test_a_layer_is_found_by_its_name(mine):
 
 
 def test_checking_a_specification_does_not_run_the_users_code(mine, tmp_path):
-    (tmp_path / f"{mine}_run.py").write_text("raise SystemExit('was run')\n")
+    (tmp_path / f"{mine}_run.py").write_text("def net(): ...\n")
     for spec in parse_fusion(f"{mine}_run:net:input_size=32+vgg16@random:0"):
         check_net(spec)
+    assert f"{mine}_run" not in sys.modules
+    with pytest.raises(NetworkError):
+        load_network(f"{mine}_run:net:input_size=32")
+    assert f"{mine}_run" in sys.modules
 
 
 @pytest.mark.parametrize("options", ["", ":input_size=16"])

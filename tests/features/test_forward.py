@@ -169,7 +169,11 @@ def test_afterwards_blocks_of_some_megabytes_are_used_again():
 
 @pytest.mark.parametrize("platform", ["linux", "darwin"])
 def test_without_glibc_memory_is_as_it_is(monkeypatch, platform):
+    """The C library is not asked for what it does not have, and the block is run once."""
+    asked, runs = [], 0
     monkeypatch.setattr(sys, "platform", platform)
-    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: asked.append(name) or object())
     with allocator.kept_memory():
-        pass
+        runs += 1
+    assert (runs, allocator._keeping) == (1, 0)
+    assert asked == ([None] if platform == "linux" else [])

@@ -183,10 +183,25 @@ def test_scales_that_do_not_fit_the_view_are_refused(
     assert not list(tmp_path.glob("*.h5"))
 
 
-def test_scales_that_fit_are_taken(fixed):
-    check_scales(load_network(fixed.format("resized")), Extraction(scales=(32,)))
-    check_scales(load_network(fixed.format("corners")), Extraction(scales=(32, 512)))
-    check_scales(load_network(f"{NAME},view=resized@random:0"), Extraction(scales=(32, 77)))
+@pytest.mark.parametrize(
+    "net, fitting, other",
+    [
+        ("fixed:resized", (32,), (33,)),
+        ("fixed:corners", (32, 512), (31, 512)),
+        (f"{NAME},view=resized@random:0", (32, 77), (32, 31)),
+    ],
+)
+def test_scales_that_fit_are_taken_and_a_pixel_beside_them_not(fixed, net, fitting, other):
+    view = net.removeprefix("fixed:")
+    network = load_network(net if view == net else fixed.format(view))
+
+    def is_refused(scales):
+        try:
+            return check_scales(network, Extraction(scales=scales)) is not None
+        except OptionError:
+            return True
+
+    assert not is_refused(fitting) and is_refused(other)
 
 
 def test_a_net_of_one_size_has_no_dense_view(fixed):

@@ -86,9 +86,10 @@ def test_a_row_names_its_command_and_what_the_paper_reached():
 def test_importing_the_recipes_builds_no_net():
     code = (
         "from torch import nn; nn.Module.__init__ = None;"
-        "from vggfeat.pretraining.recipes import recipe; recipe('vgg16-256')"
+        "from vggfeat.pretraining.recipes import recipe; print(recipe('vgg16-256').net)"
     )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "vgg16\n", "")
 
 
 @pytest.mark.parametrize("net", vgg.CONFIGURATIONS)

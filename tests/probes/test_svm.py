@@ -26,7 +26,9 @@ def not_ours(_):
 def test_it_is_a_scikit_learn_estimator(estimator, check):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        check(estimator)
+        check(estimator)  # raises
+    # Checks that fit it do so with copies.
+    assert estimator.get_params()["max_iter"] == 10_000 and not hasattr(estimator, "coef_")
 
 
 @pytest.mark.parametrize("C", [0.01, 1.0, 30.0])

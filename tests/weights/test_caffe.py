@@ -489,7 +489,11 @@ def test_pooling_that_rounds_down_is_told(tmp_path):
 def test_sides_may_be_stated_apart(tmp_path, name, params, old):
     layers = layers_of("vgg11", make_net())
     by_name(layers, name)["params"] = params
-    caffemodel.read_card(written(tmp_path / "w.caffemodel", layers, old=old))
+    together = caffemodel.read_card(
+        written(tmp_path / "together.caffemodel", layers_of("vgg11", make_net()), old=old)
+    )
+    apart = caffemodel.read_card(written(tmp_path / "apart.caffemodel", layers, old=old))
+    assert (apart.net, apart.classes) == (together.net, together.classes)
 
 
 def change_params(name, *params):
@@ -754,8 +758,13 @@ def model(tmp_path):
 )
 def test_a_prototxt_of_either_generation_that_fits_is_accepted(tmp_path, model, old, head):
     text = tmp_path / "deploy.prototxt"
-    text.write_text(prototxt(layers_of("vgg11", make_net()), old=old, head=head))
-    check_prototxt(model, text)
+    layers = layers_of("vgg11", make_net())
+    text.write_text(prototxt(layers, old=old, head=head))
+    assert check_prototxt(model, text) is None
+    by_name(layers, "conv1_1")["params"] = [(1, 5), (3, 1), (4, 3)]
+    text.write_text(prototxt(layers, old=old, head=head))
+    with pytest.raises(WeightsError, match="conv1_1: num_output is 5"):
+        check_prototxt(model, text)
 
 
 INPUT = 'layer {{ name: "data" type: "Input" top: "data" input_param {{ shape {{ {} }} }} }}'

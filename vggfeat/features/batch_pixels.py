@@ -5,14 +5,14 @@ GPU: batches of twice as many pixels are timed for as long as that is faster and
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from vggfeat.errors import StoreError
+from vggfeat.errors import PictureError, StoreError
 from vggfeat.features import store
 from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.device import Device, device_for
@@ -20,23 +20,30 @@ from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
 from vggfeat.features.views import is_square
-from vggfeat.images import ASSUMED_ASPECT, rescaled_size
+from vggfeat.images import Picture, picture_size, rescaled_size
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH_PIXELS = 2**25  # dozens of them wait in the CPU's memory
+# With its mirror images and 64 channels it has 2**30 values, which 32 bits can count, and dozens of
+# such batches wait in the CPU's memory.
+MAX_BATCH_PIXELS = 2**23
 AS_FAST = 0.95  # of the highest rate; less is not worth the larger batches
 MEMORY_SHARE = 0.5  # of what is free; the rest is for shapes that come later
 NUM_TIMED = 3  # batches in a row
 
 
 def measured_batch_pixels(
-    head: Head, module: nn.Module, options: Extraction, num_pictures: int, path: Path
+    head: Head,
+    module: nn.Module,
+    options: Extraction,
+    pictures: Mapping[str, Picture],
+    path: Path,
 ) -> int | None:
     """Pixels a batch at the largest scale for the feature file at `path`; module is the head's.
 
     A file that is there decides, as the rest of it must be cut alike. None where batches are as on
-    a CPU: on one, by a file that states nothing, and where the user states the number of pictures.
+    a CPU: on one, by a file that states nothing, where the user states the number of pictures, and
+    where none can be read.
     """
     device = device_for(options.resolved_device)
     if device.free_bytes() is None or options.batch_size:
@@ -46,10 +53,11 @@ def measured_batch_pixels(
             return store.batch_pixels(path)
         except StoreError:
             return None  # whoever writes to it says why
-    scale = max(options.scales)
-    width, height = rescaled_size(
-        (round(ASSUMED_ASPECT * scale), scale), scale, square=is_square(head.network)
-    )
+    example = _first_readable(pictures, options)
+    if example is None:
+        return None
+    picture_id, size = example  # some heads give vectors of the pictures that they know only
+    width, height = rescaled_size(size, max(options.scales), square=is_square(head.network))
     module = module.to(device.name, memory_format=torch.channels_last)
     random = np.random.default_rng(0)
 
@@ -57,19 +65,31 @@ def measured_batch_pixels(
         head.batch_pixels = count * width * height
         pixels = random.integers(0, 256, (count, height, width, 3), dtype=np.uint8)
         pictures = device.upload(device.staged(pixels))
-        ids = [""] * count
+        ids = [picture_id] * count
         return lambda: describe(
             head, module, pictures, ids=ids, mirror=options.mirror, device=device.name,
             precision=options.resolved_precision,
         )  # fmt: skip
 
     with autocast_for(device.name, options.resolved_precision):
-        pixels = fastest_batch_pixels(device, batch_of, width * height, num_pictures)
+        pixels = fastest_batch_pixels(device, batch_of, width * height, len(pictures))
     log.info(
         "%s: batches of up to %d pictures of %dx%d, by measurement",
         head.network.label, pixels // (width * height), width, height,
     )  # fmt: skip
     return pixels
+
+
+def _first_readable(
+    pictures: Mapping[str, Picture], options: Extraction
+) -> tuple[str, tuple[int, int]] | None:
+    """The id, width and height of the first picture that can be read."""
+    for picture_id, picture in pictures.items():
+        try:
+            return picture_id, picture_size(picture, exif=options.exif)
+        except PictureError:
+            continue  # reported when extraction comes to it
+    return None
 
 
 def fastest_batch_pixels(
@@ -90,8 +110,8 @@ def fastest_batch_pixels(
         free = device.free_bytes()
         try:
             rates[pixels] = count / _seconds(device, batch_of(count))
-        except torch.OutOfMemoryError:
-            break
+        except RuntimeError:  # of memory, which CUDA's libraries call by many names
+            break  # any other the extraction meets, too
         if 2 * (free - device.free_bytes()) > MEMORY_SHARE * free:  # of the next batch
             break
         pixels *= 2

@@ -176,7 +176,7 @@ def extract(
         path: net.backbone.dim if sharing else joint.dim for path, (net, _) in incomplete.items()
     }
     first = next(iter(incomplete))
-    batch_pixels = measured_batch_pixels(joint, module, options, len(pictures), first)
+    batch_pixels = measured_batch_pixels(joint, module, options, pictures, first)
     joint.batch_pixels = batch_pixels or BATCH_PIXELS
     others = _other_scales(folder, incomplete, file_bytes, pictures if may_change else {})
     run = PartialExtraction(joint, options, progress)

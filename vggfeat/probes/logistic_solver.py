@@ -156,7 +156,7 @@ def solve(
     F_at_0 = Point.at(problems, 0 * W, 0 * b, torch.zeros_like(problems.targets)).F
     W, b = (as_column(F <= F_at_0) * each for each in (W, b))
     point, memory = Point.at(problems, W, b, problems.scores(W, b)), Memory()
-    iterations = torch.zeros(len(problems.C), dtype=torch.int64)
+    iterations = torch.zeros_like(problems.C, dtype=torch.int64)
     stalled = torch.zeros_like(problems.C, dtype=torch.bool)
     for _ in range(max_iter):
         working = ~(point.gap <= tol) & ~stalled
@@ -173,7 +173,7 @@ def solve(
             (W - point.W, b - point.b), plus(new.gradient, point.gradient, -torch.ones_like(t))
         )
         point = new
-        iterations += working.cpu()
+        iterations += working
     return point, iterations
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from vggfeat.amx import right_convolutions
 from vggfeat.backbones.defaults import EXPORTED
+from vggfeat.backbones.exported.on_device import follow
 from vggfeat.backbones.exported.training_mode import REMEDY, in_training_mode
 from vggfeat.backbones.hooks import LayerHooks, ShapeProbe, probe_shapes
 from vggfeat.backbones.own_normalisation import given_to_first_layer
@@ -154,6 +155,7 @@ class _ExportedMaps(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         try:
+            follow(self.maps, images.device)
             # It computes in the precision that it was exported in, which may be bf16.
             device = images.device.type
             with torch.autocast(device, enabled=False), right_convolutions(device, bf16=True):
