@@ -82,24 +82,23 @@ def measure(
     products = [matrix_product(precision, device) for precision in ("fp32", "bf16")]
     decoding = jpeg_decoding(list(pictures.values()))
     timings = time_interleaved([reference, fp32, bf16, *products, decoding], setup.repeats)
-    work, work_bf16 = (
-        flops.count_descriptors(
-            network.module, [picture_size(path) for path in chosen.values()], scales, mirror=True
-        )
-        / TERA
-        for chosen in (pictures, many)
-    )
     on_cpu = device == "cpu"
     rows = [speed_row(timings[USUAL], device)]
-    for ours, operations, product, faster, share in (
-        (fp32, work, products[0], None, None),
-        (bf16, work_bf16, products[1], FASTER if on_cpu else None, None if on_cpu else GPU_SHARE),
+    for ours, work, product, faster, share in (
+        (fp32, _teraflop(network, pictures, scales), products[0], None, None),
+        (
+            bf16,
+            _teraflop(network, many, scales),
+            products[1],
+            FASTER if on_cpu else None,
+            None if on_cpu else GPU_SHARE,
+        ),
     ):
         mine, theirs, limit = (timings[name] for name in (ours.name, USUAL, product.name))
         rows += [
             speed_row(mine, device, peer=theirs, goal=faster),
             _distance_row(mine, theirs, pictures, scales, device),
-            share_row(mine, operations, limit, device, goal=share),
+            share_row(mine, work, limit, device, goal=share),
         ]
     if on_cpu:
         rows.append(cuda_only_row(bf16.name, product_name("bf16"), GPU_SHARE))
@@ -112,7 +111,7 @@ def measure(
             "mirror": True,
             "pictures": len(pictures),
             "pictures_bf16": len(many),
-            "teraflop_per_picture": work / len(pictures),
+            "teraflop_per_picture": _teraflop(network, pictures, scales) / len(pictures),
             "memory_net": memory_net,
         },
         rows=rows,
@@ -122,6 +121,12 @@ def measure(
         ],
         notes=[THINGSVISION],
     )
+
+
+def _teraflop(network: Network, pictures: Mapping[str, Path], scales: tuple[int, ...]) -> float:
+    """Operations of extracting the pictures with their mirror images, in 10^12."""
+    sizes = [picture_size(path) for path in pictures.values()]
+    return flops.count_descriptors(network.module, sizes, scales, mirror=True) / TERA
 
 
 def _repeated(pictures: Mapping[str, Path], number: int) -> dict[str, Path]:

@@ -57,8 +57,8 @@ NOTES = [
     " real.",
     "The lock is the interpreter's: the share of moments at which another thread would have had to"
     " wait for it, while one core feeds. Storing is done by one thread.",
-    f"What {GPU_CORES} cores feed is extrapolated: {GPU_CORES} times a second of CPU, but no more than"
-    " the lock and storing let through.",
+    f"What {GPU_CORES} cores feed is extrapolated: {GPU_CORES} times a second of CPU, but no more"
+    " than the lock and storing let through.",
 ]
 
 

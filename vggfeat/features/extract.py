@@ -178,12 +178,8 @@ def extract(
     first = next(iter(incomplete))
     batch_pixels = measured_batch_pixels(joint, module, options, pictures, first)
     joint.batch_pixels = batch_pixels or BATCH_PIXELS
+    others = _other_scales(folder, incomplete, file_bytes, pictures if may_change else {})
     run = PartialExtraction(joint, options, progress)
-    changeable = pictures if may_change else {}
-    others = {
-        path: _other_scales(folder, f"{dataset}-{net.slug}", path, wanted, file_bytes, changeable)
-        for path, (net, wanted) in incomplete.items()
-    }
     with _writers(incomplete, dims, file_bytes, others, batch_pixels) as writers:
         run.extract(module, pictures, writers, list(others.values()))
     _log_extracted(network, f"{run.num_new} new {joint.plural} in {first}", sharing)
@@ -212,22 +208,23 @@ def _found(
 
 def _other_scales(
     folder: Path | str | None,
-    stem: str,
-    path: Path,
-    wanted: store.Conditions,
+    incomplete: Mapping[Path, tuple[Network, store.Conditions]],
     file_bytes: Mapping[str, int],
     changeable: Mapping[str, images.Picture],
-) -> store.OtherScales:
-    """What other files of the folder have for the one at `path`; nothing for a file of a name.
+) -> dict[Path, store.OtherScales]:
+    """What other files of the folder have for each of those to be completed; without one nothing.
 
     changeable are pictures that may hold something else than when those files were made.
     """
-    others = store.OtherScales(
-        None if folder is None else Path(folder), stem, wanted, file_bytes, path=path
-    )
-    for other in others.paths:
-        others.leave_out(other, changed_since(other, changeable))
-    return others
+    others_of = {}
+    for path, (network, wanted) in incomplete.items():
+        stem = f"{wanted.dataset}-{network.slug}"
+        place = None if folder is None else Path(folder)
+        others = store.OtherScales(place, stem, wanted, file_bytes, path=path)
+        for other in others.paths:
+            others.leave_out(other, changed_since(other, changeable))
+        others_of[path] = others
+    return others_of
 
 
 def _log_extracted(network: Network, text: str, sharing: Sequence[Network]) -> None:
