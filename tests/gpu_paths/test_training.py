@@ -4,6 +4,7 @@ There need be no GPU: tests/helpers/fake_cuda.py is one, and raises where two de
 """
 
 import json
+import signal
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -22,6 +23,7 @@ from vggfeat.features import device
 from vggfeat.pretraining import checkpoints, train, trainer
 from vggfeat.pretraining.box_recipes import box_recipe
 from vggfeat.pretraining.data_loader import MicroBatch
+from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.overrides import overridden
 from vggfeat.pretraining.runtime import RuntimeOptions
 
@@ -166,3 +168,26 @@ def test_several_processes_exchange_their_sums_between_gpus(monkeypatch):
             ours.update(batch, step=0)
         assert [tensor.device.type for tensor in exchanged] == ["cuda"]
         assert gpu.waits["tolist"] == 2
+
+
+@pytest.mark.parametrize("update", [1, 2, 4])
+def test_an_interrupted_run_that_is_behind_ends_as_one_that_was_not(
+    pictures, tmp_path, monkeypatch, update
+):
+    """What is queued when the signal comes is counted before the checkpoint."""
+    monkeypatch.setattr(device.Cpu, "num_in_flight", 1)
+    whole = run(pictures, tmp_path / "whole")
+    seen = []
+
+    def report(status):
+        seen.append(status)
+        if len(seen) == update:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        run(pictures, tmp_path / "cut", report=report)
+    resumed = run(pictures, tmp_path / "cut")
+    assert same_bits(weights(whole.net), weights(resumed.net))
+    assert [line["loss"] for line in whole.position.curve] == [
+        line["loss"] for line in resumed.position.curve
+    ]
