@@ -19,10 +19,23 @@ ON_CPU = torch.ones(4)
         lambda on_gpu: torch.cat([on_gpu, torch.zeros(4)]),
         lambda on_gpu: nn.Linear(4, 2)(on_gpu),
         lambda on_gpu: on_gpu.numpy(),
+        lambda on_gpu: torch.zeros(4)[on_gpu > 0],
+        lambda on_gpu: torch.zeros(4)[on_gpu.long()],
         lambda on_gpu: torch.rand(4, generator=torch.Generator(), device="cuda"),
         lambda on_gpu: torch.rand(4, generator=torch.Generator("cuda")),
     ],
-    ids=["new", "of NumPy", "from before", "cat", "parameters", "to NumPy", "drawn there", "here"],
+    ids=[
+        "new",
+        "of NumPy",
+        "from before",
+        "cat",
+        "parameters",
+        "to NumPy",
+        "mask",
+        "index",
+        "drawn there",
+        "drawn here",
+    ],
 )
 def test_two_devices_do_not_meet(mixed):
     with fake_cuda(), pytest.raises((RuntimeError, TypeError)):

@@ -24,8 +24,9 @@ def few_iterations(monkeypatch):
     monkeypatch.setattr(logistic, "MAX_ITER", 2)
 
 
-@pytest.mark.parametrize("exclusive", [True, False], ids=["one label", "several labels"])
-@pytest.mark.parametrize("n, d", [(48, 8), (32, 60)], ids=["many examples", "many dimensions"])
+@pytest.mark.parametrize(
+    "n, d, exclusive", [(48, 8, True), (32, 60, False)], ids=["one label", "many dimensions"]
+)
 @pytest.mark.parametrize("name", PROBES)
 def test_a_choice_among_folds_then_the_fit(name, n, d, exclusive):
     X, signs = examples(n, d)

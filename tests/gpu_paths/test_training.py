@@ -4,19 +4,26 @@ There need be no GPU: tests/helpers/fake_cuda.py is one, and raises where two de
 """
 
 import json
+import signal
+from contextlib import nullcontext
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import safetensors.numpy
 import torch
 from helpers.boxed import write_boxed
 from helpers.fake_cuda import fake_cuda
-from helpers.training import RECIPE, run, same_bits, weights, write_pictures
+from helpers.training import COLOURS, RECIPE, run, same_bits, weights, write_pictures
+from torch import nn
 
+from vggfeat.distributed import World
 from vggfeat.errors import TrainingError
 from vggfeat.features import device
-from vggfeat.pretraining import checkpoints, train
+from vggfeat.pretraining import checkpoints, train, trainer
 from vggfeat.pretraining.box_recipes import box_recipe
+from vggfeat.pretraining.data_loader import MicroBatch
+from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.overrides import overridden
 from vggfeat.pretraining.runtime import RuntimeOptions
 
@@ -132,3 +139,55 @@ def test_a_loss_that_is_not_finite_ends_the_run_at_the_update_before(
         run(pictures, tmp_path, replace(RECIPE, learning_rate=1e30))
     (last,) = checkpoints.checkpoints(tmp_path / "checkpoints")
     assert last.stem == "000000001"
+
+
+class InOneProcess(nn.Module):
+    """In place of DistributedDataParallel, which needs the memory of tensors."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net, self.no_sync = net, nullcontext
+
+    def forward(self, images):
+        return self.net(images)
+
+
+def test_several_processes_exchange_their_sums_between_gpus(monkeypatch):
+    """And wait for each other in each update: none makes the step where one cannot."""
+    exchanged = []
+    monkeypatch.setattr(trainer, "DistributedDataParallel", InOneProcess)
+    monkeypatch.setattr("torch.distributed.all_reduce", exchanged.append)
+    pixels, labels = np.zeros((4, 32, 32, 3), np.uint8), np.zeros(4, np.int64)
+    rows, boxes = slice(0, 4), np.full((4, 1, 4), np.nan)
+    batch = [MicroBatch(pixels, np.zeros((4, 3), np.float32), labels, boxes, rows, 16)] * 2
+    with fake_cuda() as gpu:
+        runtime = RuntimeOptions(device="cuda", precision="fp32")
+        ours = trainer.build_trainer(RECIPE, 3, COLOURS, runtime, world=World(size=2))
+        assert ours.num_queued == 0
+        with pytest.raises(trainer.PeerFailed):  # one, as is read of every tensor without values
+            ours.update(batch, step=0)
+        assert [tensor.device.type for tensor in exchanged] == ["cuda"]
+        assert gpu.waits["tolist"] == 2
+
+
+@pytest.mark.parametrize("update", [1, 2, 4])
+def test_an_interrupted_run_that_is_behind_ends_as_one_that_was_not(
+    pictures, tmp_path, monkeypatch, update
+):
+    """What is queued when the signal comes is counted before the checkpoint."""
+    monkeypatch.setattr(device.Cpu, "num_in_flight", 1)
+    whole = run(pictures, tmp_path / "whole")
+    seen = []
+
+    def report(status):
+        seen.append(status)
+        if len(seen) == update:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        run(pictures, tmp_path / "cut", report=report)
+    resumed = run(pictures, tmp_path / "cut")
+    assert same_bits(weights(whole.net), weights(resumed.net))
+    assert [line["loss"] for line in whole.position.curve] == [
+        line["loss"] for line in resumed.position.curve
+    ]

@@ -8,8 +8,8 @@ it:
 - `nn.Module.to` replaces parameters, as their memory cannot be exchanged;
 - the backward pass is one in Python: that of torch asks the driver for its streams;
 - a generator belongs to a device, and torch's own draws refuse one of the other;
-- what a tensor holds is unknown: numbers that are read are 1, and of a mask every other place is
-  set, unless it came from NumPy. So loops that end when nothing is left do end.
+- what a tensor holds is unknown: numbers that are read are 1, several from 1 to 2, and of a mask
+  every other place is set, unless it came from NumPy. So loops that end when nothing is left end.
 
 Everything that makes Python wait for the device is counted in `FakeCuda.waits`, by its name: values
 that are read, copies that are not `non_blocking` or whose memory is not pinned, masks as an index,
@@ -74,11 +74,11 @@ class FakeCuda(TorchDispatchMode):
             self.waits["unique"] += args[0].is_cuda
             count = args[0].new_empty(args[0].shape[args[1]], dtype=torch.int64)
             return args[0].clone(), count, count.clone()
-        if func in INDEXED and any(i is not None and _is_mask(i) for i in args[1]):
-            return self._masked(func, *args)
-        if func in INDEXED and args[0].is_cuda:  # torch sends an index from the CPU there itself
-            far = [index for index in args[1] if index is not None and not index.is_cuda]
-            self.waits["copy to the GPU"] += len(far)
+        if func in INDEXED:
+            indices = [index for index in args[1] if index is not None]
+            self._check_indices(args[0], indices)
+            if any(map(_is_mask, indices)):
+                return self._masked(func, *args)
         generator = kwargs.get("generator")
         if generator is not None:
             self._check_generator(generator, kwargs.get("device"), args)
@@ -121,7 +121,15 @@ class FakeCuda(TorchDispatchMode):
             return func(tensor, *rest)
         if func is aten.equal.default:
             return True
-        return _ones(tensor).item()
+        return _read_values(tensor).item()
+
+    def _check_indices(self, tensor: Tensor, indices: list[Tensor]) -> None:
+        """Count an index that torch itself sends to the GPU; the other way it refuses."""
+        far = sum(index.is_cuda != tensor.is_cuda for index in indices)
+        if far and not tensor.is_cuda:
+            raise RuntimeError("indices should be either on cpu or on the device of the tensor")
+        if far and not any(map(_is_mask, indices)):
+            self.waits["copy to the GPU"] += far
 
     def _masked(self, func: Any, tensor: Tensor, indices: list[Tensor | None], *rest: Any) -> Any:
         """Places that masks choose; a mask on the CPU is sent to the GPU first."""
@@ -170,9 +178,11 @@ class FakeCuda(TorchDispatchMode):
 GENERATOR, NUMPY = torch.Generator, torch.Tensor.numpy
 
 
-def _ones(tensor: Tensor) -> np.ndarray:
-    """What is read of a tensor without values."""
-    return np.ones(tuple(tensor.shape), str(tensor.dtype).removeprefix("torch."))
+def _read_values(tensor: Tensor) -> np.ndarray:
+    """What is read of a tensor without values: 1, and in floats from there to 2, all different."""
+    dtype = np.dtype(str(tensor.dtype).removeprefix("torch."))
+    end = 2 if dtype.kind == "f" else 1
+    return np.linspace(1, end, tensor.numel()).astype(dtype).reshape(tuple(tensor.shape))
 
 
 def _moved(
@@ -228,11 +238,11 @@ def fake_cuda() -> Iterator[FakeCuda]:
             return NUMPY(tensor)
         if tensor.is_cuda:
             raise TypeError("can't convert cuda:0 device type tensor to numpy")
-        return _ones(tensor)
+        return _read_values(tensor)
 
     def tolist(tensor: FakeTensor) -> Any:
         gpu.waits["tolist"] += tensor.is_cuda
-        return _ones(tensor).tolist()
+        return _read_values(tensor).tolist()
 
     values = _Values(allow_non_fake_inputs=True)  # imports much of torch, before it is changed
     with ExitStack() as stack:
