@@ -138,7 +138,7 @@ def test_a_file_remembers_how_its_batches_were_cut(tmp_path, pictures, gpu, monk
     lengths = batches_of(monkeypatch)
     few = dict(list(pictures.items())[:4])
     path = run(few, tmp_path).path
-    assert store.batch_pixels(path) == 4096 and lengths == [3, 1]  # 40 x 32 x 3 <= 4096
+    assert store.batch_pixels(path) == 4096 and lengths == [2, 2]  # 40 x 32 x 3 <= 4096
     before = store.inspect(path)
     lengths.clear()
     assert run(pictures, tmp_path).num_new == 5 and lengths == [3, 3, 3]

@@ -168,10 +168,10 @@ def test_a_changed_picture_is_extracted_again(tmp_path, pictures):
 
 def test_an_interrupted_run_keeps_its_batches_and_the_next_ends_bit_equal(tmp_path, pictures):
     whole, _ = run(pictures, tmp_path / "whole", batch_size=2)
-    with interrupted_at(5):  # the third batch, at the second scale
+    with interrupted_at(7):  # the fourth batch, at the second scale
         run(pictures, tmp_path, batch_size=2)
     rest, _ = run(pictures, tmp_path, batch_size=2)
-    assert rest.num_new == 3
+    assert rest.num_new == 2  # after batches of 2, 1 and 2
     assert np.array_equal(stored(rest, pictures), stored(whole, pictures))
 
 
@@ -193,7 +193,7 @@ def test_a_batch_is_put_in_for_storing_at_once_or_when_the_next_has_been_queued(
     monkeypatch.setattr("vggfeat.features.pipeline.describe", noted)
     monkeypatch.setattr(StoringThread, "put", lambda *_: order.append("stored"))
     run(pictures, tmp_path, scales=(32,), batch_size=2)
-    assert order == expected  # 2 + 2 and 2 + 1 pictures
+    assert order == expected  # 2 + 1 and 2 + 2 pictures
 
 
 @pytest.mark.parametrize("behind", [0, 1])

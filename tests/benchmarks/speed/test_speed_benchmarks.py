@@ -23,7 +23,8 @@ from vggfeat.benchmarks.speed import (
     training,
     usual,
 )
-from vggfeat.benchmarks.speed.measuring import Setup
+from vggfeat.benchmarks.speed.gil import seconds_with_gil
+from vggfeat.benchmarks.speed.measuring import Contender, Setup, Timings
 from vggfeat.benchmarks.speed.photographs import SIZES, photograph, write_photographs
 from vggfeat.images import decode, rescale
 
@@ -129,6 +130,33 @@ def test_preparation_beside_the_usual_way_and_decoding_alone(setup):
     assert row_of(result, "vggfeat", "pictures/s").ratio.repeats == 2
     assert row_of(result, "vggfeat", "share of JPEG decoding").value.repeats == 2
     assert [row.quantity for row in result.limits] == ["pictures/s", "megapixels/s"]
+    all_cores = row_of(result, preparation.LOADER, "pictures/s")
+    assert all_cores.peer == preparation.LOADER_ALONE and all_cores.ratio.repeats == 2
+    held = row_of(result, "loader", "ms a picture with Python's lock held")
+    most = row_of(result, "loader", f"pictures/s of {preparation.MANY_CORES} cores at most")
+    assert (held.value is None) == (most.value is None) == bool(held.note)
+
+
+def test_the_lock_is_held_by_python_and_not_by_waiting():
+    def compute() -> None:
+        deadline = time.thread_time() + 0.03
+        while time.thread_time() < deadline:
+            pass
+
+    computing = seconds_with_gil(compute)
+    if computing is None:
+        pytest.skip("needs two cores")
+    assert computing > 2 * seconds_with_gil(lambda: time.sleep(0.03))
+
+
+def test_many_cores_load_no_more_than_the_lock_lets_through():
+    """64 pictures in a second of one core: 16 give 1,024 at most, with 2 ms of the lock 500."""
+    one = Timings(Contender("loader", lambda: None, 64, "pictures/s"), np.array([1.0, 1.0]))
+    held, bound = preparation._lock_rows([64 * 0.002, 64 * 0.0005], one)
+    assert (held.value.min, held.value.max) == pytest.approx((0.5, 2))
+    assert (bound.value.min, bound.value.max) == pytest.approx((500, 1024))
+    held, bound = preparation._lock_rows([None, None], one)
+    assert held.value is None is bound.value and "two cores" in held.note
 
 
 def test_what_is_stored_is_read_again(setup):
