@@ -35,6 +35,14 @@ def pictures(tmp_path):
     }
 
 
+@pytest.fixture(autouse=True)
+def layer_by_layer(monkeypatch):
+    """A slow device knows no operators of a processor's own, and the CPU is to give the same."""
+    monkeypatch.setattr(
+        "vggfeat.features.pipeline.for_inference", lambda module, *_: module, raising=False
+    )
+
+
 @contextmanager
 def computing_on(device):
     """A `with` block in which extractions compute on this device."""
