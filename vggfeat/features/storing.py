@@ -24,7 +24,8 @@ class StoringThread:
     def put(self, ids: list[str], vectors: np.ndarray) -> None:
         """Have a batch stored, at once or once fewer than MAX_WAITING others wait for it."""
         while self._waiting and (len(self._waiting) >= MAX_WAITING or self._waiting[0].done()):
-            self._waiting.popleft().result()
+            self._waiting[0].result()
+            self._waiting.popleft()  # not before: an interrupt may come at any time
         self._waiting.append(self._thread.submit(self._store, ids, vectors))
 
     def __enter__(self) -> "StoringThread":
