@@ -84,7 +84,7 @@ class StandIn(Device):
     num_in_flight = 1  # as of a GPU
 
     def staged(self, pictures: np.ndarray) -> Tensor:
-        return torch.from_numpy(pictures).clone()  # as into pinned memory
+        return torch.from_numpy(pictures.copy())  # as into pinned memory, by this thread alone
 
     def upload(self, pictures: Tensor) -> Tensor:
         seconds = pictures[..., 0].numel() * self.seconds_per_pixel
