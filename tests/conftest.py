@@ -1,16 +1,31 @@
 """What several test modules build on: small pictures in the original layouts, the real data."""
 
+import gc
 import os
+import shutil
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the cores
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+MEMORY = Path("/dev/shm")  # a folder in memory, on Linux
+NEEDED_BYTES = 4e9
+# Each file is brought to disk before it takes its name, which takes a disk milliseconds, and the
+# tests write thousands.
+if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > NEEDED_BYTES:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
 
 import pytest
 from click.testing import CliRunner
 from helpers.pictures import write_classes
 
 from vggfeat.cli import main
+
+
+def pytest_collection_finish() -> None:
+    """What importing left behind is not looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
