@@ -8,12 +8,10 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the cores
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-MEMORY = Path("/dev/shm")  # a folder in memory, on Linux
-NEEDED_BYTES = 4e9
 # Each file is brought to disk before it takes its name, which takes a disk milliseconds, and the
-# tests write thousands.
-if os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > NEEDED_BYTES:
-    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+# tests write thousands: they write into memory where Linux has a folder there with 4 GB.
+if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 4e9:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
 
 import pytest
 from click.testing import CliRunner

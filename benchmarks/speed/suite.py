@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from vggfeat import devices
 from vggfeat.benchmarks.speed import (
     extraction,
+    jobs,
     preparation,
     probes,
     record,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable[[Setup], SpeedResult]] = {
     "probes": probes.measure,
     "store": store.measure,
     "startup": startup.measure,
+    "jobs": jobs.measure,
     "training": training.measure,
 }
 USE_A_GPU = ("extraction", "svm", "probes", "training")  # the others run on the CPU
