@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import sys
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the cores
@@ -12,6 +13,10 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the core
 # tests write thousands: they write into memory where Linux has a folder there with 4 GB.
 if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 4e9:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
+# Where no bytecode is written, as containers often have it, every process that a test starts
+# compiles vggfeat again.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.dont_write_bytecode = False
 
 import pytest
 from click.testing import CliRunner
