@@ -117,8 +117,12 @@ def measure(setup: Setup, *, net: str = "", per_class: int = PER_CLASS) -> Speed
     given = os.environ.get("VGGFEAT_JOB_PICTURES")
     pictures = Path(given).resolve() if given else setup.folder / "pictures"
     if not given:
-        for number in range(NUM_CLASSES):
-            write_photographs(pictures / f"class{number}", per_class)
+        for number, path in enumerate(
+            write_photographs(pictures, NUM_CLASSES * per_class).values()
+        ):
+            folder = pictures / f"class{number % NUM_CLASSES}"
+            folder.mkdir(exist_ok=True)
+            path.rename(folder / path.name)
     chosen = net or os.environ.get("VGGFEAT_JOB_NET") or NET
     name, at, weights = chosen.partition("@")
     if Path(weights).is_file():

@@ -12,7 +12,7 @@ from vggfeat.backbones.spec import parse_fusion
 
 NETS = [
     (torchvision._anatomy, ("squeezenet1_0", "torchvision", None)),
-    (torchvision._anatomy, ("alexnet", "torchvision", 99)),
+    (torchvision._anatomy, ("mobilenet_v2", "torchvision", 99)),
     (torchvision._anatomy, ("resnet18", "IMAGENET1K_V1", None)),
     (timm._anatomy, ("test_convnext", None)),
     (timm._anatomy, ("test_vit", None)),
