@@ -19,7 +19,7 @@ NETS = [
 ]
 
 
-@pytest.mark.parametrize("look_up, question", NETS, ids=lambda item: item[0] if isinstance(item, tuple) else "")
+@pytest.mark.parametrize("look_up, question", NETS, ids=[question[0] for _, question in NETS])
 def test_nothing_is_lost_in_json(look_up, question):
     anatomy = look_up(*question)
     again = Anatomy.from_json(json.loads(json.dumps(anatomy.to_json())))
