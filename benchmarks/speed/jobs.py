@@ -82,7 +82,7 @@ class Job:
         arguments += ["--cache-dir", str(store), "--out", str(out)]
         self.start(name, [sys.executable, "-m", "vggfeat", *arguments])
         (record,) = read_all(out)
-        self.numbers[name] = record.metrics["mean_class_recall"]["mean"]
+        self.numbers[name] = record.metrics["mean_class_recall"]["per_split"][0]
 
     def theirs(self, name: str, store: Path, python: str, script: str) -> None:
         """A script with this store."""
