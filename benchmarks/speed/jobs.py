@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from shutil import copytree
+from typing import Any
 
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.spec import parse_fusion
@@ -33,10 +34,12 @@ from vggfeat.benchmarks.speed.measuring import (
     time_interleaved,
 )
 from vggfeat.benchmarks.speed.photographs import write_photographs
+from vggfeat.errors import VggfeatError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.records.record import read_all
 from vggfeat.storage.folders import Folders
 
+PICTURES = "VGGFEAT_JOB_PICTURES"  # names a variable of the environment
 NET = "mobilenet_v2@random:0"
 NUM_CLASSES, PER_CLASS = 4, 24  # of generated pictures
 SCALE = 256
@@ -65,11 +68,20 @@ class Job:
     scratch: Path
     numbers: dict[str, float] = field(default_factory=dict)  # contender -> mean class recall
     runs: Iterator[int] = field(default_factory=count)
+    plan: dict[str, Any] = field(default_factory=dict)  # what the scripts take
 
     def start(self, name: str, command: list[str]) -> None:
-        """Run a process until its end. Raises CalledProcessError where it fails."""
+        """Run a contender's process until its end. Raises VggfeatError where it fails."""
         environment = {**os.environ, "VGGFEAT_HOME": str(self.scratch / "home")}
-        subprocess.run(command, check=True, capture_output=True, cwd=self.scratch, env=environment)
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=self.scratch, env=environment
+        )
+        if done.returncode:
+            reason = (done.stderr.strip().splitlines() or ["no word"])[-1]
+            raise VggfeatError(
+                f"{name}: ended with status {done.returncode}: {reason}. What it runs in is named"
+                " by VGGFEAT_VISBENCH_PYTHON, what on by VGGFEAT_JOB_PICTURES and VGGFEAT_JOB_NET."
+            )
 
     def ours(self, name: str, store: Path, view: str) -> None:
         """`vggfeat bench` with this feature store and no record."""
@@ -93,7 +105,7 @@ class Job:
         self.numbers[name] = json.loads(answer.read_text())["mean_class_recall"]
 
     def prepare(self) -> None:
-        """What the scripts take: the net and the lists of pictures of vggfeat's first split."""
+        """Plan what the scripts take: the net, and the pictures of vggfeat's first split."""
         places = Folders(self.scratch, self.scratch)
         benchmark = load_benchmark(self.pictures, options=DataOptions(num_splits=1), places=places)
         (ids,) = sample_ids(benchmark)
@@ -114,15 +126,7 @@ class Job:
 
 def measure(setup: Setup, *, net: str = "", per_class: int = PER_CLASS) -> SpeedResult:
     """Seconds of whole processes beside peers, and the mean class recall that each comes to."""
-    given = os.environ.get("VGGFEAT_JOB_PICTURES")
-    pictures = Path(given).resolve() if given else setup.folder / "pictures"
-    if not given:
-        for number, path in enumerate(
-            write_photographs(pictures, NUM_CLASSES * per_class).values()
-        ):
-            folder = pictures / f"class{number % NUM_CLASSES}"
-            folder.mkdir(exist_ok=True)
-            path.rename(folder / path.name)
+    pictures = _pictures(setup.folder / "pictures", per_class)
     chosen = net or os.environ.get("VGGFEAT_JOB_NET") or NET
     name, at, weights = chosen.partition("@")
     if Path(weights).is_file():
@@ -153,7 +157,7 @@ def measure(setup: Setup, *, net: str = "", per_class: int = PER_CLASS) -> Speed
         *(_number(name, job.numbers[name]) for name in runs),
     ]
     settings = {
-        "pictures": "generated" if not given else pictures.name,
+        "pictures": Path(os.environ.get(PICTURES, "generated")).name,
         "net": f"{name}{at}{Path(weights).name}",
         "train": len(job.plan["train"]),
         "validation": len(job.plan["validation"]),
@@ -162,6 +166,18 @@ def measure(setup: Setup, *, net: str = "", per_class: int = PER_CLASS) -> Speed
         "rounds": rounds,
     }
     return SpeedResult(settings=settings, rows=rows, notes=NOTES)
+
+
+def _pictures(generated: Path, per_class: int) -> Path:
+    """The folder of class folders that the environment names, else a generated one."""
+    if given := os.environ.get(PICTURES):
+        return Path(given).resolve()
+    written = write_photographs(generated, NUM_CLASSES * per_class)
+    for number, path in enumerate(written.values()):
+        folder = generated / f"class{number % NUM_CLASSES}"
+        folder.mkdir(exist_ok=True)
+        path.rename(folder / path.name)
+    return generated
 
 
 def _runs(job: Job) -> dict[str, Callable[[str, Path], None]]:
