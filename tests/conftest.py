@@ -1,16 +1,34 @@
 """What several test modules build on: small pictures in the original layouts, the real data."""
 
+import gc
 import os
+import shutil
+import sys
 from pathlib import Path
 
 if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the cores
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    for library in ("OMP", "OPENBLAS", "MKL"):
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+# Each file is brought to disk before it takes its name, which takes a disk milliseconds, and the
+# tests write thousands: they write into memory where Linux has a folder there with 4 GB.
+if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 4e9:
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", "/dev/shm")
+# Where no bytecode is written, as containers often have it, every process that a test starts
+# compiles vggfeat again.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
+    sys.dont_write_bytecode = False
 
 import pytest
 from click.testing import CliRunner
 from helpers.pictures import write_classes
 
 from vggfeat.cli import main
+
+
+def pytest_collection_finish() -> None:
+    """What importing left behind is not looked through for garbage again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -6,9 +6,6 @@ The names are imported on first use, so that `import vggfeat` stays light.
 """
 
 from importlib import import_module
-from importlib.metadata import version
-
-__version__ = version("vggfeat")
 
 _HOMES = {
     "Benchmark": "vggfeat.benchmarks.benchmark",
@@ -36,10 +33,14 @@ __all__ = [*_HOMES]
 
 
 def __getattr__(name: str):
+    if name == "__version__":
+        from importlib.metadata import version  # as long to import as click
+
+        return version("vggfeat")
     if name not in _HOMES:
         raise AttributeError(f"module 'vggfeat' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_HOMES, "__version__"])

@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 
 from vggfeat import vgg
 from vggfeat.cli import main
+from vggfeat.cli.commands import SUMMARIES
 from vggfeat.cli.datasets import datasets
 from vggfeat.cli.progress import ProgressDisplay
 
@@ -45,11 +46,18 @@ def test_help_of_every_command_fits_a_terminal_of_80_columns(run):
             assert [line for line in lines if len(line) > 80] == []
 
 
-def test_help_imports_neither_torch_nor_sklearn_nor_pandas():
+def test_help_says_of_each_command_what_it_says_of_itself():
+    for name, (_, summary) in SUMMARIES.items():
+        assert main.commands[name].get_short_help_str(limit=1000) == summary
+    assert list(main.commands) == list(SUMMARIES)
+
+
+def test_help_imports_no_command_nor_what_measures():
     code = (
         "import sys; from click.testing import CliRunner; import vggfeat.cli;"
         "assert CliRunner().invoke(vggfeat.cli.main, ['--help']).exit_code == 0;"
-        "sys.exit(bool({'torch', 'sklearn', 'pandas', 'numpy', 'h5py'} & set(sys.modules)))"
+        "sys.exit(bool({'torch', 'sklearn', 'pandas', 'numpy', 'h5py', 'vggfeat.cli.bench',"
+        " 'vggfeat.cli.options', 'importlib.metadata'} & set(sys.modules)))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 

@@ -37,7 +37,7 @@ from vggfeat.errors import OptionError, UnknownNameError, WeightsError
 from vggfeat.input_statistics import InputStatistics
 from vggfeat.storage.download import download
 from vggfeat.storage.folders import folders
-from vggfeat.vgg import CONFIGURATIONS, initialise
+from vggfeat.vgg import initialise
 from vggfeat.weights import formats, released
 from vggfeat.weights.released import TORCHVISION, Released
 
@@ -115,12 +115,8 @@ def backbone_of(spec: NetSpec, weights: str = TORCHVISION) -> Backbone:
 
         return timm_backbone(spec)
     from vggfeat.backbones.torchvision import torchvision_backbone
-    from vggfeat.weights.torchvision import NAMES
 
-    if spec.name in NAMES:
-        return torchvision_backbone(spec, weights=weights)
-    names = {*NAMES, *CONFIGURATIONS}
-    raise UnknownNameError("network", spec.name, names, listed=CONFIGURATIONS)
+    return torchvision_backbone(spec, weights=weights)
 
 
 def _network(

@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.backbones import defaults
+from vggfeat.backbones.anatomy import Anatomy
 from vggfeat.backbones.backbone import Backbone, check_input_size
 from vggfeat.backbones.hooks import ShapeProbe, hooked_backbone, probe_shapes
 from vggfeat.backbones.spec import TIMM, NetSpec
 from vggfeat.errors import DownloadError, NetworkError, UnknownNameError, WeightsError, reason_of
 from vggfeat.input_statistics import InputStatistics
+from vggfeat.storage.library_facts import known
 
 FILE = "model.safetensors"  # what timm's repositories hold
 MIN_SIZE = 32  # pixels, the usual stride; timm does not say which sizes are too small
@@ -33,31 +35,46 @@ def timm_backbone(spec: NetSpec) -> Backbone:
     """
     spec.check_options(OPTIONS)
     name, timm_name = spec.name, spec.name.removeprefix(TIMM)
-    models = _timm().list_models()
-    if timm_name.partition(".")[0] not in models:
-        raise UnknownNameError("network", name, (TIMM + model for model in models), listed=())
-    config = _configuration(timm_name)
-    default_side = config["input_size"][-1]
-    side = default_side if spec.input_size is None else spec.input_size
-    check_input_size(side)
-    built_side = side if side != default_side else None
-    shapes, classifier = _shapes(timm_name, built_side)
+    question = [timm_name, spec.input_size]
+    anatomy = Anatomy.from_json(known("timm", question, lambda: _anatomy(*question).to_json()))
+    side, default_side, classifier = anatomy.input_size, anatomy.default_size, anatomy.classifier
     default_layer = defaults.TIMM.layer.format(classifier=classifier) if classifier else None
     layer = spec.layer or default_layer
     if layer is None:
         raise NetworkError(f"{name}: has several classifiers. Choose a layer: {name}:layer=NAME.")
-    mean, std = (tuple(round(255 * number, 6) for number in config[key]) for key in ("mean", "std"))
     return hooked_backbone(
         spec,
-        shapes,
+        anatomy.shapes,
         layer=layer,
         side=side,
         default=NetSpec(name, layer=default_layer, input_size=default_side),
         defaults=defaults.TIMM,
+        min_size=anatomy.min_size,
+        statistics=anatomy.statistics,
+        build=partial(_build, timm_name, side if side != default_side else None),
+        last_layer=classifier,
+    )
+
+
+def _anatomy(timm_name: str, asked_side: int | None) -> Anatomy:
+    """What timm says of a net. Raises UnknownNameError, OptionError or NetworkError."""
+    models = _timm().list_models()
+    if timm_name.partition(".")[0] not in models:
+        names = (TIMM + model for model in models)
+        raise UnknownNameError("network", TIMM + timm_name, names, listed=())
+    config = _configuration(timm_name)
+    default_side = config["input_size"][-1]
+    side = default_side if asked_side is None else asked_side
+    check_input_size(side)
+    shapes, classifier = _shapes(timm_name, side if side != default_side else None)
+    mean, std = (tuple(round(255 * number, 6) for number in config[key]) for key in ("mean", "std"))
+    return Anatomy(
+        default_size=default_side,
+        input_size=side,
         min_size=MIN_SIZE,
         statistics=InputStatistics(mean, std),
-        build=partial(_build, timm_name, built_side),
-        last_layer=classifier,
+        classifier=classifier,
+        shapes=shapes,
     )
 
 

@@ -13,22 +13,18 @@ from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
-from torchvision import models
 
 from vggfeat.backbones import defaults
+from vggfeat.backbones.anatomy import Anatomy
 from vggfeat.backbones.backbone import Backbone, ScoresAsMap, check_input_size
 from vggfeat.backbones.defaults import INPUT_OF, OUTPUT, Defaults
 from vggfeat.backbones.hooks import LayerHooks, ShapeProbe, hooked_backbone, probe_shapes
 from vggfeat.backbones.spec import NetSpec
-from vggfeat.errors import NetworkError
-from vggfeat.vgg import as_convolution
-from vggfeat.weights.torchvision import (
-    FIRST,
-    NORMALISED_TWICE,
-    crop_side,
-    statistics_of,
-    weights_named,
-)
+from vggfeat.errors import NetworkError, UnknownNameError
+from vggfeat.storage.library_facts import known
+from vggfeat.vgg import CONFIGURATIONS, as_convolution
+
+# torchvision itself takes 2 s to import: it is imported where a net is looked up or built.
 
 BEFORE_RELU = " before ReLU"
 # Old files of DenseNet have other keys.
@@ -43,17 +39,19 @@ def torchvision_backbone(spec: NetSpec, *, weights: str = "torchvision") -> Back
 
     Raises UnknownNameError, OptionError or NetworkError.
     """
-    spec.check_options(OPTIONS)
     name, before_relu = spec.name, spec.relu is False
+    question = [name, weights, spec.input_size]
+    anatomy = Anatomy.from_json(
+        known("torchvision", question, lambda: _anatomy(*question).to_json())
+    )
+    spec.check_options(OPTIONS)
     if before_relu and not _is_squeezenet(name):
         raise NetworkError(
             f"{name}: has no option relu. layer= takes any module, also the one before a ReLU."
         )
-    metadata, default_side = weights_named(name, weights), crop_side(weights_named(name, FIRST))
-    side = crop_side(metadata) if spec.input_size is None else spec.input_size
-    check_input_size(side)
-    shapes, row = _shapes(name, side), defaults_of(name)
-    default_layer = row.layer.format(classifier=_last_layer(name, side))
+    shapes, side, default_side = anatomy.shapes, anatomy.input_size, anatomy.default_size
+    row = defaults_of(name)
+    default_layer = row.layer.format(classifier=anatomy.classifier)
     layer = spec.layer or default_layer
     if before_relu and layer != default_layer:
         raise NetworkError(
@@ -67,17 +65,37 @@ def torchvision_backbone(spec: NetSpec, *, weights: str = "torchvision") -> Back
         side=side,
         default=NetSpec(name, layer=default_layer, input_size=default_side),
         defaults=row,
-        min_size=side if has_window else min(metadata.meta["min_size"]),
-        statistics=statistics_of(name, metadata),
+        min_size=side if has_window else anatomy.min_size,
+        statistics=anatomy.statistics,
         build=partial(_build, name, side, before_relu=before_relu),
         to_maps=lambda net, layers: LayerHooks(
             _dense(name, net), [layer.removesuffix(BEFORE_RELU) for layer in layers], shapes
         ),
         to_outputs=partial(_outputs, name),
         renamed=_in_todays_keys,
-        last_layer=_last_layer(name, side),
+        last_layer=anatomy.classifier,
     )
     return replace(backbone, layer_name=layer + BEFORE_RELU) if before_relu else backbone
+
+
+def _anatomy(name: str, weights: str, asked_side: int | None) -> Anatomy:
+    """What torchvision says of a net. Raises UnknownNameError, OptionError or NetworkError."""
+    from vggfeat.weights.torchvision import FIRST, NAMES, crop_side, statistics_of, weights_named
+
+    if name not in NAMES:
+        names = {*NAMES, *CONFIGURATIONS}
+        raise UnknownNameError("network", name, names, listed=CONFIGURATIONS)
+    metadata = weights_named(name, weights)
+    side = crop_side(metadata) if asked_side is None else asked_side
+    check_input_size(side)
+    return Anatomy(
+        default_size=crop_side(weights_named(name, FIRST)),
+        input_size=side,
+        min_size=min(metadata.meta["min_size"]),
+        statistics=statistics_of(name, metadata),
+        classifier=_last_layer(name, side),
+        shapes=_shapes(name, side),
+    )
 
 
 def defaults_of(name: str) -> Defaults:
@@ -94,6 +112,8 @@ def _in_todays_keys(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _keywords(name: str, side: int) -> dict[str, object]:
     """The arguments of its builder besides the number of classes."""
+    from vggfeat.weights.torchvision import NORMALISED_TWICE
+
     if name.startswith("vit_"):
         return {"image_size": side}
     if name in NORMALISED_TWICE:
@@ -104,6 +124,10 @@ def _keywords(name: str, side: int) -> dict[str, object]:
 def _build(
     name: str, side: int, tensors: Mapping[str, Tensor] | None, *, before_relu: bool = False
 ) -> nn.Module:
+    from torchvision import models
+
+    from vggfeat.weights.torchvision import NORMALISED_TWICE
+
     keywords = _keywords(name, side)
     last = None if tensors is None else tensors.get(f"{_last_layer(name, side)}.weight")
     if last is not None and last.ndim:

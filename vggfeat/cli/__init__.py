@@ -8,25 +8,6 @@ signals in 128 and their number.
 from vggfeat.interruption import signals_end_at_once
 
 with signals_end_at_once():
-    from vggfeat.cli import (
-        bench,
-        bench_speed,
-        compare,
-        datasets,
-        demo,
-        evaluate,
-        extract,
-        localise,
-        predict,
-        pretrain,
-        table,
-        verify,
-        weights,
-    )
     from vggfeat.cli.group import main
 
-__all__ = [
-    "bench", "bench_speed", "compare", "datasets", "demo", "evaluate", "extract", "localise",
-    "main", "predict",
-    "pretrain", "table", "verify", "weights",
-]  # fmt: skip
+__all__ = ["main"]

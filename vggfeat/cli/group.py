@@ -12,6 +12,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.commands import LazyCommands, summaries
 from vggfeat.cli.debug import Command, debug_option, is_debugging, show_traceback
 from vggfeat.cli.terminal import OneLine, safe_streams
 from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
@@ -52,6 +53,13 @@ class Commands(click.Group):
     def invoke(self, context: click.Context) -> Any:
         with _explained(context), safe_streams():
             return super().invoke(context)
+
+
+class AllCommands(Commands):
+    """The commands of `vggfeat`: the help has their names and summaries, not their modules."""
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        summaries().format_commands(context, formatter)
 
 
 @contextmanager
@@ -106,7 +114,11 @@ def _let_stdout_go() -> None:
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=AllCommands,
+    commands=LazyCommands(),
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="vggfeat")
 def main() -> None:
     """How good are a network's frozen features?

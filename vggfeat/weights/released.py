@@ -8,11 +8,13 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
 from vggfeat.errors import UnknownNameError, WeightsError
 from vggfeat.input_statistics import PAPER_STATISTICS, TORCHVISION_STATISTICS, InputStatistics
+from vggfeat.storage.library_facts import known
 from vggfeat.storage.sources import Source
 from vggfeat.weights import formats
 
@@ -226,24 +228,30 @@ def _of_family(net: str) -> Released:
 
 def _of_torchvision(net: str) -> dict[str, Released]:
     """torchvision's sets for a net by name; the first is also called `torchvision`."""
+    facts = known("torchvision", ["sets of weights", net], lambda: _facts_of_torchvision(net))
+    entries = {}
+    for name, (url, megabytes, accuracies, mean, std) in facts["sets"].items():
+        statistics = InputStatistics(tuple(mean), tuple(std))
+        called = TORCHVISION if name == facts["first"] else name
+        entries[name] = _torchvisions(net, called, url, megabytes, accuracies, statistics)
+        entries[entries[name].name] = entries[name]
+    return entries
+
+
+def _facts_of_torchvision(net: str) -> dict[str, Any]:
+    """What torchvision says of its sets of weights for a net, as plain JSON."""
     from vggfeat.weights import torchvision  # 2 s to import
 
     if net not in torchvision.NAMES:
-        return {}
-    entries = {}
-    first = torchvision.weights_named(net, TORCHVISION)
+        return {"first": "", "sets": {}}
+    sets = {}
     for name, weights in torchvision.weights_of(net).items():
         metrics = weights.meta["_metrics"]["ImageNet-1K"]
-        entries[name] = _torchvisions(
-            net,
-            TORCHVISION if weights is first else name,
-            weights.url,
-            weights.meta["_file_size"],
-            [metrics["acc@1"], metrics["acc@5"]],
-            torchvision.statistics_of(net, weights),
-        )
-        entries[entries[name].name] = entries[name]
-    return entries
+        accuracies = [metrics["acc@1"], metrics["acc@5"]]
+        statistics = torchvision.statistics_of(net, weights)
+        size = weights.meta["_file_size"]
+        sets[name] = [weights.url, size, accuracies, statistics.mean, statistics.std]
+    return {"first": torchvision.weights_named(net, TORCHVISION).name, "sets": sets}
 
 
 def _torchvisions(

@@ -8,12 +8,15 @@ import pytest
 import torch
 from helpers.pictures import NARROW
 from helpers.training import RECIPE
+from safetensors.torch import save_file
 
 from vggfeat import vgg
+from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.speed import (
     extraction,
     feeding,
     flops,
+    jobs,
     limits,
     loading,
     preparation,
@@ -22,10 +25,14 @@ from vggfeat.benchmarks.speed import (
     store,
     training,
     usual,
+    usual_job,
 )
 from vggfeat.benchmarks.speed.gil import seconds_with_gil
 from vggfeat.benchmarks.speed.measuring import Contender, Setup, Timings
 from vggfeat.benchmarks.speed.photographs import SIZES, photograph, write_photographs
+from vggfeat.features import store as features_store
+from vggfeat.features.extract import extract
+from vggfeat.features.options import Extraction
 from vggfeat.images import decode, rescale
 
 
@@ -231,6 +238,31 @@ def test_the_peer_of_training_has_the_same_layers(case):
 
 
 @pytest.mark.slow
+def test_the_usual_script_has_the_features_of_our_centre_crop(setup, tmp_path, monkeypatch):
+    weights = tmp_path / "net.safetensors"
+    save_file(load_network("resnet18@random:3").net().state_dict(), weights)
+    network = load_network(f"resnet18:view=centre@{weights}")
+    pictures = write_photographs(tmp_path / "pictures", 4)
+    options = Extraction(scales=(256,), mirror=False, precision="fp32", device="cpu")
+    extracted = extract("photographs", pictures, network, options, folder=tmp_path / "features")
+    ours = features_store.read(extracted.path, list(pictures), (256,))[:, 0]
+    monkeypatch.setattr(usual_job, "WORKERS", 0)
+    job = {"net": "resnet18", "weights": str(weights), **vars(network.statistics)}
+    theirs = usual_job.features_of(job, [str(path) for path in pictures.values()])
+    cosines = (ours * theirs).sum(axis=1) / np.linalg.norm(ours, axis=1)
+    np.testing.assert_allclose(cosines, 1, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_whole_jobs_come_to_a_number_from_pictures_and_from_stored_features(setup):
+    result = jobs.measure(replace(setup, repeats=1), per_class=10)
+    for contender in (jobs.OURS, jobs.CROPPED, "the usual script"):
+        assert 0 <= row_of(result, contender, "mean class recall, %").value.median <= 100
+    for start in ("pictures", "stored features"):
+        row = row_of(result, jobs.OURS, f"from {start} to number, s")
+        assert row.peer == "the usual script" and row.goal == jobs.FASTER
+
+
 def test_startup_has_its_goals(setup):
     result = startup.measure(replace(setup, repeats=1), num_splits=1, scales="32")
     assert row_of(result, "vggfeat --help", "CPU s").goal == startup.HELP
