@@ -1,14 +1,14 @@
-"""The linear SVM probe on small problems: Newton's method with exact steps, by one thread.
-
-It is chosen by the stated costs below.
+"""The linear SVM probe on small problems: Newton's method with exact steps, where that is faster.
 
 Shapes: n examples, d dimensions, K classes, P problems, m unknowns: the lesser of n and d + 1.
 """
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import torch
 
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.newton.exact_steps import ExactSolution, solve_exactly
@@ -18,11 +18,25 @@ from vggfeat.probes.probe import Fits
 from vggfeat.probes.svm import SELECTION_TOL, ClassWeight, checked_C, example_weights
 
 BLOCK_VALUES = 2**18  # of the P x n matrices that are worked on together: they stay in the cache
+# What one fit of each class takes, in the operations of an exact step: by conjugate gradients an
+# entry of G (or of X, there and back) takes as long as ENTRY of them, and what does not grow with
+# the problem as long as OVERHEAD. Fitted to 20 sizes from 200 x 1,000 to 50,000 x 16 on a CPU; see
+# docs/performance.md. They decide nothing but speed.
+ENTRY, OVERHEAD = 120, 2.4e8
+MAX_KEPT = 2**25  # values of X_S' X_S of all classes, which exact steps keep
+OPERATIONS_FOR_THREADS = 1e9  # 0.2 s of one thread
 
 
 def exact_steps_are_faster(n: int, d: int, num_classes: int) -> bool:
-    """Whether exact steps take less time than conjugate gradients, by measured costs."""
-    return min(n, d + 1) <= 320
+    """Whether exact steps take less time than conjugate gradients for these sizes."""
+    gradients = ENTRY * n * min(n, 2 * (d + 1))
+    is_faster = num_classes * (_operations(n, d) - gradients) < OVERHEAD
+    return is_faster and num_classes * min(n, d + 1) ** 2 <= MAX_KEPT
+
+
+def _operations(n: int, d: int) -> float:
+    """Operations that exact steps take for a class: products of weights, and factorisations."""
+    return n**3 / 3 if n <= d + 1 else n * (d + 1) ** 2
 
 
 class ExactFits(Fits):
@@ -90,17 +104,24 @@ class ExactFits(Fits):
         self, signs: np.ndarray, C: np.ndarray, tol: float, start: np.ndarray | None
     ) -> ExactSolution:
         y, weights = signs.T.astype(np.float64), example_weights(self.class_weight, signs).T
-        count = max(1, BLOCK_VALUES // len(signs))
-        parts = []
+        threads = torch.get_num_threads()
+        if len(y) * _operations(*self.X.shape) < OPERATIONS_FOR_THREADS:
+            threads = 1
+        count = max(1, min(BLOCK_VALUES // len(signs), -(-len(y) // threads)))
+
+        def solved(first: int) -> ExactSolution:
+            block = slice(first, first + count)
+            return solve_exactly(
+                self.systems, y[block], weights[block], C[block], tol=tol, first=first,
+                max_steps=self.max_iter, start=None if start is None else start[block],
+            )  # fmt: skip
+
+        blocks = range(0, len(y), count)
         with one_blas_thread():
-            for first in range(0, len(y), count):
-                block = slice(first, first + count)
-                parts.append(solve_exactly(
-                    self.systems, y[block], weights[block], C[block],
-                    tol=tol, max_steps=self.max_iter,
-                    start=None if start is None else start[block], first=first,
-                ))  # fmt: skip
-        return ExactSolution.joined(parts)
+            if threads == 1:
+                return ExactSolution.joined([solved(first) for first in blocks])
+            with ThreadPoolExecutor(threads) as pool:
+                return ExactSolution.joined(list(pool.map(solved, blocks)))
 
     def _unsolved(self, solution: ExactSolution, tol: float) -> np.ndarray:
         """The problems whose digits did not suffice, though steps are left."""
