@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from vggfeat.probes.linear import LinearClassifier
-from vggfeat.probes.newton.exact_steps import ExactSolution, solve_exactly
+from vggfeat.probes.newton.exact_steps import ExactSolution, measured, solve_exactly
 from vggfeat.probes.newton.exact_systems import systems_of
 from vggfeat.probes.one_thread import one_blas_thread
 from vggfeat.probes.probe import Fits
@@ -23,6 +23,7 @@ BLOCK_VALUES = 2**18  # of the P x n matrices that are worked on together: they 
 # the problem as long as OVERHEAD. Fitted to 20 sizes from 200 x 1,000 to 50,000 x 16 on a CPU; see
 # docs/performance.md. They decide nothing but speed.
 ENTRY, OVERHEAD = 120, 2.4e8
+TINY = np.finfo(float).tiny
 MAX_KEPT = 2**25  # values of X_S' X_S of all classes, which exact steps keep
 OPERATIONS_FOR_THREADS = 1e9  # 0.2 s of one thread
 
@@ -68,10 +69,11 @@ class ExactFits(Fits):
         if start is not None and len(start) != signs.shape[1]:  # of another number of folds
             start = None
         C, tol = checked_C(value, signs.shape[1]), max(self.tol, SELECTION_TOL)
-        solution = self._solved(signs, C, tol, start)
+        solution = self._solved(*self._problems(signs), C, tol, start)
         self.unknowns = solution.unknowns
         scores = solution.scores.T.copy()
-        if len(unsolved := self._unsolved(solution, tol)):
+        gap = solution.gap / np.maximum(solution.objective, TINY)  # 0 where nothing is trained on
+        if len(unsolved := self._unsolved(gap, solution.steps, tol)):
             other = self._otherwise(signs[:, unsolved], solution.steps[unsolved])
             scores[:, unsolved] = other.decisions(signs[:, unsolved], value)
         return scores
@@ -84,10 +86,12 @@ class ExactFits(Fits):
 
     def fit(self, value: float | Sequence[float]) -> LinearClassifier:
         C = checked_C(value, self.signs.shape[1])
-        solution = self._solved(self.signs, C, self.tol, self.start)
-        w, steps = self.systems.weights(solution.unknowns), solution.steps
-        gap = solution.gap / solution.objective
-        if len(unsolved := self._unsolved(solution, self.tol)):
+        y, weights = self._problems(self.signs)
+        solution = self._solved(y, weights, C, self.tol, self.start)
+        with one_blas_thread():
+            w, objective, gap = measured(self.systems, y, C[:, None] * weights, solution)
+        gap, steps = gap / objective, solution.steps
+        if len(unsolved := self._unsolved(gap, steps, self.tol)):
             other = self._otherwise(self.signs[:, unsolved], steps[unsolved]).fit(C[unsolved])
             w[unsolved] = np.column_stack([other.coef, other.intercept])
             gap[unsolved] = other.gap
@@ -100,14 +104,23 @@ class ExactFits(Fits):
             gap=gap,
         )
 
+    def _problems(self, signs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Signs and weights [P, n] of the classifiers with signs [n, P]."""
+        weights = np.ascontiguousarray(example_weights(self.class_weight, signs).T)
+        return np.ascontiguousarray(signs.T, dtype=np.float64), weights
+
     def _solved(
-        self, signs: np.ndarray, C: np.ndarray, tol: float, start: np.ndarray | None
+        self,
+        y: np.ndarray,
+        weights: np.ndarray,
+        C: np.ndarray,
+        tol: float,
+        start: np.ndarray | None,
     ) -> ExactSolution:
-        y, weights = signs.T.astype(np.float64), example_weights(self.class_weight, signs).T
         threads = torch.get_num_threads()
         if len(y) * _operations(*self.X.shape) < OPERATIONS_FOR_THREADS:
             threads = 1
-        count = max(1, min(BLOCK_VALUES // len(signs), -(-len(y) // threads)))
+        count = max(1, min(BLOCK_VALUES // len(self.X), -(-len(y) // threads)))
 
         def solved(first: int) -> ExactSolution:
             block = slice(first, first + count)
@@ -123,10 +136,9 @@ class ExactFits(Fits):
             with ThreadPoolExecutor(threads) as pool:
                 return ExactSolution.joined(list(pool.map(solved, blocks)))
 
-    def _unsolved(self, solution: ExactSolution, tol: float) -> np.ndarray:
+    def _unsolved(self, gap: np.ndarray, steps: np.ndarray, tol: float) -> np.ndarray:
         """The problems whose digits did not suffice, though steps are left."""
-        is_solved = solution.gap <= tol * solution.objective
-        return np.flatnonzero(~is_solved & (solution.steps < self.max_iter))
+        return np.flatnonzero(~(gap <= tol) & (steps < self.max_iter))
 
     def _otherwise(self, signs: np.ndarray, steps: np.ndarray) -> Fits:
         """Other fits to signs [n, P] of problems that have taken these steps [P]."""

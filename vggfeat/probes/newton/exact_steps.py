@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from vggfeat.probes.newton.exact_systems import Systems
+from vggfeat.probes.newton.exact_systems import InWeights, Systems
 from vggfeat.probes.newton.line_search import best_step
 
 LEAST_GAIN = 4 * np.finfo(np.float64).eps  # of the objective; what gains less is rounding
@@ -99,6 +99,21 @@ def solve_exactly(
         stalled = ~(last.objective - now.objective > LEAST_GAIN * last.objective)
         gap = np.where(stalled, 0, gap)  # leaves the loop, with its true gap in the result
     return result
+
+
+def measured(
+    systems: Systems, signs: np.ndarray, c: np.ndarray, solution: ExactSolution
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The weights [P, d] of a solution, P(w) and its gap [P], computed from these weights alone.
+
+    c [P, n] are the costs. A Gram matrix of examples that are nearly the same adds rounding.
+    """
+    w = systems.weights(solution.unknowns)
+    if isinstance(systems, InWeights):
+        return w, solution.objective, solution.gap
+    of_weights = InWeights(systems.X)
+    state = _state(of_weights, signs, c, w)
+    return w, state.objective, of_weights.gap(w, 2 * signs * state.weighted_slack)
 
 
 def _state(systems: Systems, y: np.ndarray, c: np.ndarray, v: np.ndarray) -> _State:

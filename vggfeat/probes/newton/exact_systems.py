@@ -17,6 +17,7 @@ import numpy as np
 class Systems(ABC):
     """Newton's systems over X [n, d - 1], to each example of which a 1 is appended, in float64."""
 
+    X: np.ndarray  # [n, d]
     size: int  # m
 
     @abstractmethod
