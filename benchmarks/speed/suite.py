@@ -9,12 +9,14 @@ from tempfile import TemporaryDirectory
 from vggfeat import devices
 from vggfeat.benchmarks.speed import (
     extraction,
+    plane_figure,
     preparation,
     probes,
     record,
     startup,
     store,
     svm,
+    svm_plane,
     training,
 )
 from vggfeat.benchmarks.speed.measuring import Setup, SpeedResult
@@ -29,12 +31,13 @@ BENCHMARKS: dict[str, Callable[[Setup], SpeedResult]] = {
     "extraction": extraction.measure,
     "preparation": preparation.measure,
     "svm": svm.measure,
+    "svm-plane": svm_plane.measure,
     "probes": probes.measure,
     "store": store.measure,
     "startup": startup.measure,
     "training": training.measure,
 }
-USE_A_GPU = ("extraction", "svm", "probes", "training")  # the others run on the CPU
+USE_A_GPU = ("extraction", "svm", "svm-plane", "probes", "training")  # the others run on the CPU
 
 
 def run(
@@ -66,4 +69,6 @@ def run(
         seconds = time.monotonic() - began
         new = record.new_record(name, result, setup, command=command, git=git, seconds=seconds)
         log.info("wrote %s", record.write(new, out))
+        if name == "svm-plane":
+            plane_figure.write(new, out)
         yield new
