@@ -176,13 +176,15 @@ def contenders(
             training = in_float64[kept]
             fitted = [
                 LinearSVC(C=C, max_iter=2000).fit(training, column[kept])
-                for column in columns
                 for C in case.grid
+                for column in columns
             ]
             if refits:
-                refitted = LinearSVC(C=REFIT_C, max_iter=2000)
-                return [refitted.fit(in_float64, column) for column in columns]
-            return fitted
+                fitted += [
+                    LinearSVC(C=REFIT_C, max_iter=2000).fit(in_float64, column)
+                    for column in columns
+                ]
+            return fitted[-len(columns) :]
 
     def probe() -> Classifier:
         fits = load_probe("svm", device=device).fits(X, signs)

@@ -14,6 +14,7 @@ import click
 
 from vggfeat.cli.debug import Command, debug_option, is_debugging, show_traceback
 from vggfeat.cli.terminal import OneLine, safe_streams
+from vggfeat.cli.waiting import let_threads_sleep
 from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
 from vggfeat.interruption import signals_end_at_once, signals_interrupt, what_is_kept
 
@@ -39,6 +40,7 @@ class Commands(click.Group):
         return super().resolve_command(context, arguments)
 
     def main(self, *arguments: Any, **options: Any) -> Any:
+        let_threads_sleep()
         with signals_interrupt():
             try:
                 return super().main(*arguments, **options)
