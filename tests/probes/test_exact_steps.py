@@ -128,19 +128,38 @@ def test_a_step_that_leads_too_far_is_shortened_to_where_the_objective_is_least(
     X = np.abs(random.normal(size=(40, 42)))
     X /= np.linalg.norm(X, axis=1, keepdims=True)
     signs = random.choice([-1, 1], (40, 4))
-    shortened, best_step = [], exact_steps.best_step
+    shortened, best_steps = [], exact_steps.best_steps
 
     def watched(*parts):
-        shortened.append(best_step(*parts))
+        shortened.append(best_steps(*parts))
         return shortened[-1]
 
-    monkeypatch.setattr(exact_steps, "best_step", watched)
+    monkeypatch.setattr(exact_steps, "best_steps", watched)
     systems = form(np.column_stack([X, np.ones(40)]))
     problems = signs.T.astype(float), np.ones((4, 40)), np.full(4, 1e3)
     solution = exact_steps.solve_exactly(systems, *problems, tol=1e-9, max_steps=200)
-    assert shortened
+    assert shortened and all(((0 <= t) & (t < 1)).all() for t in shortened)
     theirs = NewtonFits(X, signs, tol=1e-10, max_iter=200).fit(1e3)
     np.testing.assert_allclose(systems.weights(solution.unknowns), weights_of(theirs), atol=1e-2)
+
+
+def test_the_step_is_where_the_objective_is_least_on_the_way():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        c, margin, change = random.uniform(0, 3, (3, 30)) - [[0], [1], [2]]
+        pp = random.uniform(1, 50)
+        downhill = random.uniform(0.01, 0.4) * pp
+        wp = 2 * (c * np.maximum(margin, 0) * change).sum() - downhill
+
+        def along(t, c=c, margin=margin, change=change, wp=wp, pp=pp):
+            return t * wp + t * t * pp / 2 + (c * np.maximum(0, margin - t * change) ** 2).sum()
+
+        if along(1) < along(0):
+            continue  # then the whole step is taken
+        parts = (np.array([each]) for each in (c, margin, change, wp, pp))
+        (t,) = exact_steps.best_steps(*parts)
+        least = min(along(t) for t in np.linspace(0, 1, 10_001))
+        assert along(0) - along(t) >= 0.99 * (along(0) - least)
 
 
 def test_where_the_digits_end_conjugate_gradients_go_on():
