@@ -24,12 +24,17 @@ BLOCK_VALUES = 2**18  # of the P x n matrices that are worked on together: they 
 # docs/performance.md. They decide nothing but speed.
 ENTRY, OVERHEAD = 120, 2.4e8
 TINY = np.finfo(float).tiny
+# Fewer examples are fitted as ever: records of so few, which are kept, hang on the last digits that
+# conjugate gradients leave.
+MIN_EXAMPLES = 10
 MAX_KEPT = 2**25  # values of X_S' X_S of all classes, which exact steps keep
 OPERATIONS_FOR_THREADS = 1e9  # 0.2 s of one thread
 
 
 def exact_steps_are_faster(n: int, d: int, num_classes: int) -> bool:
     """Whether exact steps take less time than conjugate gradients for these sizes."""
+    if n < MIN_EXAMPLES:
+        return False
     gradients = ENTRY * n * min(n, 2 * (d + 1))
     is_faster = num_classes * (_operations(n, d) - gradients) < OVERHEAD
     return is_faster and num_classes * min(n, d + 1) ** 2 <= MAX_KEPT

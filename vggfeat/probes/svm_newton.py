@@ -7,6 +7,7 @@ Shapes: n examples, d dimensions, K classes, P problems.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
@@ -16,9 +17,14 @@ from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.newton.design_matrix import DesignMatrix
 from vggfeat.probes.newton.minimise import minimise
 from vggfeat.probes.newton.solver import solve
+from vggfeat.probes.one_thread import one_thread
 from vggfeat.probes.probe import Fits
 from vggfeat.probes.svm import SELECTION_TOL, SVM, ClassWeight, checked_C, example_weights
 from vggfeat.probes.svm_exact import ExactFits, exact_steps_are_faster
+
+# Of products of G, or of X there and back, with a vector for each class: from so many on several
+# threads take less time than one.
+ENTRIES_FOR_THREADS = 2e8
 
 
 class NewtonSVM(SVM):
@@ -78,7 +84,8 @@ class NewtonFits(Fits):
         if start is not None and len(start) != signs.shape[1]:  # of another number of folds
             start = None
         tol = max(self.tol, SELECTION_TOL)
-        solution = solve(self.design, *problems, tol=tol, max_steps=self.max_iter, start=start)
+        with self._threads():
+            solution = solve(self.design, *problems, tol=tol, max_steps=self.max_iter, start=start)
         self.coefficients = solution.a
         return solution.f.T.cpu().numpy()
 
@@ -90,9 +97,10 @@ class NewtonFits(Fits):
 
     def fit(self, value: float | Sequence[float]) -> LinearClassifier:
         problems = self._problems(self.signs, checked_C(value, self.signs.shape[1]))
-        minimum = minimise(
-            self.design, *problems, tol=self.tol, max_steps=self.max_iter, start=self.start
-        )
+        with self._threads():
+            minimum = minimise(
+                self.design, *problems, tol=self.tol, max_steps=self.max_iter, start=self.start
+            )
         w, gap, objective, steps = (
             each.cpu().numpy()
             for each in (minimum.w, minimum.gap, minimum.objective, minimum.steps)
@@ -104,6 +112,11 @@ class NewtonFits(Fits):
             converged=gap <= self.tol * objective,
             gap=gap / objective,
         )
+
+    def _threads(self) -> AbstractContextManager[None]:
+        """A `with` block in which small problems are solved by one thread."""
+        entries = self.signs.shape[1] * self.design.n * min(self.design.n, 2 * self.design.d)
+        return one_thread() if entries < ENTRIES_FOR_THREADS else nullcontext()
 
     def _problems(self, signs: np.ndarray, C: np.ndarray) -> tuple[Tensor, Tensor]:
         """Signs and costs [P, n] of these classifiers; signs [n, P], C [P]."""
