@@ -38,6 +38,7 @@ NEVER_SLOWER, SLOWED = Goal(1, of="ratio"), Goal(3, "at most")
 CLOCKS = ("CPU second", "second")  # of `_clocks`
 SETTINGS = ("alone", "busy neighbours")
 SLOWER = "times as long with busy neighbours"
+MAX_REFITTED = 1e8  # values: of more LinearSVC fits once, which takes 20 seconds
 NOTES = [
     "A run is the choice of C on a fifth that is held out, and the refit to all pictures; from"
     " 15,420 pictures on, C = 1 alone is tried. LinearSVC has scikit-learn's defaults and max_iter"
@@ -45,7 +46,7 @@ NOTES = [
     " the other, and some of the fits. A fit is one class at one C. Both run in one process:"
     " LinearSVC with one thread, vggfeat with as many as it takes.",
     f"Busy neighbours are {NEIGHBOURS} processes that multiply matrices all the time, for both.",
-    "Vectors are those of `svm`. Sizes of more than 20,000,000 values are measured in one round.",
+    "Vectors are those of `svm`. Sizes of more than 5,000,000 values are measured in one round.",
 ]
 
 
@@ -72,7 +73,7 @@ class Size:
             num_classes=num_classes,
             grid=C_GRID if n < 10_000 else (REFIT_C,),
             peer_classes=few if n * d > 1e6 else num_classes,
-            max_rounds=1 if n * d > 2e7 else 100,
+            max_rounds=1 if n * d > 5e6 else 100,
             times=20 if n * d < 1e5 else 4 if n * d < 1e6 else 1,
         )
 
@@ -154,10 +155,11 @@ def contenders(
 ) -> tuple[Contender, Contender]:
     """LinearSVC and the probe on X [n, d] and signs [n, K]; each returns its last classifiers."""
     case = size.case
-    in_float64, (held_out,) = X.astype(np.float64), case.folds  # what liblinear takes
-    kept = np.delete(np.arange(len(X)), held_out)
+    kept = np.delete(np.arange(len(X)), case.folds[0])
     columns = [signs.argmax(axis=1)] if size.fits_at_once else signs.T[: size.peer_classes]
-    refits = case.num_pictures * case.dim < 1e8  # of the largest one fit takes 20 seconds
+    refits = X.size < MAX_REFITTED
+    training = X[kept].astype(np.float64)  # what liblinear takes
+    everything = X.astype(np.float64) if refits else training
 
     def by_peer() -> list[LinearSVC]:
         for _ in range(size.times):
@@ -173,7 +175,6 @@ def contenders(
     def peer() -> list[LinearSVC]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            training = in_float64[kept]
             fitted = [
                 LinearSVC(C=C, max_iter=2000).fit(training, column[kept])
                 for C in case.grid
@@ -181,7 +182,7 @@ def contenders(
             ]
             if refits:
                 fitted += [
-                    LinearSVC(C=REFIT_C, max_iter=2000).fit(in_float64, column)
+                    LinearSVC(C=REFIT_C, max_iter=2000).fit(everything, column)
                     for column in columns
                 ]
             return fitted[-len(columns) :]
