@@ -23,8 +23,9 @@ from vggfeat.probes.svm import SELECTION_TOL, SVM, ClassWeight, checked_C, examp
 from vggfeat.probes.svm_exact import ExactFits, exact_steps_are_faster
 
 # Of products of G, or of X there and back, with a vector for each class: from so many on several
-# threads take less time than one.
-ENTRIES_FOR_THREADS = 2e8
+# threads take less time than one. Computing G takes as long as those of a class for so many
+# dimensions.
+ENTRIES_FOR_THREADS, DIMENSIONS_OF_A_CLASS = 1e8, 600
 
 
 class NewtonSVM(SVM):
@@ -115,7 +116,8 @@ class NewtonFits(Fits):
 
     def _threads(self) -> AbstractContextManager[None]:
         """A `with` block in which small problems are solved by one thread."""
-        entries = self.signs.shape[1] * self.design.n * min(self.design.n, 2 * self.design.d)
+        n, d, num_classes = self.design.n, self.design.d, self.signs.shape[1]
+        entries = (num_classes + d / DIMENSIONS_OF_A_CLASS) * n * min(n, 2 * d)
         return one_thread() if entries < ENTRIES_FOR_THREADS else nullcontext()
 
     def _problems(self, signs: np.ndarray, C: np.ndarray) -> tuple[Tensor, Tensor]:
