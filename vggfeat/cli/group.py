@@ -40,7 +40,6 @@ class Commands(click.Group):
         return super().resolve_command(context, arguments)
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        let_threads_sleep()
         with signals_interrupt():
             try:
                 return super().main(*arguments, **options)
@@ -52,6 +51,7 @@ class Commands(click.Group):
             return super().make_context(*arguments, **options)
 
     def invoke(self, context: click.Context) -> Any:
+        let_threads_sleep()
         with _explained(context), safe_streams():
             return super().invoke(context)
 
