@@ -13,9 +13,12 @@ from vggfeat.cli.waiting import ASLEEP, OF_USERS
 COMMAND = """
 import json, os, pathlib, sys
 {before}
-from vggfeat.cli import group, waiting
-waiting.LOADAVG = pathlib.Path("loadavg")
-waiting.LOADAVG.write_text("0.10 0.20 0.30 {running}/300 4242\\n")
+from vggfeat import busy_cores
+from vggfeat.cli import group
+busy_cores.PROC = pathlib.Path("proc")
+(busy_cores.PROC / "self" / "task" / "7").mkdir(parents=True)
+(busy_cores.PROC / "self" / "task" / "7" / "stat").write_text("7 (a) name) R 1 7")
+(busy_cores.PROC / "loadavg").write_text("0.10 0.20 0.30 {running}/300 4242\\n")
 import click
 @click.command()
 def command():

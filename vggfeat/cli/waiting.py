@@ -2,17 +2,14 @@
 
 import os
 import sys
-import time
-from contextlib import suppress
-from pathlib import Path
+
+from vggfeat.busy_cores import busy_cores
 
 # OpenMP (torch's threads) and OpenBLAS (NumPy's, 2 to this power of a core's cycles) let threads
 # spin while they wait. On a machine with other work these keep the cores from those that they wait
 # for; alone, waking up takes light nets up to a third more time.
 ASLEEP = {"OMP_WAIT_POLICY": "passive", "OPENBLAS_THREAD_TIMEOUT": "4"}
 OF_USERS = (*ASLEEP, "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
-LOADAVG = Path("/proc/loadavg")
-SAMPLES, SECONDS_BETWEEN = 5, 0.002
 
 
 def let_threads_sleep() -> None:
@@ -24,15 +21,5 @@ def let_threads_sleep() -> None:
     """
     if "torch" in sys.modules or any(name in os.environ for name in OF_USERS):
         return
-    if _others_running() >= max(1, (os.cpu_count() or 1) // 2):
+    if busy_cores() >= max(1, (os.cpu_count() or 1) // 2):
         os.environ.update(ASLEEP)
-
-
-def _others_running() -> int:
-    """Threads of other programs that run or wait for a core, as Linux counts them; else 0."""
-    running = []
-    with suppress(OSError, ValueError, IndexError):
-        for _ in range(SAMPLES):
-            running.append(int(LOADAVG.read_text().split()[3].partition("/")[0]))
-            time.sleep(SECONDS_BETWEEN)
-    return sorted(running)[len(running) // 2] - 1 if running else 0

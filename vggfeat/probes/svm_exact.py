@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from vggfeat.probes.few_threads import free_cores, one_blas_thread
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.newton.exact_steps import ExactSolution, measured, solve_exactly
 from vggfeat.probes.newton.exact_systems import systems_of
-from vggfeat.probes.one_thread import one_blas_thread
 from vggfeat.probes.probe import Fits
 from vggfeat.probes.svm import SELECTION_TOL, ClassWeight, checked_C, example_weights
 
@@ -122,9 +122,9 @@ class ExactFits(Fits):
         tol: float,
         start: np.ndarray | None,
     ) -> ExactSolution:
-        threads = torch.get_num_threads()
-        if len(y) * _operations(*self.X.shape) < OPERATIONS_FOR_THREADS:
-            threads = 1
+        threads = 1
+        if len(y) * _operations(*self.X.shape) >= OPERATIONS_FOR_THREADS:
+            threads = min(torch.get_num_threads(), free_cores())
         count = max(1, min(BLOCK_VALUES // len(self.X), -(-len(y) // threads)))
 
         def solved(first: int) -> ExactSolution:

@@ -7,17 +7,17 @@ Shapes: n examples, d dimensions, K classes, P problems.
 """
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vggfeat.probes.few_threads import at_most_threads, free_cores
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.newton.design_matrix import DesignMatrix
 from vggfeat.probes.newton.minimise import minimise
 from vggfeat.probes.newton.solver import solve
-from vggfeat.probes.one_thread import one_thread
 from vggfeat.probes.probe import Fits
 from vggfeat.probes.svm import SELECTION_TOL, SVM, ClassWeight, checked_C, example_weights
 from vggfeat.probes.svm_exact import ExactFits, exact_steps_are_faster
@@ -115,10 +115,10 @@ class NewtonFits(Fits):
         )
 
     def _threads(self) -> AbstractContextManager[None]:
-        """A `with` block in which small problems are solved by one thread."""
+        """A `with` block: one thread for small problems, for others the cores that are free."""
         n, d, num_classes = self.design.n, self.design.d, self.signs.shape[1]
         entries = (num_classes + d / DIMENSIONS_OF_A_CLASS) * n * min(n, 2 * d)
-        return one_thread() if entries < ENTRIES_FOR_THREADS else nullcontext()
+        return at_most_threads(1 if entries < ENTRIES_FOR_THREADS else free_cores())
 
     def _problems(self, signs: np.ndarray, C: np.ndarray) -> tuple[Tensor, Tensor]:
         """Signs and costs [P, n] of these classifiers; signs [n, P], C [P]."""

@@ -1,4 +1,4 @@
-"""Small SVMs take one thread, and leave the process its threads."""
+"""SVMs take as few threads as are of use, and leave the process its threads."""
 
 import numpy as np
 import pytest
@@ -6,8 +6,8 @@ import torch
 from helpers.probes import problem, signs_of
 from threadpoolctl import threadpool_info
 
-from vggfeat.probes import svm_newton
-from vggfeat.probes.one_thread import one_blas_thread, one_thread
+from vggfeat.probes import few_threads, svm_newton
+from vggfeat.probes.few_threads import at_most_threads, one_blas_thread
 from vggfeat.probes.svm_newton import NewtonFits
 
 
@@ -25,7 +25,7 @@ def two_threads():
 
 def test_in_the_block_there_is_one_and_after_it_what_was_before(two_threads):
     before = blas_threads()
-    with pytest.raises(KeyError), one_thread():
+    with pytest.raises(KeyError), at_most_threads(1):
         assert torch.get_num_threads() == 1 and blas_threads() == {1}
         raise KeyError
     assert torch.get_num_threads() == 2 and blas_threads() == before
@@ -36,11 +36,15 @@ def test_of_blas_alone_torch_keeps_its_threads(two_threads):
         assert torch.get_num_threads() == 2 and blas_threads() == {1}
 
 
-@pytest.mark.parametrize("entries, threads", [(2e8, 1), (0, 2)])
-def test_conjugate_gradients_take_one_thread_where_the_problem_is_small(
-    entries, threads, two_threads, monkeypatch
+@pytest.mark.parametrize(
+    "entries, busy, threads", [(1e8, 0, 1), (0, 0, 2), (0, 2, 2), (0, 3, 1), (0, 9, 1)]
+)
+def test_conjugate_gradients_take_one_thread_for_little_and_else_the_cores_that_are_free(
+    entries, busy, threads, two_threads, monkeypatch
 ):
     monkeypatch.setattr(svm_newton, "ENTRIES_FOR_THREADS", entries)
+    monkeypatch.setattr(few_threads, "busy_cores", lambda: busy)
+    monkeypatch.setattr(few_threads.os, "cpu_count", lambda: 4)
     seen, solve = [], svm_newton.solve
 
     def watched(*arguments, **options):
