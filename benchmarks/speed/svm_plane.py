@@ -74,7 +74,7 @@ class Size:
             grid=C_GRID if n < 10_000 else (REFIT_C,),
             peer_classes=few if n * d > 1e6 else num_classes,
             max_rounds=1 if n * d > 5e6 else 100,
-            times=20 if n * d < 1e5 else 4 if n * d < 1e6 else 1,
+            times=20 if n * d < 5e4 else 4 if n * d < 2e5 else 1,
         )
 
     @property
