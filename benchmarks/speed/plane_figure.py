@@ -87,7 +87,7 @@ def _draw(axes, pictures: list[int], dims: list[int], plane: np.ndarray, norm):
             axes.text(
                 dims[column], pictures[row], f"{ratio:.3g}" if ratio < 100 else f"{ratio:.0f}",
                 ha="center", va="center", fontsize=10, weight="bold" if slower else "normal",
-                color="white" if ratio > 30 or ratio < 0.3 else "black",
+                color="white" if ratio > 12 or ratio < 0.3 else "black",
             )  # fmt: skip
     return image
 
