@@ -11,8 +11,9 @@ from vggfeat import devices
 from vggfeat.benchmarks.speed import (
     extraction,
     feeding,
-    loading,
     jobs,
+    loading,
+    plane_figure,
     preparation,
     probes,
     quick,
@@ -20,6 +21,7 @@ from vggfeat.benchmarks.speed import (
     startup,
     store,
     svm,
+    svm_plane,
     training,
 )
 from vggfeat.benchmarks.speed.measuring import Setup, SpeedResult
@@ -35,6 +37,7 @@ BENCHMARKS: dict[str, Callable[..., SpeedResult]] = {
     "extraction": extraction.measure,
     "preparation": preparation.measure,
     "svm": svm.measure,
+    "svm-plane": svm_plane.measure,
     "probes": probes.measure,
     "store": store.measure,
     "startup": startup.measure,
@@ -43,7 +46,8 @@ BENCHMARKS: dict[str, Callable[..., SpeedResult]] = {
     "loading": loading.measure,
     "feeding": feeding.measure,
 }
-USE_A_GPU = ("extraction", "svm", "probes", "training", "loading")  # the others run on the CPU
+# The others run on the CPU.
+USE_A_GPU = ("extraction", "svm", "svm-plane", "probes", "training", "loading")
 
 
 def run(
@@ -99,6 +103,8 @@ def run(
         seconds = time.monotonic() - began
         new = record.new_record(name, result, setup, command=command, git=git, seconds=seconds)
         log.info("wrote %s", record.write(new, out))
+        if name == "svm-plane":
+            plane_figure.write(new, out)
         yield new
 
 

@@ -171,7 +171,8 @@ def generated(case: Case) -> tuple[np.ndarray, np.ndarray]:
     X -= np.float32(0.3 * size)
     X += np.float32(size) * random.standard_normal(X.shape, dtype=np.float32)
     np.maximum(X, 0, out=X)
-    X /= np.linalg.norm(X, axis=1, keepdims=True)
+    norms = np.linalg.norm(X, axis=1, keepdims=True)
+    X /= np.where(norms > 0, norms, 1)  # of few dimensions all may be 0
     return X, signs
 
 

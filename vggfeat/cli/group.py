@@ -15,6 +15,7 @@ import click
 from vggfeat.cli.commands import LazyCommands, summaries
 from vggfeat.cli.debug import Command, debug_option, is_debugging, show_traceback
 from vggfeat.cli.terminal import OneLine, safe_streams
+from vggfeat.cli.waiting import let_threads_sleep
 from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
 from vggfeat.interruption import signals_end_at_once, signals_interrupt, what_is_kept
 
@@ -51,6 +52,7 @@ class Commands(click.Group):
             return super().make_context(*arguments, **options)
 
     def invoke(self, context: click.Context) -> Any:
+        let_threads_sleep()
         with _explained(context), safe_streams():
             return super().invoke(context)
 

@@ -61,3 +61,20 @@ def checked_C(C: float | Sequence[float], num_classes: int) -> np.ndarray:
     if not ((values >= SMALLEST_C) & (values <= 1 / SMALLEST_C)).all():
         raise ValueError(f"C must be from {SMALLEST_C:g} to {1 / SMALLEST_C:g}; got {C}.")
     return np.broadcast_to(values, num_classes)
+
+
+def example_weights(class_weight: ClassWeight, signs: np.ndarray) -> np.ndarray:
+    """The weight of each example in each class [n, P]; 0 where signs [n, P] are 0."""
+    weights = (signs != 0).astype(float)
+    if class_weight is None:
+        return weights
+    from sklearn.utils.class_weight import compute_class_weight  # 1 s to import
+
+    for column, column_signs in zip(weights.T, signs.T, strict=True):
+        trained_on = column_signs[column_signs != 0]
+        present = np.unique(trained_on)
+        if len(present):
+            values = compute_class_weight(class_weight, classes=present, y=trained_on)
+            for sign, value in zip(present, values, strict=True):
+                column[column_signs == sign] = value
+    return weights

@@ -17,7 +17,7 @@ from vggfeat.probes.grid_search import can_be_trained
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.probe import Fits
 from vggfeat.probes.svm_liblinear import LiblinearFits
-from vggfeat.probes.svm_newton import NewtonFits
+from vggfeat.probes.svm_newton import fits_by_newton
 
 SOLVERS = ("newton", "liblinear")
 FLOATS = (np.float64, np.float32)
@@ -89,7 +89,7 @@ class OneVsRestSVM(ClassifierMixin, BaseEstimator):
     def _fits(self, X: np.ndarray, signs: np.ndarray) -> Fits:
         common = {"tol": self.tol, "max_iter": self.max_iter, "class_weight": self.class_weight}
         if self.solver == "newton":
-            return NewtonFits(X, signs, **common, device=self.device)
+            return fits_by_newton(X, signs, **common, device=self.device)
         return LiblinearFits(X, signs, **common, n_jobs=self.n_jobs)
 
     def decision_function(self, X: np.ndarray) -> np.ndarray:

@@ -1,22 +1,31 @@
 """The linear SVM probe by Newton's method: all classes, folds and values of C at once.
 
-They share one Gram matrix, and each value of C starts from the solution of the one before.
+They share one Gram matrix, and each value of C starts from the solution of the one before. Small
+problems are fitted by exact steps (svm_exact.py), others by conjugate gradients.
 
 Shapes: n examples, d dimensions, K classes, P problems.
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from vggfeat.probes.few_threads import at_most_threads, free_cores
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.newton.design_matrix import DesignMatrix
 from vggfeat.probes.newton.minimise import minimise
 from vggfeat.probes.newton.solver import solve
 from vggfeat.probes.probe import Fits
-from vggfeat.probes.svm import SELECTION_TOL, SVM, ClassWeight, checked_C
+from vggfeat.probes.svm import SELECTION_TOL, SVM, ClassWeight, checked_C, example_weights
+from vggfeat.probes.svm_exact import ExactFits, exact_steps_are_faster
+
+# Of products of G, or of X there and back, with a vector for each class: from so many on several
+# threads take less time than one. Computing G takes as long as those of a class for so many
+# dimensions.
+ENTRIES_FOR_THREADS, DIMENSIONS_OF_A_CLASS = 1e8, 600
 
 
 class NewtonSVM(SVM):
@@ -27,8 +36,24 @@ class NewtonSVM(SVM):
     tol = 1e-5
     max_iter = 200
 
-    def fits(self, X: np.ndarray, signs: np.ndarray, *, exclusive: bool = False) -> "NewtonFits":
-        return NewtonFits(X, signs, tol=self.tol, max_iter=self.max_iter, device=self.device)
+    def fits(self, X: np.ndarray, signs: np.ndarray, *, exclusive: bool = False) -> Fits:
+        return fits_by_newton(X, signs, tol=self.tol, max_iter=self.max_iter, device=self.device)
+
+
+def fits_by_newton(
+    X: np.ndarray,
+    signs: np.ndarray,
+    *,
+    tol: float,
+    max_iter: int,
+    class_weight: ClassWeight = None,
+    device: str = "cpu",
+) -> Fits:
+    """Fits to X [n, d] and signs [n, K] by whichever kind of step takes less time."""
+    options = {"tol": tol, "max_iter": max_iter, "class_weight": class_weight}
+    if device == "cpu" and exact_steps_are_faster(*X.shape, signs.shape[1]):
+        return ExactFits(X, signs, **options, otherwise=NewtonFits)
+    return NewtonFits(X, signs, **options, device=device)
 
 
 class NewtonFits(Fits):
@@ -60,7 +85,8 @@ class NewtonFits(Fits):
         if start is not None and len(start) != signs.shape[1]:  # of another number of folds
             start = None
         tol = max(self.tol, SELECTION_TOL)
-        solution = solve(self.design, *problems, tol=tol, max_steps=self.max_iter, start=start)
+        with self._threads():
+            solution = solve(self.design, *problems, tol=tol, max_steps=self.max_iter, start=start)
         self.coefficients = solution.a
         return solution.f.T.cpu().numpy()
 
@@ -72,9 +98,10 @@ class NewtonFits(Fits):
 
     def fit(self, value: float | Sequence[float]) -> LinearClassifier:
         problems = self._problems(self.signs, checked_C(value, self.signs.shape[1]))
-        minimum = minimise(
-            self.design, *problems, tol=self.tol, max_steps=self.max_iter, start=self.start
-        )
+        with self._threads():
+            minimum = minimise(
+                self.design, *problems, tol=self.tol, max_steps=self.max_iter, start=self.start
+            )
         w, gap, objective, steps = (
             each.cpu().numpy()
             for each in (minimum.w, minimum.gap, minimum.objective, minimum.steps)
@@ -87,25 +114,14 @@ class NewtonFits(Fits):
             gap=gap / objective,
         )
 
+    def _threads(self) -> AbstractContextManager[None]:
+        """A `with` block: one thread for small problems, for others the cores that are free."""
+        n, d, num_classes = self.design.n, self.design.d, self.signs.shape[1]
+        entries = (num_classes + d / DIMENSIONS_OF_A_CLASS) * n * min(n, 2 * d)
+        return at_most_threads(1 if entries < ENTRIES_FOR_THREADS else free_cores())
+
     def _problems(self, signs: np.ndarray, C: np.ndarray) -> tuple[Tensor, Tensor]:
         """Signs and costs [P, n] of these classifiers; signs [n, P], C [P]."""
         y = torch.from_numpy(signs.T.copy()).to(self.design.X)
-        weights = _example_weights(self.class_weight, signs) * C
+        weights = example_weights(self.class_weight, signs) * C
         return y, torch.from_numpy(weights.T.copy()).to(y)
-
-
-def _example_weights(class_weight: ClassWeight, signs: np.ndarray) -> np.ndarray:
-    """The weight of each example in each class [n, P]; 0 where signs [n, P] are 0."""
-    weights = (signs != 0).astype(float)
-    if class_weight is None:
-        return weights
-    from sklearn.utils.class_weight import compute_class_weight  # 1 s to import
-
-    for column, column_signs in zip(weights.T, signs.T, strict=True):
-        trained_on = column_signs[column_signs != 0]
-        present = np.unique(trained_on)
-        if len(present):
-            values = compute_class_weight(class_weight, classes=present, y=trained_on)
-            for sign, value in zip(present, values, strict=True):
-                column[column_signs == sign] = value
-    return weights
