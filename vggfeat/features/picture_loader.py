@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
 import numpy as np
-from PIL import Image
 
 from vggfeat import images
 from vggfeat.errors import PictureError
@@ -94,18 +93,42 @@ class PictureLoader:
 
     def _arrays(self, ids: Sequence[str]) -> list[np.ndarray]:
         """Pictures of equal shape at every scale: S arrays [B, h, w, 3]."""
+        if self.options.scaled_jpeg:
+            return self._scaled_arrays(ids)
         with self.times.timed("decode"):
-            decoded = [self._decoded(i) for i in ids]
+            decoded = [
+                images.decode(self.pictures[i], exif=self.options.exif, content=self._content(i))
+                for i in ids
+            ]
         with self.times.timed("prepare"):
             return images.at_scales(decoded, self.options.scales, square=self.square)
 
-    def _decoded(self, picture_id: str) -> Image.Image:
-        """A picture, and the digest of the very bytes that it was decoded from."""
-        picture = self.pictures[picture_id]
-        content = images.picture_content(picture)
+    def _scaled_arrays(self, ids: Sequence[str]) -> list[np.ndarray]:
+        """The same of pictures decoded for each scale by itself.
+
+        So what is stored for a scale does not depend on which others were asked for with it.
+        """
+        arrays: list[list[np.ndarray]] = [[] for _ in self.options.scales]
+        for i in ids:
+            picture, exif, content = self.pictures[i], self.options.exif, self._content(i)
+            size = images.picture_size(picture, exif=exif, content=content)
+            by, decoded = 0, None
+            for scale, of_scale in zip(self.options.scales, arrays, strict=True):
+                is_no_jpeg = by > 1 and decoded.size == size  # then the whole serves all scales
+                if not is_no_jpeg and by != (by := images.reduction(size, scale)):
+                    with self.times.timed("decode"):
+                        decoded = images.decode(picture, exif=exif, content=content, scale=scale)
+                with self.times.timed("prepare"):
+                    rescaled = images.rescale(decoded, scale, square=self.square, of=size)
+                    of_scale.append(np.asarray(rescaled))
+        return [np.stack(of_scale) for of_scale in arrays]
+
+    def _content(self, picture_id: str) -> bytes:
+        """The bytes of a picture's file, of which it notes the digest."""
+        content = images.picture_content(self.pictures[picture_id])
         self.file_bytes[picture_id] = len(content)
         self.sha256[picture_id] = hashlib.sha256(content).digest()
-        return images.decode(picture, exif=self.options.exif, content=content)
+        return content
 
     def _skip(self, picture_id: str, error: PictureError) -> None:
         """Leave out a picture that cannot be read, or raise PictureError if none may be."""
