@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 NUM_PREFETCHED = 2 + (os.cpu_count() or 1)  # batches that are prepared, or wait for the net
 NUM_SIZES_PREFETCHED = 256  # pictures whose headers are read
+# Threads that read them, however few the cores: they wait for the disk, or a file server.
+NUM_SIZES_THREADS = 16
 Loaded = tuple[list[str], list[np.ndarray]]  # ids of a batch, its S arrays [B, h, w, 3]
 
 
@@ -57,7 +59,12 @@ class PictureLoader:
                 return error
 
         sizes = {}
-        results = prefetch(size, self.pictures.values(), depth=NUM_SIZES_PREFETCHED)
+        results = prefetch(
+            size,
+            self.pictures.values(),
+            num_threads=NUM_SIZES_THREADS,
+            depth=NUM_SIZES_PREFETCHED,
+        )
         with closing(results):
             for i, result in zip(self.pictures, results, strict=True):
                 if isinstance(result, PictureError):
