@@ -12,6 +12,7 @@ from helpers.pictures import write_picture
 from PIL import Image
 
 from vggfeat import images
+from vggfeat.benchmarks.speed.photographs import photograph
 from vggfeat.errors import PictureError
 
 
@@ -121,6 +122,25 @@ def test_rescaled_size_and_pixels_are_torchvisions(tmp_path, size, scale):
     ours = images.rescale(picture, scale)
     assert ours.size == theirs.size == images.rescaled_size(size, scale)
     assert np.array_equal(np.asarray(ours), np.asarray(theirs))
+
+
+def test_a_jpeg_decoded_for_a_scale_keeps_twice_the_scale(tmp_path):
+    path = write_picture(tmp_path / "large.jpg", (803, 601))
+    sizes = {scale: images.decode(path, scale=scale).size for scale in (30, 64, 128, 150, 151)}
+    assert sizes == {
+        30: (101, 76), 64: (201, 151), 128: (402, 301), 150: (402, 301), 151: (803, 601),
+    }  # fmt: skip
+    png = write_picture(tmp_path / "large.png", (803, 601))
+    assert images.decode(png, scale=30).size == (803, 601)
+
+
+def test_a_reduced_jpeg_is_rescaled_to_the_shape_and_nearly_the_pixels_of_the_whole(tmp_path):
+    photograph((803, 601), seed=1).save(tmp_path / "large.jpg", quality=90)
+    whole, reduced = (images.decode(tmp_path / "large.jpg", scale=s) for s in (None, 64))
+    expected = np.asarray(images.rescale(whole, 64)).astype(int)
+    pixels = np.asarray(images.rescale(reduced, 64, of=whole.size)).astype(int)
+    assert reduced.size != whole.size and pixels.shape == expected.shape
+    assert np.abs(pixels - expected).mean() < 1
 
 
 def test_shrinking_is_antialiased():

@@ -30,6 +30,10 @@ RESIZE_FILTER = "bilinear"  # Pillow's, which widens its support when shrinking:
 # Largest picture after rescaling. At 64 channels of float32 the first layer of the nets holds
 # 256 bytes a pixel, in and out: 4 GiB at this limit.
 MAX_RESCALED_PIXELS = 2**23
+# How many times a scale is what libjpeg leaves of the shortest side where it may decode less. With
+# 2 a descriptor is as far from that of the whole as bf16 makes it; with 1, ten times as far.
+SCALED_MARGIN = 2
+JPEG_REDUCTIONS = (8, 4, 2)  # libjpeg computes fewer frequencies of its blocks of 8 x 8
 ASSUMED_ASPECT = 4 / 3  # width over height of a photograph whose size is not known yet
 
 
@@ -62,15 +66,17 @@ class Crop:
 Picture = Path | Crop
 
 
-def picture_size(picture: Picture, *, exif: bool = False) -> tuple[int, int]:
+def picture_size(
+    picture: Picture, *, exif: bool = False, content: bytes | None = None
+) -> tuple[int, int]:
     """(width, height) in pixels from the file's header; exif=True applies EXIF rotation.
 
-    Raises PictureError.
+    content are the file's bytes if they were read. Raises PictureError.
     """
     if isinstance(picture, Crop):
-        picture.check_within(picture_size(picture.path))
+        picture.check_within(picture_size(picture.path, content=content))
         return picture.size
-    with _opened(picture) as opened:
+    with _opened(picture, content) as opened:
         width, height = opened.size
         if exif and opened.getexif().get(0x0112, 1) in (5, 6, 7, 8):
             width, height = height, width
@@ -112,22 +118,37 @@ def digest(picture: Picture) -> bytes:
         return b""
 
 
-def decode(picture: Picture, *, exif: bool = False, content: bytes | None = None) -> Image.Image:
+def decode(
+    picture: Picture, *, exif: bool = False, content: bytes | None = None, scale: int | None = None
+) -> Image.Image:
     """Decode a picture to RGB, 8 bits a channel; content are its file's bytes if they were read.
 
     Greyscale is repeated over the channels, 16 bits are scaled to 8, transparent pixels are
     composited over white. exif=True applies the EXIF orientation; the published protocols do not.
+    With a scale, for which it is decoded, a JPEG may have a half, a fourth or an eighth of its
+    sides, the shortest no less than SCALED_MARGIN times the scale; crops are cut from the whole.
     Raises PictureError naming the file.
     """
     if isinstance(picture, Crop):
         whole = _decode_file(picture.path, content, exif=False)
         picture.check_within(whole.size)
         return whole.crop(picture.box)
-    return _decode_file(picture, content, exif=exif)
+    return _decode_file(picture, content, exif=exif, scale=scale)
 
 
-def _decode_file(path: Path, content: bytes | None, *, exif: bool) -> Image.Image:
+def reduction(size: tuple[int, int], scale: int) -> int:
+    """By how much a JPEG of this (width, height) is decoded smaller for a scale: 1, 2, 4 or 8."""
+    fit = (r for r in JPEG_REDUCTIONS if min(size) >= r * SCALED_MARGIN * scale)
+    return next(fit, 1)
+
+
+def _decode_file(
+    path: Path, content: bytes | None, *, exif: bool, scale: int | None = None
+) -> Image.Image:
     with _opened(path, content) as picture:
+        if scale is not None:  # which nothing but a JPEG heeds
+            by = reduction(picture.size, scale)
+            picture.draft(None, (picture.width // by, picture.height // by))
         if exif:
             picture = ImageOps.exif_transpose(picture)
         if picture.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N"):
@@ -154,15 +175,26 @@ def rescaled_size(size: tuple[int, int], scale: int, *, square: bool = False) ->
     return scale * width // height, scale
 
 
-def rescale(picture: Image.Image, scale: int, *, square: bool = False) -> Image.Image:
+def rescale(
+    picture: Image.Image,
+    scale: int,
+    *,
+    square: bool = False,
+    of: tuple[int, int] | None = None,
+) -> Image.Image:
     """Resize a picture to the shortest side `scale`, bilinear and antialiased.
 
-    The aspect ratio is kept unless square=True.
+    The aspect ratio is kept unless square=True; it is that of the size `of` if the picture was
+    decoded smaller.
     """
-    size = rescaled_size(picture.size, scale, square=square)
+    whole = of or picture.size
+    size = rescaled_size(whole, scale, square=square)
     if size == picture.size:
         return picture
-    return picture.resize(size, Image.Resampling.BILINEAR)
+    # A side that was not divisible ends within the last pixel.
+    by = round(max(whole) / max(picture.size))
+    box = None if by == 1 else (0, 0, whole[0] / by, whole[1] / by)
+    return picture.resize(size, Image.Resampling.BILINEAR, box)
 
 
 def check_fits(

@@ -41,7 +41,9 @@ class _Counting(threading.Thread):
 def seconds_with_gil(work: Callable[[], Any]) -> float | None:
     """Seconds for which `work`, run on one core, holds the lock; None where it cannot be measured.
 
-    That needs a second core, and a system that binds threads to cores, as Linux does.
+    That needs a second core, and a system that binds threads to cores, as Linux does. Where the
+    work gives the lock away for some 50 microseconds, too short for another thread to wake, this
+    counts as held.
     """
     cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set()
     if len(cores) < 2:

@@ -80,6 +80,15 @@ def test_pictures_turned_by_exif_are_near():
     assert row.reasons == ("pictures turned by their EXIF orientation",)
 
 
+def test_large_jpegs_that_were_decoded_smaller_are_near():
+    whole, scaled = (
+        measured(nets=[transfer_net() | {"features": {"exif": False, "decoder": decoder}}])
+        for decoder in ("Pillow", "Pillow, scaled JPEG")
+    )
+    assert "large JPEGs decoded smaller" not in whole.reasons
+    assert scaled.reasons == ("large JPEGs decoded smaller",)
+
+
 def test_another_classifier_is_compared_with_nothing():
     row = measured(protocol=PAPER_PROTOCOL | {"classifier": "logistic regression"})
     assert row.comparison == "" and row.difference is None

@@ -48,3 +48,14 @@ def test_a_new_option_is_in_the_tables_with_its_default_for_older_records(monkey
     assert "(power none)" in beside and "(power half)" in beside
     assert "power   Caltech-101" in render(sweep.tables([BEFORE, HALF]), "table")
     assert "power" not in render(sweep.numbers([BEFORE]), "csv")
+
+
+def test_the_decoder_is_a_setting_where_a_record_has_another_than_pillow():
+    whole, scaled = (
+        make_record(nets=[{"name": "vgg16", "weights": "w", "features": {"decoder": decoder}}])
+        for decoder in ("Pillow", "Pillow, scaled JPEG")
+    )
+    assert settings.later_options([whole]) == {}
+    later = settings.later_options([whole, scaled])
+    assert settings.settings_of(whole, later)["decoder"] == "Pillow"
+    assert settings.settings_of(scaled, later)["decoder"] == "Pillow, scaled JPEG"

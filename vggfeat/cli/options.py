@@ -178,7 +178,7 @@ extraction_options = combined(
     ),
     data_dir,
     cache_dir,
-    declared(Extraction, "scales", "mirror", "exif"),
+    declared(Extraction, "scales", "mirror", "exif", "scaled_jpeg"),
     declared(DataOptions, "background", "limit", "box_margin"),
     declared(Extraction, "on_error", "device", "precision", "dtype", "batch_size"),
     offline,

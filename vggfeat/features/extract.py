@@ -71,7 +71,7 @@ def conditions(
         mirror=options.mirror,
         mean=network.statistics.mean,
         std=network.statistics.std,
-        decoder="Pillow",
+        decoder=store.SCALED_DECODER if options.scaled_jpeg else store.DECODER,
         exif=options.exif,
         resize_filter=images.RESIZE_FILTER,
         precision=options.resolved_precision,

@@ -53,6 +53,14 @@ class Extraction(Declared):
         changes=DESCRIPTORS,
         negatable=False,
     )
+    scaled_jpeg: bool = option(
+        False,
+        "Decode large JPEGs smaller, to no less than twice the scale: faster, and not quite the"
+        " same.",
+        changes=DESCRIPTORS,
+        negatable=False,
+        added_later=True,
+    )
     on_error: str = option(
         "stop",
         "What to do at a picture that cannot be read.",

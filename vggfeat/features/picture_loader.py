@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
-from PIL import Image
+import numpy as np
 from torch import Tensor
 
 from vggfeat import images
@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 NUM_PREFETCHED = 2 + (os.cpu_count() or 1)  # batches that are prepared, or wait for the net
 NUM_SIZES_PREFETCHED = 256  # pictures whose headers are read
+# Threads that read them, however few the cores: they wait for the disk, or a file server.
+NUM_SIZES_THREADS = 16
 Loaded = tuple[list[str], list[Tensor]]  # ids of a batch, its S tensors [B, h, w, 3]
 
 
@@ -61,7 +63,12 @@ class PictureLoader:
                 return error
 
         sizes = {}
-        results = prefetch(size, self.pictures.values(), depth=NUM_SIZES_PREFETCHED)
+        results = prefetch(
+            size,
+            self.pictures.values(),
+            num_threads=NUM_SIZES_THREADS,
+            depth=NUM_SIZES_PREFETCHED,
+        )
         with closing(results):
             for i, result in zip(self.pictures, results, strict=True):
                 if isinstance(result, PictureError):
@@ -97,19 +104,46 @@ class PictureLoader:
 
     def _staged(self, ids: Sequence[str]) -> list[Tensor]:
         """Pictures of equal shape at every scale, ready to be uploaded: S tensors [B, h, w, 3]."""
-        with self.times.timed("decode"):
-            decoded = [self._decoded(i) for i in ids]
+        arrays = self._scaled_arrays(ids) if self.options.scaled_jpeg else self._arrays(ids)
         with self.times.timed("prepare"):
-            arrays = images.at_scales(decoded, self.options.scales, square=self.square)
             return [self.device.staged(array) for array in arrays]
 
-    def _decoded(self, picture_id: str) -> Image.Image:
-        """A picture, and the digest of the very bytes that it was decoded from."""
-        picture = self.pictures[picture_id]
-        content = images.picture_content(picture)
+    def _arrays(self, ids: Sequence[str]) -> list[np.ndarray]:
+        """Pictures of equal shape at every scale: S arrays [B, h, w, 3]."""
+        with self.times.timed("decode"):
+            decoded = [
+                images.decode(self.pictures[i], exif=self.options.exif, content=self._content(i))
+                for i in ids
+            ]
+        with self.times.timed("prepare"):
+            return images.at_scales(decoded, self.options.scales, square=self.square)
+
+    def _scaled_arrays(self, ids: Sequence[str]) -> list[np.ndarray]:
+        """The same of pictures decoded for each scale by itself.
+
+        So what is stored for a scale does not depend on which others were asked for with it.
+        """
+        arrays: list[list[np.ndarray]] = [[] for _ in self.options.scales]
+        for i in ids:
+            picture, exif, content = self.pictures[i], self.options.exif, self._content(i)
+            size = images.picture_size(picture, exif=exif, content=content)
+            by, decoded = 0, None
+            for scale, of_scale in zip(self.options.scales, arrays, strict=True):
+                is_no_jpeg = by > 1 and decoded.size == size  # then the whole serves all scales
+                if not is_no_jpeg and by != (by := images.reduction(size, scale)):
+                    with self.times.timed("decode"):
+                        decoded = images.decode(picture, exif=exif, content=content, scale=scale)
+                with self.times.timed("prepare"):
+                    rescaled = images.rescale(decoded, scale, square=self.square, of=size)
+                    of_scale.append(np.asarray(rescaled))
+        return [np.stack(of_scale) for of_scale in arrays]
+
+    def _content(self, picture_id: str) -> bytes:
+        """The bytes of a picture's file, of which it notes the digest."""
+        content = images.picture_content(self.pictures[picture_id])
         self.file_bytes[picture_id] = len(content)
         self.sha256[picture_id] = hashlib.sha256(content).digest()
-        return images.decode(picture, exif=self.options.exif, content=content)
+        return content
 
     def _skip(self, picture_id: str, error: PictureError) -> None:
         """Leave out a picture that cannot be read, or raise PictureError if none may be."""

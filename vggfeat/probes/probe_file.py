@@ -29,7 +29,7 @@ SUFFIX = ".probe.safetensors"
 KEY = "vggfeat_probe"
 SCHEMA_VERSION = checksums.SEALED_VERSION
 SINGLE, MULTI = "single label", "multi label"  # as the tasks of benchmarks are called
-OF_EXTRACTION = ("scales", "mirror", "exif", "precision", "dtype")
+OF_EXTRACTION = ("scales", "mirror", "exif", "scaled_jpeg", "precision", "dtype")
 MAX_NUMBER = 1e30  # in an array
 MADE_BY = "`vggfeat bench --save-probe` writes probes"
 

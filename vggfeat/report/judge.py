@@ -12,7 +12,7 @@ from typing import Any
 
 from vggfeat.records.record import Record
 from vggfeat.report.published import PublishedRow
-from vggfeat.report.settings import assumptions, feature_setting, net_options, stated
+from vggfeat.report.settings import assumptions, feature_setting, is_pillow, net_options, stated
 
 SAME, NEAR, NOT_COMPARABLE = "same", "near", "not comparable"
 MARKS = {SAME: "=", NEAR: "~", NOT_COMPARABLE: "x", "": ""}
@@ -136,6 +136,11 @@ def _headline(record: Record, published: PublishedRow) -> Differences:
 def _exif(record: Record, published: PublishedRow) -> Differences:
     if feature_setting(record, "exif") == "True":
         yield "pictures turned by their EXIF orientation"
+
+
+def _decoder(record: Record, published: PublishedRow) -> Differences:
+    if not is_pillow(record):
+        yield "large JPEGs decoded smaller"
 
 
 def _weights(record: Record, published: PublishedRow) -> Differences:
@@ -294,6 +299,7 @@ TRANSFER = (
     Point("images", False, _images),
     *_protocol_points("scales", "aggregate", "mirror", "view", is_decisive=False),
     Point("exif", False, _exif),
+    Point("decoder", False, _decoder),
     Point("headline", False, _headline),
     Point("weights", False, _weights, is_fine=True),
     Point("pooling", False, _pooling, is_fine=True),

@@ -18,6 +18,7 @@ OF_PROTOCOL = (
 )  # fmt: skip
 PROBE = "probe"  # records of SVMs do not state it
 OF_FEATURES = ("exif", "precision", "dtype")  # of the extraction
+DECODER, PILLOW = "decoder", "Pillow"  # of the extraction, and what it nearly always is
 OWN = "own"  # weights that come with a net of the user's
 DECLARED = (Extraction, VectorOptions, DataOptions)  # options that a protocol may state
 
@@ -34,6 +35,8 @@ def settings_of(record: Record, later: Mapping[str, str] = MappingProxyType({}))
         name: stated((record.probe if name == PROBE else record.protocol).get(name, usual))
         for name, usual in later.items()
     }
+    if DECODER in later:
+        newer[DECODER] = feature_setting(record, DECODER) or PILLOW
     return of_protocol | of_features | {"solver": solver} | newer
 
 
@@ -45,12 +48,17 @@ def later_options(records: Sequence[Record]) -> dict[str, str]:
     named = {name for record in records for name in record.protocol}
     is_svm = not any(PROBE in record.probe for record in records)
     probe = {} if is_svm else {PROBE: DEFAULT_PROBE}
-    return probe | {
-        field.name: declared[field.name].unset or stated(field.default)
-        for options, declared in ((options, declarations(options)) for options in DECLARED)
-        for field in fields(options)
-        if field.name in named & declared.keys() - {*OF_PROTOCOL, *OF_FEATURES}
-    }
+    decoder = {} if all(map(is_pillow, records)) else {DECODER: PILLOW}
+    return (
+        probe
+        | decoder
+        | {
+            field.name: declared[field.name].unset or stated(field.default)
+            for options, declared in ((options, declarations(options)) for options in DECLARED)
+            for field in fields(options)
+            if field.name in named & declared.keys() - {*OF_PROTOCOL, *OF_FEATURES}
+        }
+    )
 
 
 def feature_setting(record: Record, name: str) -> str:
@@ -119,3 +127,8 @@ def interval_legend(intervals: Iterable[Any], of_what: str = "") -> tuple[str, .
 def percent(fraction: float | None) -> float | None:
     """A fraction of one in percent, without the noise of binary fractions; None stays None."""
     return None if fraction is None else round(100 * fraction, 4)
+
+
+def is_pillow(record: Record) -> bool:
+    """Whether Pillow decoded whole pictures, as for every record that does not state another."""
+    return feature_setting(record, DECODER) in ("", PILLOW)

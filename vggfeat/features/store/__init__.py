@@ -1,6 +1,6 @@
 """Feature files: found, read, inspected and written."""
 
-from vggfeat.features.store.format import Conditions
+from vggfeat.features.store.format import DECODER, SCALED_DECODER, Conditions
 from vggfeat.features.store.other_scales import OtherScales, StoredRow
 from vggfeat.features.store.reader import (
     UsableRows,
@@ -20,6 +20,8 @@ from vggfeat.features.store.summary import Summary, inspect
 from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 
 __all__ = [
+    "DECODER",
+    "SCALED_DECODER",
     "Conditions",
     "FeatureWriter",
     "OtherScales",

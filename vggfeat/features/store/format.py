@@ -37,6 +37,7 @@ SCHEMA_VERSION = 2
 UNSEALED = 1  # the schema version of files without checksums, which are read as ever
 # Errors of the machine, which say nothing of the file.
 NOT_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOMEM)
+DECODER, SCALED_DECODER = "Pillow", "Pillow, scaled JPEG"
 READ_ROWS = 1024  # rows read at once
 DATASETS = ("ids", "descriptors", "done", "image_size", "file_bytes")
 REMEDY = "Move it away; it will be made again."
@@ -59,6 +60,11 @@ class Conditions:
     resize_filter: str
     precision: str  # of the forward pass
     dtype: str  # of the stored descriptors
+
+    @property
+    def scaled_jpeg(self) -> bool:
+        """Whether large JPEGs were decoded smaller."""
+        return self.decoder == SCALED_DECODER
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that differ where conditions differ."""
