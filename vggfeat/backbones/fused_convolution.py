@@ -1,0 +1,153 @@
+"""A convolution with what follows it in one operation of oneDNN's, whose weights are made once.
+
+Batch normalisation becomes part of the weights, in float32 and before they are rounded to bf16; a
+sum and an activation are applied to each value before it is rounded and written. The operators are
+those that torch.compile calls. They are private to torch, so whatever they do not take is computed
+layer by layer: on other devices, with gradients, and convolutions that AMX computes wrongly.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from vggfeat.amx import is_wrong_convolution
+from vggfeat.devices import cpu_has_amx
+
+PRECISIONS = (torch.float32, torch.bfloat16)
+
+
+@dataclass(frozen=True)
+class Activation:
+    """An activation as oneDNN's operators name it."""
+
+    name: str = "none"
+    numbers: tuple[float, ...] = ()
+    algorithm: str = ""
+
+
+def activation_of(layer: nn.Module | None) -> Activation | None:
+    """A layer as an activation that can be a part of a convolution; None: it cannot."""
+    match layer:
+        case nn.ReLU6() | nn.Hardtanh():
+            return Activation("hardtanh", (float(layer.min_val), float(layer.max_val)))
+        case nn.ReLU():
+            return Activation("relu")
+        case nn.SiLU():
+            return Activation("swish")
+        case nn.Hardswish():
+            return Activation("hardswish")
+        case nn.Sigmoid():
+            return Activation("sigmoid")
+        case nn.GELU(approximate=approximate):
+            return Activation("gelu", algorithm=approximate)
+    return None
+
+
+class FusedConvolution(nn.Module):
+    """images [N, C, H, W] -> activation(normalised(convolution) + other), [N, D, h, w].
+
+    It shares the layers' parameters, which stay as they are, and keeps what it computes with in a
+    form of its own, made in the first pass at a precision: that of autocast, else the images'.
+    """
+
+    def __init__(self, convolution: nn.Conv2d):
+        super().__init__()
+        self.convolution = convolution
+        self.norm: nn.BatchNorm2d | None = None
+        self.adds = False  # whether `other` is added
+        self.activation: nn.Module | None = None
+        self._packed: dict[torch.dtype, tuple[Tensor, Tensor | None]] = {}
+
+    def forward(self, images: Tensor, other: Tensor | None = None) -> Tensor:
+        dtype = (
+            torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
+        )
+        if not self._is_taken(images, other, dtype):
+            return self.by_layers(images, other)
+        with torch.autocast("cpu", enabled=False):
+            return self._at_once(_channels_last(images.to(dtype)), other)
+
+    def by_layers(self, images: Tensor, other: Tensor | None = None) -> Tensor:
+        """The same by the layers it is made of, as the net has them."""
+        values = self.convolution(images)
+        values = self.norm(values) if self.norm else values
+        values = values + other if other is not None else values
+        return self.activation(values) if self.activation else values
+
+    def _is_taken(self, images: Tensor, other: Tensor | None, dtype: torch.dtype) -> bool:
+        conv = self.convolution
+        if images.device.type != "cpu" or images.ndim != 4 or torch.is_grad_enabled():
+            return False
+        if dtype not in PRECISIONS or not images.is_floating_point():
+            return False
+        if other is not None and (other.dtype != dtype or other.shape != self._shape_of(images)):
+            return False
+        return not (
+            dtype == torch.bfloat16
+            and cpu_has_amx()
+            and is_wrong_convolution(images, conv.weight, conv.stride, conv.padding, conv.dilation)
+        )
+
+    def _at_once(self, images: Tensor, other: Tensor | None) -> Tensor:
+        if images.dtype not in self._packed:
+            self._packed[images.dtype] = self._pack(images.dtype)
+        weight, bias = self._packed[images.dtype]
+        conv, unary = self.convolution, activation_of(self.activation) or Activation()
+        arguments = (
+            weight,
+            bias,
+            conv.padding,
+            conv.stride,
+            conv.dilation,
+            conv.groups,
+        )
+        numbers = list(unary.numbers)
+        if other is None:
+            return torch.ops.mkldnn._convolution_pointwise(
+                images, *arguments, unary.name, numbers, unary.algorithm
+            )
+        return torch.ops.mkldnn._convolution_pointwise.binary(
+            images, _channels_last(other), *arguments, "add", 1.0,
+            None if unary.name == "none" else unary.name, numbers, unary.algorithm,
+        )  # fmt: skip
+
+    def _pack(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
+        """Weights and bias with the normalisation in them, as oneDNN likes them."""
+        conv = self.convolution
+        weight, bias = conv.weight.detach(), conv.bias
+        if self.norm:
+            weight, bias = _normalised(conv, self.norm)
+        weight = _channels_last(weight.to(dtype))
+        bias = None if bias is None else bias.detach().to(dtype)
+        return weight, bias
+
+    def _shape_of(self, images: Tensor) -> tuple[int, ...]:
+        conv = self.convolution
+        sides = (
+            (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+            for side, padding, dilation, kernel, stride in zip(
+                images.shape[2:], conv.padding, conv.dilation, conv.kernel_size, conv.stride,
+                strict=True,
+            )
+        )  # fmt: skip
+        return (len(images), conv.out_channels, *sides)
+
+
+def _normalised(conv: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Weights and bias of the convolution whose output is the normalised one."""
+    with torch.no_grad():
+        factor = (norm.running_var.double() + norm.eps).rsqrt()
+        if norm.weight is not None:
+            factor = factor * norm.weight.double()
+        offset = -norm.running_mean.double() * factor
+        if norm.bias is not None:
+            offset = offset + norm.bias.double()
+        if conv.bias is not None:
+            offset = offset + conv.bias.double() * factor
+        weight = conv.weight.double() * factor[:, None, None, None]
+        return weight.float(), offset.float()
+
+
+def _channels_last(values: Tensor) -> Tensor:
+    return values.contiguous(memory_format=torch.channels_last)
