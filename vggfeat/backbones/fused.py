@@ -50,12 +50,7 @@ def _fuse(graph: fx.GraphModule) -> int:
     count = 0
     for node in list(graph.graph.nodes):
         conv = layer_of(graph, node)
-        if (
-            type(conv) is nn.Conv2d
-            and conv.padding_mode == "zeros"
-            and len(node.args) == 1
-            and not isinstance(conv.padding, str)
-        ):
+        if type(conv) is nn.Conv2d and _is_plain(conv) and len(node.args) == 1:
             count += _fuse_from(graph, node, conv, f"fused_{count}")
     graph.graph.lint()
     graph.recompile()
@@ -63,42 +58,38 @@ def _fuse(graph: fx.GraphModule) -> int:
 
 
 def _fuse_from(graph: fx.GraphModule, start: fx.Node, conv: nn.Conv2d, name: str) -> bool:
-    layer, end, other = FusedConvolution(conv), start, None
-    chain = [start]
-    moves = not any(_is_in_place(graph, user) for user in start.args[0].users)
-    while (user := _only_user(graph, end)) is not None:
-        called = layer_of(graph, user)
-        if isinstance(called, nn.Identity | nn.Dropout):
-            pass
-        elif _is_norm(called) and not layer.norm and not layer.adds:
+    """Put one layer in place of a convolution and what follows it; whether anything does."""
+    images = start.args[0]
+    is_changed = any(_is_in_place(graph, user) for user in images.users)
+    layer, chain, other = FusedConvolution(conv), [start], None
+    while not layer.activation and (user := _only_user(graph, chain[-1])) is not None:
+        called = layer_of(graph, user) or _functional(user)
+        # oneDNN adds where there is one group, and what is to be added may come later in the graph.
+        may_add = conv.groups == 1 and not layer.adds and not is_changed
+        if _is_norm(called) and not layer.norm and not layer.adds:
             layer.norm = called
-        elif not layer.adds and moves and (other := _added(user, end)) is not None:
+        elif may_add and (other := _added(user, chain[-1])) is not None:
             layer.adds = True
-        else:
-            activation = called if called is not None else _functional(user)
-            if activation_of(activation) is None or (
-                layer.adds and not isinstance(activation, nn.ReLU)
-            ):
-                break
-            if isinstance(activation, nn.ReLU6) and layer.adds:
-                break
-            layer.activation = activation
-            end = user
-            chain.append(user)
+        elif activation_of(called) and (type(called) is nn.ReLU or not layer.adds):
+            layer.activation = called
+        elif not isinstance(called, nn.Identity | nn.Dropout):
             break
-        end = user
         chain.append(user)
     if not (layer.norm or layer.adds or layer.activation):
         return False
     graph.add_module(name, layer)
-    arguments = (start.args[0], other) if layer.adds else (start.args[0],)
-    with graph.graph.inserting_after(end if moves else start):
-        new = graph.graph.call_module(name, arguments)
-    end.replace_all_uses_with(new)
+    # Whatever changes the images in place comes after the convolution.
+    with graph.graph.inserting_after(start if is_changed else chain[-1]):
+        fused_node = graph.graph.call_module(name, (images, other) if layer.adds else (images,))
+    chain[-1].replace_all_uses_with(fused_node)
     for node in reversed(chain):
-        if not node.users:
+        if not node.users:  # else it is observed
             graph.graph.erase_node(node)
     return True
+
+
+def _is_plain(conv: nn.Conv2d) -> bool:
+    return conv.padding_mode == "zeros" and not isinstance(conv.padding, str)
 
 
 def _only_user(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:

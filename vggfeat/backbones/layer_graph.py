@@ -4,6 +4,7 @@ import copy
 from collections import OrderedDict
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
 from vggfeat.backbones.hooks import Observer
@@ -22,6 +23,46 @@ class Observation(nn.Module):
 
     def forward(self, value: Tensor) -> None:
         self.observer.show(value)
+
+
+class SamePadding(nn.Module):
+    """Images with the zeros around them that TensorFlow's "same" convolutions see.
+
+    A side of n gives n / stride positions, rounded up; of an odd number of zeros more come last.
+    """
+
+    def __init__(self, convolution: nn.Conv2d):
+        super().__init__()
+        self.axes = list(
+            zip(convolution.kernel_size, convolution.stride, convolution.dilation, strict=True)
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        (top, bottom), (left, right) = (
+            self._zeros(side, *axis) for side, axis in zip(images.shape[2:], self.axes, strict=True)
+        )
+        if not top + bottom + left + right:
+            return images
+        batch, channels, height, width = images.shape
+        padded = torch.empty(
+            (batch, channels, height + top + bottom, width + left + right),
+            dtype=images.dtype,
+            device=images.device,
+            memory_format=torch.channels_last,
+        )
+        padded[:, :, top : top + height, left : left + width] = images
+        for axis, before, side in ((2, top, height), (3, left, width)):
+            padded.narrow(axis, 0, before).zero_()
+            after = padded.shape[axis] - before - side
+            padded.narrow(axis, before + side, after).zero_()
+        return padded
+
+    @staticmethod
+    def _zeros(side: int, kernel: int, stride: int, dilation: int) -> tuple[int, int]:
+        """Before and after."""
+        count = -(-side // stride)
+        zeros = max(0, (count - 1) * stride + (kernel - 1) * dilation + 1 - side)
+        return zeros // 2, zeros - zeros // 2
 
 
 def layer_graph(module: nn.Module) -> fx.GraphModule:
@@ -77,7 +118,10 @@ class _Tracer(fx.Tracer):
         for hook in m._forward_pre_hooks.values():
             self._observe(hook, args[0])
         if type(m).__name__ == "BatchNormAct2d":  # timm's: with a layer or two in it
-            value = m.act(m.drop(self._call(_batch_norm_of(m), args, kwargs)))
+            value = m.act(m.drop(self._call(_as(nn.BatchNorm2d, m), args, kwargs)))
+        elif type(m).__name__ == "Conv2dSame":  # timm's: TensorFlow's padding, and a convolution
+            padded = self._call(SamePadding(m), args, kwargs)
+            value = self._call(_as(nn.Conv2d, m), (padded,), {})
         elif not self.is_leaf_module(m, ""):
             value = m.forward(*args, **kwargs)
         elif any(part._forward_hooks or part._forward_pre_hooks for part in list(m.modules())[1:]):
@@ -107,8 +151,8 @@ def _without_hooks(layer: nn.Module) -> nn.Module:
     return bare
 
 
-def _batch_norm_of(layer: nn.BatchNorm2d) -> nn.BatchNorm2d:
-    """The batch normalisation alone, with the same parameters."""
-    norm = _without_hooks(layer)
-    norm.__class__, norm._modules = nn.BatchNorm2d, {}
-    return norm
+def _as(kind: type[nn.Module], layer: nn.Module) -> nn.Module:
+    """What a layer of a subclass inherits alone, with the same parameters."""
+    plain = _without_hooks(layer)
+    plain.__class__, plain._modules = kind, {}
+    return plain

@@ -28,10 +28,10 @@ def for_inference(module: nn.Module, network: Network, device: str, precision: s
     module = module.to(device, memory_format=torch.channels_last)
     if device != "cpu":
         return module
-    faster = fused(module)
-    if faster is module:
-        return module
     try:
+        faster = fused(module)
+        if faster is module:
+            return module
         excess = _excess(module, faster, _random_picture(network), precision)
     except Exception as error:  # of torch's private operators, or of a net that fails anyway
         log.info("%s: run layer by layer: %s", network.label, error)
