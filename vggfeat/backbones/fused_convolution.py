@@ -25,6 +25,14 @@ class Activation:
     numbers: tuple[float, ...] = ()
     algorithm: str = ""
 
+    @property
+    def arguments(self) -> tuple[str, list[float], str]:
+        """What the operators take of it."""
+        return self.name, list(self.numbers), self.algorithm
+
+
+NONE = Activation()
+
 
 def activation_of(layer: nn.Module | None) -> Activation | None:
     """A layer as an activation that can be a part of a convolution; None: it cannot."""
@@ -92,25 +100,20 @@ class FusedConvolution(nn.Module):
     def _at_once(self, images: Tensor, other: Tensor | None) -> Tensor:
         if images.dtype not in self._packed:
             self._packed[images.dtype] = self._pack(images.dtype)
-        weight, bias = self._packed[images.dtype]
-        conv, unary = self.convolution, activation_of(self.activation) or Activation()
-        arguments = (
-            weight,
-            bias,
-            conv.padding,
-            conv.stride,
-            conv.dilation,
-            conv.groups,
-        )
-        numbers = list(unary.numbers)
+        conv, (weight, bias) = self.convolution, self._packed[images.dtype]
+        places = weight, bias, conv.padding, conv.stride, conv.dilation, conv.groups
+        unary = activation_of(self.activation) or NONE
         if other is None:
-            return torch.ops.mkldnn._convolution_pointwise(
-                images, *arguments, unary.name, numbers, unary.algorithm
+            return torch.ops.mkldnn._convolution_pointwise(images, *places, *unary.arguments)
+        if bias is None or bias.dtype == images.dtype:
+            name = None if unary == NONE else unary.name
+            return torch.ops.mkldnn._convolution_pointwise.binary(
+                images, _channels_last(other), *places, "add", 1.0, name, [], ""
             )
-        return torch.ops.mkldnn._convolution_pointwise.binary(
-            images, _channels_last(other), *arguments, "add", 1.0,
-            None if unary.name == "none" else unary.name, numbers, unary.algorithm,
-        )  # fmt: skip
+        # The operator that adds takes no bias in float32.
+        values = torch.ops.mkldnn._convolution_pointwise(images, *places, *NONE.arguments)
+        values.add_(other)
+        return values if unary == NONE else values.relu_()
 
     def _pack(self, dtype: torch.dtype) -> tuple[Tensor, Tensor | None]:
         """Weights and bias with the normalisation in them, as oneDNN likes them."""
@@ -119,7 +122,8 @@ class FusedConvolution(nn.Module):
         if self.norm:
             weight, bias = _normalised(conv, self.norm)
         weight = _channels_last(weight.to(dtype))
-        bias = None if bias is None else bias.detach().to(dtype)
+        # A bias is the same at all positions, so what bf16 rounds of it is not averaged away.
+        bias = None if bias is None else bias.detach().float()
         return weight, bias
 
     def _shape_of(self, images: Tensor) -> tuple[int, ...]:
