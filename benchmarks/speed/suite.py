@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 from vggfeat import devices
 from vggfeat.benchmarks.speed import (
     extraction,
+    light,
     preparation,
     probes,
     record,
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 
 BENCHMARKS: dict[str, Callable[[Setup], SpeedResult]] = {
     "extraction": extraction.measure,
+    "light": light.measure,
     "preparation": preparation.measure,
     "svm": svm.measure,
     "probes": probes.measure,

@@ -6,7 +6,9 @@ is run, as it is on a GPU.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
 from torch import Tensor, nn
@@ -21,12 +23,23 @@ FP32_BOUND = 1e-4  # of the length of what the net gives; sound nets differ by 1
 BF16_BOUND = 2.0  # times what bf16 itself changes in what the net gives
 ASPECT = 1.25  # width over height of the random picture, where the net takes any size
 SEED = 0
+_layer_by_layer = ContextVar("layer_by_layer", default=False)
+
+
+@contextmanager
+def layer_by_layer() -> Iterator[None]:
+    """A `with` block in which nets are run as they are, to compare the fast form with."""
+    token = _layer_by_layer.set(True)
+    try:
+        yield
+    finally:
+        _layer_by_layer.reset(token)
 
 
 def for_inference(module: nn.Module, network: Network, device: str, precision: str) -> nn.Module:
     """A module of the network's on the device, in the form that computes the same fastest there."""
     module = module.to(device, memory_format=torch.channels_last)
-    if device != "cpu":
+    if device != "cpu" or _layer_by_layer.get():
         return module
     try:
         faster = fused(module)
