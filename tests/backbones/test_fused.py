@@ -124,6 +124,13 @@ def test_other_devices_and_gradients_take_the_layers_of_the_net():
         assert faster(IMAGES).requires_grad
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_shape_that_comes_again_gives_the_same_bits(precision):
+    faster = fused(Residual())
+    once, *again = (passed(faster, precision=precision) for _ in range(3))
+    assert all(torch.equal(once, values) for values in again)
+
+
 LAYERS = ["layer1.0.conv1", "layer1.0.bn1", "layer1.0.relu", "layer1", "layer2.0.downsample.1"]
 
 
