@@ -56,7 +56,7 @@ class _Form:
     """Weights and bias in one precision, and the weights as oneDNN lays them out for some shapes.
 
     Otherwise they are laid out in each pass, which takes two fifths of the time of VGG-16's fc6. A
-    shape that comes once is not worth it. One layout is kept, that of the first shape to come again:
+    shape that comes once is not worth it. One layout is kept, of the first shape that came again:
     most others want the same.
     """
 
