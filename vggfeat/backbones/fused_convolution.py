@@ -15,6 +15,7 @@ from vggfeat.amx import is_wrong_convolution
 from vggfeat.devices import cpu_has_amx
 
 PRECISIONS = (torch.float32, torch.bfloat16)
+LARGE = 2**20  # weights that take longer to lay out in each pass than 0.2 ms, as finding out does
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class _Form:
 
     def weight_for(self, shape: torch.Size, layout: tuple) -> Tensor:
         """The weights for images of a shape, which give the same numbers in every layout."""
+        if self.weight.numel() < LARGE:
+            return self.weight
         if shape not in self._of_shape:
             self._of_shape[shape] = None
             return self.weight
