@@ -12,7 +12,7 @@ from vggfeat.backbones.fused_convolution import FusedConvolution
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import joint_module
 from vggfeat.features.forward import autocast_for
-from vggfeat.features.inference import for_inference
+from vggfeat.features.inference import KEPT_KERNELS, for_inference, keep_kernels
 
 IMAGES = torch.randn(2, 3, 40, 56, generator=torch.Generator().manual_seed(0))
 
@@ -208,3 +208,11 @@ def test_operators_that_torch_lacks_are_not_used(monkeypatch):
     monkeypatch.setattr(FusedConvolution, "_at_once", lacking)
     net = Net()
     assert for_inference(net, load_network("resnet18@random:0"), "cpu", "fp32") is net
+
+
+def test_the_user_says_how_many_kernels_are_kept():
+    nothing_said, said = {}, {"DNNL_PRIMITIVE_CACHE_CAPACITY": "7"}
+    keep_kernels(nothing_said)
+    keep_kernels(said)
+    assert nothing_said == {"ONEDNN_PRIMITIVE_CACHE_CAPACITY": str(KEPT_KERNELS)}
+    assert said == {"DNNL_PRIMITIVE_CACHE_CAPACITY": "7"}

@@ -6,7 +6,8 @@ is run, as it is on a GPU.
 """
 
 import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -23,7 +24,21 @@ FP32_BOUND = 1e-4  # of the length of what the net gives; sound nets differ by 1
 BF16_BOUND = 2.0  # times what bf16 itself changes in what the net gives
 ASPECT = 1.25  # width over height of the random picture, where the net takes any size
 SEED = 0
+# oneDNN builds kernels for every shape of a layer's input, and keeps 1024 unless it is set: those of a
+# light net for pictures of some ten shapes at three scales. Each takes about 100 KiB; building them
+# again and again left no less memory to others.
+KEPT_KERNELS = 4096
+CAPACITY = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "DNNL_PRIMITIVE_CACHE_CAPACITY")
 _layer_by_layer = ContextVar("layer_by_layer", default=False)
+
+
+def keep_kernels(environment: MutableMapping[str, str]) -> None:
+    """Let oneDNN keep more kernels, unless the user says how many; it reads this at first use."""
+    if not any(name in environment for name in CAPACITY):
+        environment[CAPACITY[0]] = str(KEPT_KERNELS)
+
+
+keep_kernels(os.environ)
 
 
 @contextmanager
