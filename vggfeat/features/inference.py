@@ -24,9 +24,9 @@ FP32_BOUND = 1e-4  # of the length of what the net gives; sound nets differ by 1
 BF16_BOUND = 2.0  # times what bf16 itself changes in what the net gives
 ASPECT = 1.25  # width over height of the random picture, where the net takes any size
 SEED = 0
-# oneDNN builds kernels for every shape of a layer's input, and keeps 1024 unless it is set: those of a
-# light net for pictures of some ten shapes at three scales. Each takes about 100 KiB; building them
-# again and again left no less memory to others.
+# oneDNN builds kernels for every shape of a layer's input, of some 100 KiB, and keeps 1024 unless
+# that is set: those of a light net for ten shapes of pictures at three scales. With 4096 a process
+# was no larger than with kernels built and given back again and again.
 KEPT_KERNELS = 4096
 CAPACITY = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "DNNL_PRIMITIVE_CACHE_CAPACITY")
 _layer_by_layer = ContextVar("layer_by_layer", default=False)
