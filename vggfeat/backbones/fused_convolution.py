@@ -54,34 +54,27 @@ def activation_of(layer: nn.Module | None) -> Activation | None:
 
 
 class _Form:
-    """Weights and bias in one precision, and the weights as oneDNN lays them out for some shapes.
+    """Weights and bias in one precision, and large weights as oneDNN lays them out.
 
-    Otherwise they are laid out in each pass, which takes two fifths of the time of VGG-16's fc6. A
-    shape that comes once is not worth it. One layout is kept, of the first shape that came again:
-    most others want the same.
+    Otherwise they are laid out in each pass, which takes two fifths of the time of VGG-16's fc6.
+    One layout is kept, that of the first shape: most others want the same.
     """
 
     def __init__(self, weight: Tensor, bias: Tensor | None):
         self.weight, self.bias = weight, bias
-        self._of_shape: dict[torch.Size, Tensor | None] = {}  # None: it came once
+        self._of_shape: dict[torch.Size, Tensor] = {}
         self._kept: tuple[bytes, Tensor] | None = None
 
     def weight_for(self, shape: torch.Size, layout: tuple) -> Tensor:
         """The weights for images of a shape, which give the same numbers in every layout."""
         if self.weight.numel() < LARGE:
             return self.weight
-        if shape not in self._of_shape:
-            self._of_shape[shape] = None
-            return self.weight
-        laid_out = self._of_shape[shape]
-        if laid_out is None:
-            laid_out = torch.ops.mkldnn._reorder_convolution_weight(
-                self.weight, *layout, list(shape)
-            )
-            described = torch.ops.mkldnn._get_mkldnn_serialized_md(laid_out).numpy().tobytes()
-            self._kept = self._kept or (described, laid_out)
-            laid_out = self._kept[1] if described == self._kept[0] else self.weight
-            self._of_shape[shape] = laid_out
+        if shape in self._of_shape:
+            return self._of_shape[shape]
+        laid_out = torch.ops.mkldnn._reorder_convolution_weight(self.weight, *layout, list(shape))
+        described = torch.ops.mkldnn._get_mkldnn_serialized_md(laid_out).numpy().tobytes()
+        self._kept = self._kept or (described, laid_out)
+        self._of_shape[shape] = self._kept[1] if described == self._kept[0] else self.weight
         return laid_out
 
 
