@@ -201,6 +201,15 @@ def test_a_form_that_gives_other_numbers_is_not_used(caplog, precision):
         assert ("run layer by layer" in caplog.text) != is_used
 
 
+def test_where_an_operator_fails_the_layers_of_the_net_are_run(monkeypatch):
+    def failing(*args):
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(FusedConvolution, "_at_once", failing)
+    net = Residual()
+    assert torch.equal(passed(fused(net)), passed(net))
+
+
 def test_operators_that_torch_lacks_are_not_used(monkeypatch):
     def lacking(*args):
         raise AttributeError("no such operator")

@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, MutableMapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ SEED = 0
 # was no larger than with kernels built and given back again and again.
 KEPT_KERNELS = 4096
 CAPACITY = ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "DNNL_PRIMITIVE_CACHE_CAPACITY")
+_sound: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()  # at which precisions
 _layer_by_layer = ContextVar("layer_by_layer", default=False)
 
 
@@ -58,8 +60,8 @@ def for_inference(module: nn.Module, network: Network, device: str, precision: s
         return module
     try:
         faster = fused(module)
-        if faster is module:
-            return module
+        if faster is module or precision in _sound.get(module, ()):
+            return faster
         excess = _excess(module, faster, _random_picture(network), precision)
     except Exception as error:  # of torch's private operators, or of a net that fails anyway
         log.info("%s: run layer by layer: %s", network.label, error)
@@ -72,6 +74,7 @@ def for_inference(module: nn.Module, network: Network, device: str, precision: s
             excess,
         )
         return module
+    _sound.setdefault(module, set()).add(precision)
     return faster
 
 
