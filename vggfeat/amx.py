@@ -7,6 +7,7 @@ below autocast and autograd, with their arguments in one form, whether a module,
 or the backward pass calls them. It costs some 7 us an operation, 2% of ResNet-50's time.
 """
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -60,6 +61,23 @@ class _WrongConvolutionsInFp32(TorchDispatchMode):
         return tuple(gradient if gradient is None else gradient.bfloat16() for gradient in result)
 
 
+def is_wrong_convolution(
+    images: Tensor,
+    weight: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> bool:
+    """Whether AMX may compute a convolution of bf16 wrongly; a few correct cases are included."""
+    if weight.ndim == 5:
+        return True
+    kernel = weight.shape[-1]
+    if weight.ndim != 4 or kernel == 1 or stride[-1] == 1:
+        return False
+    last_start = images.shape[-1] + 2 * padding[-1] - dilation[-1] * (kernel - 1) - 1
+    return last_start // stride[-1] == 0
+
+
 def _is_wrong(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:
     """Whether AMX may compute it wrongly; a few correct cases, which are cheap, are included."""
     if func in BACKWARD:
@@ -69,12 +87,6 @@ def _is_wrong(func: torch._ops.OpOverload, args: tuple[Any, ...]) -> bool:
         output = None
     if weight.dtype != torch.bfloat16 or transposed:
         return False
-    if weight.ndim == 5:
-        return True
-    kernel = weight.shape[-1]
-    if weight.ndim != 4 or kernel == 1 or stride[-1] == 1:
-        return False
-    if output is not None:
-        return output.shape[-1] == 1
-    last_start = images.shape[-1] + 2 * padding[-1] - dilation[-1] * (kernel - 1) - 1
-    return last_start // stride[-1] == 0
+    if output is not None and weight.ndim == 4:
+        return weight.shape[-1] != 1 and stride[-1] != 1 and output.shape[-1] == 1
+    return is_wrong_convolution(images, weight, stride, padding, dilation)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError
 
@@ -117,16 +117,22 @@ class DenseVGG(nn.Module):
 
     def check_fits(self, images: Tensor) -> None:
         """Raise NetworkError if the images are too small for fc6."""
-        height, width = images.shape[-2:]
-        if min(height, width) < self.input_size:
-            raise NetworkError(
-                f"Images of {height}x{width} are too small for this net: both sides must be at"
-                f" least {self.input_size}. Choose a larger scale."
-            )
+        check_sides(images, self.input_size)
 
     def forward(self, images: Tensor) -> Tensor:
         """The class-score map [N, K, h, w] of images [N, 3, H, W]."""
         return self.fc8(self.descriptor_map(images))
+
+
+@fx.wrap  # an operation of its own where torch.fx writes a net as a graph
+def check_sides(images: Tensor, smallest: int) -> None:
+    """Raise NetworkError if a side of the images is smaller."""
+    height, width = images.shape[-2:]
+    if min(height, width) < smallest:
+        raise NetworkError(
+            f"Images of {height}x{width} are too small for this net: both sides must be at"
+            f" least {smallest}. Choose a larger scale."
+        )
 
 
 def build(

@@ -14,6 +14,17 @@ GRAIN = 9.0  # standard deviation of a pixel's noise, which is what fills a JPEG
 QUALITY = 90
 
 
+def varied_sizes(count: int, *, seed: int) -> tuple[tuple[int, int], ...]:
+    """Sizes (width, height) as of pictures from everywhere, such as Caltech-101's: most differ."""
+    random = np.random.default_rng(seed)
+    sides = random.integers(150, 301, count)
+    is_wide = random.random(count) < 0.7
+    return tuple(
+        (300, int(side)) if wide else (int(side), 300)
+        for side, wide in zip(sides, is_wide, strict=True)
+    )
+
+
 def write_photographs(
     folder: Path, count: int, *, sizes: tuple[tuple[int, int], ...] = SIZES
 ) -> dict[str, Path]:

@@ -12,6 +12,7 @@ from vggfeat.benchmarks.speed import (
     extraction,
     feeding,
     jobs,
+    light,
     loading,
     plane_figure,
     preparation,
@@ -35,6 +36,7 @@ log = logging.getLogger(__name__)
 REPEATS = 5
 BENCHMARKS: dict[str, Callable[..., SpeedResult]] = {
     "extraction": extraction.measure,
+    "light": light.measure,
     "preparation": preparation.measure,
     "svm": svm.measure,
     "svm-plane": svm_plane.measure,

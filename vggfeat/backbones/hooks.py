@@ -8,7 +8,7 @@ Shapes: N images, D channels, h w sides of a map, T tokens.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -195,6 +195,16 @@ def hooked_backbone(
     )
 
 
+@dataclass(frozen=True, eq=False)
+class Observer:
+    """A hook, before a module or after it, that looks at a value and changes nothing."""
+
+    show: Callable[[Tensor], None]
+
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...], *output: Tensor) -> None:
+        self.show(*(output or inputs[:1]))
+
+
 class LayerHooks(nn.Module):
     """images [N, 3, H, W] -> a map [N, D, h, w] for each of some layers, in one forward pass.
 
@@ -215,18 +225,14 @@ class LayerHooks(nn.Module):
         for layer in self.calls:
             if layer.startswith(INPUT_OF):
                 module = modules[layer.removeprefix(INPUT_OF)]
-                module.register_forward_pre_hook(
-                    lambda module, inputs, layer=layer: self._keep(layer, inputs[0])
-                )
+                module.register_forward_pre_hook(Observer(partial(self._keep, layer)))
             elif layer != OUTPUT:
-                modules[layer].register_forward_hook(
-                    lambda module, inputs, output, layer=layer: self._keep(layer, output)
-                )
+                modules[layer].register_forward_hook(Observer(partial(self._keep, layer)))
         self.eval()
 
     def forward(self, images: Tensor) -> list[Tensor]:
         self._activations.clear()
-        self._calls_to_come = dict(self.calls)
+        self._calls_to_come.update(self.calls)  # in place: a faster form of this module shares it
         try:
             output = self.net(images)
             if OUTPUT in self._calls_to_come:

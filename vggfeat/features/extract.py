@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from vggfeat import images
 from vggfeat.backbones.network import Network
@@ -30,6 +29,7 @@ from vggfeat.features.changed import changed_since, forget_changed
 from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import Head, describe
+from vggfeat.features.inference import for_inference
 from vggfeat.features.options import Extraction
 from vggfeat.features.stored_scales import PartialExtraction
 from vggfeat.features.views import is_square, sees_crops
@@ -114,7 +114,7 @@ def seconds_per_megapixel(network: Network, options: Extraction) -> float:
     """Seconds that the net takes a million pixels on this machine: a picture timed a few times."""
     device, precision = options.resolved_device, options.resolved_precision
     head = Descriptor(network)
-    module = head.module.to(device, memory_format=torch.channels_last)
+    module = for_inference(head.module, network, device, precision)
     scale = min(options.scales)
     aspect = 1 if is_square(network) else images.ASSUMED_ASPECT
     picture = np.zeros((1, scale, round(scale * aspect), 3), dtype=np.uint8)

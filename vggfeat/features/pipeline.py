@@ -26,6 +26,7 @@ from vggfeat.features.batches import plan_batches
 from vggfeat.features.device import Device, DeviceTimer, device_for
 from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.head import Head, describe
+from vggfeat.features.inference import for_inference
 from vggfeat.features.options import Extraction
 from vggfeat.features.picture_loader import Loaded, PictureLoader
 from vggfeat.features.stage_times import StageTimes
@@ -88,7 +89,9 @@ class ExtractionRun:
         options = self.options
         missing_of = [writer.missing(self.pictures) for writer in self.writers]
         missing = set().union(*missing_of)
-        module = module.to(self.device.name, memory_format=torch.channels_last)
+        module = for_inference(
+            module, self.head.network, self.device.name, options.resolved_precision
+        )
         sizes = self.loader.sizes()
         # Planned over all pictures, so that a resumed run cuts the same batches.
         plan = plan_batches(

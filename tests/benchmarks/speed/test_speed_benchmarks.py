@@ -17,6 +17,7 @@ from vggfeat.benchmarks.speed import (
     feeding,
     flops,
     jobs,
+    light,
     limits,
     loading,
     preparation,
@@ -29,7 +30,7 @@ from vggfeat.benchmarks.speed import (
 )
 from vggfeat.benchmarks.speed.gil import seconds_with_gil
 from vggfeat.benchmarks.speed.measuring import Contender, Setup, Timings
-from vggfeat.benchmarks.speed.photographs import SIZES, photograph, write_photographs
+from vggfeat.benchmarks.speed.photographs import SIZES, photograph, varied_sizes, write_photographs
 from vggfeat.features import store as features_store
 from vggfeat.features.extract import extract
 from vggfeat.features.options import Extraction
@@ -283,3 +284,14 @@ def test_probes_decide_as_scikit_learns_do(setup):
     excess = row_of(result, f"scikit-learn logistic, {single.name}",
                     "objective over vggfeat's, relative")  # fmt: skip
     assert excess.value.median > -1e-6
+
+
+def test_light_nets_with_fused_layers_and_without(setup):
+    net = "squeezenet1_1@random:0"
+    result = light.measure(setup, nets=[net], scales=(32, 48), num_pictures=2)
+    ours = [row for row in result.rows if row.contender == f"squeezenet1_1, {light.OURS}"]
+    assert [row.peer for row in ours] == [
+        f"squeezenet1_1, {usual.NAME}", f"squeezenet1_1, {light.PLAIN}", ""
+    ]  # fmt: skip
+    assert ours[-1].value.median < 1e-3
+    assert len(set(varied_sizes(8, seed=0))) > 6
