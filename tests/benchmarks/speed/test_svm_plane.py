@@ -100,3 +100,13 @@ def test_neighbours_end_with_the_block_and_with_a_process_that_is_killed():
 def is_running(pid: str) -> bool:
     state = subprocess.run(["ps", "-o", "stat=", "-p", pid], capture_output=True, text=True)
     return bool(state.stdout.strip()) and not state.stdout.startswith("Z")
+
+
+def test_of_the_largest_size_the_peer_fits_once_and_that_is_counted(monkeypatch):
+    monkeypatch.setattr(svm_plane, "MAX_REFITTED", 0)
+    size = replace(SMALL[0], grid=(REFIT_C,), peer_classes=1)
+    X, signs = generated(size.case)
+    peer, ours = svm_plane.contenders(size, X, signs, "cpu")
+    (fitted,) = peer.run()
+    assert peer.work == 1 and ours.work == 2 * size.num_classes
+    assert fitted.decision_function(X).shape == (50,)
