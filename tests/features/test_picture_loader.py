@@ -5,6 +5,7 @@ import threading
 from helpers.pictures import write_picture
 
 from vggfeat import images
+from vggfeat.features.device import Cpu
 from vggfeat.features.options import Extraction
 from vggfeat.features.picture_loader import NUM_SIZES_THREADS, PictureLoader
 from vggfeat.features.stage_times import StageTimes
@@ -23,6 +24,6 @@ def test_many_headers_are_read_at_once_however_few_the_cores(tmp_path, monkeypat
 
     monkeypatch.setattr(images, "picture_size", wait_and_read)
     options = Extraction(scales=(32,), device="cpu")
-    loader = PictureLoader(pictures, options, StageTimes(), square=False)
+    loader = PictureLoader(pictures, options, StageTimes(), Cpu(), square=False)
     assert loader.sizes() == dict.fromkeys(pictures, (48, 36))
     assert list(loader.sizes()) == list(pictures)

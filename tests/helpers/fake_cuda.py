@@ -175,7 +175,7 @@ class FakeCuda(TorchDispatchMode):
             raise RuntimeError(f"a generator of {kind} cannot draw numbers on {device}")
 
 
-GENERATOR, NUMPY = torch.Generator, torch.Tensor.numpy
+GENERATOR, NUMPY, EMPTY = torch.Generator, torch.Tensor.numpy, torch.empty
 
 
 def _read_values(tensor: Tensor) -> np.ndarray:
@@ -244,6 +244,10 @@ def fake_cuda() -> Iterator[FakeCuda]:
         gpu.waits["tolist"] += tensor.is_cuda
         return _read_values(tensor).tolist()
 
+    def empty(*args: Any, pin_memory: bool = False, **kwargs: Any) -> Tensor:
+        tensor = EMPTY(*args, **kwargs)
+        return gpu.pin(tensor) if pin_memory else tensor
+
     values = _Values(allow_non_fake_inputs=True)  # imports much of torch, before it is changed
     with ExitStack() as stack:
         for target, name, stand_in in (
@@ -256,6 +260,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
             (torch.cuda, "Event", Event),
             (torch.cuda, "synchronize", lambda *_: gpu.waits.update(["synchronize"])),
             (torch, "Generator", gpu.generator),
+            (torch, "empty", empty),  # also in threads that load, where no mode is
             (torch.nn.Module, "to", _moved),
             (torch.Tensor, "backward", backward),
             (torch.Tensor, "numpy", numpy),
