@@ -44,7 +44,7 @@ NET = "mobilenet_v2@random:0"
 NUM_CLASSES, PER_CLASS = 4, 24  # of generated pictures
 SCALE = 256
 FASTER = Goal(4, of="ratio")
-MOST_ROUNDS = 3
+MOST_ROUNDS = 2
 OURS = "vggfeat"
 CROPPED = "vggfeat, centre crop"
 HERE = Path(__file__).parent
@@ -128,9 +128,9 @@ def measure(setup: Setup, *, net: str = "", per_class: int = PER_CLASS) -> Speed
     """Seconds of whole processes beside peers, and the mean class recall that each comes to."""
     pictures = _pictures(setup.folder / "pictures", per_class)
     chosen = net or os.environ.get("VGGFEAT_JOB_NET") or NET
-    name, at, weights = chosen.partition("@")
+    spelled, at, weights = chosen.partition("@")
     if Path(weights).is_file():
-        chosen = f"{name}{at}{Path(weights).resolve()}"
+        chosen = f"{spelled}{at}{Path(weights).resolve()}"
     job = Job(pictures, chosen, setup.folder)
     job.prepare()
     runs = _runs(job)
@@ -158,7 +158,7 @@ def measure(setup: Setup, *, net: str = "", per_class: int = PER_CLASS) -> Speed
     ]
     settings = {
         "pictures": Path(os.environ.get(PICTURES, "generated")).name,
-        "net": f"{name}{at}{Path(weights).name}",
+        "net": f"{spelled}{at}{Path(weights).name}",
         "train": len(job.plan["train"]),
         "validation": len(job.plan["validation"]),
         "test": len(job.plan["test"]),

@@ -257,6 +257,7 @@ def test_the_usual_script_has_the_features_of_our_centre_crop(setup, tmp_path, m
 @pytest.mark.slow
 def test_whole_jobs_come_to_a_number_from_pictures_and_from_stored_features(setup):
     result = jobs.measure(replace(setup, repeats=1), per_class=10)
+    assert result.settings["net"] == jobs.NET and result.settings["pictures"] == "generated"
     for contender in (jobs.OURS, jobs.CROPPED, "the usual script"):
         assert 0 <= row_of(result, contender, "mean class recall, %").value.median <= 100
     for start in ("pictures", "stored features"):
