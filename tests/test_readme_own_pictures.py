@@ -13,6 +13,7 @@ import pytest
 from helpers.pictures import write_classes, write_picture
 
 from vggfeat import load_benchmark
+from vggfeat.benchmarks.datasets import registry
 from vggfeat.layouts.label_list import read_list
 
 README = (Path(__file__).resolve().parents[1] / "README.md").read_text()
@@ -68,6 +69,8 @@ def test_the_list_is_one_that_is_understood(tmp_path):
     assert pictures.is_multi_label and set(pictures.parts.values()) == {"train", "test"}
 
 
-def test_the_python_of_the_section_loads_the_folder(folder):
+def test_the_python_of_the_section_loads_the_folder(folder, monkeypatch):
+    # A command of another test in this process may have given the name to a folder of its own.
+    monkeypatch.setattr(registry, "_from_paths", {})
     assert 'vggfeat.load_benchmark("pictures")' in SECTION
     assert load_benchmark("pictures").classes == ("cat", "dog")

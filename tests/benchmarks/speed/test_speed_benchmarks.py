@@ -238,7 +238,6 @@ def test_the_peer_of_training_has_the_same_layers(case):
     assert shapes[0] == shapes[1]
 
 
-@pytest.mark.slow
 def test_the_usual_script_has_the_features_of_our_centre_crop(setup, tmp_path, monkeypatch):
     weights = tmp_path / "net.safetensors"
     save_file(load_network("resnet18@random:3").net().state_dict(), weights)
@@ -265,6 +264,7 @@ def test_whole_jobs_come_to_a_number_from_pictures_and_from_stored_features(setu
         assert row.peer == "the usual script" and row.goal == jobs.FASTER
 
 
+@pytest.mark.slow
 def test_startup_has_its_goals(setup):
     result = startup.measure(replace(setup, repeats=1), num_splits=1, scales="32")
     assert row_of(result, "vggfeat --help", "CPU s").goal == startup.HELP
