@@ -26,6 +26,7 @@ from vggfeat.benchmarks.speed.measuring import (
 )
 from vggfeat.benchmarks.speed.photographs import write_photographs
 from vggfeat.features.batches import plan_batches
+from vggfeat.features.device import Cpu
 from vggfeat.features.options import Extraction
 from vggfeat.features.picture_loader import PictureLoader
 from vggfeat.features.stage_times import StageTimes
@@ -155,7 +156,7 @@ def _lock_rows(held_s: Sequence[float | None], one_core_timings: Timings) -> lis
 
 def _loader(pictures: Mapping[str, Path], scales: tuple[int, ...]) -> PictureLoader:
     options = Extraction(scales=scales, device="cpu")
-    return PictureLoader(pictures, options, StageTimes(), square=False)
+    return PictureLoader(pictures, options, StageTimes(), Cpu(), square=False)
 
 
 def _load(pictures: Mapping[str, Path], scales: tuple[int, ...]) -> None:

@@ -11,6 +11,7 @@ from helpers.pictures import NARROW, write_picture
 from vggfeat.backbones.load import load_network
 from vggfeat.features import store
 from vggfeat.features.extract import conditions, extract
+from vggfeat.features.inference import layer_by_layer
 from vggfeat.features.options import Extraction
 from vggfeat.images import picture_bytes
 from vggfeat.provenance import library_versions
@@ -31,14 +32,17 @@ def pictures(tmp_path):
 
 @pytest.fixture
 def passes():
-    """The scale of each picture that goes through a net, in the order of the passes."""
+    """The scale of each picture that goes through a net, in the order of the passes.
+
+    Nets are run layer by layer, whose first one a hook can watch.
+    """
     scales = []
 
     def note(module, inputs):
         if getattr(module, "in_channels", None) == 3:  # the first layer
             scales.extend([min(inputs[0].shape[2:])] * len(inputs[0]))
 
-    with torch.nn.modules.module.register_module_forward_pre_hook(note):
+    with layer_by_layer(), torch.nn.modules.module.register_module_forward_pre_hook(note):
         yield scales
 
 

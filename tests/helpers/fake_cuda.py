@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._device import _device_constructors
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
@@ -248,6 +249,7 @@ def fake_cuda() -> Iterator[FakeCuda]:
         tensor = EMPTY(*args, **kwargs)
         return gpu.pin(tensor) if pin_memory else tensor
 
+    _device_constructors()  # is kept, and has to know torch's own empty
     values = _Values(allow_non_fake_inputs=True)  # imports much of torch, before it is changed
     with ExitStack() as stack:
         for target, name, stand_in in (

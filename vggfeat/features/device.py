@@ -104,7 +104,8 @@ class Cuda(Device):
     name, num_in_flight = "cuda", 1
 
     def staged(self, pictures: np.ndarray) -> Tensor:
-        pinned = torch.empty(pictures.shape, dtype=torch.uint8, pin_memory=True)
+        values = torch.from_numpy(pictures)
+        pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
         # NumPy's copy takes one thread; torch's, as of pin_memory, would start some in each thread.
         np.copyto(pinned.numpy(), pictures)
         return pinned
