@@ -122,6 +122,20 @@ def test_a_class_without_negatives_in_a_fold_leaves_the_others_as_they_are(shape
 
 
 @pytest.mark.parametrize("form", [InExamples, InWeights])
+def test_problems_that_differ_by_the_weights_of_examples_alone_have_systems_of_their_own(form):
+    """Class weights of 1 and less, at the first step, when every example is active in each."""
+    random = np.random.default_rng(0)
+    X = np.column_stack([random.normal(size=(20, 19)), np.ones(20)])
+    signs = random.choice([-1.0, 1.0], (3, 20))
+    weights, C = np.where(signs > 0, 1, 0.25), np.full(3, 2.0)
+    systems = form(X)
+    v = systems.newton(np.arange(3), np.ones((3, 20), bool), signs, weights, C)
+    for w, y, c in zip(systems.weights(v), signs, C[:, None] * weights, strict=True):
+        right = np.linalg.solve(np.eye(20) + (X.T * 2 * c) @ X, X.T @ (2 * c * y))
+        np.testing.assert_allclose(w, right, atol=1e-10)
+
+
+@pytest.mark.parametrize("form", [InExamples, InWeights])
 def test_a_step_that_leads_too_far_is_shortened_to_where_the_objective_is_least(form, monkeypatch):
     """Where nearly as many dimensions as examples tell random signs apart, at a large C."""
     random = np.random.default_rng(0)

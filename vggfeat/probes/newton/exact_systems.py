@@ -137,7 +137,7 @@ class InWeights(Systems):
 def _alike(S: np.ndarray, weights: np.ndarray, C: np.ndarray) -> Iterator[list[int]]:
     """Rows whose systems are the same, so that they share a factorisation."""
     groups: dict[Hashable, list[int]] = {}
-    plain = weights.max(initial=0) == 1  # or 0: then S says all
+    plain = ((weights == 0) | (weights == 1)).all()  # then S says all
     for row in range(len(S)):
         key = S[row].tobytes(), C[row], None if plain else weights[row].tobytes()
         groups.setdefault(key, []).append(row)
