@@ -7,7 +7,7 @@ from sklearn.svm import LinearSVC
 
 from vggfeat.probes import svm_exact, svm_newton
 from vggfeat.probes.grid_search import choose
-from vggfeat.probes.newton import exact_steps
+from vggfeat.probes.newton import exact_steps, exact_systems
 from vggfeat.probes.newton.exact_systems import InExamples, InWeights
 from vggfeat.probes.registry import load_probe
 from vggfeat.probes.svm import C_GRID
@@ -133,6 +133,15 @@ def test_problems_that_differ_by_the_weights_of_examples_alone_have_systems_of_t
     for w, y, c in zip(systems.weights(v), signs, C[:, None] * weights, strict=True):
         right = np.linalg.solve(np.eye(20) + (X.T * 2 * c) @ X, X.T @ (2 * c * y))
         np.testing.assert_allclose(w, right, atol=1e-10)
+
+
+def test_no_more_products_are_kept_than_memory_is_meant_for(monkeypatch):
+    X, signs = several_labels("more examples")
+    plenty = exact(X, signs).fit(1.0)
+    monkeypatch.setattr(exact_systems, "MAX_KEPT", 2 * 21**2)
+    fits = exact(X, signs)
+    np.testing.assert_allclose(weights_of(fits.fit(1.0)), weights_of(plenty), atol=1e-6)
+    assert len(fits.systems.products) == 2
 
 
 @pytest.mark.parametrize("form", [InExamples, InWeights])

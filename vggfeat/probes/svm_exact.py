@@ -13,7 +13,7 @@ import torch
 from vggfeat.probes.few_threads import free_cores, one_blas_thread
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.newton.exact_steps import ExactSolution, measured, solve_exactly
-from vggfeat.probes.newton.exact_systems import systems_of
+from vggfeat.probes.newton.exact_systems import MAX_KEPT, systems_of
 from vggfeat.probes.probe import Fits
 from vggfeat.probes.svm import SELECTION_TOL, ClassWeight, checked_C, example_weights
 
@@ -27,7 +27,6 @@ TINY = np.finfo(float).tiny
 # Fewer examples are fitted as ever: records of so few, which are kept, hang on the last digits that
 # conjugate gradients leave.
 MIN_EXAMPLES = 10
-MAX_KEPT = 2**25  # values of X_S' X_S of all classes, which exact steps keep
 OPERATIONS_FOR_THREADS = 1e9  # 0.2 s of one thread
 
 
