@@ -201,6 +201,46 @@ def test_a_form_that_gives_other_numbers_is_not_used(caplog, precision):
         assert ("run layer by layer" in caplog.text) != is_used
 
 
+class TwoMaps(Net):
+    """A layer whose values are small beside those of another, of which the stand-in has others."""
+
+    def forward(self, images):
+        out = self.act(self.first(images))
+        return [1e6 * out, out if isinstance(images, torch.Tensor) else 2 * out, 0 * out]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_each_of_several_layers_has_to_be_right(precision):
+    net = TwoMaps()
+    assert for_inference(net, load_network("resnet18@random:0"), "cpu", precision) is net
+
+
+class Remembers(Net):
+    """A net that keeps what it saw, and computes something once."""
+
+    grid = None
+
+    def forward(self, images):
+        self.seen = images
+        if self.grid is None:
+            self.grid = images.mean()
+        return self.act(self.first(self.seen)) + self.grid
+
+
+def test_a_net_that_keeps_something_is_left_as_it_was():
+    net, as_it_was = Remembers(), Remembers()
+    fused(net)
+    assert vars(net).keys() == vars(as_it_was).keys()
+    assert torch.equal(passed(net), passed(as_it_was))
+
+
+def test_dropout_that_drops_is_left_in_the_net():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout(0.9), nn.ReLU()).eval()
+    assert torch.equal(passed(fused(net)) != 0, passed(net) != 0)
+    net[1].train()
+    assert (passed(fused(net)) == 0).float().mean() > 0.8
+
+
 def test_where_an_operator_fails_the_layers_of_the_net_are_run(monkeypatch):
     def failing(*args):
         raise RuntimeError("could not create a primitive")

@@ -72,7 +72,7 @@ def _fuse_from(graph: fx.GraphModule, start: fx.Node, conv: nn.Conv2d, name: str
             layer.adds = True
         elif activation_of(called) and (type(called) is nn.ReLU or not layer.adds):
             layer.activation = called
-        elif not isinstance(called, nn.Identity | nn.Dropout):
+        elif not _does_nothing(called):
             break
         chain.append(user)
     if not (layer.norm or layer.adds or layer.activation):
@@ -100,6 +100,11 @@ def _only_user(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
 
 def _is_norm(layer: nn.Module | None) -> bool:
     return type(layer) is nn.BatchNorm2d and not layer.training and layer.running_mean is not None
+
+
+def _does_nothing(layer: nn.Module | None) -> bool:
+    is_dropout = isinstance(layer, nn.Dropout)
+    return isinstance(layer, nn.Identity) or (is_dropout and not layer.training)
 
 
 def _added(node: fx.Node, value: fx.Node) -> fx.Node | None:

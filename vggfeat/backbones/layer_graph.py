@@ -2,6 +2,8 @@
 
 import copy
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -73,10 +75,28 @@ def layer_graph(module: nn.Module) -> fx.GraphModule:
     """
     tracer = _Tracer()
     try:
-        graph = tracer.trace(_Root(module))
+        with _attributes_kept(module):
+            graph = tracer.trace(_Root(module))
     except Exception as error:  # the net's own code meets values that are not there yet
         raise NoGraphError(str(error)) from error
     return fx.GraphModule(tracer.root, graph)
+
+
+@contextmanager
+def _attributes_kept(net: nn.Module) -> Iterator[None]:
+    """A `with` block after which modules have the attributes that they had before.
+
+    A forward pass that notes something in its module would leave a stand-in there.
+    """
+    before = [(module, dict(vars(module))) for module in net.modules()]
+    try:
+        yield
+    finally:
+        for module, attributes in before:
+            now = vars(module)
+            for name in now.keys() - attributes.keys():
+                del now[name]
+            now.update(attributes)
 
 
 def is_observation(graph: fx.GraphModule, node: fx.Node) -> bool:

@@ -89,19 +89,26 @@ def _random_picture(network: Network) -> Tensor:
 def _excess(module: nn.Module, faster: nn.Module, images: Tensor, precision: str) -> float:
     """How far the faster form is from the module, over how far it may be: at most 1 is sound."""
     with autocast_for("cpu", "fp32"):
-        right = _flat(module(images))
+        right = _maps(module(images))
         if precision == "fp32":
-            return _distance(_flat(faster(images)), right) / FP32_BOUND
+            return (_distances(_maps(faster(images)), right) / FP32_BOUND).max().item()
     with autocast_for("cpu", precision):
-        plain, other = _flat(module(images)), _flat(faster(images))
-    return _distance(other, right) / (BF16_BOUND * _distance(plain, right) + FP32_BOUND)
+        plain, other = _maps(module(images)), _maps(faster(images))
+    allowed = BF16_BOUND * _distances(plain, right) + FP32_BOUND
+    return (_distances(other, right) / allowed).max().item()
 
 
-def _flat(maps: Tensor | Sequence[Tensor]) -> Tensor:
-    maps = [maps] if isinstance(maps, Tensor) else maps
-    return torch.cat([values.float().flatten() for values in maps])
+def _maps(given: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    return [values.float() for values in ([given] if isinstance(given, Tensor) else given)]
 
 
-def _distance(values: Tensor, right: Tensor) -> float:
-    """As a part of the length of what is right; not a number where that is zero or not finite."""
-    return ((values - right).norm() / right.norm()).item()
+def _distances(maps: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    """Of each map as a part of its length; not a number where that is zero or not finite.
+
+    A map of zeros that stays so beside others, which a random picture can bring about, counts as 0.
+    """
+    pairs = zip(maps, right, strict=True)
+    differences = torch.stack([(values - right_ones).norm() for values, right_ones in pairs])
+    lengths = torch.stack([right_ones.norm() for right_ones in right])
+    stays_zero = (differences == 0) & (lengths == 0) & lengths.any()
+    return torch.where(stays_zero, 0, differences / lengths)
