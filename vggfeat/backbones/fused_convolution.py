@@ -6,6 +6,7 @@ those that torch.compile calls. They are private to torch, so whatever they do n
 layer by layer: on other devices, with gradients, and convolutions that AMX computes wrongly.
 """
 
+import logging
 from dataclasses import dataclass
 
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor, nn
 
 from vggfeat.amx import is_wrong_convolution
 from vggfeat.devices import cpu_has_amx
+from vggfeat.errors import reason_of
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = (torch.float32, torch.bfloat16)
 LARGE = 2**20  # weights that take longer to lay out in each pass than 0.2 ms, as finding out does
@@ -92,6 +96,7 @@ class FusedConvolution(nn.Module):
         self.adds = False  # whether `other` is added
         self.activation: nn.Module | None = None
         self._forms: dict[torch.dtype, _Form] = {}
+        self._has_failed = False
 
     def forward(self, images: Tensor, other: Tensor | None = None) -> Tensor:
         dtype = (
@@ -102,7 +107,10 @@ class FusedConvolution(nn.Module):
         try:
             with torch.autocast("cpu", enabled=False):
                 return self._at_once(_channels_last(images.to(dtype)), other)
-        except RuntimeError:  # of operators that promise nothing
+        except RuntimeError as error:  # of operators that promise nothing
+            if not self._has_failed:
+                self._has_failed = True
+                log.info("a convolution is run layer by layer: %s", reason_of(error))
             return self.by_layers(images, other)
 
     def by_layers(self, images: Tensor, other: Tensor | None = None) -> Tensor:

@@ -11,6 +11,8 @@ from torch import Tensor, fx, nn
 
 from vggfeat.backbones.hooks import Observer
 
+OF_TORCH = vars(nn.Module()).keys()  # attributes of every module
+
 
 class NoGraphError(Exception):
     """A net cannot be written as a graph of its layers."""
@@ -84,19 +86,27 @@ def layer_graph(module: nn.Module) -> fx.GraphModule:
 
 @contextmanager
 def _attributes_kept(net: nn.Module) -> Iterator[None]:
-    """A `with` block after which modules have the attributes that they had before.
+    """A `with` block after which modules have what they had before, also in lists and dicts.
 
     A forward pass that notes something in its module would leave a stand-in there.
     """
-    before = [(module, dict(vars(module))) for module in net.modules()]
+    before = [(vars(module), dict(vars(module))) for module in net.modules()]
+    kept = [
+        (value, copy.copy(value))
+        for _, attributes in before
+        for name, value in attributes.items()
+        if type(value) in (list, dict, set) and name not in OF_TORCH
+    ]
     try:
         yield
     finally:
-        for module, attributes in before:
-            now = vars(module)
+        for now, attributes in before:
             for name in now.keys() - attributes.keys():
                 del now[name]
             now.update(attributes)
+        for value, content in kept:
+            value.clear()
+            (value.extend if isinstance(value, list) else value.update)(content)
 
 
 def is_observation(graph: fx.GraphModule, node: fx.Node) -> bool:
