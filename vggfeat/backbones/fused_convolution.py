@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.amx import is_wrong_convolution
+from vggfeat.backbones.layer_graph import is_exactly
 from vggfeat.devices import cpu_has_amx
 
 PRECISIONS = (torch.float32, torch.bfloat16)
@@ -33,10 +34,13 @@ class Activation:
 
 
 NONE = Activation()
+ACTIVATIONS = nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.SiLU, nn.Hardswish, nn.Sigmoid, nn.GELU
 
 
 def activation_of(layer: nn.Module | None) -> Activation | None:
     """A layer as an activation that can be a part of a convolution; None: it cannot."""
+    if not is_exactly(layer, *ACTIVATIONS):
+        return None
     match layer:
         case nn.ReLU6() | nn.Hardtanh():
             return Activation("hardtanh", (float(layer.min_val), float(layer.max_val)))

@@ -2,6 +2,8 @@
 
 import copy
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -73,7 +75,8 @@ def layer_graph(module: nn.Module) -> fx.GraphModule:
     """
     tracer = _Tracer()
     try:
-        graph = tracer.trace(_Root(module))
+        with _state_kept(module):
+            graph = tracer.trace(_Root(module))
     except Exception as error:  # the net's own code meets values that are not there yet
         raise NoGraphError(str(error)) from error
     return fx.GraphModule(tracer.root, graph)
@@ -88,6 +91,27 @@ def layer_of(graph: fx.GraphModule, node: object) -> nn.Module | None:
     """The layer that a node calls, if it calls one."""
     is_call = isinstance(node, fx.Node) and node.op == "call_module"
     return graph.get_submodule(str(node.target)) if is_call else None
+
+
+def is_exactly(layer: object, *kinds: type[nn.Module]) -> bool:
+    """Whether a layer computes what one of these does: subclasses and forward= may be others."""
+    return type(layer) in kinds and "forward" not in vars(layer)
+
+
+@contextmanager
+def _state_kept(module: nn.Module) -> Iterator[None]:
+    """A `with` block after which modules have the attributes they had, no stand-ins of values."""
+    before = [(part, dict(vars(part))) for part in module.modules()]
+    buffers = [(part, dict(part._buffers)) for part, _ in before]
+    try:
+        yield
+    finally:
+        for part, attributes in before:
+            vars(part).clear()
+            vars(part).update(attributes)
+        for part, values in buffers:
+            part._buffers.clear()
+            part._buffers.update(values)
 
 
 class _Root(nn.Module):
@@ -117,9 +141,9 @@ class _Tracer(fx.Tracer):
             return forward(*args, **kwargs)  # of another thread, or on constants
         for hook in m._forward_pre_hooks.values():
             self._observe(hook, args[0])
-        if type(m).__name__ == "BatchNormAct2d":  # timm's: with a layer or two in it
+        if _is_of_timm(m, "BatchNormAct2d"):  # with a layer or two in it
             value = m.act(m.drop(self._call(_as(nn.BatchNorm2d, m), args, kwargs)))
-        elif type(m).__name__ == "Conv2dSame":  # timm's: TensorFlow's padding, and a convolution
+        elif _is_of_timm(m, "Conv2dSame"):  # TensorFlow's padding, and a convolution
             padded = self._call(SamePadding(m), args, kwargs)
             value = self._call(_as(nn.Conv2d, m), (padded,), {})
         elif not self.is_leaf_module(m, ""):
@@ -142,6 +166,12 @@ class _Tracer(fx.Tracer):
         self.num_layers += 1
         self.root.add_module(name, layer)
         return self.create_proxy("call_module", name, args, kwargs)
+
+
+def _is_of_timm(layer: nn.Module, name: str) -> bool:
+    kind = type(layer)  # a user's class of that name may compute something else
+    is_named = kind.__name__ == name and kind.__module__.partition(".")[0] == "timm"
+    return is_named and is_exactly(layer, kind)
 
 
 def _without_hooks(layer: nn.Module) -> nn.Module:
