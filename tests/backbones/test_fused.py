@@ -191,6 +191,69 @@ class OtherOnceTraced(Net):
         return out if isinstance(images, torch.Tensor) else 1.01 * out
 
 
+class OtherAtOddSizes(Net):
+    """Code that looks at the size of its input where that is no stand-in."""
+
+    def forward(self, images):
+        if isinstance(images, torch.Tensor) and images.shape[2] % 2:
+            images = nn.functional.pad(images, (0, 0, 0, 1), value=1.0)
+        return self.act(self.first(images))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_net_that_looks_at_sizes_is_run_as_it_is(precision):
+    net = OtherAtOddSizes()
+    assert for_inference(net, load_network("resnet18@random:0"), "cpu", precision) is net
+
+
+def test_layers_are_compared_each_by_itself():
+    class TwoMaps(Net):
+        def forward(self, images):
+            out = self.act(self.first(images))
+            return 1e6 * out, out if isinstance(images, torch.Tensor) else 1.01 * out
+
+    net = TwoMaps()
+    assert for_inference(net, load_network("resnet18@random:0"), "cpu", "fp32") is net
+
+
+def only_below_six(images):
+    return images.clamp(0, 6)
+
+
+def test_layers_with_code_of_their_own_are_not_taken_for_torchs():
+    class Capped(nn.ReLU):
+        forward = staticmethod(only_below_six)
+
+    class Conv2dSame(nn.Conv2d):  # as timm names another one
+        def forward(self, images):
+            return super().forward(nn.functional.pad(images, (3, 0, 0, 0)))
+
+    changed, patched = Net(Capped), Net()
+    changed.first = Conv2dSame(3, 16, 3, stride=2, padding=1).eval()
+    patched.act.forward = only_below_six
+    patched.first.forward = lambda images: 20 * images[:, :1].expand(-1, 16, -1, -1)
+    for net in (changed, patched):
+        with torch.no_grad():
+            net.first.weight.mul_(40)
+        torch.testing.assert_close(passed(fused(net)), passed(net), rtol=1e-4, atol=1e-4)
+
+
+def test_a_net_that_keeps_values_keeps_no_stand_ins():
+    class Keeping(Net):
+        mask = None
+
+        def forward(self, images):
+            out = self.act(self.first(images))
+            if self.mask is None:
+                self.mask = torch.ones_like(out[:1, :, :1, :1])
+            return out * self.mask if images.shape[2] > 1 else out
+
+    net = Keeping()
+    fused(net)
+    assert net.mask is None
+    assert passed(net).shape == (2, 16, 20, 28)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_form_that_gives_other_numbers_is_not_used(caplog, precision):
     network = load_network("resnet18@random:0")
