@@ -106,6 +106,15 @@ def test_fused_layers_give_what_the_net_gives(kind, activation):
     assert "forward" not in net.__dict__
 
 
+def test_a_number_of_the_graph_may_be_added():
+    class AddsItsHeight(Net):
+        def forward(self, images):
+            return self.act(self.first(images) + images.shape[2])
+
+    net = AddsItsHeight()
+    torch.testing.assert_close(passed(fused(net)), passed(net))
+
+
 def test_what_is_fused():
     assert number_of_fused(fused(Net())) == 2
     assert number_of_fused(fused(Residual())) == 2
@@ -141,6 +150,16 @@ def test_layers_together_are_bit_equal_to_each_alone():
     for one, network in zip(together, networks, strict=True):
         assert torch.equal(one, passed(fused(network.module)))
         torch.testing.assert_close(one, passed(network.module), rtol=1e-4, atol=1e-5)
+
+
+def test_layers_that_take_lists_are_observed_in_the_graph():
+    layers = ["features.denseblock1.denselayer2", "features.denseblock1"]
+    networks = [load_network(f"densenet121:layer={layer}@random:0") for layer in layers]
+    module = joint_module(networks)
+    faster = fused(module)
+    assert number_of_fused(faster.net) > 5
+    for one, other in zip(passed(faster), passed(module), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v2", "densenet121", "googlenet"])

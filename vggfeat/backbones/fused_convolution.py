@@ -122,7 +122,10 @@ class FusedConvolution(nn.Module):
             return False
         if dtype not in PRECISIONS or not images.is_floating_point():
             return False
-        if other is not None and (other.dtype != dtype or other.shape != self._shape_of(images)):
+        if isinstance(other, Tensor):
+            if other.dtype != dtype or other.shape != self._shape_of(images):
+                return False
+        elif other is not None:  # a number
             return False
         return not (
             dtype == torch.bfloat16

@@ -137,7 +137,7 @@ class _Tracer(fx.Tracer):
         return is_layer or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m, forward, args, kwargs):
-        if not any(isinstance(arg, fx.Proxy) for arg in (*args, *kwargs.values())):
+        if not _has_stand_in((args, *kwargs.values())):
             return forward(*args, **kwargs)  # of another thread, or on constants
         for hook in m._forward_pre_hooks.values():
             self._observe(hook, args[0])
@@ -166,6 +166,12 @@ class _Tracer(fx.Tracer):
         self.num_layers += 1
         self.root.add_module(name, layer)
         return self.create_proxy("call_module", name, args, kwargs)
+
+
+def _has_stand_in(value: object) -> bool:
+    if isinstance(value, list | tuple):  # DenseNet's layers take lists of maps
+        return any(_has_stand_in(each) for each in value)
+    return isinstance(value, fx.Proxy)
 
 
 def _is_of_timm(layer: nn.Module, name: str) -> bool:
