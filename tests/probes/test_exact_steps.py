@@ -7,6 +7,7 @@ from sklearn.svm import LinearSVC
 
 from vggfeat.probes import svm_exact, svm_newton
 from vggfeat.probes.grid_search import choose
+from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.newton import exact_steps, exact_systems
 from vggfeat.probes.newton.exact_systems import InExamples, InWeights
 from vggfeat.probes.registry import load_probe
@@ -239,3 +240,38 @@ def test_the_probe_takes_what_is_faster_by_the_stated_costs(n, d, K, kind):
     if n * K < 10**5:
         signs = np.where(np.arange(n)[:, None] % K == np.arange(K), 1, -1)
         assert type(load_probe("svm").fits(np.ones((n, d), np.float32), signs)) is kind
+
+
+def test_a_class_that_no_example_trains_is_fitted_without_a_warning():
+    """Its objective is 0, and so is its gap."""
+    X, labels = problem(30, 4)
+    signs = signs_of(labels)
+    signs[:, 0] = 0
+    fitted = ExactFits(X, signs, tol=1e-5, max_iter=200, otherwise=NewtonFits).fit(1.0)
+    assert not fitted.coef[0].any()
+    assert fitted.gap[0] == 0
+    assert fitted.converged.all()
+
+
+class Uphill:
+    """Fits whose weights are worse than none."""
+
+    def __init__(self, X, signs, **options):
+        self.shape = signs.shape[1], X.shape[1]
+
+    def fit(self, value):
+        num_classes = self.shape[0]
+        return LinearClassifier(
+            coef=np.full(self.shape, 1e9), intercept=np.zeros(num_classes),
+            num_iterations=np.zeros(num_classes, int), converged=np.zeros(num_classes, bool),
+            gap=np.ones(num_classes),
+        )  # fmt: skip
+
+
+@BY_SHAPE
+def test_what_goes_on_where_digits_end_never_makes_it_worse(shape):
+    X, signs = several_labels(shape)
+    right = weights_of(exact(X, signs).fit(1.0))
+    fitted = exact(X, signs, tol=0, otherwise=Uphill).fit(1.0)  # more than there are digits
+    np.testing.assert_allclose(weights_of(fitted), right, rtol=1e-6, atol=1e-8)
+    assert fitted.gap.max() < 1e-10

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from vggfeat.amx import is_wrong_convolution
+from vggfeat.backbones.layer_graph import is_exactly
 from vggfeat.devices import cpu_has_amx
 from vggfeat.errors import reason_of
 
@@ -37,10 +38,13 @@ class Activation:
 
 
 NONE = Activation()
+ACTIVATIONS = nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.SiLU, nn.Hardswish, nn.Sigmoid, nn.GELU
 
 
 def activation_of(layer: nn.Module | None) -> Activation | None:
     """A layer as an activation that can be a part of a convolution; None: it cannot."""
+    if not is_exactly(layer, *ACTIVATIONS):
+        return None
     match layer:
         case nn.ReLU6() | nn.Hardtanh():
             return Activation("hardtanh", (float(layer.min_val), float(layer.max_val)))
@@ -126,7 +130,10 @@ class FusedConvolution(nn.Module):
             return False
         if dtype not in PRECISIONS or not images.is_floating_point():
             return False
-        if other is not None and (other.dtype != dtype or other.shape != self._shape_of(images)):
+        if isinstance(other, Tensor):
+            if other.dtype != dtype or other.shape != self._shape_of(images):
+                return False
+        elif other is not None:  # a number
             return False
         return not (
             dtype == torch.bfloat16

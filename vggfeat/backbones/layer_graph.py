@@ -95,7 +95,7 @@ def _attributes_kept(net: nn.Module) -> Iterator[None]:
         (value, copy.copy(value))
         for _, attributes in before
         for name, value in attributes.items()
-        if type(value) in (list, dict, set) and name not in OF_TORCH
+        if type(value) in (list, dict, set) and (name == "_buffers" or name not in OF_TORCH)
     ]
     try:
         yield
@@ -118,6 +118,11 @@ def layer_of(graph: fx.GraphModule, node: object) -> nn.Module | None:
     """The layer that a node calls, if it calls one."""
     is_call = isinstance(node, fx.Node) and node.op == "call_module"
     return graph.get_submodule(str(node.target)) if is_call else None
+
+
+def is_exactly(layer: object, *kinds: type[nn.Module]) -> bool:
+    """Whether a layer computes what one of these does: subclasses and forward= may be others."""
+    return type(layer) in kinds and "forward" not in vars(layer)
 
 
 class _Root(nn.Module):
@@ -143,13 +148,13 @@ class _Tracer(fx.Tracer):
         return is_layer or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m, forward, args, kwargs):
-        if not any(isinstance(arg, fx.Proxy) for arg in (*args, *kwargs.values())):
+        if not _has_stand_in((args, *kwargs.values())):
             return forward(*args, **kwargs)  # of another thread, or on constants
         for hook in m._forward_pre_hooks.values():
             self._observe(hook, args[0])
-        if type(m).__name__ == "BatchNormAct2d":  # timm's: with a layer or two in it
+        if _is_of_timm(m, "BatchNormAct2d"):  # with a layer or two in it
             value = m.act(m.drop(self._call(_as(nn.BatchNorm2d, m), args, kwargs)))
-        elif type(m).__name__ == "Conv2dSame":  # timm's: TensorFlow's padding, and a convolution
+        elif _is_of_timm(m, "Conv2dSame"):  # TensorFlow's padding, and a convolution
             padded = self._call(SamePadding(m), args, kwargs)
             value = self._call(_as(nn.Conv2d, m), (padded,), {})
         elif not self.is_leaf_module(m, ""):
@@ -172,6 +177,18 @@ class _Tracer(fx.Tracer):
         self.num_layers += 1
         self.root.add_module(name, layer)
         return self.create_proxy("call_module", name, args, kwargs)
+
+
+def _has_stand_in(value: object) -> bool:
+    if isinstance(value, list | tuple):  # DenseNet's layers take lists of maps
+        return any(_has_stand_in(each) for each in value)
+    return isinstance(value, fx.Proxy)
+
+
+def _is_of_timm(layer: nn.Module, name: str) -> bool:
+    kind = type(layer)  # a user's class of that name may compute something else
+    is_named = kind.__name__ == name and kind.__module__.partition(".")[0] == "timm"
+    return is_named and is_exactly(layer, kind)
 
 
 def _without_hooks(layer: nn.Module) -> nn.Module:

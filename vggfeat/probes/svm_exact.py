@@ -12,7 +12,7 @@ import torch
 
 from vggfeat.probes.few_threads import free_cores, one_blas_thread
 from vggfeat.probes.linear import LinearClassifier
-from vggfeat.probes.newton.exact_steps import ExactSolution, measured, solve_exactly
+from vggfeat.probes.newton.exact_steps import ExactSolution, measured, objectives, solve_exactly
 from vggfeat.probes.newton.exact_systems import MAX_KEPT, systems_of
 from vggfeat.probes.probe import Fits
 from vggfeat.probes.svm import SELECTION_TOL, ClassWeight, checked_C, example_weights
@@ -94,12 +94,15 @@ class ExactFits(Fits):
         solution = self._solved(y, weights, C, self.tol, self.start)
         with one_blas_thread():
             w, objective, gap = measured(self.systems, y, C[:, None] * weights, solution)
-        gap, steps = gap / objective, solution.steps
+        gap, steps = gap / np.maximum(objective, TINY), solution.steps
         if len(unsolved := self._unsolved(gap, steps, self.tol)):
             other = self._otherwise(self.signs[:, unsolved], steps[unsolved]).fit(C[unsolved])
-            w[unsolved] = np.column_stack([other.coef, other.intercept])
-            gap[unsolved] = other.gap
             steps[unsolved] += other.num_iterations
+            other_w = np.column_stack([other.coef, other.intercept])
+            costs = C[unsolved, None] * weights[unsolved]
+            # Where digits end for both, conjugate gradients may even have gone uphill.
+            is_less = objectives(self.X, y[unsolved], costs, other_w) < objective[unsolved]
+            w[unsolved[is_less]], gap[unsolved[is_less]] = other_w[is_less], other.gap[is_less]
         return LinearClassifier(
             coef=w[:, :-1],
             intercept=w[:, -1],
