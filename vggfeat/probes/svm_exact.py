@@ -102,7 +102,8 @@ class ExactFits(Fits):
             costs = C[unsolved, None] * weights[unsolved]
             # Where digits end for both, conjugate gradients may even have gone uphill.
             is_less = objectives(self.X, y[unsolved], costs, other_w) < objective[unsolved]
-            w[unsolved[is_less]], gap[unsolved[is_less]] = other_w[is_less], other.gap[is_less]
+            taken = is_less | (other.gap <= self.tol)
+            w[unsolved[taken]], gap[unsolved[taken]] = other_w[taken], other.gap[taken]
         return LinearClassifier(
             coef=w[:, :-1],
             intercept=w[:, -1],
