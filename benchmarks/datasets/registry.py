@@ -46,7 +46,8 @@ RESERVED = (CLASSIFICATION, LOCALISATION)
 TAKEN = frozenset((*(definition.name for definition in DATASETS), *RESERVED))
 
 _from_user_files: dict[str, DatasetDefinition] = {}
-_from_paths: dict[str, DatasetDefinition] = {}  # those that names_of has named
+# Those that names_of has named, and the current folder then.
+_from_paths: dict[str, tuple[DatasetDefinition, str]] = {}
 
 
 def definition_of(name: str | Path) -> DatasetDefinition:
@@ -54,8 +55,9 @@ def definition_of(name: str | Path) -> DatasetDefinition:
 
     A benchmark's name comes before a folder that is called so, which `./name` or a Path leads to.
     After `my_file.py:MY_DATASET` was named once, or names_of has named a path, the dataset's name
-    will do. Raises UnknownNameError, and DatasetError at a file without such a definition and at a
-    definition with a name that another dataset has.
+    will do; after a change of the current folder what has this name there comes first. Raises
+    UnknownNameError, and DatasetError at a file without such a definition and at a definition with
+    a name that another dataset has.
     """
     by_name = _by_name()
     if isinstance(name, str) and user_file.is_user_file(name):
@@ -64,8 +66,11 @@ def definition_of(name: str | Path) -> DatasetDefinition:
             _check_names(name, definition, by_name)
             _from_user_files[definition.name] = definition
         return definition
-    if isinstance(name, str) and name in by_name | _from_paths:
-        return (by_name | _from_paths)[name]
+    if isinstance(name, str) and name in by_name:
+        return by_name[name]
+    known, folder = _from_paths.get(name, (None, ""))
+    if known and (folder == os.getcwd() or not os.path.exists(name)):
+        return known
     return _dataset_at(name)
 
 
@@ -118,13 +123,15 @@ def names_of(names: Sequence[str | Path]) -> list[str]:
                 f"{earlier} and {name}: both are called {definition.name!r}. Rename one of them, or"
                 " measure them by two commands, each with an --out of its own."
             )
-    _from_paths.update({n: d for n, (_, d) in chosen.items() if own_pictures.is_own(d)})
+    folder = os.getcwd()
+    _from_paths.update({n: (d, folder) for n, (_, d) in chosen.items() if own_pictures.is_own(d)})
     return list(chosen)
 
 
 def _named_before(name: str | Path) -> DatasetDefinition | None:
     """The dataset of an earlier path that had this name, where no such path is there."""
-    return None if os.path.exists(name) else _from_paths.get(os.fspath(name))
+    known, _ = _from_paths.get(os.fspath(name), (None, ""))
+    return None if os.path.exists(name) else known
 
 
 def names_in_paper() -> list[str]:

@@ -3,7 +3,6 @@
 import multiprocessing
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
@@ -73,9 +72,8 @@ def measure(
     many = _repeated(pictures, num_bf16)
     network = load_network(net)
     usual = _usual_way(network, peer(), scales, device)
-    options = Extraction(scales=scales, device=device)
     fp32, bf16 = (
-        _ours(network, chosen, setup, replace(options, precision=precision))
+        _ours(network, chosen, setup, Extraction(scales=scales, device=device, precision=precision))
         for precision, chosen in (("fp32", pictures), ("bf16", many))
     )
     reference = Contender(USUAL, lambda: usual(pictures), len(pictures), "pictures/s")
@@ -84,36 +82,26 @@ def measure(
     timings = time_interleaved([reference, fp32, bf16, *products, decoding], setup.repeats)
     on_cpu = device == "cpu"
     rows = [speed_row(timings[USUAL], device)]
-    for ours, work, product, faster, share in (
-        (fp32, _teraflop(network, pictures, scales), products[0], None, None),
-        (
-            bf16,
-            _teraflop(network, many, scales),
-            products[1],
-            FASTER if on_cpu else None,
-            None if on_cpu else GPU_SHARE,
-        ),
-    ):
+    goals = (None, None), (FASTER, None) if on_cpu else (None, GPU_SHARE)
+    runs = zip((fp32, bf16), (pictures, many), products, goals, strict=True)
+    for ours, extracted, product, (faster, share) in runs:
         mine, theirs, limit = (timings[name] for name in (ours.name, USUAL, product.name))
         rows += [
             speed_row(mine, device, peer=theirs, goal=faster),
             _distance_row(mine, theirs, pictures, scales, device),
-            share_row(mine, work, limit, device, goal=share),
+            share_row(mine, _teraflop(network, extracted, scales), limit, device, goal=share),
         ]
     if on_cpu:
         rows.append(cuda_only_row(bf16.name, product_name("bf16"), GPU_SHARE))
         if memory_pictures:
             rows.append(_memory_row(memory_net, scales, pictures, memory_pictures, setup))
+    settings = {
+        "net": net, "scales": list(scales), "mirror": True, "pictures": len(pictures),
+        "pictures_bf16": len(many), "memory_net": memory_net,
+        "teraflop_per_picture": _teraflop(network, pictures, scales) / len(pictures),
+    }  # fmt: skip
     return SpeedResult(
-        settings={
-            "net": net,
-            "scales": list(scales),
-            "mirror": True,
-            "pictures": len(pictures),
-            "pictures_bf16": len(many),
-            "teraflop_per_picture": _teraflop(network, pictures, scales) / len(pictures),
-            "memory_net": memory_net,
-        },
+        settings=settings,
         rows=rows,
         limits=[
             *(speed_row(timings[product.name], device) for product in products),

@@ -51,7 +51,7 @@ def measure(
     *,
     nets: Sequence[str] = NETS,
     scales: tuple[int, ...] = (256, 384),
-    num_pictures: int = 8,
+    num_pictures: int = 48,
 ) -> SpeedResult:
     """Pictures a second of each net, in the precision that `auto` is, and of the usual way."""
     rounds = [

@@ -74,25 +74,18 @@ def measure(
             pass
 
     number, unit = size * count, "pictures/s"
-    ours = Contender(
-        "vggfeat, from JPEGs", lambda: train(loader.training(0, 0)), number, "pictures/s"
-    )
-    step = Contender(
-        "the step alone", lambda: train(repeat(in_memory, count)), number, "pictures/s"
-    )
+    ours = Contender("vggfeat, from JPEGs", lambda: train(loader.training(0, 0)), number, unit)
+    step = Contender("the step alone", lambda: train(repeat(in_memory, count)), number, unit)
     loading = Contender("the loader alone", load, number, unit)
     decoding = jpeg_decoding(list(files.values()))
     timings = time_interleaved([ours, step, loading, decoding], setup.repeats)
     mine, limit, loaded, decoded = timings.values()
+    settings = {
+        "net": case.name, "batch": size, "pictures": number, "files": num_files,
+        "loader_threads": available_cores(), "cores": os.cpu_count(),
+    }  # fmt: skip
     return SpeedResult(
-        settings={
-            "net": case.name,
-            "batch": size,
-            "pictures": number,
-            "files": num_files,
-            "loader_threads": available_cores(),
-            "cores": os.cpu_count(),
-        },  # fmt: skip
+        settings=settings,
         rows=[
             speed_row(mine, device),
             share_row(mine, number, limit, device, goal=KEEPS_UP if device == "cuda" else None),

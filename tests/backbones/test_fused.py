@@ -106,6 +106,15 @@ def test_fused_layers_give_what_the_net_gives(kind, activation):
     assert "forward" not in net.__dict__
 
 
+def test_a_number_of_the_graph_may_be_added():
+    class AddsItsHeight(Net):
+        def forward(self, images):
+            return self.act(self.first(images) + images.shape[2])
+
+    net = AddsItsHeight()
+    torch.testing.assert_close(passed(fused(net)), passed(net))
+
+
 def test_what_is_fused():
     assert number_of_fused(fused(Net())) == 2
     assert number_of_fused(fused(Residual())) == 2
@@ -141,6 +150,16 @@ def test_layers_together_are_bit_equal_to_each_alone():
     for one, network in zip(together, networks, strict=True):
         assert torch.equal(one, passed(fused(network.module)))
         torch.testing.assert_close(one, passed(network.module), rtol=1e-4, atol=1e-5)
+
+
+def test_layers_that_take_lists_are_observed_in_the_graph():
+    layers = ["features.denseblock1.denselayer2", "features.denseblock1"]
+    networks = [load_network(f"densenet121:layer={layer}@random:0") for layer in layers]
+    module = joint_module(networks)
+    faster = fused(module)
+    assert number_of_fused(faster.net) > 5
+    for one, other in zip(passed(faster), passed(module), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v2", "densenet121", "googlenet"])
@@ -191,6 +210,69 @@ class OtherOnceTraced(Net):
         return out if isinstance(images, torch.Tensor) else 1.01 * out
 
 
+class OtherAtOddSizes(Net):
+    """Code that looks at the size of its input where that is no stand-in."""
+
+    def forward(self, images):
+        if isinstance(images, torch.Tensor) and images.shape[2] % 2:
+            images = nn.functional.pad(images, (0, 0, 0, 1), value=1.0)
+        return self.act(self.first(images))
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_net_that_looks_at_sizes_is_run_as_it_is(precision):
+    net = OtherAtOddSizes()
+    assert for_inference(net, load_network("resnet18@random:0"), "cpu", precision) is net
+
+
+def test_layers_are_compared_each_by_itself():
+    class TwoMaps(Net):
+        def forward(self, images):
+            out = self.act(self.first(images))
+            return 1e6 * out, out if isinstance(images, torch.Tensor) else 1.01 * out
+
+    net = TwoMaps()
+    assert for_inference(net, load_network("resnet18@random:0"), "cpu", "fp32") is net
+
+
+def only_below_six(images):
+    return images.clamp(0, 6)
+
+
+def test_layers_with_code_of_their_own_are_not_taken_for_torchs():
+    class Capped(nn.ReLU):
+        forward = staticmethod(only_below_six)
+
+    class Conv2dSame(nn.Conv2d):  # as timm names another one
+        def forward(self, images):
+            return super().forward(nn.functional.pad(images, (3, 0, 0, 0)))
+
+    changed, patched = Net(Capped), Net()
+    changed.first = Conv2dSame(3, 16, 3, stride=2, padding=1).eval()
+    patched.act.forward = only_below_six
+    patched.first.forward = lambda images: 20 * images[:, :1].expand(-1, 16, -1, -1)
+    for net in (changed, patched):
+        with torch.no_grad():
+            net.first.weight.mul_(40)
+        torch.testing.assert_close(passed(fused(net)), passed(net), rtol=1e-4, atol=1e-4)
+
+
+def test_a_net_that_keeps_values_keeps_no_stand_ins():
+    class Keeping(Net):
+        mask = None
+
+        def forward(self, images):
+            out = self.act(self.first(images))
+            if self.mask is None:
+                self.mask = torch.ones_like(out[:1, :, :1, :1])
+            return out * self.mask if images.shape[2] > 1 else out
+
+    net = Keeping()
+    fused(net)
+    assert net.mask is None
+    assert passed(net).shape == (2, 16, 20, 28)
+
+
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_form_that_gives_other_numbers_is_not_used(caplog, precision):
     network = load_network("resnet18@random:0")
@@ -201,13 +283,64 @@ def test_a_form_that_gives_other_numbers_is_not_used(caplog, precision):
         assert ("run layer by layer" in caplog.text) != is_used
 
 
-def test_where_an_operator_fails_the_layers_of_the_net_are_run(monkeypatch):
+class TwoMaps(Net):
+    """A layer whose values are small beside those of another, of which the stand-in has others."""
+
+    def forward(self, images):
+        out = self.act(self.first(images))
+        return [1e6 * out, out if isinstance(images, torch.Tensor) else 2 * out, 0 * out]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_each_of_several_layers_has_to_be_right(precision):
+    net = TwoMaps()
+    assert for_inference(net, load_network("resnet18@random:0"), "cpu", precision) is net
+
+
+class Remembers(Net):
+    """A net that keeps what it saw, and computes something once."""
+
+    grid = None
+
+    def __init__(self):
+        super().__init__()
+        self.seen, self.kept = [], {}
+
+    def forward(self, images):
+        self.last = images
+        self.seen.append(images.shape)
+        if self.grid is None:
+            self.grid = self.kept["grid"] = images.mean()
+        return self.act(self.first(self.last)) + self.kept["grid"]
+
+
+def test_a_net_that_keeps_something_is_left_as_it_was():
+    net, as_it_was = Remembers(), Remembers()
+    fused(net)
+    assert vars(net).keys() == vars(as_it_was).keys()
+    assert (net.seen, net.kept) == ([], {})
+    assert torch.equal(passed(net), passed(as_it_was))
+
+
+def test_dropout_that_drops_is_left_in_the_net():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Dropout(0.9), nn.ReLU()).eval()
+    assert torch.equal(passed(fused(net)) != 0, passed(net) != 0)
+    net[1].train()
+    assert (passed(fused(net)) == 0).float().mean() > 0.8
+
+
+def test_where_an_operator_fails_the_layers_of_the_net_are_run(monkeypatch, caplog):
     def failing(*args):
         raise RuntimeError("could not create a primitive")
 
     monkeypatch.setattr(FusedConvolution, "_at_once", failing)
     net = Residual()
-    assert torch.equal(passed(fused(net)), passed(net))
+    faster = fused(net)
+    with caplog.at_level(logging.INFO):
+        assert all(torch.equal(passed(faster), passed(net)) for _ in range(2))
+    assert [record.getMessage() for record in caplog.records] == 2 * [
+        "a convolution is run layer by layer: could not create a primitive"
+    ]  # once for each of its two
 
 
 def test_operators_that_torch_lacks_are_not_used(monkeypatch):

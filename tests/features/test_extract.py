@@ -347,3 +347,23 @@ def test_a_picture_of_a_user_that_holds_something_else_is_extracted_again(tmp_pa
     after = store.read(to, list(pictures), (32,))
     assert [(a != b).any() for a, b in zip(before, after, strict=True)] == [False, True, False]
     assert extract("p", pictures, network, options, to=to, may_change=True).num_new == 0
+
+
+VIEWING = """
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveMaxPool2d(4))
+
+    def forward(self, images):
+        return self.layers(images).view(-1, 128)
+"""
+
+
+def test_a_net_that_needs_another_order_in_memory_is_refused(tmp_path, pictures, monkeypatch):
+    (tmp_path / "viewing_net.py").write_text(VIEWING)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(NetworkError, match=r"calls view\(\) .* Write reshape\(\) or flatten\(\)"):
+        run(pictures, tmp_path, "viewing_net:Net")

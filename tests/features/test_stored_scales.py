@@ -150,6 +150,20 @@ def test_a_damaged_row_is_computed_at_all_scales(tmp_path, pictures, passes):
     assert passes.count(LARGE) == 1 and passes.count(SMALL) == 7
 
 
+def test_a_file_that_was_moved_away_meanwhile_serves_no_more(tmp_path, pictures):
+    large = run(pictures, tmp_path, LARGE)
+    network, sizes = load_network(NARROW), {i: picture_bytes(p) for i, p in pictures.items()}
+    options = Extraction(scales=(SMALL, LARGE), precision="fp32", mirror=False)
+    wanted = conditions("test", network, options)
+    others = store.OtherScales(
+        tmp_path, f"test-{network.slug}", wanted, sizes, path=tmp_path / "x.h5"
+    )
+    assert others.scales_of("0") == (LARGE,)
+    large.path.unlink()
+    with others:
+        assert others.read("0", [LARGE]) is None
+
+
 def test_other_conditions_do_not_serve(tmp_path, pictures, passes):
     run(pictures, tmp_path, LARGE, dtype="float16")
     run(pictures, tmp_path, LARGE, net=NARROW.replace("random:0", "random:1"))

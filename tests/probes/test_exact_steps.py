@@ -7,7 +7,8 @@ from sklearn.svm import LinearSVC
 
 from vggfeat.probes import svm_exact, svm_newton
 from vggfeat.probes.grid_search import choose
-from vggfeat.probes.newton import exact_steps
+from vggfeat.probes.linear import LinearClassifier
+from vggfeat.probes.newton import exact_steps, exact_systems
 from vggfeat.probes.newton.exact_systems import InExamples, InWeights
 from vggfeat.probes.registry import load_probe
 from vggfeat.probes.svm import C_GRID
@@ -122,6 +123,29 @@ def test_a_class_without_negatives_in_a_fold_leaves_the_others_as_they_are(shape
 
 
 @pytest.mark.parametrize("form", [InExamples, InWeights])
+def test_problems_that_differ_by_the_weights_of_examples_alone_have_systems_of_their_own(form):
+    """Class weights of 1 and less, at the first step, when every example is active in each."""
+    random = np.random.default_rng(0)
+    X = np.column_stack([random.normal(size=(20, 19)), np.ones(20)])
+    signs = random.choice([-1.0, 1.0], (3, 20))
+    weights, C = np.where(signs > 0, 1, 0.25), np.full(3, 2.0)
+    systems = form(X)
+    v = systems.newton(np.arange(3), np.ones((3, 20), bool), signs, weights, C)
+    for w, y, c in zip(systems.weights(v), signs, C[:, None] * weights, strict=True):
+        right = np.linalg.solve(np.eye(20) + (X.T * 2 * c) @ X, X.T @ (2 * c * y))
+        np.testing.assert_allclose(w, right, atol=1e-10)
+
+
+def test_no_more_products_are_kept_than_memory_is_meant_for(monkeypatch):
+    X, signs = several_labels("more examples")
+    plenty = exact(X, signs).fit(1.0)
+    monkeypatch.setattr(exact_systems, "MAX_KEPT", 2 * 21**2)
+    fits = exact(X, signs)
+    np.testing.assert_allclose(weights_of(fits.fit(1.0)), weights_of(plenty), atol=1e-6)
+    assert len(fits.systems.products) == 2
+
+
+@pytest.mark.parametrize("form", [InExamples, InWeights])
 def test_a_step_that_leads_too_far_is_shortened_to_where_the_objective_is_least(form, monkeypatch):
     """Where nearly as many dimensions as examples tell random signs apart, at a large C."""
     random = np.random.default_rng(0)
@@ -216,3 +240,38 @@ def test_the_probe_takes_what_is_faster_by_the_stated_costs(n, d, K, kind):
     if n * K < 10**5:
         signs = np.where(np.arange(n)[:, None] % K == np.arange(K), 1, -1)
         assert type(load_probe("svm").fits(np.ones((n, d), np.float32), signs)) is kind
+
+
+def test_a_class_that_no_example_trains_is_fitted_without_a_warning():
+    """Its objective is 0, and so is its gap."""
+    X, labels = problem(30, 4)
+    signs = signs_of(labels)
+    signs[:, 0] = 0
+    fitted = ExactFits(X, signs, tol=1e-5, max_iter=200, otherwise=NewtonFits).fit(1.0)
+    assert not fitted.coef[0].any()
+    assert fitted.gap[0] == 0
+    assert fitted.converged.all()
+
+
+class Uphill:
+    """Fits whose weights are worse than none."""
+
+    def __init__(self, X, signs, **options):
+        self.shape = signs.shape[1], X.shape[1]
+
+    def fit(self, value):
+        num_classes = self.shape[0]
+        return LinearClassifier(
+            coef=np.full(self.shape, 1e9), intercept=np.zeros(num_classes),
+            num_iterations=np.zeros(num_classes, int), converged=np.zeros(num_classes, bool),
+            gap=np.ones(num_classes),
+        )  # fmt: skip
+
+
+@BY_SHAPE
+def test_what_goes_on_where_digits_end_never_makes_it_worse(shape):
+    X, signs = several_labels(shape)
+    right = weights_of(exact(X, signs).fit(1.0))
+    fitted = exact(X, signs, tol=0, otherwise=Uphill).fit(1.0)  # more than there are digits
+    np.testing.assert_allclose(weights_of(fitted), right, rtol=1e-6, atol=1e-8)
+    assert fitted.gap.max() < 1e-10

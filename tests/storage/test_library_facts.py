@@ -1,6 +1,5 @@
 """What libraries say of their nets is kept as long as their files are as they were."""
 
-import json
 import os
 import sys
 
@@ -66,12 +65,12 @@ def test_a_library_that_was_imported_is_asked_itself(ask, home):
 def test_no_flipped_bit_gives_other_facts(ask, home):
     assert ask("a net") == 1
     (path,) = kept(home)
-    whole = path.read_bytes()
+    whole, num_asked = path.read_bytes(), 1
     for place in range(len(whole)):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        expected = json.loads(whole)["facts"]["times"]
         answer = ask("a net")
-        assert answer == expected or json.loads(path.read_bytes())["facts"]["times"] == answer
+        assert answer in (1, num_asked + 1)  # what was kept, or looked up now
+        num_asked = max(num_asked, answer)
 
 
 def test_where_nothing_can_be_kept_it_is_looked_up_each_time(ask, home):

@@ -13,7 +13,13 @@ import torch
 from torch import fx, nn
 
 from vggfeat.backbones.fused_convolution import FusedConvolution, activation_of
-from vggfeat.backbones.layer_graph import NoGraphError, is_observation, layer_graph, layer_of
+from vggfeat.backbones.layer_graph import (
+    NoGraphError,
+    is_exactly,
+    is_observation,
+    layer_graph,
+    layer_of,
+)
 
 ADDITIONS = {operator.add, operator.iadd, torch.add, "add", "add_"}
 RELU = {torch.relu, torch.relu_, nn.functional.relu, nn.functional.relu_, "relu", "relu_"}
@@ -50,7 +56,7 @@ def _fuse(graph: fx.GraphModule) -> int:
     count = 0
     for node in list(graph.graph.nodes):
         conv = layer_of(graph, node)
-        if type(conv) is nn.Conv2d and _is_plain(conv) and len(node.args) == 1:
+        if is_exactly(conv, nn.Conv2d) and _is_plain(conv) and len(node.args) == 1:
             count += _fuse_from(graph, node, conv, f"fused_{count}")
     graph.graph.lint()
     graph.recompile()
@@ -70,9 +76,9 @@ def _fuse_from(graph: fx.GraphModule, start: fx.Node, conv: nn.Conv2d, name: str
             layer.norm = called
         elif may_add and (other := _added(user, chain[-1])) is not None:
             layer.adds = True
-        elif activation_of(called) and (type(called) is nn.ReLU or not layer.adds):
+        elif activation_of(called) and (is_exactly(called, nn.ReLU) or not layer.adds):
             layer.activation = called
-        elif not isinstance(called, nn.Identity | nn.Dropout):
+        elif not _does_nothing(called):
             break
         chain.append(user)
     if not (layer.norm or layer.adds or layer.activation):
@@ -99,7 +105,13 @@ def _only_user(graph: fx.GraphModule, node: fx.Node) -> fx.Node | None:
 
 
 def _is_norm(layer: nn.Module | None) -> bool:
-    return type(layer) is nn.BatchNorm2d and not layer.training and layer.running_mean is not None
+    is_norm = is_exactly(layer, nn.BatchNorm2d)
+    return is_norm and not layer.training and layer.running_mean is not None
+
+
+def _does_nothing(layer: nn.Module | None) -> bool:
+    is_dropout = is_exactly(layer, nn.Dropout)
+    return is_exactly(layer, nn.Identity) or (is_dropout and not layer.training)
 
 
 def _added(node: fx.Node, value: fx.Node) -> fx.Node | None:

@@ -6,13 +6,18 @@ those that torch.compile calls. They are private to torch, so whatever they do n
 layer by layer: on other devices, with gradients, and convolutions that AMX computes wrongly.
 """
 
+import logging
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from vggfeat.amx import is_wrong_convolution
+from vggfeat.backbones.layer_graph import is_exactly
 from vggfeat.devices import cpu_has_amx
+from vggfeat.errors import reason_of
+
+log = logging.getLogger(__name__)
 
 PRECISIONS = (torch.float32, torch.bfloat16)
 LARGE = 2**20  # weights that take longer to lay out in each pass than 0.2 ms, as finding out does
@@ -33,10 +38,13 @@ class Activation:
 
 
 NONE = Activation()
+ACTIVATIONS = nn.ReLU, nn.ReLU6, nn.Hardtanh, nn.SiLU, nn.Hardswish, nn.Sigmoid, nn.GELU
 
 
 def activation_of(layer: nn.Module | None) -> Activation | None:
     """A layer as an activation that can be a part of a convolution; None: it cannot."""
+    if not is_exactly(layer, *ACTIVATIONS):
+        return None
     match layer:
         case nn.ReLU6() | nn.Hardtanh():
             return Activation("hardtanh", (float(layer.min_val), float(layer.max_val)))
@@ -92,6 +100,7 @@ class FusedConvolution(nn.Module):
         self.adds = False  # whether `other` is added
         self.activation: nn.Module | None = None
         self._forms: dict[torch.dtype, _Form] = {}
+        self._has_failed = False
 
     def forward(self, images: Tensor, other: Tensor | None = None) -> Tensor:
         dtype = (
@@ -102,7 +111,10 @@ class FusedConvolution(nn.Module):
         try:
             with torch.autocast("cpu", enabled=False):
                 return self._at_once(_channels_last(images.to(dtype)), other)
-        except RuntimeError:  # of operators that promise nothing
+        except RuntimeError as error:  # of operators that promise nothing
+            if not self._has_failed:
+                self._has_failed = True
+                log.info("a convolution is run layer by layer: %s", reason_of(error))
             return self.by_layers(images, other)
 
     def by_layers(self, images: Tensor, other: Tensor | None = None) -> Tensor:
@@ -118,7 +130,10 @@ class FusedConvolution(nn.Module):
             return False
         if dtype not in PRECISIONS or not images.is_floating_point():
             return False
-        if other is not None and (other.dtype != dtype or other.shape != self._shape_of(images)):
+        if isinstance(other, Tensor):
+            if other.dtype != dtype or other.shape != self._shape_of(images):
+                return False
+        elif other is not None:  # a number
             return False
         return not (
             dtype == torch.bfloat16

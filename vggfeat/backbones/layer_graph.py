@@ -2,12 +2,16 @@
 
 import copy
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from vggfeat.backbones.hooks import Observer
+
+OF_TORCH = vars(nn.Module()).keys()  # attributes of every module
 
 
 class NoGraphError(Exception):
@@ -73,10 +77,36 @@ def layer_graph(module: nn.Module) -> fx.GraphModule:
     """
     tracer = _Tracer()
     try:
-        graph = tracer.trace(_Root(module))
+        with _attributes_kept(module):
+            graph = tracer.trace(_Root(module))
     except Exception as error:  # the net's own code meets values that are not there yet
         raise NoGraphError(str(error)) from error
     return fx.GraphModule(tracer.root, graph)
+
+
+@contextmanager
+def _attributes_kept(net: nn.Module) -> Iterator[None]:
+    """A `with` block after which modules have what they had before, also in lists and dicts.
+
+    A forward pass that notes something in its module would leave a stand-in there.
+    """
+    before = [(vars(module), dict(vars(module))) for module in net.modules()]
+    kept = [
+        (value, copy.copy(value))
+        for _, attributes in before
+        for name, value in attributes.items()
+        if type(value) in (list, dict, set) and (name == "_buffers" or name not in OF_TORCH)
+    ]
+    try:
+        yield
+    finally:
+        for now, attributes in before:
+            for name in now.keys() - attributes.keys():
+                del now[name]
+            now.update(attributes)
+        for value, content in kept:
+            value.clear()
+            (value.extend if isinstance(value, list) else value.update)(content)
 
 
 def is_observation(graph: fx.GraphModule, node: fx.Node) -> bool:
@@ -88,6 +118,11 @@ def layer_of(graph: fx.GraphModule, node: object) -> nn.Module | None:
     """The layer that a node calls, if it calls one."""
     is_call = isinstance(node, fx.Node) and node.op == "call_module"
     return graph.get_submodule(str(node.target)) if is_call else None
+
+
+def is_exactly(layer: object, *kinds: type[nn.Module]) -> bool:
+    """Whether a layer computes what one of these does: subclasses and forward= may be others."""
+    return type(layer) in kinds and "forward" not in vars(layer)
 
 
 class _Root(nn.Module):
@@ -113,13 +148,13 @@ class _Tracer(fx.Tracer):
         return is_layer or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m, forward, args, kwargs):
-        if not any(isinstance(arg, fx.Proxy) for arg in (*args, *kwargs.values())):
+        if not _has_stand_in((args, *kwargs.values())):
             return forward(*args, **kwargs)  # of another thread, or on constants
         for hook in m._forward_pre_hooks.values():
             self._observe(hook, args[0])
-        if type(m).__name__ == "BatchNormAct2d":  # timm's: with a layer or two in it
+        if _is_of_timm(m, "BatchNormAct2d"):  # with a layer or two in it
             value = m.act(m.drop(self._call(_as(nn.BatchNorm2d, m), args, kwargs)))
-        elif type(m).__name__ == "Conv2dSame":  # timm's: TensorFlow's padding, and a convolution
+        elif _is_of_timm(m, "Conv2dSame"):  # TensorFlow's padding, and a convolution
             padded = self._call(SamePadding(m), args, kwargs)
             value = self._call(_as(nn.Conv2d, m), (padded,), {})
         elif not self.is_leaf_module(m, ""):
@@ -142,6 +177,18 @@ class _Tracer(fx.Tracer):
         self.num_layers += 1
         self.root.add_module(name, layer)
         return self.create_proxy("call_module", name, args, kwargs)
+
+
+def _has_stand_in(value: object) -> bool:
+    if isinstance(value, list | tuple):  # DenseNet's layers take lists of maps
+        return any(_has_stand_in(each) for each in value)
+    return isinstance(value, fx.Proxy)
+
+
+def _is_of_timm(layer: nn.Module, name: str) -> bool:
+    kind = type(layer)  # a user's class of that name may compute something else
+    is_named = kind.__name__ == name and kind.__module__.partition(".")[0] == "timm"
+    return is_named and is_exactly(layer, kind)
 
 
 def _without_hooks(layer: nn.Module) -> nn.Module:

@@ -157,14 +157,13 @@ def extract(
     started = time.monotonic()
     pictures = {i: Path(p) if isinstance(p, str) else p for i, p in pictures.items()}
     file_bytes = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
+    changeable = pictures if may_change else {}
     incomplete: dict[Path, tuple[Network, store.Conditions]] = {}
     for net in (network, *shared_with):
         check_scales(net, options)
         wanted = conditions(dataset, net, options, head)
         stem = f"{dataset}-{net.slug}"
-        path, complete = _found(folder, stem, to, wanted, file_bytes)
-        while may_change and forget_changed(path, pictures):
-            path, complete = _found(folder, stem, to, wanted, file_bytes)
+        path, complete = _found(folder, stem, to, wanted, file_bytes, changeable)
         if not complete:
             incomplete[path] = net, wanted
         elif net is network:
@@ -172,25 +171,16 @@ def extract(
     sharing = [net for net, _ in incomplete.values() if net is not network]
     joint = Descriptor(network, sharing) if sharing else head(network)
     module = joint.module  # weights that do not fit are noticed before a file is made
-    dims = {
-        path: net.backbone.dim if sharing else joint.dim for path, (net, _) in incomplete.items()
-    }
     first = next(iter(incomplete))
     batch_pixels = measured_batch_pixels(joint, module, options, pictures, first)
     joint.batch_pixels = batch_pixels or BATCH_PIXELS
-    others = _other_scales(folder, incomplete, file_bytes, pictures if may_change else {})
+    others = _other_scales(folder, incomplete, file_bytes, changeable)
     run = PartialExtraction(joint, options, progress)
-    with _writers(incomplete, dims, file_bytes, others, batch_pixels) as writers:
+    with _writers(incomplete, head, file_bytes, others, batch_pixels) as writers:
         run.extract(module, pictures, writers, list(others.values()))
     _log_extracted(network, f"{run.num_new} new {joint.plural} in {first}", sharing)
-    return Extracted(
-        first,
-        run.num_new,
-        time.monotonic() - started,
-        run.skipped,
-        run.scale_seconds,
-        run.stage_seconds if run.num_new else {},
-    )
+    seconds, stages = time.monotonic() - started, run.stage_seconds if run.num_new else {}
+    return Extracted(first, run.num_new, seconds, run.skipped, run.scale_seconds, stages)
 
 
 def _found(
@@ -199,11 +189,19 @@ def _found(
     to: Path | str | None,
     wanted: store.Conditions,
     file_bytes: Mapping[str, int],
+    changeable: Mapping[str, images.Picture],
 ) -> tuple[Path, bool]:
-    """The feature file for these conditions, in the folder or at `to`; whether it is complete."""
-    if to is None:
-        return store.find(Path(folder), stem, wanted, file_bytes)
-    return Path(to), store.is_complete(Path(to), wanted, file_bytes)
+    """The feature file for these conditions, in the folder or at `to`; whether it is complete.
+
+    It lacks those of the changeable pictures that hold something else now.
+    """
+    while True:
+        if to is None:
+            path, complete = store.find(Path(folder), stem, wanted, file_bytes)
+        else:
+            path, complete = Path(to), store.is_complete(Path(to), wanted, file_bytes)
+        if not (changeable and forget_changed(path, changeable)):
+            return path, complete
 
 
 def _other_scales(
@@ -237,7 +235,7 @@ def _log_extracted(network: Network, text: str, sharing: Sequence[Network]) -> N
 @contextmanager
 def _writers(
     incomplete: Mapping[Path, tuple[Network, store.Conditions]],
-    dims: Mapping[Path, int],
+    head: Callable[[Network], Head],
     file_bytes: Mapping[str, int],
     others: Mapping[Path, store.OtherScales],
     batch_pixels: int | None,
@@ -254,7 +252,7 @@ def _writers(
                 store.FeatureWriter(
                     path,
                     wanted,
-                    dim=dims[path],
+                    dim=head(network).dim,
                     file_bytes=file_bytes,
                     weights_name=network.weights,
                     versions=library_versions(),

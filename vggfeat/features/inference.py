@@ -1,7 +1,7 @@
 """A net as it is best run: where it lies in memory, and in the form that is fastest on a CPU.
 
 The fast form (backbones/fused.py) rounds a little differently. Before it is used it is compared
-with the net on a random picture, and where they differ by more than the bounds below the net itself
+with the net on random pictures, and where they differ by more than the bounds below the net itself
 is run, as it is on a GPU.
 """
 
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 FP32_BOUND = 1e-4  # of the length of what the net gives; sound nets differ by 1e-6
 BF16_BOUND = 2.0  # times what bf16 itself changes in what the net gives
-ASPECT = 1.25  # width over height of the random picture, where the net takes any size
+ASPECT = 1.25  # width over height of the random pictures, where the net takes any size
 SEED = 0
 # oneDNN builds kernels for every shape of a layer's input, of some 100 KiB, and keeps 1024 unless
 # that is set: those of a light net for ten shapes of pictures at three scales. With 4096 a process
@@ -62,7 +62,7 @@ def for_inference(module: nn.Module, network: Network, device: str, precision: s
         faster = fused(module)
         if faster is module or precision in _sound.get(module, ()):
             return faster
-        excess = _excess(module, faster, _random_picture(network), precision)
+        excess = _excess(module, faster, _random_pictures(network), precision)
     except Exception as error:  # of torch's private operators, or of a net that fails anyway
         log.info("%s: run layer by layer: %s", network.label, error)
         return module
@@ -78,30 +78,56 @@ def for_inference(module: nn.Module, network: Network, device: str, precision: s
     return faster
 
 
-def _random_picture(network: Network) -> Tensor:
-    """A normalised picture of a size that the net takes, channels last: [1, 3, h, w]."""
-    height = network.backbone.input_size
-    width = round(ASPECT * height) if network.backbone.any_size else height
-    picture = torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(SEED))
-    return picture.contiguous(memory_format=torch.channels_last)
+def _random_pictures(network: Network) -> list[Tensor]:
+    """Normalised pictures of sizes that the net takes, channels last: [1, 3, h, w] each.
+
+    Code may look at sizes, mostly at whether they are even: a second one has other sides, if it
+    may.
+    """
+    height, any_size = network.backbone.input_size, network.backbone.any_size
+    sizes = [(height, round(ASPECT * height) if any_size else height)]
+    if any_size:
+        smaller = max(network.backbone.min_size, height // 2)
+        sides = smaller, round(ASPECT * smaller)
+        sizes.append(tuple(b + (a + b + 1) % 2 for a, b in zip(sizes[0], sides, strict=True)))
+    generator = torch.Generator().manual_seed(SEED)
+    pictures = [torch.randn(1, 3, *size, generator=generator) for size in sizes]
+    return [picture.contiguous(memory_format=torch.channels_last) for picture in pictures]
 
 
-def _excess(module: nn.Module, faster: nn.Module, images: Tensor, precision: str) -> float:
-    """How far the faster form is from the module, over how far it may be: at most 1 is sound."""
+def _excess(
+    module: nn.Module, faster: nn.Module, pictures: Sequence[Tensor], precision: str
+) -> float:
+    """How far the faster form is from the module, over how far it may be: at most 1 is sound.
+
+    That of the layer that is furthest; layers differ in length by orders of magnitude.
+    """
     with autocast_for("cpu", "fp32"):
-        right = _flat(module(images))
+        right = _of_layers(module, pictures)
         if precision == "fp32":
-            return _distance(_flat(faster(images)), right) / FP32_BOUND
+            return (_distances(_of_layers(faster, pictures), right) / FP32_BOUND).max().item()
     with autocast_for("cpu", precision):
-        plain, other = _flat(module(images)), _flat(faster(images))
-    return _distance(other, right) / (BF16_BOUND * _distance(plain, right) + FP32_BOUND)
+        plain, other = _of_layers(module, pictures), _of_layers(faster, pictures)
+    allowed = BF16_BOUND * _distances(plain, right) + FP32_BOUND
+    return (_distances(other, right) / allowed).max().item()
 
 
-def _flat(maps: Tensor | Sequence[Tensor]) -> Tensor:
-    maps = [maps] if isinstance(maps, Tensor) else maps
-    return torch.cat([values.float().flatten() for values in maps])
+def _of_layers(module: nn.Module, pictures: Sequence[Tensor]) -> list[Tensor]:
+    """What the module gives of all pictures, a vector for each of its layers."""
+    passes = [module(picture) for picture in pictures]
+    passes = [[maps] if isinstance(maps, Tensor) else maps for maps in passes]
+    return [
+        torch.cat([map_.float().flatten() for map_ in maps]) for maps in zip(*passes, strict=True)
+    ]
 
 
-def _distance(values: Tensor, right: Tensor) -> float:
-    """As a part of the length of what is right; not a number where that is zero or not finite."""
-    return ((values - right).norm() / right.norm()).item()
+def _distances(layers: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
+    """Of each layer as a part of its length; not a number where that is zero or not finite.
+
+    Zeros that stay so beside others, which random pictures can bring about, count as 0.
+    """
+    pairs = zip(layers, right, strict=True)
+    differences = torch.stack([(values - right_ones).norm() for values, right_ones in pairs])
+    lengths = torch.stack([right_ones.norm() for right_ones in right])
+    stays_zero = (differences == 0) & (lengths == 0) & lengths.any()
+    return torch.where(stays_zero, 0, differences / lengths)

@@ -72,7 +72,8 @@ class ExtractionRun:
         """Extract and store what the writers lack; module is the head's.
 
         Raises PictureError at a picture that cannot be read unless it may be skipped, OptionError
-        where memory does not suffice, NetworkError at vectors that are not finite.
+        where memory does not suffice, NetworkError at vectors that are not finite and at a net
+        that needs another order in memory.
         """
         try:
             self._extract(module)
@@ -82,6 +83,11 @@ class ExtractionRun:
                     f"{self.label}: not enough memory for a batch at scale"
                     f" {max(self.options.scales)}. Try --batch-size 1 (in Python batch_size=1), or"
                     " smaller scales."
+                ) from error
+            if "view size is not compatible" in str(error):
+                raise NetworkError(
+                    f"{self.label}: its code calls view() on maps whose channels lie together in"
+                    " memory, which is fastest. Write reshape() or flatten() there."
                 ) from error
             raise
 

@@ -12,8 +12,8 @@ import torch
 
 from vggfeat.probes.few_threads import free_cores, one_blas_thread
 from vggfeat.probes.linear import LinearClassifier
-from vggfeat.probes.newton.exact_steps import ExactSolution, measured, solve_exactly
-from vggfeat.probes.newton.exact_systems import systems_of
+from vggfeat.probes.newton.exact_steps import ExactSolution, measured, objectives, solve_exactly
+from vggfeat.probes.newton.exact_systems import MAX_KEPT, systems_of
 from vggfeat.probes.probe import Fits
 from vggfeat.probes.svm import SELECTION_TOL, ClassWeight, checked_C, example_weights
 
@@ -27,7 +27,6 @@ TINY = np.finfo(float).tiny
 # Fewer examples are fitted as ever: records of so few, which are kept, hang on the last digits that
 # conjugate gradients leave.
 MIN_EXAMPLES = 10
-MAX_KEPT = 2**25  # values of X_S' X_S of all classes, which exact steps keep
 OPERATIONS_FOR_THREADS = 1e9  # 0.2 s of one thread
 
 
@@ -95,12 +94,16 @@ class ExactFits(Fits):
         solution = self._solved(y, weights, C, self.tol, self.start)
         with one_blas_thread():
             w, objective, gap = measured(self.systems, y, C[:, None] * weights, solution)
-        gap, steps = gap / objective, solution.steps
+        gap, steps = gap / np.maximum(objective, TINY), solution.steps
         if len(unsolved := self._unsolved(gap, steps, self.tol)):
             other = self._otherwise(self.signs[:, unsolved], steps[unsolved]).fit(C[unsolved])
-            w[unsolved] = np.column_stack([other.coef, other.intercept])
-            gap[unsolved] = other.gap
             steps[unsolved] += other.num_iterations
+            other_w = np.column_stack([other.coef, other.intercept])
+            costs = C[unsolved, None] * weights[unsolved]
+            # Where digits end for both, conjugate gradients may even have gone uphill.
+            is_less = objectives(self.X, y[unsolved], costs, other_w) < objective[unsolved]
+            taken = is_less | (other.gap <= self.tol)
+            w[unsolved[taken]], gap[unsolved[taken]] = other_w[taken], other.gap[taken]
         return LinearClassifier(
             coef=w[:, :-1],
             intercept=w[:, -1],

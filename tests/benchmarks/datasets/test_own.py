@@ -112,6 +112,26 @@ def test_an_earlier_folder_does_not_stand_in_for_one_of_the_same_name(
         assert {line.rpartition(",")[2] for line in lines} == classes
 
 
+def test_after_a_change_of_the_current_folder_a_relative_path_leads_to_what_is_there(
+    pictures, tmp_path, monkeypatch
+):
+    write_classes(tmp_path / "here" / "pictures", {"dog": 4, "eel": 4})
+    assert registry.names_of(["pictures"]) == ["pictures"]
+    monkeypatch.chdir(tmp_path / "here")
+    assert load_benchmark("pictures").classes == ("dog", "eel")
+    monkeypatch.chdir(tmp_path / "here" / "pictures")  # where nothing is called so
+    assert load_benchmark("pictures").classes == ("ant", "bee", "cat")
+
+
+def test_a_name_leads_to_the_path_that_was_given_though_a_folder_here_is_called_so(
+    pictures, tmp_path, monkeypatch
+):
+    write_classes(tmp_path / "here" / "pictures", {"dog": 4, "eel": 4})
+    monkeypatch.chdir(tmp_path / "here")
+    (name,) = registry.names_of([pictures])
+    assert load_benchmark(name).classes == ("ant", "bee", "cat")
+
+
 # Splits
 
 

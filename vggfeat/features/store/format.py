@@ -8,8 +8,9 @@
 
 The attributes hold the fields of `Conditions`, which must be equal for a file to be used again,
 and beside them schema_version, weights_name, created and versions: a JSON list of the library
-versions that wrote to the file. Checksums lie before the HDF5 part, see `sums`; files of schema
-version 1 have none.
+versions that wrote to the file, or to others that rows were taken from. A file that was begun on a
+GPU has batch_pixels, by which its batches are cut. Checksums lie before the HDF5 part, see `sums`;
+files of schema version 1 have none.
 
 A process killed at any moment leaves a readable file: everything is allocated when the file is
 made, under another name; from then on only values inside the arrays change, first the descriptors,

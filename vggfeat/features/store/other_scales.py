@@ -7,7 +7,7 @@ Shapes: S scales, D dimensions of a vector.
 
 import glob
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -104,7 +104,8 @@ class OtherScales:
         rows, columns = [], []
         for scale in scales:
             file = next(f for f in self._files if picture_id in f.ids and scale in f.scales)
-            row = self._readers[file.path].read(picture_id)
+            reader = self._readers.get(file.path)
+            row = None if reader is None else reader.read(picture_id)
             if row is None:
                 return None
             rows.append(row)
@@ -116,7 +117,8 @@ class OtherScales:
     def __enter__(self) -> "OtherScales":
         with ExitStack() as stack:
             for file in self._files:
-                self._readers[file.path] = stack.enter_context(_RowReader(file.path))
+                with suppress(StoreError):  # it was moved away or damaged meanwhile
+                    self._readers[file.path] = stack.enter_context(_RowReader(file.path))
             self._stack = stack.pop_all()
         return self
 
@@ -161,7 +163,9 @@ class _RowReader:
 
     def read(self, picture_id: str) -> StoredRow | None:
         """The row of a picture; None if it is not as it was written."""
-        row = self._rows[picture_id]
+        row = self._rows.get(picture_id)
+        if row is None:  # another file came into its place meanwhile
+            return None
         try:
             with explained(self._path):
                 vectors = self._file["descriptors"][row]

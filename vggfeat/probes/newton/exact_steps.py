@@ -116,6 +116,12 @@ def measured(
     return w, state.objective, of_weights.gap(w, 2 * signs * state.weighted_slack)
 
 
+def objectives(X: np.ndarray, signs: np.ndarray, c: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """P(w) [P] of weights w [P, d + 1] on X [n, d], with costs c [P, n]."""
+    slack = np.maximum(1 - signs * (w[:, :-1] @ X.T + w[:, -1:]), 0)
+    return np.einsum("ij,ij->i", w, w) / 2 + np.einsum("ij,ij->i", c, slack**2)
+
+
 def _state(systems: Systems, y: np.ndarray, c: np.ndarray, v: np.ndarray) -> _State:
     f = systems.scores(v)
     margin = 1 - y * f

@@ -13,6 +13,8 @@ from collections.abc import Hashable, Iterator
 
 import numpy as np
 
+MAX_KEPT = 2**25  # values of X_S' X_S of all problems that are kept: 256 MiB
+
 
 class Systems(ABC):
     """Newton's systems over X [n, d - 1], to each example of which a 1 is appended, in float64."""
@@ -86,7 +88,7 @@ class InExamples(Systems):
 
 
 class InWeights(Systems):
-    """Systems in w. X_S' X_S of each problem is kept: a step changes it by few examples."""
+    """Systems in w. X_S' X_S of problems is kept: a step changes it by few examples."""
 
     def __init__(self, X: np.ndarray):
         self.X, self.size = X, X.shape[1]
@@ -112,17 +114,15 @@ class InWeights(Systems):
         right = (inside * y) @ self.X
         v = np.empty_like(right)
         for rows in _alike(S, weights, C):
-            system = self._product(problems[rows[0]], inside[rows[0]])
-            for row in rows[1:]:
-                self.products[problems[row]] = self.products[problems[rows[0]]]
-            system = system.copy()
+            system = self._product(problems[rows], inside[rows[0]]).copy()
             system.ravel()[:: self.size + 1] += 0.5 / C[rows[0]]
             v[rows] = _solution(system, right[rows])
         return v
 
-    def _product(self, problem: int, inside: np.ndarray) -> np.ndarray:
-        """X' diag(inside) X [d, d], from the last one of this problem if that is less work."""
-        before, product = self.products.get(problem, (None, None))
+    def _product(self, problems: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        """X' diag(inside) X [d, d] of problems that are alike, from the last one of the first of
+        them if that is less work."""
+        before, product = self.products.get(problems[0], (None, None))
         change = inside if before is None else inside - before
         rows = change.nonzero()[0]
         if before is not None and 2 * len(rows) > np.count_nonzero(inside):
@@ -130,14 +130,16 @@ class InWeights(Systems):
         X = self.X[rows]
         changed = (X.T * change[rows]) @ X
         product = changed if before is None else product + changed
-        self.products[problem] = inside, product
+        for problem in problems:
+            if problem in self.products or len(self.products) < MAX_KEPT // self.size**2:
+                self.products[problem] = inside, product
         return product
 
 
 def _alike(S: np.ndarray, weights: np.ndarray, C: np.ndarray) -> Iterator[list[int]]:
     """Rows whose systems are the same, so that they share a factorisation."""
     groups: dict[Hashable, list[int]] = {}
-    plain = weights.max(initial=0) == 1  # or 0: then S says all
+    plain = ((weights == 0) | (weights == 1)).all()  # then S says all
     for row in range(len(S)):
         key = S[row].tobytes(), C[row], None if plain else weights[row].tobytes()
         groups.setdefault(key, []).append(row)
