@@ -9,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from helpers.disks import files_of_at_most
 
 import vggfeat
 from vggfeat.errors import OptionError, StoreError
@@ -128,6 +129,13 @@ def test_npy_has_the_rows_of_the_csv_beside_it(path, tmp_path):
     vggfeat.export_features(path, tmp_path / "y.npy", scales=[32])
     np.testing.assert_array_equal(np.load(tmp_path / "y.npy"), VALUES[:, 0])
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_full_disk_names_the_array(path, tmp_path):
+    array = tmp_path / "x.npy"
+    with files_of_at_most(130), pytest.raises(OSError, match=f"File too large: '{array}'"):
+        vggfeat.export_features(path, array)
+    assert not list(tmp_path.glob("*x.*"))
 
 
 def test_other_suffixes_are_refused(path, tmp_path):

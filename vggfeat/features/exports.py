@@ -107,8 +107,12 @@ def export_features(
     csv.writer(lines, lineterminator="\n").writerows([[HEADER_OF_IDS], *([i] for i in kept_ids)])
     of_ids = to.with_suffix(IDS_SUFFIX)
     of_ids.unlink(missing_ok=True)  # so that an interruption leaves no array with ids of another
+    values = np.ascontiguousarray(descriptors)
     with new_file(to) as file:
-        np.lib.format.write_array(file, np.ascontiguousarray(descriptors), allow_pickle=False)
+        header = np.lib.format.header_data_from_array_1_0(values)
+        np.lib.format.write_array_header_1_0(file, header)
+        # Not NumPy's own writing, whose error at a full disk names neither the file nor the reason.
+        file.write(values.reshape(-1).view(np.uint8).data)
     with new_file(of_ids) as file:
         file.write(lines.getvalue().encode())
     return [to, of_ids]
