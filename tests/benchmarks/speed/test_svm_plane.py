@@ -11,7 +11,6 @@ from PIL import Image
 
 from vggfeat.benchmarks.speed import plane_figure, record, svm_plane
 from vggfeat.benchmarks.speed.measuring import Setup
-from vggfeat.benchmarks.speed.neighbours import busy_neighbours
 from vggfeat.benchmarks.speed.svm import REFIT_C, generated
 
 SHAPES = (50, 16), (50, 40), (60, 16)
@@ -76,25 +75,36 @@ def test_without_matplotlib_the_record_is_kept_and_a_line_says_why(
     assert not list(tmp_path.rglob("*.png"))
 
 
-def test_neighbours_end_with_the_block_and_with_a_process_that_is_killed():
-    with busy_neighbours(1):
-        pass
+def test_neighbours_end_with_the_block():
+    start = "print(*(process.pid for process in started), flush=True)"
+    (pid,) = neighbours_of(f"with neighbours.busy_neighbours(1): {start}")
+    assert not is_running(pid)
+
+
+def test_neighbours_end_with_a_process_that_is_killed():
+    start = "print(*(process.pid for process in started), flush=True)"
+    kill = "os.kill(os.getpid(), signal.SIGKILL)"
+    (pid,) = neighbours_of(f"with neighbours.busy_neighbours(1): {start}; {kill}")
+    ended_by = time.monotonic() + 5
+    while is_running(pid) and time.monotonic() < ended_by:
+        time.sleep(0.05)
+    assert not is_running(pid)
+
+
+def neighbours_of(block: str) -> list[str]:
+    """The numbers of the processes that a process's neighbours were, as its `block` prints them."""
     code = (
         "import os, signal\n"
         "from vggfeat.benchmarks.speed import neighbours\n"
-        "Popen = neighbours.subprocess.Popen\n"
+        "Popen, started = neighbours.subprocess.Popen, []\n"
         "def start(*a, **k):\n"
-        "    process = Popen(*a, **k); print(process.pid, flush=True); return process\n"
+        "    started.append(Popen(*a, **k)); return started[-1]\n"
         "neighbours.subprocess.Popen = start\n"
-        "with neighbours.busy_neighbours(1): os.kill(os.getpid(), signal.SIGKILL)"
+        f"{block}"
     )
-    killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    (pid,) = killed.stdout.split()
-    for _ in range(100):
-        if not is_running(pid):
-            return
-        time.sleep(0.05)
-    raise AssertionError("the neighbour goes on")
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    ).stdout.split()
 
 
 def is_running(pid: str) -> bool:
