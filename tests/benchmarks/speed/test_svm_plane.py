@@ -1,5 +1,6 @@
 """The benchmark of SVMs over the plane of sizes, on little: that both sides do the same work."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -76,23 +77,22 @@ def test_without_matplotlib_the_record_is_kept_and_a_line_says_why(
 
 
 def test_neighbours_end_with_the_block():
-    start = "print(*(process.pid for process in started), flush=True)"
-    (pid,) = neighbours_of(f"with neighbours.busy_neighbours(1): {start}")
-    assert not is_running(pid)
+    block = "with neighbours.busy_neighbours(2): pass\nprint(*(each.poll() for each in started))"
+    assert printed(block) == [str(-signal.SIGKILL)] * 2
 
 
 def test_neighbours_end_with_a_process_that_is_killed():
     start = "print(*(process.pid for process in started), flush=True)"
     kill = "os.kill(os.getpid(), signal.SIGKILL)"
-    (pid,) = neighbours_of(f"with neighbours.busy_neighbours(1): {start}; {kill}")
+    (pid,) = printed(f"with neighbours.busy_neighbours(1): {start}; {kill}")
     ended_by = time.monotonic() + 5
     while is_running(pid) and time.monotonic() < ended_by:
         time.sleep(0.05)
     assert not is_running(pid)
 
 
-def neighbours_of(block: str) -> list[str]:
-    """The numbers of the processes that a process's neighbours were, as its `block` prints them."""
+def printed(block: str) -> list[str]:
+    """What a process prints that runs `block`, in which `started` are its neighbours."""
     code = (
         "import os, signal\n"
         "from vggfeat.benchmarks.speed import neighbours\n"
