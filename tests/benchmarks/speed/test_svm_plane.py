@@ -103,7 +103,7 @@ def printed(block: str) -> list[str]:
         f"{block}"
     )
     return subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=20
     ).stdout.split()
 
 
