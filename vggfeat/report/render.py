@@ -1,4 +1,4 @@
-"""Renderers of tables: text, Markdown, CSV, JSON and LaTeX. None knows what a table is about."""
+"""Renderers of tables: text, Markdown, CSV, JSON, LaTeX, HTML. None knows what a table is about."""
 
 import csv
 import io
@@ -54,12 +54,38 @@ def as_latex(table: Table) -> str:
     return title + tabular + "".join(f"% {line}\n" for line in table.footer())
 
 
+def as_html(table: Table) -> str:
+    """A table element and a list of its notes, for a page or a notebook; texts stay text."""
+    from jinja2 import Environment  # takes as long to import as all else of this library
+
+    return Environment(autoescape=True).from_string(_HTML).render(table=table) + "\n"
+
+
+_HTML = """\
+<table>
+{%- if table.title %}
+<caption>{{ table.title }}</caption>
+{%- endif %}
+<thead>
+<tr>{% for column in table.columns %}<th scope="col">{{ column }}</th>{% endfor %}</tr>
+</thead>
+<tbody>
+{%- for row in table.rows %}
+<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
+{%- endfor %}
+</tbody>
+</table>
+{%- for line in table.footer() %}
+<p>{{ line }}</p>
+{%- endfor %}"""
+
 RENDERERS: dict[str, Callable[[Table], str]] = {
     "table": as_text,
     "md": as_markdown,
     "csv": as_csv,
     "json": as_json,
     "latex": as_latex,
+    "html": as_html,
 }
 
 

@@ -1,0 +1,1 @@
+"""The report of a folder of results: what its page says, section by section."""

@@ -1,0 +1,17 @@
+"""Tables as HTML: names from files can hold markup, and must stay text."""
+
+from vggfeat.report.render import render
+from vggfeat.report.table import Cell, Table
+
+
+def test_a_name_with_markup_stays_text():
+    table = Table.of(
+        ["<b>net</b>", "mAP (%)"],
+        [["<script>alert(1)</script>", Cell(values=(50.0,), notes=(1,))]],
+        notes=("a & b",),
+        title="<i>VOC</i>",
+    )
+    html = render(table, "html")
+    assert "<script>" not in html and "<b>" not in html and "<i>" not in html
+    assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;</td><td>50.0 [1]</td>" in html
+    assert "<p>[1] a &amp; b</p>" in html
