@@ -45,6 +45,10 @@ SUMMARIES = {
         "Say which classes pictures are of, by a probe that `bench --save-probe` wrote.",
     ),
     "pretrain": ("pretrain", "Train nets by the paper's recipes, and what they start from."),
+    "report": (
+        "report",
+        "Write one HTML file of the records in results folders, to look at, send and print.",
+    ),
     "table": ("table", "Print the records of a results folder beside the published numbers."),
     "verify": (
         "verify",

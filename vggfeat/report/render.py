@@ -56,28 +56,10 @@ def as_latex(table: Table) -> str:
 
 def as_html(table: Table) -> str:
     """A table element and a list of its notes, for a page or a notebook; texts stay text."""
-    from jinja2 import Environment  # takes as long to import as all else of this library
+    from vggfeat.report.page.html import table_html  # jinja2 takes as long to import as all else
 
-    return Environment(autoescape=True).from_string(_HTML).render(table=table) + "\n"
+    return table_html(table)
 
-
-_HTML = """\
-<table>
-{%- if table.title %}
-<caption>{{ table.title }}</caption>
-{%- endif %}
-<thead>
-<tr>{% for column in table.columns %}<th scope="col">{{ column }}</th>{% endfor %}</tr>
-</thead>
-<tbody>
-{%- for row in table.rows %}
-<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
-{%- endfor %}
-</tbody>
-</table>
-{%- for line in table.footer() %}
-<p>{{ line }}</p>
-{%- endfor %}"""
 
 RENDERERS: dict[str, Callable[[Table], str]] = {
     "table": as_text,

@@ -1,0 +1,100 @@
+"""The first screen of a report: of each benchmark, in words, which net is best and whether it matches."""
+
+from vggfeat.benchmarks.report.material import Material
+from vggfeat.benchmarks.report.pairs import difference_in_words, paired
+from vggfeat.benchmarks.report.published import Standing, standing
+from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking, value_of
+from vggfeat.report.ilsvrc_results import measured_result, published_results
+from vggfeat.report.judge import NEAR, NOT_COMPARABLE
+from vggfeat.report.page.blocks import Card, Cards, Folded, says
+from vggfeat.report.published import CLASSIFICATION, LOCALISATION
+from vggfeat.report.results import Result
+
+Line = tuple[str, str, str]
+OF_BENCHMARKS = {"classes", "settings", "pairs", "pictures", "ilsvrc"}  # sections below a heading
+SUMMARIES = {NEAR: "Why only near", NOT_COMPARABLE: "Why not comparable"}
+KINDS = {CLASSIFICATION: "classification", LOCALISATION: "localisation"}
+
+
+def transfer_cards(material: Material) -> Cards:
+    """A card for each benchmark of `bench`."""
+    return Cards(cards=tuple(_card(material, b, standing(b.main.first)) for b in material.transfer))
+
+
+def ilsvrc_cards(material: Material) -> Cards:
+    """A card for each set of pictures that was classified or localised by ILSVRC's protocols."""
+    return Cards(cards=tuple(_card(material, b, _on_ilsvrc(b.main.first)) for b in material.ilsvrc))
+
+
+def _card(material: Material, benchmark: BenchmarkResults, published: Standing) -> Card:
+    best, ranking = benchmark.main.first, benchmark.main
+    setting = material.setting(best)
+    kind = KINDS.get(benchmark.benchmark, "")
+    return Card(
+        title=f"{benchmark.title} {kind}".strip(),
+        to=material.benchmark_id(benchmark) if material.sections & OF_BENCHMARKS else "",
+        answer=material.net(best),
+        value=f"{_is_best(ranking)} {value_of(best):.1f} % {ranking.metric}",
+        lines=(
+            *((("With", "", setting),) if setting else ()),
+            *_second(material, ranking),
+            ("Published", published.word, published.sentence),
+        ),
+        blocks=_reasons(published),
+    )
+
+
+def _is_best(ranking: Ranking) -> str:
+    words = "is best" if len(ranking.nets) > 1 else "alone was measured"
+    limited = ", LIMITED to a part of the pictures" if ranking.first.record.limited else ""
+    return f"{words}{limited}:"
+
+
+def _second(material: Material, ranking: Ranking) -> tuple[Line, ...]:
+    """How the next net stands to the best, or of one net its next setting."""
+    if len(ranking.nets) > 1:
+        name, other = "Next net", ranking.nets[1]
+        who = material.net(other)
+    elif len(ranking.results) > 1:
+        name, other = "Next", ranking.results[1]
+        who = material.setting(other)
+    else:
+        return ()
+    number = f"{who}, {value_of(other):.1f} %"
+    comparison = paired(ranking.first, other)
+    if isinstance(comparison, str):
+        return ((name, "Not tested", f"{number}; {comparison}"),)
+    word, size = difference_in_words(comparison)
+    return ((name, word, f"{number}; {size}"),)
+
+
+def _reasons(published: Standing) -> tuple[Folded, ...]:
+    if not published.reasons:
+        return ()
+    return (
+        Folded(
+            summary=SUMMARIES.get(published.comparison, "What is to be known of it"),
+            blocks=tuple(says(f"{reason}.") for reason in published.reasons),
+        ),
+    )
+
+
+def _on_ilsvrc(result: Result) -> Standing:
+    """How a result on ILSVRC stands to the published one of the same configuration."""
+    every = [row for rows in published_results().values() for row in rows]
+    measured = measured_result(result.record, every)
+    verdict = measured.verdict
+    differences = measured.differences
+    if result.record.metric in differences:
+        value = measured.published[result.record.metric]
+        difference = differences[result.record.metric]
+        sentence = f"{value:.1f} % for this net: {difference:+.1f} points here"
+        return Standing(comparison=verdict.comparison, sentence=sentence, reasons=verdict.reasons,
+                        difference=difference)  # fmt: skip
+    first = verdict.reasons[0] if verdict.reasons else "nothing is published of this net and view"
+    return Standing(
+        comparison=verdict.comparison,
+        sentence=first,
+        reasons=verdict.reasons,
+        difference=None,
+    )

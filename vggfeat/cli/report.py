@@ -1,0 +1,68 @@
+"""report: records as one page to look at, send and print."""
+
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from vggfeat.cli.group import importing, main, set_up_messages
+from vggfeat.cli.options import FOLDER, Names
+from vggfeat.errors import RecordError
+
+
+@main.command()
+@click.argument("folders", nargs=-1, type=FOLDER)
+@click.option(
+    "--runs", multiple=True, type=FOLDER, help="Folder of `pretrain`'s records; repeatable."
+)
+@click.option(
+    "--to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("report.html"),
+    show_default=True,
+    help="The file to write.",
+)
+@click.option("--title", default="", help="The page's heading; by default what was measured on.")
+@click.option(
+    "--only", type=Names(), default=(), metavar="SECTION,...", help="Only these sections."
+)
+@click.option("--open", "open_it", is_flag=True, help="Show the page in the browser.")
+def report(
+    folders: Sequence[Path],
+    runs: Sequence[Path],
+    to: Path,
+    title: str,
+    only: Sequence[str],
+    open_it: bool,
+) -> None:
+    """Write one HTML file of the records in results folders, to look at, send and print.
+
+    FOLDERS are results folders, by default `results`. Nothing is measured: records and the scores
+    beside them are read. The file loads nothing, needs no script, and is the same for the same
+    records.
+
+    \b
+    vggfeat report
+    vggfeat report results --runs runs --data-dir data --to report.html --open
+    vggfeat report results --only comparison,records --title "Two nets"
+    """
+    with importing():
+        from vggfeat.benchmarks.report.read import read_results
+        from vggfeat.benchmarks.report.report import report as page_of
+        from vggfeat.report.page.html import page_html
+        from vggfeat.storage.files import new_file
+
+    set_up_messages(quiet=False)
+    results = read_results(folders or [Path("results")], runs)
+    html = page_html(page_of(results, title=title, only=only)).encode()
+    try:
+        with new_file(to) as file:
+            file.write(html)
+    except OSError as error:
+        raise RecordError(
+            f"{to}: the report cannot be written there ({error.strerror}). Choose another --to."
+        ) from error
+    click.echo(f"{to}: {len(html) / 1e6:.2f} MB")
+    if open_it:
+        webbrowser.open(to.resolve().as_uri())
