@@ -1,4 +1,4 @@
-"""What the sections of a report share: results, names of nets, ids of the page, pictures at hand."""
+"""What the sections of a report share: results, names of nets, ids of the page, pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

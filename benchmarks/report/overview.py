@@ -11,6 +11,7 @@ from vggfeat.report.settings import percent
 from vggfeat.report.table import Cell, Notes, Table
 from vggfeat.report.transfer import TransferResult, compare
 
+NUM_NETS = 8  # of the table on the first screen; the others are in the folded one
 AT_BEST = (
     "Each net stands with the setting that scored highest on the test pictures, which favours nets"
     " that were tried with more settings."
@@ -42,9 +43,8 @@ def _nets_table(material: Material) -> TableBlock:
     benchmarks = material.transfer
     best = {r.record.method: material.net(r) for b in benchmarks for r in b.main.nets}
     places = {method: _places(benchmarks, method) for method in best}
-    methods = sorted(
-        best, key=lambda m: (sum(places[m]) / len(places[m]), -len(places[m]), best[m])
-    )
+    ranks = {m: (sum(at) / len(at), -len(at), best[m]) for m, at in places.items()}
+    methods = sorted(best, key=ranks.__getitem__)[:NUM_NETS]
     published = _published(benchmarks)
     notes, rows, links, strong = Notes(), [], {}, set()
     for row, method in enumerate(methods):

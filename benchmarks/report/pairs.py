@@ -1,4 +1,4 @@
-"""Results compared in pairs on the same test pictures, where their scores lie beside the records."""
+"""Results compared in pairs on the same test pictures, where scores lie beside the records."""
 
 from collections.abc import Sequence
 from itertools import combinations

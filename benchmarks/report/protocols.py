@@ -1,4 +1,4 @@
-"""How each number was measured: its protocol, nets and probe, remarks, and the command that does it again."""
+"""How each number was measured: protocol, nets, probe, remarks, and the command."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -18,9 +18,7 @@ def records_section(material: Material) -> Section:
         id=material.anchors.new("protocols"),
         title="How each number was measured",
         blocks=(
-            says(
-                "Protocol, weights, probe, remarks and command of every record, as it states them."
-            ),
+            says("Protocol, weights, probe, remarks and command, as each record states them."),
         ),
         parts=tuple(
             Section(

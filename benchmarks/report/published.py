@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from vggfeat.report.judge import NEAR, NOT_COMPARABLE, SAME
 from vggfeat.report.published import PublishedRow, read_published
-from vggfeat.report.settings import percent
 from vggfeat.report.results import Result
+from vggfeat.report.settings import percent
 from vggfeat.report.transfer import published_of, verdict_on
 
 WORDS = {

@@ -1,4 +1,4 @@
-"""Results of one benchmark in their order: best first, each net at its best, other test pictures apart."""
+"""Results of a benchmark in their order: best first, each net at its best, test sets apart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

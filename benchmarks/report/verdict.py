@@ -1,4 +1,4 @@
-"""The first screen of a report: of each benchmark, in words, which net is best and whether it matches."""
+"""The verdicts of a report, in words: which net is best, and whether it matches."""
 
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.pairs import difference_in_words, paired

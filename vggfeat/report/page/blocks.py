@@ -1,4 +1,4 @@
-"""What a page is made of: sections of paragraphs, tables, drawings, sheets and what unfolds, as values.
+"""What a page is made of, as values: sections of paragraphs, tables, drawings, pictures.
 
 Texts are plain text wherever they come from; the templates print them so that they stay text.
 """

@@ -1,4 +1,4 @@
-"""Pages and tables -> HTML, by the templates beside this file; every text that is printed stays text."""
+"""Pages and tables -> HTML, by the templates beside this file; texts stay text."""
 
 import re
 from dataclasses import replace
