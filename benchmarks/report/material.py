@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
+from vggfeat.benchmarks.report.picture_files import Pictures, pictures_of
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, by_benchmark
 from vggfeat.records.record import Record
 from vggfeat.report.page.blocks import Anchors, Inline, Link
@@ -16,6 +18,8 @@ class Material:
 
     results: Results
     sections: frozenset[str]  # names of those that are shown
+    data_dir: Path | None = None  # where the pictures of benchmarks are
+    own_pictures: Sequence[Path] = ()  # folders and lists of the user's
     anchors: Anchors = field(default_factory=Anchors)
 
     @cached_property
@@ -67,6 +71,10 @@ class Material:
         if "records" not in self.sections:
             return {}
         return {place: self.record_id(result) for place, result in places.items()}
+
+    def pictures(self, benchmark: str) -> Pictures | str:
+        """The files of a benchmark's pictures, or why they are not at hand."""
+        return pictures_of(benchmark, self.data_dir, self.own_pictures)
 
     def benchmark_id(self, benchmark: BenchmarkResults) -> str:
         """The id of a benchmark's heading."""

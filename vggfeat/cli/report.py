@@ -17,6 +17,15 @@ from vggfeat.errors import RecordError
     "--runs", multiple=True, type=FOLDER, help="Folder of `pretrain`'s records; repeatable."
 )
 @click.option(
+    "--data-dir", type=FOLDER, help="Folder of the datasets, whose pictures are shown small."
+)
+@click.option(
+    "--pictures",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="Folder or CSV list of your own pictures that were measured on; repeatable.",
+)
+@click.option(
     "--to",
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("report.html"),
@@ -31,6 +40,8 @@ from vggfeat.errors import RecordError
 def report(
     folders: Sequence[Path],
     runs: Sequence[Path],
+    data_dir: Path | None,
+    pictures: Sequence[Path],
     to: Path,
     title: str,
     only: Sequence[str],
@@ -55,7 +66,8 @@ def report(
 
     set_up_messages(quiet=False)
     results = read_results(folders or [Path("results")], runs)
-    html = page_html(page_of(results, title=title, only=only)).encode()
+    page = page_of(results, title=title, only=only, data_dir=data_dir, own_pictures=pictures)
+    html = page_html(page).encode()
     try:
         with new_file(to) as file:
             file.write(html)

@@ -1,0 +1,78 @@
+"""The section of a benchmark: its classes, settings, comparisons and pictures."""
+
+from collections.abc import Callable, Sequence
+
+from vggfeat.benchmarks.report.drawings import drawings
+from vggfeat.benchmarks.report.material import Material
+from vggfeat.benchmarks.report.pairs import pairs_section
+from vggfeat.benchmarks.report.ranking import BenchmarkResults
+from vggfeat.benchmarks.report.sheets import sheets_section
+from vggfeat.records.scores import scores_path
+from vggfeat.report import shots, sweep
+from vggfeat.report.figures.figure import Figure
+from vggfeat.report.page.blocks import Block, Section, TableBlock, says
+from vggfeat.report.results import Results
+from vggfeat.report.table import Table
+
+# How the names of the figures of classes begin; all others are of settings.
+OF_CLASSES = ("per-class", "precision-recall", "confusion")
+
+
+def benchmark_section(material: Material, benchmark: BenchmarkResults) -> Section | None:
+    """The parts of a benchmark that are shown; None where there is nothing to show."""
+    parts: dict[str, Callable[[Material, BenchmarkResults], Section | None]] = {
+        "classes": _classes,
+        "settings": _settings,
+        "pairs": pairs_section,
+        "pictures": sheets_section,
+    }
+    made = (part(material, benchmark) for name, part in parts.items() if name in material.sections)
+    shown = tuple(part for part in made if part)
+    if not shown:
+        return None
+    return Section(id=material.benchmark_id(benchmark), title=benchmark.title, parts=shown)
+
+
+def _classes(material: Material, benchmark: BenchmarkResults) -> Section | None:
+    """Each class: values, precision and recall, what is taken for what."""
+    blocks = drawings(material, Results(transfer=benchmark.main.results), _is_of_classes)
+    if not any(scores_path(result.path).is_file() for result in benchmark.main.results):
+        blocks.append(
+            says(
+                "No scores of the test pictures lie beside these records: precision-recall curves"
+                " and confusions cannot be drawn.",
+                role="lacking",
+            )
+        )
+    return Section(
+        id=material.anchors.new(f"{benchmark.title} classes"),
+        title="Class by class",
+        blocks=tuple(blocks),
+    )
+
+
+def _settings(material: Material, benchmark: BenchmarkResults) -> Section | None:
+    """What a change of scales, C, probe or the number of training pictures brings."""
+    blocks = drawings(
+        material, Results(transfer=benchmark.results), lambda figure: not _is_of_classes(figure)
+    )
+    records = [result.record for result in benchmark.results]
+    whole = [r.record for r in benchmark.main.results if "shots" not in r.record.protocol]
+    blocks += _tables(material, shots.tables(records), f"{benchmark.title}, few pictures")
+    if len(whole) > 1:
+        blocks += _tables(material, sweep.tables(whole), f"{benchmark.title}, setting by setting")
+    if not blocks:
+        return None
+    return Section(
+        id=material.anchors.new(f"{benchmark.title} settings"),
+        title="Setting by setting",
+        blocks=tuple(blocks),
+    )
+
+
+def _tables(material: Material, tables: Sequence[Table], label: str) -> list[Block]:
+    return [TableBlock(table=t, id=material.anchors.new(label), label=label) for t in tables]
+
+
+def _is_of_classes(figure: Figure) -> bool:
+    return figure.name.startswith(OF_CLASSES)

@@ -1,0 +1,41 @@
+"""Figures of results as parts of a page: drawn as SVG, their numbers folded below."""
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+
+from vggfeat.benchmarks.report.material import Material
+from vggfeat.report.figures.all_figures import all_figures
+from vggfeat.report.figures.figure import Figure
+from vggfeat.report.figures.style import as_svg
+from vggfeat.report.page.blocks import Block, Drawing, TableBlock, says
+from vggfeat.report.results import Results
+
+MAX_ROWS = 300  # of a figure's numbers; whole ones are in the files of `--figures`
+NO_MATPLOTLIB = "Figures are not drawn here: install matplotlib (`pip install vggfeat[plot]`)."
+
+
+def drawings(
+    material: Material, results: Results, belongs: Callable[[Figure], bool] = lambda _: True
+) -> list[Block]:
+    """The figures of these results for which `belongs` holds."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return [says(NO_MATPLOTLIB, role="lacking")]
+    return [_drawing(material, figure) for figure in all_figures(results) if belongs(figure)]
+
+
+def _drawing(material: Material, figure: Figure) -> Drawing:
+    table = figure.table
+    if len(table.rows) > MAX_ROWS:
+        cut = f"The first {MAX_ROWS} of {len(table.rows):,} rows."
+        table = replace(table, rows=table.rows[:MAX_ROWS], legend=(*table.legend, cut))
+    return Drawing(
+        svg=as_svg(figure),
+        title=figure.title,
+        caption=figure.caption,
+        table=TableBlock(
+            table=replace(table, title=""),
+            id=material.anchors.new(f"{figure.name} numbers"),
+            label=f"{figure.title}, in numbers",
+        ),
+    )
