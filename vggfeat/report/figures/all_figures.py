@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from vggfeat.report.figures import per_class, training_curves
+from vggfeat.report.figures import confusion, per_class, precision_recall, training_curves
 from vggfeat.report.figures.figure import Figure
 from vggfeat.report.results import Results
 
-KINDS = (per_class, training_curves)
+KINDS = (per_class, precision_recall, confusion, training_curves)
 
 
 def all_figures(results: Results) -> Iterator[Figure]:

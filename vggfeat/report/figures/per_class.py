@@ -66,7 +66,7 @@ def _figure(best: Sequence[Result]) -> Figure:
         title=f"{record.title}: {what} of each class",
         caption=f"{what.capitalize()} of each class in %{over}, of {result.label}, sorted;"
         f" the line is their mean, {value_of(result):.1f} % ({metric_name(record.metric)})."
-        f"{marked}{is_limited([result])}",
+        f"{marked}{is_limited(result)}",
         table=Table.of(
             ["class", *(f"{r.label}: {what} (%)" for r in best[: 1 + len(others)])],
             [
