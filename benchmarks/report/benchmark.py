@@ -1,6 +1,7 @@
 """The section of a benchmark: its classes, settings, comparisons and pictures."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from vggfeat.benchmarks.report.drawings import drawings
 from vggfeat.benchmarks.report.material import Material
@@ -10,9 +11,9 @@ from vggfeat.benchmarks.report.sheets import sheets_section
 from vggfeat.records.scores import scores_path
 from vggfeat.report import shots, sweep
 from vggfeat.report.figures.figure import Figure
-from vggfeat.report.page.blocks import Block, Section, TableBlock, says
+from vggfeat.report.page.blocks import Block, Folded, Section, TableBlock, says
 from vggfeat.report.results import Results
-from vggfeat.report.table import Table
+from vggfeat.report.table import Cell, Table
 
 # How the names of the figures of classes begin; all others are of settings.
 OF_CLASSES = ("per-class", "precision-recall", "confusion")
@@ -60,7 +61,13 @@ def _settings(material: Material, benchmark: BenchmarkResults) -> Section | None
     whole = [r.record for r in benchmark.main.results if "shots" not in r.record.protocol]
     blocks += _tables(material, shots.tables(records), f"{benchmark.title}, few pictures")
     if len(whole) > 1:
-        blocks += _tables(material, sweep.tables(whole), f"{benchmark.title}, setting by setting")
+        label = f"{benchmark.title}, setting by setting"
+        blocks.append(
+            Folded(
+                summary="All settings in columns, best first",
+                blocks=tuple(_tables(material, sweep.tables(whole), label)),
+            )
+        )
     if not blocks:
         return None
     return Section(
@@ -71,7 +78,19 @@ def _settings(material: Material, benchmark: BenchmarkResults) -> Section | None
 
 
 def _tables(material: Material, tables: Sequence[Table], label: str) -> list[Block]:
-    return [TableBlock(table=t, id=material.anchors.new(label), label=label) for t in tables]
+    return [
+        TableBlock(table=_named(material, t), id=material.anchors.new(label), label=label)
+        for t in tables
+    ]
+
+
+def _named(material: Material, table: Table) -> Table:
+    """The table with nets called as everywhere on the page."""
+    rows = [
+        [Cell(text=material.net_names[c.text]) if c.text in material.net_names else c for c in row]
+        for row in table.rows
+    ]
+    return replace(table, rows=tuple(map(tuple, rows)))
 
 
 def _is_of_classes(figure: Figure) -> bool:

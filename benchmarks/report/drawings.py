@@ -8,7 +8,7 @@ from vggfeat.benchmarks.report.material import Material
 from vggfeat.report.figures.all_figures import all_figures
 from vggfeat.report.figures.figure import Figure
 from vggfeat.report.figures.style import as_svg
-from vggfeat.report.page.blocks import Block, Drawing, TableBlock, says
+from vggfeat.report.page.blocks import Block, Drawing, Group, TableBlock, says
 from vggfeat.report.results import Results
 
 MAX_ROWS = 300  # of a figure's numbers; whole ones are in the files of `--figures`
@@ -21,7 +21,8 @@ def drawings(
     """The figures of these results for which `belongs` holds."""
     if importlib.util.find_spec("matplotlib") is None:
         return [says(NO_MATPLOTLIB, role="lacking")]
-    return [_drawing(material, figure) for figure in all_figures(results) if belongs(figure)]
+    drawn = tuple(_drawing(material, figure) for figure in all_figures(results) if belongs(figure))
+    return [Group(drawn)] if drawn else []
 
 
 def _drawing(material: Material, figure: Figure) -> Drawing:

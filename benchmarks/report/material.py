@@ -38,12 +38,13 @@ class Material:
         return tuple(r for b in (*self.transfer, *self.ilsvrc) for r in b.results)
 
     @cached_property
-    def _net_names(self) -> dict[str, str]:
+    def net_names(self) -> dict[str, str]:
+        """Nets with their weights -> what the page calls them."""
         return names_of([result.record for result in self.all_results])
 
     def net(self, result: Result) -> str:
         """The net as the page calls it: without weights where it has them everywhere."""
-        return self._net_names[result.record.method]
+        return self.net_names[result.record.method]
 
     def setting(self, result: Result) -> str:
         """What of the label is not the net: probe, scales and whatever else differs."""

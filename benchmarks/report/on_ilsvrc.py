@@ -25,7 +25,7 @@ def ilsvrc_section(material: Material) -> Section | None:
     ]
     return Section(
         id=material.anchors.new("ilsvrc"),
-        title="ILSVRC's protocols",
+        title="ILSVRC",
         blocks=tuple(blocks),
         parts=tuple(_part(material, b) for b in material.ilsvrc),
     )

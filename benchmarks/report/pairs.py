@@ -1,6 +1,6 @@
 """Results compared in pairs on the same test pictures, where scores lie beside the records."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from vggfeat.benchmarks.comparison.comparison import NUM_DECIDING, Comparison, compared
@@ -10,7 +10,7 @@ from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking
 from vggfeat.errors import RecordError
 from vggfeat.records.scores import scores_path
-from vggfeat.report.page.blocks import Block, Section, TableBlock, says
+from vggfeat.report.page.blocks import Block, Code, Section, TableBlock, says
 from vggfeat.report.results import Result
 
 NUM_COMPARED = 8  # results of a benchmark: 28 pairs are as many as a reader will look through
@@ -43,39 +43,57 @@ def difference_in_words(c: Comparison) -> tuple[str, str]:
 
 def pairs_section(material: Material, benchmark: BenchmarkResults) -> Section | None:
     """The best results of a benchmark, every two of them; None where there are no two."""
-    shown = _chosen(benchmark.main)
-    if len(shown) < 2:
+    results = benchmark.main.results
+    if len(results) < 2:
         return None
+    with_scores = [result for result in results if scores_path(result.path).is_file()]
+    shown = _chosen(Ranking(tuple(with_scores))) if len(with_scores) > 1 else []
     return Section(
         id=material.anchors.new(f"{benchmark.title} pairs"),
         title="Every two compared on the same pictures",
-        blocks=tuple(_blocks(material, benchmark, shown)),
+        blocks=(*_left_out(results, with_scores, shown), *_tables(material, benchmark, shown)),
     )
 
 
-def _blocks(
+def _left_out(
+    results: Sequence[Result], with_scores: Sequence[Result], shown: Sequence[Result]
+) -> Iterator[Block]:
+    """Which results are not compared, and why."""
+    if len(with_scores) < len(results):
+        lacking = f"{len(results) - len(with_scores)} of {len(results)} results are not compared"
+        yield says(
+            f"{lacking}: no scores of the test pictures lie beside their records. A record's"
+            " command, with another ",
+            Code("--out"),
+            ", makes them.",
+            role="lacking",
+        )
+    if len(shown) < len(with_scores):
+        all_of_them = Code("vggfeat compare --all")
+        yield says(
+            f"Of {len(with_scores)} results with scores {len(shown)} are here, each net's best and"
+            " the best of the others; ",
+            all_of_them,
+            " compares all.",
+            role="note",
+        )
+
+
+def _tables(
     material: Material, benchmark: BenchmarkResults, shown: Sequence[Result]
-) -> list[Block]:
-    if without := _without_scores(shown):
-        again = "The command of a record, with another --out, makes them."
-        return [says(f"Not compared: {without}. {again}", role="lacking")]
+) -> Iterator[Block]:
+    if not shown:
+        return
     members = located([result.path for result in shown])
     try:
         comparisons = compared(list(combinations(members, 2)))
     except RecordError as error:
-        return [says(str(error), role="lacking")]
-    tables = pair_tables(comparisons[0]) if len(comparisons) == 1 else several_tables(comparisons)
-    left_out = len(benchmark.main.results) - len(shown)
-    more = (
-        [says(f"Of {len(benchmark.main.results)} results the {len(shown)} best are here;"
-              " `vggfeat compare --all` has all.", role="note")]
-        if left_out else []
-    )  # fmt: skip
-    ids = [material.anchors.new(f"{benchmark.title} pairs table") for _ in tables]
-    return more + [
-        TableBlock(table=table, id=i, label=table.title or f"{benchmark.title}, pairs")
-        for table, i in zip(tables, ids, strict=True)
-    ]
+        yield says(f"Not compared: {error}", role="lacking")
+        return
+    is_pair = len(comparisons) == 1
+    for table in pair_tables(comparisons[0]) if is_pair else several_tables(comparisons):
+        label = table.title or f"{benchmark.title}, pairs"
+        yield TableBlock(table=table, id=material.anchors.new(label), label=label)
 
 
 def _chosen(ranking: Ranking) -> list[Result]:

@@ -16,7 +16,7 @@ def records_section(material: Material) -> Section:
     """A fold for each record, benchmark by benchmark."""
     return Section(
         id=material.anchors.new("protocols"),
-        title="How each number was measured",
+        title="Protocols and commands",
         blocks=(
             says("Protocol, weights, probe, remarks and command, as each record states them."),
         ),

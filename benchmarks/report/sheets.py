@@ -11,7 +11,7 @@ from vggfeat.benchmarks.report.ranking import BenchmarkResults
 from vggfeat.errors import PictureError
 from vggfeat.images import decode
 from vggfeat.records.scores import scores_path
-from vggfeat.report.page.blocks import Section, Sheet, Thumbnail, says
+from vggfeat.report.page.blocks import Group, Section, Sheet, Thumbnail, says
 from vggfeat.report.settings import percent
 
 SHOWN = 4  # pictures of a kind
@@ -38,7 +38,10 @@ def sheets_section(material: Material, benchmark: BenchmarkResults) -> Section:
     return Section(
         id=anchor,
         title=title,
-        blocks=(says(_about(result.label, classes, sheets, budget), role="note"), *sheets),
+        blocks=(
+            says(_about(result.label, classes, sheets, budget), role="note"),
+            Group(tuple(sheets)),
+        ),
     )
 
 

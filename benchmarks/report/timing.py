@@ -23,7 +23,7 @@ def time_section(material: Material) -> Section | None:
     blocks: list[Block] = [says(ABOUT, role="note")]
     return Section(
         id=material.anchors.new("time"),
-        title="Where the time went",
+        title="Time",
         blocks=(*blocks, *(_table(material, b) for b in benchmarks)),
     )
 

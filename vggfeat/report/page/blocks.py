@@ -23,14 +23,14 @@ class Link:
 
 
 @dataclass(frozen=True)
-class Strong:
-    """Text that matters most."""
+class Code:
+    """What is typed or printed, letter by letter."""
 
-    kind: ClassVar = "strong"
+    kind: ClassVar = "code"
     text: str
 
 
-Inline = str | Link | Strong
+Inline = str | Link | Code
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,15 @@ class Cards:
     cards: tuple[Card, ...]
 
 
-Block = Paragraph | Command | Facts | TableBlock | Drawing | Sheet | Folded | Cards
+@dataclass(frozen=True)
+class Group:
+    """Drawings or sheets, beside each other where there is room."""
+
+    kind: ClassVar = "group"
+    blocks: tuple[Drawing | Sheet, ...]
+
+
+Block = Paragraph | Command | Facts | TableBlock | Drawing | Sheet | Folded | Cards | Group
 
 
 @dataclass(frozen=True, kw_only=True)
