@@ -10,9 +10,10 @@ from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking
 from vggfeat.errors import RecordError
 from vggfeat.records.scores import scores_path
-from vggfeat.report.page.blocks import Block, Code, Section, TableBlock, says
+from vggfeat.report.page.blocks import Block, Code, Folded, Section, TableBlock, says
 from vggfeat.report.results import Result
 
+MAX_ROWS = 10  # of a table that is not folded
 NUM_COMPARED = 8  # results of a benchmark: 28 pairs are as many as a reader will look through
 
 
@@ -93,7 +94,10 @@ def _tables(
     is_pair = len(comparisons) == 1
     for table in pair_tables(comparisons[0]) if is_pair else several_tables(comparisons):
         label = table.title or f"{benchmark.title}, pairs"
-        yield TableBlock(table=table, id=material.anchors.new(label), label=label)
+        block = TableBlock(table=table, id=material.anchors.new(label), label=label)
+        is_long = len(table.rows) > MAX_ROWS
+        summary = f"All {len(table.rows)} pairs"
+        yield Folded(summary=summary, blocks=(block,)) if is_long else block
 
 
 def _chosen(ranking: Ranking) -> list[Result]:

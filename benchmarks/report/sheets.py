@@ -62,7 +62,7 @@ def _within(budget: int, classes: Sequence[RankedClass], pictures: Pictures) -> 
         value = "" if ranked.value is None else f", {percent(ranked.value):.1f} %"
         rows = [
             ("True, ranked first", _thumbnails(ranked.true, pictures, ranked.name)),
-            ("Mistakes, ranked first", _thumbnails(ranked.mistakes, pictures, ranked.name)),
+            ("Wrong, ranked first", _thumbnails(ranked.mistakes, pictures, ranked.name)),
         ]
         budget -= sum(len(thumbnail.jpeg) for _, row in rows for thumbnail in row)
         if budget < 0:

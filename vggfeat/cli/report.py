@@ -1,14 +1,21 @@
 """report: records as one page to look at, send and print."""
 
+from __future__ import annotations
+
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import FOLDER, Names
 from vggfeat.errors import RecordError
+
+if TYPE_CHECKING:
+    from vggfeat.report.results import Results
 
 
 @main.command()
@@ -36,6 +43,14 @@ from vggfeat.errors import RecordError
 @click.option(
     "--only", type=Names(), default=(), metavar="SECTION,...", help="Only these sections."
 )
+@click.option("--figures", type=FOLDER, help="Write the figures there, too, a file each.")
+@click.option(
+    "--form",
+    type=click.Choice(["png", "svg", "pdf"]),
+    default="pdf",
+    show_default=True,
+    help="What the files of --figures are.",
+)
 @click.option("--open", "open_it", is_flag=True, help="Show the page in the browser.")
 def report(
     folders: Sequence[Path],
@@ -45,6 +60,8 @@ def report(
     to: Path,
     title: str,
     only: Sequence[str],
+    figures: Path | None,
+    form: str,
     open_it: bool,
 ) -> None:
     """Write one HTML file of the records in results folders, to look at, send and print.
@@ -68,13 +85,31 @@ def report(
     results = read_results(folders or [Path("results")], runs)
     page = page_of(results, title=title, only=only, data_dir=data_dir, own_pictures=pictures)
     html = page_html(page).encode()
-    try:
-        with new_file(to) as file:
-            file.write(html)
-    except OSError as error:
-        raise RecordError(
-            f"{to}: the report cannot be written there ({error.strerror}). Choose another --to."
-        ) from error
+    with _written(to, "--to"), new_file(to) as file:
+        file.write(html)
     click.echo(f"{to}: {len(html) / 1e6:.2f} MB")
+    if figures is not None:
+        _write_figures(results, figures, form)
     if open_it:
         webbrowser.open(to.resolve().as_uri())
+
+
+def _write_figures(results: Results, folder: Path, form: str) -> None:
+    """Every figure as a file. Raises OptionError without matplotlib."""
+    from vggfeat.report.figures.all_figures import all_figures
+    from vggfeat.report.figures.style import save
+
+    for figure in all_figures(results):
+        with _written(folder, "--figures"):
+            click.echo(save(figure, folder, form))
+
+
+@contextmanager
+def _written(path: Path, option: str) -> Iterator[None]:
+    """A `with` block in which something is written. Raises RecordError naming the option."""
+    try:
+        yield
+    except OSError as error:
+        raise RecordError(
+            f"{path}: cannot be written ({error.strerror}). Choose another {option}."
+        ) from error
