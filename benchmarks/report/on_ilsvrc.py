@@ -3,10 +3,9 @@
 from vggfeat.benchmarks.report.drawings import drawings
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.pairs import pairs_section
-from vggfeat.benchmarks.report.ranking import BenchmarkResults
-from vggfeat.benchmarks.report.verdict import KINDS
+from vggfeat.benchmarks.report.ranking import BenchmarkResults, name_of
 from vggfeat.report import ilsvrc_grid, ilsvrc_tables
-from vggfeat.report.page.blocks import Block, Section, TableBlock
+from vggfeat.report.page.blocks import Block, Folded, Section, TableBlock
 from vggfeat.report.results import Results
 from vggfeat.report.table import Table
 
@@ -17,12 +16,17 @@ def ilsvrc_section(material: Material) -> Section | None:
         return None
     records = [result.record for result in material.results.ilsvrc]
     grid, paper = ilsvrc_grid.tables(records), ilsvrc_tables.tables(records)
-    of_grid = {id(table) for table in grid}
     blocks: list[Block] = [
         *(_block(material, table, "Nets by scales and view, errors (%)") for table in grid),
         *drawings(material, Results(ilsvrc=material.results.ilsvrc)),
-        *(_block(material, t, "Beside the paper") for t in paper if id(t) not in of_grid),
     ]
+    if paper:
+        blocks.append(
+            Folded(
+                summary="Beside the paper: its tables with these nets below the published rows",
+                blocks=tuple(_block(material, table, "Beside the paper") for table in paper),
+            )
+        )
     return Section(
         id=material.anchors.new("ilsvrc"),
         title="ILSVRC",
@@ -35,7 +39,7 @@ def _part(material: Material, benchmark: BenchmarkResults) -> Section:
     pairs = pairs_section(material, benchmark) if "pairs" in material.sections else None
     return Section(
         id=material.benchmark_id(benchmark),
-        title=f"{benchmark.title}, {KINDS[benchmark.benchmark]}",
+        title=name_of(benchmark),
         parts=(pairs,) if pairs else (),
     )
 

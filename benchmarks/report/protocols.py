@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from vggfeat.benchmarks.report.material import Material
+from vggfeat.benchmarks.report.ranking import name_of
 from vggfeat.report.page.blocks import Block, Command, Facts, Folded, Section, says
 from vggfeat.report.results import Result
 from vggfeat.report.settings import percent, stated
@@ -23,7 +24,7 @@ def records_section(material: Material) -> Section:
         parts=tuple(
             Section(
                 id=material.anchors.new(f"{b.title} protocols"),
-                title=b.title,
+                title=name_of(b),
                 blocks=tuple(_record(material, result) for result in b.results),
             )
             for b in (*material.transfer, *material.ilsvrc)

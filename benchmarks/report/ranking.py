@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from vggfeat.report.published import CLASSIFICATION, LOCALISATION
 from vggfeat.report.results import Result
 from vggfeat.report.settings import percent
 from vggfeat.report.transfer import metric_name
+
+KINDS = {CLASSIFICATION: "classification", LOCALISATION: "localisation"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +78,11 @@ def by_benchmark(results: Sequence[Result]) -> tuple[BenchmarkResults, ...]:
             BenchmarkResults(benchmark=benchmark, title=title, main=main, others=tuple(others))
         )
     return tuple(sorted(benchmarks, key=lambda b: (_rank(b.main)[:2], -len(b.main.results))))
+
+
+def name_of(benchmark: BenchmarkResults) -> str:
+    """The benchmark's title, of ILSVRC's protocols with what was measured on the pictures."""
+    return f"{benchmark.title} {KINDS.get(benchmark.benchmark, '')}".strip()
 
 
 def value_of(result: Result) -> float:

@@ -16,16 +16,16 @@ def training_section(material: Material) -> Section | None:
     records = material.results.training
     if not records:
         return None
+    stages = table(records)
+    begins_with = [row[stages.columns.index("begins with")].text for row in stages.rows]
     return Section(
         id=material.anchors.new("training"),
         title="Training",
         blocks=(
-            TableBlock(
-                table=table(records), id=material.anchors.new("stages"), label="Stages of training"
-            ),
+            TableBlock(table=stages, id=material.anchors.new("stages"), label="Stages of training"),
             *drawings(material, Results(training=records)),
             *(
-                (says("How each net was trained:"), *map(_recipe, records))
+                (says("How each net was trained:"), *map(_recipe, records, begins_with))
                 if "records" in material.sections
                 else ()
             ),
@@ -33,7 +33,7 @@ def training_section(material: Material) -> Section | None:
     )
 
 
-def _recipe(record: Mapping[str, Any]) -> Folded:
+def _recipe(record: Mapping[str, Any], begins_with: str) -> Folded:
     recipe = ((name.replace("_", " "), _text(value)) for name, value in record["recipe"].items())
     others = (
         (name, _text(record[name]))
@@ -42,7 +42,7 @@ def _recipe(record: Mapping[str, Any]) -> Folded:
     )
     command = record.get("command")
     return Folded(
-        summary=str(record["stage"]),
+        summary=f"{record['stage']}, begun with {begins_with}",
         blocks=(Facts((*recipe, *others)), *((Command(str(command)),) if command else ())),
         is_for_paper=False,
     )

@@ -3,17 +3,15 @@
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.pairs import difference_in_words, paired
 from vggfeat.benchmarks.report.published import Standing, standing
-from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking, value_of
+from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking, name_of, value_of
 from vggfeat.report.ilsvrc_results import measured_result, published_results
 from vggfeat.report.judge import NEAR, NOT_COMPARABLE
 from vggfeat.report.page.blocks import Card, Cards, Folded, says
-from vggfeat.report.published import CLASSIFICATION, LOCALISATION
 from vggfeat.report.results import Result
 
 Line = tuple[str, str, str]
 OF_BENCHMARKS = {"classes", "settings", "pairs", "pictures", "ilsvrc"}  # sections below a heading
 SUMMARIES = {NEAR: "Why only near", NOT_COMPARABLE: "Why not comparable"}
-KINDS = {CLASSIFICATION: "classification", LOCALISATION: "localisation"}
 
 
 def transfer_cards(material: Material) -> Cards:
@@ -29,9 +27,8 @@ def ilsvrc_cards(material: Material) -> Cards:
 def _card(material: Material, benchmark: BenchmarkResults, published: Standing) -> Card:
     best, ranking = benchmark.main.first, benchmark.main
     setting = material.setting(best)
-    kind = KINDS.get(benchmark.benchmark, "")
     return Card(
-        title=f"{benchmark.title} {kind}".strip(),
+        title=name_of(benchmark),
         to=material.benchmark_id(benchmark) if material.sections & OF_BENCHMARKS else "",
         answer=material.net(best),
         value=f"{_is_best(ranking)} {value_of(best):.1f} % {ranking.metric}",
