@@ -7,6 +7,7 @@ lines and markers differ, too, for print in grey.
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,11 @@ def short(text: str, most: int = 40) -> str:
         return text
     tail = (most - 1) // 2
     return f"{text[: most - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
+
+
+def wrapped(label: str, width: int = 78) -> str:
+    """A label of a legend, in several lines where it is long; nothing unprintable."""
+    return "\n".join(textwrap.wrap(printable(label, one_line=True), width))
 
 
 def save(figure: Figure, folder: Path, form: str) -> Path:
