@@ -10,13 +10,13 @@ from vggfeat.benchmarks.report.ranking import BenchmarkResults
 from vggfeat.benchmarks.report.sheets import sheets_section
 from vggfeat.records.scores import scores_path
 from vggfeat.report import shots, sweep
-from vggfeat.report.figures.figure import Figure
 from vggfeat.report.page.blocks import Block, Folded, Section, TableBlock, says
 from vggfeat.report.results import Results
 from vggfeat.report.table import Cell, Table
 
-# How the names of the figures of classes begin; all others are of settings.
+# How the names of figures begin.
 OF_CLASSES = ("per-class", "precision-recall", "confusion")
+OF_SETTINGS = ("scales", "choice", "shots")
 
 
 def benchmark_section(material: Material, benchmark: BenchmarkResults) -> Section | None:
@@ -36,7 +36,7 @@ def benchmark_section(material: Material, benchmark: BenchmarkResults) -> Sectio
 
 def _classes(material: Material, benchmark: BenchmarkResults) -> Section | None:
     """Each class: values, precision and recall, what is taken for what."""
-    blocks = drawings(material, Results(transfer=benchmark.main.results), _is_of_classes)
+    blocks = drawings(material, Results(transfer=benchmark.main.results), *OF_CLASSES)
     if not any(scores_path(result.path).is_file() for result in benchmark.main.results):
         blocks.append(
             says(
@@ -54,9 +54,7 @@ def _classes(material: Material, benchmark: BenchmarkResults) -> Section | None:
 
 def _settings(material: Material, benchmark: BenchmarkResults) -> Section | None:
     """What a change of scales, C, probe or the number of training pictures brings."""
-    blocks = drawings(
-        material, Results(transfer=benchmark.results), lambda figure: not _is_of_classes(figure)
-    )
+    blocks = drawings(material, Results(transfer=benchmark.results), *OF_SETTINGS)
     records = [result.record for result in benchmark.results]
     whole = [r.record for r in benchmark.main.results if "shots" not in r.record.protocol]
     blocks += _tables(material, shots.tables(records), f"{benchmark.title}, few pictures")
@@ -91,7 +89,3 @@ def _named(material: Material, table: Table) -> Table:
         for row in table.rows
     ]
     return replace(table, rows=tuple(map(tuple, rows)))
-
-
-def _is_of_classes(figure: Figure) -> bool:
-    return figure.name.startswith(OF_CLASSES)

@@ -1,7 +1,6 @@
 """Figures of results as parts of a page: drawn as SVG, their numbers folded below."""
 
 import importlib.util
-from collections.abc import Callable
 from dataclasses import replace
 
 from vggfeat.benchmarks.report.material import Material
@@ -15,17 +14,17 @@ MAX_ROWS = 300  # of a figure's numbers; whole ones are in the files of `--figur
 NO_MATPLOTLIB = "Figures are not drawn here: install matplotlib (`pip install vggfeat[plot]`)."
 
 
-def drawings(
-    material: Material, results: Results, belongs: Callable[[Figure], bool] = lambda _: True
-) -> list[Block]:
-    """The figures of these results for which `belongs` holds."""
+def drawings(material: Material, results: Results, *kinds: str) -> list[Block]:
+    """The figures of these results whose names begin with one of these words."""
     if importlib.util.find_spec("matplotlib") is None:
         return [says(NO_MATPLOTLIB, role="lacking")]
-    drawn = tuple(_drawing(material, figure) for figure in all_figures(results) if belongs(figure))
+    figures = (figure for figure in all_figures(results) if figure.name.startswith(kinds))
+    drawn = tuple(drawing(material, figure) for figure in figures)
     return [Group(drawn)] if drawn else []
 
 
-def _drawing(material: Material, figure: Figure) -> Drawing:
+def drawing(material: Material, figure: Figure) -> Drawing:
+    """A figure as SVG; of long tables of numbers the first rows."""
     table = figure.table
     if len(table.rows) > MAX_ROWS:
         cut = f"The first {MAX_ROWS} of {len(table.rows):,} rows."

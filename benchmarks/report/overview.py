@@ -1,12 +1,13 @@
 """The comparison: each net at its best beside the published numbers, then every result there is."""
 
+from vggfeat.benchmarks.report.drawings import drawings
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.published import WORDS, standing
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, value_of
 from vggfeat.benchmarks.report.verdict import ilsvrc_cards, transfer_cards
 from vggfeat.report.judge import LEGEND, MARKS
 from vggfeat.report.page.blocks import Block, Folded, Section, TableBlock, says
-from vggfeat.report.results import Result
+from vggfeat.report.results import Result, Results
 from vggfeat.report.settings import percent
 from vggfeat.report.table import Cell, Notes, Table
 from vggfeat.report.transfer import TransferResult, compare
@@ -25,6 +26,8 @@ def comparison_section(material: Material) -> Section:
         blocks += [transfer_cards(material), _nets_table(material)]
         if any(len(b.main.results) > len(b.main.nets) for b in material.transfer):
             blocks.append(says(AT_BEST, role="legend"))
+        main = tuple(result for b in material.transfer for result in b.main.results)
+        blocks += drawings(material, Results(transfer=main), "published")
         blocks.append(
             Folded(
                 summary=f"All {_count(len(material.results.transfer))}, every setting, best first",

@@ -1,15 +1,18 @@
 """Results compared in pairs on the same test pictures, where scores lie beside the records."""
 
+import importlib.util
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 from vggfeat.benchmarks.comparison.comparison import NUM_DECIDING, Comparison, compared
 from vggfeat.benchmarks.comparison.facets import located
 from vggfeat.benchmarks.comparison.tables import pair_tables, several_tables
+from vggfeat.benchmarks.report.drawings import drawing
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking
 from vggfeat.errors import RecordError
 from vggfeat.records.scores import scores_path
+from vggfeat.report.figures.forest import Difference, forest
 from vggfeat.report.page.blocks import Block, Code, Folded, Section, TableBlock, says
 from vggfeat.report.results import Result
 
@@ -91,6 +94,7 @@ def _tables(
     except RecordError as error:
         yield says(f"Not compared: {error}", role="lacking")
         return
+    yield from _forest(material, benchmark, comparisons, shown[0])
     is_pair = len(comparisons) == 1
     for table in pair_tables(comparisons[0]) if is_pair else several_tables(comparisons):
         label = table.title or f"{benchmark.title}, pairs"
@@ -98,6 +102,28 @@ def _tables(
         is_long = len(table.rows) > MAX_ROWS
         summary = f"All {len(table.rows)} pairs"
         yield Folded(summary=summary, blocks=(block,)) if is_long else block
+
+
+def _forest(
+    material: Material, benchmark: BenchmarkResults, comparisons: Sequence[Comparison], best: Result
+) -> Iterator[Block]:
+    """The best result less each other one, drawn."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    differences = []
+    for c in comparisons:
+        if best.path in (c.a.path, c.b.path):
+            sign, other = (1, c.b) if c.a.path == best.path else (-1, c.a)
+            first = c.a if sign == 1 else c.b
+            interval = c.interval.scaled(sign)
+            differences.append(
+                Difference(a=first.label, b=other.label, value=sign * c.difference,
+                           low=interval.low, high=interval.high)
+            )  # fmt: skip
+    title = f"{benchmark.title}: the best result and the others"
+    name = f"{benchmark.benchmark}-{best.record.key[:6]}"
+    figure = forest(differences, name=name, title=title, metric=benchmark.main.metric)
+    yield drawing(material, figure)
 
 
 def _chosen(ranking: Ranking) -> list[Result]:

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from vggfeat.benchmarks.report.drawings import drawings
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, name_of
 from vggfeat.records.record import PARTS_OF_EXTRACT, STAGES
 from vggfeat.report.page.blocks import Folded, Section, TableBlock, says
-from vggfeat.report.results import Result
+from vggfeat.report.results import Result, Results
 from vggfeat.report.table import Cell, Table
 
 Seconds = Mapping[str, float]  # by stage
@@ -30,6 +31,7 @@ def time_section(material: Material) -> Section | None:
         blocks=(
             says(ABOUT, role="note"),
             _table(material, totals, "All results of a benchmark together"),
+            *drawings(material, Results(transfer=material.results.transfer), "time"),
             *(_folded(material, b) for b in benchmarks),
         ),
     )

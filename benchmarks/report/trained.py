@@ -23,7 +23,7 @@ def training_section(material: Material) -> Section | None:
         title="Training",
         blocks=(
             TableBlock(table=stages, id=material.anchors.new("stages"), label="Stages of training"),
-            *drawings(material, Results(training=records)),
+            *drawings(material, Results(training=records), "training"),
             *(
                 (says("How each net was trained:"), *map(_recipe, records, begins_with))
                 if "records" in material.sections

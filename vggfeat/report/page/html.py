@@ -10,6 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from vggfeat.errors import printable
+from vggfeat.report.figures.style import VARIABLES
 from vggfeat.report.page.blocks import Page
 from vggfeat.report.table import Cell, Table
 
@@ -18,13 +19,19 @@ FOLDER = Path(__file__).parent
 
 def page_html(page: Page) -> str:
     """The page as one file that loads nothing: its style, pictures and figures lie in it."""
-    style = Markup((FOLDER / "style.css").read_text(encoding="utf-8"))
+    style = Markup((FOLDER / "style.css").read_text(encoding="utf-8") + _colours_of_figures())
     return _environment().get_template("page.html").render(page=page, style=style) + "\n"
 
 
 def table_html(table: Table) -> str:
     """The table alone, for a notebook or another page: without ids, notes below."""
     return str(_environment().get_template("table.html").module.plain(table))
+
+
+def _colours_of_figures() -> str:
+    """The rules that give the colours of figures their dark values, where the page is dark."""
+    dark = "".join(f"{name}: {value};" for name, (_, value) in VARIABLES.items())
+    return f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n"
 
 
 @cache
