@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 NAMED = 20  # classes with a name and a number each; of more, colours and a list
 LISTED = 20  # of the largest confusions
+IN_TABLE = 100
 ROWS = 12  # names at the edge of a large matrix: of the classes that are found least
 GAMMA = 0.5  # of opacity, so that few in a hundred are seen
 DARK, ON_DARK = 65, "#fffffe"  # % from which on letters are white, on dark pages, too
@@ -86,7 +87,7 @@ def _figure(result: Result, scores: Scores) -> Figure:
         f"{is_limited(result)}",
         table=Table.of(
             ["true class", "taken for", "pictures", "of", "share (%)"],
-            [_row(classes, counts, *pair) for pair in largest(counts, len(classes) ** 2)],
+            [_row(classes, counts, *pair) for pair in largest(counts, IN_TABLE)],
         ),
         draw=lambda canvas: (
             _draw_small(canvas, classes, counts)
@@ -157,17 +158,11 @@ def _edge_names(axes: Axes, rows: Sequence[int], classes: Sequence[str]) -> None
     size = len(classes)
     places = _apart([float(row) for row in rows], gap=size / 22, highest=size - 1)
     for row, place in zip(rows, places, strict=True):
-        axes.annotate(
-            style.short(classes[row], 18),
-            xy=(-0.5, row),
-            xytext=(-0.5 - size * 0.06, place),
-            fontsize=7,
-            ha="right",
-            va="center",
-            annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "linewidth": 0.6, "color": style.FAINT, "shrinkA": 1,
-                        "shrinkB": 0},
-        )  # fmt: skip
+        look = {"color": style.FAINT, "linewidth": 0.6, "clip_on": False}
+        axes.plot((-0.5, -0.5 - 0.05 * size), (row, place), **look)
+        name = style.short(classes[row], 18)
+        axes.text(-0.5 - 0.06 * size, place, name, fontsize=7, ha="right", va="center")
+    axes.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5))
 
 
 def _apart(places: Sequence[float], *, gap: float, highest: float) -> list[float]:

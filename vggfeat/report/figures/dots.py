@@ -10,7 +10,8 @@ from vggfeat.report.figures import style
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Canvas
 
-ROW = 0.2  # inches
+ROW = 0.22  # inches
+APART = 0.17  # rows between the marks of one row, so that none hides another
 
 
 def height(rows: int) -> float:
@@ -32,9 +33,10 @@ def draw_dots(
     ends are those of intervals or spreads; marks that are hollow are numbers of others.
     """
     axes = canvas.subplots()
-    places = range(len(rows))[::-1]
+    middle = (len(marks) - 1) / 2
     for number, (label, values) in enumerate(marks.items()):
-        look = style.series(number)
+        look = style.series(number) | {"markersize": 4.5}
+        places = [len(rows) - 1 - n + APART * (middle - number) for n in range(len(rows))]
         for place, end in zip(places, (ends or {}).get(label, ()), strict=False):
             if end is not None:
                 axes.plot(end, (place, place), color=look["color"], linewidth=1)
@@ -45,7 +47,9 @@ def draw_dots(
             markerfacecolor=style.GROUND if label in hollow else look["color"],
             label=label,
         )
-    axes.set_yticks(places, [style.short(row, 60) for row in rows], fontsize=style.SMALL)
+    axes.set_yticks(
+        range(len(rows))[::-1], [style.short(row, 60) for row in rows], fontsize=style.SMALL
+    )
     axes.set_ylim(-0.7, len(rows) - 0.3)
     axes.tick_params(axis="y", length=0)
     axes.margins(x=0.06)

@@ -50,8 +50,10 @@ def is_limited(result: Result) -> str:
 
 
 def slug(*parts: str) -> str:
-    """Texts as a name of a figure: letters, digits, "-" and "."."""
-    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.")[:60] for part in parts)
+    """Texts as a name of a figure: letters, digits, "-", and "." before a digit."""
+    return "-".join(
+        re.sub(r"([^A-Za-z0-9.]|[.](?![0-9]))+", "-", part).strip("-.")[:60] for part in parts
+    )
 
 
 def with_scores(results: Sequence[Result]) -> tuple[Result, Scores] | None:

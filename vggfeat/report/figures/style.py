@@ -88,8 +88,10 @@ def short(text: str, most: int = 40) -> str:
 
 
 def wrapped(label: str, width: int = 78) -> str:
-    """A label of a legend, in several lines where it is long; nothing unprintable."""
-    return "\n".join(textwrap.wrap(printable(label, one_line=True), width))
+    """A label in lines of about so many letters, of which none is lost; nothing unprintable."""
+    words = printable(label, one_line=True).replace("+", "+ ")  # nets used together
+    lines = textwrap.wrap(words, width, break_long_words=False)
+    return "\n".join(line.replace("+ ", "+") for line in lines)
 
 
 def save(figure: Figure, folder: Path, form: str) -> Path:
