@@ -4,6 +4,7 @@ import importlib.util
 from dataclasses import replace
 
 from vggfeat.benchmarks.report.material import Material
+from vggfeat.errors import printable
 from vggfeat.report.figures.all_figures import all_figures
 from vggfeat.report.figures.figure import Figure
 from vggfeat.report.figures.style import as_svg
@@ -30,7 +31,7 @@ def drawing(material: Material, figure: Figure) -> Drawing:
         cut = f"The first {MAX_ROWS} of {len(table.rows):,} rows."
         table = replace(table, rows=table.rows[:MAX_ROWS], legend=(*table.legend, cut))
     return Drawing(
-        svg=as_svg(figure),
+        svg=as_svg(replace(figure, title=printable(figure.title, one_line=True))),
         title=figure.title,
         caption=figure.caption,
         table=TableBlock(

@@ -26,8 +26,6 @@ def comparison_section(material: Material) -> Section:
         blocks += [transfer_cards(material), _nets_table(material)]
         if any(len(b.main.results) > len(b.main.nets) for b in material.transfer):
             blocks.append(says(AT_BEST, role="legend"))
-        main = tuple(result for b in material.transfer for result in b.main.results)
-        blocks += drawings(material, Results(transfer=main), "published")
         blocks.append(
             Folded(
                 summary=f"All {_count(len(material.results.transfer))}, every setting, best first",
@@ -36,6 +34,8 @@ def comparison_section(material: Material) -> Section:
         )
     if material.ilsvrc:
         blocks.append(ilsvrc_cards(material))
+    main = tuple(result for b in material.transfer for result in b.main.results)
+    blocks += drawings(material, Results(transfer=main), "published")
     return Section(
         id=material.anchors.new("comparison"), title="Which net is best?", blocks=tuple(blocks)
     )
@@ -48,6 +48,7 @@ def _nets_table(material: Material) -> TableBlock:
     places = {method: _places(benchmarks, method) for method in best}
     ranks = {m: (sum(at) / len(at), -len(at), best[m]) for m, at in places.items()}
     methods = sorted(best, key=ranks.__getitem__)[:NUM_NETS]
+    left_out = len(best) - len(methods)
     published = _published(benchmarks)
     notes, rows, links, strong = Notes(), [], {}, set()
     for row, method in enumerate(methods):
@@ -67,7 +68,7 @@ def _nets_table(material: Material) -> TableBlock:
         ["net", *(f"{b.title}, {b.main.metric} (%)" for b in benchmarks)],
         rows,
         notes=notes.texts,
-        legend=(LEGEND,),
+        legend=(LEGEND, *((f"The {NUM_NETS} best of {len(best)} nets.",) if left_out else ())),
     )
     return TableBlock(
         table=table,

@@ -10,7 +10,7 @@ from vggfeat.benchmarks.report.overview import comparison_section
 from vggfeat.benchmarks.report.protocols import records_section
 from vggfeat.benchmarks.report.timing import time_section
 from vggfeat.benchmarks.report.trained import training_section
-from vggfeat.errors import UnknownNameError
+from vggfeat.errors import RecordError, UnknownNameError
 from vggfeat.report.page.blocks import Page, Section
 from vggfeat.report.results import Results
 
@@ -32,7 +32,7 @@ def report(
     """The page of these results; only are the sections to show, by default all.
 
     data_dir has the pictures of benchmarks, own_pictures are the user's folders and lists. Raises
-    UnknownNameError at a name that is not one of SECTIONS.
+    UnknownNameError at a name that is not one of SECTIONS, and RecordError where nothing is left.
     """
     for name in only:
         if name not in SECTIONS:
@@ -43,11 +43,17 @@ def report(
         data_dir=data_dir,
         own_pictures=own_pictures,
     )
+    sections = tuple(section for section in _sections(material) if section)
+    if not sections:
+        raise RecordError(
+            f"There is nothing to show in {', '.join(only)} of these records. Records of training"
+            " come with --runs."
+        )
     return Page(
         title=title or _title(material),
         about=_about(results),
         time=_latest(results),
-        sections=tuple(section for section in _sections(material) if section),
+        sections=sections,
     )
 
 

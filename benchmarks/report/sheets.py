@@ -16,7 +16,7 @@ from vggfeat.report.settings import percent
 
 SHOWN = 4  # pictures of a kind
 SIDE, QUALITY = 92, 55  # of thumbnails, in pixels and as JPEG counts it
-BUDGET = 800_000  # bytes of all pictures of a page, as base64
+BUDGET = 600_000  # bytes of all pictures of a page, as base64
 
 
 def sheets_section(material: Material, benchmark: BenchmarkResults) -> Section:

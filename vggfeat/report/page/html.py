@@ -20,7 +20,7 @@ FOLDER = Path(__file__).parent
 def page_html(page: Page) -> str:
     """The page as one file that loads nothing: its style, pictures and figures lie in it."""
     style = Markup((FOLDER / "style.css").read_text(encoding="utf-8") + _colours_of_figures())
-    return _environment().get_template("page.html").render(page=page, style=style) + "\n"
+    return _environment().get_template("page.html").render(page=page, style=style).lstrip() + "\n"
 
 
 def table_html(table: Table) -> str:
