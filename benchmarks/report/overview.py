@@ -4,7 +4,7 @@ from vggfeat.benchmarks.report.drawings import drawings
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.published import WORDS, standing
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, value_of
-from vggfeat.benchmarks.report.verdict import ilsvrc_cards, transfer_cards
+from vggfeat.benchmarks.report.verdict import ilsvrc_cards, summary, transfer_cards
 from vggfeat.report.judge import LEGEND, MARKS
 from vggfeat.report.page.blocks import Block, Folded, Section, TableBlock, says
 from vggfeat.report.results import Result, Results
@@ -12,7 +12,7 @@ from vggfeat.report.settings import percent
 from vggfeat.report.table import Cell, Notes, Table
 from vggfeat.report.transfer import TransferResult, compare
 
-NUM_NETS = 8  # of the table on the first screen; the others are in the folded one
+NUM_NETS = 5  # of the table on the first screen; the others are in the folded one
 AT_BEST = (
     "Each net stands with the setting that scored highest on the test pictures, which favours nets"
     " that were tried with more settings."
@@ -23,7 +23,7 @@ def comparison_section(material: Material) -> Section:
     """The first screen, and below it all results."""
     blocks: list[Block] = []
     if material.transfer:
-        blocks += [transfer_cards(material), _nets_table(material)]
+        blocks += [summary(material), transfer_cards(material), _nets_table(material)]
         if any(len(b.main.results) > len(b.main.nets) for b in material.transfer):
             blocks.append(says(AT_BEST, role="legend"))
         blocks.append(
@@ -65,7 +65,7 @@ def _nets_table(material: Material) -> TableBlock:
         numbers = (_published_cell(by_benchmark.get(b.benchmark), notes) for b in benchmarks)
         rows.append([name, *numbers])
     table = Table.of(
-        ["net", *(f"{b.title}, {b.main.metric} (%)" for b in benchmarks)],
+        ["net", *(f"{b.title}, {b.main.metric}" for b in benchmarks)],
         rows,
         notes=notes.texts,
         legend=(LEGEND, *((f"The {NUM_NETS} best of {len(best)} nets.",) if left_out else ())),
@@ -73,7 +73,7 @@ def _nets_table(material: Material) -> TableBlock:
     return TableBlock(
         table=table,
         id=material.anchors.new("nets"),
-        label="Nets, best first, and the published numbers",
+        label="Nets, best first, and the published numbers, in %",
         links=material.record_links(links),
         strong=frozenset(strong),
         faint=frozenset(range(len(methods), len(rows))),

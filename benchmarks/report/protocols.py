@@ -19,7 +19,10 @@ def records_section(material: Material) -> Section:
         id=material.anchors.new("protocols"),
         title="Protocols and commands",
         blocks=(
-            says("Protocol, weights, probe, remarks and command, as each record states them."),
+            says(
+                "Protocol, weights, probe, remarks and command, as each record states them; unfolded on a"
+                " screen, not on paper."
+            ),
         ),
         parts=tuple(
             Section(

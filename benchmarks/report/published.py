@@ -65,10 +65,12 @@ def _of_best(result: Result, verdict, reasons: tuple[str, ...]) -> str:
     if best is None or not verdict.comparison:
         return reasons[0] if reasons else "no number is published for this benchmark"
     value = percent(result.record.metrics[best.metric]["value"])
-    of_best = f"best published: {best.value:.1f} %, {_method(best)}"
     if verdict.comparison == NOT_COMPARABLE:
-        return f"{reasons[0]}; {of_best}"
-    return f"{of_best}: {value - best.value:+.1f} points here; none of this net"
+        return f"{reasons[0]}; the best published, {_method(best)}, have {best.value:.1f} %"
+    return (
+        f"{value - best.value:+.1f} points to the best published, {_method(best)} with"
+        f" {best.value:.1f} %; no number of this net is published"
+    )
 
 
 def _best_published(result: Result) -> PublishedRow | None:

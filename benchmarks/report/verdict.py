@@ -1,17 +1,39 @@
 """The verdicts of a report, in words: which net is best, and whether it matches."""
 
+from collections.abc import Sequence
+
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.pairs import difference_in_words, paired
 from vggfeat.benchmarks.report.published import Standing, standing
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking, name_of, value_of
 from vggfeat.report.ilsvrc_results import measured_result, published_results
-from vggfeat.report.judge import NEAR, NOT_COMPARABLE
-from vggfeat.report.page.blocks import Card, Cards, Folded, says
+from vggfeat.report.judge import NEAR, NOT_COMPARABLE, SAME
+from vggfeat.report.page.blocks import Card, Cards, Folded, Paragraph, says
 from vggfeat.report.results import Result
 
 Line = tuple[str, str, str]
+IN_ALL = {
+    SAME: "by the same protocol",
+    NEAR: "by nearly the same protocol",
+    NOT_COMPARABLE: "not comparable",
+    "": "none to compare with",
+}
 OF_BENCHMARKS = {"classes", "settings", "pairs", "pictures", "ilsvrc"}  # sections below a heading
 SUMMARIES = {NEAR: "Why only near", NOT_COMPARABLE: "Why not comparable"}
+
+
+def summary(material: Material) -> Paragraph:
+    """Which net is best where, and how its numbers stand to the published ones."""
+    best: dict[str, list[str]] = {}
+    compared: dict[str, list[str]] = {}
+    for benchmark in material.transfer:
+        best.setdefault(material.net(benchmark.main.first), []).append(benchmark.title)
+        word = IN_ALL[standing(benchmark.main.first).comparison]
+        compared.setdefault(word, []).append(benchmark.title)
+    nets = [f"{net} on {_listed(titles)}" for net, titles in best.items()]
+    published = [f"{word} on {_listed(titles)}" for word, titles in compared.items()]
+    return says(f"Best: {'; '.join(nets)}. ", f"Published numbers: {'; '.join(published)}.",
+                role="lead")  # fmt: skip
 
 
 def transfer_cards(material: Material) -> Cards:
@@ -74,6 +96,10 @@ def _reasons(published: Standing) -> tuple[Folded, ...]:
             blocks=tuple(says(f"{reason}.") for reason in published.reasons),
         ),
     )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _on_ilsvrc(result: Result) -> Standing:
