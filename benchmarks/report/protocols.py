@@ -20,8 +20,8 @@ def records_section(material: Material) -> Section:
         title="Protocols and commands",
         blocks=(
             says(
-                "Protocol, weights, probe, remarks and command, as each record states them; unfolded on a"
-                " screen, not on paper."
+                "Protocol, weights, probe, remarks and command, as each record states them;"
+                " unfolded on a screen, not on paper."
             ),
         ),
         parts=tuple(
