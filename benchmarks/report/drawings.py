@@ -11,6 +11,7 @@ from vggfeat.report.figures.style import as_svg
 from vggfeat.report.page.blocks import Block, Drawing, Group, TableBlock, says
 from vggfeat.report.results import Results
 
+PIXELS_AN_INCH = 96  # of CSS
 MAX_ROWS = 300  # of a figure's numbers; whole ones are in the files of `--figures`
 NO_MATPLOTLIB = "Figures are not drawn here: install matplotlib (`pip install vggfeat[plot]`)."
 
@@ -32,6 +33,7 @@ def drawing(material: Material, figure: Figure) -> Drawing:
         table = replace(table, rows=table.rows[:MAX_ROWS], legend=(*table.legend, cut))
     return Drawing(
         svg=as_svg(replace(figure, title=printable(figure.title, one_line=True))),
+        width=round(PIXELS_AN_INCH * figure.size[0]),
         title=figure.title,
         caption=figure.caption,
         table=TableBlock(

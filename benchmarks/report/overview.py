@@ -64,16 +64,20 @@ def _nets_table(material: Material) -> TableBlock:
     for name, by_benchmark in published.items():
         numbers = (_published_cell(by_benchmark.get(b.benchmark), notes) for b in benchmarks)
         rows.append([name, *numbers])
+    has_marks = any(cell.mark for row in rows for cell in row if isinstance(cell, Cell))
     table = Table.of(
         ["net", *(f"{b.title}, {b.main.metric}" for b in benchmarks)],
         rows,
         notes=notes.texts,
-        legend=(LEGEND, *((f"The {NUM_NETS} best of {len(best)} nets.",) if left_out else ())),
+        legend=(
+            *((LEGEND,) if has_marks else ()),
+            *((f"The {NUM_NETS} best of {len(best)} nets.",) if left_out else ()),
+        ),
     )
     return TableBlock(
         table=table,
         id=material.anchors.new("nets"),
-        label="Nets, best first, and the published numbers, in %",
+        label=f"Nets, best first{', and the published numbers' if published else ''}, in %",
         links=material.record_links(links),
         strong=frozenset(strong),
         faint=frozenset(range(len(methods), len(rows))),

@@ -98,14 +98,16 @@ training_options = combined(
     "--plot",
     "plotted",
     type=FOLDER,
+    multiple=True,
     metavar="RUN",
-    help="Draw loss and accuracy of a run's folder to its curves.png, and stop.",
+    help="Draw loss and accuracy of a run's folder to its curves.png, and stop. Repeatable: several"
+    " runs come into one curves.png, beside them.",
 )
 def pretrain(
     recipes: Sequence[str],
     stages: Sequence[str],
     overrides: Sequence[str],
-    plotted: Path | None,
+    plotted: Sequence[Path],
     **options: Any,
 ) -> None:
     """Train nets by the paper's recipes, and what they start from.
@@ -117,13 +119,14 @@ def pretrain(
     \b
     vggfeat pretrain vgg16 --data ILSVRC2012 --gpus 4
     vggfeat pretrain vgg16 --data pictures --set width=0.25 --set init=glorot
+    vggfeat pretrain --plot runs/vgg11-256 --plot runs/vgg16-256
     vggfeat bench caltech101 --net runs/vgg16-jitter.safetensors
     torchrun --nproc-per-node 4 -m vggfeat pretrain vgg16 --data ILSVRC2012
     """
     if recipes and stages:
         raise click.UsageError("Name RECIPES or --stage, not both.")
     set_up_messages(options["quiet"])
-    if plotted is not None:
+    if plotted:
         from vggfeat.pretraining.plot import plot
 
         click.echo(plot(plotted))

@@ -39,6 +39,7 @@ VARIABLES = {
     "--figure-5": (COLOURS[4], "#efb02f"),
     "--figure-6": (COLOURS[5], "#8ccbf0"),
     "--figure-7": (COLOURS[6], "#c9a227"),
+    "--figure-image": ("none", "brightness(1.9)"),  # a filter
 }  # fmt: skip
 SMALL = 8  # points, of labels that are many
 _SETTINGS: dict[str, Any] = {

@@ -78,6 +78,7 @@ class Drawing:
 
     kind: ClassVar = "drawing"
     svg: str  # trusted: made here, of texts that were escaped
+    width: int  # in CSS pixels, at which its letters have their size
     title: str
     caption: str
     table: TableBlock
