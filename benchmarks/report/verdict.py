@@ -6,6 +6,7 @@ from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.pairs import difference_in_words, paired
 from vggfeat.benchmarks.report.published import Standing, standing
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking, name_of, value_of
+from vggfeat.records.scores import scores_path
 from vggfeat.report.ilsvrc_results import measured_result, published_results
 from vggfeat.report.judge import NEAR, NOT_COMPARABLE, SAME
 from vggfeat.report.page.blocks import Card, Cards, Folded, Paragraph, says
@@ -80,11 +81,31 @@ def _second(material: Material, ranking: Ranking) -> tuple[Line, ...]:
     else:
         return ()
     number = f"{who}, {value_of(other):.1f} %"
-    comparison = paired(ranking.first, other)
-    if isinstance(comparison, str):
-        return ((name, "Not tested", f"{number}; {comparison}"),)
-    word, size = difference_in_words(comparison)
+    word, size = _difference(ranking, other)
     return ((name, word, f"{number}; {size}"),)
+
+
+def _difference(ranking: Ranking, other: Result) -> tuple[str, str]:
+    """Whether the best differs from another result, else the nets' best that have scores."""
+    comparison = paired(ranking.first, other)
+    if not isinstance(comparison, str):
+        return difference_in_words(comparison)
+    ours, theirs = (_best_with_scores(ranking, r) for r in (ranking.first, other))
+    if ours is None or theirs is None or ours is theirs:
+        return "Not tested", comparison
+    instead = paired(ours, theirs)
+    if isinstance(instead, str):
+        return "Not tested", instead
+    word, size = difference_in_words(instead)
+    turned = ", the other way round" if instead.better and instead.better is instead.b else ""
+    values = f"{value_of(ours):.1f} and {value_of(theirs):.1f} %"
+    return f"{word}{turned}", f"of their results that have scores, {values}: {size}"
+
+
+def _best_with_scores(ranking: Ranking, result: Result) -> Result | None:
+    """The best result of the same net beside which scores lie."""
+    of_net = (r for r in ranking.results if r.record.method == result.record.method)
+    return next((r for r in of_net if scores_path(r.path).is_file()), None)
 
 
 def _reasons(published: Standing) -> tuple[Folded, ...]:

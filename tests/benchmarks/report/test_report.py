@@ -102,6 +102,21 @@ def test_two_records_of_which_one_lacks_scores_are_not_tested(tmp_path):
     assert "1 of 2 results are not compared" in text
 
 
+def test_where_the_best_results_lack_scores_those_that_have_them_are_tested(tmp_path):
+    for net_name, best in (("vgg16", 0.99), ("vgg19", 0.98)):
+        write_scored(tmp_path, of_classes(TRUTH), scores_with(9), net=net_name)
+        records.write(
+            make_record(
+                key=net_name.ljust(16, "0"), nets=[transfer_net(net_name)],
+                metrics={"mean_class_recall": {"value": best, "spread": None}},
+                splits_sha256="ab" * 32, protocol=make_record().protocol | {"scales": [256]},
+            ),
+            tmp_path,
+        )  # fmt: skip
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "No difference seen: vgg19, 98.0 %; of their results that have scores, 85.0 and" in text
+
+
 def test_a_part_of_the_pictures_is_never_shown_as_the_whole(tmp_path):
     write_scored(tmp_path, of_classes(TRUTH), scores_with(0), limited=True)
     text = words(page_of(tmp_path, only=["comparison"])[1])

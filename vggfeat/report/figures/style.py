@@ -91,7 +91,7 @@ def short(text: str, most: int = 40) -> str:
 def wrapped(label: str, width: int = 78) -> str:
     """A label in lines of about so many letters, of which none is lost; nothing unprintable."""
     words = printable(label, one_line=True).replace("+", "+ ")  # nets used together
-    lines = textwrap.wrap(words, width, break_long_words=False)
+    lines = textwrap.wrap(words, width)
     return "\n".join(line.replace("+ ", "+") for line in lines)
 
 
