@@ -84,7 +84,7 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
     yield "hardware", _text(record.hardware)
     yield "versions", _text(record.versions)
     yield "code", _text(record.git) if record.git else "not stated"
-    yield "record", str(result.path)
+    yield "record", f"{result.path.parent.name}/{result.path.name}"
 
 
 def _text(value: Any) -> str:

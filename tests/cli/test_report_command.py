@@ -1,12 +1,15 @@
 """`vggfeat report`: one file from records, its path and size printed, errors in one line."""
 
 import webbrowser
+from pathlib import Path
 
 import pytest
 from helpers.html_pages import check_sound
 from helpers.records import make_record
 
 from vggfeat.records import record as records
+
+RUNS = Path(__file__).resolve().parents[2] / "results" / "pretraining" / "runs"
 
 
 @pytest.fixture
@@ -28,6 +31,12 @@ def test_without_folders_the_results_folder_here_is_shown(run, results, tmp_path
     monkeypatch.chdir(tmp_path)
     assert run("report", "--only", "comparison").exit_code == 0
     assert (tmp_path / "report.html").is_file()
+
+
+def test_training_alone_needs_no_results_folder(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("report", "--runs", RUNS, "--only", "training").exit_code == 0
+    assert "Stages of training" in (tmp_path / "report.html").read_text()
 
 
 def test_figures_are_files_of_their_own(run, results, tmp_path):

@@ -17,6 +17,8 @@ from vggfeat.errors import RecordError
 if TYPE_CHECKING:
     from vggfeat.report.results import Results
 
+DEFAULT = Path("results")
+
 
 @main.command()
 @click.argument("folders", nargs=-1, type=FOLDER)
@@ -82,7 +84,9 @@ def report(
         from vggfeat.storage.files import new_file
 
     set_up_messages(quiet=False)
-    results = read_results(folders or [Path("results")], runs)
+    if not folders and (DEFAULT.is_dir() or not runs):
+        folders = [DEFAULT]
+    results = read_results(folders, runs)
     page = page_of(results, title=title, only=only, data_dir=data_dir, own_pictures=pictures)
     html = page_html(page).encode()
     with _written(to, "--to"), new_file(to) as file:

@@ -14,6 +14,8 @@ from vggfeat.report.figures.style import VARIABLES
 from vggfeat.report.page.blocks import Page
 from vggfeat.report.table import Cell, Table
 
+# Signs that names are made of; the comma in 4,992 is none.
+_BEHIND = re.compile(r"[:@+/_=](?=\w)|,(?=[^\W\d])")
 FOLDER = Path(__file__).parent
 
 
@@ -63,7 +65,7 @@ def _without_notes(cell: Cell) -> str:
 
 def _breakable(text: str) -> Markup:
     """A text that may be broken behind the signs that names are made of."""
-    return Markup(re.sub(r"([,:@+/_=])(?=\w)", r"\1<wbr>", str(escape(_visible(text)))))
+    return Markup(_BEHIND.sub(r"\g<0><wbr>", str(escape(_visible(text)))))
 
 
 def _visible(value: Any) -> Any:
