@@ -22,17 +22,17 @@ def tables(measured: Sequence[SpeedRecord]) -> list[Table]:
     return [_table([record for record in measured if record.name == name]) for name in names]
 
 
-def render(measured: Sequence[SpeedRecord], form: str) -> str:
-    """The tables as "table" or "md"."""
-    return render_tables(tables(measured), form) or NOTHING
+def render(measured: Sequence[SpeedRecord], form: str, width: int | None = None) -> str:
+    """The tables as "table", for a terminal at most width columns wide, or "md"."""
+    return render_tables(tables(measured), form, width=width) or NOTHING
 
 
-def write(folder: Path) -> str:
+def write(folder: Path, width: int | None = None) -> str:
     """Write the tables of a folder's records beside them; returns them for a terminal."""
     measured = records.read_all(folder)
     with new_file(folder / FILE) as file:
         file.write(render(measured, "md").encode())
-    return render(measured, "table")
+    return render(measured, "table", width)
 
 
 def _table(measured: Sequence[SpeedRecord]) -> Table:

@@ -14,6 +14,7 @@ import click
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import data_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.width import echo_list
 from vggfeat.errors import printable
 from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.folders import Folders, folders
@@ -38,12 +39,13 @@ def ls(data_dir: Path | None) -> None:
     """List the benchmarks and where their data is."""
     from vggfeat.benchmarks.datasets.registry import DATASETS
 
-    places = folders(data_dir)
+    places, rows = folders(data_dir), []
     for definition in DATASETS:
         located = definition.source.locate(places) if definition.in_paper else "embedded"
         where = ", ".join(map(str, located)) if isinstance(located, list) else located
         about = f"{definition.num_pictures:,} pictures, {definition.about}"
-        click.echo(f"{definition.name:<20} {about:<76} {where or f'not in {places.data}'}")
+        rows.append([definition.name, about, str(where or f"not in {places.data}")])
+    echo_list(rows, "{:<20} {:<76} {}".format)
 
 
 @datasets.command()

@@ -13,6 +13,7 @@ import click
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.showing import echo_tables
 from vggfeat.features.options import Extraction
 from vggfeat.storage.folders import folders
 
@@ -84,9 +85,8 @@ def predict(
         click.echo(json.dumps(_as_values(predictions), indent=1))
     elif predictions.pictures:
         from vggfeat.report.predictions import table
-        from vggfeat.report.render import as_text
 
-        click.echo(as_text(table(predictions, top)), nl=False)
+        echo_tables(table(predictions, top), "table")
     if predictions.skipped:
         raise click.ClickException(
             f"{len(predictions.skipped)} of {len(files)} pictures could not be read."

@@ -33,8 +33,21 @@ from vggfeat.cli.showing import show, show_grid, show_training
     help="Instead, what `evaluate` and `localise` measured: Tables 3 to 10.",
 )
 @intervals
+@click.option(
+    "--notes",
+    "all_notes",
+    is_flag=True,
+    help="All of each note, of which a terminal is shown the first reasons only.",
+)
 def table(
-    out: Path, form: str, sweep: bool, shots: bool, runs: Path | None, ilsvrc: bool, intervals: bool
+    out: Path,
+    form: str,
+    sweep: bool,
+    shots: bool,
+    runs: Path | None,
+    ilsvrc: bool,
+    intervals: bool,
+    all_notes: bool,
 ) -> None:
     """Print the records of a results folder beside the published numbers."""
     if runs is not None and intervals:
@@ -60,13 +73,13 @@ def table(
         records = all_with_intervals(records, out)
     if shots:
         _check_shots(records, sweep or ilsvrc, out)
-        show(records, form, "shots")
+        show(records, form, "shots", all_notes=all_notes)
     elif ilsvrc and sweep:
-        show_grid(records, form)
+        show_grid(records, form, all_notes=all_notes)
     elif ilsvrc:
-        show(records, form, "ilsvrc")
+        show(records, form, "ilsvrc", all_notes=all_notes)
     else:
-        show(records, form, "sweep" if sweep else "transfer")
+        show(records, form, "sweep" if sweep else "transfer", all_notes=all_notes)
 
 
 def _check_shots(records: Sequence, is_combined: bool, out: Path) -> None:

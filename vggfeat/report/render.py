@@ -5,16 +5,28 @@ import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 
 from vggfeat.errors import printable
+from vggfeat.report.narrow import as_narrow_text
 from vggfeat.report.table import Table
 
 
-def render(tables: Table | Iterable[Table], form: str) -> str:
-    """One table or several, one below the other, as one of RENDERERS."""
+def render(
+    tables: Table | Iterable[Table], form: str, *, width: int | None = None, advice: str = ""
+) -> str:
+    """One table or several, one below the other, as one of RENDERERS.
+
+    width, of a terminal, holds for the form "table": no line is wider then, and with advice on
+    where to read them in full, long notes are cut.
+    """
+    if form == "table" and width is not None:
+        renderer = partial(as_narrow_text, width=width, advice=advice)
+    else:
+        renderer = RENDERERS[form]
     if isinstance(tables, Table):
-        return RENDERERS[form](tables)
-    return "\n".join(RENDERERS[form](table) for table in tables)
+        return renderer(tables)
+    return "\n".join(map(renderer, tables))
 
 
 def as_text(table: Table) -> str:
