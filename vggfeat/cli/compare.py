@@ -37,10 +37,10 @@ WIDTH = 80
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "md", "csv", "json", "latex"]),
+    type=click.Choice(["table", "md", "csv", "json", "latex", "booktabs"]),
     default="table",
     show_default=True,
-    help="What to print; csv and json have all numbers of a pair.",
+    help="What to print; csv and json have all numbers of a pair, booktabs is LaTeX for papers.",
 )
 def compare(
     selectors: Sequence[str],

@@ -105,10 +105,10 @@ out = click.option(
 format_ = click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "md", "csv", "json", "latex"]),
+    type=click.Choice(["table", "md", "csv", "json", "latex", "booktabs"]),
     default="table",
     show_default=True,
-    help="What to print; json prints the records themselves.",
+    help="What to print; json prints the records themselves, booktabs is LaTeX for papers.",
 )
 
 

@@ -9,7 +9,7 @@ import click
 from vggfeat.cli.width import stdout_width
 
 ADVICE = "`vggfeat table --notes` prints these notes in full."
-READABLE = ("table", "md", "latex")  # the formats of tables that have no form for programs
+READABLE = ("table", "md", "latex", "booktabs")  # of tables that have no form for programs
 
 
 def show(

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from functools import partial
 
 from vggfeat.errors import printable
+from vggfeat.report.latex import as_booktabs, as_latex
 from vggfeat.report.narrow import as_narrow_text
 from vggfeat.report.table import Table
 
@@ -56,16 +57,6 @@ def as_json(table: Table) -> str:
     return json.dumps(asdict(table) | {"rows": cells}, indent=1) + "\n"
 
 
-def as_latex(table: Table) -> str:
-    """A tabular with booktabs' rules; title and notes are comments."""
-    import pandas as pd  # takes as long to import as all else of this library
-
-    cells = [list(map(str, row)) for row in table.rows]
-    tabular = pd.DataFrame(cells, columns=table.columns).to_latex(index=False, escape=True)
-    title = f"% {table.title}\n" if table.title else ""
-    return title + tabular + "".join(f"% {line}\n" for line in table.footer())
-
-
 def as_html(table: Table) -> str:
     """A table element and a list of its notes, for a page or a notebook; texts stay text."""
     from jinja2 import Environment  # takes as long to import as all else of this library
@@ -97,6 +88,7 @@ RENDERERS: dict[str, Callable[[Table], str]] = {
     "csv": as_csv,
     "json": as_json,
     "latex": as_latex,
+    "booktabs": as_booktabs,
     "html": as_html,
 }
 

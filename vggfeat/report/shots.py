@@ -6,6 +6,7 @@ The last column, "all", is of the records with all training pictures, where ther
 from collections.abc import Mapping, Sequence
 
 from vggfeat.records.record import Record
+from vggfeat.report.best import with_best
 from vggfeat.report.settings import (
     assumed_legend,
     interval_legend,
@@ -87,7 +88,7 @@ def _curves(records: Sequence[Record]) -> Table:
         title += ", LIMITED to a part of the pictures"
     return Table.of(
         [*heads, *columns],
-        lines,
+        with_best(lines, range(len(heads), len(heads) + len(columns)), [True] * len(lines)),
         title=title,
         legend=(
             *_legend(few),
