@@ -22,6 +22,7 @@ from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.plurals import counted
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
@@ -187,8 +188,7 @@ def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str
     ready = [item for item in items if isinstance(item, TransferMeasurement)]
     num_made = sum(measurement.path.is_file() for measurement in ready)
     later = f"; to be fetched: {', '.join(away)}" if away else ""
-    noun = "measurement" if len(ready) == 1 else "measurements"
-    log.info("%d %s, %d of them made already%s", len(ready), noun, num_made, later)
+    log.info("%s, %d of them made already%s", counted(len(ready), "measurement"), num_made, later)
 
 
 def _log_few(benchmarks: Sequence[Benchmark]) -> None:
@@ -211,4 +211,6 @@ def _log_notes(benchmark: Benchmark) -> None:
         log.warning("%s: %s", benchmark.name, note)
     if len(benchmark.notes) > NUM_NOTES_SHOWN:
         more = len(benchmark.notes) - NUM_NOTES_SHOWN
-        log.warning("%s: and %d more such notes, all in the record", benchmark.name, more)
+        log.warning(
+            "%s: and %s, all in the record", benchmark.name, counted(more, "more such note")
+        )

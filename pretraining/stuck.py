@@ -2,6 +2,7 @@
 
 import math
 
+from vggfeat.plurals import counted
 from vggfeat.pretraining.position import Position
 from vggfeat.pretraining.recipe import Recipe
 
@@ -19,7 +20,7 @@ def stuck_message(recipe: Recipe, position: Position, num_classes: int) -> str:
     if recipe.init == "normal":
         other_weights = f"--set init=glorot, another init_std (it is {recipe.init_std:g}) or "
     return (
-        f"{recipe.name}: after {position.step} updates the loss is"
+        f"{recipe.name}: after {counted(position.step, 'update')} the loss is"
         f" {position.curve[-1]['loss']:.3f}, and ln(classes) is {math.log(num_classes):.3f}: as if"
         " all classes had the same score. Start from a shallower net as the recipes do, or try"
         f" {other_weights}another learning_rate (it was {recipe.learning_rate:g}). If it only"

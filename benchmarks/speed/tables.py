@@ -7,6 +7,7 @@ from pathlib import Path
 from vggfeat.benchmarks.speed import record as records
 from vggfeat.benchmarks.speed.measuring import Goal, Row, Spread
 from vggfeat.benchmarks.speed.record import SpeedRecord
+from vggfeat.plurals import counted
 from vggfeat.report.render import render as render_tables
 from vggfeat.report.table import Cell, Table
 from vggfeat.storage.files import new_file
@@ -100,7 +101,11 @@ def _goal(goal: Goal | None) -> str:
 
 def _about(record: SpeedRecord) -> str:
     machine = record.hardware
-    parts = [str(machine["cpu"]), f"{machine['cores']} cores", f"{machine['threads']} threads"]
+    parts = [
+        str(machine["cpu"]),
+        counted(machine["cores"], "core"),
+        counted(machine["threads"], "thread"),
+    ]
     if "memory_gib" in machine:
         parts.append(f"{machine['memory_gib']:g} GiB")
     if "gpu" in machine:
@@ -110,6 +115,6 @@ def _about(record: SpeedRecord) -> str:
         state = record.git["commit"][:7] + (" with changes" if record.git["dirty"] else "")
     torch = record.versions["torch"]
     return (
-        f"{record.repeats} rounds on {record.time[:10]}: {', '.join(parts)}; torch {torch};"
-        f" {state}. `{record.command}`"
+        f"{counted(record.repeats, 'round')} on {record.time[:10]}: {', '.join(parts)};"
+        f" torch {torch}; {state}. `{record.command}`"
     )

@@ -26,6 +26,7 @@ from vggfeat.errors import OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.plurals import counted
 from vggfeat.probes.options import ProbeOptions
 from vggfeat.probes.registry import DEFAULT_PROBE, PROBES
 from vggfeat.storage.folders import folders
@@ -142,7 +143,9 @@ def bench(
         for line in plan.lines():
             click.echo(line)
         if plan.num_impossible:
-            raise click.ClickException(f"{plan.num_impossible} benchmarks cannot be measured.")
+            raise click.ClickException(
+                f"{counted(plan.num_impossible, 'benchmark')} cannot be measured."
+            )
         if plan.impossible_nets:
             nets = ", ".join(plan.impossible_nets)
             raise click.ClickException(f"weights not here, and --offline: {nets}.")

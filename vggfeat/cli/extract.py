@@ -13,6 +13,7 @@ from vggfeat.cli.options import extraction_options
 from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.features.options import Extraction
 from vggfeat.options import declarations
+from vggfeat.plurals import counted
 from vggfeat.storage.folders import folders
 
 OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that mean nothing else
@@ -64,7 +65,7 @@ def extract(datasets: Sequence[str], images: Path | None, to: Path | None, **opt
     with ProgressDisplay(options["quiet"]) as progress:
         for dataset, label, extracted in extract_all(job, progress):
             skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
-            new = f"{extracted.num_new} new descriptors"
+            new = counted(extracted.num_new, "new descriptor")
             click.echo(f"{dataset}, {label}: {new}, {skipped}{extracted.path}")
 
 
@@ -94,6 +95,6 @@ def _extract_pictures(images: Path, to: Path | None, options: dict[str, Any]) ->
     with ProgressDisplay(options["quiet"]) as progress:
         for described in extract_pictures(job, progress):
             new, skipped = described.extracted.num_new, len(described.extracted.skipped)
-            counts = f"{described.num_pictures:,} pictures, {new:,} of them new"
+            counts = f"{counted(described.num_pictures, 'picture')}, {new:,} of them new"
             counts += f", {skipped:,} skipped" if skipped else ""
             click.echo(f"{described.net}: {counts}: {' and '.join(map(str, described.paths))}")

@@ -15,6 +15,7 @@ from vggfeat.cli.options import cache_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.cli.showing import echo_tables
 from vggfeat.features.options import Extraction
+from vggfeat.plurals import counted
 from vggfeat.storage.folders import folders
 
 
@@ -89,7 +90,7 @@ def predict(
         echo_tables(table(predictions, top), "table")
     if predictions.skipped:
         raise click.ClickException(
-            f"{len(predictions.skipped)} of {len(files)} pictures could not be read."
+            f"{len(predictions.skipped)} of {counted(len(files), 'picture')} could not be read."
         )
 
 
