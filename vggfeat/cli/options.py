@@ -160,7 +160,8 @@ net = click.option(
     multiple=True,
     metavar="NET",
     help="NAME[:KEY=VALUE,...][@WEIGHTS], or a file that is a net; repeatable; `+` uses nets"
-    " together. WEIGHTS is a file, a name from `vggfeat weights ls` or `random:SEED`.",
+    " together; LABEL= before it is what tables call it. WEIGHTS is a file, a name from `vggfeat"
+    " weights ls` or `random:SEED`.",
 )
 cache_dir = click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files.")
 # How a net is run, whatever is made of what it gives.

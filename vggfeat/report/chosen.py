@@ -38,7 +38,8 @@ def _nets(record: Record) -> list[str]:
     """The names of a record's nets together, the first as a list of all names has it."""
     without_options = [net["name"].partition(":")[0] for net in record.nets]
     weights = [net["weights"] for net in record.nets]
-    return [record.net, record.method, "+".join(without_options), "+".join(weights)]
+    names = [record.net, record.nets_with_weights, "+".join(without_options), "+".join(weights)]
+    return [record.name, *names] if record.name else names
 
 
 def _scales(record: Record) -> list[str]:

@@ -57,7 +57,7 @@ def _cells(
 ) -> list[Cell | str]:
     first = next(iter(by_view.values()))
     return [
-        "+".join(name.partition(":")[0] for name in first.networks),
+        first.record.name or "+".join(name.partition(":")[0] for name in first.networks),
         train_scales_of(first),
         "+".join(dict.fromkeys(first.scales)),
         *(_errors(by_view.get(view)) for view in views),

@@ -157,7 +157,7 @@ def _table(number: int, results: Sequence[IlsvrcResult]) -> Table:
 
 def _columns(number: int, notes: Notes) -> list[Column]:
     first: list[Column] = [
-        ("net", lambda result: "+".join(result.networks)),
+        ("net", lambda result: result.shown_net),
         ("S", train_scales_of),
         ("Q", lambda result: "+".join(result.scales)),
     ]
