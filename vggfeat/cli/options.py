@@ -105,10 +105,11 @@ out = click.option(
 format_ = click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "md", "csv", "json", "latex", "booktabs"]),
+    type=click.Choice(["table", "md", "csv", "json", "latex", "booktabs", "tidy", "tidy-json"]),
     default="table",
     show_default=True,
-    help="What to print; json prints the records themselves, booktabs is LaTeX for papers.",
+    help="What to print; json prints the records themselves, booktabs is LaTeX for papers; tidy"
+    " (CSV) and tidy-json have all numbers for pandas or R, in %, those of each split too.",
 )
 
 

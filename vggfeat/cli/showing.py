@@ -20,7 +20,7 @@ def show(
     *,
     all_notes: bool = False,
 ) -> None:
-    """Print records as JSON or as tables.
+    """Print records as JSON, as tidy data or as tables.
 
     layout is "transfer" (beside the published numbers), "sweep", "shots" (a column for each number
     of training pictures), "ilsvrc" (Tables 3 to 10) or "ilsvrc_grid". published are rows of
@@ -30,6 +30,12 @@ def show(
         from vggfeat.records.record import to_json
 
         click.echo("[" + ",\n".join(map(to_json, records)) + "]")
+        return
+    if form in ("tidy", "tidy-json"):
+        from vggfeat.report import tidy
+
+        write = tidy.as_csv if form == "tidy" else tidy.as_json
+        click.echo(write(tidy.rows(records, published)), nl=False)
         return
     echo_tables(_tables(records, form, layout, published), form, advice="" if all_notes else ADVICE)
 
