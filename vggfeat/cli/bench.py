@@ -102,7 +102,9 @@ def bench(
     form: str,
     **options: Any,
 ) -> None:
-    """Measure nets on benchmarks: extract what is missing, fit, score, tabulate.
+    """Measure nets on benchmarks, beside the published numbers.
+
+    What is missing is extracted; then probes are fitted and scored. What was measured stays.
 
     NAMES are benchmarks (`vggfeat datasets ls`) or pictures of your own: a folder with a folder for
     each class, maybe below train/, val/ and test/, or a CSV file with the columns path, label

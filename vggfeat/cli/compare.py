@@ -49,10 +49,11 @@ def compare(
     list_pictures: bool,
     form: str,
 ) -> None:
-    """Which is better? Records compared on the same test pictures, from their stored scores.
+    """Which is better? Records compared on the same test pictures.
 
     A and B are record files, results folders, or what records in --out differ in: nets as tables
-    name them, probes, precisions, or NAME=VALUE of a setting. Nothing is measured anew.
+    name them, probes, precisions, or NAME=VALUE of a setting. The scores stored beside records are
+    compared; nothing is measured anew.
 
     \b
     vggfeat compare vgg16 vgg16+vgg19

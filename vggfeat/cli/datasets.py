@@ -29,13 +29,23 @@ _cache_dir = click.option(
 
 @main.group(cls=Commands)
 def datasets() -> None:
-    """The datasets of the benchmarks."""
+    """The datasets of the benchmarks.
+
+    \b
+    vggfeat datasets ls
+    vggfeat datasets fetch caltech101
+    vggfeat datasets verify path/to/folder
+    """
 
 
 @datasets.command("ls")
 @data_dir
 def ls(data_dir: Path | None) -> None:
-    """List the benchmarks and where their data is."""
+    """List the benchmarks and where their data is.
+
+    \b
+    vggfeat datasets ls --data-dir DATA
+    """
     from vggfeat.benchmarks.datasets.registry import DATASETS
 
     places = folders(data_dir)
@@ -233,9 +243,13 @@ def splits(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
-    """Say what is in a feature file, and whether its numbers are sound; or show a card.
+    """Say what is in a feature file and if it is sound; or show a card.
 
     Cards are of weights and of saved probes.
+
+    \b
+    vggfeat inspect features/caltech101-vgg16-0123456789ab.h5
+    vggfeat inspect runs/vgg16-256.safetensors
     """
     from vggfeat.backbones.spec import FILE_SUFFIXES
     from vggfeat.probes import probe_file

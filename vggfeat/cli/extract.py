@@ -42,7 +42,7 @@ OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that 
 )
 @extraction_options
 def extract(datasets: Sequence[str], images: Path | None, to: Path | None, **options: Any) -> None:
-    """Store the descriptors of every picture of a dataset, or of pictures of your own.
+    """Store the descriptors of a dataset's pictures, or of your own.
 
     \b
     vggfeat extract --dataset caltech101 --net vgg16

@@ -12,9 +12,10 @@ from typing import Any
 
 import click
 
-from vggfeat.cli.commands import LazyCommands, summaries
-from vggfeat.cli.debug import Command, debug_option, is_debugging, show_traceback
+from vggfeat.cli.command import Command
+from vggfeat.cli.commands import LazyCommands, grouped_summaries
 from vggfeat.cli.terminal import OneLine, safe_streams
+from vggfeat.cli.verbosity import is_debugging, show_traceback
 from vggfeat.cli.waiting import let_threads_sleep
 from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
 from vggfeat.interruption import signals_end_at_once, signals_interrupt, what_is_kept
@@ -22,14 +23,21 @@ from vggfeat.interruption import signals_end_at_once, signals_interrupt, what_is
 # Libraries are imported inside the commands: `vggfeat --help` must not wait for torch.
 
 
-class Commands(click.Group):
+class Commands(Command, click.Group):
     """A group that turns errors into one line and a mistyped command into a suggestion."""
 
     command_class = Command
 
-    def get_params(self, context: click.Context) -> list[click.Parameter]:
-        *parameters, help_option = super().get_params(context)
-        return [*parameters, debug_option(), help_option]
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(context, formatter)  # which are looked for first
+        super().format_options(context, formatter)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        lines = [
+            (name, command.get_short_help_str(1000)) for name, command in self.commands.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(lines))
 
     def resolve_command(self, context: click.Context, arguments: list[str]):
         name = arguments[0]
@@ -61,7 +69,9 @@ class AllCommands(Commands):
     """The commands of `vggfeat`: the help has their names and summaries, not their modules."""
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        summaries().format_commands(context, formatter)
+        for group, lines in grouped_summaries().items():
+            with formatter.section(group):
+                formatter.write_dl(lines)
 
 
 @contextmanager
@@ -125,9 +135,12 @@ def _let_stdout_go() -> None:
 def main() -> None:
     """How good are a network's frozen features?
 
+    Each command has a page of its own, with examples: vggfeat COMMAND --help.
+
     \b
-    Try it, no download needed:    vggfeat demo
-    The main job:                  vggfeat bench --all --data-dir DATA
+    vggfeat demo
+    vggfeat bench --all --data-dir DATA
+    vggfeat bench path/to/folder --net resnet50
     """
 
 

@@ -58,7 +58,12 @@ testing_options = combined(
 
 @main.group(cls=Commands)
 def localise() -> None:
-    """Localise objects by bounding-box regression: the paper's Tables 8 to 10."""
+    """Localise objects by regressing boxes: the paper's Tables 8 to 10.
+
+    \b
+    vggfeat localise train vgg16-384-pcr --data ILSVRC2012
+    vggfeat localise evaluate --net runs/vgg16-384-pcr.safetensors
+    """
 
 
 @localise.command()

@@ -7,10 +7,30 @@ from typing import Any
 
 import click
 
+from vggfeat.cli import help as pages
+from vggfeat.cli.verbosity import HELP, note
 from vggfeat.features.options import Extraction
 from vggfeat.layouts.options import DataOptions
-from vggfeat.options import Declaration, Declared, declarations
+from vggfeat.options import (
+    DATA,
+    DESCRIPTORS,
+    NOTHING,
+    PROBE,
+    VECTORS,
+    Declaration,
+    Declared,
+    declarations,
+)
 from vggfeat.storage.folders import folders
+
+# The heading in the help of what an option changes.
+HEADINGS = {
+    DATA: pages.PICTURES,
+    DESCRIPTORS: pages.DESCRIPTORS,
+    VECTORS: pages.PROBE,
+    PROBE: pages.PROBE,
+    NOTHING: pages.COMPUTING,
+}
 
 
 class Numbers(click.ParamType):
@@ -93,7 +113,7 @@ labelled_data = click.option(
     help="Folder of labelled pictures: train/<class>/ and val/<class>/, ILSVRC-2012 with its"
     " devkit, Tiny ImageNet, or one folder a class. By default ILSVRC2012 in the data folder.",
 )
-quiet = click.option("--quiet", is_flag=True, help="Warnings and errors only.")
+quiet = click.option("--quiet", is_flag=True, callback=note, help=HELP["quiet"])
 intervals = click.option(
     "--intervals",
     is_flag=True,
@@ -126,13 +146,14 @@ def declared(options: type[Declared], *names: str) -> Callable:
 def _click_option(name: str, declaration: Declaration, kind: Any, default: Any) -> Callable:
     flag = f"--{(declaration.flag or name).replace('_', '-')}"
     shown: dict[str, Any] = {"default": None, "help": declaration.help}
+    shown |= {"cls": pages.DeclaredOption, "heading": HEADINGS[declaration.changes]}
     if not declaration.by_benchmark:
         shown["default"] = declaration.unset or None if default is None else default
         shown["show_default"] = shown["default"] is not None
     if kind is bool and declaration.negatable:
         return click.option(f"{flag}/--no-{flag[2:]}", name, **shown)
     if kind is bool:
-        return click.option(flag, name, is_flag=True, help=declaration.help)
+        return click.option(flag, name, is_flag=True, **shown | {"default": False})
     shown |= {"type": _click_type(declaration, kind), "metavar": declaration.metavar}
     return click.option(flag, name, **shown)
 

@@ -57,11 +57,12 @@ from vggfeat.storage.folders import folders
 def predict(
     probe: Path, pictures: Sequence[Path], net: str | None, top: int, form: str, **options: Any
 ) -> None:
-    """Say which classes pictures are of, by a probe that `bench --save-probe` wrote.
+    """Say which classes pictures are of, by a saved probe.
 
-    PICTURES are files, or folders with pictures in and below them. A score is the higher, the
-    likelier the class; it is no probability. Of several labels a picture those with a score above
-    0 are present. Exit status 1 if a picture could not be read.
+    PROBE is a file that `bench --save-probe` wrote. PICTURES are files, or folders with pictures in
+    and below them. A score is the higher, the likelier the class; it is no probability. Of several
+    labels a picture those with a score above 0 are present. Exit status 1 if a picture could not be
+    read.
 
     \b
     vggfeat predict results/caltech101/NET-KEY.probe.safetensors holiday/ cat.jpg

@@ -36,7 +36,15 @@ from vggfeat.cli.showing import show, show_grid, show_training
 def table(
     out: Path, form: str, sweep: bool, shots: bool, runs: Path | None, ilsvrc: bool, intervals: bool
 ) -> None:
-    """Print the records of a results folder beside the published numbers."""
+    """Print records beside the published numbers.
+
+    \b
+    vggfeat table
+    vggfeat table --out results --format latex
+    vggfeat table --sweep --format md
+    vggfeat table --ilsvrc --intervals
+    vggfeat table --runs runs
+    """
     if runs is not None and intervals:
         raise click.UsageError("--intervals: records of training have no scores of test pictures.")
     if runs is not None:

@@ -16,7 +16,13 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 @main.group(cls=Commands)
 def weights() -> None:
-    """Weights that are known by name, and files of weights in and out."""
+    """Weights known by name, and files of weights in and out.
+
+    \b
+    vggfeat weights ls
+    vggfeat weights fetch vgg16@caffe
+    vggfeat weights import resnet50-0676ba61.pth
+    """
 
 
 @weights.command("ls")
@@ -106,6 +112,10 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
 
     Without names: all in the folder of weights that have a released name. Exit status 1 if
     something is wrong.
+
+    \b
+    vggfeat weights verify
+    vggfeat weights verify vgg16@caffe runs/vgg16-256.safetensors
     """
     with importing():
         from vggfeat.backbones.load import load_network
@@ -220,6 +230,7 @@ def doctor(
     """Say what this machine has, or what was understood of a net and its weights.
 
     \b
+    vggfeat doctor
     vggfeat doctor --weights vgg16.safetensors --picture cat.jpg
     """
     if picture and not net:

@@ -1,0 +1,109 @@
+"""A page of help: options below headings, then the examples that end the docstring."""
+
+import inspect
+from typing import Any
+
+import click
+
+MEASURED = "What is measured"
+NETS = "Nets"
+PICTURES = "Pictures, splits and labels"
+DESCRIPTORS = "Descriptors"
+PROBE = "Vectors and probe"
+TRAINING = "Training"
+COMPUTING = "How it is computed"
+PLACES = "Where things lie"
+OUTPUT = "Output"
+OTHERS = "Options"  # what stands below no heading
+ALWAYS = "Messages and help"
+# An option has the same name in every command, and so the same heading; those of a measurement say
+# theirs by what they change (cli/options.py).
+FLAGS = {
+    MEASURED: "all benchmark labels shots sweep dataset images views view scales ilsvrc runs quick"
+    " repeats pictures",
+    NETS: "net layer classifier classifier-scales weights picture prototxt",
+    PICTURES: "data limit skip-unknown-classes check-data",
+    PROBE: "probe save-probe merge-threshold",
+    TRAINING: "stage set colours tensorboard",
+    COMPUTING: "gpus precision pass-size device dry-run repair",
+    PLACES: "data-dir cache-dir offline out to predictions save",
+    OUTPUT: "format intervals show count top plot",
+    ALWAYS: "quiet verbose debug version help",
+}
+ORDER = (MEASURED, NETS, PICTURES, DESCRIPTORS, PROBE, TRAINING, COMPUTING, PLACES, OUTPUT)
+_HEADINGS = {f"--{flag}": heading for heading, flags in FLAGS.items() for flag in flags.split()}
+
+
+class DeclaredOption(click.Option):
+    """An option that follows from a declaration, which says what it changes: its heading."""
+
+    def __init__(self, *arguments: Any, heading: str, **more: Any):
+        super().__init__(*arguments, **more)
+        self.heading = heading
+
+
+def heading_of(option: click.Option) -> str:
+    """The heading that an option stands below."""
+    if isinstance(option, DeclaredOption):
+        return option.heading
+    long = next((flag for flag in option.opts if flag.startswith("--")), "")
+    return _HEADINGS.get(long, OTHERS)
+
+
+def about_and_examples(text: str) -> tuple[str, str]:
+    """A docstring without the lines that end it as examples, and these; "" if there are none.
+
+    Examples are the last paragraph, if that keeps its lines (backspace, as click has it) and its
+    first command is `vggfeat` or what starts it.
+    """
+    text = inspect.cleandoc(text)
+    about, _, last = text.rpartition("\n\n")
+    lines = last.splitlines()
+    if lines[:1] != ["\b"]:
+        return text, ""
+    return about, "\n".join(lines[1:])
+
+
+class HelpFormatter(click.HelpFormatter):
+    """Help with bold headings, where they are seen: click leaves styles out of files and pipes."""
+
+    def write_heading(self, heading: str) -> None:
+        """Write a heading."""
+        self.write(click.style(f"{'':>{self.current_indent}}{heading}:", bold=True) + "\n")
+
+
+class HelpContext(click.Context):
+    """The context whose help is written by that formatter."""
+
+    formatter_class = HelpFormatter
+
+
+class HelpPage(click.Command):
+    """A command whose help has its options below headings and its examples at the end."""
+
+    context_class = HelpContext
+
+    def format_help_text(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what the command does, without its examples."""
+        about, _ = about_and_examples(self.help or "")
+        formatter.write_paragraph()
+        with formatter.indentation():
+            formatter.write_text(about)
+
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, those of a heading together."""
+        below: dict[str, list[tuple[str, str]]] = {}
+        for option in self.get_params(context):
+            if isinstance(option, click.Option) and (line := option.get_help_record(context)):
+                below.setdefault(heading_of(option), []).append(line)
+        for heading in (*ORDER, OTHERS, ALWAYS):
+            if heading in below:
+                with formatter.section(heading):
+                    formatter.write_dl(below[heading], col_max=24)
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        _, examples = about_and_examples(self.help or "")
+        if examples:
+            with formatter.section("Examples"):
+                formatter.write_text(f"\b\n{examples}")
