@@ -188,7 +188,8 @@ def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str
     num_made = sum(measurement.path.is_file() for measurement in ready)
     later = f"; to be fetched: {', '.join(away)}" if away else ""
     noun = "measurement" if len(ready) == 1 else "measurements"
-    log.info("%d %s, %d of them made already%s", len(ready), noun, num_made, later)
+    made = f", {num_made} of them made already" if num_made else ""
+    log.info("%d %s%s%s", len(ready), noun, made, later)
 
 
 def _log_few(benchmarks: Sequence[Benchmark]) -> None:

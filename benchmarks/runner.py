@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from vggfeat.benchmarks.run_summary import RunSummary
 from vggfeat.errors import VggfeatError, in_one_line, reason_of
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.progress import Progress
@@ -73,11 +74,13 @@ def run(
         with suppress(Exception):  # which is a failure when its turn comes
             if isinstance(measurement, Measurement) and _uses_features(measurement):
                 features.gather(measurement.requests())
-    for measurement in measurements:
-        if isinstance(measurement, Failure):
-            yield measurement
-        else:
-            yield from _outcomes(measurement, features, progress)
+    with RunSummary() as summary:
+        for measurement in measurements:
+            if isinstance(measurement, Failure):
+                yield measurement
+            else:
+                summary.begin(measurement.path)
+                yield from _outcomes(measurement, features, progress, summary)
 
 
 def _uses_features(measurement: Measurement) -> bool:
@@ -101,11 +104,11 @@ def failure(label: str, error: Exception) -> Failure:
 
 
 def _outcomes(
-    measurement: Measurement, features: FeatureSets, progress: Progress
+    measurement: Measurement, features: FeatureSets, progress: Progress, summary: RunSummary
 ) -> Iterator[Record | Failure]:
     """The record, once it is on disk; a failure if that or its supplement fails."""
     try:
-        record = _record(measurement, features, progress)
+        record = _record(measurement, features, progress, summary)
     except Exception as error:
         yield failure(measurement.label, error)
         return
@@ -116,25 +119,30 @@ def _outcomes(
         yield failure(f"{measurement.label}, {measurement.supplement}", error)
 
 
-def _record(measurement: Measurement, features: FeatureSets, progress: Progress) -> Record:
+def _record(
+    measurement: Measurement, features: FeatureSets, progress: Progress, summary: RunSummary
+) -> Record:
     """The record, from disk if it was made before; its scores are written first."""
     if record := measurement.existing():
         measurement.check_existing(record)
-        log.info("measured already: %s (move it away to measure again)", measurement.path)
+        log.debug("measured already: %s", measurement.path)
+        summary.add(measurement.path, is_new=False)
         return record
     # Scores and record belong together, so nobody else makes them meanwhile.
     with exclusive(measurement.path):
         if record := measurement.existing():
-            log.info("measured meanwhile by another process: %s", measurement.path)
+            log.debug("measured meanwhile by another process: %s", measurement.path)
+            summary.add(measurement.path, is_new=False)
             return record
         record, scores = measurement.measure(features, progress)
         if scores is not None:
             digest = write_scores(scores_path(measurement.path), scores)
             record = replace(record, scores_sha256=digest)
-        log.info("wrote %s", records.write(record, measurement.out))
+        log.debug("wrote %s", records.write(record, measurement.out))
+        summary.add(measurement.path, is_new=True)
     if record.timing:
-        log.info("timing: %s", record.timing)
+        log.debug("timing: %s", record.timing)
     for note in (*record.notes, *record.remarks):
         if note not in measurement.known_notes:
-            log.warning("%s: %s", measurement.label, note)
+            summary.note(measurement.label, note)
     return record

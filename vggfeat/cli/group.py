@@ -1,11 +1,9 @@
 """The command itself: errors to one line, mistypes to suggestions, what signals say."""
 
 import errno
-import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -14,8 +12,9 @@ import click
 
 from vggfeat.cli.command import Command
 from vggfeat.cli.commands import LazyCommands, grouped_summaries
-from vggfeat.cli.terminal import OneLine, safe_streams
-from vggfeat.cli.verbosity import is_debugging, show_traceback
+from vggfeat.cli.messages import set_up_messages as set_up_messages  # for every command
+from vggfeat.cli.terminal import safe_streams
+from vggfeat.cli.verbosity import show_traceback
 from vggfeat.cli.waiting import let_threads_sleep
 from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
 from vggfeat.interruption import signals_end_at_once, signals_interrupt, what_is_kept
@@ -80,25 +79,37 @@ def _explained(context: click.Context | None) -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        error.message = printable(error.message)
-        raise
+        raise _coloured(error) from None
     except VggfeatError as error:
         _show_traceback(context)
-        raise click.ClickException(in_one_line(error)) from error
+        raise _coloured(click.ClickException(in_one_line(error))) from error
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise  # the reader of our output went away; click ends quietly
         _show_traceback(context)
         if _of_output(error):
             reason = f"{error.strerror}: the output could not be written."
-            raise click.ClickException(reason) from error
-        raise click.ClickException(in_one_line(error)) from error
+            raise _coloured(click.ClickException(reason)) from error
+        raise _coloured(click.ClickException(in_one_line(error))) from error
     except KeyboardInterrupt as interrupt:
         number = getattr(interrupt, "signal_number", signal.SIGINT)
         if line := what_is_kept(number):
             with suppress(OSError):  # SIGHUP comes when the terminal is gone
                 click.echo(line, err=True)
         raise click.exceptions.Exit(128 + number) from interrupt
+
+
+def _coloured(error: click.ClickException) -> click.ClickException:
+    """The error with a hint, which click will show in colours where they are wanted."""
+    from vggfeat.cli.colours import show_error
+
+    if isinstance(error, click.NoSuchOption):
+        near = nearest(error.option_name, error.possibilities or ())
+        error.message += f" Did you mean {near!r}?" if near else ""
+        error.possibilities = None
+    error.message = printable(error.message)
+    error.show = lambda file=None: show_error(error)
+    return error
 
 
 def _show_traceback(context: click.Context | None) -> None:
@@ -142,22 +153,6 @@ def main() -> None:
     vggfeat bench --all --data-dir DATA
     vggfeat bench path/to/folder --net resnet50
     """
-
-
-def set_up_messages(quiet: bool) -> None:
-    """The library's messages go to stderr as plain lines."""
-    # Remarks on odd pictures; what matters of them is an error.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(OneLine("%(message)s"))
-    # Errors that must not stop other measurements are logged with their tracebacks.
-    logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_debugging() else logging.NOTSET)
 
 
 @contextmanager

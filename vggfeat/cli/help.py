@@ -1,9 +1,12 @@
 """A page of help: options below headings, then the examples that end the docstring."""
 
 import inspect
+import sys
 from typing import Any
 
 import click
+
+from vggfeat.cli.colours import are_wanted
 
 MEASURED = "What is measured"
 NETS = "Nets"
@@ -65,7 +68,7 @@ def about_and_examples(text: str) -> tuple[str, str]:
 
 
 class HelpFormatter(click.HelpFormatter):
-    """Help with bold headings, where they are seen: click leaves styles out of files and pipes."""
+    """Help with bold headings, which click leaves out where the context has no colours."""
 
     def write_heading(self, heading: str) -> None:
         """Write a heading."""
@@ -73,9 +76,13 @@ class HelpFormatter(click.HelpFormatter):
 
 
 class HelpContext(click.Context):
-    """The context whose help is written by that formatter."""
+    """The context whose help is written by that formatter, in colours where they are wanted."""
 
     formatter_class = HelpFormatter
+
+    def __init__(self, *arguments: Any, **more: Any):
+        super().__init__(*arguments, **more)
+        self.color = are_wanted(sys.stdout)
 
 
 class HelpPage(click.Command):

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import click
 
+from vggfeat.cli.colours import echo_marked
+
 READABLE = ("table", "md", "latex")  # the formats of tables that have no form for programs
 
 
@@ -22,7 +24,11 @@ def show(records: Sequence, form: str, layout: str = "transfer", published: Sequ
         return
     from vggfeat.report.render import render
 
-    click.echo(render(_tables(records, form, layout, published), form), nl=False)
+    text = render(_tables(records, form, layout, published), form)
+    if form == "table":
+        echo_marked(text)
+    else:
+        click.echo(text, nl=False)
 
 
 def show_training(runs: Path, form: str) -> None:
