@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from vggfeat.benchmarks.options import measurement_options
+from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.feature_files import are_features, bench_feature_files
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
@@ -34,7 +35,7 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 
 
 @main.command()
-@click.argument("benchmarks", nargs=-1, metavar="[NAMES]...")
+@click.argument("benchmarks", nargs=-1, metavar="[NAMES]...", shell_complete=complete_benchmarks)
 @click.option("--all", "all_benchmarks", is_flag=True, help="Every benchmark of the paper.")
 @click.option(
     "--benchmark",

@@ -17,6 +17,7 @@ SUMMARIES = {
         "bench_speed",
         "Measure speed beside peers and the machine's limits.",
     ),
+    "completion": ("completion", "Print what makes bash, zsh or fish complete vggfeat."),
     "compare": (
         "compare",
         "Which is better? Records compared on the same test pictures.",

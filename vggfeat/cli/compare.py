@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.group import importing, main
 from vggfeat.cli.options import FOLDER
 from vggfeat.errors import RecordError
@@ -26,7 +27,12 @@ WIDTH = 80
     show_default=True,
     help="Folder of records that names are looked up in.",
 )
-@click.option("--benchmark", metavar="NAME", help="Only records of this benchmark.")
+@click.option(
+    "--benchmark",
+    metavar="NAME",
+    shell_complete=complete_benchmarks,
+    help="Only records of this benchmark.",
+)
 @click.option(
     "--pictures",
     "list_pictures",

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_benchmarks, complete_datasets
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import data_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
@@ -57,7 +58,7 @@ def ls(data_dir: Path | None) -> None:
 
 
 @datasets.command()
-@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@click.argument("names", nargs=-1, metavar="[NAMES]...", shell_complete=complete_datasets)
 @click.option("--all", "all_datasets", is_flag=True, help="Every dataset that can be fetched.")
 @data_dir
 @quiet
@@ -96,7 +97,7 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
 
 
 @datasets.command()
-@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@click.argument("names", nargs=-1, metavar="[NAMES]...", shell_complete=complete_benchmarks)
 @data_dir
 @_cache_dir
 @quiet
@@ -199,7 +200,7 @@ def _are_sound_pictures(benchmark: Any, quiet: bool) -> bool:
 
 
 @datasets.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_benchmarks)
 @data_dir
 @_cache_dir
 @declared(DataOptions, "background", "limit", "num_splits", "seed", "shots")

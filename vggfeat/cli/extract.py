@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from vggfeat.cli.bench import job_of, with_layers
+from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import extraction_options
 from vggfeat.cli.progress import ProgressDisplay
@@ -24,6 +25,7 @@ OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that 
     "datasets",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_benchmarks,
     help="A dataset's name; a folder, a CSV list or FILE.py:NAME of your own; repeatable.",
 )
 @click.option(

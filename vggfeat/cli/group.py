@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from vggfeat.cli.command import Command
-from vggfeat.cli.commands import LazyCommands, grouped_summaries
+from vggfeat.cli.commands import SUMMARIES, LazyCommands, grouped_summaries
 from vggfeat.cli.messages import set_up_messages as set_up_messages  # for every command
 from vggfeat.cli.terminal import safe_streams
 from vggfeat.cli.verbosity import show_traceback
@@ -40,7 +40,8 @@ class Commands(Command, click.Group):
 
     def resolve_command(self, context: click.Context, arguments: list[str]):
         name = arguments[0]
-        if self.get_command(context, name) is None and not name.startswith("-"):
+        is_known = self.get_command(context, name) is not None
+        if not (is_known or name.startswith("-") or context.resilient_parsing):
             near = nearest(name, self.commands)
             hint = f" Did you mean {near!r}?" if near else ""
             names = ", ".join(sorted(self.commands))
@@ -64,8 +65,31 @@ class Commands(Command, click.Group):
             return super().invoke(context)
 
 
+COMPLETE_VARIABLE = "_VGGFEAT_COMPLETE"  # with it a shell asks for completions, as click has it
+
+
 class AllCommands(Commands):
     """The commands of `vggfeat`: the help has their names and summaries, not their modules."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        if COMPLETE_VARIABLE in os.environ:
+            from vggfeat.cli.completion import shells
+
+            shells()
+            options |= {"prog_name": "vggfeat"}
+        return super().main(*arguments, **options)
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list:
+        from click.shell_completion import CompletionItem
+
+        return [
+            *(
+                CompletionItem(name, help=summary)
+                for name, (_, summary) in SUMMARIES.items()
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, context, incomplete),
+        ]
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         for group, lines in grouped_summaries().items():

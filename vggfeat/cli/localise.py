@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_nets, complete_regressors
 from vggfeat.cli.evaluate import EXTRACTION_OPTIONS
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import (
@@ -34,11 +35,13 @@ testing_options = combined(
         multiple=True,
         required=True,
         metavar="NET",
+        shell_complete=complete_nets,
         help="Weights of `localise train`, repeatable; `+` uses nets together.",
     ),
     click.option(
         "--classifier",
         metavar="NET",
+        shell_complete=complete_nets,
         help="Weights of `pretrain` that name the five classes and score dense boxes; `+` uses nets"
         " together.",
     ),
@@ -67,7 +70,9 @@ def localise() -> None:
 
 
 @localise.command()
-@click.argument("regressors", nargs=-1, metavar="[REGRESSORS]...")
+@click.argument(
+    "regressors", nargs=-1, metavar="[REGRESSORS]...", shell_complete=complete_regressors
+)
 @training_options
 def train(regressors: Sequence[str], overrides: Sequence[str], **options: Any) -> None:
     """Train regressors from the nets of `pretrain`, which must be in the folder of runs.

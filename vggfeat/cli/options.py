@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from vggfeat.cli import help as pages
+from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.verbosity import HELP, note
 from vggfeat.features.options import Extraction
 from vggfeat.layouts.options import DataOptions
@@ -180,6 +181,7 @@ net = click.option(
     "nets",
     multiple=True,
     metavar="NET",
+    shell_complete=complete_nets,
     help="NAME[:KEY=VALUE,...][@WEIGHTS], or a file that is a net; repeatable; `+` uses nets"
     " together. WEIGHTS is a file, a name from `vggfeat weights ls` or `random:SEED`.",
 )

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
@@ -25,6 +26,7 @@ from vggfeat.storage.folders import folders
 @click.option(
     "--net",
     metavar="NET",
+    shell_complete=complete_nets,
     help="The net that the probe was fitted with, as `bench --net` has it, where its weights lie"
     " elsewhere now.",
 )

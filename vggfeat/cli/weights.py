@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
@@ -26,7 +27,7 @@ def weights() -> None:
 
 
 @weights.command("ls")
-@click.argument("nets", nargs=-1, metavar="[NETS]...")
+@click.argument("nets", nargs=-1, metavar="[NETS]...", shell_complete=complete_nets)
 @cache_dir
 def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
     """List the released weights that `--net NET@NAME` knows; of NETS, all that is known of them.
@@ -60,7 +61,9 @@ def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
 
 
 @weights.command()
-@click.argument("names", nargs=-1, required=True, metavar="NET@NAME...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NET@NAME...", shell_complete=complete_nets
+)
 @cache_dir
 @quiet
 def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
@@ -103,7 +106,7 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
 
 
 @weights.command()
-@click.argument("names", nargs=-1, metavar="[FILES OR NET@NAME]...")
+@click.argument("names", nargs=-1, metavar="[FILES OR NET@NAME]...", shell_complete=complete_nets)
 @cache_dir
 def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     """See that weights are whole, fit their net and are the released ones that their names say.
@@ -160,7 +163,12 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
 
 @weights.command("import")
 @click.argument("file", type=FILE)
-@click.option("--net", metavar="NET", help="The net it belongs to, where the file does not say.")
+@click.option(
+    "--net",
+    metavar="NET",
+    shell_complete=complete_nets,
+    help="The net it belongs to, where the file does not say.",
+)
 @click.option("--prototxt", type=FILE, help="Caffe's description of the net, to be compared.")
 @click.option("--out", type=FILE, help="By default FILE's name with .safetensors, in this folder.")
 @quiet
@@ -194,7 +202,7 @@ def import_(
 
 
 @weights.command()
-@click.argument("net", metavar="NET")
+@click.argument("net", metavar="NET", shell_complete=complete_nets)
 @click.argument("file", type=FILE)
 @cache_dir
 @offline
@@ -219,7 +227,13 @@ def export(net: str, file: Path, cache_dir: Path | None, offline: bool, quiet: b
 
 
 @main.command()
-@click.option("--weights", "net", metavar="NET", help="A net as `--net` names it, or its file.")
+@click.option(
+    "--weights",
+    "net",
+    metavar="NET",
+    shell_complete=complete_nets,
+    help="A net as `--net` names it, or its file.",
+)
 @click.option("--picture", type=FILE, help="Name the likeliest classes of this picture.")
 @cache_dir
 @offline
