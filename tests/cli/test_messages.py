@@ -36,6 +36,11 @@ def test_equal_warnings_are_said_once_and_counted(said):
     assert said(*warnings, shows_all=True) == [f"Warning: {name}: odd" for name in "abaa"]
 
 
+def test_equal_information_is_said_once(said):
+    lines = [(logging.INFO, "waiting"), (logging.INFO, "done"), (logging.INFO, "waiting")]
+    assert said(*lines) == ["waiting", "done"] and len(said(*lines, shows_all=True)) == 3
+
+
 def test_of_many_that_differ_in_a_name_some_are_said(said):
     lines = said(*((logging.WARNING, "skipped: %s", number) for number in range(100)))
     assert lines[0] == "Warning: skipped: 0" and len(lines) == MAX_ALIKE + 1

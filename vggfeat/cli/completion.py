@@ -80,9 +80,12 @@ def completion(shell: str) -> None:
     """Print what makes bash, zsh or fish complete vggfeat.
 
     Commands, options, benchmarks, nets, weights, probes, stages and files are completed. Write it
-    to a file and have the shell read that: bash by a line `. ~/.vggfeat-complete.bash` in ~/.bashrc
-    (4.4 or later), zsh by `. ~/.vggfeat-complete.zsh` in ~/.zshrc behind compinit; fish reads its
-    folder by itself. New shells complete then. vggfeat must be found by its name (PATH).
+    to a file as below, and have new shells read that file; vggfeat must be in their PATH.
+
+    \b
+    bash  in ~/.bashrc:  . ~/.vggfeat-complete.bash  (bash 4.4 or later)
+    zsh   in ~/.zshrc:   . ~/.vggfeat-complete.zsh  (below compinit)
+    fish  reads that folder by itself
 
     \b
     vggfeat completion bash > ~/.vggfeat-complete.bash

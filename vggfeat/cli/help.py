@@ -23,10 +23,10 @@ ALWAYS = "Messages and help"
 # theirs by what they change (cli/options.py).
 FLAGS = {
     MEASURED: "all benchmark labels shots sweep dataset images views view scales ilsvrc runs quick"
-    " repeats pictures",
+    " repeats pictures merge-threshold",
     NETS: "net layer classifier classifier-scales weights picture prototxt",
     PICTURES: "data limit skip-unknown-classes check-data",
-    PROBE: "probe save-probe merge-threshold",
+    PROBE: "probe save-probe",
     TRAINING: "stage set colours tensorboard",
     COMPUTING: "gpus precision pass-size device dry-run repair",
     PLACES: "data-dir cache-dir offline out to predictions save",

@@ -144,8 +144,20 @@ def evaluate(out: Path, form: str, **options: Any) -> None:
 
 @localise.command()
 @testing_options
-@click.option("--view", type=click.Choice(["centre", "dense"]), default="centre", show_default=True)
-@click.option("--scales", metavar="SCALES", default="single", show_default=True)
+@click.option(
+    "--view",
+    type=click.Choice(["centre", "dense"]),
+    default="centre",
+    show_default=True,
+    help="Boxes of the centre crop, or the best of dense ones.",
+)
+@click.option(
+    "--scales",
+    metavar="SCALES",
+    default="single",
+    show_default=True,
+    help="As of `vggfeat localise evaluate`.",
+)
 @click.option(
     "--count", type=click.IntRange(1), default=24, show_default=True, help="Number of pictures."
 )

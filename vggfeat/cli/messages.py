@@ -36,6 +36,7 @@ class Messages(logging.Handler):
         self.shows_all, self.shows_tracebacks = shows_all, shows_tracebacks
         self.equal: Counter[str] = Counter()
         self.alike: Counter[str] = Counter()
+        self.informed: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print a message; a warning that was printed is counted."""
@@ -44,7 +45,9 @@ class Messages(logging.Handler):
                 record.exc_info = record.exc_text = None
             text = self.format(record)
             if record.levelno < logging.WARNING:
-                self._print(text)
+                if self.shows_all or text not in self.informed:
+                    self._print(text)
+                self.informed.add(text)
             elif self.shows_all or self._is_new(record, text):
                 self._warn(text)
         except Exception:

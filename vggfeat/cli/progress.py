@@ -3,8 +3,8 @@
 from vggfeat.cli.status_line import Fact, StatusLine
 from vggfeat.cli.verbosity import is_verbose
 from vggfeat.durations import in_words
+from vggfeat.progress import MEGABYTES
 
-MEGABYTES = ", MB"  # ends the label of a stage whose numbers are megabytes
 RATE_AFTER_S = 1.0  # the first pictures take longer than others
 
 

@@ -10,6 +10,7 @@ from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.errors import VggfeatError, in_one_line
+from vggfeat.progress import in_megabytes
 from vggfeat.storage.folders import folders
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -93,7 +94,8 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
         for name, spec in specs.items():
             try:
                 if name in entries:
-                    path = download(entries[name].sources, folder, progress=progress)
+                    reported = in_megabytes(progress)
+                    path = download(entries[name].sources, folder, progress=reported)
                 else:
                     path = file_of(spec.name, folder)
             except VggfeatError as error:
