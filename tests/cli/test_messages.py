@@ -15,7 +15,7 @@ def said(capsys):
     """Log through a handler of its own; the lines that were printed."""
 
     def said(*messages, **options):
-        handler = Messages(**{"shows_all": False, "shows_tracebacks": False} | options)
+        handler = Messages(**options)
         logger = logging.Logger("test")
         logger.addHandler(handler)
         for level, *message in messages:

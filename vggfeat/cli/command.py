@@ -1,8 +1,11 @@
 """A command of vggfeat: its page of help, and the options that every command has."""
 
+from typing import Any
+
 import click
 
 from vggfeat.cli.help import HelpPage
+from vggfeat.cli.messages import set_up_messages
 from vggfeat.cli.verbosity import with_verbosity
 
 
@@ -11,3 +14,7 @@ class Command(HelpPage):
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
         return with_verbosity(super().get_params(context))
+
+    def invoke(self, context: click.Context) -> Any:
+        set_up_messages(quiet=False)
+        return super().invoke(context)

@@ -9,7 +9,7 @@ import click
 
 from vggfeat.cli.colours import print_coloured
 from vggfeat.cli.status_line import make_room
-from vggfeat.cli.verbosity import is_debugging, is_verbose
+from vggfeat.cli.verbosity import is_debugging, is_quiet, is_verbose
 from vggfeat.errors import printable
 
 MAX_ALIKE = 5  # warnings that differ in names alone and are shown each; --verbose shows all
@@ -30,7 +30,7 @@ class OneLine(logging.Formatter):
 class Messages(logging.Handler):
     """Prints messages beside a line of progress; equal warnings once, and at the end how often."""
 
-    def __init__(self, *, shows_all: bool, shows_tracebacks: bool):
+    def __init__(self, *, shows_all: bool = False, shows_tracebacks: bool = False):
         super().__init__()
         self.setFormatter(OneLine("%(message)s"))
         self.shows_all, self.shows_tracebacks = shows_all, shows_tracebacks
@@ -88,13 +88,14 @@ def set_up_messages(quiet: bool) -> None:
     """
     # Remarks on odd pictures; what matters of them is an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.getLogger().setLevel(logging.WARNING if quiet else logging.INFO)
+    logging.getLogger().setLevel(logging.WARNING if quiet or is_quiet() else logging.INFO)
     logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_verbose() else logging.NOTSET)
     context = click.get_current_context(silent=True)
-    if context is not None and __name__ in context.meta:
-        return
-    handler = Messages(shows_all=is_verbose(), shows_tracebacks=is_debugging())
-    logging.basicConfig(handlers=[handler], force=True)
-    if context is not None:
-        context.meta[__name__] = handler
-        context.call_on_close(handler.say_what_was_left_out)
+    notes = context.meta if context is not None else {}
+    if __name__ not in notes:
+        handler = notes[__name__] = Messages()
+        logging.basicConfig(handlers=[handler], force=True)
+        if context is not None:
+            context.call_on_close(handler.say_what_was_left_out)
+    notes[__name__].shows_all = is_verbose()
+    notes[__name__].shows_tracebacks = is_debugging()

@@ -44,6 +44,11 @@ def is_debugging() -> bool:
     return "debug" in _given(click.get_current_context(silent=True))
 
 
+def is_quiet() -> bool:
+    """Whether the running command was given --quiet."""
+    return "quiet" in _given(click.get_current_context(silent=True))
+
+
 def is_verbose() -> bool:
     """Whether the running command was given --verbose or --debug."""
     return bool({"verbose", "debug"} & _given(click.get_current_context(silent=True)))
