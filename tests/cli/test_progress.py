@@ -106,6 +106,8 @@ def test_training_says_where_it_stands_at_the_end_of_epochs_that_take_a_while(cl
         display(status(batch=9))
         clock.now += 6
     assert told() == [str(status(batch=9))]
+    display(status(batch=9, epoch=74))  # the last one
+    assert told() == [str(status(batch=9, epoch=74))]
 
 
 # On a terminal

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from vggfeat import options
 from vggfeat.cli.colours import are_wanted
 
 MEASURED = "What is measured"
@@ -19,8 +20,15 @@ PLACES = "Where things lie"
 OUTPUT = "Output"
 OTHERS = "Options"  # what stands below no heading
 ALWAYS = "Messages and help"
-# An option has the same name in every command, and so the same heading; those of a measurement say
-# theirs by what they change (cli/options.py).
+# Options of a measurement stand below what they change, as their declarations say.
+CHANGED = {
+    options.DATA: PICTURES,
+    options.DESCRIPTORS: DESCRIPTORS,
+    options.VECTORS: PROBE,
+    options.PROBE: PROBE,
+    options.NOTHING: COMPUTING,
+}
+# Others have the same name in every command, and so the same heading.
 FLAGS = {
     MEASURED: "all benchmark labels shots sweep dataset images views view scales ilsvrc runs quick"
     " repeats pictures merge-threshold",
@@ -28,27 +36,20 @@ FLAGS = {
     PICTURES: "data limit skip-unknown-classes check-data",
     PROBE: "probe save-probe",
     TRAINING: "stage set colours tensorboard",
-    COMPUTING: "gpus precision pass-size device dry-run repair",
-    PLACES: "data-dir cache-dir offline out to predictions save",
-    OUTPUT: "format intervals show count top plot",
+    COMPUTING: "gpus precision pass-size device dry-run repair older-than yes",
+    PLACES: "data-dir cache-dir offline out to predictions save config",
+    OUTPUT: "format form intervals notes title only figures open show show-config count top plot",
     ALWAYS: "quiet verbose debug version help",
 }
 ORDER = (MEASURED, NETS, PICTURES, DESCRIPTORS, PROBE, TRAINING, COMPUTING, PLACES, OUTPUT)
 _HEADINGS = {f"--{flag}": heading for heading, flags in FLAGS.items() for flag in flags.split()}
 
 
-class DeclaredOption(click.Option):
-    """An option that follows from a declaration, which says what it changes: its heading."""
-
-    def __init__(self, *arguments: Any, heading: str, **more: Any):
-        super().__init__(*arguments, **more)
-        self.heading = heading
-
-
 def heading_of(option: click.Option) -> str:
     """The heading that an option stands below."""
-    if isinstance(option, DeclaredOption):
-        return option.heading
+    declaration = getattr(option, "declaration", None)
+    if declaration is not None:
+        return CHANGED[declaration.changes]
     long = next((flag for flag in option.opts if flag.startswith("--")), "")
     return _HEADINGS.get(long, OTHERS)
 
@@ -56,8 +57,8 @@ def heading_of(option: click.Option) -> str:
 def about_and_examples(text: str) -> tuple[str, str]:
     """A docstring without the lines that end it as examples, and these; "" if there are none.
 
-    Examples are the last paragraph, if that keeps its lines (backspace, as click has it) and its
-    first command is `vggfeat` or what starts it.
+    Examples are the last paragraph, if that keeps its lines: it begins with a backspace, as click
+    has it.
     """
     text = inspect.cleandoc(text)
     about, _, last = text.rpartition("\n\n")

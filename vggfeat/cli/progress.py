@@ -80,7 +80,9 @@ class TrainingDisplay:
 
     def __call__(self, status) -> None:
         """Takes a vggfeat.pretraining.monitor.Status."""
-        if self.line.is_due(at_break=status.batch == status.num_batches):
+        ends_epoch = status.batch == status.num_batches
+        ends = ends_epoch and status.epoch == status.epochs and not self.line.quiet
+        if self.line.is_due(at_break=ends_epoch) or ends:
             self.line.write(status.stage, [Fact(*fact) for fact in status.facts])
 
     def __enter__(self) -> "TrainingDisplay":
