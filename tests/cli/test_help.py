@@ -75,6 +75,12 @@ def test_the_help_of_every_command_fits_80_columns(run, names):
     assert [line for line in run(*names, "--help").stdout.splitlines() if len(line) > 80] == []
 
 
+def test_help_fits_a_narrower_terminal(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    lines = run("verify", "--help").stdout.partition("Examples:")[0].splitlines()
+    assert max(map(len, lines)) <= 40
+
+
 def test_commands_stand_in_groups(run):
     """Each in one, named in commands.GROUPS."""
     named = [name for names in GROUPS.values() for name in names.split()]

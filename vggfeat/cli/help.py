@@ -1,6 +1,7 @@
 """A page of help: options below headings, then the examples that end the docstring."""
 
 import inspect
+import shutil
 import sys
 from typing import Any
 
@@ -68,6 +69,9 @@ def about_and_examples(text: str) -> tuple[str, str]:
     return about, "\n".join(lines[1:])
 
 
+MIN_WIDTH = 30
+
+
 class HelpFormatter(click.HelpFormatter):
     """Help with bold headings, which click leaves out where the context has no colours."""
 
@@ -84,6 +88,8 @@ class HelpContext(click.Context):
     def __init__(self, *arguments: Any, **more: Any):
         super().__init__(*arguments, **more)
         self.color = are_wanted(sys.stdout)
+        # click's own least width is 50.
+        self.terminal_width = max(min(shutil.get_terminal_size().columns, 80) - 2, MIN_WIDTH)
 
 
 class HelpPage(click.Command):
@@ -107,7 +113,7 @@ class HelpPage(click.Command):
         for heading in (*ORDER, OTHERS, ALWAYS):
             if heading in below:
                 with formatter.section(heading):
-                    formatter.write_dl(below[heading], col_max=24)
+                    formatter.write_dl(below[heading], col_max=min(24, formatter.width // 3))
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
