@@ -199,7 +199,8 @@ def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str
     ready = [item for item in items if isinstance(item, TransferMeasurement)]
     num_made = sum(measurement.path.is_file() for measurement in ready)
     later = f"; to be fetched: {', '.join(away)}" if away else ""
-    log.info("%s, %d of them made already%s", counted(len(ready), "measurement"), num_made, later)
+    made = f", {num_made} of them made already" if num_made else ""
+    log.info("%s%s%s", counted(len(ready), "measurement"), made, later)
 
 
 def _log_few(benchmarks: Sequence[Benchmark]) -> None:

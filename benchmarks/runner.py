@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.given_names import NamesOfNetworks, identity_of, with_name
+from vggfeat.benchmarks.run_summary import RunSummary
 from vggfeat.errors import VggfeatError, in_one_line, reason_of
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.progress import Progress
@@ -81,12 +82,14 @@ def run(
         with suppress(Exception):  # which is a failure when its turn comes
             if isinstance(measurement, Measurement) and _uses_features(measurement):
                 features.gather(measurement.requests())
-    for measurement in measurements:
-        if isinstance(measurement, Failure):
-            yield measurement
-        else:
-            name = names.get(identity_of(measurement.networks), "")
-            yield from _outcomes(measurement, features, progress, name)
+    with RunSummary() as summary:
+        for measurement in measurements:
+            if isinstance(measurement, Failure):
+                yield measurement
+            else:
+                summary.begin(measurement.path)
+                name = names.get(identity_of(measurement.networks), "")
+                yield from _outcomes(measurement, features, progress, summary, name)
 
 
 def _uses_features(measurement: Measurement) -> bool:
@@ -110,11 +113,15 @@ def failure(label: str, error: Exception) -> Failure:
 
 
 def _outcomes(
-    measurement: Measurement, features: FeatureSets, progress: Progress, name: str
+    measurement: Measurement,
+    features: FeatureSets,
+    progress: Progress,
+    summary: RunSummary,
+    name: str,
 ) -> Iterator[Record | Failure]:
     """The record, once it is on disk; a failure if that or its supplement fails."""
     try:
-        record = _record(measurement, features, progress, name)
+        record = _record(measurement, features, progress, summary, name)
     except Exception as error:
         yield failure(measurement.label, error)
         return
@@ -126,27 +133,34 @@ def _outcomes(
 
 
 def _record(
-    measurement: Measurement, features: FeatureSets, progress: Progress, name: str
+    measurement: Measurement,
+    features: FeatureSets,
+    progress: Progress,
+    summary: RunSummary,
+    name: str,
 ) -> Record:
     """The record, from disk if it was made before; its scores are written first."""
     if record := measurement.existing():
         measurement.check_existing(record)
-        log.info("measured already: %s (move it away to measure again)", measurement.path)
+        log.debug("measured already: %s", measurement.path)
+        summary.add(measurement.path, is_new=False)
         return with_name(record, name, measurement.out, is_new=False)
     # Scores and record belong together, so nobody else makes them meanwhile.
     with exclusive(measurement.path):
         if record := measurement.existing():
-            log.info("measured meanwhile by another process: %s", measurement.path)
+            log.debug("measured meanwhile by another process: %s", measurement.path)
+            summary.add(measurement.path, is_new=False)
             return with_name(record, name, measurement.out, is_new=False)
         record, scores = measurement.measure(features, progress)
         record = with_name(record, name, measurement.out, is_new=True)
         if scores is not None:
             digest = write_scores(scores_path(measurement.path), scores)
             record = replace(record, scores_sha256=digest)
-        log.info("wrote %s", records.write(record, measurement.out))
+        log.debug("wrote %s", records.write(record, measurement.out))
+        summary.add(measurement.path, is_new=True)
     if record.timing:
-        log.info("timing: %s", record.timing)
+        log.debug("timing: %s", record.timing)
     for note in (*record.notes, *record.remarks):
         if note not in measurement.known_notes:
-            log.warning("%s: %s", measurement.label, note)
+            summary.note(measurement.label, note)
     return record

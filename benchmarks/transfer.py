@@ -148,7 +148,7 @@ class TransferMeasurement(ProbeMeasurement):
         if self.may_skip:
             existing += path.parent.glob(f"without-*-{path.name}")
         if existing:
-            log.info("made already: %s", existing[0])
+            log.debug("made already: %s", existing[0])
             return
         packed, num_unscored = self.server_archive(features, progress)
         if num_unscored:
@@ -162,7 +162,7 @@ class TransferMeasurement(ProbeMeasurement):
             log.warning("%s: %s", path, unscored)
         with new_file(path) as file:
             file.write(packed)
-        log.info("wrote %s, for the evaluation server", path)
+        log.debug("wrote %s, for the evaluation server", path)
 
     @cached_property
     def archive_path(self) -> Path:

@@ -58,7 +58,13 @@ def test_every_benchmark_of_the_paper_is_in_the_readme():
 
 
 def test_every_option_the_documents_name_exists():
-    known = {"--help", "--debug", "--nproc-per-node", "--max-restarts"}  # the last are torchrun's
+    known = {
+        "--help",
+        "--debug",
+        "--verbose",
+        "--nproc-per-node",
+        "--max-restarts",
+    }  # the last are torchrun's
     commands = [*main.commands.values(), *SUBCOMMANDS.values()]
     for command in commands:
         for option in command.params:

@@ -237,7 +237,7 @@ def test_several_files_are_rows_of_one_table_and_are_measured_once(run, folder, 
     rows = [line.split()[0] for line in result.stdout.splitlines()[2:4]]
     assert rows == ["clip.npy", "dino.npy"] and "insects, mean class recall (%)" in result.stdout
     again = run("clip.npy", "dino.npy", *LABELS)
-    assert again.stdout == result.stdout and again.stderr.count("measured already") == 2
+    assert again.stdout == result.stdout and again.stderr.count("1 measured already") == 2
     (folder / "elsewhere").mkdir()
     moved = (folder / "clip.npy").rename(folder / "elsewhere" / "clip.npy")
     assert "measured already" in run(moved, *LABELS).stderr  # wherever the file lies

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from vggfeat.benchmarks.options import measurement_options
+from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.feature_files import are_features, bench_feature_files
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
@@ -36,7 +37,7 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 
 
 @main.command()
-@click.argument("benchmarks", nargs=-1, metavar="[NAMES]...")
+@click.argument("benchmarks", nargs=-1, metavar="[NAMES]...", shell_complete=complete_benchmarks)
 @click.option("--all", "all_benchmarks", is_flag=True, help="Every benchmark of the paper.")
 @click.option(
     "--benchmark",
@@ -104,7 +105,9 @@ def bench(
     form: str,
     **options: Any,
 ) -> None:
-    """Measure nets on benchmarks: extract what is missing, fit, score, tabulate.
+    """Measure nets on benchmarks, beside the published numbers.
+
+    What is missing is extracted; then probes are fitted and scored. What was measured stays.
 
     NAMES are benchmarks (`vggfeat datasets ls`) or pictures of your own: a folder with a folder for
     each class, maybe below train/, val/ and test/, or a CSV file with the columns path, label

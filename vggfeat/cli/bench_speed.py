@@ -35,7 +35,9 @@ from vggfeat.cli.width import stdout_width
 def bench_speed(
     names: Sequence[str], out: Path, repeats: int | None, quick: bool, device: str, quiet: bool
 ) -> None:
-    """Measure speed beside peers and the machine's limits, in interleaved rounds.
+    """Measure speed beside peers and the machine's limits.
+
+    Rounds of what is compared are interleaved, so that both meet the same machine.
 
     \b
     vggfeat bench-speed

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.group import importing, main
 from vggfeat.cli.options import FOLDER
 from vggfeat.cli.width import stdout_width
@@ -27,7 +28,12 @@ WIDTH = 80
     show_default=True,
     help="Folder of records that names are looked up in.",
 )
-@click.option("--benchmark", metavar="NAME", help="Only records of this benchmark.")
+@click.option(
+    "--benchmark",
+    metavar="NAME",
+    shell_complete=complete_benchmarks,
+    help="Only records of this benchmark.",
+)
 @click.option(
     "--pictures",
     "list_pictures",
@@ -50,10 +56,11 @@ def compare(
     list_pictures: bool,
     form: str,
 ) -> None:
-    """Which is better? Records compared on the same test pictures, from their stored scores.
+    """Which is better? Records compared on the same test pictures.
 
     A and B are record files, results folders, or what records in --out differ in: nets as tables
-    name them, probes, precisions, or NAME=VALUE of a setting. Nothing is measured anew.
+    name them, probes, precisions, or NAME=VALUE of a setting. The scores stored beside records are
+    compared; nothing is measured anew.
 
     \b
     vggfeat compare vgg16 vgg16+vgg19

@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_benchmarks, complete_datasets
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import data_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
@@ -31,13 +32,23 @@ _cache_dir = click.option(
 
 @main.group(cls=Commands)
 def datasets() -> None:
-    """The datasets of the benchmarks."""
+    """The datasets of the benchmarks.
+
+    \b
+    vggfeat datasets ls
+    vggfeat datasets fetch caltech101
+    vggfeat datasets verify path/to/folder
+    """
 
 
 @datasets.command("ls")
 @data_dir
 def ls(data_dir: Path | None) -> None:
-    """List the benchmarks and where their data is."""
+    """List the benchmarks and where their data is.
+
+    \b
+    vggfeat datasets ls --data-dir DATA
+    """
     from vggfeat.benchmarks.datasets.registry import DATASETS
 
     places, rows = folders(data_dir), []
@@ -50,7 +61,7 @@ def ls(data_dir: Path | None) -> None:
 
 
 @datasets.command()
-@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@click.argument("names", nargs=-1, metavar="[NAMES]...", shell_complete=complete_datasets)
 @click.option("--all", "all_datasets", is_flag=True, help="Every dataset that can be fetched.")
 @data_dir
 @quiet
@@ -90,7 +101,7 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
 
 
 @datasets.command()
-@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@click.argument("names", nargs=-1, metavar="[NAMES]...", shell_complete=complete_benchmarks)
 @data_dir
 @_cache_dir
 @quiet
@@ -198,7 +209,7 @@ def _are_sound_pictures(benchmark: Any, quiet: bool) -> bool:
 
 
 @datasets.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_benchmarks)
 @data_dir
 @_cache_dir
 @declared(DataOptions, "background", "limit", "num_splits", "seed", "shots")
@@ -242,9 +253,13 @@ def splits(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
-    """Say what is in a feature file, and whether its numbers are sound; or show a card.
+    """Say what is in a feature file and if it is sound; or show a card.
 
     Cards are of weights and of saved probes.
+
+    \b
+    vggfeat inspect features/caltech101-vgg16-0123456789ab.h5
+    vggfeat inspect runs/vgg16-256.safetensors
     """
     from vggfeat.backbones.spec import FILE_SUFFIXES
     from vggfeat.probes import probe_file

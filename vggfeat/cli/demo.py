@@ -36,6 +36,10 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     Trains a narrow 11-layer net on generated drawings, from it a 16- and a 19-layer one, and
     measures them beside nets with random weights on scikit-learn's digits and on synthetic scenes,
     through the code that runs Caltech-101, PASCAL VOC and its actions.
+
+    \b
+    vggfeat demo
+    vggfeat demo --cache-dir /tmp/vggfeat
     """
     with importing():
         from vggfeat.backbones.spec import NetSpec, parse_fusion

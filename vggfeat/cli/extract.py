@@ -8,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from vggfeat.cli.bench import job_of
+from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import extraction_options
 from vggfeat.cli.progress import ProgressDisplay
@@ -25,6 +26,7 @@ OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that 
     "datasets",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_benchmarks,
     help="A dataset's name; a folder, a CSV list or FILE.py:NAME of your own; repeatable.",
 )
 @click.option(
@@ -43,7 +45,7 @@ OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that 
 )
 @extraction_options
 def extract(datasets: Sequence[str], images: Path | None, to: Path | None, **options: Any) -> None:
-    """Store the descriptors of every picture of a dataset, or of pictures of your own.
+    """Store the descriptors of a dataset's pictures, or of your own.
 
     \b
     vggfeat extract --dataset caltech101 --net vgg16

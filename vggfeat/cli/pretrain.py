@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_recipes, complete_stages
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
@@ -86,12 +87,13 @@ training_options = combined(
 
 
 @main.command()
-@click.argument("recipes", nargs=-1, metavar="[RECIPES]...")
+@click.argument("recipes", nargs=-1, metavar="[RECIPES]...", shell_complete=complete_recipes)
 @click.option(
     "--stage",
     "stages",
     multiple=True,
     metavar="STAGE",
+    shell_complete=complete_stages,
     help="Train this stage alone, such as vgg16-256. Repeatable.",
 )
 @training_options

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.colours import echo_marked
 from vggfeat.cli.width import stdout_width
 
 ADVICE = "`vggfeat table --notes` prints these notes in full."
@@ -47,7 +48,11 @@ def echo_tables(tables: Any, form: str, *, advice: str = "") -> None:
     """
     from vggfeat.report.render import render
 
-    click.echo(render(tables, form, width=stdout_width(), advice=advice), nl=False)
+    text = render(tables, form, width=stdout_width(), advice=advice)
+    if form == "table":
+        echo_marked(text)
+    else:
+        click.echo(text, nl=False)
 
 
 def show_training(runs: Path, form: str) -> None:

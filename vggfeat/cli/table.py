@@ -65,7 +65,15 @@ def table(
     all_notes: bool,
     **wanted: Sequence[str],
 ) -> None:
-    """Print the records of a results folder beside the published numbers."""
+    """Print records beside the published numbers.
+
+    \b
+    vggfeat table
+    vggfeat table --out results --format latex
+    vggfeat table --sweep --format md
+    vggfeat table --ilsvrc --intervals
+    vggfeat table --runs runs
+    """
     if runs is not None and intervals:
         raise click.UsageError("--intervals: records of training have no scores of test pictures.")
     if runs is not None and any(wanted.values()):

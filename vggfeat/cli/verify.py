@@ -34,15 +34,17 @@ PROGRAMS = (".pt", ".pth", ".pt2", ".torchscript")  # what may hold a net as a p
 @cache_dir
 @quiet
 def verify(paths: Sequence[Path], repair: bool, quiet: bool, **places: Path | None) -> None:
-    """See that files are as they were written: by their checksums, or the digest seen first.
+    """See that files are as they were written, by their checksums.
 
-    Feature files, records and their scores, weights, checkpoints, predictions, archives; folders
-    with all of these in them. Of a record named by itself the whole chain is followed: weights,
-    pictures, splits, descriptors, scores, metrics; some descriptors are computed again. Exit
-    status 1 if anything is damaged.
+    PATHS are feature files, records and their scores, weights, checkpoints, predictions, archives;
+    folders with all of these in them. What has no checksum is compared with the digest that was
+    seen first. Of a record named by itself the whole chain is followed: weights, pictures, splits,
+    descriptors, scores, metrics; some descriptors are computed again. Exit status 1 if anything is
+    damaged.
 
     \b
     vggfeat verify results/caltech101/vgg16-0123456789abcdef.json --data-dir DATA
+    vggfeat verify results runs
     vggfeat verify --repair ~/.cache/vggfeat/features
     """
     set_up_messages(quiet)

@@ -226,10 +226,10 @@ def _other_scales(
 
 
 def _log_extracted(network: Network, text: str, sharing: Sequence[Network]) -> None:
-    log.info("%s: %s", network.label, text)
+    log.debug("%s: %s", network.label, text)
     if sharing:
         layers = ", ".join(net.backbone.layer for net in sharing)
-        log.info("%s: in the same pass: %s", network.label, layers)
+        log.debug("%s: in the same pass: %s", network.label, layers)
 
 
 @contextmanager
