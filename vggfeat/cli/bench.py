@@ -1,7 +1,5 @@
 """bench: from pictures to numbers beside the published ones."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +8,7 @@ import click
 from click.core import ParameterSource
 
 from vggfeat.benchmarks.options import measurement_options
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.feature_files import are_features, bench_feature_files
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
@@ -189,7 +188,7 @@ def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, 
         shots=options.get("shot_counts", (None,)),
         sweep=options.get("sweep", ()),
         saves_probes=options.get("saves_probes", False),
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
     )
 
 

@@ -4,10 +4,12 @@ import traceback
 
 import click
 
+from vggfeat.cli.configured import Configured
+
 DEBUG = "vggfeat.debug"  # in click's notes of a run
 
 
-class Command(click.Command):
+class Command(Configured):
     """A command that takes --debug beside its own options."""
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:

@@ -1,13 +1,12 @@
 """evaluate: nets on ILSVRC, or on any labelled pictures."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
@@ -110,7 +109,7 @@ def evaluate(
         return
     where = {"out": out, "form": form} | {name: options[name] for name in ("quiet", "intervals")}
     if predictions:
-        command = shlex.join(["vggfeat", *sys.argv[1:]])
+        command = command_line()
         show_outcomes(lambda _: evaluate_files(predictions, out, command), "ilsvrc", **where)
         return
     job = job_of(fusions, options)
@@ -143,5 +142,5 @@ def job_of(fusions: Sequence, options: dict[str, Any]):
         offline=options["offline"],
         options={name: options[name] for name in EXTRACTION_OPTIONS},
         save=options["save"],
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
     )

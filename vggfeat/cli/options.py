@@ -68,6 +68,14 @@ class Names(click.ParamType):
         return tuple(name for text in value.split(",") if (name := text.strip()))
 
 
+class DeclaredOption(click.Option):
+    """An option of a measurement, which knows its declaration: what values are allowed."""
+
+    def __init__(self, *arguments: Any, declaration: Declaration, **options: Any):
+        super().__init__(*arguments, **options)
+        self.declaration = declaration
+
+
 def combined(*decorators: Callable) -> Callable:
     """One decorator that adds the options of several, in their order."""
 
@@ -125,14 +133,15 @@ def declared(options: type[Declared], *names: str) -> Callable:
 
 def _click_option(name: str, declaration: Declaration, kind: Any, default: Any) -> Callable:
     flag = f"--{(declaration.flag or name).replace('_', '-')}"
-    shown: dict[str, Any] = {"default": None, "help": declaration.help}
+    known = {"cls": DeclaredOption, "declaration": declaration, "help": declaration.help}
+    shown: dict[str, Any] = known | {"default": None}
     if not declaration.by_benchmark:
         shown["default"] = declaration.unset or None if default is None else default
         shown["show_default"] = shown["default"] is not None
     if kind is bool and declaration.negatable:
         return click.option(f"{flag}/--no-{flag[2:]}", name, **shown)
     if kind is bool:
-        return click.option(flag, name, is_flag=True, help=declaration.help)
+        return click.option(flag, name, is_flag=True, **known)
     shown |= {"type": _click_type(declaration, kind), "metavar": declaration.metavar}
     return click.option(flag, name, **shown)
 
