@@ -40,6 +40,10 @@ SUMMARIES = {
         "localise",
         "Localise objects by bounding-box regression: the paper's Tables 8 to 10.",
     ),
+    "ls": (
+        "ls",
+        "What there is to choose from: nets, layers, benchmarks, probes, published numbers.",
+    ),
     "predict": (
         "predict",
         "Say which classes pictures are of, by a probe that `bench --save-probe` wrote.",
