@@ -17,6 +17,7 @@ SUMMARIES = {
         "bench_speed",
         "Measure speed beside peers and the machine's limits, in interleaved rounds.",
     ),
+    "cache": ("cache", "What lies in the cache folder: feature files, weights, unpacked archives."),
     "compare": (
         "compare",
         "Which is better? Records compared on the same test pictures, from their stored scores.",
