@@ -31,6 +31,7 @@ class Declaration:
     help: str
     changes: str
     choices: Collection[str] = ()
+    check: Callable[[Any], None] | None = None  # raises OptionError, where choices do not do
     minimum: float | None = None
     maximum: float | None = None
     because: str = ""  # of the minimum, where it is not obvious
@@ -117,6 +118,8 @@ def check_value(name: str, declaration: Declaration, value: Any) -> None:
         raise OptionError(
             f"{words} must be one of {', '.join(declaration.choices)}; got {value!r}."
         )
+    if declaration.check:
+        declaration.check(value)
     low = -math.inf if declaration.minimum is None else declaration.minimum
     high = math.inf if declaration.maximum is None else declaration.maximum
     for number in value if isinstance(value, tuple) else (value,):

@@ -219,6 +219,7 @@ def test_paths_are_as_seen_from_the_file(settings, here):
         ("[bench]\nbox-margin = nan", "box-margin must be from 0 to 10; got nan"),
         ("[bench]\nbatch-size = 0", "[bench] batch-size is not allowed"),
         ('[bench]\nbatch-size = "all"', '[bench] batch-size must be a whole number or "auto"'),
+        ('[bench]\ndevice = "gpu"', "[bench] device is not allowed: device must be one of"),
         ("[bench]\nout = 1", "[bench] out must be a text; got 1"),
         ('[bench]\nout = "a\\u0000b"', "[bench] out must be a text without zero bytes"),
         ("[bench]\nbox-margin = 1\nbox_margin = 1", "[bench] box-margin is there twice"),
@@ -334,7 +335,7 @@ def test_every_option_survives_the_way_through_a_command_line():
     bench = main.commands["bench"]
     given = {
         "Numbers": "32,48", "Shots": "1,all", "Names": "scales,relu", "NumberOr": "3",
-        "Path": "a b", "Int": "3", "IntRange": "3", "Float": "0.5",
+        "Path": "a b", "Int": "3", "IntRange": "3", "Float": "0.5", "Checked": "cuda:1",
         "String": "x y",
     }  # fmt: skip
     for option in bench.params:

@@ -19,7 +19,9 @@ from vggfeat.storage.locks import if_free
 # What is removed with an entry: what lies beside it under its name. Lock files of features stay.
 BESIDE = (".sha256", ".card.json")
 # Folders of unpacked archives and of links end with a digest, generated ones with a version.
-UNPACKED = re.compile(r"(.+?)-(?:joined-)?[0-9a-f]{12}|(?P<made>digits|synthetic_[a-z]+)-\d+")
+UNPACKED = re.compile(
+    r"(.+?)-(?:joined-)?[0-9a-f]{12}|(?P<made>digits|drawings|synthetic_[a-z]+)-\d+"
+)
 PART = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")  # what a process that was killed had begun
 
 
