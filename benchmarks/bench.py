@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vggfeat import devices
 from vggfeat.backbones.check import check_net
 from vggfeat.backbones.given_names import Names
 from vggfeat.backbones.load import load_fusions
@@ -64,6 +65,7 @@ class Job:
         for shots in self.shots:
             replace(self.data, shots=shots)
         sweep.check_axes(self.sweep)
+        devices.resolved(self.settings.get("device") or "auto")
 
 
 def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]:

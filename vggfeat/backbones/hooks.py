@@ -53,6 +53,10 @@ class ShapeProbe:
         """The modules that can be a layer."""
         return [name for name in self.first if self.is_layer(name)]
 
+    def layer_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those modules -> the shape of what each gives for a picture of the first size."""
+        return {name: self.first[name].shape for name in self.layers}
+
     def is_layer(self, name: str) -> bool:
         """Whether it gives a vector, tokens or a map for each image."""
         shape = self.first[name].shape
@@ -191,6 +195,7 @@ def hooked_backbone(
             "to_maps": lambda net, layers: LayerHooks(net, layers, shapes),
             "to_outputs": ScoresAsMap,
             "needs": partial(shapes.decides, layer),
+            "layer_shapes": shapes.layer_shapes,
         }
         | fields
     )

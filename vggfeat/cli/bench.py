@@ -1,7 +1,5 @@
 """bench: from pictures to numbers beside the published ones."""
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -12,6 +10,7 @@ from click.core import ParameterSource
 
 from vggfeat.benchmarks.options import measurement_options
 from vggfeat.cli.completers import complete_benchmarks
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.feature_files import are_features, bench_feature_files
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
@@ -193,7 +192,7 @@ def job_of(
         shots=options.get("shot_counts", (None,)),
         sweep=options.get("sweep", ()),
         saves_probes=options.get("saves_probes", False),
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
     )
 
 

@@ -1,13 +1,12 @@
 """bench-speed: speed beside peers and the machine's limits."""
 
-import shlex
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import FOLDER, device, quiet
 from vggfeat.cli.width import stdout_width
@@ -48,7 +47,7 @@ def bench_speed(
     with importing():
         from vggfeat.benchmarks.speed import suite, tables
 
-    command = shlex.join(["vggfeat", *sys.argv[1:]])
+    command = command_line()
     try:
         for _ in suite.run(
             names, out, device=device, repeats=repeats, command=command, is_quick=quick

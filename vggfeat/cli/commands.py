@@ -18,6 +18,7 @@ SUMMARIES = {
         "Measure speed beside peers and the machine's limits.",
     ),
     "completion": ("completion", "Print what makes bash, zsh or fish complete vggfeat."),
+    "cache": ("cache", "What lies in the cache folder: feature files, weights, unpacked archives."),
     "compare": (
         "compare",
         "Which is better? Records compared on the same test pictures.",
@@ -40,6 +41,10 @@ SUMMARIES = {
     "localise": (
         "localise",
         "Localise objects by regressing boxes: the paper's Tables 8 to 10.",
+    ),
+    "ls": (
+        "ls",
+        "What there is to choose from: nets, layers, benchmarks, probes, published numbers.",
     ),
     "predict": (
         "predict",

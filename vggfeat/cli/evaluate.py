@@ -1,7 +1,5 @@
 """evaluate: nets on ILSVRC, or on any labelled pictures."""
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -9,6 +7,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
@@ -111,7 +110,7 @@ def evaluate(
         return
     where = {"out": out, "form": form} | {name: options[name] for name in ("quiet", "intervals")}
     if predictions:
-        command = shlex.join(["vggfeat", *sys.argv[1:]])
+        command = command_line()
         show_outcomes(lambda _: evaluate_files(predictions, out, command), "ilsvrc", **where)
         return
     job = job_of(fusions, options, names)
@@ -149,5 +148,5 @@ def job_of(
         offline=options["offline"],
         options={name: options[name] for name in EXTRACTION_OPTIONS},
         save=options["save"],
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
     )

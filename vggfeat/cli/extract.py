@@ -75,7 +75,7 @@ def _extract_pictures(images: Path, to: Path | None, options: dict[str, Any]) ->
     """Make the descriptors of --images, and print where they are."""
     context = click.get_current_context()
     for name in OF_DATASETS:
-        if context.get_parameter_source(name) != ParameterSource.DEFAULT:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             flag = f"--{name.replace('_', '-')}"
             raise click.UsageError(f"{flag} is for datasets, and --images names pictures.")
     with importing():

@@ -9,6 +9,7 @@ import click
 
 from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.verbosity import HELP, note
+from vggfeat.errors import OptionError
 from vggfeat.features.options import Extraction
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import Declaration, Declared, declarations
@@ -68,6 +69,22 @@ class Names(click.ParamType):
         if isinstance(value, tuple):
             return value
         return tuple(name for text in value.split(",") if (name := text.strip()))
+
+
+class Checked(click.ParamType):
+    """A text that a function checks, which raises OptionError."""
+
+    name = "text"
+
+    def __init__(self, check: Callable[[str], None]):
+        self.check = check
+
+    def convert(self, value: Any, parameter, context) -> str:
+        try:
+            self.check(value)
+        except OptionError as error:
+            self.fail(str(error))
+        return value
 
 
 class DeclaredOption(click.Option):
@@ -152,6 +169,8 @@ def _click_option(name: str, declaration: Declaration, kind: Any, default: Any) 
 def _click_type(declaration: Declaration, kind: Any) -> Any:
     if declaration.choices:
         return click.Choice(declaration.choices)
+    if declaration.check:
+        return Checked(declaration.check)
     if kind == tuple[int, ...]:
         return Numbers()
     if declaration.unset:

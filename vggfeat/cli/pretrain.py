@@ -1,7 +1,6 @@
 """pretrain: trains the nets themselves, from labelled pictures."""
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from typing import Any
 import click
 
 from vggfeat.cli.completers import complete_recipes, complete_stages
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
@@ -163,7 +163,7 @@ def run_training(
         out=out,
         runtime=RuntimeOptions(**runtime),
         colours=colours,
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
     )
     started_by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     if check_data:

@@ -3,6 +3,7 @@
 import itertools
 from dataclasses import dataclass
 
+from vggfeat import devices
 from vggfeat.errors import OptionError
 from vggfeat.options import (
     DESCRIPTORS,
@@ -69,9 +70,11 @@ class Extraction(Declared):
     )
     device: str = option(
         "auto",
-        "What to compute on; auto is a GPU where there is one.",
+        "What to compute on: cpu, cuda, cuda:1, mps or xpu; auto is an NVIDIA GPU where there is"
+        " one.",
         changes=NOTHING,
-        choices=("auto", "cpu", "cuda"),
+        check=devices.check_name,
+        metavar="DEVICE",
     )
     precision: str = option(
         "auto",
@@ -98,21 +101,17 @@ class Extraction(Declared):
         super().__post_init__()
         if len(set(self.scales)) < len(self.scales):
             raise OptionError(f"a scale is given twice in {list(self.scales)}.")
-        if self.device == "cuda":
+        if self.device not in ("auto", "cpu"):
             _ = self.resolved_device  # refuses a device that is not there
 
     @property
     def resolved_device(self) -> str:
-        """The device to compute on, "cpu" or "cuda"."""
-        from vggfeat import devices  # torch takes 2 s to import, and options are wanted for --help
-
+        """The device to compute on, as torch calls it."""
         return devices.resolved(self.device)
 
     @property
     def resolved_precision(self) -> str:
         """The precision of the forward pass, "fp32" or "bf16"."""
-        from vggfeat import devices
-
         return devices.resolved_precision(self.precision, self.resolved_device)
 
 

@@ -114,7 +114,7 @@ class Record:
 def new_record(*, device: str, **facts: Any) -> Record:
     """A record of these facts, with what every record says of how it was made.
 
-    device, "cpu" or "cuda", is what was computed on.
+    device, as torch calls it, is what was computed on.
     """
     return Record(
         schema_version=SCHEMA_VERSION,
