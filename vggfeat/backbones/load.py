@@ -41,16 +41,23 @@ from vggfeat.vgg import initialise
 from vggfeat.weights import formats, released
 from vggfeat.weights.released import TORCHVISION, Released
 
+NetName = str | Path | NetSpec | Network  # how a net may be named from Python
+
 
 def load_network(
-    net: str | Path | NetSpec, *, weights_dir: Path | str | None = None, offline: bool = False
+    net: NetName,
+    *,
+    weights_dir: Path | str | None = None,
+    offline: bool = False,
 ) -> Network:
-    """The network that a specification without `+` names.
+    """The network that a specification without `+` names; a Network is returned as it is.
 
     weights_dir receives released files, the user's cache folder if it is not given. A file is
     hashed now and read when the net is first used. Raises UnknownNameError, OptionError,
     NetworkError, WeightsError or DownloadError.
     """
+    if isinstance(net, Network):
+        return net
     spec = net if isinstance(net, NetSpec) else _parse_one(str(net))
     if spec.is_file:
         path = Path(expanduser(spec.weights))

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat import images
+from vggfeat.backbones.load import NetName, load_network
 from vggfeat.backbones.network import Network
 from vggfeat.errors import OptionError
 from vggfeat.features import store
@@ -130,7 +131,7 @@ def seconds_per_megapixel(network: Network, options: Extraction) -> float:
 def extract(
     dataset: str,
     pictures: Mapping[str, images.Picture | str],
-    network: Network,
+    network: NetName,
     options: Extraction,
     *,
     folder: Path | str | None = None,
@@ -142,6 +143,7 @@ def extract(
 ) -> Extracted:
     """Make sure that every picture (id -> file or crop) has its vectors in a feature file.
 
+    network is a loaded one, or what `load_network` takes.
     The file lies in `folder` under a name that follows from its conditions, or it is `to`, which
     must be of the same conditions if it is there. Only what is missing is extracted, and what is
     done stays done whatever happens; scales that other files in `folder` have are taken from there.
@@ -155,6 +157,7 @@ def extract(
     if (folder is None) == (to is None):
         raise OptionError("extract takes folder=, for a file that it names, or to=, a file.")
     started = time.monotonic()
+    network = load_network(network)
     pictures = {i: Path(p) if isinstance(p, str) else p for i, p in pictures.items()}
     file_bytes = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
     changeable = pictures if may_change else {}
