@@ -21,6 +21,7 @@ _HOMES = {  # each name again below, for type checkers and editors; a test compa
     "Network": "vggfeat.backbones.network",
     "PublishedRow": "vggfeat.report.published",
     "Record": "vggfeat.records.record",
+    "VGGFeatures": "vggfeat.features.transformer",
     "VggfeatError": "vggfeat.errors",
     "DataOptions": "vggfeat.layouts.options",
     "compare": "vggfeat.benchmarks.comparison.comparison",
@@ -61,6 +62,7 @@ if TYPE_CHECKING:
     from vggfeat.features.exports import load_features as load_features
     from vggfeat.features.extract import extract as extract
     from vggfeat.features.options import Extraction as Extraction
+    from vggfeat.features.transformer import VGGFeatures as VGGFeatures
     from vggfeat.layouts.options import DataOptions as DataOptions
     from vggfeat.probes.prediction import load_probe as load_probe
     from vggfeat.probes.svm_estimator import OneVsRestSVM as OneVsRestSVM
