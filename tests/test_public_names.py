@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = """
 import numpy as np
 import vggfeat
-from vggfeat import Extraction, compare, extract, load_features, load_network
+from vggfeat import Extraction, VGGFeatures, bench, compare, extract, load_features, load_network
 
 network = load_network("vgg16")
 extracted = extract("mine", {"a": "a.jpg"}, "vgg16", Extraction(scales=256), folder="features")
@@ -31,6 +31,13 @@ reveal_type(vggfeat.load_probe("p").predict(["a.jpg"]).best)  # list[str]
 reveal_type(vggfeat.load_benchmark("digits").run("vgg16", folder="features").metric)  # str
 reveal_type(vggfeat.sample_ids(vggfeat.load_benchmark("digits"))[0].train)  # tuple[str, ...]
 reveal_type(vggfeat.bench_features(np.zeros((2, 2)), ["a", "b"]).limited)  # bool
+results = bench("digits", ["vgg16", ("vgg16", network)], scales=(32, 48), precision="fp32")
+reveal_type(results.records[0].method)  # str
+reveal_type(results.table().columns)  # tuple[str, ...]
+reveal_type(VGGFeatures(network, scales=256).transform(["a.jpg"]).ndim)  # int
+bench("digits", "vgg16", scale=32)  # error: Unexpected keyword argument "scale" for "bench"
+bench("digits", "vgg16", num_splits="3")  # error: Argument "num_splits" to "bench"
+VGGFeatures(scales="256")  # error: Argument "scales" to "VGGFeatures"
 vggfeat.extrct  # error: Module has no attribute "extrct"
 extract("mine", {}, 3, Extraction(scales=256))  # error: Argument 3 to "extract"
 Extraction(scales="256")  # error: Argument "scales" to "Extraction"

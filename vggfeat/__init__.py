@@ -24,6 +24,7 @@ _HOMES = {  # each name again below, for type checkers and editors; a test compa
     "VGGFeatures": "vggfeat.features.transformer",
     "VggfeatError": "vggfeat.errors",
     "DataOptions": "vggfeat.layouts.options",
+    "bench": "vggfeat.benchmarks.bench_nets",
     "compare": "vggfeat.benchmarks.comparison.comparison",
     "bench_features": "vggfeat.benchmarks.bench_features",
     "class_folder_benchmark": "vggfeat.benchmarks.datasets.class_folder_protocol",
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from vggfeat.backbones.network import Network as Network
     from vggfeat.backbones.spec import NetSpec as NetSpec
     from vggfeat.benchmarks.bench_features import bench_features as bench_features
+    from vggfeat.benchmarks.bench_nets import bench as bench
     from vggfeat.benchmarks.benchmark import Benchmark as Benchmark
     from vggfeat.benchmarks.comparison.comparison import compare as compare
     from vggfeat.benchmarks.datasets.class_folder_protocol import (

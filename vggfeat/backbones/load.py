@@ -25,7 +25,6 @@ from vggfeat.backbones.spec import (
     SIZE,
     STATISTICS,
     TIMM_WEIGHTS,
-    Fusion,
     NetSpec,
     check_card,
     named_by_card,
@@ -79,7 +78,10 @@ def load_network(
 
 
 def load_fusions(
-    fusions: Sequence[Fusion], *, weights_dir: Path | None = None, offline: bool = False
+    fusions: Sequence[Sequence[NetSpec | Network]],
+    *,
+    weights_dir: Path | None = None,
+    offline: bool = False,
 ) -> list[list[Network]]:
     """The networks of each fusion; a net that is named twice is loaded once, as the same object."""
     loaded = {

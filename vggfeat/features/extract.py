@@ -9,6 +9,7 @@ Other vectors of a picture and a scale are extracted in the same way, see `heads
 decides what is missing and where it goes; `pipeline` computes it.
 """
 
+import html
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,6 +55,15 @@ class Extracted:
     # "decode" and "prepare" summed over threads, "forward" of the thread that waits for the device,
     # "store" of the one that stores meanwhile; empty if nothing was new.
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def _repr_html_(self) -> str:
+        facts = {"feature file": self.path, "new": self.num_new, "seconds": f"{self.seconds:.1f}"}
+        facts |= {f"skipped: {name}": reason for name, reason in self.skipped.items()}
+        rows = (
+            f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>'
+            for name, value in facts.items()
+        )
+        return f"<table>{''.join(rows)}</table>"
 
 
 def conditions(

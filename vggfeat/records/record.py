@@ -71,6 +71,10 @@ class Record:
     # What is odd in the numbers: vectors that say nothing, hyper-parameters without a choice.
     remarks: list[str] = field(default_factory=list)
 
+    def __repr__(self) -> str:
+        value = f"{self.metric} {100 * self.metrics[self.metric]['value']:.1f} %"
+        return f"<Record: {self.title}, {self.method}, {value}>"
+
     @property
     def net(self) -> str:
         """The nets without their weights, such as vgg16+vgg19."""

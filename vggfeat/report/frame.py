@@ -30,11 +30,21 @@ def read_results(
     the scores beside the records, NaN where there are none. Raises RecordError if a record cannot
     be read.
     """
+    folder = Path(folder)
+    published = (*read_published(), *published)
+    return frame_of(read_all(folder), folder, published, intervals=intervals)
+
+
+def frame_of(
+    records: Sequence[Record],
+    folder: Path,
+    published: Sequence[PublishedRow],
+    *,
+    intervals: bool = False,
+) -> pd.DataFrame:
+    """The rows of these records of a folder, beside these published rows alone."""
     import pandas as pd  # takes as long to import as all else of this library
 
-    folder = Path(folder)
-    rows = (*read_published(), *published)
-    records = read_all(folder)
     if intervals:
         from vggfeat.records.resampling import all_with_intervals
 
@@ -43,7 +53,7 @@ def read_results(
     lines = [
         line | (_interval(record, line["metric"]) if intervals else {})
         for record in records
-        for line in _lines(record, folder, rows, later)
+        for line in _lines(record, folder, published, later)
     ]
     return pd.DataFrame(lines)
 
