@@ -54,7 +54,7 @@ def names_for_type_checkers() -> set[str]:
 
 def test_type_checkers_see_the_names_that_can_be_imported():
     assert names_for_type_checkers() == set(vggfeat.__all__)
-    assert set(vggfeat.__all__) <= set(dir(vggfeat))
+    assert set(dir(vggfeat)) == {*vggfeat.__all__, "__version__"}
     assert (Path(vggfeat.__file__).parent / "py.typed").is_file()
 
 

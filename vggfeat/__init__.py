@@ -89,4 +89,4 @@ else:  # unseen by type checkers, for which every name would be Any
         return getattr(import_module(_HOMES[name]), name)
 
     def __dir__() -> list[str]:
-        return sorted([*globals(), *_HOMES, "__version__"])
+        return sorted([*_HOMES, "__version__"])  # and no module that happens to be loaded

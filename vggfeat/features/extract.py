@@ -97,7 +97,7 @@ def check_scales(network: Network, options: Extraction) -> None:
     if smallest < needed:
         raise OptionError(
             f"scale {smallest} is too small for {network.name}: it needs at least {needed}. Give"
-            f" --scales {needed} or larger."
+            f" --scales {needed} or larger (in Python scales=)."
         )
     if is_square(network) and not backbone.any_size and set(options.scales) != {needed}:
         raise OptionError(

@@ -137,7 +137,8 @@ def prepare(folder: Path, benchmark: str) -> None:
         check_writable(target)
     except OSError as error:
         raise RecordError(
-            f"{target}: records cannot be written there ({error.strerror}). Choose another --out."
+            f"{target}: records cannot be written there ({error.strerror}). Choose another --out"
+            " (in Python out=)."
         ) from error
 
 
