@@ -11,7 +11,7 @@ from vggfeat.backbones.check import check_net
 from vggfeat.backbones.given_names import Names
 from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.network import Network
-from vggfeat.backbones.spec import Fusion
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.benchmarks import runner, sweep
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark, names_of
@@ -42,7 +42,7 @@ class Job:
     """What the user asked for. Settings not given are the benchmark's published ones."""
 
     benchmarks: Sequence[str]
-    nets: Sequence[Fusion]  # nets that are used together
+    nets: Sequence[tuple[NetSpec | Network, ...]]  # nets that are used together
     folders: Folders
     data: DataOptions = field(default_factory=DataOptions)
     offline: bool = False

@@ -106,7 +106,9 @@ def failure(label: str, error: Exception) -> Failure:
     if isinstance(error, VggfeatError | OSError):
         return Failure(label, in_one_line(error))
     if isinstance(error, MemoryError):
-        return Failure(label, "not enough memory. Use fewer scales or --aggregate average.")
+        return Failure(
+            label, "not enough memory. Use fewer scales, or average them instead of stacking."
+        )
     log.debug("%s: unexpected error", label, exc_info=error)  # shown by --debug
     reason = f"unexpected {type(error).__name__}: {reason_of(error)}. This is a bug; report it"
     return Failure(label, f"{reason} with what --debug shows.")

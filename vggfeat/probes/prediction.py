@@ -73,6 +73,9 @@ class Predictions:
             for row in self.scores
         ]
 
+    def _repr_html_(self) -> str:
+        return self.to_frame()._repr_html_()
+
     def to_frame(self) -> pd.DataFrame:
         """A row a picture, a column a class: its scores."""
         import pandas as pd  # takes as long to import as all else of this library

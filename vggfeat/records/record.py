@@ -73,6 +73,10 @@ class Record:
     remarks: list[str] = field(default_factory=list)
     name: str = ""  # that the user gave the nets, by which tables show them
 
+    def __repr__(self) -> str:
+        value = f"{self.metric} {100 * self.metrics[self.metric]['value']:.1f} %"
+        return f"<Record: {self.title}, {self.method}, {value}>"
+
     @property
     def net(self) -> str:
         """The nets without their weights, such as vgg16+vgg19."""
@@ -145,7 +149,8 @@ def prepare(folder: Path, benchmark: str) -> None:
         check_writable(target)
     except OSError as error:
         raise RecordError(
-            f"{target}: records cannot be written there ({error.strerror}). Choose another --out."
+            f"{target}: records cannot be written there ({error.strerror}). Choose another --out"
+            " (in Python out=)."
         ) from error
 
 

@@ -7,7 +7,7 @@ from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vggfeat.records.record import read_all
+from vggfeat.records.record import Record, read_all
 from vggfeat.report.published import PublishedRow
 from vggfeat.report.tidy import rows
 
@@ -27,10 +27,20 @@ def read_results(
     `high`, the ends of 95 % intervals over test pictures from the scores beside the records, NaN
     where there are none. Raises RecordError if a record cannot be read.
     """
+    folder = Path(folder)
+    return frame_of(read_all(folder), folder, published, intervals=intervals)
+
+
+def frame_of(
+    records: Sequence[Record],
+    folder: Path,
+    published: Sequence[PublishedRow],
+    *,
+    intervals: bool = False,
+) -> pd.DataFrame:
+    """The rows of these records of a folder, as `read_results` has them."""
     import pandas as pd  # takes as long to import as all else of this library
 
-    folder = Path(folder)
-    records = read_all(folder)
     if intervals:
         from vggfeat.records.resampling import all_with_intervals
 

@@ -145,6 +145,11 @@ class Table:
         names = [name for _, _, name in parts]
         return names, [[row[place].get(part) for place, part, _ in parts] for row in rows]
 
+    def _repr_html_(self) -> str:
+        from vggfeat.report.render import render  # which is made of tables
+
+        return render(self, "html")
+
     def to_frame(self) -> pd.DataFrame:
         """The table's plain values as a pandas DataFrame; what is empty is None or NaN."""
         import pandas as pd  # takes as long to import as all else of this library
