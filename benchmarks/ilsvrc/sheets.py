@@ -18,12 +18,12 @@ from vggfeat.benchmarks.ilsvrc.canvas import (
     FAINT,
     PAPER,
     Sheet,
-    drawing,
     fitted,
     linewidth,
 )
 from vggfeat.benchmarks.ilsvrc.predicted_boxes import grid_of
 from vggfeat.images import rescaled_size
+from vggfeat.report.figures.drawing import drawing
 from vggfeat.vgg import STRIDE
 
 if TYPE_CHECKING:
