@@ -1,4 +1,4 @@
-"""The page of commands ends with what `--help` prints of each of them, made when the site is built."""
+"""The page of commands ends with what `--help` prints of each, made when the site is built."""
 
 from collections.abc import Iterator
 
