@@ -21,7 +21,6 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from helpers.code_blocks import Block, blocks_of, words_of
-
 from vggfeat.cli import main
 
 
@@ -80,7 +79,7 @@ def _write_outputs(document: Path) -> None:
 
 
 def _place(new: str, block: Block, document: Path) -> int:
-    """Where the text of a block of the document begins in its new form, which has as many blocks."""
+    """Where the text of a block of the document begins in its new form."""
     outputs = [b.line for b in blocks_of(document) if b.language == "text"]
     fences = [m.end() for m in re.finditer(r"^```text\n", new, re.MULTILINE)]
     return fences[outputs.index(block.line)]
