@@ -30,6 +30,7 @@ REMEDY = "Move it out of the results folder."
 PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
 # In the order that they are printed in.
 STAGES = ("extract", "decode", "prepare", "forward", "store", "fit", "score")
+WALL_STAGES = ("extract", "choose_C", "fit", "score")
 # What tables rely on, so that a record edited by hand is refused in one line.
 _KINDS = {
     "key": str, "benchmark": str, "title": str, "protocol": dict, "splits_sha256": str,
@@ -80,6 +81,11 @@ class Record:
     def method(self) -> str:
         """The nets with their weights; features made elsewhere have none, and are their file."""
         return "+".join("@".join(filter(None, (n["name"], n["weights"]))) for n in self.nets)
+
+    @property
+    def wall_seconds(self) -> dict[str, float]:
+        """The seconds of the stages that follow each other: extract, choose_C, fit, score."""
+        return {stage: self.seconds[stage] for stage in WALL_STAGES if self.seconds.get(stage)}
 
     @property
     def timing(self) -> str:

@@ -2,11 +2,26 @@
 
 from collections.abc import Iterator
 
-from vggfeat.report.figures import per_class, training_curves
+from vggfeat.report.figures import (
+    choice,
+    confusion,
+    ilsvrc_views,
+    measured_published,
+    per_class,
+    precision_recall,
+    scales,
+    shots,
+    times,
+    training_curves,
+    training_errors,
+)
 from vggfeat.report.figures.figure import Figure
 from vggfeat.report.results import Results
 
-KINDS = (per_class, training_curves)
+KINDS = (
+    measured_published, per_class, precision_recall, confusion, scales, choice, shots, ilsvrc_views,
+    training_errors, training_curves, times,
+)  # fmt: skip
 
 
 def all_figures(results: Results) -> Iterator[Figure]:

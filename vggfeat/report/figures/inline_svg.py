@@ -1,18 +1,21 @@
 """Matplotlib's SVG -> an svg element that stands in a page beside others.
 
-Ids get the figure's name before them, colours become CSS variables, letters take the page's font.
+Ids and classes are the figure's own, colours become CSS variables, letters take the page's font.
 """
 
 import re
-from collections.abc import Mapping
+import zlib
+from collections.abc import Iterator, Mapping
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 SVG, XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 PIXELS_A_POINT = 96 / 72
 GEOMETRY = ("d", "x", "y", "width", "height", "transform", "points")
 _LONG = re.compile(r"-?\d+\.\d{2,}")
-_REFERENCE = re.compile(r"url\(#([^)]+)\)")
+_REFERENCE = re.compile(r"(?<=#)[^)#]+(?=\)?$)")  # of url(#...) and of #...
 _FONT = re.compile(r" ?font(?:-family)?: [^;]*'[^;]*;?")
+_COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 
 
 def inline_svg(svg: str, *, name: str, title: str, colours: Mapping[str, str]) -> str:
@@ -21,49 +24,47 @@ def inline_svg(svg: str, *, name: str, title: str, colours: Mapping[str, str]) -
     colours are what "#rrggbb" becomes, in lower case.
     """
     root = ElementTree.fromstring(svg)
+    prefix = f"f{zlib.crc32(name.encode()):08x}"
     for parent in list(root.iter()):
         for child in list(parent):
             # The style would hold for the whole page; metadata is for files.
             if child.tag in (f"{{{SVG}}}metadata", f"{{{SVG}}}style"):
                 parent.remove(child)
+    ids = _numbered((element.get("id") for element in root.iter()), f"{prefix}-")
     for element in root.iter():
-        element.tag = element.tag.removeprefix(f"{{{SVG}}}")
-        _rewrite(element, name, colours)
-    _, _, width, height = root.get("viewBox", "").split()
-    root.attrib = {
-        "class": "figure",
-        "viewBox": f"0 0 {width} {height}",
-        "width": f"{float(width) * PIXELS_A_POINT:.0f}",
-        "height": f"{float(height) * PIXELS_A_POINT:.0f}",
-        "role": "img",
-        "aria-labelledby": f"{name}-title",
-        "style": "max-width: 100%; height: auto; font-family: inherit; stroke-linejoin: round",
-    }
-    heading = ElementTree.Element("title", {"id": f"{name}-title"})
-    heading.text = title
-    root.insert(0, heading)
-    for element in root.iter():  # the lines between elements
-        if element.text is not None and not element.text.strip():
-            element.text = None
-        element.tail = None
-    return ElementTree.tostring(root, encoding="unicode")
+        _shorten(element, ids)
+    classes = _numbered((element.get("style") for element in root.iter()), f"{prefix}-c")
+    for element in root.iter():
+        if style := element.attrib.pop("style", None):
+            element.set("class", classes[style])
+    rules = "".join(f".{word}{{{style}}}" for style, word in classes.items())
+    _complete_root(root, f"{prefix}-title", title, _COLOUR.sub(_becomes(colours), rules))
+    return ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")
 
 
-def _rewrite(element: ElementTree.Element, name: str, colours: Mapping[str, str]) -> None:
-    """Ids, references, colours, fonts and numbers of one element."""
+def _numbered(texts: Iterator[str | None], prefix: str) -> dict[str, str]:
+    """Each text with a short name of its own."""
+    return {text: f"{prefix}{n}" for n, text in enumerate(dict.fromkeys(filter(None, texts)))}
+
+
+def _becomes(colours: Mapping[str, str]):
+    return lambda found: colours.get(found[0], found[0])
+
+
+def _shorten(element: Element, ids: Mapping[str, str]) -> None:
+    """Names without namespaces, short ids and references, coordinates of two digits, no font."""
+    element.tag = element.tag.removeprefix(f"{{{SVG}}}")
     attributes = {}
     for key, value in element.attrib.items():
         key = key.removeprefix(f"{{{XLINK}}}")
         if key == "id":
-            value = f"{name}-{value}"
-        elif key == "href" and value.startswith("#"):
-            value = f"#{name}-{value[1:]}"
+            value = ids[value]
+        elif key == "style":
+            value = _FONT.sub("", value).strip()
         elif key in GEOMETRY:
             value = " ".join(_LONG.sub(_shorter, value).split())
-        value = _REFERENCE.sub(rf"url(#{name}-\1)", value)
-        if key == "style":
-            value = _FONT.sub("", value)
-            value = re.sub(r"#[0-9a-f]{6}\b", lambda c: colours.get(c[0], c[0]), value)
+        elif not value.startswith("data:"):
+            value = _REFERENCE.sub(lambda found: ids.get(found[0], found[0]), value)
         if not value.startswith("rotate(-0 "):
             attributes[key] = value
     if element.tag == "g":  # nothing refers to these
@@ -71,6 +72,28 @@ def _rewrite(element: ElementTree.Element, name: str, colours: Mapping[str, str]
     if element.tag == "image":
         attributes["style"] = "image-rendering: pixelated"
     element.attrib = attributes
+
+
+def _complete_root(root: Element, title_id: str, title: str, rules: str) -> None:
+    """What the root element says, its title, and the rules of its classes."""
+    _, _, width, height = root.get("viewBox", "").split()
+    root.attrib = {
+        "class": "figure",
+        "viewBox": f"0 0 {width} {height}",
+        "width": f"{float(width) * PIXELS_A_POINT:.0f}",
+        "height": f"{float(height) * PIXELS_A_POINT:.0f}",
+        "role": "img",
+        "aria-labelledby": title_id,
+        "style": "max-width: 100%; height: auto; font-family: inherit; stroke-linejoin: round",
+    }
+    for element in root.iter():  # the lines between elements
+        if element.text is not None and not element.text.strip():
+            element.text = None
+        element.tail = None
+    for tag, text, attributes in (("style", rules, {}), ("title", title, {"id": title_id})):
+        child = Element(tag, attributes)
+        child.text = text
+        root.insert(0, child)
 
 
 def _shorter(number: re.Match[str]) -> str:

@@ -66,7 +66,7 @@ def _figure(best: Sequence[Result]) -> Figure:
         title=f"{record.title}: {what} of each class",
         caption=f"{what.capitalize()} of each class in %{over}, of {result.label}, sorted;"
         f" the line is their mean, {value_of(result):.1f} % ({metric_name(record.metric)})."
-        f"{marked}{is_limited([result])}",
+        f"{marked}{is_limited(result)}",
         table=Table.of(
             ["class", *(f"{r.label}: {what} (%)" for r in best[: 1 + len(others)])],
             [
@@ -104,22 +104,25 @@ def _draw_all(
             markeredgewidth=0.5,
             label=style.short(label),
         )
-    _mean(axes, values)
+    _draw_mean(axes, values)
     axes.set(xlim=(0, 102), xlabel=f"{what}, %")
-    if others:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=2, borderaxespad=0.3)
+    handles, names = axes.get_legend_handles_labels()
+    handles, names = [handles[-1], *handles[:-1]], [names[-1], *names[:-1]]  # the bars first
+    canvas.legend(handles, names, loc="outside upper right", ncols=2)
 
 
 def _draw_ends(canvas: Canvas, order: Sequence[str], values: dict[str, float], what: str) -> None:
     """All classes as a profile, and the worst and the best with their names."""
     left, right = canvas.subplots(1, 2, width_ratios=(1, 1.1))
     heights = [values[name] for name in order]
-    left.barh(range(len(order)), heights, height=1, color=style.COLOURS[0], linewidth=0)
-    _mean(left, values)
+    edges = [place - 0.5 for place in range(len(order) + 1)]
+    left.stairs(heights, edges, orientation="horizontal", fill=True, color=style.COLOURS[0],
+                alpha=0.8)  # fmt: skip
+    _draw_mean(left, values)
     left.set(ylim=(-0.5, len(order) - 0.5), xlim=(0, 102), xlabel=f"{what}, %")
     left.set_yticks([0, len(order) - 1], ["worst", "best"])
     left.grid(axis="y", visible=False)
-    left.set_title(f"all {len(order)} classes")
+    left.set_title(f"all {len(order)} classes, mean {_mean(values):.1f} %")
     shown = [*order[:ENDS], *order[-ENDS:]]
     # A place is left empty where the classes between are left out.
     places = [place + (place >= ENDS) for place in range(len(shown))]
@@ -127,7 +130,9 @@ def _draw_ends(canvas: Canvas, order: Sequence[str], values: dict[str, float], w
     right.text(1, ENDS, f"… {len(order) - len(shown)} classes between …", va="center",
                fontsize=style.SMALL, color=style.FAINT)  # fmt: skip
     right.set(xlim=(0, 102), xlabel=f"{what}, %")
-    right.set_title(f"the {ENDS} worst and the {ENDS} best")
+    equal = sum(height == heights[-1] for height in heights)
+    of_equal = f" (of {equal} equal)" if equal > ENDS else ""
+    right.set_title(f"the {ENDS} worst and {ENDS} best{of_equal}")
 
 
 def _bars(
@@ -148,6 +153,11 @@ def _bars(
     axes.grid(axis="y", visible=False)
 
 
-def _mean(axes: Axes, values: dict[str, float]) -> None:
-    mean = sum(values.values()) / len(values)
-    axes.axvline(mean, color=style.TEXT, linewidth=1, linestyle=(0, (4, 2)))
+def _draw_mean(axes: Axes, values: dict[str, float]) -> None:
+    mean = _mean(values)
+    look = {"color": style.TEXT, "linewidth": 1, "linestyle": (0, (4, 2))}
+    axes.axvline(mean, **look, label=f"mean, {mean:.1f} %")
+
+
+def _mean(values: dict[str, float]) -> float:
+    return sum(values.values()) / len(values)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 
+from vggfeat.records.scores import Scores
 from vggfeat.report.results import Result
 from vggfeat.report.settings import percent
 from vggfeat.report.shots import ALL, shots_of
@@ -43,11 +44,25 @@ def value_of(result: Result) -> float:
     return percent(result.record.metrics[result.record.metric]["value"])
 
 
-def is_limited(results: Sequence[Result]) -> str:
+def is_limited(result: Result) -> str:
     """What a caption says of measurements with --limit; empty for others."""
-    return " LIMITED to a part of the pictures." if results[0].record.limited else ""
+    return " LIMITED to a part of the pictures." if result.record.limited else ""
 
 
 def slug(*parts: str) -> str:
-    """Texts as a name of a figure: letters, digits, "-" and "."."""
-    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "-", part).strip("-.")[:60] for part in parts)
+    """Texts as a name of a figure: letters, digits, "-", and "." before a digit."""
+    return "-".join(
+        re.sub(r"([^A-Za-z0-9.]|[.](?![0-9]))+", "-", part).strip("-.")[:60] for part in parts
+    )
+
+
+def with_scores(results: Sequence[Result]) -> tuple[Result, Scores] | None:
+    """The best result that has scores beside its record, with them; None where none has.
+
+    Raises RecordError if they are damaged.
+    """
+    for result in ranked(results):
+        scores = result.scores()
+        if scores is not None:
+            return result, scores
+    return None

@@ -7,6 +7,7 @@ lines and markers differ, too, for print in grey.
 from __future__ import annotations
 
 import io
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +85,13 @@ def short(text: str, most: int = 40) -> str:
         return text
     tail = (most - 1) // 2
     return f"{text[: most - 1 - tail].rstrip()}…{text[-tail:].lstrip()}"
+
+
+def wrapped(label: str, width: int = 78) -> str:
+    """A label in lines of about so many letters, of which none is lost; nothing unprintable."""
+    words = printable(label, one_line=True).replace("+", "+ ")  # nets used together
+    lines = textwrap.wrap(words, width, break_long_words=False)
+    return "\n".join(line.replace("+ ", "+") for line in lines)
 
 
 def save(figure: Figure, folder: Path, form: str) -> Path:
