@@ -20,7 +20,7 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _helps(command: click.Command, name: str) -> Iterator[str]:
-    with click.Context(command, info_name=name, terminal_width=88) as context:
+    with click.Context(command, info_name=name, terminal_width=80) as context:
         if isinstance(command, click.Group):
             for each in command.list_commands(context):
                 yield from _helps(command.get_command(context, each), f"{name} {each}")
