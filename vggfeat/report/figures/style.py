@@ -70,6 +70,7 @@ _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,  # letters as letters, which journals ask for
     "image.interpolation": "none",
+    "path.simplify_threshold": 0.4,  # points: what leaves no trace, but makes pages large
 }
 
 
