@@ -70,6 +70,7 @@ _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,  # letters as letters, which journals ask for
     "image.interpolation": "none",
+    "path.simplify_threshold": 0.4,  # points: what leaves no trace, but makes pages large
 }
 
 
@@ -113,7 +114,8 @@ def as_svg(figure: Figure) -> str:
     """The figure as an svg element of a page: small, its texts as text, its colours the page's."""
     variables = {light: f"var({name}, {light})" for name, (light, _) in VARIABLES.items()}
     svg = _bytes(figure, "svg", facecolor="none").decode()
-    return inline_svg(svg, name=figure.name, title=figure.title, colours=variables)
+    title = printable(figure.title, one_line=True)
+    return inline_svg(svg, name=figure.name, title=title, colours=variables)
 
 
 def _bytes(figure: Figure, form: str, **options: Any) -> bytes:
