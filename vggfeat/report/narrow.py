@@ -28,7 +28,8 @@ def as_narrow_text(table: Table, width: int, advice: str = "") -> str:
     letters = [f"{letter} {name}" for name, letter in names.items()]
     footer = [line for text in letters for line in wrapped(text, width, "    ")]
     footer += _notes(table, width, advice)
-    footer += [line for text in table.legend for line in wrapped(text, width, "  ")]
+    legend = (printable(text, one_line=True) for text in table.legend)
+    footer += [line for text in legend for line in wrapped(text, width, "  ")]
     return "\n\n".join(filter(None, (*blocks, "\n".join(footer)))) + "\n"
 
 
@@ -130,7 +131,7 @@ def _notes(table: Table, width: int, advice: str) -> list[str]:
 
 
 def _note(number: int, text: str, width: int) -> list[str]:
-    return wrapped(f"[{number}] {text}", width, "    ")
+    return wrapped(f"[{number}] {printable(text, one_line=True)}", width, "    ")
 
 
 def _shortened(number: int, note: str, width: int, height: int) -> list[str]:
