@@ -12,7 +12,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
+from vggfeat.backbones.network import Network
+from vggfeat.benchmarks.given_names import NamesOfNetworks, identity_of, with_name
 from vggfeat.errors import VggfeatError, in_one_line, reason_of
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.progress import Progress
@@ -39,6 +42,7 @@ class Measurement(ABC):
     out: Path  # the folder of records
     path: Path  # where in it its record lies or will lie
     may_skip: bool  # whether a record that skipped pictures is complete
+    networks: Sequence[Network] = ()  # that are used together, if it is of nets
     known_notes: Sequence[str] = ()  # notes of the record that were logged when the data was loaded
     ingredients: str = "weights, pictures, splits and settings"  # what its key is made of, in words
     supplement: str = ""  # what `finish` makes, as a failure names it
@@ -63,11 +67,15 @@ class Measurement(ABC):
 
 
 def run(
-    measurements: Sequence[Measurement | Failure], features: FeatureSets, progress: Progress
+    measurements: Sequence[Measurement | Failure],
+    features: FeatureSets,
+    progress: Progress,
+    names: NamesOfNetworks = MappingProxyType({}),
 ) -> Iterator[Record | Failure]:
     """Make every record that is not there yet, yielding each once it is on disk.
 
-    A measurement that fails is yielded as a Failure and does not stop the others.
+    A measurement that fails is yielded as a Failure and does not stop the others. Records get the
+    names that the user gave their nets.
     """
     for measurement in measurements:
         with suppress(Exception):  # which is a failure when its turn comes
@@ -77,7 +85,8 @@ def run(
         if isinstance(measurement, Failure):
             yield measurement
         else:
-            yield from _outcomes(measurement, features, progress)
+            name = names.get(identity_of(measurement.networks), "")
+            yield from _outcomes(measurement, features, progress, name)
 
 
 def _uses_features(measurement: Measurement) -> bool:
@@ -101,11 +110,11 @@ def failure(label: str, error: Exception) -> Failure:
 
 
 def _outcomes(
-    measurement: Measurement, features: FeatureSets, progress: Progress
+    measurement: Measurement, features: FeatureSets, progress: Progress, name: str
 ) -> Iterator[Record | Failure]:
     """The record, once it is on disk; a failure if that or its supplement fails."""
     try:
-        record = _record(measurement, features, progress)
+        record = _record(measurement, features, progress, name)
     except Exception as error:
         yield failure(measurement.label, error)
         return
@@ -116,18 +125,21 @@ def _outcomes(
         yield failure(f"{measurement.label}, {measurement.supplement}", error)
 
 
-def _record(measurement: Measurement, features: FeatureSets, progress: Progress) -> Record:
+def _record(
+    measurement: Measurement, features: FeatureSets, progress: Progress, name: str
+) -> Record:
     """The record, from disk if it was made before; its scores are written first."""
     if record := measurement.existing():
         measurement.check_existing(record)
         log.info("measured already: %s (move it away to measure again)", measurement.path)
-        return record
+        return with_name(record, name, measurement.out, is_new=False)
     # Scores and record belong together, so nobody else makes them meanwhile.
     with exclusive(measurement.path):
         if record := measurement.existing():
             log.info("measured meanwhile by another process: %s", measurement.path)
-            return record
+            return with_name(record, name, measurement.out, is_new=False)
         record, scores = measurement.measure(features, progress)
+        record = with_name(record, name, measurement.out, is_new=True)
         if scores is not None:
             digest = write_scores(scores_path(measurement.path), scores)
             record = replace(record, scores_sha256=digest)

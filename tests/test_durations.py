@@ -23,3 +23,8 @@ from vggfeat.durations import in_words
 )
 def test_the_largest_unit_of_which_there_are_at_least_two(seconds, words):
     assert in_words(seconds) == words
+
+
+def test_short_ones_may_have_decimals():
+    words = [in_words(seconds, ".1f") for seconds in (3.04, 119.9, 5400, 10800)]
+    assert words == ["3.0 s", "119.9 s", "90 min", "3 h"]

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "interruption", "launched", "options", "progress", "busy_cores"),
     ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
-     "provenance", "distributed", "prefetch", "durations", "png", "statistics"),
+     "provenance", "distributed", "prefetch", "durations", "plurals", "png", "statistics"),
     ("vgg",),
     ("weights",),
     ("backbones",),

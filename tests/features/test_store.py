@@ -347,7 +347,7 @@ def test_sizes_of_pictures_are_read_in_the_order_of_the_ids(tmp_path):
         file.write(["c", "a"], descriptors(["c", "a"]), [(30, 20), (48, 36)], [100, 100])
     sizes = store.read_sizes(tmp_path / "f.h5", ["a", "c"])
     assert sizes.tolist() == [[48, 36], [30, 20]]
-    with pytest.raises(StoreError, match="1 descriptors are missing, 'b' among them"):
+    with pytest.raises(StoreError, match="1 descriptor is missing, 'b' among them"):
         store.read_sizes(tmp_path / "f.h5", ["a", "b"])
 
 

@@ -10,6 +10,7 @@ import click
 
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import FOLDER, device, quiet
+from vggfeat.cli.width import stdout_width
 
 
 @main.command("bench-speed")
@@ -50,7 +51,9 @@ def bench_speed(
         for _ in suite.run(
             names, out, device=device, repeats=repeats, command=command, is_quick=quick
         ):
-            shown = tables.write(out)  # after each, as the next one may be interrupted
+            shown = tables.write(
+                out, stdout_width()
+            )  # after each, as the next one may be interrupted
     except KeyboardInterrupt as interrupt:
         click.echo("\nInterrupted. The records that were written are kept.", err=True)
         raise click.exceptions.Exit(

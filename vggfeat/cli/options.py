@@ -105,10 +105,11 @@ out = click.option(
 format_ = click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "md", "csv", "json", "latex"]),
+    type=click.Choice(["table", "md", "csv", "json", "latex", "booktabs", "tidy", "tidy-json"]),
     default="table",
     show_default=True,
-    help="What to print; json prints the records themselves.",
+    help="What to print; json prints the records themselves, booktabs is LaTeX for papers; tidy"
+    " (CSV) and tidy-json have all numbers for pandas or R, in %, those of each split too.",
 )
 
 
@@ -160,7 +161,8 @@ net = click.option(
     multiple=True,
     metavar="NET",
     help="NAME[:KEY=VALUE,...][@WEIGHTS], or a file that is a net; repeatable; `+` uses nets"
-    " together. WEIGHTS is a file, a name from `vggfeat weights ls` or `random:SEED`.",
+    " together; LABEL= before it is what tables call it. WEIGHTS is a file, a name from `vggfeat"
+    " weights ls` or `random:SEED`.",
 )
 cache_dir = click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files.")
 # How a net is run, whatever is made of what it gives.

@@ -24,6 +24,7 @@ from vggfeat.cli.options import (
 from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.errors import VggfeatError
 from vggfeat.launched import follows
+from vggfeat.plurals import counted
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
@@ -204,10 +205,10 @@ def _check_data(job, quiet: bool) -> None:
             num_bad += 1
             click.echo(problem)
     total = len(pictures.train) + len(pictures.validation)
-    summary = f"{num_bad} of {total} pictures cannot be used."
+    summary = f"{num_bad} of {counted(total, 'picture')} cannot be used."
     if num_bad and job.runtime.on_error == "stop":
         raise click.ClickException(f"{summary} Mend or remove them, or train with --on-error skip.")
-    click.echo(summary if num_bad else f"all {total} pictures can be read")
+    click.echo(summary if num_bad else f"all {counted(total, 'picture')} can be read")
 
 
 def _train(job, quiet: bool) -> None:

@@ -19,13 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vggfeat.durations import in_words
 from vggfeat.errors import RecordError
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.storage.checksums import SEAL, is_damaged, parse_json, sealed
 from vggfeat.storage.files import check_writable, new_file
 
 SCHEMA_VERSION = 1
-OPTIONAL = {"scores_sha256", "remarks"}  # fields of Record that came later
+OPTIONAL = {"scores_sha256", "remarks", "name"}  # fields of Record that came later
 REMEDY = "Move it out of the results folder."
 PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
 # In the order that they are printed in.
@@ -36,7 +37,7 @@ _KINDS = {
     "key": str, "benchmark": str, "title": str, "protocol": dict, "splits_sha256": str,
     "nets": list, "probe": dict, "metric": str, "metrics": dict, "n_train": list, "n_test": list,
     "skipped": dict, "notes": list, "limited": bool, "seconds": dict, "time": str,
-    "scores_sha256": str | None, "remarks": list | None,
+    "scores_sha256": str | None, "remarks": list | None, "name": str | None,
 }  # fmt: skip
 
 
@@ -71,6 +72,7 @@ class Record:
     scores_sha256: str | None = None  # of the file of scores beside it; older records have none
     # What is odd in the numbers: vectors that say nothing, hyper-parameters without a choice.
     remarks: list[str] = field(default_factory=list)
+    name: str = ""  # that the user gave the nets, by which tables show them
 
     @property
     def net(self) -> str:
@@ -79,6 +81,11 @@ class Record:
 
     @property
     def method(self) -> str:
+        """The nets as tables show them: the name that the user gave, else all with weights."""
+        return self.name or self.nets_with_weights
+
+    @property
+    def nets_with_weights(self) -> str:
         """The nets with their weights; features made elsewhere have none, and are their file."""
         return "+".join("@".join(filter(None, (n["name"], n["weights"]))) for n in self.nets)
 
@@ -100,7 +107,7 @@ class Record:
         taken = {stage: spent for stage in STAGES if (spent := seconds.get(stage))}
         if not taken:
             return ""
-        stages = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in taken.items())
+        stages = ", ".join(f"{stage} {in_words(spent, '.1f')}" for stage, spent in taken.items())
         most = max(taken, key=taken.__getitem__)
         return f"{stages}; most: {most} {100 * taken[most] / sum(taken.values()):.0f} %"
 

@@ -33,6 +33,7 @@ class Cell:
     flag: str = ""  # a word of warning behind the value
     notes: tuple[int, ...] = ()  # numbers of notes of the table
     text: str = ""  # printed in place of values and spread
+    is_best: bool = False  # of the measured values of its column; text and data do not say so
 
     def __str__(self) -> str:
         values = " / ".join(format(value, self.number_format) for value in self.values)

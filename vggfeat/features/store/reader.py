@@ -23,6 +23,7 @@ from vggfeat.features.store.format import (
     opened,
     rows_of,
 )
+from vggfeat.plurals import counted
 from vggfeat.storage import hdf5
 
 OWN_NAME = re.compile(r"-[0-9a-f]{12}\.h5$")  # the digest of the conditions
@@ -260,8 +261,8 @@ def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:
     missing = [i for i in ids if i not in rows or not done[rows[i]]]
     if missing:
         raise StoreError(
-            f"{path}: {len(missing)} descriptors are missing, {missing[0]!r} among them."
-            " Extract them first."
+            f"{path}: {counted(len(missing), 'descriptor is', 'descriptors are')} missing,"
+            f" {missing[0]!r} among them. Extract them first."
         )
     return np.array([rows[i] for i in ids], dtype=np.int64)
 
