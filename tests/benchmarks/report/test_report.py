@@ -232,6 +232,13 @@ def test_an_unknown_section_is_an_error_that_lists_them():
         report(Results(), only=["pair"])
 
 
+def test_a_net_is_called_by_the_name_that_its_user_gave_it(tmp_path):
+    write_scored(tmp_path, of_classes(TRUTH), scores_with(2), net="vgg16", name="our net")
+    write_scored(tmp_path, of_classes(TRUTH), scores_with(30), net="vgg19")
+    text = words(page_of(tmp_path, only=["comparison", "pairs"])[1])
+    assert "our net is best: 96.7 %" in text
+
+
 def test_nets_are_called_with_their_weights_only_where_these_differ(tmp_path):
     for weights, value in (("a.safetensors", 0.5), ("b.safetensors", 0.6)):
         records.write(
