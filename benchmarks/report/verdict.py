@@ -54,7 +54,11 @@ def _card(material: Material, benchmark: BenchmarkResults, published: Standing) 
         title=name_of(benchmark),
         to=material.benchmark_id(benchmark) if material.sections & OF_BENCHMARKS else "",
         answer=material.net(best),
-        value=f"{_is_best(ranking)} {value_of(best):.1f} % {ranking.metric}",
+        value=(
+            f"{_is_best(ranking)} ",
+            material.record_link(best, f"{value_of(best):.1f} %"),
+            f" {ranking.metric}",
+        ),
         lines=(
             *((("With", "", setting),) if setting else ()),
             *_second(material, ranking),
