@@ -181,6 +181,18 @@ def test_own_pictures_are_ranked_on_sheets_with_their_mistakes(own, tmp_path):
     assert "Wrong: none" in page.text  # of ants and cats
 
 
+def test_a_class_that_was_not_trained_has_no_sheet(own, tmp_path):
+    scores = np.where(of_classes(np.repeat(np.arange(3), 4)) > 0, 1.0, 0.0)
+    scores[:, 2] = np.nan
+    ids = [f"{name}/image_{n:04d}.jpg" for name in ("ant", "bee", "cat") for n in (1, 2, 3, 4)]
+    write_scored(
+        tmp_path / "untrained", of_classes(np.repeat(np.arange(3), 4)), scores, metric="map_area",
+        ids=ids, benchmark="pets", title="pets", protocol={"version": 1, "own": True},
+    )  # fmt: skip
+    _, page = page_of(tmp_path / "untrained", own_pictures=[own], only=["pictures"])
+    assert [text for level, text in page.headings if level == 4] == ["ant", "bee"]
+
+
 def test_pictures_that_are_not_at_hand_are_said_to_be_lacking(own, tmp_path):
     html, page = page_of(tmp_path / "out", data_dir=tmp_path / "data")
     assert "<img " not in html
