@@ -7,6 +7,7 @@ import pytest
 from helpers.html_pages import check_sound
 from helpers.records import make_record
 
+from vggfeat.benchmarks.report.report import SECTIONS
 from vggfeat.records import record as records
 
 RUNS = Path(__file__).resolve().parents[2] / "results" / "pretraining" / "runs"
@@ -71,3 +72,8 @@ def test_errors_are_one_line_that_says_what_to_do(run, results, tmp_path):
         assert result.exit_code == 1 and words in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "file" / "a.html").exists()
+
+
+def test_the_help_lists_every_section(run):
+    words = " ".join(run("report", "--help").stdout.split())
+    assert ", ".join(SECTIONS) in words
