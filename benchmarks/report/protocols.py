@@ -13,8 +13,10 @@ from vggfeat.report.transfer import metric_name
 NUM_SKIPPED = 5  # pictures that are named
 
 
-def records_section(material: Material) -> Section:
-    """A fold for each record, benchmark by benchmark."""
+def records_section(material: Material) -> Section | None:
+    """A fold for each record, benchmark by benchmark; None where only training is shown."""
+    if not material.all_results:
+        return None
     return Section(
         id=material.anchors.new("protocols"),
         title="Protocols and commands",

@@ -136,7 +136,7 @@ def _on_ilsvrc(result: Result) -> Standing:
     if result.record.metric in differences:
         value = measured.published[result.record.metric]
         difference = differences[result.record.metric]
-        sentence = f"{value:.1f} % for this net: {difference:+.1f} points here"
+        sentence = f"{value:.1f} % is published for this net, here {difference:+.1f} points"
         return Standing(comparison=verdict.comparison, sentence=sentence, reasons=verdict.reasons,
                         difference=difference)  # fmt: skip
     first = verdict.reasons[0] if verdict.reasons else "nothing is published of this net and view"

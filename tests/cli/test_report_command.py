@@ -36,8 +36,9 @@ def test_without_folders_the_results_folder_here_is_shown(run, results, tmp_path
 
 def test_training_alone_needs_no_results_folder(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run("report", "--runs", RUNS, "--only", "training").exit_code == 0
-    assert "Stages of training" in (tmp_path / "report.html").read_text()
+    assert run("report", "--runs", RUNS).exit_code == 0
+    page = check_sound((tmp_path / "report.html").read_text())
+    assert [text for level, text in page.headings if level < 3] == ["Training of nets", "Training"]
 
 
 def test_figures_are_files_of_their_own(run, results, tmp_path):

@@ -298,3 +298,29 @@ def test_figures_have_names_of_their_own_that_are_names_of_files():
     names = [figure.name for figure in all_figures(results(*records))]
     assert names and len(set(names)) == len(names)
     assert all(re.fullmatch("[A-Za-z0-9-]+([.][0-9][A-Za-z0-9-]*)*", name) for name in names)
+
+
+@pytest.mark.parametrize("metric", ["mean_class_recall", "map_area"])
+def test_every_kind_draws_names_in_any_letters(tmp_path, metric):
+    classes = ("a\nb\x07\u202e", "</svg><script>鸟", "$\\frac{1}{0}$ %s " + "x" * 300)
+    truth = rng.integers(3, size=60)
+    probe = {"c_grid": [1.0], "c": [1.0], "validation": [{"1": 0.5}]}
+    per_class_values = dict.fromkeys(classes, 0.5)
+    metrics = {metric: {"value": 0.5, "spread": 0.1, "per_class": per_class_values}}
+    for sizes in ([256], [256, 384]):
+        path = write_scored(
+            tmp_path, of_classes(truth), rng.normal(size=(60, 3)).astype(np.float32),
+            classes=classes, metric=metric, net=classes[2], title=classes[1], probe=probe,
+            metrics=metrics, seconds={"fit": 1.0}, protocol=protocol(scales=sizes),
+        )  # fmt: skip
+    all_results = (
+        Result(label=classes[0], record=read(path), path=path)
+        for path in sorted(path.parent.glob("*.json"))
+    )
+    drawn = {
+        figure.name.partition("-")[0]: style.as_svg(figure)
+        for figure in all_figures(Results(transfer=tuple(all_results)))
+    }
+    of_scores = "confusion" if metric == "mean_class_recall" else "precision"
+    assert {"published", "per", "scales", "choice", "time", of_scores} <= drawn.keys()
+    assert not any("<script" in svg for svg in drawn.values())

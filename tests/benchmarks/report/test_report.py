@@ -42,7 +42,7 @@ def test_the_best_net_is_named_with_the_next_and_the_published_number(tmp_path):
     text = words(page_of(tmp_path, only=["comparison"])[1])
     assert "vgg16 is best: 96.7 % mean class recall" in text
     assert "Difference seen: vgg19, 50.0 %; 46.7 points (" in text
-    assert "91.8 % for this net: +4.9 points here" in text
+    assert "91.8 % is published for this net, here +4.9 points, more than the spread" in text
 
 
 def test_equal_nets_are_not_told_apart(tmp_path):
@@ -56,7 +56,9 @@ def test_why_a_number_is_not_comparable_is_one_click_away(tmp_path):
     protocol = make_record().protocol | {"classes": 6}
     write_scored(tmp_path, of_classes(TRUTH), scores_with(2), protocol=protocol)
     html, page = page_of(tmp_path, only=["comparison"])
-    assert "Not comparable: 91.8 % for this net" in words(page)
+    assert "Not comparable: classes 6, published 102; 91.8 % is published for this net" in words(
+        page
+    )
     folded = html.partition("<summary>Why not comparable</summary>")[2].partition("</details>")[0]
     assert "<p>classes 6, published 102.</p>" in folded
 
@@ -88,7 +90,7 @@ def test_one_record_without_scores_says_what_is_missing_where_it_would_be(tmp_pa
     _, page = page_of(tmp_path)
     text = words(page)
     assert "vgg16 alone was measured: 91.8 %" in text
-    assert "Same protocol: 91.8 % for this net: +0.0 points here, within the spread" in text
+    assert "Same protocol: 91.8 % is published for this net, here +0.0 points, within the" in text
     assert "precision-recall curves and confusions cannot be drawn" in text
     assert "so none can be ranked" in text
     assert "Every two compared" not in text

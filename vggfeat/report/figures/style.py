@@ -41,6 +41,7 @@ VARIABLES = {
     "--figure-7": (COLOURS[6], "#c9a227"),
     "--figure-image": ("none", "brightness(1.9)"),  # a filter
 }  # fmt: skip
+LINES_OF_LABEL = 3
 SMALL = 8  # points, of labels that are many
 _SETTINGS: dict[str, Any] = {
     "figure.constrained_layout.use": True,
@@ -90,10 +91,16 @@ def short(text: str, most: int = 40) -> str:
 
 
 def wrapped(label: str, width: int = 78) -> str:
-    """A label in lines of about so many letters, of which none is lost; nothing unprintable."""
-    words = printable(label, one_line=True).replace("+", "+ ")  # nets used together
-    lines = textwrap.wrap(words, width)
-    return "\n".join(line.replace("+ ", "+") for line in lines)
+    """A label in up to LINES_OF_LABEL lines of about so many letters; nothing unprintable.
+
+    Only what is longer than any name should be loses letters.
+    """
+    words = printable(label, one_line=True).replace("+", "+ ").split(" ")  # nets used together
+    kept = [word if len(word) <= width else short(word, width) for word in words]
+    lines = textwrap.wrap(" ".join(kept), width, break_long_words=False, break_on_hyphens=False)
+    shown = lines[:LINES_OF_LABEL]
+    more = "…" if len(lines) > LINES_OF_LABEL else ""
+    return "\n".join(line.replace("+ ", "+") for line in shown) + more
 
 
 def save(figure: Figure, folder: Path, form: str) -> Path:
