@@ -9,7 +9,7 @@ from vggfeat.durations import in_words
     "seconds, words",
     [
         (0, "0 s"),
-        (0.4, "0 s"),
+        (0.4, "1 s"),
         (119.4, "119 s"),
         (120, "2 min"),
         (149, "2 min"),

@@ -9,4 +9,6 @@ def in_words(seconds: float, number_format: str = ".0f") -> str:
     for unit, length in (("days", 86400), ("h", 3600), ("min", 60)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
+    if 0 < seconds < 1 and number_format == ".0f":
+        return "1 s"  # nobody says that something takes 0 s
     return f"{seconds:{number_format}} s"

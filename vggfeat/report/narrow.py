@@ -40,6 +40,7 @@ def _grids(columns: list[Column], width: int, names: dict[str, str]) -> Iterator
     if total_width([max(c.width, text_width(c.title)) for c in columns], len(GAP)) <= width:
         yield _lines(columns, width, GAP)
         return
+    columns = [c for c in columns if any(c.cells)] or columns  # what is empty needs no room
     if total_width([c.least for c in columns], len(NARROW_GAP)) > width:
         columns = with_short_names(columns, width, names, gap=len(NARROW_GAP), num_lines=2)
     if total_width([c.least for c in columns], len(NARROW_GAP)) <= width:
