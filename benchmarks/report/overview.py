@@ -23,7 +23,8 @@ def comparison_section(material: Material) -> Section | None:
     """The first screen, and below it all results; None where only training is shown."""
     blocks: list[Block] = []
     if material.transfer:
-        blocks += [summary(material), transfer_cards(material), _nets_table(material)]
+        cards = transfer_cards(material)
+        blocks += [summary(cards), cards, _nets_table(material)]
         if any(len(b.main.results) > len(b.main.nets) for b in material.transfer):
             blocks.append(says(AT_BEST, role="legend"))
         blocks.append(

@@ -40,6 +40,7 @@ def test_the_best_net_is_named_with_the_next_and_the_published_number(tmp_path):
     write_scored(tmp_path, of_classes(TRUTH), scores_with(2), net="vgg16")
     write_scored(tmp_path, of_classes(TRUTH), scores_with(30), net="vgg19")
     text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "Best: vgg16 on Caltech-101. Next net: difference seen on Caltech-101." in text
     assert "vgg16 is best: 96.7 % mean class recall" in text
     assert "Difference seen: vgg19, 50.0 %; 46.7 points (" in text
     assert "91.8 % is published for this net, here +4.9 points, more than the spread" in text
