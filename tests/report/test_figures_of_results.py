@@ -322,5 +322,5 @@ def test_every_kind_draws_names_in_any_letters(tmp_path, metric):
         for figure in all_figures(Results(transfer=tuple(all_results)))
     }
     of_scores = "confusion" if metric == "mean_class_recall" else "precision"
-    assert {"published", "per", "scales", "choice", "time", of_scores} <= drawn.keys()
+    assert {"per", "scales", "choice", "time", of_scores} <= drawn.keys()
     assert not any("<script" in svg for svg in drawn.values())
