@@ -43,7 +43,12 @@ DEFAULT = Path("results")
 )
 @click.option("--title", default="", help="The page's heading; by default what was measured on.")
 @click.option(
-    "--only", type=Names(), default=(), metavar="SECTION,...", help="Only these sections."
+    "--only",
+    type=Names(),
+    default=(),
+    metavar="SECTION,...",
+    help="Only these sections, of comparison, classes, settings, pairs, pictures, ilsvrc, training,"
+    " time, records.",
 )
 @click.option("--figures", type=FOLDER, help="Write the figures there, too, a file each.")
 @click.option(

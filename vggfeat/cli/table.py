@@ -102,15 +102,16 @@ def table(
 
         set_up_messages(quiet=False)
         records = all_with_intervals(records, out)
+    advice = "" if all_notes else "the same command with --notes prints these notes in full."
     if shots:
         _check_shots(records, sweep or ilsvrc, out)
-        show(records, form, "shots", all_notes=all_notes)
+        show(records, form, "shots")
     elif ilsvrc and sweep:
-        show_grid(records, form, all_notes=all_notes)
+        show_grid(records, form)
     elif ilsvrc:
-        show(records, form, "ilsvrc", all_notes=all_notes)
+        show(records, form, "ilsvrc", advice=advice)
     else:
-        show(records, form, "sweep" if sweep else "transfer", all_notes=all_notes)
+        show(records, form, "sweep" if sweep else "transfer", advice=advice)
 
 
 def _check_shots(records: Sequence, is_combined: bool, out: Path) -> None:
