@@ -25,8 +25,8 @@ SUMMARIES = {
     "datasets": ("datasets", "The datasets of the benchmarks."),
     "demo": ("demo", "Run everything in miniature: no download, no GPU, under 4 minutes."),
     "doctor": (
-        "weights",
-        "Say what this machine has, or what was understood of a net and its weights.",
+        "doctor",
+        "Say what this machine has, with advice; or what was understood of a net.",
     ),
     "evaluate": ("evaluate", "Top-1 and top-5 error of nets: the paper's Tables 3 to 7."),
     "extract": (
