@@ -9,6 +9,7 @@ import click
 from vggfeat.cli.configured import command_line
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import FOLDER, device, quiet
+from vggfeat.cli.width import stdout_width
 
 
 @main.command("bench-speed")
@@ -33,7 +34,9 @@ from vggfeat.cli.options import FOLDER, device, quiet
 def bench_speed(
     names: Sequence[str], out: Path, repeats: int | None, quick: bool, device: str, quiet: bool
 ) -> None:
-    """Measure speed beside peers and the machine's limits, in interleaved rounds.
+    """Measure speed beside peers and the machine's limits.
+
+    Rounds of what is compared are interleaved, so that both meet the same machine.
 
     \b
     vggfeat bench-speed
@@ -49,7 +52,9 @@ def bench_speed(
         for _ in suite.run(
             names, out, device=device, repeats=repeats, command=command, is_quick=quick
         ):
-            shown = tables.write(out)  # after each, as the next one may be interrupted
+            shown = tables.write(
+                out, stdout_width()
+            )  # after each, as the next one may be interrupted
     except KeyboardInterrupt as interrupt:
         click.echo("\nInterrupted. The records that were written are kept.", err=True)
         raise click.exceptions.Exit(

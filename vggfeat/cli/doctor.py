@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, data_dir, offline, quiet
 from vggfeat.storage.folders import folders
@@ -19,7 +20,13 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 @main.command()
-@click.option("--weights", "net", metavar="NET", help="A net as `--net` names it, or its file.")
+@click.option(
+    "--weights",
+    "net",
+    metavar="NET",
+    shell_complete=complete_nets,
+    help="A net as `--net` names it, or its file.",
+)
 @click.option("--picture", type=FILE, help="Name the likeliest classes of this picture.")
 @data_dir
 @cache_dir

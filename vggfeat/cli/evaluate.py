@@ -1,7 +1,8 @@
 """evaluate: nets on ILSVRC, or on any labelled pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -99,11 +100,11 @@ def evaluate(
     if shown and measures:
         raise click.UsageError("--show draws and does not measure: no --data, --views, ...")
     with importing():
-        from vggfeat.backbones.spec import parse_fusion
+        from vggfeat.backbones.given_names import parse_named
         from vggfeat.benchmarks.ilsvrc.classification import evaluate
         from vggfeat.benchmarks.ilsvrc.saved import evaluate_files
 
-    fusions = [parse_fusion(net) for net in nets or ("vgg16", "vgg19", "vgg16+vgg19")]
+    fusions, names = parse_named(nets or ("vgg16", "vgg19", "vgg16+vgg19"))
     if shown:
         _draw_score_maps(fusions, shown, out, options)
         return
@@ -112,7 +113,7 @@ def evaluate(
         command = command_line()
         show_outcomes(lambda _: evaluate_files(predictions, out, command), "ilsvrc", **where)
         return
-    job = job_of(fusions, options)
+    job = job_of(fusions, options, names)
     show_outcomes(lambda progress: evaluate(job, out, progress), "ilsvrc", **where)
 
 
@@ -127,12 +128,17 @@ def _draw_score_maps(fusions: Sequence, picture: Path, out: Path, options: dict[
         click.echo(path)
 
 
-def job_of(fusions: Sequence, options: dict[str, Any]):
+def job_of(
+    fusions: Sequence,
+    options: dict[str, Any],
+    names: Mapping[tuple, str] = MappingProxyType({}),
+):
     """The parsed options as what the library takes."""
     from vggfeat.benchmarks.ilsvrc.classification import Job
 
     return Job(
         nets=fusions,
+        names=names,
         data=data_folder(options["data"]),
         folders=folders(cache_dir=options["cache_dir"]),
         views=options["views"] or ("dense",),

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_nets
+from vggfeat.cli.verbosity import HELP, note
 from vggfeat.errors import OptionError
 from vggfeat.features.options import Extraction
 from vggfeat.layouts.options import DataOptions
@@ -118,7 +120,7 @@ labelled_data = click.option(
     help="Folder of labelled pictures: train/<class>/ and val/<class>/, ILSVRC-2012 with its"
     " devkit, Tiny ImageNet, or one folder a class. By default ILSVRC2012 in the data folder.",
 )
-quiet = click.option("--quiet", is_flag=True, help="Warnings and errors only.")
+quiet = click.option("--quiet", is_flag=True, callback=note, help=HELP["quiet"])
 intervals = click.option(
     "--intervals",
     is_flag=True,
@@ -130,10 +132,11 @@ out = click.option(
 format_ = click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "md", "csv", "json", "latex"]),
+    type=click.Choice(["table", "md", "csv", "json", "latex", "booktabs", "tidy", "tidy-json"]),
     default="table",
     show_default=True,
-    help="What to print; json prints the records themselves.",
+    help="What to print; json prints the records themselves, booktabs is LaTeX for papers; tidy"
+    " (CSV) and tidy-json have all numbers for pandas or R, in %, those of each split too.",
 )
 
 
@@ -187,8 +190,10 @@ net = click.option(
     "nets",
     multiple=True,
     metavar="NET",
+    shell_complete=complete_nets,
     help="NAME[:KEY=VALUE,...][@WEIGHTS], or a file that is a net; repeatable; `+` uses nets"
-    " together. WEIGHTS is a file, a name from `vggfeat weights ls` or `random:SEED`.",
+    " together; LABEL= before it is what tables call it. WEIGHTS is a file, a name from `vggfeat"
+    " weights ls` or `random:SEED`.",
 )
 cache_dir = click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files.")
 # How a net is run, whatever is made of what it gives.

@@ -1,7 +1,10 @@
 """What a user may change in how pictures become vectors: the extraction, and what follows it."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING
 
 from vggfeat import devices
 from vggfeat.errors import OptionError
@@ -17,6 +20,11 @@ from vggfeat.options import (
 
 MAX_SCALE = 10_000
 AGGREGATES = ("average", "stack")
+
+
+def as_scales(scales: int | Iterable[int]) -> tuple[int, ...]:
+    """One scale or several, as a tuple."""
+    return (scales,) if isinstance(scales, Integral) else tuple(scales)
 
 
 def scale_subsets(scales: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -93,9 +101,17 @@ class Extraction(Declared):
         None, "Pictures a batch.", changes=NOTHING, minimum=1, metavar="N", unset="auto"
     )
 
+    if TYPE_CHECKING:  # what dataclass makes, but for the types that scales may have
+
+        def __init__(
+            self, *, scales: int | Iterable[int], mirror: bool = ..., exif: bool = ...,
+            scaled_jpeg: bool = ..., on_error: str = ..., device: str = ..., precision: str = ...,
+            dtype: str = ..., batch_size: int | None = ...,
+        ) -> None: ...  # fmt: skip
+
     def __post_init__(self) -> None:
         """Raise OptionError at a value that is not allowed."""
-        object.__setattr__(self, "scales", tuple(self.scales))
+        object.__setattr__(self, "scales", as_scales(self.scales))
         if not self.scales:
             raise OptionError(f"scales must be from 1 to {MAX_SCALE}; got [].")
         super().__post_init__()
