@@ -49,7 +49,9 @@ def doctor(
     quiet: bool,
     form: str,
 ) -> None:
-    """Say what this machine has, with advice; or what was understood of a net and its weights.
+    """Say what this machine has, with advice; or what a net is.
+
+    Of a net that is what was understood of it and its weights.
 
     \b
     vggfeat doctor
