@@ -104,6 +104,16 @@ def test_each_device_has_its_transfers():
     assert isinstance(device_for("cuda:1"), Cuda) and device_for("cuda:1").name == "cuda:1"
 
 
+def test_only_the_cpu_runs_the_form_that_is_made_for_it():
+    from vggfeat.backbones.load import load_network
+    from vggfeat.features.inference import for_inference
+
+    network = load_network("vgg11:width=0.0625,input_size=32@random:0")
+    module = network.maps
+    assert for_inference(module, network, "cpu", "fp32") is not module
+    assert for_inference(module, network, "meta", "fp32") is module
+
+
 def test_any_device_gives_what_the_cpu_gives(tmp_path):
     """The processor in the role of a device that waits: the same descriptors, and some time."""
     from helpers.pictures import write_picture

@@ -190,6 +190,24 @@ def test_a_named_file_has_to_be_there(run, here):
     assert "has no [tool.vggfeat]" in result.stderr
 
 
+def commands(group, names=()):
+    """The names of each command that has options and needs no argument."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*names, name))
+        elif command.params and not any(parameter.required for parameter in command.params):
+            yield *names, name
+
+
+@pytest.mark.parametrize("names", list(commands(main)), ids=" ".join)
+def test_every_command_shows_its_settings(run, here, names):
+    """With a shared key in the file, of which each takes what it has an option for."""
+    (here / "vggfeat.toml").write_text('data-dir = "there"\nquiet = true')
+    result = run(*names, "--show-config")
+    assert result.exit_code == 0 and result.stdout.startswith("option ")
+    assert "File: vggfeat.toml." in result.stdout and not list(here.glob("[!v]*"))
+
+
 def test_nothing_is_run_and_the_table_fits(run, here):
     (here / "vggfeat.toml").write_text(FILE)
     result = run("bench", "--show-config", "--data-dir", "data")
