@@ -46,9 +46,19 @@ def test_what_names_no_device_is_refused(text):
 def test_on_the_command_line_that_is_wrong_usage(run):
     result = run("bench", "digits", "--device", "gpu")
     assert result.exit_code == 2 and "cuda:N" in result.stderr
-    result = run("bench", "digits", "--device", "mps")
-    assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith("Error: device mps: not here. Here: cpu")
+
+
+def test_a_device_that_is_not_here_is_told_before_anything_is_fetched(run, tmp_path):
+    """The nets' weights are not here either, and would take minutes."""
+    for command in (
+        ("bench", "digits"),
+        ("extract", "--dataset", "digits"),
+        ("evaluate", "--data", tmp_path),
+        ("localise", "evaluate", "--data", tmp_path, "--net", "vgg16"),
+    ):
+        result = run(*command, "--device", "mps")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[-1].startswith("Error: device mps: not here. Here: cpu")
 
 
 def test_what_is_not_here_is_refused_with_what_is(two_gpus):
