@@ -61,6 +61,8 @@ def test_every_option_the_documents_name_exists():
         "--version",
         "--debug",
         "--verbose",
+        "--config",
+        "--show-config",
         "--nproc-per-node",
         "--max-restarts",
     }  # the last are torchrun's

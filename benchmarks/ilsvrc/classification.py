@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from vggfeat import devices
 from vggfeat.backbones.given_names import Names
 from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.network import Network
@@ -79,6 +80,7 @@ class Job:
             check_class_scores(spec)
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
+        devices.resolved(self.options.get("device", "auto"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

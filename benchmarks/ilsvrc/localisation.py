@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vggfeat import devices
 from vggfeat.backbones.check import check_net
 from vggfeat.backbones.given_names import Names
 from vggfeat.backbones.load import load_fusions
@@ -73,6 +74,7 @@ class Job:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
         if not math.isfinite(self.merge_threshold):
             raise OptionError(f"merge_threshold must be finite; got {self.merge_threshold}.")
+        devices.resolved(self.options.get("device", "auto"))
         for spec in (spec for fusion in (*self.nets, self.classifier) for spec in fusion):
             check_net(spec)
 
