@@ -73,7 +73,7 @@ def measured_batch_pixels(
 
     with autocast_for(device.name, options.resolved_precision):
         pixels = fastest_batch_pixels(device, batch_of, width * height, len(pictures))
-    log.info(
+    log.debug(
         "%s: batches of up to %d pictures of %dx%d, by measurement",
         head.network.label, pixels // (width * height), width, height,
     )  # fmt: skip
