@@ -5,9 +5,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
-import numpy as np
 import pytest
-from helpers.pictures import NARROW, write_picture
 
 from vggfeat.backbones.spec import NET_OPTIONS
 from vggfeat.benchmarks.datasets.registry import DATASETS
@@ -24,14 +22,14 @@ from vggfeat.vgg import CONFIGURATIONS
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+COMMANDS = (ROOT / "docs" / "commands.md").read_text()
+BENCHMARKS = (ROOT / "docs" / "benchmarks.md").read_text()
+MEASURED = (ROOT / "docs" / "measured.md").read_text()
 PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
-NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "docs/design.md", "docs/protocols.md",
-         "docs/features.md",
-         "docs/pretraining.md", "docs/ilsvrc.md", "docs/weights.md", "docs/performance.md",
-         "results/README.md", "results/speed/README.md",
-         "results/own/README.md")  # fmt: skip
-DOCUMENTS = [ROOT / name for name in NAMES]
+NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "results/README.md",
+         "results/speed/README.md", "results/own/README.md")  # fmt: skip
+DOCUMENTS = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
 
 
 SUBCOMMANDS = {
@@ -48,18 +46,19 @@ FOLDERS_OF_RECORDS = (
 
 
 @pytest.mark.parametrize("name", [*main.commands, *SUBCOMMANDS])
-def test_every_command_is_in_the_readme(name):
-    assert f"`vggfeat {name}" in README
+def test_every_command_is_in_the_table_of_commands(name):
+    assert f"`vggfeat {name}" in COMMANDS
 
 
-def test_every_benchmark_of_the_paper_is_in_the_readme():
+def test_every_benchmark_of_the_paper_is_described():
     for definition in DATASETS:
-        assert not definition.in_paper or f"| `{definition.name}` |" in README
+        assert not definition.in_paper or f"| `{definition.name}` |" in BENCHMARKS
 
 
 def test_every_option_the_documents_name_exists():
     known = {
         "--help",
+        "--version",
         "--debug",
         "--verbose",
         "--nproc-per-node",
@@ -74,9 +73,9 @@ def test_every_option_the_documents_name_exists():
         assert named <= known, document
 
 
-def test_every_net_and_option_of_a_net_is_in_the_readme():
+def test_every_net_and_option_of_a_net_is_told():
     for name in (*CONFIGURATIONS, *NET_OPTIONS):
-        assert f"`{name}" in README
+        assert f"`{name}" in COMMANDS
 
 
 def test_every_field_of_a_recipe_is_described():
@@ -106,47 +105,34 @@ def test_every_module_is_on_the_map():
             assert path.name.startswith("__") or f"  {path.name} " in DESIGN
 
 
-def test_the_readmes_python_runs(tmp_path, monkeypatch):
-    """With a narrow net and small scales in place of the ones it names."""
-    code, _ = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    for name, small in (('"vgg16"', repr(NARROW)), ("(256, 384)", "(32, 48)")):
-        assert name in code
-        code = code.replace(name, small)
-    write_picture(tmp_path / "pictures" / "a.jpg")
-    monkeypatch.chdir(tmp_path)
-    scope = {}
-    exec(code, scope)
-    assert scope["extracted"].num_new == 1 and scope["extracted"].path.is_file()
-
-
-def test_the_readmes_python_runs_on_what_the_commands_write(tmp_path, monkeypatch, run):
-    """Records and probes of two narrow nets on digits, a feature file, and an array."""
-    _, code = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
-    monkeypatch.chdir(tmp_path)
-    write_picture(tmp_path / "pictures" / "new.jpg")
-    write_picture(tmp_path / "new.jpg")
-    small = ["--scales", "32", "--cache-dir", "cache"]
-    run("extract", "--images", "pictures", "--net", NARROW, "--to", "features.h5", *small)
-    few = ["--splits", "1", "--limit", "12", "--save-probe"]
-    for letter, net in (("a", NARROW), ("b", NARROW.replace("random:0", "random:1"))):
-        run("bench", "digits", "--net", net, *small, *few, "--out", letter)
-        for path in Path(letter, "digits").iterdir():
-            path.rename(letter + path.name.rpartition("-")[2][16:])  # behind the key
-    rng = np.random.default_rng(0)
-    labels = ["cat", "dog"] * 20
-    scope = {"X": rng.normal(size=(40, 8)), "labels": labels}
-    exec(code, scope)
-    assert list(scope["features"].index) == ["new.jpg"]
-    assert scope["record"].protocol["images"] == 40 and scope["record"].protocol["classes"] == 2
-    assert scope["scores"].shape == (1, 10)
-    assert list(scope["scores"].columns) == [str(digit) for digit in range(10)]
-    assert str(scope["comparison"]).startswith("No difference can be seen with these 60 pictures")
+def anchors_of(document):
+    """What a link may name behind #: the headings, as MkDocs and GitHub write them."""
+    text = re.sub(r"^```.*?^```$", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    plain = [re.sub(r"[^\w\s-]", "", heading.lower()) for heading in headings]
+    return {re.sub(r"\s", "-", heading.strip()) for heading in plain}
 
 
 def test_links_lead_somewhere():
     for document in DOCUMENTS:
-        for target in re.findall(r"\]\(([^)#]+)\)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name}: {target}"
+        for target, anchor in re.findall(r"\]\(([^)#]*)#?([^)]*)\)", document.read_text()):
+            if ":" in target:
+                continue
+            path = document.parent / target if target else document
+            assert path.exists(), f"{document.name}: {target}"
+            assert not anchor or anchor in anchors_of(path), f"{document.name}: {target}#{anchor}"
+
+
+def test_pictures_say_what_they_show():
+    for document in DOCUMENTS:
+        for alt, target in re.findall(r"!\[([^\]]*)\]\(([^)]*)\)", document.read_text()):
+            assert len(alt) > 20, f"{document.name}: {target}"
+            assert (document.parent / target).stat().st_size < 200_000, target
+
+
+def test_the_readme_is_what_a_newcomer_needs():
+    assert len(README) < 7_000
+    assert max(len(line) for line in README.splitlines() if line.startswith("|")) < 220
 
 
 def beside_published(folder):
@@ -154,10 +140,10 @@ def beside_published(folder):
 
 
 def test_the_committed_tables_are_what_the_records_give():
-    """The README quotes some of them."""
+    """README and the page of what was measured quote some of them."""
     table = beside_published(RESULTS)
     assert (RESULTS / "table.md").read_text() == table
-    assert table in README
+    assert table in MEASURED
     for name in ("sweep", "solver"):
         ranking = render(sweep.tables(read_all(RESULTS / name)), "md")
         assert (RESULTS / f"{name}.md").read_text() == ranking
@@ -171,12 +157,12 @@ def test_the_committed_tables_are_what_the_records_give():
     assert (RESULTS / "ilsvrc.md").read_text() == render(ilsvrc_tables.tables(on_ilsvrc), "md")
     grid = render(ilsvrc_grid.tables(on_ilsvrc), "md")
     assert (RESULTS / "ilsvrc-grid.md").read_text() == grid
-    assert grid in README
+    assert grid in MEASURED
     speed = read_speed_records(RESULTS / "speed")
     assert (RESULTS / "speed" / "tables.md").read_text() == render_speed(speed, "md")
     pretraining = render(training.table(training.read_training_records(RUNS)), "md")
     assert (RESULTS / "pretraining.md").read_text() == pretraining
-    assert pretraining in README
+    assert pretraining in MEASURED
 
 
 def test_every_record_was_made_from_committed_code_and_its_command_is_told():

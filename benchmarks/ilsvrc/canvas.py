@@ -6,16 +6,13 @@ the same pixels, whatever the user's settings of matplotlib are.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from vggfeat.errors import OptionError
+from vggfeat.report.figures.drawing import drawing
 from vggfeat.storage.files import new_file
 
 if TYPE_CHECKING:
@@ -26,34 +23,11 @@ if TYPE_CHECKING:
 
 DPI = 100
 GAP, LINE = 14, 22  # between tiles; height of a line of text, in pixels
-MIN_WIDTH = 420  # the legend's, in pixels
+MIN_WIDTH = 540  # the legend's, in pixels
 BAR, TAG = 160, 36  # widths of a colour bar and of a framed word, in pixels
 TEXT, FAINT = "#1e1e1e", "#5f5f5f"
 PAPER = "#ebebeb"  # not white, so that pictures with a white ground have an edge
 MIDDLE_GREY = "#808080"
-# What writes the scripts that matplotlib's own font lacks, where one of them is installed.
-FONTS = ("DejaVu Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Droid Sans Fallback",
-         "Hiragino Sans", "Microsoft YaHei", "Arial Unicode MS", "Noto Sans Arabic",
-         "Noto Sans Devanagari", "Noto Sans")  # fmt: skip
-
-
-@contextmanager
-def drawing() -> Iterator[None]:
-    """A `with` block in which matplotlib draws with its own defaults, in any script.
-
-    Raises OptionError if matplotlib is missing.
-    """
-    try:
-        import matplotlib
-    except ImportError as error:
-        raise OptionError(
-            "sheets are drawn by matplotlib, which is not installed: pip install 'vggfeat[plot]'."
-        ) from error
-    settings = matplotlib.rcParamsDefault | {"font.family": _fonts(), "text.parse_math": False}
-    settings.pop("backend", None)
-    with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)  # drawn as a box
-        yield
 
 
 def linewidth(pixels: float) -> float:
@@ -190,12 +164,3 @@ def fitted(picture: Image.Image, side: int) -> tuple[int, int]:
     longest = max(picture.size)
     width, height = (max(1, round(side * length / longest)) for length in picture.size)
     return width, height
-
-
-@cache
-def _fonts() -> list[str]:
-    """Those of FONTS that are installed."""
-    from matplotlib.font_manager import fontManager
-
-    installed = {font.name for font in fontManager.ttflist}
-    return [name for name in FONTS if name in installed]

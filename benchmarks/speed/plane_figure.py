@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from vggfeat.benchmarks.ilsvrc.canvas import drawing
 from vggfeat.benchmarks.speed.record import SpeedRecord
 from vggfeat.benchmarks.speed.svm_plane import CLOCKS, SETTINGS
 from vggfeat.errors import OptionError
+from vggfeat.report.figures.drawing import drawing
 from vggfeat.storage.files import new_file
 
 log = logging.getLogger(__name__)

@@ -136,7 +136,7 @@ def test_a_change_of_the_test_set_makes_another_server_archive(run, every_datase
     whole = picture.read_bytes()
     picture.write_bytes(b"broken")
     told = run(*command, "--on-error", "skip", data=data)
-    assert "1 examples of the test set have no score" in told.stderr
+    assert "1 example of the test set has no score" in told.stderr
     incomplete = set(archives()) - set(first)
     assert len(incomplete) == 1 and incomplete.pop().startswith("without-1-")
     again = run(*command, "--on-error", "skip", "-v", data=data)
@@ -318,7 +318,7 @@ def test_dry_run_goes_on_past_a_benchmark_that_cannot_be_loaded(run, every_datas
     result = run(
         "bench", "voc2007", "caltech101", "--net", NARROW, "--dry-run", data=broken, code=1
     )
-    assert "Error: 1 benchmarks cannot be measured." in result.stderr
+    assert "Error: 1 benchmark cannot be measured." in result.stderr
     assert result.stdout.startswith("voc2007: cannot be measured: ")
     assert "1 measurement" in result.stdout
 
@@ -437,7 +437,7 @@ def test_verify_tells_what_differs_and_what_leaks(run, every_dataset, tmp_path):
     lines = result.stdout.splitlines()
     assert lines[0] == "voc2007: 0 of 63 counts as known"
     assert lines[1] == "  train: 45 found, 2,501 known" and "  and 53 more" in lines
-    assert lines[-2] == "  1 test pictures are training pictures too"
+    assert lines[-2] == "  1 test picture is a training picture too"
     assert lines[-1] == "  split 0: 000100 is 000002"
     assert "Error: not as distributed, or leaking: voc2007." in result.stderr
     record = run("bench", "voc2007", "--net", NARROW, "--scales", "32", "--format", "json",

@@ -115,9 +115,7 @@ def test_the_users_split_is_used(run, folder):
 def test_vggfeats_own_feature_file_gives_the_number_of_the_net_itself(run, folder, caltech_dir):
     benchmark = vggfeat.load_benchmark("caltech101", caltech_dir, vggfeat.DataOptions(num_splits=1))
     settings = benchmark.settings(scales=(32, 48), aggregate="stack")
-    of_net = benchmark.run(
-        [vggfeat.load_network(NARROW)], settings, features_dir=folder / "features"
-    )
+    of_net = benchmark.run([vggfeat.load_network(NARROW)], settings, folder=folder / "features")
     (path,) = (folder / "features").glob("*.h5")
     (split,) = benchmark.splits
     names = np.array(benchmark.classes)[benchmark.labels.argmax(axis=1)]

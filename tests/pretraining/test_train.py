@@ -227,7 +227,7 @@ def test_of_several_processes_one_gives_advice(pictures, tmp_path, caplog, rank)
 def test_advice_to_a_net_that_began_from_glorots_weights_names_no_other_weights(pictures, tmp_path):
     recipe = replace(RECIPE, init="glorot", learning_rate=1e-9, stuck_after=6)
     trained = run(pictures, tmp_path, recipe)
-    assert "stuck" in trained.ended and "another learning_rate (it was 1e-09)" in trained.problem
+    assert "stuck" in trained.ended and "a larger learning_rate (it was 1e-09" in trained.problem
     assert "init" not in trained.problem
 
 

@@ -4,13 +4,14 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.configured import Configured
 from vggfeat.cli.help import HelpPage
 from vggfeat.cli.messages import set_up_messages
 from vggfeat.cli.verbosity import with_verbosity
 
 
-class Command(HelpPage):
-    """A command that takes --quiet, --verbose and --debug beside its own options."""
+class Command(HelpPage, Configured):
+    """A command that takes --config, --quiet, --verbose and --debug beside its own options."""
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
         return with_verbosity(super().get_params(context))

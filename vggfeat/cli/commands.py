@@ -18,6 +18,7 @@ SUMMARIES = {
         "Measure speed beside peers and the machine's limits.",
     ),
     "completion": ("completion", "Print what makes bash, zsh or fish complete vggfeat."),
+    "cache": ("cache", "What lies in the cache folder: feature files, weights, unpacked archives."),
     "compare": (
         "compare",
         "Which is better? Records compared on the same test pictures.",
@@ -41,11 +42,16 @@ SUMMARIES = {
         "localise",
         "Localise objects by regressing boxes: the paper's Tables 8 to 10.",
     ),
+    "ls": (
+        "ls",
+        "What there is to choose from: nets, layers, benchmarks, probes, published numbers.",
+    ),
     "predict": (
         "predict",
         "Say which classes pictures are of, by a saved probe.",
     ),
     "pretrain": ("pretrain", "Train nets by the paper's recipes, and what they start from."),
+    "report": ("report", "Write one HTML file of records, to look at, send and print."),
     "table": ("table", "Print records beside the published numbers."),
     "verify": (
         "verify",

@@ -1,7 +1,5 @@
 """localise: bounding-box regressors, trained, scored and looked at."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import click
 
 from vggfeat.cli.completers import complete_nets, complete_regressors
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.evaluate import EXTRACTION_OPTIONS
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import (
@@ -204,7 +203,7 @@ def _job(options: dict[str, Any], **more: Any):
         folders=folders(cache_dir=options["cache_dir"]),
         scales=options["scales"] or ("single",),
         options={name: options[name] for name in EXTRACTION_OPTIONS},
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
         **stated,
         **more,
     )

@@ -9,6 +9,7 @@ import click
 
 from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.verbosity import HELP, note
+from vggfeat.errors import OptionError
 from vggfeat.features.options import Extraction
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import Declaration, Declared, declarations
@@ -70,6 +71,22 @@ class Names(click.ParamType):
         return tuple(name for text in value.split(",") if (name := text.strip()))
 
 
+class Checked(click.ParamType):
+    """A text that a function checks, which raises OptionError."""
+
+    name = "text"
+
+    def __init__(self, check: Callable[[str], None]):
+        self.check = check
+
+    def convert(self, value: Any, parameter, context) -> str:
+        try:
+            self.check(value)
+        except OptionError as error:
+            self.fail(str(error))
+        return value
+
+
 class DeclaredOption(click.Option):
     """An option of a measurement, which knows its declaration: what values are allowed."""
 
@@ -115,10 +132,11 @@ out = click.option(
 format_ = click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "md", "csv", "json", "latex"]),
+    type=click.Choice(["table", "md", "csv", "json", "latex", "booktabs", "tidy", "tidy-json"]),
     default="table",
     show_default=True,
-    help="What to print; json prints the records themselves.",
+    help="What to print; json prints the records themselves, booktabs is LaTeX for papers; tidy"
+    " (CSV) and tidy-json have all numbers for pandas or R, in %, those of each split too.",
 )
 
 
@@ -151,6 +169,8 @@ def _click_option(name: str, declaration: Declaration, kind: Any, default: Any) 
 def _click_type(declaration: Declaration, kind: Any) -> Any:
     if declaration.choices:
         return click.Choice(declaration.choices)
+    if declaration.check:
+        return Checked(declaration.check)
     if kind == tuple[int, ...]:
         return Numbers()
     if declaration.unset:
@@ -172,7 +192,8 @@ net = click.option(
     metavar="NET",
     shell_complete=complete_nets,
     help="NAME[:KEY=VALUE,...][@WEIGHTS], or a file that is a net; repeatable; `+` uses nets"
-    " together. WEIGHTS is a file, a name from `vggfeat weights ls` or `random:SEED`.",
+    " together; LABEL= before it is what tables call it. WEIGHTS is a file, a name from `vggfeat"
+    " weights ls` or `random:SEED`.",
 )
 cache_dir = click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files.")
 # How a net is run, whatever is made of what it gives.

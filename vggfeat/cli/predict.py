@@ -14,7 +14,9 @@ from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.showing import echo_tables
 from vggfeat.features.options import Extraction
+from vggfeat.plurals import counted
 from vggfeat.storage.folders import folders
 
 
@@ -87,12 +89,11 @@ def predict(
         click.echo(json.dumps(_as_values(predictions), indent=1))
     elif predictions.pictures:
         from vggfeat.report.predictions import table
-        from vggfeat.report.render import as_text
 
-        click.echo(as_text(table(predictions, top)), nl=False)
+        echo_tables(table(predictions, top), "table")
     if predictions.skipped:
         raise click.ClickException(
-            f"{len(predictions.skipped)} of {len(files)} pictures could not be read."
+            f"{len(predictions.skipped)} of {counted(len(files), 'picture')} could not be read."
         )
 
 

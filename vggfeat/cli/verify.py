@@ -130,10 +130,10 @@ def _precision(record: Any) -> str | None:
 
 
 def _specs(options: dict[str, Any], usual: Sequence[str]) -> list:
-    from vggfeat.backbones.spec import parse_fusion
+    from vggfeat.backbones.given_names import parse_named
     from vggfeat.errors import RecordError
 
-    fusions = [parse_fusion(net) for net in options.pop("nets") or usual]
+    fusions, _ = parse_named(options.pop("nets") or usual)
     for spec in (spec for fusion in fusions for spec in fusion):
         if spec.is_factory or (spec.is_file and Path(spec.weights).suffix.lower() in PROGRAMS):
             raise RecordError(f"{spec}: a net of your own is code, which is not run for a record")

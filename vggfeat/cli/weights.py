@@ -9,6 +9,7 @@ from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.width import echo_list
 from vggfeat.errors import VggfeatError, in_one_line
 from vggfeat.progress import in_megabytes
 from vggfeat.storage.folders import folders
@@ -49,16 +50,18 @@ def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
             all_nets = {entry.net for entry in entries}
             kind = "net with released weights"
             raise UnknownNameError(kind, net, all_nets, listed=TORCHVISION_FAMILY)
+    rows = []
     for entry in entries:
         here = [source.name for source in entry.sources if (folder / source.name).is_file()]
         if not nets:
-            line = f"{entry.label:<44}{entry.megabytes:>6.0f} MB  {entry.error:<52}"
-            click.echo(f"{line}{'here' if here else ''}".rstrip())
+            size = f"{entry.megabytes:.0f} MB"
+            rows.append([entry.label, size, entry.error, "here" if here else ""])
         elif entry.net in nets:
             click.echo(entry.label)
             for name, value in entry.facts().items():
                 click.echo(f"  {name}: {value}")
             click.echo(f"  file: {folder / here[0] if here else f'not in {folder}'}")
+    echo_list(rows, lambda *texts: "{:<44}{:>9}  {:<52}{}".format(*texts).rstrip())
 
 
 @weights.command()

@@ -57,7 +57,7 @@ def _row(record: dict[str, Any]) -> list[Cell | str]:
     return [
         _net(recipe),
         str(first_scale) if first_scale == last_scale else f"{first_scale} to {last_scale}",
-        _begins_with(recipe),
+        begins_with(recipe),
         Cell(values=(last["epoch"],), number_format="d", flag=stuck),
         _minutes(record),
         _error(last["top1"]),
@@ -79,7 +79,7 @@ def _net(recipe: dict[str, Any]) -> str:
     return f"{recipe['net']}:{','.join(options)}" if options else recipe["net"]
 
 
-def _begins_with(recipe: dict[str, Any]) -> str:
+def begins_with(recipe: dict[str, Any]) -> str:
     """The weights that training begins with, in words."""
     random = "Glorot" if recipe["init"] == "glorot" else f"N(0, {recipe['init_std']:g})"
     if recipe["start"] is None:

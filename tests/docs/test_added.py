@@ -1,0 +1,85 @@
+"""The pages on adding a dataset, a probe and a net, followed with narrow nets and few pictures."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from helpers.code_blocks import Block, blocks_of, words_of
+from helpers.pictures import NARROW, write_classes, write_picture
+
+from vggfeat.backbones.load import load_network
+from vggfeat.benchmarks.datasets import registry
+from vggfeat.benchmarks.datasets.registry import load_benchmark
+from vggfeat.layouts.options import DataOptions
+from vggfeat.probes.registry import PROBES
+from vggfeat.storage.folders import Folders
+
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+
+
+def python_of(page: str) -> list[str]:
+    return [block.text for block in blocks_of(DOCS / page) if block.language == "python"]
+
+
+def commands_of(page: str) -> list[str]:
+    blocks: list[Block] = blocks_of(DOCS / page)
+    return [command for block in blocks for command in block.commands()]
+
+
+@pytest.fixture(autouse=True)
+def new_folder(tmp_path, monkeypatch):
+    """The current folder, with what is imported from it forgotten afterwards."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    before = set(sys.modules)
+    yield
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def test_a_dataset_with_and_without_published_numbers(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_from_user_files", {})
+    plain, published = python_of("add-dataset.md")
+    Path("insects.py").write_text(plain)
+    Path("insects_published.py").write_text(published)
+    write_classes(tmp_path / "insects", {"ant": 24, "bee": 23})
+    verify, bench = commands_of("add-dataset.md")
+    assert "no test pictures are training pictures too" in run(*words_of(verify)).stdout
+    small = bench.replace("vgg16", NARROW) + " --scales 32"
+    assert "Insects, mean class recall (%)" in run(*words_of(small)).stdout
+    registry._from_user_files.clear()  # as in a process of its own
+    table = run(*words_of(small.replace("insects.py", "insects_published.py"))).stdout
+    assert "Somebody, 16 layers" in table and "71.3 ± 0.8" in table
+
+
+def test_a_probe(tmp_path, monkeypatch):
+    """The file, and the line in the registry."""
+    (code,) = python_of("add-probe.md")
+    Path("direction.py").write_text(code)
+    (line,) = (b.text for b in blocks_of(DOCS / "add-probe.md") if b.text.startswith('"direction"'))
+    ((name, place),) = json.loads(f"{{{line.strip().rstrip(',')}}}").items()
+    monkeypatch.setitem(PROBES, name, place.removeprefix("vggfeat.probes."))
+    options = DataOptions(num_splits=1, limit=12)
+    places = Folders(tmp_path, tmp_path)
+    benchmark = load_benchmark("digits", options=options, places=places, offline=True)
+    settings = benchmark.settings(scales=(32,), probe=name)
+    record = benchmark.run([load_network(NARROW)], settings, features_dir=tmp_path / "features")
+    assert record.probe["share"][0] in (0.0, 0.5, 1.0)
+    assert record.protocol["classifier"] == "mean direction"
+    assert record.metrics["mean_class_recall"]["value"] > 0.2  # guessing gives 0.1
+
+
+def test_nets_of_ones_own(run, tmp_path):
+    """Weights and a function; the file of weights is of a smaller net here."""
+    (code,) = python_of("add-backbone.md")
+    Path("my_nets.py").write_text(code)
+    write_classes(tmp_path / "pictures", {"cat": 5, "dog": 5})
+    write_picture(Path("cat.jpg"))
+    assert run("weights", "export", "resnet18@random:0", "mine.pth").exit_code == 0
+    for command in commands_of("add-backbone.md"):
+        if "--net net." in command:
+            continue  # tests/backbones has files of these kinds, which take seconds to export
+        result = run(*words_of(command.replace("resnet50", "resnet18")))
+        assert result.exit_code == 0, f"{command}: {result.stderr}"
