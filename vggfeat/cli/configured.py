@@ -22,13 +22,14 @@ STATED_ELSEWHERE = (ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT)
 
 
 class Configured(click.Command):
-    """A command that takes --config and --show-config beside its own options."""
+    """A command that takes --config and --show-config beside its own options, if it has any."""
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
-        *parameters, help_option = super().get_params(context)
-        return (
-            [*parameters, *_options(), help_option] if self.params else super().get_params(context)
-        )
+        parameters = super().get_params(context)
+        if not self.params or isinstance(self, click.Group):
+            return parameters
+        *own, help_option = parameters
+        return [*own, *_options(), help_option]
 
     def invoke(self, context: click.Context) -> Any:
         if context.meta.get(SHOWN):
