@@ -24,7 +24,7 @@ SUMMARIES = {
         "Which is better? Records compared on the same test pictures.",
     ),
     "datasets": ("datasets", "The datasets of the benchmarks."),
-    "demo": ("demo", "Run everything in miniature: no download, no GPU, under 4 minutes."),
+    "demo": ("demo", "Run everything in miniature: no download, no GPU, about a minute."),
     "doctor": (
         "doctor",
         "Say what this machine has, with advice; or what a net is.",

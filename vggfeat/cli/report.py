@@ -71,7 +71,7 @@ def report(
     form: str,
     open_it: bool,
 ) -> None:
-    """Write one HTML file of the records in results folders, to look at, send and print.
+    """Write one HTML file of records, to look at, send and print.
 
     FOLDERS are results folders, by default `results`. Nothing is measured: records and the scores
     beside them are read. The file loads nothing, needs no script, and is the same for the same

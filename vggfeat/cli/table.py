@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from vggfeat.cli.completers import complete_nets
+from vggfeat.cli.completers import complete_benchmarks, complete_nets
 from vggfeat.cli.group import main, set_up_messages
 from vggfeat.cli.options import FOLDER, format_, intervals, out
 from vggfeat.cli.showing import show, show_grid, show_training
@@ -39,6 +39,7 @@ from vggfeat.cli.showing import show, show_grid, show_training
     "benchmark",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_benchmarks,
     help="Only records of this benchmark; repeatable, as are the next three.",
 )
 @click.option(
