@@ -3,10 +3,20 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Where torch comes from instead of the usual index, such as https://download.pytorch.org/whl/cpu,
+# PyTorch's own builds without CUDA's libraries.
+TORCH_INDEX ?=
 
-.PHONY: demo test test-all lint smoke speed gpu torture clean
+.PHONY: demo test test-all test-lowest docs lint smoke speed gpu torture clean
 
-demo: $(VENV)/installed
+# What is installed is said as it comes: of pip's lines those that name a size.
+SHOWN = awk '/^ *(Downloading|Using cached) .*[0-9] (MB|GB)/ \
+    { print "  " $$1 ($$1 == "Using" ? " cached " $$3 " " $$4 " " $$5 : " " $$2 " " $$3 " " $$4); fflush() } \
+    /^Installing collected/ { print "  writing them to $(VENV) ..."; fflush() }'
+INSTALL = { $(BIN)/python -m pip install -c constraints.txt $(1) || touch $(VENV)/failed; } | $(SHOWN); \
+    if [ -e $(VENV)/failed ]; then rm $(VENV)/failed; exit 1; fi
+
+demo: $(VENV)/core
 	$(BIN)/vggfeat demo
 
 test: $(VENV)/installed
@@ -14,6 +24,24 @@ test: $(VENV)/installed
 
 test-all: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow"
+
+# The lowest versions that pyproject.toml allows, in an environment of its own, resolved by uv. What
+# old versions deprecate of each other is no failure there. TESTS=tests/cli is a part of it.
+LOWEST := dist/lowest
+test-lowest:
+	rm -rf $(LOWEST) && mkdir -p $(LOWEST)
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip compile --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+	    --extra dev --output-file $(LOWEST)/versions.txt pyproject.toml
+	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --requirements $(LOWEST)/versions.txt
+	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --no-deps --editable .
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -W default::DeprecationWarning \
+	    -W default::FutureWarning -W default::PendingDeprecationWarning $(TESTS)
+	rm -rf $(LOWEST)
+
+docs: $(VENV)/docs
+	$(BIN)/mkdocs build --strict
 
 lint: $(VENV)/installed
 	$(BIN)/ruff check .
@@ -46,11 +74,27 @@ smoke:
 	cd dist/smoke && venv/bin/vggfeat --version && venv/bin/vggfeat demo --cache-dir cache
 	rm -rf dist/smoke
 
-$(VENV)/installed: pyproject.toml constraints.txt
+$(VENV)/core: pyproject.toml constraints.txt
+	@echo "Installing what vggfeat needs into $(VENV): on Linux up to 3 GB to download and 6 GB on"
+	@echo "disk, most of it torch with CUDA's libraries; three minutes or so on a fast line. Without"
+	@echo "an NVIDIA GPU a tenth of it will do: make $(MAKECMDGOALS) \\"
+	@echo "    TORCH_INDEX=https://download.pytorch.org/whl/cpu"
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
-	$(BIN)/python -m pip install --quiet -c constraints.txt --no-build-isolation -e ".[dev]"
-	touch $@
+	@$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
+	@if [ -n "$(TORCH_INDEX)" ]; then \
+	    $(call INSTALL,--no-deps --index-url $(TORCH_INDEX) torch torchvision); fi
+	@$(call INSTALL,--no-build-isolation -e .)
+	@touch $@
+
+$(VENV)/installed: $(VENV)/core
+	@echo "Installing what the tests need as well: 300 MB, half a minute or so."
+	@$(call INSTALL,--no-build-isolation -e ".[dev]")
+	@touch $@
+
+$(VENV)/docs: $(VENV)/core
+	@echo "Installing what the documents are built with: 30 MB, some seconds."
+	@$(call INSTALL,--no-build-isolation -e ".[docs]")
+	@touch $@
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info
+	rm -rf $(VENV) build dist site *.egg-info

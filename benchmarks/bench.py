@@ -6,13 +6,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from vggfeat import devices
 from vggfeat.backbones.check import check_net
+from vggfeat.backbones.given_names import Names
 from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.network import Network
-from vggfeat.backbones.spec import Fusion
+from vggfeat.backbones.spec import NetSpec
 from vggfeat.benchmarks import runner, sweep
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark, names_of
+from vggfeat.benchmarks.given_names import identity_of, names_of_networks
 from vggfeat.benchmarks.known_counts import counts
 from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.shots import few_shots
@@ -22,6 +25,7 @@ from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.plurals import counted
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
@@ -38,7 +42,7 @@ class Job:
     """What the user asked for. Settings not given are the benchmark's published ones."""
 
     benchmarks: Sequence[str]
-    nets: Sequence[Fusion]  # nets that are used together
+    nets: Sequence[tuple[NetSpec | Network, ...]]  # nets that are used together
     folders: Folders
     data: DataOptions = field(default_factory=DataOptions)
     offline: bool = False
@@ -48,6 +52,7 @@ class Job:
     sweep: Sequence[str] = ()  # axes, see sweep.AXES
     saves_probes: bool = False
     command: str = ""
+    names: Names = field(default_factory=dict)  # that the user gave nets
 
     def check(self) -> None:
         """Raise VggfeatError at whatever is mistyped, before anything is fetched."""
@@ -60,6 +65,7 @@ class Job:
         for shots in self.shots:
             replace(self.data, shots=shots)
         sweep.check_axes(self.sweep)
+        devices.resolved(self.settings.get("device") or "auto")
 
 
 def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]:
@@ -73,7 +79,9 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
     names = names_of(job.benchmarks)
     for name in names:
         records.prepare(out, name)
-    fusions = load_networks(job)
+    loaded = _all_networks(job)
+    given = names_of_networks(job.names, sweep.nets_of(job.nets, job.sweep), loaded, out)
+    fusions = each_once(loaded)
     for name in names:
         for network in (network for networks in fusions for network in networks):
             check_scales(network, extraction_of(job, name))
@@ -87,7 +95,7 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
         for item in _loaded(job, name, fusions, out, progress)
     ]
     _log_plan(here, away)
-    yield from runner.run(here, FeatureSets(job.folders.features, progress), progress)
+    yield from runner.run(here, FeatureSets(job.folders.features, progress), progress, given)
     unfetched: dict[str, str] = {}  # source -> the benchmark that could not have it
     for name in away:
         source = definition_of(name).source
@@ -98,7 +106,8 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
         if isinstance(items[0], Failure):
             unfetched[source.name] = name
         # Anew, as what was gathered for earlier ones is done.
-        yield from runner.run(items, FeatureSets(job.folders.features, progress), progress)
+        features = FeatureSets(job.folders.features, progress)
+        yield from runner.run(items, features, progress, given)
 
 
 def measurements(
@@ -149,13 +158,18 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
 
 def load_networks(job: Job) -> list[list[Network]]:
     """The networks of each fusion, each net loaded once, the same nets measured once."""
+    return each_once(_all_networks(job))
+
+
+def _all_networks(job: Job) -> list[list[Network]]:
+    """The networks of each fusion that the job names or sweeps, in their order."""
     fusions = sweep.nets_of(job.nets, job.sweep)
-    return each_once(load_fusions(fusions, weights_dir=job.folders.weights, offline=job.offline))
+    return load_fusions(fusions, weights_dir=job.folders.weights, offline=job.offline)
 
 
 def each_once(fusions: Sequence[list[Network]]) -> list[list[Network]]:
     """The same nets, however they are written, are the same measurement."""
-    return list({tuple(n.identity for n in f): f for f in fusions}.values())
+    return list({identity_of(fusion): fusion for fusion in fusions}.values())
 
 
 def extraction_of(job: Job, name: str) -> Extraction:
@@ -187,8 +201,8 @@ def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str
     ready = [item for item in items if isinstance(item, TransferMeasurement)]
     num_made = sum(measurement.path.is_file() for measurement in ready)
     later = f"; to be fetched: {', '.join(away)}" if away else ""
-    noun = "measurement" if len(ready) == 1 else "measurements"
-    log.info("%d %s, %d of them made already%s", len(ready), noun, num_made, later)
+    made = f", {num_made} of them made already" if num_made else ""
+    log.info("%s%s%s", counted(len(ready), "measurement"), made, later)
 
 
 def _log_few(benchmarks: Sequence[Benchmark]) -> None:
@@ -211,4 +225,6 @@ def _log_notes(benchmark: Benchmark) -> None:
         log.warning("%s: %s", benchmark.name, note)
     if len(benchmark.notes) > NUM_NOTES_SHOWN:
         more = len(benchmark.notes) - NUM_NOTES_SHOWN
-        log.warning("%s: and %d more such notes, all in the record", benchmark.name, more)
+        log.warning(
+            "%s: and %s, all in the record", benchmark.name, counted(more, "more such note")
+        )

@@ -33,6 +33,7 @@ from vggfeat.features.requests import FeatureSets
 from vggfeat.layouts.label_table import LabelTable, read_label_table
 from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.own_pictures import PART_NAMES, PARTS
+from vggfeat.plurals import counted
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
 from vggfeat.progress import Progress, no_progress
 from vggfeat.records import record as records
@@ -135,7 +136,8 @@ def _lines(
         examples, drawn = _counts(benchmark)
         yield examples
         yield f"  {drawn}"
-    yield f"  {source.name}: {source.num_rows:,} vectors, {source.facts['dim']:,} dimensions"
+    vectors, dimensions = counted(source.num_rows, "vector"), f"{source.facts['dim']:,} dimensions"
+    yield f"  {source.name}: {vectors}, {dimensions}"
     for measurement in measured:
         is_there.append(measurement.path.is_file())
         shots = measurement.benchmark.protocol.get("shots")
@@ -265,7 +267,9 @@ def _counts(benchmark: Benchmark) -> tuple[str, str]:
     drawn = "the split as given"
     if benchmark.protocol["split"] != "as given":
         drawn = f"{count} random splits" if count > 1 else "a random split"
-    examples = f"{len(benchmark.ids):,} examples of {len(benchmark.classes)} classes"
+    examples = (
+        f"{counted(len(benchmark.ids), 'example')} of {counted(len(benchmark.classes), 'class')}"
+    )
     return (
         f"{benchmark.name}: {examples}, {benchmark.task.kind}",
         f"{drawn}: {len(split.train):,} train, {len(split.validation):,} validate,"

@@ -13,13 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from vggfeat.backbones.network import Network
+from vggfeat.backbones.load import NetName, load_network
 from vggfeat.benchmarks.leaks import Leak, find_leaks
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.splits import Split
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.benchmarks.task import Task
-from vggfeat.errors import DatasetError
+from vggfeat.errors import DatasetError, OptionError
 from vggfeat.features.requests import FeatureSets
 from vggfeat.images import Crop, Picture
 from vggfeat.progress import Progress, no_progress
@@ -140,24 +140,34 @@ class Benchmark:
 
     def run(
         self,
-        networks: Sequence[Network],
-        settings: Settings,
+        networks: NetName | Sequence[NetName],
+        settings: Settings | None = None,
         *,
-        features_dir: Path | str,
+        folder: Path | str | None = None,
+        features_dir: Path | str | None = None,
         command: str = "",
         progress: Progress = no_progress,
     ) -> Record:
         """Extract what is missing, choose C, fit and score every split; several nets are fused.
 
-        The record is not written. Raises what extraction raises, and DatasetError if skipped
-        pictures leave a class empty.
+        networks are loaded ones or what `load_network` takes; settings the published ones by
+        default; folder holds the feature files (`features_dir`, its old name, still works). The
+        record is not written. Raises what extraction raises, and DatasetError if skipped pictures
+        leave a class empty.
         """
+        if (folder is None) == (features_dir is None):
+            raise OptionError("run takes folder=, the folder of feature files.")
         from vggfeat.benchmarks.transfer import TransferMeasurement  # which builds on benchmarks
 
+        several = [networks] if isinstance(networks, NetName) else networks
         measurement = TransferMeasurement(
-            benchmark=self, networks=networks, settings=settings, command=command
+            benchmark=self,
+            networks=[load_network(net) for net in several],
+            settings=settings or self.settings(),
+            command=command,
         )
-        record, _ = measurement.measure(FeatureSets(Path(features_dir), progress), progress)
+        features = FeatureSets(Path(folder or features_dir), progress)
+        record, _ = measurement.measure(features, progress)
         return record
 
     @cached_property

@@ -21,6 +21,7 @@ from vggfeat.benchmarks.verify import Finding
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, extract
 from vggfeat.features.requests import FeatureRequest
+from vggfeat.plurals import counted
 from vggfeat.records.record import Record
 
 NUM_SAMPLED = 5  # pictures of each feature file, evenly spread
@@ -64,7 +65,8 @@ def feature_findings(record: Record, measurement: Measurement, folder: Path) -> 
         if not is_complete:
             damaged = store.inspect(path).damaged if path.is_file() else []
             if damaged:
-                text = f"{len(damaged)} rows are not as written, {damaged[0]!r} among them"
+                rows = counted(len(damaged), "row is", "rows are")
+                text = f"{rows} not as written, {damaged[0]!r} among them"
                 yield Finding(path, "damaged", text)
             else:
                 yield Finding(path, "not checked", "not there, or not complete")
@@ -88,8 +90,8 @@ def _of_file(
     digests = store.picture_digests(path, list(pictures))
     changed = [i for i, digest in digests.items() if digest != images.digest(pictures[i])]
     if changed:
-        text = f"{len(changed)} pictures are others now, {changed[0]!r} among them"
-        yield Finding(path, "damaged", text)
+        others = counted(len(changed), "picture is another", "pictures are others")
+        yield Finding(path, "damaged", f"{others} now, {changed[0]!r} among them")
     ids = [i for i in pictures if i not in changed]
     ids = [ids[n] for n in np.linspace(0, len(ids) - 1, min(NUM_SAMPLED, len(ids)), dtype=int)]
     if not ids:
@@ -106,6 +108,7 @@ def _of_file(
         new = store.read(again.path, ids, request.options.scales)
     old = store.read(path, ids, request.options.scales)
     difference = np.abs(new - old).max() / max(np.abs(old).max(), 1e-30)
-    what = f"{len(ids)} rows computed again differ by {difference:.1e} of the largest value"
+    rows = counted(len(ids), "row computed again differs", "rows computed again differ")
+    what = f"{rows} by {difference:.1e} of the largest value"
     limit = TOLERANCE.get(request.conditions.precision, max(TOLERANCE.values()))
     yield Finding(path, "sound" if difference <= limit else "damaged", what)

@@ -14,6 +14,7 @@ from vggfeat.features.extract import Extracted, check_scales, extract
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.unlabelled import UnlabelledPictures, read_pictures
+from vggfeat.plurals import counted
 from vggfeat.progress import Progress
 from vggfeat.storage import files
 from vggfeat.storage.folders import Folders
@@ -124,6 +125,6 @@ def _described(
     num_pictures = len(pictures.ids) - len(extracted.skipped)
     if not num_pictures:
         raise StoreError(
-            f"{pictures.root}: none of its {len(pictures.ids)} pictures could be read."
+            f"{pictures.root}: none of its {counted(len(pictures.ids), 'picture')} could be read."
         )
     return Described(net=net, num_pictures=num_pictures, extracted=extracted, paths=paths)

@@ -22,6 +22,7 @@ from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest
 from vggfeat.images import ASSUMED_ASPECT
 from vggfeat.options import declarations
+from vggfeat.plurals import counted
 from vggfeat.progress import no_progress
 from vggfeat.storage.sources import Source
 from vggfeat.weights import released
@@ -84,11 +85,11 @@ class Plan:
                 continue
             yield f"{name}: in {_place(definition.source.locate(self.job.folders))}"
             yield from lines
-        noun = "measurement" if self.num_measurements == 1 else "measurements"
         free = shutil.disk_usage(_existing(self.job.folders.cache)).free
+        num = counted(self.num_measurements, "measurement")
         yield (
-            f"In all: {self.num_measurements} {noun}, {self.num_made} made already;"
-            f" {self.num_descriptors:,} descriptors to extract, {_size(self.num_bytes)} of"
+            f"In all: {num}, {self.num_made} made already;"
+            f" {counted(self.num_descriptors, 'descriptor')} to extract, {_size(self.num_bytes)} of"
             f" {_size(free)} free, about {in_words(self.seconds)}, and the classifiers on top."
         )
 
@@ -156,7 +157,7 @@ class Plan:
             files.append(f"{path.name} {'is there' if path.is_file() else 'is missing'}")
         to_do = self._added(measurement.networks, options, counts)
         files_are = f" ({', '.join(files)})" if any(counts) else ""
-        return f"{what}, {len(pictures):,} pictures; {to_do}{files_are}"
+        return f"{what}, {counted(len(pictures), 'picture')}; {to_do}{files_are}"
 
     def _add_archives(self, parts: Sequence[Sequence[Source]]) -> None:
         """Archives take their size once more when unpacked; benchmarks may share them."""
@@ -210,7 +211,8 @@ class Plan:
         if not any(counts):
             return "no more descriptors to extract"
         return (
-            f"{sum(counts):,} descriptors to extract, {_size(num_bytes)}, about {in_words(seconds)}"
+            f"{counted(sum(counts), 'descriptor')} to extract, {_size(num_bytes)},"
+            f" about {in_words(seconds)}"
         )
 
     def _seconds(self, network: Network, options: Extraction) -> float:

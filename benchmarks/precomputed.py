@@ -21,6 +21,7 @@ from vggfeat.features.degenerate import notes_on
 from vggfeat.features.precomputed.files import FeatureSource
 from vggfeat.features.precomputed.unit_vectors import UnitVectors
 from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.plurals import counted
 from vggfeat.progress import Progress, no_progress
 from vggfeat.records.record import key_of
 
@@ -77,9 +78,9 @@ def _rows_by_id(source: FeatureSource, order: Sequence[str]) -> dict[str, int]:
     """Id -> its row in the features. Raises DatasetError."""
     if source.ids is None and len(order) != source.num_rows:
         raise DatasetError(
-            f"{source.name}: has {source.num_rows:,} vectors and no ids, and there are"
-            f" {len(order):,} labels. As many are needed, in the same order; or an array of ids"
-            " beside the features, in a .npz or .h5 file."
+            f"{source.name}: has {counted(source.num_rows, 'vector')} and no ids, and there are"
+            f" {counted(len(order), 'label')}. As many are needed, in the same order; or an array"
+            " of ids beside the features, in a .npz or .h5 file."
         )
     ids = order if source.ids is None else source.ids
     place = {i: row for row, i in enumerate(ids)}

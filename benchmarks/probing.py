@@ -19,6 +19,7 @@ from vggfeat.benchmarks.leaks import Leak, leak_notes
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.runner import Measurement
 from vggfeat.benchmarks.split_results import SplitResult
+from vggfeat.devices import for_probes
 from vggfeat.features.requests import FeatureSets
 from vggfeat.probes.probe import Probe
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
@@ -89,7 +90,7 @@ class ProbeMeasurement(Measurement):
     def probe(self) -> Probe:
         """What is fitted, and where."""
         chosen, device = self.settings.probe, self.settings.extraction.resolved_device
-        return load_probe(chosen.probe, solver=chosen.solver, device=device)
+        return load_probe(chosen.probe, solver=chosen.solver, device=for_probes(device))
 
     @cached_property
     def path(self) -> Path:

@@ -12,7 +12,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
+from vggfeat.backbones.network import Network
+from vggfeat.benchmarks.given_names import NamesOfNetworks, identity_of, with_name
+from vggfeat.benchmarks.run_summary import RunSummary
 from vggfeat.errors import VggfeatError, in_one_line, reason_of
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.progress import Progress
@@ -39,6 +43,7 @@ class Measurement(ABC):
     out: Path  # the folder of records
     path: Path  # where in it its record lies or will lie
     may_skip: bool  # whether a record that skipped pictures is complete
+    networks: Sequence[Network] = ()  # that are used together, if it is of nets
     known_notes: Sequence[str] = ()  # notes of the record that were logged when the data was loaded
     ingredients: str = "weights, pictures, splits and settings"  # what its key is made of, in words
     supplement: str = ""  # what `finish` makes, as a failure names it
@@ -63,21 +68,28 @@ class Measurement(ABC):
 
 
 def run(
-    measurements: Sequence[Measurement | Failure], features: FeatureSets, progress: Progress
+    measurements: Sequence[Measurement | Failure],
+    features: FeatureSets,
+    progress: Progress,
+    names: NamesOfNetworks = MappingProxyType({}),
 ) -> Iterator[Record | Failure]:
     """Make every record that is not there yet, yielding each once it is on disk.
 
-    A measurement that fails is yielded as a Failure and does not stop the others.
+    A measurement that fails is yielded as a Failure and does not stop the others. Records get the
+    names that the user gave their nets.
     """
     for measurement in measurements:
         with suppress(Exception):  # which is a failure when its turn comes
             if isinstance(measurement, Measurement) and _uses_features(measurement):
                 features.gather(measurement.requests())
-    for measurement in measurements:
-        if isinstance(measurement, Failure):
-            yield measurement
-        else:
-            yield from _outcomes(measurement, features, progress)
+    with RunSummary() as summary:
+        for measurement in measurements:
+            if isinstance(measurement, Failure):
+                yield measurement
+            else:
+                summary.begin(measurement.path)
+                name = names.get(identity_of(measurement.networks), "")
+                yield from _outcomes(measurement, features, progress, summary, name)
 
 
 def _uses_features(measurement: Measurement) -> bool:
@@ -94,18 +106,24 @@ def failure(label: str, error: Exception) -> Failure:
     if isinstance(error, VggfeatError | OSError):
         return Failure(label, in_one_line(error))
     if isinstance(error, MemoryError):
-        return Failure(label, "not enough memory. Use fewer scales or --aggregate average.")
+        return Failure(
+            label, "not enough memory. Use fewer scales, or average them instead of stacking."
+        )
     log.debug("%s: unexpected error", label, exc_info=error)  # shown by --debug
     reason = f"unexpected {type(error).__name__}: {reason_of(error)}. This is a bug; report it"
     return Failure(label, f"{reason} with what --debug shows.")
 
 
 def _outcomes(
-    measurement: Measurement, features: FeatureSets, progress: Progress
+    measurement: Measurement,
+    features: FeatureSets,
+    progress: Progress,
+    summary: RunSummary,
+    name: str,
 ) -> Iterator[Record | Failure]:
     """The record, once it is on disk; a failure if that or its supplement fails."""
     try:
-        record = _record(measurement, features, progress)
+        record = _record(measurement, features, progress, summary, name)
     except Exception as error:
         yield failure(measurement.label, error)
         return
@@ -116,25 +134,35 @@ def _outcomes(
         yield failure(f"{measurement.label}, {measurement.supplement}", error)
 
 
-def _record(measurement: Measurement, features: FeatureSets, progress: Progress) -> Record:
+def _record(
+    measurement: Measurement,
+    features: FeatureSets,
+    progress: Progress,
+    summary: RunSummary,
+    name: str,
+) -> Record:
     """The record, from disk if it was made before; its scores are written first."""
     if record := measurement.existing():
         measurement.check_existing(record)
-        log.info("measured already: %s (move it away to measure again)", measurement.path)
-        return record
+        log.debug("measured already: %s", measurement.path)
+        summary.add(measurement.path, is_new=False)
+        return with_name(record, name, measurement.out, is_new=False)
     # Scores and record belong together, so nobody else makes them meanwhile.
     with exclusive(measurement.path):
         if record := measurement.existing():
-            log.info("measured meanwhile by another process: %s", measurement.path)
-            return record
+            log.debug("measured meanwhile by another process: %s", measurement.path)
+            summary.add(measurement.path, is_new=False)
+            return with_name(record, name, measurement.out, is_new=False)
         record, scores = measurement.measure(features, progress)
+        record = with_name(record, name, measurement.out, is_new=True)
         if scores is not None:
             digest = write_scores(scores_path(measurement.path), scores)
             record = replace(record, scores_sha256=digest)
-        log.info("wrote %s", records.write(record, measurement.out))
+        log.debug("wrote %s", records.write(record, measurement.out))
+        summary.add(measurement.path, is_new=True)
     if record.timing:
-        log.info("timing: %s", record.timing)
+        log.debug("timing: %s", record.timing)
     for note in (*record.notes, *record.remarks):
         if note not in measurement.known_notes:
-            log.warning("%s: %s", measurement.label, note)
+            summary.note(measurement.label, note)
     return record

@@ -29,6 +29,7 @@ from vggfeat.features.extract import Extracted
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture
 from vggfeat.images import digest as digest_of
+from vggfeat.plurals import counted
 from vggfeat.probes import probe_file
 from vggfeat.progress import Progress
 from vggfeat.records.record import Record
@@ -147,16 +148,21 @@ class TransferMeasurement(ProbeMeasurement):
         if self.may_skip:
             existing += path.parent.glob(f"without-*-{path.name}")
         if existing:
-            log.info("made already: %s", existing[0])
+            log.debug("made already: %s", existing[0])
             return
         packed, num_unscored = self.server_archive(features, progress)
         if num_unscored:
             # Under another name, as it is not the archive of the whole test set.
             path = path.with_name(f"without-{num_unscored}-{path.name}")
-            log.warning("%s: %d examples of the test set have no score", path, num_unscored)
+            unscored = counted(
+                num_unscored,
+                "example of the test set has no score",
+                "examples of the test set have no score",
+            )
+            log.warning("%s: %s", path, unscored)
         with new_file(path) as file:
             file.write(packed)
-        log.info("wrote %s, for the evaluation server", path)
+        log.debug("wrote %s, for the evaluation server", path)
 
     @cached_property
     def archive_path(self) -> Path:

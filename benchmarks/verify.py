@@ -22,6 +22,7 @@ from vggfeat.benchmarks.ilsvrc import predictions
 from vggfeat.benchmarks.rescoring import differences
 from vggfeat.errors import RecordError, StoreError, VggfeatError, reason_of
 from vggfeat.features import store
+from vggfeat.plurals import counted
 from vggfeat.probes import probe_file
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
@@ -122,11 +123,12 @@ def _feature_file(path: Path) -> Iterator[Finding]:
             raise
         yield Finding(path, "not checked", "of a schema version that this program does not know")
         return
-    rows = f"{facts.num_done:,} of {facts.num_rows:,} rows are done"
+    rows = f"{facts.num_done:,} of {counted(facts.num_rows, 'row is', 'rows are')} done"
     if facts.damaged is None:
         yield Finding(path, "no checksums", f"of schema version 1; {rows}")
     elif facts.damaged:
-        text = f"{len(facts.damaged)} rows are not as written, {facts.damaged[0]!r} among them"
+        damaged = counted(len(facts.damaged), "row is", "rows are")
+        text = f"{damaged} not as written, {facts.damaged[0]!r} among them"
         yield Finding(path, "damaged", text)
     else:
         yield Finding(path, "sound", rows)
@@ -142,7 +144,11 @@ def _repaired(path: Path) -> Finding:
         aside = next(name for name in names if not name.exists())
         path.rename(aside)
         return Finding(path, "not checked", f"put aside as {aside.name}: it is made again whole")
-    return Finding(path, "not checked", f"{count} rows are extracted again at the next use")
+    return Finding(
+        path,
+        "not checked",
+        f"{counted(count, 'row is', 'rows are')} extracted again at the next use",
+    )
 
 
 def _scores(path: Path) -> Iterator[Finding]:

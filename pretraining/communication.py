@@ -15,6 +15,7 @@ import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 from vggfeat.distributed import World
+from vggfeat.plurals import counted
 
 NUM_TIMINGS = 3
 BACKWARD_SHARE = 2 / 3  # of a step: two matrix products a layer, against one forward
@@ -41,7 +42,8 @@ class Communication:
         return (
             f"{num_processes} processes: each sends {sent:.3g} MB of gradients an update in"
             f" {self.all_reduce_s:.2f} s, {self.overlap:.0%} of it during the backward pass of"
-            f" {micro_batch_size} pictures (forward and backward: {self.compute_s:.2f} s)"
+            f" {counted(micro_batch_size, 'picture')} (forward and backward:"
+            f" {self.compute_s:.2f} s)"
         )
 
 

@@ -36,16 +36,25 @@ class Status:
     images_per_s: float
     seconds_left: float  # at most: a stall may end it sooner
 
-    def __str__(self) -> str:
-        error = ""
+    @property
+    def facts(self) -> list[tuple[str, int]]:
+        """Each part of the line, and its rank: the highest is what can be missed most easily."""
+        error = []
         if self.error is not None:
             name, share = self.error
-            error = f", {name} {share:.1%} after epoch {self.epoch - 1}"
-        return (
-            f"{self.stage}: epoch {self.epoch} of {self.epochs}, batch {self.batch} of"
-            f" {self.num_batches}, loss {self.loss:.3f}, rate {self.rate:g}{error},"
-            f" {self.images_per_s:.0f} images/s, at most {in_words(self.seconds_left)} left"
-        )
+            error = [(f"{name} {share:.1%} after epoch {self.epoch - 1}", 2)]
+        return [
+            (f"epoch {self.epoch} of {self.epochs}", 0),
+            (f"batch {self.batch} of {self.num_batches}", 4),
+            (f"loss {self.loss:.3f}", 3),
+            (f"rate {self.rate:g}", 6),
+            *error,
+            (f"{self.images_per_s:.0f} images/s", 5),
+            (f"at most {in_words(self.seconds_left)} left", 1),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stage}: {', '.join(text for text, _ in self.facts)}"
 
 
 class Monitor:

@@ -12,6 +12,7 @@ import numpy as np
 from vggfeat.distributed import World
 from vggfeat.durations import in_words
 from vggfeat.layouts.imagenet import Pictures
+from vggfeat.plurals import counted
 from vggfeat.prefetch import available_cores
 from vggfeat.pretraining.colours import Colours
 from vggfeat.pretraining.data_loader import Loader, MicroBatch
@@ -37,8 +38,8 @@ def plan(job: PretrainingJob, num_processes: int) -> Iterator[str]:
     for note in pictures.notes:
         yield f"{job.data}: {note}"
     yield (
-        f"{job.data}: {len(pictures.classes)} classes, {len(pictures.train):,} training and"
-        f" {len(pictures.validation):,} validation pictures"
+        f"{job.data}: {counted(len(pictures.classes), 'class')}, {len(pictures.train):,} training"
+        f" and {counted(len(pictures.validation), 'validation picture')}"
     )
     total, planned, digest = 0.0, set(), pictures.digest
     for recipe in job.recipes:
@@ -68,11 +69,13 @@ def _plan_stage(
     num_passed = num_images + len(pictures.validation) * recipe.epochs / 3
     seconds = num_passed * image_s / num_processes
     smallest, largest = recipe.scales
+    num_updates = loader.num_batches * recipe.epochs
     return seconds, (
         f"{recipe.name}: {recipe.net_specification}, from {recipe.begins_with}, S"
         f" {smallest if smallest == largest else f'{smallest} to {largest}'}, rate"
-        f" {recipe.learning_rate:g}, at most {recipe.epochs} epochs: {num_images:,} images,"
-        f" {loader.num_batches * recipe.epochs:,} updates, about {in_words(seconds)}"
+        f" {recipe.learning_rate:g}, at most {counted(recipe.epochs, 'epoch')}:"
+        f" {counted(num_images, 'image')}, {counted(num_updates, 'update')}, about"
+        f" {in_words(seconds)}"
         f" ({1000 * image_s:.3g} ms an image in one process here)"
     )
 

@@ -14,6 +14,7 @@ from vggfeat.distributed import World, process_group
 from vggfeat.errors import OptionError, TrainingError
 from vggfeat.layouts.boxes import with_boxes
 from vggfeat.layouts.imagenet import Pictures, open_pictures
+from vggfeat.plurals import counted
 from vggfeat.pretraining.box_recipes import BoxRecipe
 from vggfeat.pretraining.colours import Colours, compute_colours
 from vggfeat.pretraining.export import Exporter, accuracy_of, digest_of, write_record
@@ -86,8 +87,9 @@ def pretrain(
             for note in pictures.notes:
                 log.info("%s: %s", job.data, note)
             log.info(
-                "%s: %d classes, %d training and %d validation pictures",
-                job.data, len(pictures.classes), len(pictures.train), len(pictures.validation),
+                "%s: %s, %d training and %s",
+                job.data, counted(len(pictures.classes), "class"), len(pictures.train),
+                counted(len(pictures.validation), "validation picture"),
             )  # fmt: skip
         stages = _Stages(job, labelled, pictures, world)
         for recipe in job.recipes:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.errors import DatasetError, TrainingError, WeightsError
+from vggfeat.plurals import counted
 from vggfeat.pretraining.checkpoints import first_difference
 from vggfeat.pretraining.recipe import Recipe
 from vggfeat.storage.checksums import is_damaged, parse_json
@@ -56,8 +57,8 @@ def trained_before(path: Path, recipe: Recipe, begun_with: dict[str, Any]) -> di
     epochs = training["accuracy"]["epoch"]
     if epochs < recipe.epochs and training["ended"].startswith("after all epochs"):
         raise TrainingError(
-            f"{path}: was trained for {epochs} epochs, and {recipe.epochs} are asked for. Remove"
-            f" this file to go on from there, or --set epochs={epochs}."
+            f"{path}: was trained for {counted(epochs, 'epoch')}, and {recipe.epochs} are asked"
+            f" for. Remove this file to go on from there, or --set epochs={epochs}."
         )
     return training
 

@@ -9,6 +9,7 @@ import torch
 from vggfeat import devices
 from vggfeat.amx import right_convolutions
 from vggfeat.distributed import World
+from vggfeat.errors import OptionError
 from vggfeat.pretraining.recipe import Recipe
 
 VALUES_PER_PIXEL = 900  # that a pass of the full-width 19-layer net keeps for the backward pass
@@ -31,12 +32,20 @@ class RuntimeOptions:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        devices.resolved(self.device)  # raises
+        if devices.kind(self._resolved) not in ("cpu", "cuda"):
+            raise OptionError(
+                f"device {self.device}: nets are trained on cpu or cuda. Training adds up in"
+                " float64, which other devices may lack, and was never tried on them."
+            )
+
+    @property
+    def _resolved(self) -> str:
+        return devices.resolved(self.device)
 
     @property
     def device_type(self) -> str:
-        """The device to compute on, "cpu" or "cuda"."""
-        return devices.resolved(self.device)
+        """The kind of device to compute on, "cpu" or "cuda"."""
+        return devices.kind(self._resolved)
 
     @property
     def resolved_precision(self) -> str:
@@ -44,10 +53,15 @@ class RuntimeOptions:
         return devices.resolved_precision(self.precision, self.device_type)
 
     def torch_device(self, world: World) -> torch.device:
-        """The device of this process."""
-        if self.device_type == "cuda":
-            return torch.device("cuda", world.local_rank)
-        return torch.device("cpu")
+        """The device of this process. Raises OptionError where several would have the same."""
+        if self.device_type == "cpu":
+            return torch.device("cpu")
+        stated = devices.number(self._resolved)
+        if stated is not None and world.size > 1:
+            raise OptionError(
+                f"device {self.device}: {world.size} processes have a GPU each. Use --device cuda."
+            )
+        return torch.device("cuda", world.local_rank if stated is None else stated)
 
     def micro_batch_size(self, recipe: Recipe, world: World) -> int:
         """Pictures that go through the net at once: pass_size, or what fits into memory."""
@@ -57,8 +71,9 @@ class RuntimeOptions:
         room = CPU_PASS_BYTES
         if self.device_type == "cuda":
             # What torch keeps of an earlier stage counts as free.
-            cached = torch.cuda.memory_reserved() - torch.cuda.memory_allocated()
-            room = int((torch.cuda.mem_get_info()[0] + cached) * CUDA_PASS_SHARE)
+            gpu = devices.number(self._resolved)
+            cached = torch.cuda.memory_reserved(gpu) - torch.cuda.memory_allocated(gpu)
+            room = int((torch.cuda.mem_get_info(gpu)[0] + cached) * CUDA_PASS_SHARE)
         value_bytes = 2 if self.resolved_precision == "bf16" else 4
         picture = recipe.input_size**2 * VALUES_PER_PIXEL * recipe.width * value_bytes
         return max(1, min(share, int(room / picture)))

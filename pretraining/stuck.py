@@ -2,6 +2,7 @@
 
 import math
 
+from vggfeat.plurals import counted
 from vggfeat.pretraining.position import Position
 from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.recipes import STAGES
@@ -23,7 +24,7 @@ def stuck_message(recipe: Recipe, position: Position, num_classes: int) -> str:
     advice = " or ".join([", ".join(tries[:-1]), tries[-1]] if len(tries) > 1 else tries)
     parts = (_start(recipe), f"Try {advice}.", _longer(recipe, position))
     return (
-        f"{recipe.name}: after {position.step} updates the loss is"
+        f"{recipe.name}: after {counted(position.step, 'update')} the loss is"
         f" {position.curve[-1]['loss']:.3f}, and ln(classes) is {math.log(num_classes):.3f}: as if"
         f" all classes had the same score. {' '.join(filter(None, parts))}"
     )

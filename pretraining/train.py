@@ -252,8 +252,9 @@ class TrainingRun:
             self.loader, self.position, self.spec.folder,
             tensorboard=runtime.tensorboard, report=self.spec.report,
             about={
-                "stage": self.recipe.name, "processes": self.world.size,
-                "device": runtime.device_type, "precision": runtime.resolved_precision,
+                "stage": self.recipe.name, "classes": len(self.spec.pictures.classes),
+                "processes": self.world.size, "device": runtime.device_type,
+                "precision": runtime.resolved_precision,
                 "pass_size": self.loader.micro_batch_size,
                 "communication": self.communication and asdict(self.communication),
             },

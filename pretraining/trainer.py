@@ -80,7 +80,7 @@ class Trainer:
 
     def __post_init__(self) -> None:
         self.stop = StopRequest(patient=self.world.size > 1)
-        self.transfers = device_for(self.device.type)
+        self.transfers = device_for(str(self.device) if self.device.index else self.device.type)
         self.mean = torch.tensor(self.colours.mean, device=self.device).view(1, 3, 1, 1)
         self.model = DistributedDataParallel(self.net) if self.world.size > 1 else self.net
 

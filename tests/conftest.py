@@ -38,6 +38,12 @@ def any_processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
         monkeypatch.setattr("torch.cpu.get_capabilities", dict, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables have their whole width, whatever terminal the tests run in."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def caltech_dir(tmp_path: Path) -> Path:
     """A data folder with a small Caltech-101: four classes, the background among them."""

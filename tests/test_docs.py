@@ -60,6 +60,7 @@ def test_every_option_the_documents_name_exists():
         "--help",
         "--version",
         "--debug",
+        "--verbose",
         "--nproc-per-node",
         "--max-restarts",
     }  # the last are torchrun's

@@ -144,7 +144,7 @@ ANSWERS = (
     ),
     (
         "What does --debug do?",
-        "vggfeat/cli/debug.py",
+        "vggfeat/cli/verbosity.py",
         "traceback.print_exc()",
     ),
 )

@@ -34,6 +34,7 @@ MAX_RESCALED_PIXELS = 2**23
 # 2 descriptors stay within a cosine distance of 1e-3 to those of the whole picture; not with 1.
 SCALED_MARGIN = 2
 JPEG_REDUCTIONS = (8, 4, 2)  # libjpeg computes fewer frequencies of its blocks of 8 x 8
+ORIENTATION = 0x0112  # the EXIF tag
 ASSUMED_ASPECT = 4 / 3  # width over height of a photograph whose size is not known yet
 
 
@@ -63,7 +64,29 @@ class Crop:
             raise PictureError(f"{self}: not within the picture of {size[0]}x{size[1]} pixels.")
 
 
-Picture = Path | Crop
+@dataclass(frozen=True, eq=False)
+class InMemory:
+    """A picture that lies in no file; `name` is how messages call it.
+
+    The image is a loaded one, as several threads may read it.
+    """
+
+    image: Image.Image
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def content(self) -> bytes:
+        """Bytes that are the same for the same picture alone."""
+        image = self.image
+        orientation, transparency = image.getexif().get(ORIENTATION), image.info.get("transparency")
+        facts = image.mode, image.size, image.getpalette(), transparency, orientation
+        return repr(facts).encode() + image.tobytes()
+
+
+Picture = Path | Crop | InMemory
 
 
 def picture_size(
@@ -78,13 +101,15 @@ def picture_size(
         return picture.size
     with _opened(picture, content) as opened:
         width, height = opened.size
-        if exif and opened.getexif().get(0x0112, 1) in (5, 6, 7, 8):
+        if exif and opened.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8):
             width, height = height, width
     return width, height
 
 
 def picture_bytes(picture: Picture) -> int:
     """Bytes of a picture's file, which show that a picture has changed; -1 if there is no file."""
+    if isinstance(picture, InMemory):
+        return len(picture.content)
     path = picture.path if isinstance(picture, Crop) else picture
     try:
         return path.stat().st_size
@@ -94,6 +119,8 @@ def picture_bytes(picture: Picture) -> int:
 
 def picture_content(picture: Picture) -> bytes:
     """The bytes of a picture's file. Raises PictureError naming the file."""
+    if isinstance(picture, InMemory):
+        return picture.content
     path = picture.path if isinstance(picture, Crop) else picture
     _check_ends(path)
     try:
@@ -143,7 +170,7 @@ def reduction(size: tuple[int, int], scale: int) -> int:
 
 
 def _decode_file(
-    path: Path, content: bytes | None, *, exif: bool, scale: int | None = None
+    path: Path | InMemory, content: bytes | None, *, exif: bool, scale: int | None = None
 ) -> Image.Image:
     with _opened(path, content) as picture:
         if scale is not None:  # which nothing but a JPEG heeds
@@ -237,11 +264,14 @@ def at_scales(
 
 
 @contextmanager
-def _opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
+def _opened(path: Path | InMemory, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
-    if content is None:
+    if content is None and isinstance(path, Path):
         _check_ends(path)
     try:
+        if isinstance(path, InMemory):
+            yield path.image
+            return
         source = png.without_large_texts(path if content is None else content)
         Image.init()  # only the first time: Pillow loads its readers
         with Image.open(source, formats=[f for f in FORMATS if f in Image.OPEN]) as picture:

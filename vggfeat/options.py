@@ -31,6 +31,7 @@ class Declaration:
     help: str
     changes: str
     choices: Collection[str] = ()
+    check: Callable[[Any], None] | None = None  # raises OptionError, where choices do not do
     minimum: float | None = None
     maximum: float | None = None
     because: str = ""  # of the minimum, where it is not obvious
@@ -65,7 +66,7 @@ class Declared:
     def __post_init__(self) -> None:
         """Raise OptionError at a value that is not allowed."""
         for name, declaration in declarations(self).items():
-            _check(name, declaration, getattr(self, name))
+            check_value(declaration.flag or name, declaration, getattr(self, name))
 
     def key_values(self) -> dict[str, Any]:
         """Name -> value of the options that change numbers, as a record's key has them."""
@@ -110,12 +111,15 @@ def _declared(options: Any) -> list[Field]:
     return [item for item in fields(options) if "option" in item.metadata]
 
 
-def _check(name: str, declaration: Declaration, value: Any) -> None:
-    words = (declaration.flag or name).replace("_", " ")
+def check_value(name: str, declaration: Declaration, value: Any) -> None:
+    """Raise OptionError at a value that is not allowed; the message calls the option by name."""
+    words = name.replace("_", " ")
     if declaration.choices and value not in declaration.choices:
         raise OptionError(
             f"{words} must be one of {', '.join(declaration.choices)}; got {value!r}."
         )
+    if declaration.check:
+        declaration.check(value)
     low = -math.inf if declaration.minimum is None else declaration.minimum
     high = math.inf if declaration.maximum is None else declaration.maximum
     for number in value if isinstance(value, tuple) else (value,):

@@ -6,6 +6,8 @@ import subprocess
 from importlib.metadata import version
 from pathlib import Path
 
+from vggfeat.devices import kind, number, untried
+
 LIBRARIES = (
     "vggfeat", "torch", "torchvision", "numpy", "pillow", "h5py", "scikit-learn", "safetensors",
 )  # fmt: skip
@@ -17,12 +19,15 @@ def library_versions() -> dict[str, str]:
 
 
 def hardware(device: str) -> dict[str, str | int]:
-    """The processor's name, its number of cores and, for device "cuda", the GPU's name."""
+    """The processor's name, its number of cores, the name of an NVIDIA GPU that was used, and
+    whether this device was never tried."""
     machine: dict[str, str | int] = {"device": device, "cpu": _cpu(), "cores": os.cpu_count() or 0}
-    if device == "cuda":
+    if kind(device) == "cuda":
         import torch  # 2 s to import, and only needed here if a GPU was used
 
-        machine["gpu"] = torch.cuda.get_device_name()
+        machine["gpu"] = torch.cuda.get_device_name(number(device))
+    if told := untried(device):
+        machine["note"] = told
     return machine
 
 

@@ -4,6 +4,7 @@ Values are percentages, differences are percent points of A minus B.
 Shapes: R records, n rows (a test picture in a split), S splits, K classes, U pictures.
 """
 
+import html
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -154,6 +155,12 @@ class Comparison:
 
     def __repr__(self) -> str:
         return f"<Comparison: {self}>"
+
+    def _repr_html_(self) -> str:
+        from vggfeat.benchmarks.comparison.tables import pair_tables  # which are of comparisons
+        from vggfeat.report.render import render
+
+        return f"<p>{html.escape(str(self))}</p>\n{render(pair_tables(self), 'html')}"
 
     def __str__(self) -> str:
         interval = self.interval

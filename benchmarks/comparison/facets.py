@@ -84,7 +84,7 @@ def labels_of(compared: Sequence[LocatedRecord]) -> list[str]:
         parts = []
         if has_net:
             is_clear = len(weights_of[c.facets["net"]]) == 1
-            parts.append(c.facets["net"] if is_clear else _method(c.facets))
+            parts.append(c.record.name or (c.facets["net"] if is_clear else _method(c.facets)))
         for name in names:
             if name in ("net", "weights") or (name == "solver" and has_probe):
                 continue

@@ -122,7 +122,7 @@ def _has(candidate: LocatedRecord, facet: str, value: str) -> bool:
     if facet == "method":
         return f"{facets['net']}@{facets['weights']}" == value
     if facet == "net":
-        return value in (facets["net"], candidate.record.net)
+        return value in (candidate.record.name, facets["net"], candidate.record.net)
     if facet == "layer" and value:
         return value in (facets["layer"], _layer_of_features(candidate))
     return facets.get(facet) == value
@@ -143,6 +143,7 @@ def _with_consequences(facet: str, value: str) -> frozenset[str]:
 
 def _unknown(text: str, candidates: Sequence[LocatedRecord], out: Path) -> VggfeatError:
     choices = {r.facets[name] for r in candidates for name in ("net", *NAMED) if r.facets.get(name)}
+    choices |= {r.record.name for r in candidates if r.record.name}
     choices |= {f"layer={r.facets['layer']}" for r in candidates if r.facets["layer"]}
     if "/" in text and not nearest(text, choices):
         return RecordError(f"{text!r}: no such record or folder, and no net of {out}.")

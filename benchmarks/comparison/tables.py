@@ -12,6 +12,7 @@ from vggfeat.benchmarks.comparison.comparison import (
     holm_p,
 )
 from vggfeat.benchmarks.comparison.words import p_text, remarks, remarks_on_several
+from vggfeat.plurals import counted
 from vggfeat.report.table import Cell, Table
 from vggfeat.report.transfer import metric_name
 
@@ -71,7 +72,7 @@ def several_tables(comparisons: Sequence[Comparison]) -> list[Table]:
         Table.of(
             ["#", "record", f"{name} (%)", "won / lost / open"],
             records,
-            title=f"{pictures.title}: {len(members)} records, {len(lines)} pairs",
+            title=f"{pictures.title}: {len(members)} records, {counted(len(lines), 'pair')}",
         ),
         Table.of(
             ["pair", "difference", "p", "p, Holm", "verdict"],

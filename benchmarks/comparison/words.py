@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from vggfeat.benchmarks.comparison.comparison import NUM_DECIDING, ONE_OF_SEVERAL, Comparison
+from vggfeat.plurals import counted
 from vggfeat.statistics.bootstrap import NUM_DRAWS
 
 
@@ -38,7 +39,7 @@ def remarks_on_several(comparisons: Sequence[Comparison]) -> tuple[str, ...]:
     return (
         _basis(comparisons[0]),
         "In brackets: 95 % intervals. p is that of the paired bootstrap; p, Holm, is adjusted for"
-        f" {len(comparisons)} pairs (Holm, 1979). One is better where that is below"
+        f" {counted(len(comparisons), 'pair')} (Holm, 1979). One is better where that is below"
         f" {ONE_OF_SEVERAL} and the interval excludes 0"
         + (
             f", and one alone is right on {NUM_DECIDING} pictures or more."

@@ -6,6 +6,7 @@ random_splits.py draws the splits; a class that is too small for the protocol tr
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class ClassFolderProtocol:
     DatasetError at a number below 1.
     """
 
+    metric: ClassVar[str] = SingleLabel.metric
     train_per_class: int
     test_per_class: int | None = None
     background: str | None = None

@@ -2,7 +2,6 @@
 
 import itertools
 import logging
-import math
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from functools import cache
 from pathlib import Path
 
 from vggfeat.errors import DatasetError, DownloadError
-from vggfeat.progress import Progress, no_progress
+from vggfeat.progress import Progress, in_megabytes, no_progress
 from vggfeat.storage.archives import find_archives, unpack
 from vggfeat.storage.download import download
 from vggfeat.storage.folders import Folders
@@ -86,7 +85,7 @@ class Distribution:
         for mirrors in self.missing(folders):
             place = next((p for p in self._places(folders) if self._has_archive(p)), folders.data)
             try:
-                download(mirrors, place, offline=offline, progress=_in_megabytes(progress))
+                download(mirrors, place, offline=offline, progress=in_megabytes(progress))
             except DownloadError as error:
                 failures.append(str(error))
         if failures:
@@ -187,10 +186,3 @@ def _tell_once(message: str) -> None:
 def _warn_once(message: str) -> None:
     """Several benchmarks may be made of one distribution."""
     log.warning(message)
-
-
-def _in_megabytes(progress: Progress) -> Progress:
-    def report(label: str, done: int, total: int) -> None:
-        progress(f"{label}, MB", math.ceil(done / 1e6), math.ceil(total / 1e6))
-
-    return report

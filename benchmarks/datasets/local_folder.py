@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from os.path import expanduser
 from pathlib import Path
+from typing import Any
 
 from vggfeat.errors import DatasetError
 from vggfeat.storage.folders import Folders
@@ -23,7 +24,7 @@ class LocalFolder:
         """The folder, if it is there."""
         return self._folder if self._folder.is_dir() else None
 
-    def missing(self, folders: Folders) -> list:
+    def missing(self, folders: Folders) -> list[Any]:
         """Nothing: a folder of the user's cannot be fetched."""
         return []
 
@@ -31,7 +32,7 @@ class LocalFolder:
         """Nothing: there are no archives."""
         return []
 
-    def open(self, folders: Folders, **_) -> Path:
+    def open(self, folders: Folders, **_: Any) -> Path:
         """The folder. Raises DatasetError if it is not there."""
         if not self._folder.is_dir():
             raise DatasetError(f"{self._folder}: no such folder, where a dataset should be.")

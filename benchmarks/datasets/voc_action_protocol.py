@@ -14,6 +14,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
@@ -50,6 +51,7 @@ class ActionProtocol:
     `server_file` names the evaluation server's files, with {} for the action.
     """
 
+    metric: ClassVar[str] = "map_area"
     with_box: bool
     actions: tuple[str, ...] = ACTIONS
     server_file: str = "results/VOC2012/Action/comp10_action_test_{}.txt"
@@ -90,7 +92,7 @@ def actions_benchmark(definition: DatasetDefinition, root: Path, options: DataOp
         sets=rows,
         scales=definition.scales,
         aggregate=definition.aggregate,
-        task=MultiLabel(metric="map_area"),
+        task=MultiLabel(metric=protocol.metric),
         protocol={
             "trained_on": "train",
             "scored_on": "val",

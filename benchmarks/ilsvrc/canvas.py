@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 DPI = 100
 GAP, LINE = 14, 22  # between tiles; height of a line of text, in pixels
-MIN_WIDTH = 420  # the legend's, in pixels
+MIN_WIDTH = 540  # the legend's, in pixels
 BAR, TAG = 160, 36  # widths of a colour bar and of a framed word, in pixels
 TEXT, FAINT = "#1e1e1e", "#5f5f5f"
 PAPER = "#ebebeb"  # not white, so that pictures with a white ground have an edge

@@ -16,10 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from vggfeat.backbones.given_names import Names
 from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks import runner
+from vggfeat.benchmarks.given_names import names_of_networks
 from vggfeat.benchmarks.ilsvrc.class_checks import check_class_scores, check_classes
 from vggfeat.benchmarks.ilsvrc.class_errors import (
     PROTOCOL_VERSION,
@@ -66,6 +68,7 @@ class Job:
     options: Mapping[str, Any] = field(default_factory=dict)  # of Extraction
     save: Path | None = None  # folder for predictions
     command: str = ""
+    names: Names = field(default_factory=dict)  # that the user gave nets
 
     def check(self) -> None:
         """Raise VggfeatError at whatever is mistyped, before anything is read."""
@@ -226,9 +229,11 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failu
     records.prepare(out, BENCHMARK)
     if job.save is not None:
         files.check_writable(job.save)
+    loaded = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
+    names = names_of_networks(job.names, job.nets, loaded, out)
     each_once = {measurement.key: measurement for measurement in measurements(job, out)}
     features = FeatureSets(job.folders.features, progress)
-    yield from runner.run(list(each_once.values()), features, progress)
+    yield from runner.run(list(each_once.values()), features, progress, names)
 
 
 def measurements(job: Job, out: Path) -> list[ClassificationMeasurement]:

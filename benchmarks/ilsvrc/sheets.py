@@ -22,6 +22,7 @@ from vggfeat.benchmarks.ilsvrc.canvas import (
     linewidth,
 )
 from vggfeat.benchmarks.ilsvrc.predicted_boxes import grid_of
+from vggfeat.boxes import MIN_IOU
 from vggfeat.images import rescaled_size
 from vggfeat.report.figures.drawing import drawing
 from vggfeat.vgg import STRIDE
@@ -49,13 +50,17 @@ WASHED = 0.6  # how much white goes over a picture where there is no score
 
 @dataclass(frozen=True)
 class Cell:
-    """A picture with its boxes, and whether the prediction counts as a hit."""
+    """A picture with its boxes, and whether the prediction counts as a hit.
+
+    overlap is the largest of the predicted box with a true one, intersection over union.
+    """
 
     picture: Image.Image
     true_boxes: Sequence[Box]
     predicted: Box | None
-    title: str
+    title: str  # the words of the class
     hit: bool
+    overlap: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,10 +82,10 @@ def box_sheet(cells: Sequence[Cell], *, columns: int = 6) -> Figure:
     if not cells:
         raise ValueError("a sheet needs at least one cell")
     with drawing():
-        sheet = Sheet(len(cells), CELL, height=CELL, lines=1, columns=columns)
+        sheet = Sheet(len(cells), CELL, height=CELL, lines=2, columns=columns)
         handles = [_true((0, 0), 1, 1), _predicted((0, 0), 1, 1)]
         hits = f"hits: {sum(cell.hit for cell in cells)} of {len(cells)}"
-        sheet.legend(handles, ["true box", "predicted box"], hits)
+        sheet.legend(handles, ["true box", "predicted box"], f"{hits}, overlap above {MIN_IOU:g}")
         for number, cell in enumerate(cells):
             axes = sheet.picture(number, cell.picture)
             for box in cell.true_boxes:
@@ -89,7 +94,8 @@ def box_sheet(cells: Sequence[Cell], *, columns: int = 6) -> Figure:
                 _outline(axes, _predicted, cell.predicted, cell.picture.size)
             word, ink, ground = ("hit", PAPER, HIT) if cell.hit else ("miss", HIT, PAPER)
             sheet.tag(number, word, color=ink, facecolor=ground, edgecolor=HIT)
-            sheet.title(number, cell.title, indent=42)
+            sheet.title(number, f"overlap {cell.overlap:.2f}", indent=42, color=FAINT)
+            sheet.title(number, cell.title, line=1)
         return sheet.figure
 
 

@@ -25,6 +25,7 @@ from vggfeat.features.extract import check_scales
 from vggfeat.features.forward import autocast_for, to_input
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureSets
+from vggfeat.layouts.class_words import class_words
 from vggfeat.progress import Progress
 from vggfeat.storage.folders import Folders
 from vggfeat.vgg import DenseVGG
@@ -76,20 +77,21 @@ def show_boxes(job: localisation.Job, count: int, path: Path, progress: Progress
     predicted = replace(measurement, test_set=chosen).predict(features, progress)
     if not predicted.boxes:
         raise DatasetError(f"{job.data}: no picture could be read.")
-    cells = [_cell(chosen, i, box) for i, box in predicted.boxes.items()]
+    words = class_words(test_set.boxed.pictures.classes, job.data)
+    cells = [_cell(chosen, i, box, words) for i, box in predicted.boxes.items()]
     write_png(box_sheet(cells), path)
 
 
-def _cell(test_set: BoxTestSet, picture_id: str, box: np.ndarray) -> Cell:
-    """A picture of a sheet, with its predicted box [4]."""
+def _cell(test_set: BoxTestSet, picture_id: str, box: np.ndarray, words: Sequence[str]) -> Cell:
+    """A picture of a sheet, with its predicted box [4] and the words of its class."""
     true_boxes, boxed = test_set.true_boxes[picture_id], test_set.boxed
-    class_name = boxed.pictures.classes[boxed.labels[picture_id]]
     return Cell(
         picture=images.decode(boxed.files[picture_id]),
         true_boxes=[tuple(true_box) for true_box in true_boxes.tolist()],
         predicted=tuple(box.tolist()),
-        title=f"{iou(box, true_boxes).max():.2f} {class_name}",
+        title=words[boxed.labels[picture_id]],
         hit=is_hit(box, true_boxes),
+        overlap=float(iou(box, true_boxes).max()),
     )
 
 
@@ -109,12 +111,12 @@ def _maps(
             scores = module(to_input(array, network.statistics, device))[0].float().cpu()
         posteriors = torch.softmax(scores, dim=0).numpy()  # [K, h, w]
         whole = torch.softmax(scores.mean(dim=(1, 2)), dim=0).numpy()
-        classes = network.card.classes if network.card else ()
+        classes = class_words(network.card.classes) if network.card else ()
         for number in np.argsort(-whole, kind="stable")[:NUM_CLASSES]:
             name = classes[number] if classes else f"class {number}"
             yield ScoreMap(
                 values=posteriors[number],
                 scale=scale,
                 window=network.backbone.input_size,
-                title=f"{whole[number]:.2f} {name}",
+                title=f"posterior {whole[number]:.2f}, {name}",
             )

@@ -38,9 +38,13 @@ def _labelled(records: Sequence[LocatedRecord]) -> tuple[Result, ...]:
     results = []
     for benchmark in dict.fromkeys(r.record.benchmark for r in records):
         of_benchmark = [r for r in records if r.record.benchmark == benchmark]
-        labels = labels_of(of_benchmark) if len(of_benchmark) > 1 else [of_benchmark[0].record.net]
+        labels = labels_of(of_benchmark) if len(of_benchmark) > 1 else [_only(of_benchmark[0])]
         results += [
             Result(label=label, record=r.record, path=r.path)
             for label, r in zip(labels, of_benchmark, strict=True)
         ]
     return tuple(results)
+
+
+def _only(located_record: LocatedRecord) -> str:
+    return located_record.record.name or located_record.record.net

@@ -9,7 +9,6 @@ Shapes: R rounds.
 
 import logging
 import os
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,6 +19,13 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+
+from vggfeat.errors import OptionError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +194,15 @@ def time_interleaved(
 
 
 def children_cpu_s() -> float:
-    """CPU seconds of finished child processes; a clock for `time_interleaved`."""
+    """CPU seconds of finished child processes; a clock for `time_interleaved`.
+
+    Raises OptionError on systems that do not count them.
+    """
+    if resource is None:
+        raise OptionError(
+            "startup: this system does not count the CPU seconds of other processes. Name the other"
+            " benchmarks of speed instead."
+        )
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
 

@@ -137,7 +137,7 @@ def _capacity() -> dict[str, float | int]:
     capacity: dict[str, float | int] = {"threads": torch.get_num_threads()}
     if hasattr(os, "sched_getaffinity"):
         capacity["cores_available"] = len(os.sched_getaffinity(0))
-    if "SC_PHYS_PAGES" in os.sysconf_names:
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
         pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
         capacity["memory_gib"] = round(pages / 2**30, 1)
     return capacity

@@ -27,7 +27,7 @@ from vggfeat.benchmarks.speed import (
 )
 from vggfeat.benchmarks.speed.measuring import Setup, SpeedResult
 from vggfeat.benchmarks.speed.record import SpeedRecord
-from vggfeat.errors import RecordError, UnknownNameError
+from vggfeat.errors import OptionError, RecordError, UnknownNameError
 from vggfeat.provenance import git_state
 from vggfeat.storage.files import check_writable
 
@@ -71,6 +71,8 @@ def run(
         if name not in BENCHMARKS:
             raise UnknownNameError("benchmark of speed", name, BENCHMARKS)
     resolved = devices.resolved(device)
+    if resolved not in ("cpu", "cuda"):
+        raise OptionError(f"device {device}: speed is measured on cpu or cuda.")
     repeats = repeats or (quick.REPEATS if is_quick else REPEATS)
     setups = {
         name: Setup(out, resolved if name in USE_A_GPU else "cpu", repeats)

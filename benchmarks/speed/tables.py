@@ -7,6 +7,7 @@ from pathlib import Path
 from vggfeat.benchmarks.speed import record as records
 from vggfeat.benchmarks.speed.measuring import Goal, Row, Spread
 from vggfeat.benchmarks.speed.record import SpeedRecord
+from vggfeat.plurals import counted
 from vggfeat.report.render import render as render_tables
 from vggfeat.report.table import Cell, Table
 from vggfeat.storage.files import new_file
@@ -22,17 +23,17 @@ def tables(measured: Sequence[SpeedRecord]) -> list[Table]:
     return [_table([record for record in measured if record.name == name]) for name in names]
 
 
-def render(measured: Sequence[SpeedRecord], form: str) -> str:
-    """The tables as "table" or "md"."""
-    return render_tables(tables(measured), form) or NOTHING
+def render(measured: Sequence[SpeedRecord], form: str, width: int | None = None) -> str:
+    """The tables as "table", for a terminal at most width columns wide, or "md"."""
+    return render_tables(tables(measured), form, width=width) or NOTHING
 
 
-def write(folder: Path) -> str:
+def write(folder: Path, width: int | None = None) -> str:
     """Write the tables of a folder's records beside them; returns them for a terminal."""
     measured = records.read_all(folder)
     with new_file(folder / FILE) as file:
         file.write(render(measured, "md").encode())
-    return render(measured, "table")
+    return render(measured, "table", width)
 
 
 def _table(measured: Sequence[SpeedRecord]) -> Table:
@@ -100,7 +101,11 @@ def _goal(goal: Goal | None) -> str:
 
 def _about(record: SpeedRecord) -> str:
     machine = record.hardware
-    parts = [str(machine["cpu"]), f"{machine['cores']} cores", f"{machine['threads']} threads"]
+    parts = [
+        str(machine["cpu"]),
+        counted(machine["cores"], "core"),
+        counted(machine["threads"], "thread"),
+    ]
     if "memory_gib" in machine:
         parts.append(f"{machine['memory_gib']:g} GiB")
     if "gpu" in machine:
@@ -110,6 +115,6 @@ def _about(record: SpeedRecord) -> str:
         state = record.git["commit"][:7] + (" with changes" if record.git["dirty"] else "")
     torch = record.versions["torch"]
     return (
-        f"{record.repeats} rounds on {record.time[:10]}: {', '.join(parts)}; torch {torch};"
-        f" {state}. `{record.command}`"
+        f"{counted(record.repeats, 'round')} on {record.time[:10]}: {', '.join(parts)};"
+        f" torch {torch}; {state}. `{record.command}`"
     )

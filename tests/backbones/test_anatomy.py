@@ -38,6 +38,8 @@ def test_a_net_is_known_again_without_timm(options, home, monkeypatch):
     again = timm.timm_backbone(spec)
     assert "timm" not in sys.modules
     functions = {"build": None, "to_maps": None, "to_outputs": None, "needs": None}
+    functions |= {"layer_shapes": None}
     assert replace(again, **functions) == replace(real, **functions)
     keys = ("stem.0.weight", "head.fc.weight", "stages.0.blocks.0.conv_dw.weight")
+    assert list(again.layer_shapes().items()) == list(real.layer_shapes().items())
     assert [again.needs(key) for key in keys] == [real.needs(key) for key in keys]

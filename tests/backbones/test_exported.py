@@ -365,7 +365,7 @@ def test_a_program_with_one_picture_built_in_is_refused(tmp_path):
         def forward(self, images):
             return images[:1].mean((2, 3))
 
-    with pytest.raises(NetworkError, match="one.pt: layer 'output' gives 1 rows for 2 images"):
+    with pytest.raises(NetworkError, match="one.pt: layer 'output' gives 1 row for 2 images"):
         backbone_of(script(tmp_path / "one.pt", One()), input_size=8)
 
 

@@ -245,7 +245,7 @@ def test_a_module_that_looks_at_no_picture_is_found_out():
 
     net = Net().eval()
     hooks = LayerHooks(net, ["positions"], probe_shapes(net, 8))
-    with pytest.raises(NetworkError, match="layer 'positions' gives 1 rows for 3 images"):
+    with pytest.raises(NetworkError, match="layer 'positions' gives 1 row for 3 images"):
         hooks(torch.zeros(3, 3, 8, 8))
 
 

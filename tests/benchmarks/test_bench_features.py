@@ -115,9 +115,7 @@ def test_the_users_split_is_used(run, folder):
 def test_vggfeats_own_feature_file_gives_the_number_of_the_net_itself(run, folder, caltech_dir):
     benchmark = vggfeat.load_benchmark("caltech101", caltech_dir, vggfeat.DataOptions(num_splits=1))
     settings = benchmark.settings(scales=(32, 48), aggregate="stack")
-    of_net = benchmark.run(
-        [vggfeat.load_network(NARROW)], settings, features_dir=folder / "features"
-    )
+    of_net = benchmark.run([vggfeat.load_network(NARROW)], settings, folder=folder / "features")
     (path,) = (folder / "features").glob("*.h5")
     (split,) = benchmark.splits
     names = np.array(benchmark.classes)[benchmark.labels.argmax(axis=1)]
@@ -237,7 +235,7 @@ def test_several_files_are_rows_of_one_table_and_are_measured_once(run, folder, 
     rows = [line.split()[0] for line in result.stdout.splitlines()[2:4]]
     assert rows == ["clip.npy", "dino.npy"] and "insects, mean class recall (%)" in result.stdout
     again = run("clip.npy", "dino.npy", *LABELS)
-    assert again.stdout == result.stdout and again.stderr.count("measured already") == 2
+    assert again.stdout == result.stdout and again.stderr.count("1 measured already") == 2
     (folder / "elsewhere").mkdir()
     moved = (folder / "clip.npy").rename(folder / "elsewhere" / "clip.npy")
     assert "measured already" in run(moved, *LABELS).stderr  # wherever the file lies

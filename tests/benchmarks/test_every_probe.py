@@ -26,7 +26,7 @@ def scenes(tmp_path_factory):
 def test_each_class_has_a_choice_of_its_own(scenes, name):
     benchmark, folder = scenes
     settings = benchmark.settings(scales=(32,), probe=name)
-    record = benchmark.run([load_network(NARROW)], settings, features_dir=folder)
+    record = benchmark.run([load_network(NARROW)], settings, folder=folder)
     assert 0 < record.metrics[record.metric]["value"] <= 1
     assert record.probe["difficult_in_training"] == "ignore"
     hyperparameter = load_probe(name).hyperparameter.lower()

@@ -178,7 +178,7 @@ def bench_scenes(tmp_path_factory):
 @pytest.fixture(scope="module")
 def digits(bench_digits):
     """Records of three numbers of pictures and of all by shots, and what was printed."""
-    result = bench_digits("1,2,4,all")
+    result = bench_digits("1,2,4,all", "--verbose")
     assert result.exit_code == 0, result.stderr
     return {r.protocol.get("shots"): r for r in read_all(bench_digits.home / "out")}, result
 

@@ -14,7 +14,6 @@ from vggfeat import vgg
 from vggfeat.cli import main
 from vggfeat.cli.commands import SUMMARIES
 from vggfeat.cli.datasets import datasets
-from vggfeat.cli.progress import ProgressDisplay
 
 BENCH = ("bench", "caltech101", "--scales", "32,48", "--splits", "2", "--offline")
 
@@ -165,11 +164,11 @@ def test_a_second_run_measures_nothing(bench, caltech_dir, monkeypatch):
 
 
 def test_where_the_time_went_is_told_once_and_not_on_stdout(bench):
-    first = bench("--format", "json")
+    first = bench("--format", "json", "--verbose")
     (line,) = [line for line in first.stderr.splitlines() if line.startswith("timing: ")]
     assert "; most: " in line
-    assert "timing" not in bench().stderr  # nothing was measured
-    assert "timing" not in bench("--aggregate", "average", "--quiet").stderr
+    assert "timing" not in bench("-v").stderr  # nothing was measured
+    assert "timing" not in bench("--aggregate", "average").stderr
     assert json.loads(first.stdout)
 
 
@@ -262,19 +261,9 @@ def test_quiet_says_nothing_but_warnings(bench):
 
 
 def test_progress_is_plain_lines_when_stderr_is_no_terminal(bench):
-    stderr = bench().stderr
+    stderr = bench("--verbose").stderr
     assert f"extracting {NARROW}: 111 of 111" in stderr
     assert "\r" not in stderr and "\x1b" not in stderr
-
-
-def test_a_total_that_is_not_known_is_told_now_and_then(capsys, monkeypatch):
-    display = ProgressDisplay(quiet=False)
-    for done in range(100):
-        display("fetching", done, 0)
-    assert capsys.readouterr().err == ""
-    monkeypatch.setattr(ProgressDisplay, "EVERY_S", 0.0)
-    display("fetching", 100, 0)
-    assert capsys.readouterr().err.startswith("fetching: 100 of ?")
 
 
 def test_an_out_folder_that_cannot_be_written_is_told_before_any_work(run, caltech_dir, tmp_path):

@@ -125,7 +125,7 @@ def test_where_no_picture_can_be_read_it_says_so(extract, tmp_path):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "a.jpg").write_bytes(b"broken")
     result = extract("--on-error", "skip", images=tmp_path / "bad")
-    refused(result, "none of its 1 pictures could be read")
+    refused(result, "none of its 1 picture could be read")
 
 
 def test_several_nets_or_layers_need_a_file_each(extract, tmp_path):

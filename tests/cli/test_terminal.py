@@ -14,7 +14,8 @@ from click.testing import CliRunner
 from helpers.pictures import write_picture
 
 from vggfeat.cli import main
-from vggfeat.cli.terminal import OneLine, SafeStream
+from vggfeat.cli.messages import OneLine
+from vggfeat.cli.terminal import SafeStream
 from vggfeat.errors import VggfeatError, in_one_line, printable
 
 # A title, the screen cleared, the line begun anew, red, the direction turned.
@@ -23,11 +24,11 @@ HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
 
 
 def on_a_terminal(*arguments, cwd):
-    """What `vggfeat` writes to a terminal of its own."""
+    """What `vggfeat` writes to a terminal of its own, but for its colours."""
     here, there = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "vggfeat", *arguments], stdin=there, stdout=there, stderr=there,
-        cwd=cwd,
+        cwd=cwd, env=os.environ | {"NO_COLOR": "1"},
     )  # fmt: skip
     os.close(there)
     written = b""

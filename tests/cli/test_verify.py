@@ -75,12 +75,12 @@ def test_only_damaged_rows_are_extracted_again_after_a_repair(benched, told, tmp
     features.write_bytes(damaged)
     result = told("verify", record)
     assert result.exit_code == 1
-    assert f"{features}: damaged, 1 rows are not as written" in result.stdout
+    assert f"{features}: damaged, 1 row is not as written" in result.stdout
     repaired = told("verify", "--repair", features)
-    assert "1 rows are extracted again at the next use" in repaired.stdout
+    assert "1 row is extracted again at the next use" in repaired.stdout
     assert told("verify", features).exit_code == 0
     again = told(*json_command(record))
-    assert ": 1 new descriptors, " in again.stdout
+    assert ": 1 new descriptor, " in again.stdout
     with h5py.File(features) as file:
         np.testing.assert_array_equal(file["descriptors"][1:], whole[1:])
         np.testing.assert_allclose(file["descriptors"][0], whole[0], rtol=1e-4, atol=1e-6)
@@ -111,7 +111,7 @@ def test_another_picture_of_the_same_size_is_told(benched, told, caltech_dir):
     result = told("verify", record)
     if "accordion/image_0001.jpg" in features.read_bytes().decode("latin-1"):
         assert result.exit_code == 1
-        assert "1 pictures are others now, 'accordion/image_0001.jpg' among them" in result.stdout
+        assert "1 picture is another now, 'accordion/image_0001.jpg' among them" in result.stdout
 
 
 def test_other_splits_are_told(benched, told, caltech_dir):

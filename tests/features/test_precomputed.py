@@ -86,7 +86,7 @@ def test_ids_beside_a_npy_file_are_those_that_extract_wrote_there(tmp_path):
         (tmp_path / "x.csv").write_text(other)
         assert open_features(path).ids is None
     (tmp_path / "x.csv").write_text("id\na\n")
-    with pytest.raises(DatasetError, match="has 4 vectors, and 1 ids"):
+    with pytest.raises(DatasetError, match="has 4 vectors, and 1 id"):
         open_features(path)
     for damaged in (b"id\na\xff\nb\nc\nd\n", b'id\na\nb\nc\n"d\n'):
         (tmp_path / "x.csv").write_bytes(damaged)
@@ -300,7 +300,7 @@ def test_its_scales_can_be_chosen_and_stacked(stored):
 
 
 def test_rows_that_are_not_done_are_refused(stored):
-    with pytest.raises(StoreError, match="1 descriptors are missing, 'd' among them"):
+    with pytest.raises(StoreError, match="1 descriptor is missing, 'd' among them"):
         read(open_features(stored), [0, 3])
     with pytest.raises(StoreError, match="has scales .*, not 512"):
         read(open_features(stored, [512]), [0])

@@ -51,7 +51,7 @@ def test_other_conditions_are_another_file(pictures, tmp_path):
 
 
 def test_layers_of_one_net_share_a_forward_pass(pictures, tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     features = FeatureSets(tmp_path)
     name, _, weights = NARROW.partition("@")
     layers = [request(pictures, 32, net=f"{name},layer={layer}@{weights}")

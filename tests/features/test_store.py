@@ -347,7 +347,7 @@ def test_sizes_of_pictures_are_read_in_the_order_of_the_ids(tmp_path):
         file.write(["c", "a"], descriptors(["c", "a"]), [(30, 20), (48, 36)], [100, 100])
     sizes = store.read_sizes(tmp_path / "f.h5", ["a", "c"])
     assert sizes.tolist() == [[48, 36], [30, 20]]
-    with pytest.raises(StoreError, match="1 descriptors are missing, 'b' among them"):
+    with pytest.raises(StoreError, match="1 descriptor is missing, 'b' among them"):
         store.read_sizes(tmp_path / "f.h5", ["a", "b"])
 
 
@@ -358,7 +358,8 @@ def test_a_path_may_be_text_and_what_is_no_sequence_is_told(tmp_path):
     np.testing.assert_array_equal(store.read(str(path), ids, [32]), store.read(path, ids, [32]))
     assert store.inspect(str(path)).num_done == store.inspect(path).num_done
     assert len(store.read_sizes(str(path), ids)) == len(ids)
-    for arguments in ((path, ids, 256), (path, ids[0], [32]), (path, ids, "32")):
+    np.testing.assert_array_equal(store.read(path, ids, 32), store.read(path, ids, [32]))
+    for arguments in ((path, ids, None), (path, ids[0], [32]), (path, ids, "32")):
         with pytest.raises(OptionError, match="must be a sequence such as"):
             store.read(*arguments)
 

@@ -53,7 +53,7 @@ def records_of(evaluate, job, out, monkeypatch):
     monkeypatch.setattr(checkpoint, "load_file", load_outside)
     for module in (network, checkpoint):
         monkeypatch.setattr(module, "is_blank", lambda weights: False)  # by their values
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "a GPU", raising=False)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "a GPU", raising=False)
     with fake_cuda() as gpu:
         records = list(evaluate(job, out, lambda *_: None))
     assert not [record.reason for record in records if isinstance(record, Failure)]

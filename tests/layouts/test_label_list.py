@@ -122,7 +122,7 @@ WRONG = {
     H + "dog/1.jpg,\n": "line 2: 'dog/1.jpg' has no label",
     H + "dog/1.jpg,dog\ncat/1.PNG,cat\ndog/1.jpg,cat\n":
         r"line 4: 'dog/1.jpg' is 'cat', and in line 2 'dog'. .* 'dog;cat'",
-    H + "dog/1.jpg\n": "line 2: has 1 values, and the header 2 columns",
+    H + "dog/1.jpg\n": "line 2: has 1 value, and the header 2 columns",
     H + "dog/1,5.jpg,dog\n": "line 2: has 3 values, .* Put quotes around what holds a ','",
     "path;label\ndog/1.jpg;dog;cat\n": "line 2: has 3 values, .* Put quotes",
     "path,label,split\ndog/1.jpg,dog,train\ndog/2.jpg,dog,later\n":

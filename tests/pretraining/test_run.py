@@ -82,7 +82,7 @@ def copied(trained, tmp_path):
 
 def test_fewer_epochs_than_are_asked_for_are_not_passed_off(trained, pictures, tmp_path):
     out = copied(trained, tmp_path)
-    with pytest.raises(TrainingError, match="trained for 1 epochs, and 2 are asked for. Remove"):
+    with pytest.raises(TrainingError, match="trained for 1 epoch, and 2 are asked for. Remove"):
         list(pretrain(job(pictures, out, "vgg11-256", epochs="2")))
     (out / "vgg11-256.safetensors").unlink()
     (stage,) = pretrain(job(pictures, out, "vgg11-256", epochs="2"))
@@ -299,7 +299,7 @@ def test_a_plan_says_what_is_there_and_what_will_be_trained(pictures, trained):
     assert lines[0].endswith("3 classes, 23 training and 7 validation pictures")
     assert lines[1].startswith("vgg11-256: ") and lines[1].endswith(" is there")
     assert "vgg13:width=0.0625,input_size=32, from vgg11-256, Glorot, S 37" in lines[5]
-    assert "at most 1 epochs: 23 images, 3 updates" in lines[5]
+    assert "at most 1 epoch: 23 images, 3 updates" in lines[5]
     assert not (out / "vgg13-256").exists()
     # What training would refuse is refused.
     otherwise = run("vgg16", "--data", pictures, "--out", out, "--dry-run")

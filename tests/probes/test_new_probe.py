@@ -48,7 +48,7 @@ def test_a_whole_benchmark_runs_with_it(new_probe, tmp_path, name, per_class):
     options = DataOptions(num_splits=1, limit=12)
     benchmark = load_benchmark(name, options=options, places=places, offline=True)
     settings = benchmark.settings(scales=(32,), probe="lda")
-    record = benchmark.run([load_network(NARROW)], settings, features_dir=tmp_path / "features")
+    record = benchmark.run([load_network(NARROW)], settings, folder=tmp_path / "features")
     assert record.probe["probe"] == "lda" and record.protocol["classifier"] == Discriminant.title
     assert record.probe["shrinkage_grid"] == list(Discriminant.grid)
     (chosen,) = record.probe["shrinkage"]

@@ -302,7 +302,7 @@ def test_names_are_printed_below_the_folder_that_all_lie_in(digits, invoke, tmp_
         (OTHER, "is another net: its weights random:5"),
         ("vgg11:width=0.0625,input_size=32,layer=fc6@random:0", "is another net: its network"),
         ("vgg11:width=0.0625,input_size=32,mean=1/2/3@random:0", "is another net: its network"),
-        (f"{NARROW}+{OTHER}", "takes 1 nets"),
+        (f"{NARROW}+{OTHER}", "takes 1 net"),
     ],
 )
 def test_another_net_is_refused(digits, invoke, tmp_path, net, reason):

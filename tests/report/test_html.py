@@ -13,5 +13,6 @@ def test_a_name_with_markup_stays_text():
     )
     html = render(table, "html")
     assert "<script>" not in html and "<b>" not in html and "<i>" not in html
-    assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;</td><td>50.0 [1]</td>" in html
+    assert '<th scope="row">&lt;script&gt;alert(1)&lt;/script&gt;</th>' in html
+    assert '<td style="text-align: right">50.0 [1]</td>' in html
     assert "<p>[1] a &amp; b</p>" in html

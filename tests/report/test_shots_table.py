@@ -91,7 +91,7 @@ def test_leaks_and_skipped_pictures_are_said_below():
         replace(of(None, 0.9), skipped={"a.jpg": "broken"}),
     ])[0])  # fmt: skip
     assert "At most, of a number: 3 test pictures are training pictures too.\n" in text
-    assert "At most, of a number: 1 pictures were skipped.\n" in text
+    assert "At most, of a number: 1 picture was skipped.\n" in text
     assert "At most" not in as_text(tables([of(2, 0.5)])[0])
 
 

@@ -304,7 +304,7 @@ def test_a_link_in_a_zip_is_left_out(tmp_path, caplog):
         archive.writestr("101/1.jpg", b"one")
     folder = unpack([tmp_path / "a.zip"], "101", tmp_path / "cache")
     assert [path.name for path in folder.iterdir()] == ["1.jpg"]
-    assert "1 links are left out: 101/link" in caplog.text
+    assert "1 link is left out: 101/link" in caplog.text
 
 
 def test_a_full_disk_is_not_called_a_damaged_archive(tmp_path, monkeypatch):

@@ -540,7 +540,7 @@ BAD_LAYERS = {
     "no pooling params": (change_params("pool2"), "pool2: kernel_size is 0x0"),
     "global": (change_params("pool2", (2, 2), (3, 2), (12, 1)), "pool2: global_pooling is True"),
     "leaky": (change_params("relu2_1", (1, 0.5)), "relu2_1: negative_slope is 0.5, and .* 0.0"),
-    "bias missing": (change_blobs("fc7", lambda w, b: [w]), "fc7 has 1 blobs"),
+    "bias missing": (change_blobs("fc7", lambda w, b: [w]), "fc7 has 1 blob"),
     "bias short": (change_blobs("fc7", lambda w, b: [w, b[:9]]), "256x256 and biases of 9"),
     "bias shape": (
         change_blobs("fc8", lambda w, b: [w, b[:, None]]), "7x256 and biases of (1x1x)?7x1,",

@@ -39,6 +39,8 @@ class Backbone:
     renamed: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None
     last_layer: str = ""  # whose weights' first axis counts the outputs
     num_outputs: int = 1000  # K, where no weights say; ILSVRC's classes
+    # Layer -> what it gives for one picture of input_size, [1, D, h, w] and the like, in order.
+    layer_shapes: Callable[[], Mapping[str, tuple[int, ...]]] = dict
 
     @property
     def name(self) -> str:

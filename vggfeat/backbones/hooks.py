@@ -22,6 +22,7 @@ from vggfeat.backbones.backbone import Backbone, ScoresAsMap, check_input_size
 from vggfeat.backbones.defaults import INPUT_OF, OUTPUT, Defaults
 from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import NetworkError, UnknownNameError, reason_of
+from vggfeat.plurals import counted
 
 LARGER = 64  # pixels by which the second picture is larger: two steps of the usual stride of 32
 # In the names of modules through which positions see each other, some of timm's among them.
@@ -51,6 +52,10 @@ class ShapeProbe:
     def layers(self) -> list[str]:
         """The modules that can be a layer."""
         return [name for name in self.first if self.is_layer(name)]
+
+    def layer_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Those modules -> the shape of what each gives for a picture of the first size."""
+        return {name: self.first[name].shape for name in self.layers}
 
     def is_layer(self, name: str) -> bool:
         """Whether it gives a vector, tokens or a map for each image."""
@@ -190,6 +195,7 @@ def hooked_backbone(
             "to_maps": lambda net, layers: LayerHooks(net, layers, shapes),
             "to_outputs": ScoresAsMap,
             "needs": partial(shapes.decides, layer),
+            "layer_shapes": shapes.layer_shapes,
         }
         | fields
     )
@@ -244,8 +250,9 @@ class LayerHooks(nn.Module):
         for layer, tensor in zip(self.layers, outputs, strict=True):
             if len(tensor) != len(images):
                 raise NetworkError(
-                    f"layer {layer!r} gives {len(tensor)} rows for {len(images)} images. Choose"
-                    " another, or export the net for a variable number of images."
+                    f"layer {layer!r} gives {counted(len(tensor), 'row')} for"
+                    f" {counted(len(images), 'image')}. Choose another, or export the net for a"
+                    " variable number of images."
                 )
         return [_as_map(tensor, axis) for tensor, axis in zip(outputs, self.axes, strict=True)]
 

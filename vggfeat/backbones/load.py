@@ -25,7 +25,6 @@ from vggfeat.backbones.spec import (
     SIZE,
     STATISTICS,
     TIMM_WEIGHTS,
-    Fusion,
     NetSpec,
     check_card,
     named_by_card,
@@ -41,16 +40,23 @@ from vggfeat.vgg import initialise
 from vggfeat.weights import formats, released
 from vggfeat.weights.released import TORCHVISION, Released
 
+NetName = str | Path | NetSpec | Network  # how a net may be named from Python
+
 
 def load_network(
-    net: str | Path | NetSpec, *, weights_dir: Path | str | None = None, offline: bool = False
+    net: NetName,
+    *,
+    weights_dir: Path | str | None = None,
+    offline: bool = False,
 ) -> Network:
-    """The network that a specification without `+` names.
+    """The network that a specification without `+` names; a Network is returned as it is.
 
     weights_dir receives released files, the user's cache folder if it is not given. A file is
     hashed now and read when the net is first used. Raises UnknownNameError, OptionError,
     NetworkError, WeightsError or DownloadError.
     """
+    if isinstance(net, Network):
+        return net
     spec = net if isinstance(net, NetSpec) else _parse_one(str(net))
     if spec.is_file:
         path = Path(expanduser(spec.weights))
@@ -72,7 +78,10 @@ def load_network(
 
 
 def load_fusions(
-    fusions: Sequence[Fusion], *, weights_dir: Path | None = None, offline: bool = False
+    fusions: Sequence[Sequence[NetSpec | Network]],
+    *,
+    weights_dir: Path | None = None,
+    offline: bool = False,
 ) -> list[list[Network]]:
     """The networks of each fusion; a net that is named twice is loaded once, as the same object."""
     loaded = {

@@ -115,9 +115,9 @@ class NetSpec:
         Raises UnknownNameError or OptionError.
         """
         file = _FILE.fullmatch(text)
-        if file and ("@" not in file[1] or _is_there(file[1])):
+        if file and ("@" not in file[1] or is_file(file[1])):
             return cls(weights=file[1], **_options(text, file[2] or ""))
-        if Path(text).suffix and _is_there(text):  # of an unknown kind, which its reader says
+        if Path(text).suffix and is_file(text):  # of an unknown kind, which its reader says
             return cls(weights=text)
         net, _, weights = text.partition("@")
         if weights.startswith(RANDOM) and not re.fullmatch(r"random:\d{1,18}", weights):
@@ -242,7 +242,7 @@ def check_card(card: Card, card_spec: NetSpec, spec: NetSpec, path: Path) -> Non
 
 def _split(text: str) -> list[str]:
     """Split `a+b` into its nets; a `+` inside a file name is left alone."""
-    if _is_there(text):
+    if is_file(text):
         return [text]
     parts: list[str] = []
     for piece in text.split("+"):
@@ -253,7 +253,8 @@ def _split(text: str) -> list[str]:
     return parts
 
 
-def _is_there(path: str) -> bool:
+def is_file(path: str) -> bool:
+    """Whether a file of this name is there; ~ is the user's home."""
     try:
         return Path(expanduser(path)).is_file()
     except (OSError, ValueError):  # no name that a file could have

@@ -55,6 +55,7 @@ def vgg_backbone(spec: NetSpec) -> Backbone:
         needs=lambda key: key in _keys_before(spec.name, layer),
         missing_part=partial(_missing_part, spec.name),
         last_layer=LAST_LAYER,
+        layer_shapes=partial(_layer_shapes, spec.name, options),
     )
 
 
@@ -132,6 +133,15 @@ class _VGGMaps(nn.Module):
                 if len(maps) == len(set(self.layers)):
                     break
         return [maps[layer] for layer in self.layers]
+
+
+def _layer_shapes(name: str, options: Mapping) -> dict[str, tuple[int, ...]]:
+    """Layer, but those before a ReLU -> the shape that it gives; nothing is computed."""
+    layers = [layer for layer in _layers(name) if not layer.endswith(BEFORE_RELU)]
+    side = options["input_size"]
+    with torch.device("meta"), torch.inference_mode():
+        maps = _VGGMaps(name, vgg.build(name, **options), layers)(torch.zeros(1, 3, side, side))
+    return {layer: tuple(map_.shape) for layer, map_ in zip(layers, maps, strict=True)}
 
 
 @cache

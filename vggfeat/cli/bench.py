@@ -1,15 +1,16 @@
 """bench: from pictures to numbers beside the published ones."""
 
-import shlex
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from vggfeat.benchmarks.options import measurement_options
+from vggfeat.cli.completers import complete_benchmarks
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.feature_files import are_features, bench_feature_files
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
@@ -26,6 +27,7 @@ from vggfeat.errors import OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.plurals import counted
 from vggfeat.probes.options import ProbeOptions
 from vggfeat.probes.registry import DEFAULT_PROBE, PROBES
 from vggfeat.storage.folders import folders
@@ -34,7 +36,7 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 
 
 @main.command()
-@click.argument("benchmarks", nargs=-1, metavar="[NAMES]...")
+@click.argument("benchmarks", nargs=-1, metavar="[NAMES]...", shell_complete=complete_benchmarks)
 @click.option("--all", "all_benchmarks", is_flag=True, help="Every benchmark of the paper.")
 @click.option(
     "--benchmark",
@@ -102,7 +104,9 @@ def bench(
     form: str,
     **options: Any,
 ) -> None:
-    """Measure nets on benchmarks: extract what is missing, fit, score, tabulate.
+    """Measure nets on benchmarks, beside the published numbers.
+
+    What is missing is extracted; then probes are fitted and scored. What was measured stays.
 
     NAMES are benchmarks (`vggfeat datasets ls`) or pictures of your own: a folder with a folder for
     each class, maybe below train/, val/ and test/, or a CSV file with the columns path, label
@@ -129,36 +133,28 @@ def bench(
             "Name a benchmark (see `vggfeat datasets ls`), a folder of yours, or give --all."
         )
     with importing():
-        from vggfeat.backbones.spec import parse_fusion
+        from vggfeat.backbones.given_names import parse_named
         from vggfeat.benchmarks import plan as planning
         from vggfeat.benchmarks.datasets import registry
 
     if all_benchmarks:
         benchmarks = [*benchmarks, *registry.names_in_paper()]
     nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
-    job = job_of(benchmarks, [parse_fusion(net) for net in nets], options)
+    fusions, names = parse_named(nets)
+    job = job_of(benchmarks, fusions, options, names)
     if dry_run:
         plan = planning.Plan(job, out)
         for line in plan.lines():
             click.echo(line)
         if plan.num_impossible:
-            raise click.ClickException(f"{plan.num_impossible} benchmarks cannot be measured.")
+            raise click.ClickException(
+                f"{counted(plan.num_impossible, 'benchmark')} cannot be measured."
+            )
         if plan.impossible_nets:
             nets = ", ".join(plan.impossible_nets)
             raise click.ClickException(f"weights not here, and --offline: {nets}.")
         return
     run_bench(job, out, form, options["quiet"], intervals)
-
-
-def with_layers(nets: Sequence[tuple], layers: Sequence[str]) -> Sequence[tuple]:
-    """Every fusion of nets at each of the layers; as they are where none is named."""
-    if not layers:
-        return nets
-    return [
-        tuple(spec.with_option("layer", layer) for spec in fusion)
-        for fusion in nets
-        for layer in layers
-    ]
 
 
 def _check_solver(probes: Sequence[str]) -> None:
@@ -171,16 +167,23 @@ def _check_solver(probes: Sequence[str]) -> None:
         )
 
 
-def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, Any]):
+def job_of(
+    benchmarks: Sequence[str],
+    nets: Sequence[tuple],
+    options: dict[str, Any],
+    names: Mapping[tuple, str] = MappingProxyType({}),
+):
     """The parsed options as what the library takes."""
+    from vggfeat.backbones.given_names import at_layers
     from vggfeat.benchmarks.bench import Job
 
     set_up_messages(options["quiet"])
-    nets = with_layers(nets, options.pop("layers", ()))
+    nets, names = at_layers(nets, names, options.pop("layers", ()))
     of_data, of_settings = declarations(DataOptions), measurement_options()
     return Job(
         benchmarks=benchmarks,
         nets=nets,
+        names=names,
         folders=folders(options.get("data_dir"), options.get("cache_dir")),
         data=DataOptions(**{name: options[name] for name in of_data.keys() & options}),
         offline=options.get("offline", False),
@@ -189,7 +192,7 @@ def job_of(benchmarks: Sequence[str], nets: Sequence[tuple], options: dict[str, 
         shots=options.get("shot_counts", (None,)),
         sweep=options.get("sweep", ()),
         saves_probes=options.get("saves_probes", False),
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
     )
 
 

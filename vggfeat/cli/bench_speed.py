@@ -1,15 +1,15 @@
 """bench-speed: speed beside peers and the machine's limits."""
 
-import shlex
 import signal
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import FOLDER, device, quiet
+from vggfeat.cli.width import stdout_width
 
 
 @main.command("bench-speed")
@@ -34,7 +34,9 @@ from vggfeat.cli.options import FOLDER, device, quiet
 def bench_speed(
     names: Sequence[str], out: Path, repeats: int | None, quick: bool, device: str, quiet: bool
 ) -> None:
-    """Measure speed beside peers and the machine's limits, in interleaved rounds.
+    """Measure speed beside peers and the machine's limits.
+
+    Rounds of what is compared are interleaved, so that both meet the same machine.
 
     \b
     vggfeat bench-speed
@@ -45,12 +47,14 @@ def bench_speed(
     with importing():
         from vggfeat.benchmarks.speed import suite, tables
 
-    command = shlex.join(["vggfeat", *sys.argv[1:]])
+    command = command_line()
     try:
         for _ in suite.run(
             names, out, device=device, repeats=repeats, command=command, is_quick=quick
         ):
-            shown = tables.write(out)  # after each, as the next one may be interrupted
+            shown = tables.write(
+                out, stdout_width()
+            )  # after each, as the next one may be interrupted
     except KeyboardInterrupt as interrupt:
         click.echo("\nInterrupted. The records that were written are kept.", err=True)
         raise click.exceptions.Exit(

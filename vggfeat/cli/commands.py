@@ -11,15 +11,17 @@ from vggfeat.interruption import signals_end_at_once
 SUMMARIES = {
     "bench": (
         "bench",
-        "Measure nets on benchmarks: extract what is missing, fit, score, tabulate.",
+        "Measure nets on benchmarks, beside the published numbers.",
     ),
     "bench-speed": (
         "bench_speed",
-        "Measure speed beside peers and the machine's limits, in interleaved rounds.",
+        "Measure speed beside peers and the machine's limits.",
     ),
+    "completion": ("completion", "Print what makes bash, zsh or fish complete vggfeat."),
+    "cache": ("cache", "What lies in the cache folder: feature files, weights, unpacked archives."),
     "compare": (
         "compare",
-        "Which is better? Records compared on the same test pictures, from their stored scores.",
+        "Which is better? Records compared on the same test pictures.",
     ),
     "datasets": ("datasets", "The datasets of the benchmarks."),
     "demo": ("demo", "Run everything in miniature: no download, no GPU, under 4 minutes."),
@@ -30,27 +32,42 @@ SUMMARIES = {
     "evaluate": ("evaluate", "Top-1 and top-5 error of nets: the paper's Tables 3 to 7."),
     "extract": (
         "extract",
-        "Store the descriptors of every picture of a dataset, or of pictures of your own.",
+        "Store the descriptors of a dataset's pictures, or of your own.",
     ),
     "inspect": (
         "datasets",
-        "Say what is in a feature file, and whether its numbers are sound; or show a card.",
+        "Say what is in a feature file and if it is sound; or show a card.",
     ),
     "localise": (
         "localise",
-        "Localise objects by bounding-box regression: the paper's Tables 8 to 10.",
+        "Localise objects by regressing boxes: the paper's Tables 8 to 10.",
+    ),
+    "ls": (
+        "ls",
+        "What there is to choose from: nets, layers, benchmarks, probes, published numbers.",
     ),
     "predict": (
         "predict",
-        "Say which classes pictures are of, by a probe that `bench --save-probe` wrote.",
+        "Say which classes pictures are of, by a saved probe.",
     ),
     "pretrain": ("pretrain", "Train nets by the paper's recipes, and what they start from."),
-    "table": ("table", "Print the records of a results folder beside the published numbers."),
+    "report": ("report", "Write one HTML file of records, to look at, send and print."),
+    "table": ("table", "Print records beside the published numbers."),
     "verify": (
         "verify",
-        "See that files are as they were written: by their checksums, or the digest seen first.",
+        "See that files are as they were written, by their checksums.",
     ),
-    "weights": ("weights", "Weights that are known by name, and files of weights in and out."),
+    "weights": ("weights", "Weights known by name, and files of weights in and out."),
+}
+
+# The headings of `vggfeat --help`, and the commands below each.
+GROUPS = {
+    "Try it": "demo",
+    "Measure": "bench evaluate localise extract predict",
+    "Look and compare": "table compare report",
+    "Train": "pretrain",
+    "Nets and data": "ls weights datasets inspect verify",
+    "This machine": "doctor cache bench-speed completion",
 }
 
 
@@ -83,7 +100,12 @@ class LazyCommands(MutableMapping[str, click.Command]):
         return len({**SUMMARIES, **self._imported})
 
 
-def summaries() -> click.Group:
-    """A group of all commands that has their summaries and nothing else, for `vggfeat --help`."""
-    stand_ins = [click.Command(name, help=summary) for name, (_, summary) in SUMMARIES.items()]
-    return click.Group(commands=stand_ins)
+def grouped_summaries() -> dict[str, list[tuple[str, str]]]:
+    """Group -> the name and the summary of each command in it, for `vggfeat --help`."""
+    names = {group: [n for n in text.split() if n in SUMMARIES] for group, text in GROUPS.items()}
+    others = [name for name in SUMMARIES if name not in sum(names.values(), [])]
+    return {
+        group: [(name, SUMMARIES[name][1]) for name in members]
+        for group, members in (names | {"Others": others}).items()
+        if members
+    }

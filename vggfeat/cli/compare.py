@@ -9,8 +9,10 @@ from pathlib import Path
 
 import click
 
+from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.group import importing, main
 from vggfeat.cli.options import FOLDER
+from vggfeat.cli.width import stdout_width
 from vggfeat.errors import RecordError
 
 WIDTH = 80
@@ -26,7 +28,12 @@ WIDTH = 80
     show_default=True,
     help="Folder of records that names are looked up in.",
 )
-@click.option("--benchmark", metavar="NAME", help="Only records of this benchmark.")
+@click.option(
+    "--benchmark",
+    metavar="NAME",
+    shell_complete=complete_benchmarks,
+    help="Only records of this benchmark.",
+)
 @click.option(
     "--pictures",
     "list_pictures",
@@ -36,10 +43,10 @@ WIDTH = 80
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "md", "csv", "json", "latex"]),
+    type=click.Choice(["table", "md", "csv", "json", "latex", "booktabs"]),
     default="table",
     show_default=True,
-    help="What to print; csv and json have all numbers of a pair.",
+    help="What to print; csv and json have all numbers of a pair, booktabs is LaTeX for papers.",
 )
 def compare(
     selectors: Sequence[str],
@@ -49,10 +56,11 @@ def compare(
     list_pictures: bool,
     form: str,
 ) -> None:
-    """Which is better? Records compared on the same test pictures, from their stored scores.
+    """Which is better? Records compared on the same test pictures.
 
     A and B are record files, results folders, or what records in --out differ in: nets as tables
-    name them, probes, precisions, or NAME=VALUE of a setting. Nothing is measured anew.
+    name them, probes, precisions, or NAME=VALUE of a setting. The scores stored beside records are
+    compared; nothing is measured anew.
 
     \b
     vggfeat compare vgg16 vgg16+vgg19
@@ -98,7 +106,8 @@ def _show(groups: Sequence[Sequence], form: str, list_pictures: bool) -> None:
 
     if list_pictures:
         every = [comparison for group in groups for comparison in group]
-        click.echo(render(tables.pictures_table(every), form).lstrip("\n"), nl=False)
+        text = render(tables.pictures_table(every), form, width=stdout_width())
+        click.echo(text.lstrip("\n"), nl=False)
     elif form in ("csv", "json"):
         lines = [line for group in groups for line in tables.numbers(group)]
         if form == "json":
@@ -117,12 +126,14 @@ def _show(groups: Sequence[Sequence], form: str, list_pictures: bool) -> None:
                 tables.pair_tables(group[0]) if len(group) == 1 else tables.several_tables(group)
             )
         ]
-        if form == "table":
+        width = stdout_width()
+        if form == "table" and width is None:
             shown = [replace(table, legend=_wrapped(table.legend)) for table in shown]
-        click.echo("\n\n".join(render(table, form).strip("\n") for table in shown))
+        texts = (render(table, form, width=width).strip("\n") for table in shown)
+        click.echo("\n\n".join(texts))
 
 
 def _wrapped(lines: Sequence[str]) -> tuple[str, ...]:
-    """Lines cut to a terminal's width; names are not cut."""
+    """Lines cut to the usual width where there is no terminal; names are not cut."""
     options = {"break_long_words": False, "break_on_hyphens": False, "subsequent_indent": "  "}
     return tuple(part for line in lines for part in textwrap.wrap(line, WIDTH, **options))

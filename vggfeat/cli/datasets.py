@@ -11,11 +11,14 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_benchmarks, complete_datasets
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import data_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.width import echo_list
 from vggfeat.errors import printable
 from vggfeat.layouts.options import DataOptions
+from vggfeat.plurals import counted
 from vggfeat.storage.folders import Folders, folders
 
 MAX_SHOWN = 10  # differences and leaks of a dataset
@@ -29,25 +32,36 @@ _cache_dir = click.option(
 
 @main.group(cls=Commands)
 def datasets() -> None:
-    """The datasets of the benchmarks."""
+    """The datasets of the benchmarks.
+
+    \b
+    vggfeat datasets ls
+    vggfeat datasets fetch caltech101
+    vggfeat datasets verify path/to/folder
+    """
 
 
 @datasets.command("ls")
 @data_dir
 def ls(data_dir: Path | None) -> None:
-    """List the benchmarks and where their data is."""
+    """List the benchmarks and where their data is.
+
+    \b
+    vggfeat datasets ls --data-dir DATA
+    """
     from vggfeat.benchmarks.datasets.registry import DATASETS
 
-    places = folders(data_dir)
+    places, rows = folders(data_dir), []
     for definition in DATASETS:
         located = definition.source.locate(places) if definition.in_paper else "embedded"
         where = ", ".join(map(str, located)) if isinstance(located, list) else located
         about = f"{definition.num_pictures:,} pictures, {definition.about}"
-        click.echo(f"{definition.name:<20} {about:<76} {where or f'not in {places.data}'}")
+        rows.append([definition.name, about, str(where or f"not in {places.data}")])
+    echo_list(rows, "{:<20} {:<76} {}".format)
 
 
 @datasets.command()
-@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@click.argument("names", nargs=-1, metavar="[NAMES]...", shell_complete=complete_datasets)
 @click.option("--all", "all_datasets", is_flag=True, help="Every dataset that can be fetched.")
 @data_dir
 @quiet
@@ -79,14 +93,15 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
     if failures:
         for failure in failures:
             click.echo(f"Failed: {failure}", err=True)
+        failed = f"{len(failures)} of {counted(len(wanted), 'dataset')}"
         raise click.ClickException(
-            f"{len(failures)} of {len(wanted)} datasets could not be fetched. What came is kept;"
-            " the same command goes on from there."
+            f"{failed} could not be fetched. What came is kept; the same command goes on from"
+            " there."
         )
 
 
 @datasets.command()
-@click.argument("names", nargs=-1, metavar="[NAMES]...")
+@click.argument("names", nargs=-1, metavar="[NAMES]...", shell_complete=complete_benchmarks)
 @data_dir
 @_cache_dir
 @quiet
@@ -152,16 +167,21 @@ def _is_sound(name: str, places: Folders, quiet: bool) -> bool:
     compared = counts(benchmark)
     different = [count for count in compared if count.actual != count.expected]
     if compared:
-        click.echo(f"{name}: {len(compared) - len(different)} of {len(compared)} counts as known")
+        known = len(compared) - len(different)
+        click.echo(f"{name}: {known} of {counted(len(compared), 'count')} as known")
     else:
         click.echo(f"{name}: no counts are known to compare with")
     for count in different[:MAX_SHOWN]:
-        counted = f"{count.set}, {count.class_name}" if count.class_name else count.set
-        click.echo(f"  {counted}: {count.actual:,} found, {count.expected:,} known")
+        what = f"{count.set}, {count.class_name}" if count.class_name else count.set
+        click.echo(f"  {what}: {count.actual:,} found, {count.expected:,} known")
     if len(different) > MAX_SHOWN:
         click.echo(f"  and {len(different) - MAX_SHOWN} more")
     leaks = benchmark.leaks
-    click.echo(f"  {len(leaks) or 'no'} test pictures are training pictures too")
+    if leaks:
+        one = "test picture is a training picture too"
+        click.echo(f"  {counted(len(leaks), one, 'test pictures are training pictures too')}")
+    else:
+        click.echo("  no test pictures are training pictures too")
     for leak in leaks[:MAX_SHOWN]:
         click.echo(f"  split {leak.split}: {leak.test} is {leak.train}")
     return not (altered or different or leaks)
@@ -189,7 +209,7 @@ def _are_sound_pictures(benchmark: Any, quiet: bool) -> bool:
 
 
 @datasets.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_benchmarks)
 @data_dir
 @_cache_dir
 @declared(DataOptions, "background", "limit", "num_splits", "seed", "shots")
@@ -233,9 +253,13 @@ def splits(
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def inspect(file: Path) -> None:
-    """Say what is in a feature file, and whether its numbers are sound; or show a card.
+    """Say what is in a feature file and if it is sound; or show a card.
 
     Cards are of weights and of saved probes.
+
+    \b
+    vggfeat inspect features/caltech101-vgg16-0123456789ab.h5
+    vggfeat inspect runs/vgg16-256.safetensors
     """
     from vggfeat.backbones.spec import FILE_SUFFIXES
     from vggfeat.probes import probe_file

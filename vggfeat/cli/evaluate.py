@@ -1,13 +1,13 @@
 """evaluate: nets on ILSVRC, or on any labelled pictures."""
 
-import shlex
-import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
 
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
@@ -100,20 +100,20 @@ def evaluate(
     if shown and measures:
         raise click.UsageError("--show draws and does not measure: no --data, --views, ...")
     with importing():
-        from vggfeat.backbones.spec import parse_fusion
+        from vggfeat.backbones.given_names import parse_named
         from vggfeat.benchmarks.ilsvrc.classification import evaluate
         from vggfeat.benchmarks.ilsvrc.saved import evaluate_files
 
-    fusions = [parse_fusion(net) for net in nets or ("vgg16", "vgg19", "vgg16+vgg19")]
+    fusions, names = parse_named(nets or ("vgg16", "vgg19", "vgg16+vgg19"))
     if shown:
         _draw_score_maps(fusions, shown, out, options)
         return
     where = {"out": out, "form": form} | {name: options[name] for name in ("quiet", "intervals")}
     if predictions:
-        command = shlex.join(["vggfeat", *sys.argv[1:]])
+        command = command_line()
         show_outcomes(lambda _: evaluate_files(predictions, out, command), "ilsvrc", **where)
         return
-    job = job_of(fusions, options)
+    job = job_of(fusions, options, names)
     show_outcomes(lambda progress: evaluate(job, out, progress), "ilsvrc", **where)
 
 
@@ -128,12 +128,17 @@ def _draw_score_maps(fusions: Sequence, picture: Path, out: Path, options: dict[
         click.echo(path)
 
 
-def job_of(fusions: Sequence, options: dict[str, Any]):
+def job_of(
+    fusions: Sequence,
+    options: dict[str, Any],
+    names: Mapping[tuple, str] = MappingProxyType({}),
+):
     """The parsed options as what the library takes."""
     from vggfeat.benchmarks.ilsvrc.classification import Job
 
     return Job(
         nets=fusions,
+        names=names,
         data=data_folder(options["data"]),
         folders=folders(cache_dir=options["cache_dir"]),
         views=options["views"] or ("dense",),
@@ -143,5 +148,5 @@ def job_of(fusions: Sequence, options: dict[str, Any]):
         offline=options["offline"],
         options={name: options[name] for name in EXTRACTION_OPTIONS},
         save=options["save"],
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
     )

@@ -7,12 +7,14 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from vggfeat.cli.bench import job_of, with_layers
+from vggfeat.cli.bench import job_of
+from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import extraction_options
 from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.features.options import Extraction
 from vggfeat.options import declarations
+from vggfeat.plurals import counted
 from vggfeat.storage.folders import folders
 
 OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that mean nothing else
@@ -24,6 +26,7 @@ OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that 
     "datasets",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_benchmarks,
     help="A dataset's name; a folder, a CSV list or FILE.py:NAME of your own; repeatable.",
 )
 @click.option(
@@ -42,7 +45,7 @@ OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that 
 )
 @extraction_options
 def extract(datasets: Sequence[str], images: Path | None, to: Path | None, **options: Any) -> None:
-    """Store the descriptors of every picture of a dataset, or of pictures of your own.
+    """Store the descriptors of a dataset's pictures, or of your own.
 
     \b
     vggfeat extract --dataset caltech101 --net vgg16
@@ -56,15 +59,15 @@ def extract(datasets: Sequence[str], images: Path | None, to: Path | None, **opt
         _extract_pictures(images, to, options)
         return
     with importing():
-        from vggfeat.backbones.spec import parse_fusion
+        from vggfeat.backbones.given_names import parse_named
         from vggfeat.benchmarks.bench import extract_all
 
     nets = options.pop("nets") or ("vgg16", "vgg19")
-    job = job_of(datasets, [parse_fusion(net) for net in nets], options)
+    job = job_of(datasets, parse_named(nets)[0], options)
     with ProgressDisplay(options["quiet"]) as progress:
         for dataset, label, extracted in extract_all(job, progress):
             skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
-            new = f"{extracted.num_new} new descriptors"
+            new = counted(extracted.num_new, "new descriptor")
             click.echo(f"{dataset}, {label}: {new}, {skipped}{extracted.path}")
 
 
@@ -72,20 +75,20 @@ def _extract_pictures(images: Path, to: Path | None, options: dict[str, Any]) ->
     """Make the descriptors of --images, and print where they are."""
     context = click.get_current_context()
     for name in OF_DATASETS:
-        if context.get_parameter_source(name) != ParameterSource.DEFAULT:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             flag = f"--{name.replace('_', '-')}"
             raise click.UsageError(f"{flag} is for datasets, and --images names pictures.")
     with importing():
-        from vggfeat.backbones.spec import parse_fusion
+        from vggfeat.backbones.given_names import at_layers, parse_named
         from vggfeat.benchmarks.picture_features import SCALES, PictureJob, extract_pictures
 
     set_up_messages(options["quiet"])
-    fusions = [parse_fusion(net) for net in options["nets"] or ("vgg16", "vgg19")]
+    fusions, _ = parse_named(options["nets"] or ("vgg16", "vgg19"))
     stated = {name: options.get(name) for name in declarations(Extraction)}
     chosen = {name: value for name, value in stated.items() if value is not None}
     job = PictureJob(
         images=images,
-        nets=with_layers(fusions, options["layers"]),
+        nets=at_layers(fusions, {}, options["layers"])[0],
         folders=folders(cache_dir=options["cache_dir"]),
         options=Extraction(**{"scales": SCALES} | chosen),
         to=to,
@@ -94,6 +97,6 @@ def _extract_pictures(images: Path, to: Path | None, options: dict[str, Any]) ->
     with ProgressDisplay(options["quiet"]) as progress:
         for described in extract_pictures(job, progress):
             new, skipped = described.extracted.num_new, len(described.extracted.skipped)
-            counts = f"{described.num_pictures:,} pictures, {new:,} of them new"
+            counts = f"{counted(described.num_pictures, 'picture')}, {new:,} of them new"
             counts += f", {skipped:,} skipped" if skipped else ""
             click.echo(f"{described.net}: {counts}: {' and '.join(map(str, described.paths))}")

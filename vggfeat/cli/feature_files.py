@@ -1,7 +1,5 @@
 """bench, where files of features are named instead of benchmarks."""
 
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +7,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.group import importing, set_up_messages
 from vggfeat.cli.outcomes import show_outcomes
 from vggfeat.errors import OptionError
@@ -86,7 +85,7 @@ def features_job(files: Sequence[str], labels: Path | None, options: Mapping[str
         vectors=VectorOptions(**combining) if combining else None,
         probes=options["probes"],
         shots=options["shot_counts"],
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
     )
 
 

@@ -1,20 +1,20 @@
 """The command itself: errors to one line, mistypes to suggestions, what signals say."""
 
 import errno
-import logging
 import os
 import signal
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
 
-from vggfeat.cli.commands import LazyCommands, summaries
-from vggfeat.cli.debug import Command, debug_option, is_debugging, show_traceback
-from vggfeat.cli.terminal import OneLine, safe_streams
+from vggfeat.cli.command import Command
+from vggfeat.cli.commands import SUMMARIES, LazyCommands, grouped_summaries
+from vggfeat.cli.messages import set_up_messages as set_up_messages  # for every command
+from vggfeat.cli.terminal import safe_streams
+from vggfeat.cli.verbosity import show_traceback
 from vggfeat.cli.waiting import let_threads_sleep
 from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
 from vggfeat.interruption import signals_end_at_once, signals_interrupt, what_is_kept
@@ -22,18 +22,26 @@ from vggfeat.interruption import signals_end_at_once, signals_interrupt, what_is
 # Libraries are imported inside the commands: `vggfeat --help` must not wait for torch.
 
 
-class Commands(click.Group):
+class Commands(Command, click.Group):
     """A group that turns errors into one line and a mistyped command into a suggestion."""
 
     command_class = Command
 
-    def get_params(self, context: click.Context) -> list[click.Parameter]:
-        *parameters, help_option = super().get_params(context)
-        return [*parameters, debug_option(), help_option]
+    def format_options(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(context, formatter)  # which are looked for first
+        super().format_options(context, formatter)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        lines = [
+            (name, command.get_short_help_str(1000)) for name, command in self.commands.items()
+        ]
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(lines))
 
     def resolve_command(self, context: click.Context, arguments: list[str]):
         name = arguments[0]
-        if self.get_command(context, name) is None and not name.startswith("-"):
+        is_known = self.get_command(context, name) is not None
+        if not (is_known or name.startswith("-") or context.resilient_parsing):
             near = nearest(name, self.commands)
             hint = f" Did you mean {near!r}?" if near else ""
             names = ", ".join(sorted(self.commands))
@@ -57,11 +65,36 @@ class Commands(click.Group):
             return super().invoke(context)
 
 
+COMPLETE_VARIABLE = "_VGGFEAT_COMPLETE"  # with it a shell asks for completions, as click has it
+
+
 class AllCommands(Commands):
     """The commands of `vggfeat`: the help has their names and summaries, not their modules."""
 
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        if COMPLETE_VARIABLE in os.environ:
+            from vggfeat.cli.completion import shells
+
+            shells()
+            options |= {"prog_name": "vggfeat"}
+        return super().main(*arguments, **options)
+
+    def shell_complete(self, context: click.Context, incomplete: str) -> list:
+        from click.shell_completion import CompletionItem
+
+        return [
+            *(
+                CompletionItem(name, help=summary)
+                for name, (_, summary) in SUMMARIES.items()
+                if name.startswith(incomplete)
+            ),
+            *click.Command.shell_complete(self, context, incomplete),
+        ]
+
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        summaries().format_commands(context, formatter)
+        for group, lines in grouped_summaries().items():
+            with formatter.section(group):
+                formatter.write_dl(lines)
 
 
 @contextmanager
@@ -70,25 +103,37 @@ def _explained(context: click.Context | None) -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
-        error.message = printable(error.message)
-        raise
+        raise _coloured(error) from None
     except VggfeatError as error:
         _show_traceback(context)
-        raise click.ClickException(in_one_line(error)) from error
+        raise _coloured(click.ClickException(in_one_line(error))) from error
     except OSError as error:
         if error.errno == errno.EPIPE:
             raise  # the reader of our output went away; click ends quietly
         _show_traceback(context)
         if _of_output(error):
             reason = f"{error.strerror}: the output could not be written."
-            raise click.ClickException(reason) from error
-        raise click.ClickException(in_one_line(error)) from error
+            raise _coloured(click.ClickException(reason)) from error
+        raise _coloured(click.ClickException(in_one_line(error))) from error
     except KeyboardInterrupt as interrupt:
         number = getattr(interrupt, "signal_number", signal.SIGINT)
         if line := what_is_kept(number):
             with suppress(OSError):  # SIGHUP comes when the terminal is gone
                 click.echo(line, err=True)
         raise click.exceptions.Exit(128 + number) from interrupt
+
+
+def _coloured(error: click.ClickException) -> click.ClickException:
+    """The error with a hint, which click will show in colours where they are wanted."""
+    from vggfeat.cli.colours import show_error
+
+    if isinstance(error, click.NoSuchOption):
+        near = nearest(error.option_name, error.possibilities or ())
+        error.message += f" Did you mean {near!r}?" if near else ""
+        error.possibilities = None
+    error.message = printable(error.message)
+    error.show = lambda file=None: show_error(error)
+    return error
 
 
 def _show_traceback(context: click.Context | None) -> None:
@@ -125,26 +170,13 @@ def _let_stdout_go() -> None:
 def main() -> None:
     """How good are a network's frozen features?
 
+    Each command has a page of its own, with examples: vggfeat COMMAND --help.
+
     \b
-    Try it, no download needed:    vggfeat demo
-    The main job:                  vggfeat bench --all --data-dir DATA
+    vggfeat demo
+    vggfeat bench --all --data-dir DATA
+    vggfeat bench path/to/folder --net resnet50
     """
-
-
-def set_up_messages(quiet: bool) -> None:
-    """The library's messages go to stderr as plain lines."""
-    # Remarks on odd pictures; what matters of them is an error.
-    warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.basicConfig(
-        level=logging.WARNING if quiet else logging.INFO,
-        format="%(message)s",
-        stream=sys.stderr,
-        force=True,
-    )
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(OneLine("%(message)s"))
-    # Errors that must not stop other measurements are logged with their tracebacks.
-    logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_debugging() else logging.NOTSET)
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """localise: bounding-box regressors, trained, scored and looked at."""
 
-import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_nets, complete_regressors
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.evaluate import EXTRACTION_OPTIONS
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import (
@@ -34,11 +34,13 @@ testing_options = combined(
         multiple=True,
         required=True,
         metavar="NET",
+        shell_complete=complete_nets,
         help="Weights of `localise train`, repeatable; `+` uses nets together.",
     ),
     click.option(
         "--classifier",
         metavar="NET",
+        shell_complete=complete_nets,
         help="Weights of `pretrain` that name the five classes and score dense boxes; `+` uses nets"
         " together.",
     ),
@@ -58,11 +60,18 @@ testing_options = combined(
 
 @main.group(cls=Commands)
 def localise() -> None:
-    """Localise objects by bounding-box regression: the paper's Tables 8 to 10."""
+    """Localise objects by regressing boxes: the paper's Tables 8 to 10.
+
+    \b
+    vggfeat localise train vgg16-384-pcr --data ILSVRC2012
+    vggfeat localise evaluate --net runs/vgg16-384-pcr.safetensors
+    """
 
 
 @localise.command()
-@click.argument("regressors", nargs=-1, metavar="[REGRESSORS]...")
+@click.argument(
+    "regressors", nargs=-1, metavar="[REGRESSORS]...", shell_complete=complete_regressors
+)
 @training_options
 def train(regressors: Sequence[str], overrides: Sequence[str], **options: Any) -> None:
     """Train regressors from the nets of `pretrain`, which must be in the folder of runs.
@@ -134,8 +143,20 @@ def evaluate(out: Path, form: str, **options: Any) -> None:
 
 @localise.command()
 @testing_options
-@click.option("--view", type=click.Choice(["centre", "dense"]), default="centre", show_default=True)
-@click.option("--scales", metavar="SCALES", default="single", show_default=True)
+@click.option(
+    "--view",
+    type=click.Choice(["centre", "dense"]),
+    default="centre",
+    show_default=True,
+    help="Boxes of the centre crop, or the best of dense ones.",
+)
+@click.option(
+    "--scales",
+    metavar="SCALES",
+    default="single",
+    show_default=True,
+    help="As of `vggfeat localise evaluate`.",
+)
 @click.option(
     "--count", type=click.IntRange(1), default=24, show_default=True, help="Number of pictures."
 )
@@ -182,7 +203,7 @@ def _job(options: dict[str, Any], **more: Any):
         folders=folders(cache_dir=options["cache_dir"]),
         scales=options["scales"] or ("single",),
         options={name: options[name] for name in EXTRACTION_OPTIONS},
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
         **stated,
         **more,
     )

@@ -7,6 +7,9 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_nets
+from vggfeat.cli.verbosity import HELP, note
+from vggfeat.errors import OptionError
 from vggfeat.features.options import Extraction
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import Declaration, Declared, declarations
@@ -68,6 +71,30 @@ class Names(click.ParamType):
         return tuple(name for text in value.split(",") if (name := text.strip()))
 
 
+class Checked(click.ParamType):
+    """A text that a function checks, which raises OptionError."""
+
+    name = "text"
+
+    def __init__(self, check: Callable[[str], None]):
+        self.check = check
+
+    def convert(self, value: Any, parameter, context) -> str:
+        try:
+            self.check(value)
+        except OptionError as error:
+            self.fail(str(error))
+        return value
+
+
+class DeclaredOption(click.Option):
+    """An option of a measurement, which knows its declaration: what values are allowed."""
+
+    def __init__(self, *arguments: Any, declaration: Declaration, **options: Any):
+        super().__init__(*arguments, **options)
+        self.declaration = declaration
+
+
 def combined(*decorators: Callable) -> Callable:
     """One decorator that adds the options of several, in their order."""
 
@@ -93,7 +120,7 @@ labelled_data = click.option(
     help="Folder of labelled pictures: train/<class>/ and val/<class>/, ILSVRC-2012 with its"
     " devkit, Tiny ImageNet, or one folder a class. By default ILSVRC2012 in the data folder.",
 )
-quiet = click.option("--quiet", is_flag=True, help="Warnings and errors only.")
+quiet = click.option("--quiet", is_flag=True, callback=note, help=HELP["quiet"])
 intervals = click.option(
     "--intervals",
     is_flag=True,
@@ -105,10 +132,11 @@ out = click.option(
 format_ = click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "md", "csv", "json", "latex"]),
+    type=click.Choice(["table", "md", "csv", "json", "latex", "booktabs", "tidy", "tidy-json"]),
     default="table",
     show_default=True,
-    help="What to print; json prints the records themselves.",
+    help="What to print; json prints the records themselves, booktabs is LaTeX for papers; tidy"
+    " (CSV) and tidy-json have all numbers for pandas or R, in %, those of each split too.",
 )
 
 
@@ -125,14 +153,15 @@ def declared(options: type[Declared], *names: str) -> Callable:
 
 def _click_option(name: str, declaration: Declaration, kind: Any, default: Any) -> Callable:
     flag = f"--{(declaration.flag or name).replace('_', '-')}"
-    shown: dict[str, Any] = {"default": None, "help": declaration.help}
+    known = {"cls": DeclaredOption, "declaration": declaration, "help": declaration.help}
+    shown: dict[str, Any] = known | {"default": None}
     if not declaration.by_benchmark:
         shown["default"] = declaration.unset or None if default is None else default
         shown["show_default"] = shown["default"] is not None
     if kind is bool and declaration.negatable:
         return click.option(f"{flag}/--no-{flag[2:]}", name, **shown)
     if kind is bool:
-        return click.option(flag, name, is_flag=True, help=declaration.help)
+        return click.option(flag, name, is_flag=True, **known)
     shown |= {"type": _click_type(declaration, kind), "metavar": declaration.metavar}
     return click.option(flag, name, **shown)
 
@@ -140,6 +169,8 @@ def _click_option(name: str, declaration: Declaration, kind: Any, default: Any) 
 def _click_type(declaration: Declaration, kind: Any) -> Any:
     if declaration.choices:
         return click.Choice(declaration.choices)
+    if declaration.check:
+        return Checked(declaration.check)
     if kind == tuple[int, ...]:
         return Numbers()
     if declaration.unset:
@@ -159,8 +190,10 @@ net = click.option(
     "nets",
     multiple=True,
     metavar="NET",
+    shell_complete=complete_nets,
     help="NAME[:KEY=VALUE,...][@WEIGHTS], or a file that is a net; repeatable; `+` uses nets"
-    " together. WEIGHTS is a file, a name from `vggfeat weights ls` or `random:SEED`.",
+    " together; LABEL= before it is what tables call it. WEIGHTS is a file, a name from `vggfeat"
+    " weights ls` or `random:SEED`.",
 )
 cache_dir = click.option("--cache-dir", type=FOLDER, help="Folder for weights and feature files.")
 # How a net is run, whatever is made of what it gives.

@@ -10,10 +10,13 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.showing import echo_tables
 from vggfeat.features.options import Extraction
+from vggfeat.plurals import counted
 from vggfeat.storage.folders import folders
 
 
@@ -25,6 +28,7 @@ from vggfeat.storage.folders import folders
 @click.option(
     "--net",
     metavar="NET",
+    shell_complete=complete_nets,
     help="The net that the probe was fitted with, as `bench --net` has it, where its weights lie"
     " elsewhere now.",
 )
@@ -57,11 +61,12 @@ from vggfeat.storage.folders import folders
 def predict(
     probe: Path, pictures: Sequence[Path], net: str | None, top: int, form: str, **options: Any
 ) -> None:
-    """Say which classes pictures are of, by a probe that `bench --save-probe` wrote.
+    """Say which classes pictures are of, by a saved probe.
 
-    PICTURES are files, or folders with pictures in and below them. A score is the higher, the
-    likelier the class; it is no probability. Of several labels a picture those with a score above
-    0 are present. Exit status 1 if a picture could not be read.
+    PROBE is a file that `bench --save-probe` wrote. PICTURES are files, or folders with pictures in
+    and below them. A score is the higher, the likelier the class; it is no probability. Of several
+    labels a picture those with a score above 0 are present. Exit status 1 if a picture could not be
+    read.
 
     \b
     vggfeat predict results/caltech101/NET-KEY.probe.safetensors holiday/ cat.jpg
@@ -84,12 +89,11 @@ def predict(
         click.echo(json.dumps(_as_values(predictions), indent=1))
     elif predictions.pictures:
         from vggfeat.report.predictions import table
-        from vggfeat.report.render import as_text
 
-        click.echo(as_text(table(predictions, top)), nl=False)
+        echo_tables(table(predictions, top), "table")
     if predictions.skipped:
         raise click.ClickException(
-            f"{len(predictions.skipped)} of {len(files)} pictures could not be read."
+            f"{len(predictions.skipped)} of {counted(len(files), 'picture')} could not be read."
         )
 
 

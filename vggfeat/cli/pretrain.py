@@ -1,7 +1,6 @@
 """pretrain: trains the nets themselves, from labelled pictures."""
 
 import os
-import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +9,8 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_recipes, complete_stages
+from vggfeat.cli.configured import command_line
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
@@ -24,6 +25,7 @@ from vggfeat.cli.options import (
 from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.errors import VggfeatError
 from vggfeat.launched import follows
+from vggfeat.plurals import counted
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
@@ -85,12 +87,13 @@ training_options = combined(
 
 
 @main.command()
-@click.argument("recipes", nargs=-1, metavar="[RECIPES]...")
+@click.argument("recipes", nargs=-1, metavar="[RECIPES]...", shell_complete=complete_recipes)
 @click.option(
     "--stage",
     "stages",
     multiple=True,
     metavar="STAGE",
+    shell_complete=complete_stages,
     help="Train this stage alone, such as vgg16-256. Repeatable.",
 )
 @training_options
@@ -98,14 +101,16 @@ training_options = combined(
     "--plot",
     "plotted",
     type=FOLDER,
+    multiple=True,
     metavar="RUN",
-    help="Draw loss and accuracy of a run's folder to its curves.png, and stop.",
+    help="Draw loss and accuracy of a run's folder to its curves.png, and stop. Repeatable: several"
+    " runs come into one curves.png, beside them.",
 )
 def pretrain(
     recipes: Sequence[str],
     stages: Sequence[str],
     overrides: Sequence[str],
-    plotted: Path | None,
+    plotted: Sequence[Path],
     **options: Any,
 ) -> None:
     """Train nets by the paper's recipes, and what they start from.
@@ -117,13 +122,14 @@ def pretrain(
     \b
     vggfeat pretrain vgg16 --data ILSVRC2012 --gpus 4
     vggfeat pretrain vgg16 --data pictures --set width=0.25 --set init=glorot
+    vggfeat pretrain --plot runs/vgg11-256 --plot runs/vgg16-256
     vggfeat bench caltech101 --net runs/vgg16-jitter.safetensors
     torchrun --nproc-per-node 4 -m vggfeat pretrain vgg16 --data ILSVRC2012
     """
     if recipes and stages:
         raise click.UsageError("Name RECIPES or --stage, not both.")
     set_up_messages(options["quiet"])
-    if plotted is not None:
+    if plotted:
         from vggfeat.pretraining.plot import plot
 
         click.echo(plot(plotted))
@@ -157,7 +163,7 @@ def run_training(
         out=out,
         runtime=RuntimeOptions(**runtime),
         colours=colours,
-        command=shlex.join(["vggfeat", *sys.argv[1:]]),
+        command=command_line(),
     )
     started_by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     if check_data:
@@ -201,10 +207,10 @@ def _check_data(job, quiet: bool) -> None:
             num_bad += 1
             click.echo(problem)
     total = len(pictures.train) + len(pictures.validation)
-    summary = f"{num_bad} of {total} pictures cannot be used."
+    summary = f"{num_bad} of {counted(total, 'picture')} cannot be used."
     if num_bad and job.runtime.on_error == "stop":
         raise click.ClickException(f"{summary} Mend or remove them, or train with --on-error skip.")
-    click.echo(summary if num_bad else f"all {total} pictures can be read")
+    click.echo(summary if num_bad else f"all {counted(total, 'picture')} can be read")
 
 
 def _train(job, quiet: bool) -> None:

@@ -2,40 +2,69 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 
-READABLE = ("table", "md", "latex")  # the formats of tables that have no form for programs
+from vggfeat.cli.colours import echo_marked
+from vggfeat.cli.width import stdout_width
+
+ADVICE = "`vggfeat table --notes` prints these notes in full."
+READABLE = ("table", "md", "latex", "booktabs")  # of tables that have no form for programs
 
 
-def show(records: Sequence, form: str, layout: str = "transfer", published: Sequence = ()) -> None:
-    """Print records as JSON or as tables.
+def show(
+    records: Sequence,
+    form: str,
+    layout: str = "transfer",
+    published: Sequence = (),
+    *,
+    all_notes: bool = False,
+) -> None:
+    """Print records as JSON, as tidy data or as tables.
 
     layout is "transfer" (beside the published numbers), "sweep", "shots" (a column for each number
     of training pictures), "ilsvrc" (Tables 3 to 10) or "ilsvrc_grid". published are rows of
-    benchmarks that published.csv does not have.
+    benchmarks that published.csv does not have. With all_notes none is cut on a terminal.
     """
     if form == "json":
         from vggfeat.records.record import to_json
 
         click.echo("[" + ",\n".join(map(to_json, records)) + "]")
         return
+    if form in ("tidy", "tidy-json"):
+        from vggfeat.report import tidy
+
+        write = tidy.as_csv if form == "tidy" else tidy.as_json
+        click.echo(write(tidy.rows(records, published)), nl=False)
+        return
+    echo_tables(_tables(records, form, layout, published), form, advice="" if all_notes else ADVICE)
+
+
+def echo_tables(tables: Any, form: str, *, advice: str = "") -> None:
+    """Print a table or several; as text they are as wide as the terminal at most.
+
+    Long notes are cut there with advice, which says how to read them in full.
+    """
     from vggfeat.report.render import render
 
-    click.echo(render(_tables(records, form, layout, published), form), nl=False)
+    text = render(tables, form, width=stdout_width(), advice=advice)
+    if form == "table":
+        echo_marked(text)
+    else:
+        click.echo(text, nl=False)
 
 
 def show_training(runs: Path, form: str) -> None:
     """Print the records of training in a folder as a table."""
-    from vggfeat.report.render import render
     from vggfeat.report.training import read_training_records, table
 
     if form not in READABLE:
         raise click.UsageError(f"--runs has no format {form}: {runs} holds the records as JSON.")
-    click.echo(render(table(read_training_records(runs)), form), nl=False)
+    echo_tables(table(read_training_records(runs)), form)
 
 
-def show_grid(records: Sequence, form: str) -> None:
+def show_grid(records: Sequence, form: str, *, all_notes: bool = False) -> None:
     """Print what `evaluate` measured: a row for each net and its scales, a column for each view."""
     from vggfeat.report.published import CLASSIFICATION
 
@@ -45,7 +74,7 @@ def show_grid(records: Sequence, form: str) -> None:
         raise click.UsageError(
             "--sweep with --ilsvrc shows what `evaluate` measured, and there is none."
         )
-    show(records, form, "ilsvrc_grid")
+    show(records, form, "ilsvrc_grid", all_notes=all_notes)
 
 
 def _tables(records: Sequence, form: str, layout: str, published: Sequence):

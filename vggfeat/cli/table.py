@@ -32,13 +32,53 @@ from vggfeat.cli.showing import show, show_grid, show_training
     is_flag=True,
     help="Instead, what `evaluate` and `localise` measured: Tables 3 to 10.",
 )
+@click.option(
+    "--benchmark",
+    "--dataset",
+    "benchmark",
+    multiple=True,
+    metavar="NAME",
+    help="Only records of this benchmark; repeatable, as are the next three.",
+)
+@click.option(
+    "--net", multiple=True, metavar="NET", help="Only of these nets, as tables name them."
+)
+@click.option("--probe", multiple=True, metavar="NAME", help="Only of this probe.")
+@click.option(
+    "--scales", "--scale", "scales", multiple=True, metavar="N,N,...", help="Only at these scales."
+)
 @intervals
+@click.option(
+    "--notes",
+    "all_notes",
+    is_flag=True,
+    help="All of each note, of which a terminal is shown the first reasons only.",
+)
 def table(
-    out: Path, form: str, sweep: bool, shots: bool, runs: Path | None, ilsvrc: bool, intervals: bool
+    out: Path,
+    form: str,
+    sweep: bool,
+    shots: bool,
+    runs: Path | None,
+    ilsvrc: bool,
+    intervals: bool,
+    all_notes: bool,
+    **wanted: Sequence[str],
 ) -> None:
-    """Print the records of a results folder beside the published numbers."""
+    """Print records beside the published numbers.
+
+    \b
+    vggfeat table
+    vggfeat table --out results --format latex
+    vggfeat table --sweep --format md
+    vggfeat table --ilsvrc --intervals
+    vggfeat table --runs runs
+    """
     if runs is not None and intervals:
         raise click.UsageError("--intervals: records of training have no scores of test pictures.")
+    if runs is not None and any(wanted.values()):
+        kinds = ", ".join(f"--{kind}" for kind, names in wanted.items() if names)
+        raise click.UsageError(f"{kinds}: choose records of `bench` and `evaluate`, not of --runs.")
     if runs is not None:
         show_training(runs, form)
         return
@@ -53,6 +93,10 @@ def table(
             f"{out}: holds no such records. `vggfeat {maker}` makes them; {other} --ilsvrc others"
             " are shown."
         )
+    if any(wanted.values()):
+        from vggfeat.report.chosen import chosen
+
+        records = chosen(records, wanted)
     if intervals:
         from vggfeat.records.resampling import all_with_intervals
 
@@ -60,13 +104,13 @@ def table(
         records = all_with_intervals(records, out)
     if shots:
         _check_shots(records, sweep or ilsvrc, out)
-        show(records, form, "shots")
+        show(records, form, "shots", all_notes=all_notes)
     elif ilsvrc and sweep:
-        show_grid(records, form)
+        show_grid(records, form, all_notes=all_notes)
     elif ilsvrc:
-        show(records, form, "ilsvrc")
+        show(records, form, "ilsvrc", all_notes=all_notes)
     else:
-        show(records, form, "sweep" if sweep else "transfer")
+        show(records, form, "sweep" if sweep else "transfer", all_notes=all_notes)
 
 
 def _check_shots(records: Sequence, is_combined: bool, out: Path) -> None:

@@ -4,7 +4,6 @@ Names of files, cards and records of other people are printed, and a terminal ob
 it clears lines, turns text around, changes its title.
 """
 
-import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,14 +26,16 @@ class SafeStream:
         """Write text. Raises TypeError if it is none, as other streams do."""
         if not isinstance(text, str):
             raise TypeError(f"write() argument must be str, not {type(text).__name__}")
-        safe = printable(text)
-        try:
-            self.unsafe.write(safe)
-        except UnicodeEncodeError as error:
-            self.unsafe.write(
-                safe.encode(error.encoding, "backslashreplace").decode(error.encoding)
-            )
+        self.write_unchecked(printable(text))
         return len(text)
+
+    def write_unchecked(self, text: str) -> None:
+        """Write text that may hold escape sequences of ours; what is not ours is printable."""
+        try:
+            self.unsafe.write(text)
+        except UnicodeEncodeError as error:
+            known = text.encode(error.encoding, "backslashreplace").decode(error.encoding)
+            self.unsafe.write(known)
 
     def __getattr__(self, name: str) -> Any:
         if name == "buffer":
@@ -56,11 +57,3 @@ def safe_streams() -> Iterator[None]:
 def unsafe_stderr() -> TextIO:
     """The stderr on which displays of progress move the cursor."""
     return getattr(sys.stderr, "unsafe", sys.stderr)
-
-
-class OneLine(logging.Formatter):
-    """A message as one line, whatever names it holds; a traceback has its lines."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:
-        """The message without what ends a line."""
-        return printable(super().formatMessage(record), one_line=True)

@@ -34,15 +34,17 @@ PROGRAMS = (".pt", ".pth", ".pt2", ".torchscript")  # what may hold a net as a p
 @cache_dir
 @quiet
 def verify(paths: Sequence[Path], repair: bool, quiet: bool, **places: Path | None) -> None:
-    """See that files are as they were written: by their checksums, or the digest seen first.
+    """See that files are as they were written, by their checksums.
 
-    Feature files, records and their scores, weights, checkpoints, predictions, archives; folders
-    with all of these in them. Of a record named by itself the whole chain is followed: weights,
-    pictures, splits, descriptors, scores, metrics; some descriptors are computed again. Exit
-    status 1 if anything is damaged.
+    PATHS are feature files, records and their scores, weights, checkpoints, predictions, archives;
+    folders with all of these in them. What has no checksum is compared with the digest that was
+    seen first. Of a record named by itself the whole chain is followed: weights, pictures, splits,
+    descriptors, scores, metrics; some descriptors are computed again. Exit status 1 if anything is
+    damaged.
 
     \b
     vggfeat verify results/caltech101/vgg16-0123456789abcdef.json --data-dir DATA
+    vggfeat verify results runs
     vggfeat verify --repair ~/.cache/vggfeat/features
     """
     set_up_messages(quiet)
@@ -128,10 +130,10 @@ def _precision(record: Any) -> str | None:
 
 
 def _specs(options: dict[str, Any], usual: Sequence[str]) -> list:
-    from vggfeat.backbones.spec import parse_fusion
+    from vggfeat.backbones.given_names import parse_named
     from vggfeat.errors import RecordError
 
-    fusions = [parse_fusion(net) for net in options.pop("nets") or usual]
+    fusions, _ = parse_named(options.pop("nets") or usual)
     for spec in (spec for fusion in fusions for spec in fusion):
         if spec.is_factory or (spec.is_file and Path(spec.weights).suffix.lower() in PROGRAMS):
             raise RecordError(f"{spec}: a net of your own is code, which is not run for a record")

@@ -5,10 +5,13 @@ from pathlib import Path
 
 import click
 
+from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
 from vggfeat.cli.options import cache_dir, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.width import echo_list
 from vggfeat.errors import VggfeatError, in_one_line
+from vggfeat.progress import in_megabytes
 from vggfeat.storage.folders import folders
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -16,11 +19,17 @@ FILE = click.Path(dir_okay=False, path_type=Path)
 
 @main.group(cls=Commands)
 def weights() -> None:
-    """Weights that are known by name, and files of weights in and out."""
+    """Weights known by name, and files of weights in and out.
+
+    \b
+    vggfeat weights ls
+    vggfeat weights fetch vgg16@caffe
+    vggfeat weights import resnet50-0676ba61.pth
+    """
 
 
 @weights.command("ls")
-@click.argument("nets", nargs=-1, metavar="[NETS]...")
+@click.argument("nets", nargs=-1, metavar="[NETS]...", shell_complete=complete_nets)
 @cache_dir
 def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
     """List the released weights that `--net NET@NAME` knows; of NETS, all that is known of them.
@@ -41,20 +50,24 @@ def ls(nets: Sequence[str], cache_dir: Path | None) -> None:
             all_nets = {entry.net for entry in entries}
             kind = "net with released weights"
             raise UnknownNameError(kind, net, all_nets, listed=TORCHVISION_FAMILY)
+    rows = []
     for entry in entries:
         here = [source.name for source in entry.sources if (folder / source.name).is_file()]
         if not nets:
-            line = f"{entry.label:<44}{entry.megabytes:>6.0f} MB  {entry.error:<52}"
-            click.echo(f"{line}{'here' if here else ''}".rstrip())
+            size = f"{entry.megabytes:.0f} MB"
+            rows.append([entry.label, size, entry.error, "here" if here else ""])
         elif entry.net in nets:
             click.echo(entry.label)
             for name, value in entry.facts().items():
                 click.echo(f"  {name}: {value}")
             click.echo(f"  file: {folder / here[0] if here else f'not in {folder}'}")
+    echo_list(rows, lambda *texts: "{:<44}{:>9}  {:<52}{}".format(*texts).rstrip())
 
 
 @weights.command()
-@click.argument("names", nargs=-1, required=True, metavar="NET@NAME...")
+@click.argument(
+    "names", nargs=-1, required=True, metavar="NET@NAME...", shell_complete=complete_nets
+)
 @cache_dir
 @quiet
 def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
@@ -84,7 +97,8 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
         for name, spec in specs.items():
             try:
                 if name in entries:
-                    path = download(entries[name].sources, folder, progress=progress)
+                    reported = in_megabytes(progress)
+                    path = download(entries[name].sources, folder, progress=reported)
                 else:
                     path = file_of(spec.name, folder)
             except VggfeatError as error:
@@ -97,7 +111,7 @@ def fetch(names: Sequence[str], cache_dir: Path | None, quiet: bool) -> None:
 
 
 @weights.command()
-@click.argument("names", nargs=-1, metavar="[FILES OR NET@NAME]...")
+@click.argument("names", nargs=-1, metavar="[FILES OR NET@NAME]...", shell_complete=complete_nets)
 @cache_dir
 def verify(names: Sequence[str], cache_dir: Path | None) -> None:
     """See that weights are whole, fit their net and are the released ones that their names say.
@@ -106,6 +120,10 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
 
     Without names: all in the folder of weights that have a released name. Exit status 1 if
     something is wrong.
+
+    \b
+    vggfeat weights verify
+    vggfeat weights verify vgg16@caffe runs/vgg16-256.safetensors
     """
     with importing():
         from vggfeat.backbones.load import load_network
@@ -150,7 +168,12 @@ def verify(names: Sequence[str], cache_dir: Path | None) -> None:
 
 @weights.command("import")
 @click.argument("file", type=FILE)
-@click.option("--net", metavar="NET", help="The net it belongs to, where the file does not say.")
+@click.option(
+    "--net",
+    metavar="NET",
+    shell_complete=complete_nets,
+    help="The net it belongs to, where the file does not say.",
+)
 @click.option("--prototxt", type=FILE, help="Caffe's description of the net, to be compared.")
 @click.option("--out", type=FILE, help="By default FILE's name with .safetensors, in this folder.")
 @quiet
@@ -184,7 +207,7 @@ def import_(
 
 
 @weights.command()
-@click.argument("net", metavar="NET")
+@click.argument("net", metavar="NET", shell_complete=complete_nets)
 @click.argument("file", type=FILE)
 @cache_dir
 @offline
@@ -209,7 +232,13 @@ def export(net: str, file: Path, cache_dir: Path | None, offline: bool, quiet: b
 
 
 @main.command()
-@click.option("--weights", "net", metavar="NET", help="A net as `--net` names it, or its file.")
+@click.option(
+    "--weights",
+    "net",
+    metavar="NET",
+    shell_complete=complete_nets,
+    help="A net as `--net` names it, or its file.",
+)
 @click.option("--picture", type=FILE, help="Name the likeliest classes of this picture.")
 @cache_dir
 @offline
@@ -220,6 +249,7 @@ def doctor(
     """Say what this machine has, or what was understood of a net and its weights.
 
     \b
+    vggfeat doctor
     vggfeat doctor --weights vgg16.safetensors --picture cat.jpg
     """
     if picture and not net:

@@ -21,6 +21,7 @@ from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.options import Extraction
 from vggfeat.features.views import is_square
 from vggfeat.images import Picture, picture_size, rescaled_size
+from vggfeat.plurals import counted
 
 log = logging.getLogger(__name__)
 
@@ -73,9 +74,9 @@ def measured_batch_pixels(
 
     with autocast_for(device.name, options.resolved_precision):
         pixels = fastest_batch_pixels(device, batch_of, width * height, len(pictures))
-    log.info(
-        "%s: batches of up to %d pictures of %dx%d, by measurement",
-        head.network.label, pixels // (width * height), width, height,
+    log.debug(
+        "%s: batches of up to %s of %dx%d, by measurement",
+        head.network.label, counted(pixels // (width * height), "picture"), width, height,
     )  # fmt: skip
     return pixels
 

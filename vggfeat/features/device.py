@@ -9,10 +9,13 @@ Shapes: B pictures of a batch, h w their sides.
 
 import time
 from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from vggfeat.devices import kind, number
 
 
 class DeviceTimer(ABC):
@@ -30,7 +33,7 @@ class DeviceTimer(ABC):
 class Device(ABC):
     """What computes forward passes, and how tensors come to it and back."""
 
-    name: str  # as torch calls it: "cpu" or "cuda"
+    name: str  # as torch calls it: "cpu", "cuda", "cuda:1"
     num_in_flight: int  # batches queued on it and not collected while the next one is awaited
 
     @abstractmethod
@@ -69,9 +72,10 @@ class _Clock(DeviceTimer):
 
 
 class _Event(DeviceTimer):
-    def __init__(self) -> None:
-        self._event = torch.cuda.Event(enable_timing=True)
-        self._event.record()
+    def __init__(self, device: str) -> None:
+        with _current(device):
+            self._event = torch.cuda.Event(enable_timing=True)
+            self._event.record()
 
     def wait(self) -> None:
         self._event.synchronize()
@@ -98,35 +102,70 @@ class Cpu(Device):
         return _Clock()
 
 
-class Cuda(Device):
-    """The current NVIDIA GPU; while it computes a batch, the next one is queued behind it."""
+def _current(device: str) -> AbstractContextManager:
+    """A `with` block in which a numbered GPU is the current one; without a number as it is."""
+    return nullcontext() if number(device) is None else torch.cuda.device(number(device))
 
-    name, num_in_flight = "cuda", 1
+
+class Cuda(Device):
+    """An NVIDIA GPU, by default the current one; while it computes a batch, the next one is queued
+    behind it."""
+
+    num_in_flight = 1
+
+    def __init__(self, name: str = "cuda"):
+        self.name = name
 
     def staged(self, pictures: np.ndarray) -> Tensor:
         values = torch.from_numpy(pictures)
-        pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+        with _current(self.name):  # else a thread would begin to use the first GPU
+            pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
         # NumPy's copy takes one thread; torch's, as of pin_memory, would start some in each thread.
         np.copyto(pinned.numpy(), pictures)
         return pinned
 
     def upload(self, pictures: Tensor) -> Tensor:
-        return pictures.to("cuda", non_blocking=True)
+        return pictures.to(self.name, non_blocking=True)
 
     def download(self, values: Tensor) -> Tensor:
         return values.to("cpu", non_blocking=True)  # to pinned memory
 
     def timer(self) -> DeviceTimer:
-        return _Event()
+        return _Event(self.name)
 
     def free_bytes(self) -> int | None:
-        free, _ = torch.cuda.mem_get_info()
+        free, _ = torch.cuda.mem_get_info(number(self.name))
         return free
 
     def release_memory(self) -> None:
         torch.cuda.empty_cache()
 
 
+class Waiting(Device):
+    """Any other device of torch's, such as "mps": each copy waits for what was queued before it."""
+
+    num_in_flight = 0
+
+    def __init__(self, name: str):
+        self.name = name
+
+    def staged(self, pictures: np.ndarray) -> Tensor:
+        return torch.from_numpy(pictures)
+
+    def upload(self, pictures: Tensor) -> Tensor:
+        return pictures.to(self.name)
+
+    def download(self, values: Tensor) -> Tensor:
+        return values.cpu()
+
+    def timer(self) -> DeviceTimer:
+        if kind(self.name) != "cpu":
+            getattr(torch, kind(self.name)).synchronize()
+        return _Clock()
+
+
 def device_for(name: str) -> Device:
-    """The device "cpu" or "cuda"."""
-    return {"cpu": Cpu, "cuda": Cuda}[name]()
+    """The device that torch calls so."""
+    if name == "cpu":
+        return Cpu()
+    return Cuda(name) if kind(name) == "cuda" else Waiting(name)

@@ -41,7 +41,7 @@ def load_features(
     path: Path | str,
     *,
     ids: Sequence[str] | None = None,
-    scales: Sequence[int] | None = None,
+    scales: int | Sequence[int] | None = None,
     as_frame: Literal[True] = True,
 ) -> pd.DataFrame: ...
 @overload
@@ -49,10 +49,16 @@ def load_features(
     path: Path | str,
     *,
     ids: Sequence[str] | None = None,
-    scales: Sequence[int] | None = None,
+    scales: int | Sequence[int] | None = None,
     as_frame: Literal[False],
 ) -> tuple[list[str], np.ndarray]: ...
-def load_features(path, *, ids=None, scales=None, as_frame=True):
+def load_features(
+    path: Path | str,
+    *,
+    ids: Sequence[str] | None = None,
+    scales: int | Sequence[int] | None = None,
+    as_frame: bool = True,
+) -> pd.DataFrame | tuple[list[str], np.ndarray]:
     """The descriptors of a feature file: a DataFrame, or with as_frame=False (ids, array).
 
     The DataFrame has a row for each picture by its id and a column for each scale and channel, so
@@ -82,7 +88,7 @@ def export_features(
     to: Path | str,
     *,
     ids: Sequence[str] | None = None,
-    scales: Sequence[int] | None = None,
+    scales: int | Sequence[int] | None = None,
 ) -> list[Path]:
     """Write the descriptors of a feature file in another format; returns the files written.
 
@@ -147,7 +153,7 @@ def is_list_of_ids(path: Path) -> bool:
 
 
 def _usable(
-    path: Path, ids: Sequence[str] | None, scales: Sequence[int] | None
+    path: Path, ids: Sequence[str] | None, scales: int | Sequence[int] | None
 ) -> store.UsableRows:
     """The usable rows; what is left out is logged. Raises StoreError if there are none."""
     rows = store.read_usable(path, ids, scales)

@@ -9,6 +9,7 @@ Other vectors of a picture and a scale are extracted in the same way, see `heads
 decides what is missing and where it goes; `pipeline` computes it.
 """
 
+import html
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat import images
+from vggfeat.backbones.load import NetName, load_network
 from vggfeat.backbones.network import Network
 from vggfeat.errors import OptionError
 from vggfeat.features import store
@@ -54,6 +56,15 @@ class Extracted:
     # "store" of the one that stores meanwhile; empty if nothing was new.
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        facts = {"feature file": self.path, "new": self.num_new, "seconds": f"{self.seconds:.1f}"}
+        facts |= {f"skipped: {name}": reason for name, reason in self.skipped.items()}
+        rows = (
+            f'<tr><th scope="row">{html.escape(name)}</th><td>{html.escape(str(value))}</td></tr>'
+            for name, value in facts.items()
+        )
+        return f"<table>{''.join(rows)}</table>"
+
 
 def conditions(
     dataset: str,
@@ -86,7 +97,7 @@ def check_scales(network: Network, options: Extraction) -> None:
     if smallest < needed:
         raise OptionError(
             f"scale {smallest} is too small for {network.name}: it needs at least {needed}. Give"
-            f" --scales {needed} or larger."
+            f" --scales {needed} or larger (in Python scales=)."
         )
     if is_square(network) and not backbone.any_size and set(options.scales) != {needed}:
         raise OptionError(
@@ -130,7 +141,7 @@ def seconds_per_megapixel(network: Network, options: Extraction) -> float:
 def extract(
     dataset: str,
     pictures: Mapping[str, images.Picture | str],
-    network: Network,
+    network: NetName,
     options: Extraction,
     *,
     folder: Path | str | None = None,
@@ -142,6 +153,7 @@ def extract(
 ) -> Extracted:
     """Make sure that every picture (id -> file or crop) has its vectors in a feature file.
 
+    network is a loaded one, or what `load_network` takes.
     The file lies in `folder` under a name that follows from its conditions, or it is `to`, which
     must be of the same conditions if it is there. Only what is missing is extracted, and what is
     done stays done whatever happens; scales that other files in `folder` have are taken from there.
@@ -155,6 +167,7 @@ def extract(
     if (folder is None) == (to is None):
         raise OptionError("extract takes folder=, for a file that it names, or to=, a file.")
     started = time.monotonic()
+    network = load_network(network)
     pictures = {i: Path(p) if isinstance(p, str) else p for i, p in pictures.items()}
     file_bytes = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
     changeable = pictures if may_change else {}
@@ -226,10 +239,10 @@ def _other_scales(
 
 
 def _log_extracted(network: Network, text: str, sharing: Sequence[Network]) -> None:
-    log.info("%s: %s", network.label, text)
+    log.debug("%s: %s", network.label, text)
     if sharing:
         layers = ", ".join(net.backbone.layer for net in sharing)
-        log.info("%s: in the same pass: %s", network.label, layers)
+        log.debug("%s: in the same pass: %s", network.label, layers)
 
 
 @contextmanager

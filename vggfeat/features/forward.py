@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from vggfeat.amx import right_convolutions
+from vggfeat.devices import kind
 from vggfeat.features.device import device_for
 from vggfeat.input_statistics import InputStatistics
 
@@ -46,7 +47,7 @@ def autocast_for(device: str, precision: str) -> Iterator[None]:
         # Autocast keeps what it casts where gradients are off, but not in inference mode.
         torch.inference_mode(False),
         torch.no_grad(),
-        torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"),
+        torch.autocast(kind(device), torch.bfloat16, enabled=precision == "bf16"),
         right_convolutions(device, bf16=precision == "bf16"),
         # Otherwise "fp32" would mean TF32 on a GPU, and other digits than on a CPU.
         torch.backends.cudnn.flags(enabled=True, allow_tf32=False),

@@ -64,7 +64,7 @@ def for_inference(module: nn.Module, network: Network, device: str, precision: s
             return faster
         excess = _excess(module, faster, _random_pictures(network), precision)
     except Exception as error:  # of torch's private operators, or of a net that fails anyway
-        log.info("%s: run layer by layer: %s", network.label, error)
+        log.debug("%s: run layer by layer: %s", network.label, error)
         return module
     if not excess <= 1:
         log.warning(

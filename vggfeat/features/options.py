@@ -1,8 +1,12 @@
 """What a user may change in how pictures become vectors: the extraction, and what follows it."""
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Integral
+from typing import TYPE_CHECKING
 
+from vggfeat import devices
 from vggfeat.errors import OptionError
 from vggfeat.options import (
     DESCRIPTORS,
@@ -16,6 +20,11 @@ from vggfeat.options import (
 
 MAX_SCALE = 10_000
 AGGREGATES = ("average", "stack")
+
+
+def as_scales(scales: int | Iterable[int]) -> tuple[int, ...]:
+    """One scale or several, as a tuple."""
+    return (scales,) if isinstance(scales, Integral) else tuple(scales)
 
 
 def scale_subsets(scales: tuple[int, ...]) -> list[tuple[int, ...]]:
@@ -69,9 +78,11 @@ class Extraction(Declared):
     )
     device: str = option(
         "auto",
-        "What to compute on; auto is a GPU where there is one.",
+        "What to compute on: cpu, cuda, cuda:1, mps or xpu; auto is an NVIDIA GPU where there is"
+        " one.",
         changes=NOTHING,
-        choices=("auto", "cpu", "cuda"),
+        check=devices.check_name,
+        metavar="DEVICE",
     )
     precision: str = option(
         "auto",
@@ -90,29 +101,33 @@ class Extraction(Declared):
         None, "Pictures a batch.", changes=NOTHING, minimum=1, metavar="N", unset="auto"
     )
 
+    if TYPE_CHECKING:  # what dataclass makes, but for the types that scales may have
+
+        def __init__(
+            self, *, scales: int | Iterable[int], mirror: bool = ..., exif: bool = ...,
+            scaled_jpeg: bool = ..., on_error: str = ..., device: str = ..., precision: str = ...,
+            dtype: str = ..., batch_size: int | None = ...,
+        ) -> None: ...  # fmt: skip
+
     def __post_init__(self) -> None:
         """Raise OptionError at a value that is not allowed."""
-        object.__setattr__(self, "scales", tuple(self.scales))
+        object.__setattr__(self, "scales", as_scales(self.scales))
         if not self.scales:
             raise OptionError(f"scales must be from 1 to {MAX_SCALE}; got [].")
         super().__post_init__()
         if len(set(self.scales)) < len(self.scales):
             raise OptionError(f"a scale is given twice in {list(self.scales)}.")
-        if self.device == "cuda":
+        if self.device not in ("auto", "cpu"):
             _ = self.resolved_device  # refuses a device that is not there
 
     @property
     def resolved_device(self) -> str:
-        """The device to compute on, "cpu" or "cuda"."""
-        from vggfeat import devices  # torch takes 2 s to import, and options are wanted for --help
-
+        """The device to compute on, as torch calls it."""
         return devices.resolved(self.device)
 
     @property
     def resolved_precision(self) -> str:
         """The precision of the forward pass, "fp32" or "bf16"."""
-        from vggfeat import devices
-
         return devices.resolved_precision(self.precision, self.resolved_device)
 
 

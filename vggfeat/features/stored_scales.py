@@ -187,7 +187,7 @@ class PartialExtraction:
         others: Sequence[store.OtherScales],
     ) -> None:
         paths = dict.fromkeys(str(path) for other in others for path in other.paths)
-        log.info(
+        log.debug(
             "%s: scale %s of %d pictures is not computed again: %s",
             self.head.network.label, ", ".join(map(str, stored)), len(group), ", ".join(paths),
         )  # fmt: skip

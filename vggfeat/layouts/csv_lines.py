@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vggfeat.errors import DatasetError
+from vggfeat.plurals import counted
 
 DELIMITERS = (",", ";", "\t")
 MAX_SHOWN = 60  # characters of a line that a message quotes
@@ -45,8 +46,9 @@ def read_lines(
                 continue
             if len(values) != width:
                 raise DatasetError(
-                    f"{path}, line {reader.line_num}: has {len(values)} values, and the header"
-                    f" {width} columns. Put quotes around what holds a {delimiter!r}."
+                    f"{path}, line {reader.line_num}: has {counted(len(values), 'value')}, and"
+                    f" the header {counted(width, 'column')}. Put quotes around what holds a"
+                    f" {delimiter!r}."
                 )
             yield reader.line_num, {name: values[n].strip() for name, n in places.items()}
     except csv.Error as error:

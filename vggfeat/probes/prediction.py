@@ -28,6 +28,7 @@ from vggfeat.features.extract import conditions
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.unlabelled import read_pictures
+from vggfeat.plurals import counted
 from vggfeat.probes import probe_file
 from vggfeat.probes.probe import Classifier
 from vggfeat.probes.probe_file import MULTI, ProbeCard, ProbeNet
@@ -71,6 +72,9 @@ class Predictions:
             [self.classes[k] for k in np.argsort(-row, kind="stable") if row[k] > 0]
             for row in self.scores
         ]
+
+    def _repr_html_(self) -> str:
+        return self.to_frame()._repr_html_()
 
     def to_frame(self) -> pd.DataFrame:
         """A row a picture, a column a class: its scores."""
@@ -177,7 +181,8 @@ def load_probe(
     card, classifier = probe_file.read(path)
     specs = parse_fusion(net) if net else [_spec_of(stated, path) for stated in card.nets]
     if len(specs) != len(card.nets):
-        raise ProbeError(f"{path}: takes {len(card.nets)} nets, {_nets_text(card)}; got {net}.")
+        number = counted(len(card.nets), "net")
+        raise ProbeError(f"{path}: takes {number}, {_nets_text(card)}; got {net}.")
     networks = []
     for spec, stated in zip(specs, card.nets, strict=True):
         try:

@@ -24,6 +24,15 @@ PROBES = {
     "knn_plain": "vggfeat.probes.knn:PlainNeighbours",
     "centroid": "vggfeat.probes.centroid:Centroid",
 }
+# What each of them is, in a sentence.
+ABOUT = {
+    "svm": "Linear SVM of each class against the rest, squared hinge loss, as the paper's.",
+    "logistic": "Logistic regression: softmax, or each label by itself.",
+    "ridge": "Ridge regression to +1 and -1, one factorisation for all classes.",
+    "knn": "Votes of the nearest neighbours by cosine, weighted as in DINO's evaluation.",
+    "knn_plain": "Votes of the nearest neighbours by cosine, each counting alike.",
+    "centroid": "The nearest class mean; nothing is chosen.",
+}
 
 
 def load_probe(

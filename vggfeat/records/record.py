@@ -25,7 +25,7 @@ from vggfeat.storage.checksums import SEAL, is_damaged, parse_json, sealed
 from vggfeat.storage.files import check_writable, new_file
 
 SCHEMA_VERSION = 1
-OPTIONAL = {"scores_sha256", "remarks"}  # fields of Record that came later
+OPTIONAL = {"scores_sha256", "remarks", "name"}  # fields of Record that came later
 REMEDY = "Move it out of the results folder."
 PARTS_OF_EXTRACT = {"decode", "prepare", "forward", "store"}
 # In the order that they are printed in.
@@ -36,7 +36,7 @@ _KINDS = {
     "key": str, "benchmark": str, "title": str, "protocol": dict, "splits_sha256": str,
     "nets": list, "probe": dict, "metric": str, "metrics": dict, "n_train": list, "n_test": list,
     "skipped": dict, "notes": list, "limited": bool, "seconds": dict, "time": str,
-    "scores_sha256": str | None, "remarks": list | None,
+    "scores_sha256": str | None, "remarks": list | None, "name": str | None,
 }  # fmt: skip
 
 
@@ -71,6 +71,11 @@ class Record:
     scores_sha256: str | None = None  # of the file of scores beside it; older records have none
     # What is odd in the numbers: vectors that say nothing, hyper-parameters without a choice.
     remarks: list[str] = field(default_factory=list)
+    name: str = ""  # that the user gave the nets, by which tables show them
+
+    def __repr__(self) -> str:
+        value = f"{self.metric} {100 * self.metrics[self.metric]['value']:.1f} %"
+        return f"<Record: {self.title}, {self.method}, {value}>"
 
     @property
     def net(self) -> str:
@@ -79,6 +84,11 @@ class Record:
 
     @property
     def method(self) -> str:
+        """The nets as tables show them: the name that the user gave, else all with weights."""
+        return self.name or self.nets_with_weights
+
+    @property
+    def nets_with_weights(self) -> str:
         """The nets with their weights; features made elsewhere have none, and are their file."""
         return "+".join("@".join(filter(None, (n["name"], n["weights"]))) for n in self.nets)
 
@@ -108,7 +118,7 @@ class Record:
 def new_record(*, device: str, **facts: Any) -> Record:
     """A record of these facts, with what every record says of how it was made.
 
-    device, "cpu" or "cuda", is what was computed on.
+    device, as torch calls it, is what was computed on.
     """
     return Record(
         schema_version=SCHEMA_VERSION,
@@ -139,7 +149,8 @@ def prepare(folder: Path, benchmark: str) -> None:
         check_writable(target)
     except OSError as error:
         raise RecordError(
-            f"{target}: records cannot be written there ({error.strerror}). Choose another --out."
+            f"{target}: records cannot be written there ({error.strerror}). Choose another --out"
+            " (in Python out=)."
         ) from error
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from vggfeat.records.record import Record
 from vggfeat.report import ilsvrc_some_classes
+from vggfeat.report.best import with_best
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result
 from vggfeat.report.ilsvrc_some_classes import is_of_some
 from vggfeat.report.ilsvrc_tables import train_scales_of
@@ -41,10 +42,12 @@ def _table(results: Sequence[IlsvrcResult]) -> Table:
         row = (_weights(result), _digests(result), result.train_scales, result.scales)
         # The newest of those that say the same, as of two precisions.
         rows.setdefault(row, {})[result.view] = result
+    cells = [_cells(by_view, views, timed) for by_view in sorted(rows.values(), key=_order)]
+    of_views = range(3, 3 + len(views))
     return Table.of(
         ["net", "S", "Q", *(f"{view} (%)" for view in views), "weights",
          *(f"images/s {view}" for view in timed)],
-        [_cells(by_view, views, timed) for by_view in sorted(rows.values(), key=_order)],
+        with_best(cells, of_views, [True] * len(cells), lower_is_better=True),
         legend=_legend(results),
     )  # fmt: skip
 
@@ -54,7 +57,7 @@ def _cells(
 ) -> list[Cell | str]:
     first = next(iter(by_view.values()))
     return [
-        "+".join(name.partition(":")[0] for name in first.networks),
+        first.record.name or "+".join(name.partition(":")[0] for name in first.networks),
         train_scales_of(first),
         "+".join(dict.fromkeys(first.scales)),
         *(_errors(by_view.get(view)) for view in views),

@@ -52,6 +52,11 @@ class IlsvrcResult:
         return interval_of(self.record, metric) if self.record else None
 
     @property
+    def shown_net(self) -> str:
+        """The name that the user gave the nets, else theirs."""
+        return (self.record and self.record.name) or "+".join(self.networks)
+
+    @property
     def differences(self) -> dict[str, float]:
         """Measured minus published, where the two may be compared."""
         if self.verdict.comparison in ("", NOT_COMPARABLE):

@@ -54,7 +54,7 @@ def _table(results: Sequence[IlsvrcResult]) -> Table:
 def _cells(result: IlsvrcResult) -> list[Cell | str]:
     flag = "LIMITED" if result.record.limited else ""
     return [
-        "+".join(result.networks),
+        result.shown_net,
         "+".join(dict.fromkeys(result.scales)),
         result.view,
         *(

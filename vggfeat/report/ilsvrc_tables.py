@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 
 from vggfeat.records.record import Record
 from vggfeat.report import ilsvrc_some_classes
+from vggfeat.report.best import with_best
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result, published_results
 from vggfeat.report.judge import LEGEND, NOT_COMPARABLE
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION, PublishedRow, read_published
@@ -140,6 +141,9 @@ def _table(number: int, results: Sequence[IlsvrcResult]) -> Table:
         for place, (name, _) in enumerate(columns)
         if name not in OPTIONAL or any(str(row[place]) for row in rows)
     ]
+    errors = [place for place in shown if ERROR in columns[place][0]]
+    measured = [result.record is not None for result in results]
+    rows = with_best(rows, errors, measured, lower_is_better=True)
     has_marks = any(result.verdict.comparison for result in results)
     intervals = [result.interval(metric) for result in results for metric in result.values]
     return Table.of(
@@ -153,7 +157,7 @@ def _table(number: int, results: Sequence[IlsvrcResult]) -> Table:
 
 def _columns(number: int, notes: Notes) -> list[Column]:
     first: list[Column] = [
-        ("net", lambda result: "+".join(result.networks)),
+        ("net", lambda result: result.shown_net),
         ("S", train_scales_of),
         ("Q", lambda result: "+".join(result.scales)),
     ]
@@ -206,6 +210,7 @@ def _speed(result: IlsvrcResult) -> Cell:
 TEST: Column = ("test top-5 (%)", _test)
 SPEED: Column = ("images/s", _speed)
 CLASSIFIER: Column = ("classifier", lambda result: result.classifier)
+ERROR = "error"  # in the titles of columns whose lowest value is the best
 OPTIONAL = (
     TEST[0],
     CLASSIFIER[0],

@@ -5,16 +5,29 @@ import io
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
+from functools import partial
 
 from vggfeat.errors import printable
+from vggfeat.report.latex import as_booktabs, as_latex
+from vggfeat.report.narrow import as_narrow_text
 from vggfeat.report.table import Table
 
 
-def render(tables: Table | Iterable[Table], form: str) -> str:
-    """One table or several, one below the other, as one of RENDERERS."""
+def render(
+    tables: Table | Iterable[Table], form: str, *, width: int | None = None, advice: str = ""
+) -> str:
+    """One table or several, one below the other, as one of RENDERERS.
+
+    width, of a terminal, holds for the form "table": no line is wider then, and with advice on
+    where to read them in full, long notes are cut.
+    """
+    if form == "table" and width is not None:
+        renderer = partial(as_narrow_text, width=width, advice=advice)
+    else:
+        renderer = RENDERERS[form]
     if isinstance(tables, Table):
-        return RENDERERS[form](tables)
-    return "\n".join(RENDERERS[form](table) for table in tables)
+        return renderer(tables)
+    return "\n".join(map(renderer, tables))
 
 
 def as_text(table: Table) -> str:
@@ -44,40 +57,12 @@ def as_json(table: Table) -> str:
     return json.dumps(asdict(table) | {"rows": cells}, indent=1) + "\n"
 
 
-def as_latex(table: Table) -> str:
-    """A tabular with booktabs' rules; title and notes are comments."""
-    import pandas as pd  # takes as long to import as all else of this library
-
-    cells = [list(map(str, row)) for row in table.rows]
-    tabular = pd.DataFrame(cells, columns=table.columns).to_latex(index=False, escape=True)
-    title = f"% {table.title}\n" if table.title else ""
-    return title + tabular + "".join(f"% {line}\n" for line in table.footer())
-
-
 def as_html(table: Table) -> str:
     """A table element and a list of its notes, for a page or a notebook; texts stay text."""
-    from jinja2 import Environment  # takes as long to import as all else of this library
+    from vggfeat.report.page.html import table_html  # jinja2 takes as long to import as all else
 
-    return Environment(autoescape=True).from_string(_HTML).render(table=table) + "\n"
+    return table_html(table)
 
-
-_HTML = """\
-<table>
-{%- if table.title %}
-<caption>{{ table.title }}</caption>
-{%- endif %}
-<thead>
-<tr>{% for column in table.columns %}<th scope="col">{{ column }}</th>{% endfor %}</tr>
-</thead>
-<tbody>
-{%- for row in table.rows %}
-<tr>{% for cell in row %}<td>{{ cell }}</td>{% endfor %}</tr>
-{%- endfor %}
-</tbody>
-</table>
-{%- for line in table.footer() %}
-<p>{{ line }}</p>
-{%- endfor %}"""
 
 RENDERERS: dict[str, Callable[[Table], str]] = {
     "table": as_text,
@@ -85,6 +70,7 @@ RENDERERS: dict[str, Callable[[Table], str]] = {
     "csv": as_csv,
     "json": as_json,
     "latex": as_latex,
+    "booktabs": as_booktabs,
     "html": as_html,
 }
 

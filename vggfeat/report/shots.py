@@ -5,7 +5,9 @@ The last column, "all", is of the records with all training pictures, where ther
 
 from collections.abc import Mapping, Sequence
 
+from vggfeat.plurals import counted
 from vggfeat.records.record import Record
+from vggfeat.report.best import with_best
 from vggfeat.report.settings import (
     assumed_legend,
     interval_legend,
@@ -87,7 +89,7 @@ def _curves(records: Sequence[Record]) -> Table:
         title += ", LIMITED to a part of the pictures"
     return Table.of(
         [*heads, *columns],
-        lines,
+        with_best(lines, range(len(heads), len(heads) + len(columns)), [True] * len(lines)),
         title=title,
         legend=(
             *_legend(few),
@@ -145,8 +147,15 @@ def _flaws(records: Sequence[Record]) -> list[str]:
     """What makes numbers too good, or of fewer pictures than there are."""
     leaks = max(record.protocol.get("leaks", 0) for record in records)
     skipped = max(len(record.skipped) for record in records)
-    counts = {"test pictures are training pictures too": leaks, "pictures were skipped": skipped}
-    return [f"At most, of a number: {count} {what}." for what, count in counts.items() if count]
+    flaws = [
+        (
+            leaks,
+            "test picture is a training picture too",
+            "test pictures are training pictures too",
+        ),
+        (skipped, "picture was skipped", "pictures were skipped"),
+    ]
+    return [f"At most, of a number: {counted(*flaw)}." for flaw in flaws if flaw[0]]
 
 
 def _legend(few: Sequence[Record]) -> list[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from vggfeat.records.record import Record
+from vggfeat.report.best import with_best
 from vggfeat.report.settings import (
     PROBE,
     assumed_legend,
@@ -57,12 +58,13 @@ def _ranking(records: Sequence[Record]) -> Table:
     ]
     best = ranked[0]
     result = f"{best.title}, {metric_name(best.metric)} (%)"
+    rows = [
+        [*(stated[name] for name in varied), _cell(record), _to_best(record, best)]
+        for record, stated in zip(ranked, settings, strict=True)
+    ]
     return Table.of(
         [*map(_words, varied), result, "to best"],
-        [
-            [*(stated[name] for name in varied), _cell(record), _to_best(record, best)]
-            for record, stated in zip(ranked, settings, strict=True)
-        ],
+        with_best(rows, [len(varied)], [True] * len(rows)),
         legend=_legend(constant, records),
     )
 

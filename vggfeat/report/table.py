@@ -33,6 +33,7 @@ class Cell:
     flag: str = ""  # a word of warning behind the value
     notes: tuple[int, ...] = ()  # numbers of notes of the table
     text: str = ""  # printed in place of values and spread
+    is_best: bool = False  # of the measured values of its column; text and data do not say so
 
     def __str__(self) -> str:
         values = " / ".join(format(value, self.number_format) for value in self.values)
@@ -143,6 +144,11 @@ class Table:
             parts += [(place, part, f"{column} {part}") for part in PARTS if part in used]
         names = [name for _, _, name in parts]
         return names, [[row[place].get(part) for place, part, _ in parts] for row in rows]
+
+    def _repr_html_(self) -> str:
+        from vggfeat.report.render import render  # which is made of tables
+
+        return render(self, "html")
 
     def to_frame(self) -> pd.DataFrame:
         """The table's plain values as a pandas DataFrame; what is empty is None or NaN."""

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 
 from vggfeat.probes.registry import DEFAULT_PROBE
 from vggfeat.records.record import Record
+from vggfeat.report.best import with_best
 from vggfeat.report.judge import (
     LEGEND,
     MARKS,
@@ -127,25 +128,27 @@ def table(results: Sequence[TransferResult]) -> Table:
     results = _with_settings(results)
     columns = dict.fromkeys((r.benchmark, r.title, r.metric) for r in results)
     has_probes = any(PROBE in result.settings for result in results)
-    rows, notes = [], Notes()
+    rows, measured, notes = [], [], Notes()
     for line in dict.fromkeys(map(_line, results)):
         cells: dict[tuple[str, str, str], list[Cell]] = {}
         for result in results:
             if _line(result) == line:
                 column = (result.benchmark, result.title, result.metric)
                 cells.setdefault(column, []).append(_cell(result, notes))
-        method, probe, _ = line
+        method, probe, is_measured = line
         for level in range(max(map(len, cells.values()))):
             of_level = [cells.get(column, [])[level : level + 1] for column in columns]
             numbers = (cell[0] if cell else Cell() for cell in of_level)
             rows.append([method, *([probe] if has_probes else []), *numbers])
+            measured.append(is_measured)
     has_marks = any(result.is_measured and result.comparison for result in results)
     has_own = any(OWN_PICTURES in result.reasons for result in results)
     own_legend = (f"{OWN_PICTURES.capitalize()}.",) if has_own else ()
     titles = (f"{title}, {metric_name(metric)} (%)" for _, title, metric in columns)
+    heads = ["method", *([PROBE] if has_probes else []), *titles]
     return Table.of(
-        ["method", *([PROBE] if has_probes else []), *titles],
-        rows,
+        heads,
+        with_best(rows, range(len(heads) - len(columns), len(heads)), measured),
         notes=notes.texts,
         legend=(
             *((LEGEND,) if has_marks else ()),

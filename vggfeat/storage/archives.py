@@ -17,6 +17,7 @@ from types import MappingProxyType
 from typing import BinaryIO
 
 from vggfeat.errors import DatasetError
+from vggfeat.plurals import counted
 from vggfeat.storage.files import new_folder, remove_parts, sha256_of
 from vggfeat.storage.locks import exclusive
 from vggfeat.storage.seen import warn_of_difference
@@ -139,7 +140,8 @@ def _unpack_into(folder: Path, archive: Path, content: str, written: dict[Path, 
         ) from error
     if links:
         named = ", ".join(links[:NUM_NAMED]) + (", ..." if len(links) > NUM_NAMED else "")
-        log.warning("%s: %d links are left out: %s", archive, len(links), named)
+        left_out = counted(len(links), "link is", "links are")
+        log.warning("%s: %s left out: %s", archive, left_out, named)
     if not num_files:
         raise DatasetError(f"{archive}: holds no folder {content!r}.")
 

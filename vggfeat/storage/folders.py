@@ -6,6 +6,8 @@ from pathlib import Path
 
 import platformdirs
 
+HOME_VARIABLE = "VGGFEAT_HOME"
+
 
 @dataclass(frozen=True)
 class Folders:
@@ -32,5 +34,10 @@ class Folders:
 
 def folders(data_dir: Path | str | None = None, cache_dir: Path | str | None = None) -> Folders:
     """The folders of these arguments; the default is VGGFEAT_HOME, else the user's cache folder."""
-    home = Path(os.environ.get("VGGFEAT_HOME") or platformdirs.user_cache_dir("vggfeat"))
+    home = Path(os.environ.get(HOME_VARIABLE) or platformdirs.user_cache_dir("vggfeat"))
     return Folders(data=Path(data_dir or home / "data"), cache=Path(cache_dir or home))
+
+
+def home_is_stated() -> bool:
+    """Whether the environment names the folder that others lie in by default."""
+    return bool(os.environ.get(HOME_VARIABLE))

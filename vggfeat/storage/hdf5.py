@@ -17,6 +17,12 @@ log = logging.getLogger(__name__)
 
 LOOK = Path(__file__).with_name("hdf5_look.py")
 CPU_SECONDS = 3.0  # for one file; a sound one of a million rows takes a third of a second
+# Signals that say nothing of the file; Windows has only some.
+ENDED_BY_OTHERS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGKILL", "SIGHUP")
+    if hasattr(signal, name)
+)
 MAX_GROWTH = 1032  # of bytes by deflate, the one compression that is written
 
 
@@ -105,7 +111,7 @@ class _Looker:
                 self.end()
                 raise
             code = self.end()
-        if -code in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL, signal.SIGHUP):
+        if -code in ENDED_BY_OTHERS:
             raise OSError(f"the process that looks at HDF5 files first was ended by signal {-code}")
         looped = -code == getattr(signal, "SIGPROF", None)
         raise Damaged("damaged: HDF5 " + ("does not come to an end" if looped else "breaks down"))

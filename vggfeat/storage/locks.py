@@ -40,6 +40,37 @@ def exclusive(target: Path, lock_path: Path | None = None) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def if_free(target: Path, lock_path: Path | None = None) -> Iterator[bool]:
+    """Whether nobody holds the lock of `target`, which is then held in the `with` block.
+
+    Nobody is waited for; lock_path is as of `exclusive`. Raises OSError.
+    """
+    path = lock_path or target.with_name(f".{target.name}.lock")
+    held = path.with_name(f"{path.name}.held")
+    if held.exists():
+        yield False
+        return
+    lock = filelock.FileLock(path, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        yield False
+        return
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        path.unlink(missing_ok=True)
+        yield True  # nobody can lock it, and no file stands for a lock
+        return
+    try:
+        yield True
+    finally:
+        if lock_path is None:
+            path.unlink(missing_ok=True)
+        lock.release()
+
+
 def _enter(held: ExitStack, lock: filelock.BaseFileLock, target: Path) -> None:
     try:
         lock.acquire(blocking=False)

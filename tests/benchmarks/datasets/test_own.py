@@ -306,7 +306,7 @@ def test_a_list_and_its_folder_share_a_feature_file(run, pictures):
     (pictures / "labels.csv").write_text("\n".join(["path,label", *lines]))
     cache = ("--cache-dir", pictures.parent / "cache", "--out", pictures.parent / "results")
     ((of_folder,), _) = bench(run, pictures, *cache)
-    ((of_list,), said) = bench(run, pictures / "labels.csv", *cache)
+    ((of_list,), said) = bench(run, pictures / "labels.csv", *cache, "-v")
     assert "new descriptors" not in said
     assert (of_folder.benchmark, of_list.benchmark) == ("pictures", "labels")
     assert of_folder.splits_sha256 == of_list.splits_sha256
@@ -344,7 +344,7 @@ def test_a_picture_that_is_another_now_is_seen_though_its_size_is_the_same(
     assert "Move it away to measure again." in result.stderr
     for record in (tmp_path / "results" / "p").glob("*.json"):
         record.unlink()
-    again, said = bench(run, "p")
+    again, said = bench(run, "p", "-v")
     assert "1 of its pictures hold something else now, 'ant/1.bmp' among them" in said
     assert "1 new descriptors" in said
     of_first, of_second = (record[0].nets[0] for record in (first, again))

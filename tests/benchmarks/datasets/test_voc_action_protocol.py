@@ -47,7 +47,7 @@ def load(name, tmp_path, **options):
 
 def run(bench, folder, nets=(NARROW,)):
     settings = bench.settings(scales=(32, 48), solver="liblinear")
-    return bench.run([load_network(net) for net in nets], settings, features_dir=folder)
+    return bench.run([load_network(net) for net in nets], settings, folder=folder)
 
 
 def test_examples_are_people_and_labels_those_of_the_lists(people, tmp_path):

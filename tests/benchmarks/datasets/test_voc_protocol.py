@@ -66,7 +66,7 @@ def load(name, data, tmp_path, **options):
 
 def run(bench, folder, nets=(NARROW,), **settings):
     settings = bench.settings(**({"scales": (32, 48), "solver": "liblinear"} | settings))
-    return bench.run([load_network(net) for net in nets], settings, features_dir=folder)
+    return bench.run([load_network(net) for net in nets], settings, folder=folder)
 
 
 def by_hand(bench, folder, record, split, *, difficult):
@@ -191,7 +191,7 @@ def test_the_servers_archive_is_trained_on_trainval(drawn, tmp_path):
     assert num_unscored == 0
     split = bench.submission.split
     assert bench.splits[0].test.tolist() == split.validation.tolist() == bench.sets["val"].tolist()
-    record = bench.run(networks, settings, features_dir=tmp_path)
+    record = bench.run(networks, settings, folder=tmp_path)
     _, scores = by_hand(bench, tmp_path, record, split, difficult="ignore")
     test_ids = (drawn / "VOCdevkit/VOC2012/ImageSets/Main/test.txt").read_text().split()
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
@@ -388,7 +388,7 @@ def test_the_real_slice_of_voc_2012(real_data, tmp_path):
     weights = real_data / "weights" / "squeezenet1_0_imagenet.safetensors"
     settings = bench.settings(scales=(128,), mirror=False)
     network = load_network(f"squeezenet1_0@{weights}")
-    record = bench.run([network], settings, features_dir=tmp_path)
+    record = bench.run([network], settings, folder=tmp_path)
     assert 0.4 < record.metrics["map_area"]["value"] < 0.8
     per_class = record.metrics["map_11pt"]["per_class"]
     assert per_class["aeroplane"] is None and per_class["cat"] > 0.6

@@ -226,7 +226,7 @@ def test_a_second_call_measures_nothing(measure, nets, monkeypatch, caplog):
     caplog.set_level("INFO")
     second = measure(nets[0], views=["dense", "crops"])
     assert [one.key for one in second] == [one.key for one in first]
-    assert caplog.text.count("measured already") == 2
+    assert "2 measured already" in caplog.text
 
 
 def test_other_conditions_make_another_record(measure, nets, root, tmp_path):
@@ -243,7 +243,7 @@ def test_other_conditions_make_another_record(measure, nets, root, tmp_path):
 
 
 def test_a_grid_extracts_each_net_and_view_once(measure, nets, tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     grid = dict(views=["dense", "both"], scales=["32", "32,34"])
     found = measure(nets[0], "+".join(nets), **grid)
     assert len(found) == 2 * 2 * 2 == len(list((tmp_path / "out" / BENCHMARK).glob("*.json")))
@@ -298,7 +298,7 @@ def test_an_interrupted_extraction_goes_on(measure, nets, caplog, tmp_path):
     with interrupted_at(2):
         measure(nets[0], options=options)
     assert not list((tmp_path / "out").rglob("*.json"))
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     (rest,) = measure(nets[0], options=options)
     assert f"{NUM_PICTURES - 4} new posteriors" in caplog.text
     shutil.rmtree(tmp_path / "cache")
@@ -340,7 +340,7 @@ def test_a_picture_that_is_put_right_is_the_only_one_to_be_extracted(
     path.write_bytes(b"broken")
     measure(nets[0], data=data, options={"on_error": "skip"})
     path.write_bytes(sound)
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     (record,) = measure(nets[0], data=data)
     assert record.n_test == [NUM_PICTURES] and ": 1 new posteriors" in caplog.text
 
@@ -365,7 +365,7 @@ def test_what_is_left_of_a_grid_is_found_in_its_feature_file_despite_a_skipped_p
     grid = dict(data=data, scales=["32", "34"], options={"on_error": "skip"})
     _, second = measure(nets[0], **grid)
     records.path_of(tmp_path / "out", second.benchmark, second.net, second.key).unlink()
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     measure(nets[0], **grid)
     assert ": 0 new posteriors" in caplog.text
     assert len(list((tmp_path / "cache").rglob("*.h5"))) == 1

@@ -440,7 +440,7 @@ def test_a_damaged_feature_file_is_named_and_stops_nothing_else(nets, pictures, 
 
 def test_boxes_of_a_grid_are_extracted_once(nets, pictures, tmp_path, caplog):
     """At all scales and at room for all their positions, although 64 has more than 36."""
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     one = job(pictures, tmp_path, nets / "middle.safetensors", scales=["36", "36,64"],
               views=["centre", "dense"], classifier=nets / "classes.safetensors")  # fmt: skip
     assert len(list(localisation.localise(one, tmp_path / "out", silent))) == 4
@@ -451,7 +451,7 @@ def test_boxes_of_a_grid_are_extracted_once(nets, pictures, tmp_path, caplog):
 
 
 def test_boxes_of_few_pictures_are_of_use_for_all(nets, pictures, tmp_path, caplog):
-    caplog.set_level("INFO")
+    caplog.set_level("DEBUG")
     for limit in (2, None):
         one = job(pictures, tmp_path, nets / "middle.safetensors", limit=limit)
         only_record(one, tmp_path / "out")
@@ -511,7 +511,7 @@ def test_from_the_command_line_to_a_table(run, nets, pictures):
     ours = {one[:2].strip(":"): one.count("middle.safetensors") for one in tables}
     assert ours == {"8": 2, "9": 2, "10": 1}  # in the last one the best
     again = run(*arguments)
-    assert again.stdout == result.stdout and again.stderr.count("measured already") == 4
+    assert again.stdout == result.stdout and "4 measured already" in again.stderr
 
 
 @pytest.mark.parametrize("view", ["centre", "dense"])
@@ -520,7 +520,7 @@ def test_a_sheet_of_so_many_pictures(run, nets, pictures, view):
                  "--view", view, "--classifier", nets / "classes.safetensors")  # fmt: skip
     widths = []
     for count, new in ((1, 1), (5, 4)):  # the first picture's box is kept
-        result = run(*arguments, "--count", count, "--to", f"{count}.png")
+        result = run(*arguments, "--count", count, "--to", f"{count}.png", "--verbose")
         assert result.exit_code == 0 and result.stdout == f"{count}.png\n"
         assert (
             f"extracting vgg11:width=0.0625,input_size=32@middle.safetensors: {new} of {new}"
@@ -540,7 +540,7 @@ def test_a_sheet_is_spread_over_the_classes(nets, pictures, tmp_path, monkeypatc
     monkeypatch.setattr(show, "box_sheet", lambda cells: shown.extend(cells) or sheet(cells))
     one = job(pictures, tmp_path, nets / "middle.safetensors")
     show.show_boxes(one, 6, tmp_path / "boxes.png", silent)
-    assert [cell.title.split()[1] for cell in shown] == list(CLASSES)
+    assert [cell.title for cell in shown] == list(CLASSES)
     show.show_boxes(one, 99, tmp_path / "boxes.png", silent)
     assert len(shown) == 6 + 18
 
@@ -548,7 +548,7 @@ def test_a_sheet_is_spread_over_the_classes(nets, pictures, tmp_path, monkeypatc
 @pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["show"]])
 def test_help(run, command):
     result = run("localise", *command, "--help")
-    assert result.exit_code == 0 and ("--data" in result.stdout) == bool(command)
+    assert result.exit_code == 0 and ("  --data PATH" in result.stdout) == bool(command)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ Colours are those of the rendered sheet, as people see it.
 """
 
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -125,7 +126,7 @@ def test_the_smallest_boxes_are_seen(box):
 
 def test_hits_and_misses_look_different_and_are_counted():
     figure = box_sheet([cell(hit=True), cell(hit=False), cell(hit=True)])
-    assert "hits: 2 of 3" in texts(figure)
+    assert "hits: 2 of 3, overlap above 0.5" in texts(figure)
     assert [text for text in texts(figure) if text in ("hit", "miss")] == ["hit", "miss", "hit"]
     grounds = [tag.get_facecolor()[:3] for tag in figure.artists if isinstance(tag, Rectangle)]
     assert grounds == [to_rgb(colour) for colour in (sheets.HIT, canvas.PAPER, sheets.HIT)]
@@ -139,12 +140,17 @@ def test_the_legend_names_both_kinds_of_boxes():
     assert colours == [to_rgb(sheets.TRUE), to_rgb(sheets.PREDICTED)]
 
 
+def test_the_number_at_a_box_is_said_to_be_its_overlap():
+    one = replace(cell(title="goldfish, Carassius auratus"), overlap=0.625)
+    assert {"overlap 0.62", "goldfish, Carassius auratus"} <= set(texts(box_sheet([one])))
+
+
 def test_a_long_title_is_cut_and_stays_in_its_cell():
     title = "Pembroke, Pembroke Welsh corgi, 0.71, and more of this"
     figure = box_sheet([cell(title=title), cell(title="short")])
     (cut,) = (text for text in figure.texts if text.get_text().endswith("…"))
     area = cut.get_window_extent(figure.canvas.get_renderer())
-    assert area.x0 > canvas.GAP + canvas.TAG and area.x1 <= canvas.GAP + sheets.CELL + 0.5
+    assert area.x0 >= canvas.GAP - 1 and area.x1 <= canvas.GAP + sheets.CELL + 0.5
     assert title.startswith(cut.get_text()[:-1]) and len(cut.get_text()) > 15
     assert "short" in texts(figure)
 
@@ -161,7 +167,7 @@ def test_rows_are_as_long_as_asked_for():
     assert len(box_sheet(seven).axes) == 7
     sizes = [rendered(box_sheet(seven, columns=columns)).shape for columns in (6, 3, 7)]
     assert sizes[0][1] == canvas.GAP + 6 * (sheets.CELL + canvas.GAP)
-    row = sheets.CELL + 4 + canvas.LINE + canvas.GAP
+    row = sheets.CELL + 4 + 2 * canvas.LINE + canvas.GAP
     assert sizes[1][0] - sizes[2][0] == 2 * row
 
 

@@ -29,6 +29,7 @@ from vggfeat.features.precomputed.unit_vectors import (
     digests_of,
     unit_vectors,
 )
+from vggfeat.plurals import counted
 from vggfeat.progress import Progress
 
 HDF5 = (".h5", ".hdf5")
@@ -86,10 +87,11 @@ class ArraySource(FeatureSource):
 
     def __post_init__(self):
         check_array(self.array, self.name)
-        for what, values in (("ids", self.ids), ("labels", self.labels)):
+        for what, values in (("id", self.ids), ("label", self.labels)):
             if values is not None and len(values) != len(self.array):
                 raise DatasetError(
-                    f"{self.name}: has {len(self.array):,} vectors, and {len(values):,} {what}."
+                    f"{self.name}: has {counted(len(self.array), 'vector')}, and"
+                    f" {counted(len(values), what)}."
                 )
 
     @property

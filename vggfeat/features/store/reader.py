@@ -4,6 +4,7 @@ import glob
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 
 import h5py
@@ -23,6 +24,7 @@ from vggfeat.features.store.format import (
     opened,
     rows_of,
 )
+from vggfeat.plurals import counted
 from vggfeat.storage import hdf5
 
 OWN_NAME = re.compile(r"-[0-9a-f]{12}\.h5$")  # the digest of the conditions
@@ -121,13 +123,13 @@ def contents(path: Path) -> tuple[Conditions, tuple[str, ...], int]:
         return conditions_of(file), tuple(rows_of(file)), file["descriptors"].shape[2]
 
 
-def read(path: Path | str, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
+def read(path: Path | str, ids: Sequence[str], scales: int | Sequence[int]) -> np.ndarray:
     """The descriptors of these ids at these scales, in their order: [len(ids), S, D] float32.
 
-    Raises StoreError if one is missing, not done, damaged or not finite, OptionError if ids or
-    scales are no sequences.
+    One scale is S = 1. Raises StoreError if one is missing, not done, damaged or not finite,
+    OptionError if ids or scales are no sequences.
     """
-    _check_sequences(ids, scales)
+    scales = _checked(ids, scales)
     result = _read(Path(path), ids, scales)
     if not np.isfinite(result).all():
         raise StoreError(f"{path}: holds descriptors that are not finite. {REMEDY}")
@@ -173,7 +175,7 @@ class UsableRows:
 
 
 def read_usable(
-    path: Path | str, ids: Sequence[str] | None = None, scales: Sequence[int] | None = None
+    path: Path | str, ids: Sequence[str] | None = None, scales: int | Sequence[int] | None = None
 ) -> UsableRows:
     """The rows of a file that are done, sound and finite, in the order of ids or of the file.
 
@@ -185,8 +187,7 @@ def read_usable(
         rows, done = rows_of(file), done_rows(file)
         stored_scales = conditions_of(file).scales
     wanted_ids = list(rows) if ids is None else ids
-    scales = stored_scales if scales is None else scales
-    _check_sequences(wanted_ids, scales)
+    scales = _checked(wanted_ids, stored_scales if scales is None else scales)
     ready = [i for i in wanted_ids if i in rows and done[rows[i]]]
     with opened(path) as file:
         bad = set(damaged_rows(path, file, np.array(sorted({rows[i] for i in ready}), np.int64)))
@@ -211,7 +212,7 @@ def read_sizes(path: Path | str, ids: Sequence[str]) -> np.ndarray:
     Raises StoreError if the descriptor of one is missing, not done or damaged, OptionError if ids
     are no sequence.
     """
-    _check_sequences(ids)
+    _checked(ids, ())
     path = Path(path)
     with opened(path) as file:
         rows = _done_rows(path, file, ids)
@@ -248,10 +249,13 @@ def known_digests(path: Path) -> tuple[str, dict[str, bytes]]:
         return made, {i: digest for i, digest in found.items() if digest != sums.UNKNOWN}
 
 
-def _check_sequences(ids: Sequence[str], scales: Sequence[int] = ()) -> None:
+def _checked(ids: Sequence[str], scales: int | Sequence[int]) -> tuple[int, ...]:
+    """The scales, of which one may stand alone. Raises OptionError at what is no sequence."""
+    scales = (scales,) if isinstance(scales, Integral) else scales
     for name, value, example in (("ids", ids, "['a.jpg']"), ("scales", scales, "[256]")):
         if isinstance(value, str) or not isinstance(value, Iterable):
             raise OptionError(f"{name} must be a sequence such as {example}; got {value!r}.")
+    return tuple(scales)
 
 
 def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:
@@ -260,8 +264,8 @@ def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:
     missing = [i for i in ids if i not in rows or not done[rows[i]]]
     if missing:
         raise StoreError(
-            f"{path}: {len(missing)} descriptors are missing, {missing[0]!r} among them."
-            " Extract them first."
+            f"{path}: {counted(len(missing), 'descriptor is', 'descriptors are')} missing,"
+            f" {missing[0]!r} among them. Extract them first."
         )
     return np.array([rows[i] for i in ids], dtype=np.int64)
 

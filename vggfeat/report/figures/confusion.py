@@ -26,8 +26,8 @@ NAMED = 20  # classes with a name and a number each; of more, colours and a list
 LISTED = 20  # of the largest confusions
 IN_TABLE = 100
 ROWS = 12  # names at the edge of a large matrix: of the classes that are found least
-GAMMA = 0.5  # of opacity, so that few in a hundred are seen
-DARK, ON_DARK = 65, "#fffffe"  # % from which on letters are white, on dark pages, too
+GAMMA = 0.4  # of opacity, so that few in a hundred are seen
+DARK, ON_DARK = 60, "#fffffe"  # % from which on letters are white, on dark pages, too
 
 
 def figures(results: Results) -> Iterator[Figure]:

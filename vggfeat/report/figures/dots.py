@@ -33,10 +33,13 @@ def draw_dots(
     ends are those of intervals or spreads; marks that are hollow are numbers of others.
     """
     axes = canvas.subplots()
-    middle = (len(marks) - 1) / 2
+    several = any(
+        sum(value is not None for value in row) > 1 for row in zip(*marks.values(), strict=True)
+    )
+    apart, middle = APART if several else 0, (len(marks) - 1) / 2
     for number, (label, values) in enumerate(marks.items()):
         look = style.series(number) | {"markersize": 4.5}
-        places = [len(rows) - 1 - n + APART * (middle - number) for n in range(len(rows))]
+        places = [len(rows) - 1 - n + apart * (middle - number) for n in range(len(rows))]
         for place, end in zip(places, (ends or {}).get(label, ()), strict=False):
             if end is not None:
                 axes.plot(end, (place, place), color=look["color"], linewidth=1)

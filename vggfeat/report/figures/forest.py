@@ -82,4 +82,6 @@ def _draw(canvas: Canvas, differences: Sequence[Difference], metric: str) -> Non
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(-0.7, len(differences) - 0.3)
     axes.margins(x=0.08)
-    axes.set_xlabel(f"← B is higher      A - B, percent points of {metric}      A is higher →")
+    axes.set_xlabel(f"A - B, percent points of {metric}")
+    axes.set_title("← B is higher", loc="left", fontsize=style.SMALL)
+    axes.set_title("A is higher →", loc="right", fontsize=style.SMALL)

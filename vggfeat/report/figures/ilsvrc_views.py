@@ -45,7 +45,7 @@ def _figure(title: str, digest: str, table: Table, error: str, place: int) -> Fi
         name=slug("ilsvrc", error, title, digest[:6]),
         title=f"{title}: {error} by net, scale and view",
         caption=f"{error.capitalize()} in %, in the order of the table: S is the shortest side of"
-        f" the training pictures, Q of the test pictures, in pixels. {' '.join(table.legend)}",
+        f" the training pictures, Q of the test pictures, in pixels. {table.legend[0]}",
         table=table,
         draw=partial(draw_dots, rows=rows, marks=marks, axis=f"{error}, %", ends=intervals),
         size=(6.4, height(len(rows))),

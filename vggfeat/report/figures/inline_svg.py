@@ -70,7 +70,7 @@ def _shorten(element: Element, ids: Mapping[str, str]) -> None:
     if element.tag == "g":  # nothing refers to these
         attributes.pop("id", None)
     if element.tag == "image":
-        attributes["style"] = "image-rendering: pixelated"
+        attributes["style"] = "image-rendering: pixelated; filter: var(--figure-image, none)"
     element.attrib = attributes
 
 

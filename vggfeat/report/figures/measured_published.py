@@ -46,7 +46,7 @@ def _figure(best: Sequence[Result], published: Sequence[TransferResult]) -> Figu
     return Figure(
         name=slug("published", record.benchmark, record.splits_sha256[:6]),
         title=f"{record.title}: measured{' and published' if published else ''}",
-        caption=f"{metric} in %, the best result of each method, best first."
+        caption=f"The {metric} in %, the best result of each method, best first."
         + (" Lines: standard deviation over splits." if any(ends["measured"]) else "")
         + (" Whether a published number may be compared with is said in the table of results."
            if published else "")

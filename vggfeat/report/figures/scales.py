@@ -86,7 +86,7 @@ def _figure(first: Result, all_curves: Sequence[Curve]) -> Figure:
     return Figure(
         name=slug("scales", record.benchmark, record.splits_sha256[:6]),
         title=f"{record.title}: single scales and scales combined",
-        caption=f"{metric} in % over the shortest side of the test pictures in pixels; combined"
+        caption=f"The {metric} in % over the shortest side of the test pictures in pixels; combined"
         f" scales on the right.{spread}{best}{is_limited(first)}",
         table=Table.of(
             ["curve", *(_words(place) for place in places)],
@@ -124,19 +124,21 @@ def _draw(canvas: Canvas, curves: Sequence[Curve], places: Sequence[Place], metr
     for number, curve in enumerate(curves):
         look = style.series(number) | {"elinewidth": 0.9, "markersize": 5}
         shift = APART * (number - middle)
-        for part in (
-            1,
-            2,
-        ):  # single scales are joined by a line, combined ones stand for themselves
-            at = [n for n, (scales, _) in enumerate(places) if min(len(scales), 2) == part]
-            at = [n for n in at if places[n] in curve.results]
-            shown = [curve.results[places[n]] for n in at]
+        at = [n for n, place in enumerate(places) if place in curve.results]
+        single = [n for n in at if len(places[n][0]) == 1]
+        values = [value_of(curve.results[places[n]]) for n in at]
+        axes.plot([n + shift for n in at], values, color=look["color"], linewidth=0.5, alpha=0.6)
+        # Single scales are joined by a line, combined ones stand for themselves.
+        for shown, more in (
+            (single, {"label": style.wrapped(curve.label)}),
+            ([n for n in at if n not in single], {"linestyle": "none"}),
+        ):
+            of_places = [curve.results[places[n]] for n in shown]
             axes.errorbar(
-                [n + shift for n in at],
-                list(map(value_of, shown)),
-                yerr=[_spread(result) or 0 for result in shown],
-                **look | ({"linestyle": "none"} if part == 2 else {}),
-                label=style.wrapped(curve.label) if part == 1 else None,
+                [n + shift for n in shown],
+                list(map(value_of, of_places)),
+                yerr=[_spread(result) or 0 for result in of_places],
+                **look | more,
             )
     num_single = sum(len(scales) == 1 for scales, _ in places)
     if 0 < num_single < len(places):

@@ -47,7 +47,7 @@ def _figure(name: str, table: Table, title: str, metric: str) -> Figure:
     return Figure(
         name=name,
         title=f"{title}: few training pictures",
-        caption=f"{table.title}. {' '.join(table.legend)} Bars: standard deviation.",
+        caption=f"{table.title}. {table.legend[0]} Bars: standard deviation.",
         table=table,
         draw=lambda canvas: _draw(canvas, panels, columns, metric),
         size=(max(4.6, 2.3 * len(panels) + 0.4), 3.4),

@@ -39,6 +39,7 @@ VARIABLES = {
     "--figure-5": (COLOURS[4], "#efb02f"),
     "--figure-6": (COLOURS[5], "#8ccbf0"),
     "--figure-7": (COLOURS[6], "#c9a227"),
+    "--figure-image": ("none", "brightness(1.9)"),  # a filter
 }  # fmt: skip
 SMALL = 8  # points, of labels that are many
 _SETTINGS: dict[str, Any] = {
@@ -90,7 +91,7 @@ def short(text: str, most: int = 40) -> str:
 def wrapped(label: str, width: int = 78) -> str:
     """A label in lines of about so many letters, of which none is lost; nothing unprintable."""
     words = printable(label, one_line=True).replace("+", "+ ")  # nets used together
-    lines = textwrap.wrap(words, width, break_long_words=False)
+    lines = textwrap.wrap(words, width)
     return "\n".join(line.replace("+ ", "+") for line in lines)
 
 

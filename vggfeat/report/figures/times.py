@@ -84,7 +84,7 @@ def _draw(
         left = [a + b for a, b in zip(left, spent, strict=True)]
     for place, total in zip(places, left, strict=True):
         axes.text(total, place, f" {total:.3g} {unit}", va="center", fontsize=style.SMALL)
-    axes.set_yticks(places, [style.wrapped(name, 34) for name in names], fontsize=style.SMALL)
+    axes.set_yticks(places, [style.wrapped(name, 44) for name in names], fontsize=style.SMALL)
     axes.set(xlim=(0, 1.14 * max(left)), xlabel=f"wall time, {unit}")
     axes.grid(axis="y", visible=False)
     canvas.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)

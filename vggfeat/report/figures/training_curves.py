@@ -16,11 +16,11 @@ from vggfeat.report.table import Cell, Table
 from vggfeat.report.training import begins_with
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure as Canvas
 
 MOST = len(style.COLOURS)  # runs in one figure
-HEADROOM = 0.04  # of the loss axis, above ln(classes)
-EPOCH = ("step", "loss")  # what a line of an epoch needs to be drawn
+LEAST = 0.2  # nats that the loss axis shows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,48 +85,52 @@ def figure(runs: Sequence[Run], *, name: str, title: str = "") -> Figure:
     )
 
 
-def _draw(canvas: Canvas, runs: Sequence[Run], has_error: bool) -> None:
-    panels = canvas.subplots(1, 1 + has_error, squeeze=False)[0]
-    loss = panels[0]
+def draw_loss(axes: Axes, runs: Sequence[Run]) -> None:
+    """The loss of runs on an axis that shows their range, and the loss of equal scores."""
     for number, run in enumerate(runs):
         look = style.series(number) | {"markersize": 3}
-        steps = [line["step"] for line in run.epochs]
-        label = style.short(run.label, 34)
         if run.updates:
-            faint = {"color": look["color"], "alpha": 0.25, "linewidth": 0.8}
-            loss.plot(*_columns(run.updates, "step", "loss"), **faint)
-        loss.plot(steps, [line["loss"] for line in run.epochs], **look, label=label)
-        if has_error and all("top1" in line for line in run.epochs):
-            panels[1].plot(steps, [100 * (1 - line["top1"]) for line in run.epochs], **look)
-        for before, line in zip(run.epochs, run.epochs[1:], strict=False):
-            if line.get("rate", 0) < before.get("rate", 0):
-                for axes in panels:
-                    axes.axvline(before["step"], **_drop(look, len(runs)))
-    _ln_classes(loss, runs)
-    loss.set(xlabel="updates", ylabel="training loss, nats")
-    if has_error:
-        panels[1].set(xlabel="updates", ylabel="top-1 error, validation, %")
-    if len(runs) > 1:
-        canvas.legend(loc="outside lower center", ncols=2)
-
-
-def _columns(lines: Sequence[Mapping[str, Any]], *names: str) -> list[list[Any]]:
-    return [[line[name] for line in lines] for name in names]
-
-
-def _drop(look: Mapping[str, Any], count: int) -> dict[str, Any]:
-    """The look of the line where a rate is divided: in the colour of its run, if of several."""
-    color = look["color"] if count > 1 else style.FAINT
-    return {"color": color, "linestyle": (0, (1, 2)), "linewidth": 0.8, "alpha": 0.7}
-
-
-def _ln_classes(axes: Any, runs: Sequence[Run]) -> None:
-    """A line at the loss of equal scores for each number of classes, named at its right end."""
+            faint = {"color": look["color"], "alpha": 0.3, "linewidth": 0.8}
+            axes.plot(*_columns(run.updates, "step", "loss"), **faint)
+        axes.plot(*_columns(run.epochs, "step", "loss"), **look, label=style.short(run.label, 34))
     for count in sorted({run.num_classes for run in runs if run.num_classes}):
         level = math.log(count)
         axes.axhline(level, color=style.TEXT, linewidth=0.8)
         axes.text(1, level, f"ln({count}) = {level:.2f}", transform=axes.get_yaxis_transform(),
                   ha="right", va="bottom", fontsize=style.SMALL)  # fmt: skip
+    low, high = axes.get_ylim()
+    if high - low < LEAST:  # the noise of a net that does not learn is no curve
+        axes.set_ylim((low + high - LEAST) / 2, (low + high + LEAST) / 2)
+    unit = ", nats" if all(run.num_classes for run in runs) else ""
+    axes.set(xlabel="updates", ylabel=f"training loss{unit}")
+
+
+def draw_drops(panels: Sequence[Axes], run: Run, color: str) -> None:
+    """A dotted line in every panel after each epoch that was the last of its learning rate."""
+    for before, line in zip(run.epochs, run.epochs[1:], strict=False):
+        if line.get("rate", 0) < before.get("rate", 0):
+            for axes in panels:
+                axes.axvline(before["step"], color=color, linestyle=(0, (1, 2)), linewidth=0.8)
+
+
+def _draw(canvas: Canvas, runs: Sequence[Run], has_error: bool) -> None:
+    panels = canvas.subplots(1, 1 + has_error, sharex=True, squeeze=False)[0]
+    draw_loss(panels[0], runs)
+    for number, run in enumerate(runs):
+        look = style.series(number) | {"markersize": 3}
+        lines = [line for line in run.epochs if "top1" in line]
+        if lines:
+            steps, shares = _columns(lines, "step", "top1")
+            panels[1].plot(steps, [100 * (1 - share) for share in shares], **look)
+        draw_drops(panels, run, look["color"])
+    if has_error:
+        panels[1].set(xlabel="updates", ylabel="top-1 error, validation, %")
+    if len(runs) > 1:
+        canvas.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+
+
+def _columns(lines: Sequence[Mapping[str, Any]], *names: str) -> list[list[Any]]:
+    return [[line[name] for line in lines] for name in names]
 
 
 def _labels(records: Sequence[dict[str, Any]]) -> list[str]:

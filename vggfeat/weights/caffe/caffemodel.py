@@ -22,6 +22,7 @@ from torch import Tensor
 from vggfeat import vgg
 from vggfeat.errors import WeightsError
 from vggfeat.input_statistics import PAPER_STATISTICS
+from vggfeat.plurals import counted
 from vggfeat.storage.files import new_file
 from vggfeat.weights.caffe.layers import (
     FIRST,
@@ -159,7 +160,8 @@ def _shape_of(layer: Layer, name: str, path: Path) -> tuple[int, ...]:
     """
     if len(layer.blobs) != 2:
         raise WeightsError(
-            f"{path}: {layer.name} has {len(layer.blobs)} blobs, and weights and a bias are needed."
+            f"{path}: {layer.name} has {counted(len(layer.blobs), 'blob')}, and weights and a bias"
+            " are needed."
         )
     shape, bias = (blob.shape for blob in layer.blobs)
     num_axes = 4 if kind_of(layer.parameters) == "convolution" else 2

@@ -1,0 +1,135 @@
+"""What there is to choose from, as values: nets, layers, benchmarks, probes, published numbers."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.util import find_spec
+from typing import Any
+
+from vggfeat.errors import UnknownNameError
+from vggfeat.probes import registry as probes
+from vggfeat.report.published import PublishedRow, read_published
+from vggfeat.storage.folders import Folders
+
+# torch and torchvision take 2 s to import each: they are imported where they are needed.
+
+Line = dict[str, Any]
+
+
+def nets(text: str = "") -> list[Line]:
+    """Every net by name whose name holds the text: library, family and name.
+
+    Those of timm only where it is installed. Raises UnknownNameError if there is none.
+    """
+    from vggfeat.vgg import CONFIGURATIONS
+    from vggfeat.weights.torchvision import NAMES
+
+    names = [("paper", name) for name in CONFIGURATIONS]
+    names += [("torchvision", name) for name in sorted(NAMES, key=_numerically)]
+    if find_spec("timm"):
+        import timm
+
+        names += [("timm", f"timm/{name}") for name in timm.list_models()]
+    found = [(library, name) for library, name in names if text.lower() in name.lower()]
+    if not found:
+        raise UnknownNameError("net", text, (name for _, name in names), listed=())
+    return [{"library": kind, "family": _family(name), "net": name} for kind, name in found]
+
+
+def _numerically(name: str) -> list[Any]:
+    """resnet50 before resnet101."""
+    return [int(part) if part.isdigit() else part for part in re.split(r"(\d+)", name)]
+
+
+def _family(name: str) -> str:
+    return re.match(r"(?:timm/)?([A-Za-z]+)", name)[1]
+
+
+def layers(net: str) -> list[Line]:
+    """The layers of a net in their order: name, shape for a picture, and which is the default.
+
+    Weights are not looked at, and not fetched. Raises VggfeatError as `--net` does.
+    """
+    from vggfeat.backbones.exported.backbone import exported_backbone
+    from vggfeat.backbones.load import backbone_of
+    from vggfeat.backbones.spec import EXPORTED_SUFFIXES, NetSpec
+
+    spec = NetSpec.parse(net)
+    if spec.is_file and spec.weights.lower().endswith(EXPORTED_SUFFIXES):
+        backbone = exported_backbone(spec)
+    elif spec.is_file:
+        from vggfeat.backbones.load import load_network
+
+        backbone = load_network(spec).backbone
+    else:
+        backbone = backbone_of(spec)
+    return [
+        {
+            "layer": name,
+            "shape": " x ".join(map(str, shape[1:])),
+            "of a picture of": f"{backbone.input_size} x {backbone.input_size}",
+            "default": "default" if name == backbone.layer_name else "",
+        }
+        for name, shape in backbone.layer_shapes().items()
+    ]
+
+
+def benchmarks(places: Folders) -> list[Line]:
+    """Every benchmark: what it is, its headline metric, the best published number, its data."""
+    from vggfeat.benchmarks.datasets.registry import DATASETS
+
+    lines = []
+    for definition in DATASETS:
+        metric = definition.protocol.metric
+        best = _best(definition.name, metric)
+        there = definition.source.locate(places) if definition.in_paper else "made here"
+        where = ", ".join(map(str, there)) if isinstance(there, list) else there
+        lines.append(
+            {
+                "benchmark": definition.name,
+                "pictures": definition.num_pictures,
+                "metric": metric,
+                "best published (%)": best.value if best else None,
+                "by": _who(best) if best else None,
+                "task": definition.about,
+                "data": str(where) if where else None,
+            }
+        )
+    return lines
+
+
+def _best(benchmark: str, metric: str) -> PublishedRow | None:
+    """The best number of the paper's tables for a benchmark."""
+    rows = [
+        row
+        for row in read_published()
+        if (row.benchmark, row.metric) == (benchmark, metric) and row.kind != "later"
+    ]
+    return max(rows, key=lambda row: row.value, default=None)
+
+
+def _who(row: PublishedRow) -> str:
+    return row.network or row.method
+
+
+def probe_lines() -> list[Line]:
+    """Every probe and what it is."""
+    return [{"probe": name, "what it is": probes.ABOUT[name]} for name in probes.PROBES]
+
+
+def published(benchmark: str | None = None, net: str | None = None) -> Iterator[Line]:
+    """The rows of published.csv, those of one benchmark or net if these are named.
+
+    A net is part of several that were used together. Raises UnknownNameError.
+    """
+    rows = read_published()
+    of_nets = {part for row in rows for part in row.network.split("+") if part}
+    for kind, name, known in (
+        ("benchmark", benchmark, {row.benchmark for row in rows}),
+        ("net with published numbers", net, of_nets),
+    ):
+        if name is not None and name not in known:
+            raise UnknownNameError(kind, name, known)
+    for row in rows:
+        if benchmark in (None, row.benchmark) and (net is None or net in row.network.split("+")):
+            yield asdict(row)

@@ -1,0 +1,50 @@
+"""Where the pictures of a benchmark are, if they are at hand: nothing is fetched or unpacked."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vggfeat.errors import VggfeatError
+from vggfeat.images import Picture
+
+Pictures = Mapping[str, Picture]  # example -> its file, or a crop of one
+
+
+def pictures_of(benchmark: str, data_dir: Path | None, own: Sequence[Path]) -> Pictures | str:
+    """The picture of each example of a benchmark; or why they are not at hand, in a sentence.
+
+    own are folders and lists of the user's pictures, one of which may be the benchmark.
+    """
+    from vggfeat.benchmarks.datasets.registry import DATASETS, names_of
+
+    try:
+        names = names_of(own)
+        if benchmark in names:
+            return _by_example(benchmark, None)
+        definition = next((d for d in DATASETS if d.name == benchmark), None)
+        if definition is None:
+            return (
+                f"The pictures of {benchmark} are not at hand: name their folder or list with"
+                " --pictures."
+            )
+        return _of_dataset(definition, data_dir)
+    except VggfeatError as error:
+        return f"The pictures are not shown: {error}"
+
+
+def _of_dataset(definition, data_dir: Path | None) -> Pictures | str:
+    from vggfeat.storage.folders import folders
+
+    places = folders(data_dir)
+    located = definition.source.locate(places)
+    if isinstance(located, list):
+        return f"The pictures lie in archives in {places.data}; unpacked they would be shown here."
+    if located is None:
+        return f"The pictures are not in {places.data}: name the folder that has them, --data-dir."
+    return _by_example(definition.name, data_dir)
+
+
+def _by_example(name: str, data_dir: Path | None) -> Pictures:
+    from vggfeat.benchmarks.datasets.registry import load_benchmark
+
+    benchmark = load_benchmark(name, data_dir, offline=True)
+    return {i: benchmark.pictures[ids[0]] for i, ids in benchmark.pictures_of.items()}

@@ -1,0 +1,93 @@
+"""How a measured number stands to the published one, in a word, a sentence and reasons."""
+
+from dataclasses import dataclass
+
+from vggfeat.report.judge import NEAR, NOT_COMPARABLE, SAME
+from vggfeat.report.published import PublishedRow, read_published
+from vggfeat.report.results import Result
+from vggfeat.report.settings import percent
+from vggfeat.report.transfer import published_of, verdict_on
+
+WORDS = {
+    SAME: "Same protocol",
+    NEAR: "Near",
+    NOT_COMPARABLE: "Not comparable",
+    "": "Nothing to compare with",
+}
+NO_NET = "no published number for this net"  # a reason of verdict_on that the sentence says
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """A measured number beside the published one."""
+
+    comparison: str  # as of judge.Verdict
+    sentence: str
+    reasons: tuple[str, ...]
+    difference: float | None  # to the same net's, in percent points
+
+    @property
+    def word(self) -> str:
+        """The comparison in a word or two."""
+        return WORDS[self.comparison]
+
+
+def standing(result: Result) -> Standing:
+    """How a result of `bench` stands to the published number of its net, else of the best net."""
+    record, rows = result.record, read_published()
+    verdict, same = verdict_on(record, rows), published_of(record, rows)
+    difference = None
+    if same is not None and same.metric in record.metrics:
+        difference = round(percent(record.metrics[same.metric]["value"]) - same.value, 4)
+    reasons = tuple(reason for reason in verdict.reasons if reason != NO_NET)
+    return Standing(
+        comparison=verdict.comparison,
+        sentence=_of_same(result, same, difference) if same else _of_best(result, verdict, reasons),
+        reasons=reasons,
+        difference=difference,
+    )
+
+
+def _of_same(result: Result, row: PublishedRow, difference: float | None) -> str:
+    published = f"{row.value:.1f} % for this net"
+    if difference is None:
+        return f"{published}, by another metric"
+    spread = max(filter(None, (row.spread, _spread(result))), default=None)
+    size = "" if spread is None else (
+        ", within the spread over splits" if abs(difference) <= spread
+        else ", more than the spread over splits"
+    )  # fmt: skip
+    return f"{published}: {difference:+.1f} points here{size}"
+
+
+def _of_best(result: Result, verdict, reasons: tuple[str, ...]) -> str:
+    best = _best_published(result)
+    if best is None or not verdict.comparison:
+        return reasons[0] if reasons else "no number is published for this benchmark"
+    value = percent(result.record.metrics[best.metric]["value"])
+    if verdict.comparison == NOT_COMPARABLE:
+        return f"{reasons[0]}; the best published, {_method(best)}, have {best.value:.1f} %"
+    return (
+        f"{value - best.value:+.1f} points to the best published, {_method(best)} with"
+        f" {best.value:.1f} %; no number of this net is published"
+    )
+
+
+def _best_published(result: Result) -> PublishedRow | None:
+    record = result.record
+    rows = [
+        row
+        for row in read_published()
+        if row.benchmark == record.benchmark
+        and row.kind == "very deep"
+        and row.metric in record.metrics
+    ]
+    return max(rows, key=lambda row: row.value, default=None)
+
+
+def _method(row: PublishedRow) -> str:
+    return row.method.removeprefix("Published, ")
+
+
+def _spread(result: Result) -> float | None:
+    return percent(result.record.metrics[result.record.metric]["spread"])

@@ -1,0 +1,144 @@
+"""The verdicts of a report, in words: which net is best, and whether it matches."""
+
+from collections.abc import Sequence
+
+from vggfeat.benchmarks.report.material import Material
+from vggfeat.benchmarks.report.pairs import difference_in_words, paired
+from vggfeat.benchmarks.report.published import Standing, standing
+from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking, name_of, value_of
+from vggfeat.records.scores import scores_path
+from vggfeat.report.ilsvrc_results import measured_result, published_results
+from vggfeat.report.judge import NEAR, NOT_COMPARABLE, SAME
+from vggfeat.report.page.blocks import Card, Cards, Folded, Paragraph, says
+from vggfeat.report.results import Result
+
+Line = tuple[str, str, str]
+IN_ALL = {
+    SAME: "by the same protocol",
+    NEAR: "by nearly the same protocol",
+    NOT_COMPARABLE: "not comparable",
+    "": "none to compare with",
+}
+OF_BENCHMARKS = {"classes", "settings", "pairs", "pictures", "ilsvrc"}  # sections below a heading
+SUMMARIES = {NEAR: "Why only near", NOT_COMPARABLE: "Why not comparable"}
+
+
+def summary(material: Material) -> Paragraph:
+    """Which net is best where, and how its numbers stand to the published ones."""
+    best: dict[str, list[str]] = {}
+    compared: dict[str, list[str]] = {}
+    for benchmark in material.transfer:
+        best.setdefault(material.net(benchmark.main.first), []).append(benchmark.title)
+        word = IN_ALL[standing(benchmark.main.first).comparison]
+        compared.setdefault(word, []).append(benchmark.title)
+    nets = [f"{net} on {_listed(titles)}" for net, titles in best.items()]
+    published = [f"{word} on {_listed(titles)}" for word, titles in compared.items()]
+    return says(f"Best: {'; '.join(nets)}. ", f"Published numbers: {'; '.join(published)}.",
+                role="lead")  # fmt: skip
+
+
+def transfer_cards(material: Material) -> Cards:
+    """A card for each benchmark of `bench`."""
+    return Cards(cards=tuple(_card(material, b, standing(b.main.first)) for b in material.transfer))
+
+
+def ilsvrc_cards(material: Material) -> Cards:
+    """A card for each set of pictures that was classified or localised by ILSVRC's protocols."""
+    return Cards(cards=tuple(_card(material, b, _on_ilsvrc(b.main.first)) for b in material.ilsvrc))
+
+
+def _card(material: Material, benchmark: BenchmarkResults, published: Standing) -> Card:
+    best, ranking = benchmark.main.first, benchmark.main
+    setting = material.setting(best)
+    return Card(
+        title=name_of(benchmark),
+        to=material.benchmark_id(benchmark) if material.sections & OF_BENCHMARKS else "",
+        answer=material.net(best),
+        value=f"{_is_best(ranking)} {value_of(best):.1f} % {ranking.metric}",
+        lines=(
+            *((("With", "", setting),) if setting else ()),
+            *_second(material, ranking),
+            ("Published", published.word, published.sentence),
+        ),
+        blocks=_reasons(published),
+    )
+
+
+def _is_best(ranking: Ranking) -> str:
+    words = "is best" if len(ranking.nets) > 1 else "alone was measured"
+    limited = ", LIMITED to a part of the pictures" if ranking.first.record.limited else ""
+    return f"{words}{limited}:"
+
+
+def _second(material: Material, ranking: Ranking) -> tuple[Line, ...]:
+    """How the next net stands to the best, or of one net its next setting."""
+    if len(ranking.nets) > 1:
+        name, other = "Next net", ranking.nets[1]
+        who = material.net(other)
+    elif len(ranking.results) > 1:
+        name, other = "Next", ranking.results[1]
+        who = material.setting(other)
+    else:
+        return ()
+    number = f"{who}, {value_of(other):.1f} %"
+    word, size = _difference(ranking, other)
+    return ((name, word, f"{number}; {size}"),)
+
+
+def _difference(ranking: Ranking, other: Result) -> tuple[str, str]:
+    """Whether the best differs from another result, else the nets' best that have scores."""
+    comparison = paired(ranking.first, other)
+    if not isinstance(comparison, str):
+        return difference_in_words(comparison)
+    ours, theirs = (_best_with_scores(ranking, r) for r in (ranking.first, other))
+    if ours is None or theirs is None or ours is theirs:
+        return "Not tested", comparison
+    instead = paired(ours, theirs)
+    if isinstance(instead, str):
+        return "Not tested", instead
+    word, size = difference_in_words(instead)
+    turned = ", the other way round" if instead.better and instead.better is instead.b else ""
+    values = f"{value_of(ours):.1f} and {value_of(theirs):.1f} %"
+    return f"{word}{turned}", f"of their results that have scores, {values}: {size}"
+
+
+def _best_with_scores(ranking: Ranking, result: Result) -> Result | None:
+    """The best result of the same net beside which scores lie."""
+    of_net = (r for r in ranking.results if r.record.method == result.record.method)
+    return next((r for r in of_net if scores_path(r.path).is_file()), None)
+
+
+def _reasons(published: Standing) -> tuple[Folded, ...]:
+    if not published.reasons:
+        return ()
+    return (
+        Folded(
+            summary=SUMMARIES.get(published.comparison, "What is to be known of it"),
+            blocks=tuple(says(f"{reason}.") for reason in published.reasons),
+        ),
+    )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _on_ilsvrc(result: Result) -> Standing:
+    """How a result on ILSVRC stands to the published one of the same configuration."""
+    every = [row for rows in published_results().values() for row in rows]
+    measured = measured_result(result.record, every)
+    verdict = measured.verdict
+    differences = measured.differences
+    if result.record.metric in differences:
+        value = measured.published[result.record.metric]
+        difference = differences[result.record.metric]
+        sentence = f"{value:.1f} % for this net: {difference:+.1f} points here"
+        return Standing(comparison=verdict.comparison, sentence=sentence, reasons=verdict.reasons,
+                        difference=difference)  # fmt: skip
+    first = verdict.reasons[0] if verdict.reasons else "nothing is published of this net and view"
+    return Standing(
+        comparison=verdict.comparison,
+        sentence=first,
+        reasons=verdict.reasons,
+        difference=None,
+    )

@@ -1,0 +1,125 @@
+"""ls: what is listed is what the other commands take, and says so in few columns."""
+
+import csv
+import json
+
+import pytest
+
+from vggfeat.report.published import read_published
+
+
+@pytest.fixture
+def listed(run):
+    def listed(*arguments):
+        result = run("ls", *arguments, "--format", "json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    return listed
+
+
+def test_nets_are_those_that_can_be_named(listed):
+    from vggfeat.backbones.check import check_net
+    from vggfeat.backbones.spec import NetSpec
+
+    nets = {line["net"] for line in listed("nets")}
+    assert {"vgg16_1x1", "resnet50", "timm/resnet50"} <= nets
+    for name in ("vgg11", "squeezenet1_1"):
+        check_net(NetSpec.parse(f"{name}@random:0"))
+    assert {line["net"] for line in listed("nets", "SqueezeNet1")} == {
+        "squeezenet1_0", "squeezenet1_1",
+    }  # fmt: skip
+
+
+def test_nets_are_grouped_and_timm_is_counted(run):
+    lines = run("ls", "nets").stdout.splitlines()
+    assert max(map(len, lines)) <= 80 and len(lines) < 60
+    assert any(line.startswith("timm") and "ls nets TEXT" in line for line in lines)
+    result = run("ls", "nets", "resnett")
+    assert result.exit_code == 1 and "Unknown net 'resnett'. Did you mean" in result.stderr
+
+
+def test_layers_of_a_paper_net_have_the_shapes_of_its_table(listed):
+    """Simonyan & Zisserman (2014), Table 1: five poolings halve 224 to 7; 64 to 512 channels."""
+    shapes = {line["layer"]: line["shape"] for line in listed("layers", "vgg16")}
+    assert list(shapes) == [
+        "conv1_1", "conv1_2", "pool1", "conv2_1", "conv2_2", "pool2", "conv3_1", "conv3_2",
+        "conv3_3", "pool3", "conv4_1", "conv4_2", "conv4_3", "pool4", "conv5_1", "conv5_2",
+        "conv5_3", "pool5", "fc6", "fc7", "fc8",
+    ]  # fmt: skip
+    assert shapes["conv1_2"] == "64 x 224 x 224" and shapes["pool5"] == "512 x 7 x 7"
+    assert shapes["fc7"] == "4096 x 1 x 1" and shapes["fc8"] == "1000 x 1 x 1"
+
+
+@pytest.mark.parametrize("net", ["vgg11:width=0.125,input_size=32", "squeezenet1_1", "resnet18"])
+def test_layers_are_those_that_layer_takes(listed, net):
+    """A hook on the built net sees the shapes that are listed, of every third layer."""
+    import torch
+
+    from vggfeat.backbones.load import backbone_of
+    from vggfeat.backbones.spec import NetSpec
+
+    lines = listed("layers", f"{net}@weights-that-are-nowhere.pth")
+    (default,) = (line["layer"] for line in lines if line["default"])
+    assert default == backbone_of(NetSpec.parse(net)).layer_name
+    for line in lines[::3]:
+        backbone = backbone_of(NetSpec.parse(net).with_option("layer", line["layer"]))
+        with torch.device("meta"):
+            maps = backbone.to_maps(backbone.build(None).eval(), [backbone.layer_name])
+            side = backbone.input_size
+            (given,) = maps(torch.zeros(1, 3, side, side))
+        assert given.shape[1] == backbone.dim
+        assert line["shape"].split(" x ")[0] == str(backbone.dim)
+        assert line["of a picture of"] == f"{side} x {side}"
+
+
+def test_layers_of_an_unknown_net(run):
+    result = run("ls", "layers", "resnet51")
+    assert result.exit_code == 1 and "Did you mean 'resnet" in result.stderr
+
+
+def test_benchmarks_have_metric_and_best_number_of_the_papers_tables(listed, run):
+    lines = {line["benchmark"]: line for line in listed("benchmarks")}
+    best = [
+        row.value
+        for row in read_published()
+        if row.benchmark == "caltech256" and row.table in ("11", "12")
+    ]
+    assert lines["caltech256"]["best published (%)"] == max(best)
+    assert lines["voc2007"]["metric"] == "map_11pt"  # the devkit's of that year
+    assert lines["voc2012"]["data"] is None and lines["digits"]["data"] == "made here"
+    text = run("ls", "benchmarks").stdout.splitlines()
+    assert max(map(len, text[:26])) <= 80
+
+
+def test_a_benchmarks_metric_is_that_of_its_records(listed, run, tmp_path):
+    for line in listed("benchmarks"):
+        if line["data"] == "made here":
+            net = "vgg11:width=0.0625,input_size=32@random:0"
+            run("bench", line["benchmark"], "--net", net, "--scales", "32", "--limit", "4",
+                "--probe", "centroid", "--out", tmp_path, "--quiet")  # fmt: skip
+            (path,) = (tmp_path / line["benchmark"]).glob("*.json")
+            assert json.loads(path.read_text())["metric"] == line["metric"]
+
+
+def test_probes(run, listed):
+    from vggfeat.probes.registry import PROBES
+
+    assert [line["probe"] for line in listed("probes")] == list(PROBES)
+    assert all(line["what it is"].endswith(".") for line in listed("probes"))
+    assert max(map(len, run("ls", "probes").stdout.splitlines())) <= 92
+
+
+def test_published_rows_are_those_of_the_file(run, listed):
+    assert len(listed("published")) == len(read_published())
+    rows = listed("published", "caltech101", "--net", "vgg19")
+    assert {(row["benchmark"], row["network"]) for row in rows} == {
+        ("caltech101", "vgg19"), ("caltech101", "vgg16+vgg19"),
+    }  # fmt: skip
+    result = run("ls", "published", "voc2007", "--format", "csv")
+    (first, *_) = csv.DictReader(result.stdout.splitlines())
+    assert first["value"] == "82.4"
+    text = run("ls", "published", "caltech101").stdout
+    assert "92.7 ± 0.5 [1]" in text and "[1] Simonyan & Zisserman (2014) Table 11" in text
+    result = run("ls", "published", "caltech102")
+    assert result.exit_code == 1 and "Did you mean 'caltech101'" in result.stderr

@@ -1,0 +1,73 @@
+"""`vggfeat report`: one file from records, its path and size printed, errors in one line."""
+
+import webbrowser
+from pathlib import Path
+
+import pytest
+from helpers.html_pages import check_sound
+from helpers.records import make_record
+
+from vggfeat.records import record as records
+
+RUNS = Path(__file__).resolve().parents[2] / "results" / "pretraining" / "runs"
+
+
+@pytest.fixture
+def results(tmp_path):
+    records.write(make_record(), tmp_path / "results")
+    return tmp_path / "results"
+
+
+def test_a_page_is_written_and_its_size_printed(run, results, tmp_path):
+    result = run("report", results, "--to", tmp_path / "new" / "page.html", "--title", "My nets")
+    assert result.exit_code == 0
+    html = (tmp_path / "new" / "page.html").read_text()
+    assert result.stdout == f"{tmp_path / 'new' / 'page.html'}: {len(html.encode()) / 1e6:.2f} MB\n"
+    assert "<h1>My nets</h1>" in html
+    check_sound(html)
+
+
+def test_without_folders_the_results_folder_here_is_shown(run, results, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("report", "--only", "comparison").exit_code == 0
+    assert (tmp_path / "report.html").is_file()
+
+
+def test_training_alone_needs_no_results_folder(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert run("report", "--runs", RUNS, "--only", "training").exit_code == 0
+    assert "Stages of training" in (tmp_path / "report.html").read_text()
+
+
+def test_figures_are_files_of_their_own(run, results, tmp_path):
+    pytest.importorskip("matplotlib")
+    folder = tmp_path / "figures"
+    options = ("--to", tmp_path / "page.html", "--only", "comparison")
+    result = run("report", results, *options, "--figures", folder, "--form", "svg")
+    names = [f"{folder / path.name}" for path in folder.iterdir()]
+    assert names and set(result.stdout.splitlines()[1:]) == set(names)
+    assert all(name.endswith(".svg") for name in names)
+
+
+def test_the_page_is_opened_in_the_browser(run, results, tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", opened.append)
+    run("report", results, "--to", tmp_path / "page.html", "--only", "comparison", "--open")
+    assert opened == [(tmp_path / "page.html").as_uri()]
+
+
+def test_errors_are_one_line_that_says_what_to_do(run, results, tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "empty").mkdir()
+    for arguments, words in (
+        ((tmp_path / "nowhere",), "no such results folder"),
+        ((tmp_path / "empty",), "holds no records"),
+        ((results, "--only", "clases"), "Did you mean 'classes'?"),
+        ((results, "--to", tmp_path / "file" / "a.html"), "Choose another --to."),
+        ((results, "--runs", tmp_path / "empty"), "holds no records of trained classifiers"),
+        ((results, "--only", "training"), "--runs"),
+    ):
+        result = run("report", *arguments)
+        assert result.exit_code == 1 and words in result.stderr
+        assert len(result.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "file" / "a.html").exists()

@@ -1,0 +1,171 @@
+"""ls: what there is to choose from."""
+
+import json
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import click
+
+from vggfeat.cli.group import Commands, importing, main
+from vggfeat.cli.options import data_dir
+from vggfeat.storage.folders import folders
+
+WIDTH = 48  # of names that share a line
+MAX_NETS = 60  # of a library that are listed without a text to look for
+TASK_WIDTH = 20
+BEST = "best: the best number of the paper's tables, in %; data: whether it is in the data folder."
+listing_format = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "md", "csv", "json"]),
+    default="table",
+    show_default=True,
+    help="What to print; csv and json have everything, a line each.",
+)
+
+
+@main.group(cls=Commands)
+def ls() -> None:
+    """What there is to choose from: nets, layers, benchmarks, probes, published numbers."""
+
+
+@ls.command("nets")
+@click.argument("text", default="", metavar="[TEXT]")
+@listing_format
+def nets(text: str, form: str) -> None:
+    """List the nets that `--net` takes by name; with TEXT those whose name holds it.
+
+    \b
+    vggfeat ls nets
+    vggfeat ls nets mobilenet
+    """
+    with importing():
+        from vggfeat.benchmarks import listings
+
+    lines = listings.nets(text)
+    if form in ("csv", "json"):
+        _show(lines, form)
+        return
+    rows = []
+    for library, of_library in groupby(lines, lambda line: line["library"]):
+        named = list(of_library)
+        if not text and len(named) > MAX_NETS and library == "timm":
+            rows.append((library, "", f"{len(named):,} nets: vggfeat ls nets TEXT finds them"))
+            continue
+        for family, members in groupby(named, lambda line: line["family"]):
+            wrapped = textwrap.wrap(", ".join(line["net"] for line in members), WIDTH)
+            rows += [
+                (library, family, part) if not n else ("", "", part)
+                for n, part in enumerate(wrapped)
+            ]
+    _show([dict(zip(("library", "family", "nets"), row, strict=True)) for row in rows], form)
+
+
+@ls.command("layers")
+@click.argument("net", metavar="NET")
+@listing_format
+def layers(net: str, form: str) -> None:
+    """List what `layer=` and `--layer` take of a net, in the order of the forward pass.
+
+    Shapes are of one picture of the net's input size: channels, then rows and columns of a map.
+    Weights are not fetched.
+
+    \b
+    vggfeat ls layers vgg16
+    vggfeat ls layers resnet50:input_size=128
+    """
+    with importing():
+        from vggfeat.benchmarks import listings
+
+    lines = listings.layers(net)
+    if form == "table":
+        side = lines[0].get("of a picture of") if lines else ""
+        lines = [
+            {"layer": line["layer"], f"shape at {side}": line["shape"], "": line["default"]}
+            for line in lines
+        ]
+    _show(lines, form)
+
+
+@ls.command("benchmarks")
+@data_dir
+@listing_format
+def benchmarks(data_dir: Path | None, form: str) -> None:
+    """List the benchmarks: metric, the best published number, task, and where the data is."""
+    with importing():
+        from vggfeat.benchmarks import listings
+        from vggfeat.report.render import render
+        from vggfeat.report.table import Cell, Notes, Table
+        from vggfeat.report.transfer import metric_name
+
+    places = folders(data_dir)
+    lines = listings.benchmarks(places)
+    if form in ("csv", "json"):
+        _show(lines, form)
+        return
+    rows, notes = [], Notes()
+    for line in lines:
+        best = Cell()
+        if line["best published (%)"] is not None:
+            best = Cell(values=(line["best published (%)"],), notes=notes.refer(line["by"]))
+        first, *more = textwrap.wrap(line["task"], TASK_WIDTH)
+        data = "here" if line["data"] else "-"
+        rows.append((line["benchmark"], metric_name(line["metric"]), best, data, first))
+        rows += [("", "", "", "", part) for part in more]
+    table = Table.of(("benchmark", "metric", "best", "data", "task"), rows, notes=notes.texts)
+    click.echo(render(replace(table, legend=(BEST,)), form), nl=False)
+
+
+@ls.command("probes")
+@listing_format
+def probes(form: str) -> None:
+    """List the probes that `--probe` takes."""
+    from vggfeat.benchmarks import listings
+
+    _show(listings.probe_lines(), form)
+
+
+@ls.command("published")
+@click.argument("benchmark", required=False, metavar="[BENCHMARK]")
+@click.option("--net", metavar="NET", help="Only numbers of this net, alone or with others.")
+@listing_format
+def published(benchmark: str | None, net: str | None, form: str) -> None:
+    """List the published numbers that measured ones are compared with.
+
+    \b
+    vggfeat ls published caltech101
+    vggfeat ls published --net vgg19 --format csv
+    """
+    from vggfeat.benchmarks import listings
+
+    lines = list(listings.published(benchmark, net))
+    if form in ("csv", "json"):
+        _show(lines, form)
+        return
+    from vggfeat.report.render import render
+    from vggfeat.report.table import Cell, Notes, Table
+    from vggfeat.report.transfer import metric_name
+
+    notes, rows = Notes(), []
+    for line in lines:
+        value = Cell(
+            values=(line["value"],), spread=line["spread"], notes=notes.refer(line["source"])
+        )
+        metric = metric_name(line["metric"])
+        rows.append((line["benchmark"], line["method"], metric, line["scales"], value))
+    columns = ("benchmark", "method", "metric", "scales", "%")
+    click.echo(render(Table.of(columns, rows, notes=notes.texts), form), nl=False)
+
+
+def _show(lines: Sequence[dict[str, Any]], form: str) -> None:
+    if form == "json":
+        click.echo(json.dumps(lines, indent=1))
+        return
+    from vggfeat.report.render import render
+    from vggfeat.report.table import Table
+
+    click.echo(render(Table.of_records(lines), form), nl=False)
