@@ -32,6 +32,8 @@ COMMANDS = [(block, command) for block in BLOCKS for command in block.commands()
 RUN = {
     "tutorial.md": "tests/docs/test_tutorial.py",
     "own-pictures.md": "tests/docs/test_own_pictures.py",
+    "report.md": "tests/docs/test_looking_back.py",
+    "configuration.md": "tests/docs/test_looking_back.py",
     "add-dataset.md": "tests/docs/test_added.py",
     "add-probe.md": "tests/docs/test_added.py",
     "add-backbone.md": "tests/docs/test_added.py",
