@@ -11,7 +11,7 @@ Shapes: n pictures, S scales, D channels of the net's layer, H W sides of a pict
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from functools import lru_cache
 from os.path import expanduser
@@ -117,7 +117,8 @@ class VGGFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
             try:
                 file = extract(DATASET, named, network, options, folder=place, progress=progress)
             except PictureError as error:  # without the advice to skip it: X has as many rows as y
-                raise error.__cause__ or error from None
+                cause = error.__cause__
+                raise (cause if isinstance(cause, PictureError) else error) from None
             descriptors = store.read(file.path, ids, options.scales)
         return aggregate(descriptors, vectors)
 
@@ -203,9 +204,7 @@ def _picture(item: PictureLike, name: str) -> images.Picture:
 def _brief(item: Any) -> str:
     if isinstance(item, np.ndarray):
         return f"an array {list(item.shape)} of {item.dtype}"
-    return (
-        f"{type(item).__name__} {str(item)[:60]}" if isinstance(item, Mapping) else repr(item)[:60]
-    )
+    return repr(item)[:60]
 
 
 def _digest(picture: images.Picture) -> str:
