@@ -5,6 +5,7 @@ import re
 from dataclasses import fields
 from pathlib import Path
 
+import click
 import pytest
 
 from vggfeat.backbones.spec import NET_OPTIONS
@@ -34,8 +35,8 @@ DOCUMENTS = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.m
 
 SUBCOMMANDS = {
     f"{group} {name}": command
-    for group in ("datasets", "localise", "weights")
-    for name, command in main.commands[group].commands.items()
+    for group in main.commands
+    for name, command in getattr(main.commands[group], "commands", {}).items()
 }
 RESULTS = ROOT / "results"
 RUNS = RESULTS / "pretraining" / "runs"
@@ -56,20 +57,13 @@ def test_every_benchmark_of_the_paper_is_described():
 
 
 def test_every_option_the_documents_name_exists():
-    known = {
-        "--help",
-        "--version",
-        "--debug",
-        "--verbose",
-        "--config",
-        "--show-config",
-        "--nproc-per-node",
-        "--max-restarts",
-    }  # the last are torchrun's
-    commands = [*main.commands.values(), *SUBCOMMANDS.values()]
-    for command in commands:
-        for option in command.params:
-            known.update(option.opts, option.secondary_opts)
+    # Of torchrun, pip and mkdocs.
+    known = {"--nproc-per-node", "--max-restarts", "--index-url", "--no-deps", "--strict"}
+    known.add("--version")
+    for command in [*main.commands.values(), *SUBCOMMANDS.values()]:
+        with click.Context(command) as context:
+            for option in command.get_params(context):
+                known.update(option.opts, option.secondary_opts)
     for document in DOCUMENTS:
         named = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]+", document.read_text()))
         assert named <= known, document

@@ -1,6 +1,6 @@
 """Figures of the documents that are drawn from the committed records: docs/images/.
 
-    python docs/figures/from_records.py
+python docs/figures/from_records.py
 """
 
 from collections.abc import Iterator

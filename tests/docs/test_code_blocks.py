@@ -32,14 +32,16 @@ COMMANDS = [(block, command) for block in BLOCKS for command in block.commands()
 RUN = {
     "tutorial.md": "tests/docs/test_tutorial.py",
     "own-pictures.md": "tests/docs/test_own_pictures.py",
+    "report.md": "tests/docs/test_looking_back.py",
+    "configuration.md": "tests/docs/test_looking_back.py",
     "add-dataset.md": "tests/docs/test_added.py",
     "add-probe.md": "tests/docs/test_added.py",
     "add-backbone.md": "tests/docs/test_added.py",
 }
 PARSED_ONLY = {
-    r"make |(\.venv/bin/)?pip |python3 -m venv|\. |sbatch |torchrun |python beside": "builds or"
-    " installs, needs a cluster or other programs",
-    r"vggfeat (bench|table|compare|verify|datasets verify) .*(results|pictures/caltech)"
+    r"make |(\.venv/bin/|uv )?pip |uv venv|python3 -m venv|\. |sbatch |torchrun "
+    r"|python beside": "builds or installs, needs a cluster or other programs",
+    r"vggfeat (bench|table|compare|report|verify|datasets verify) .*(results|pictures/caltech)"
     r"|vggfeat (table|compare|bench-speed|localise|evaluate|pretrain) .*(runs|speed|results|--out)"
     r"|vggfeat bench-speed|vggfeat pretrain COMMON|vggfeat localise train"
     r"|vggfeat predict": "made a committed record, or reads committed ones",

@@ -10,7 +10,12 @@ from helpers.code_blocks import blocks_of
 from helpers.pictures import NARROW, write_picture
 
 ROOT = Path(__file__).resolve().parents[2]
-STAND_INS = {'"vgg16"': repr(NARROW), "(256, 384)": "(32, 48)"}
+DEEPER = NARROW.replace("vgg11", "vgg13")
+STAND_INS = {
+    '["vgg16", "vgg19", "vgg16+vgg19"]': repr([NARROW, DEEPER, f"{NARROW}+{DEEPER}"]),
+    '"vgg16"': repr(NARROW),
+    "(256, 384)": "(32, 48)",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -24,20 +29,40 @@ def python_of(document: str) -> list[str]:
     return [block.text for block in blocks_of(ROOT / document) if block.language == "python"]
 
 
+def with_stand_ins(code: str) -> str:
+    """The code with narrow nets and small scales; it must name some that are replaced."""
+    small = code
+    for name, stand_in in STAND_INS.items():
+        small = small.replace(name, stand_in)
+    assert small != code
+    return small
+
+
 @pytest.mark.parametrize("document", ["README.md", "docs/python.md"])
-def test_descriptors_of_pictures(document):
-    code = python_of(document)[0]
-    for name, small in STAND_INS.items():
-        assert name in code
-        code = code.replace(name, small)
+def test_measuring(document, home, capsys):
+    code = with_stand_ins(python_of(document)[0])
     scope = {}
-    exec(code, scope)
+    exec(code.replace("scales=", "limit=12, num_splits=1, scales="), scope)
+    assert len(scope["results"].records) == 3
+    assert "Digits, mean class recall" in capsys.readouterr().out
+
+
+def test_in_scikit_learn():
+    paths = [write_picture(Path(f"{n}.jpg"), seed=n) for n in range(8)]
+    scope = {"paths": paths, "labels": ["cat", "dog"] * 4}
+    exec(with_stand_ins(python_of("docs/python.md")[1]), scope)
+    assert len(scope["classifier"].classes_) == 2
+
+
+def test_descriptors_of_pictures():
+    scope = {}
+    exec(with_stand_ins(python_of("docs/python.md")[2]), scope)
     assert scope["extracted"].num_new == 1 and scope["extracted"].path.is_file()
 
 
 def test_what_commands_leave_behind(run):
     """Records and probes of two narrow nets on digits, a feature file, and an array."""
-    code = python_of("docs/python.md")[1]
+    code = python_of("docs/python.md")[3]
     small = ["--scales", "32", "--cache-dir", "cache"]
     run("extract", "--images", "pictures", "--net", NARROW, "--to", "features.h5", *small)
     few = ["--splits", "1", "--limit", "12", "--save-probe"]
