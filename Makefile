@@ -37,8 +37,7 @@ test-lowest:
 	    --extra dev --output-file $(LOWEST)/versions.txt pyproject.toml
 	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --requirements $(LOWEST)/versions.txt
 	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --no-deps --editable .
-	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -W default::DeprecationWarning \
-	    -W default::FutureWarning -W default::PendingDeprecationWarning $(TESTS)
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -W default $(TESTS)
 	rm -rf $(LOWEST)
 
 docs: $(VENV)/docs
