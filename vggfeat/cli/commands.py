@@ -22,7 +22,7 @@ SUMMARIES = {
         "Which is better? Records compared on the same test pictures, from their stored scores.",
     ),
     "datasets": ("datasets", "The datasets of the benchmarks."),
-    "demo": ("demo", "Run everything in miniature: no download, no GPU, under 4 minutes."),
+    "demo": ("demo", "Run everything in miniature: no download, no GPU, about a minute."),
     "doctor": (
         "weights",
         "Say what this machine has, or what was understood of a net and its weights.",
