@@ -17,11 +17,12 @@ OF_BENCHMARKS = {"classes", "settings", "pairs", "pictures", "ilsvrc"}  # sectio
 SUMMARIES = {NEAR: "Why only near", NOT_COMPARABLE: "Why not comparable"}
 
 
-def summary(cards: Cards) -> Paragraph:
+def summary(material: Material, cards: Cards) -> Paragraph:
     """The words of all cards: which net is best where, whether that is seen, and what matches."""
-    said: dict[str, dict[str, list[str]]] = {"Best": {}}
-    for card in cards.cards:
-        said["Best"].setdefault(card.answer, []).append(card.title)
+    said: dict[str, dict[str, list[str]]] = {}
+    for benchmark, card in zip(material.transfer, cards.cards, strict=True):
+        first = "Best" if len(benchmark.main.nets) > 1 else "Measured alone"
+        said.setdefault(first, {}).setdefault(card.answer, []).append(card.title)
         for question, word, _ in card.lines:
             if word:
                 said.setdefault(question, {}).setdefault(word.lower(), []).append(card.title)
@@ -31,7 +32,8 @@ def summary(cards: Cards) -> Paragraph:
 
 def _where(words: Mapping[str, Sequence[str]]) -> str:
     if len(words) == 1 and len(titles := next(iter(words.values()))) > 1:
-        return f"{next(iter(words))} on all {len(titles)} benchmarks"
+        where = "both" if len(titles) == 2 else f"all {len(titles)}"
+        return f"{next(iter(words))} on {where} benchmarks"
     return "; ".join(f"{word} on {_listed(titles)}" for word, titles in words.items())
 
 
