@@ -201,7 +201,8 @@ def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str
     ready = [item for item in items if isinstance(item, TransferMeasurement)]
     num_made = sum(measurement.path.is_file() for measurement in ready)
     later = f"; to be fetched: {', '.join(away)}" if away else ""
-    made = f", {num_made} of them made already" if num_made else ""
+    of_all = "" if num_made == len(ready) else f"{num_made} of them "
+    made = f", {of_all}made already" if num_made else ""
     log.info("%s%s%s", counted(len(ready), "measurement"), made, later)
 
 

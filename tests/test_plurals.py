@@ -14,6 +14,7 @@ from vggfeat.plurals import counted
         ((2, "class"), "2 classes"),
         ((1, "class"), "1 class"),
         ((3, "batch"), "3 batches"),
+        ((74, "epoch"), "74 epochs"),
         ((1, "row is damaged", "rows are damaged"), "1 row is damaged"),
         ((3, "row is damaged", "rows are damaged"), "3 rows are damaged"),
     ],

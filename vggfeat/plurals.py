@@ -4,9 +4,9 @@
 def counted(number: int, noun: str, plural: str = "") -> str:
     """A number and its noun; plural is of nouns, or whole clauses, to which no s is added.
 
-    Nouns that end in s, x or ch get es, so that 2 is "2 classes".
+    Nouns that end in s, x or tch get es, so that 2 is "2 classes"; epochs end in ch and do not.
     """
-    ending = "es" if noun.endswith(("s", "x", "ch")) else "s"
+    ending = "es" if noun.endswith(("s", "x", "tch")) else "s"
     return f"{number:,} {noun if number == 1 else plural or noun + ending}"
 
 

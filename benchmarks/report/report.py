@@ -32,11 +32,15 @@ def report(
     """The page of these results; only are the sections to show, by default all.
 
     data_dir has the pictures of benchmarks, own_pictures are the user's folders and lists. Raises
-    UnknownNameError at a name that is not one of SECTIONS, and RecordError where nothing is left.
+    UnknownNameError at a name that is not one of SECTIONS or at own pictures that are not there,
+    and RecordError where nothing is left.
     """
+    from vggfeat.benchmarks.datasets.registry import names_of
+
     for name in only:
         if name not in SECTIONS:
             raise UnknownNameError("section", name, SECTIONS, listed=SECTIONS)
+    names_of(own_pictures)
     material = Material(
         results=results,
         sections=frozenset(only or SECTIONS),

@@ -95,7 +95,8 @@ def test_the_servers_archives_are_written_beside_the_records(run, tmp_path):
             assert all(name.startswith("results/VOC2012/") for name in archive.getnames())
     assert result.stderr.count("for the evaluation server") == 3
     before = [path.read_bytes() for path in archives]
-    assert "made already" in run("bench", *names, "--net", NARROW, *SMALL, "-v").stderr
+    again = run("bench", *names, "--net", NARROW, *SMALL, "-v").stderr
+    assert f"{counted(len(names), 'measurement')}, made already" in again.splitlines()
     archives[0].unlink()
     run("bench", *names, "--net", NARROW, *SMALL)
     assert [path.read_bytes() for path in archives] == before

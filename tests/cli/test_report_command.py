@@ -75,6 +75,7 @@ def test_errors_are_one_line_that_says_what_to_do(run, results, tmp_path):
         ((results, "--to", tmp_path / "file" / "a.html"), "Choose another --to."),
         ((results, "--runs", tmp_path / "empty"), "holds no records of trained classifiers"),
         ((results, "--only", "training"), "--runs"),
+        ((results, "--pictures", tmp_path / "pitcures"), "no such folder or file"),
     ):
         result = run("report", *arguments)
         assert result.exit_code == 1 and words in result.stderr
