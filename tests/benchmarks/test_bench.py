@@ -96,7 +96,7 @@ def test_the_servers_archives_are_written_beside_the_records(run, tmp_path):
     assert result.stderr.count("for the evaluation server") == 3
     before = [path.read_bytes() for path in archives]
     again = run("bench", *names, "--net", NARROW, *SMALL, "-v").stderr
-    assert f"{counted(len(names), 'measurement')}, made already" in again.splitlines()
+    assert "3 measurements, made already" in again.splitlines()
     archives[0].unlink()
     run("bench", *names, "--net", NARROW, *SMALL)
     assert [path.read_bytes() for path in archives] == before
