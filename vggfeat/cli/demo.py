@@ -110,7 +110,10 @@ def _measured(
     from vggfeat.benchmarks.bench import bench
     from vggfeat.benchmarks.runner import Failure
 
-    nets = [parse_fusion(RANDOM_NET), (NetSpec(weights=str(trained)),)]
+    names = {
+        parse_fusion(RANDOM_NET): "random weights",
+        (NetSpec(weights=str(trained)),): "trained weights",
+    }
     tasks = (
         ("which of the new signs does a picture show?", pictures / "new_signs", SCALES_OF_SIGNS),
         ("which coloured shapes are in a synthetic scene?", "synthetic_scenes", None),
@@ -118,13 +121,12 @@ def _measured(
     for step, (question, benchmark, scales) in enumerate(tasks, start=3):
         say(f"step {step} of 5: {question}\n  (features of both nets, a linear SVM on each: 10 s)")
         chosen = {"scales": scales} if scales else {}
-        job = job_of([str(benchmark)], nets, options | chosen)
+        job = job_of([str(benchmark)], list(names), options | chosen, names)
         for outcome in bench(job, out, lambda label, done, total: None):
             if isinstance(outcome, Failure):
                 raise click.ClickException(f"{outcome.label}: {outcome.reason}")
             value = outcome.metrics[outcome.metric]["value"]
-            weights = "random" if "random" in outcome.method else "trained"
-            say(f"  {weights} weights: {100 * value:.1f} %")
+            say(f"  {outcome.method}: {100 * value:.1f} %")
             yield outcome
 
 
