@@ -10,8 +10,9 @@ TORCH_INDEX ?=
 .PHONY: demo test test-all test-lowest docs lint smoke speed gpu torture clean
 
 # What is installed is said as it comes: of pip's lines those that name a size.
-SHOWN = awk '/^ *(Downloading|Using cached) .*[0-9] (MB|GB)/ \
-    { print "  " $$1 ($$1 == "Using" ? " cached " $$3 " " $$4 " " $$5 : " " $$2 " " $$3 " " $$4); fflush() } \
+SHOWN = awk '/^ *(Downloading|Using cached) .*[0-9] [kMG]B/ \
+    { split($$(NF - 2), name, "-"); size = $$(NF - 1) " " $$NF; \
+      if (size !~ /kB/) print "  " name[1] " " name[2] " " size; fflush() } \
     /^Installing collected/ { print "  writing them to $(VENV) ..."; fflush() }'
 INSTALL = { $(BIN)/python -m pip install -c constraints.txt $(1) || touch $(VENV)/failed; } | $(SHOWN); \
     if [ -e $(VENV)/failed ]; then rm $(VENV)/failed; exit 1; fi
@@ -36,8 +37,7 @@ test-lowest:
 	    --extra dev --output-file $(LOWEST)/versions.txt pyproject.toml
 	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --requirements $(LOWEST)/versions.txt
 	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --no-deps --editable .
-	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -W default::DeprecationWarning \
-	    -W default::FutureWarning -W default::PendingDeprecationWarning $(TESTS)
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -W default $(TESTS)
 	rm -rf $(LOWEST)
 
 docs: $(VENV)/docs
@@ -79,7 +79,7 @@ $(VENV)/core: pyproject.toml constraints.txt
 	@echo "disk, most of it torch with CUDA's libraries; three minutes or so on a fast line. Without"
 	@echo "an NVIDIA GPU a tenth of it will do: make $(MAKECMDGOALS) \\"
 	@echo "    TORCH_INDEX=https://download.pytorch.org/whl/cpu"
-	$(PYTHON) -m venv $(VENV)
+	@$(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet -c constraints.txt setuptools
 	@if [ -n "$(TORCH_INDEX)" ]; then \
 	    $(call INSTALL,--no-deps --index-url $(TORCH_INDEX) torch torchvision); fi

@@ -118,7 +118,7 @@ def bench(
     shortest sides in pixels. shots measures with so many training pictures a class, None with all.
     sweep names the options of which every combination is measured. What is not given is as each
     benchmark publishes it. Records that lie in `out` are not made again, also those of the command
-    line. progress is called with (label, number done, number in all).
+    line. progress is called with (label, number done, number in all): `print` will do.
 
     Raises VggfeatError at what is mistyped or cannot be had; if only some measurements fail, once
     all others are made and written.

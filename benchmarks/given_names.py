@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.backbones.given_names import Names, name_of
+from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import Fusion
 from vggfeat.errors import OptionError
@@ -36,6 +37,11 @@ def names_of_networks(
                     f"{name!r}: the name of {nets} in {out}. Choose another name or another --out."
                 )
     return {identity_of(networks): name for name, networks in named}
+
+
+def names_of_nets(names: Names, nets: Sequence[Fusion], out: Path, **where: Any) -> NamesOfNetworks:
+    """The names of nets, which are loaded for it if any has one; where is load_fusions'."""
+    return names_of_networks(names, nets, load_fusions(nets, **where), out) if names else {}
 
 
 def identity_of(networks: Sequence[Network]) -> tuple[Any, ...]:

@@ -14,9 +14,8 @@ from torchvision import models
 from vggfeat import vgg
 from vggfeat.backbones.convert import export_weights
 from vggfeat.backbones.load import load_network
-from vggfeat.doctor import machine_facts, network_facts, top_classes
+from vggfeat.doctor import network_facts, top_classes
 from vggfeat.errors import NetworkError, PictureError, WeightsError
-from vggfeat.storage.folders import folders
 from vggfeat.weights import released
 from vggfeat.weights.checkpoint import Card
 
@@ -250,16 +249,6 @@ def test_nets_of_ones_own_give_scores_a_map_of_them_or_say_that_they_do_not(tmp_
     assert [value for value, _ in maps] == pytest.approx([value for value, _ in scores], rel=1e-4)
     with pytest.raises(NetworkError, match="no class scores"):
         top_classes(load_network("nets_of_mine:tokens"), picture)
-
-
-def test_the_machine_is_described(tmp_path, monkeypatch):
-    monkeypatch.setenv("VGGFEAT_HOME", str(tmp_path))
-    found = dict(machine_facts(folders()))
-    assert torch.__version__.startswith(found["torch"])
-    assert found["weights"].startswith(str(tmp_path))
-    assert {"extra timm", "extra onnx", "data", "feature files"} <= found.keys()
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert dict(machine_facts(folders()))["extra timm"] == "not there: pip install 'vggfeat[timm]'"
 
 
 @pytest.mark.real

@@ -9,7 +9,7 @@ from vggfeat.durations import in_words
     "seconds, words",
     [
         (0, "0 s"),
-        (0.4, "0 s"),
+        (0.4, "1 s"),
         (119.4, "119 s"),
         (120, "2 min"),
         (149, "2 min"),
@@ -23,3 +23,8 @@ from vggfeat.durations import in_words
 )
 def test_the_largest_unit_of_which_there_are_at_least_two(seconds, words):
     assert in_words(seconds) == words
+
+
+def test_short_ones_may_have_decimals():
+    words = [in_words(seconds, ".1f") for seconds in (3.04, 119.9, 5400, 10800)]
+    assert words == ["3.0 s", "119.9 s", "90 min", "3 h"]

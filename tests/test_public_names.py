@@ -4,6 +4,7 @@ import ast
 import inspect
 import subprocess
 import sys
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -56,6 +57,14 @@ def test_type_checkers_see_the_names_that_can_be_imported():
     assert names_for_type_checkers() == set(vggfeat.__all__)
     assert set(dir(vggfeat)) == {*vggfeat.__all__, "__version__"}
     assert (Path(vggfeat.__file__).parent / "py.typed").is_file()
+
+
+def test_type_checkers_see_every_option_of_an_extraction():
+    """Its `__init__` is written out for them, as one scale may stand alone."""
+    tree = ast.parse(inspect.getsource(vggfeat.Extraction))
+    (init,) = (n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef) and n.name == "__init__")
+    seen = [argument.arg for argument in init.args.kwonlyargs]
+    assert seen == [field.name for field in fields(vggfeat.Extraction)]
 
 
 @pytest.mark.parametrize("name", vggfeat.__all__)

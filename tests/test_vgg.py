@@ -6,6 +6,7 @@ import torch
 import torchvision
 from timm.layers import ClassifierHead
 from timm.models.vgg import ConvMlp
+from torch import nn
 
 from vggfeat import vgg
 from vggfeat.errors import NetworkError, OptionError, UnknownNameError
@@ -76,7 +77,8 @@ def test_dense_net_equals_the_fully_connected_one_at_full_size(name):
 def test_dense_net_equals_timms_head_on_larger_images(name):
     net = narrow(name)
     units = vgg.scaled(4096, 0.125)
-    mlp = ConvMlp(vgg.scaled(512, 0.125), units, kernel_size=2).eval()
+    kinds = {"conv_layer": nn.Conv2d, "act_layer": nn.ReLU}  # which timm 1.0.12 does not assume
+    mlp = ConvMlp(vgg.scaled(512, 0.125), units, kernel_size=2, **kinds).eval()
     head = ClassifierHead(units, 10, pool_type="avg").eval()
     fc6, fc7, fc8 = (net.classifier[i] for i in (0, 3, 6))
     mlp.fc1.weight.copy_(fc6.weight.view_as(mlp.fc1.weight))

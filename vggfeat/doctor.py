@@ -1,37 +1,19 @@
-"""Facts of this machine, and of a net and its weights; the likeliest classes of a picture."""
+"""Facts of a net and its weights; the likeliest classes of a picture."""
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
-from vggfeat import images, provenance
+from vggfeat import images
 from vggfeat.backbones.network import ILSVRC_CLASSES, Network
 from vggfeat.backbones.spec import VIEWS
 from vggfeat.errors import WeightsError
 from vggfeat.features import crops
 from vggfeat.features.forward import autocast_for, to_input
-from vggfeat.storage.folders import Folders
 
 TOP = 5
 CROP_SHARE = 224 / 256  # of the shortest side, as ILSVRC's centre crops have it
-EXTRAS = {"timm": ("timm",), "onnx": ("onnx", "onnxruntime", "onnxscript"),
-          "plot": ("matplotlib",), "tensorboard": ("tensorboard",)}  # fmt: skip
-
-
-def machine_facts(folders: Folders) -> Iterator[tuple[str, str]]:
-    """Name and value of what this machine has."""
-    yield from provenance.library_versions().items()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    yield from ((name, str(value)) for name, value in provenance.hardware(device).items())
-    for extra, modules in EXTRAS.items():
-        lacking = [name for name in modules if importlib.util.find_spec(name) is None]
-        there = f"not there: pip install 'vggfeat[{extra}]'" if lacking else "there"
-        yield f"extra {extra}", there
-    yield "data", str(folders.data)
-    yield "weights", str(folders.weights)
-    yield "feature files", str(folders.features)
 
 
 def network_facts(network: Network) -> Iterator[tuple[str, str]]:

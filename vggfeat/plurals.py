@@ -8,3 +8,10 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     """
     ending = "es" if noun.endswith(("s", "x", "ch")) else "s"
     return f"{number:,} {noun if number == 1 else plural or noun + ending}"
+
+
+def leaks_text(number: int) -> str:
+    """How many test pictures leaked, as a clause."""
+    return counted(
+        number, "test picture is a training picture too", "test pictures are training pictures too"
+    )

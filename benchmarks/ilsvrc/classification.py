@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from vggfeat import devices
 from vggfeat.backbones.given_names import Names
 from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks import runner
-from vggfeat.benchmarks.given_names import names_of_networks
+from vggfeat.benchmarks.given_names import names_of_nets
 from vggfeat.benchmarks.ilsvrc.class_checks import check_class_scores, check_classes
 from vggfeat.benchmarks.ilsvrc.class_errors import (
     PROTOCOL_VERSION,
@@ -79,6 +80,7 @@ class Job:
             check_class_scores(spec)
         if self.limit is not None and self.limit < 1:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
+        devices.resolved(self.options.get("device", "auto"))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -229,8 +231,8 @@ def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failu
     records.prepare(out, BENCHMARK)
     if job.save is not None:
         files.check_writable(job.save)
-    loaded = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
-    names = names_of_networks(job.names, job.nets, loaded, out)
+    where = {"weights_dir": job.folders.weights, "offline": job.offline}
+    names = names_of_nets(job.names, job.nets, out, **where)
     each_once = {measurement.key: measurement for measurement in measurements(job, out)}
     features = FeatureSets(job.folders.features, progress)
     yield from runner.run(list(each_once.values()), features, progress, names)

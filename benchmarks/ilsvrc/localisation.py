@@ -10,10 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vggfeat import devices
 from vggfeat.backbones.check import check_net
+from vggfeat.backbones.given_names import Names
 from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.spec import Fusion
 from vggfeat.benchmarks import runner
+from vggfeat.benchmarks.given_names import names_of_nets
 from vggfeat.benchmarks.ilsvrc.box_measurement import LocalisationMeasurement
 from vggfeat.benchmarks.ilsvrc.box_test_set import box_test_set
 from vggfeat.benchmarks.ilsvrc.class_checks import check_classes
@@ -56,6 +59,7 @@ class Job:
     limit: int | None = None  # pictures a class
     options: Mapping[str, Any] = field(default_factory=dict)  # of Extraction
     command: str = ""
+    names: Names = field(default_factory=dict)  # that the user gave nets
 
     def check(self) -> None:
         """Raise VggfeatError at whatever is mistyped, before anything is read."""
@@ -70,6 +74,7 @@ class Job:
             raise OptionError(f"limit must be at least 1; got {self.limit}.")
         if not math.isfinite(self.merge_threshold):
             raise OptionError(f"merge_threshold must be finite; got {self.merge_threshold}.")
+        devices.resolved(self.options.get("device", "auto"))
         for spec in (spec for fusion in (*self.nets, self.classifier) for spec in fusion):
             check_net(spec)
 
@@ -81,9 +86,10 @@ def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failu
     and does not stop the others. Raises VggfeatError where nothing can be measured.
     """
     records.prepare(out, BENCHMARK)
+    names = names_of_nets(job.names, job.nets, out, weights_dir=job.folders.weights)
     each_once = {measurement.key: measurement for measurement in measurements(job, out)}
     features = FeatureSets(job.folders.features, progress)
-    yield from runner.run(list(each_once.values()), features, progress)
+    yield from runner.run(list(each_once.values()), features, progress, names)
 
 
 def measurements(job: Job, out: Path = Path()) -> list[LocalisationMeasurement]:

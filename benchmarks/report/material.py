@@ -87,11 +87,17 @@ class Material:
 
 
 def names_of(records: Sequence[Record]) -> dict[str, str]:
-    """Nets with their weights -> the nets alone, where no other weights of them are there."""
+    """Nets by what records call them -> the user's name of them, else the nets without weights.
+
+    Weights are named where the same net has others, too.
+    """
     methods: dict[str, set[str]] = {}
     for record in records:
         methods.setdefault(record.net, set()).add(record.method)
-    return {r.method: r.net if len(methods[r.net]) == 1 else _short(r.method) for r in records}
+    return {
+        r.method: r.name or (r.net if len(methods[r.net]) == 1 else _short(r.method))
+        for r in records
+    }
 
 
 def _short(method: str) -> str:

@@ -19,11 +19,12 @@ AT_BEST = (
 )
 
 
-def comparison_section(material: Material) -> Section:
-    """The first screen, and below it all results."""
+def comparison_section(material: Material) -> Section | None:
+    """The first screen, and below it all results; None where only training is shown."""
     blocks: list[Block] = []
     if material.transfer:
-        blocks += [summary(material), transfer_cards(material), _nets_table(material)]
+        cards = transfer_cards(material)
+        blocks += [summary(cards), cards, _nets_table(material)]
         if any(len(b.main.results) > len(b.main.nets) for b in material.transfer):
             blocks.append(says(AT_BEST, role="legend"))
         blocks.append(
@@ -34,8 +35,10 @@ def comparison_section(material: Material) -> Section:
         )
     if material.ilsvrc:
         blocks.append(ilsvrc_cards(material))
-    main = tuple(result for b in material.transfer for result in b.main.results)
-    blocks += drawings(material, Results(transfer=main), "published")
+    if main := tuple(result for b in material.transfer for result in b.main.results):
+        blocks += drawings(material, Results(transfer=main), "published")
+    if not blocks:
+        return None
     return Section(
         id=material.anchors.new("comparison"), title="Which net is best?", blocks=tuple(blocks)
     )

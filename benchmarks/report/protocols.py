@@ -13,8 +13,10 @@ from vggfeat.report.transfer import metric_name
 NUM_SKIPPED = 5  # pictures that are named
 
 
-def records_section(material: Material) -> Section:
-    """A fold for each record, benchmark by benchmark."""
+def records_section(material: Material) -> Section | None:
+    """A fold for each record, benchmark by benchmark; None where only training is shown."""
+    if not material.all_results:
+        return None
     return Section(
         id=material.anchors.new("protocols"),
         title="Protocols and commands",
@@ -68,18 +70,19 @@ def _facts(result: Result) -> Iterator[tuple[str, str]]:
         yield f"{metric_name(name)} (%)", f"{percent(metric['value']):.2f}{spread}"
     for name, value in record.protocol.items():
         yield name.replace("_", " "), _text(value)
-    for net in record.nets:
+    for number, net in enumerate(record.nets, start=1):
+        which = f" {number}" if len(record.nets) > 1 else ""
         features = net.get("features") if isinstance(net.get("features"), dict) else {}
         of_features = {n: v for n, v in features.items() if n not in ("file", "dataset")}
-        yield "net", _text({n: v for n, v in net.items() if n != "features"})
+        yield f"net{which}", _text({n: v for n, v in net.items() if n != "features"})
         if of_features:
-            yield "features", _text(of_features)
+            yield f"features{which}", _text(of_features)
     if record.probe:
         chosen = {n: v for n, v in record.probe.items() if n not in ("validation", "c")}
         yield "probe", _text(chosen)
     yield "training pictures", " ".join(map(str, record.n_train))
     yield "test pictures", " ".join(map(str, record.n_test))
-    yield "splits", record.splits_sha256
+    yield "digest of the splits", record.splits_sha256
     yield "time", f"{record.time}; {record.timing}" if record.timing else record.time
     yield "hardware", _text(record.hardware)
     yield "versions", _text(record.versions)

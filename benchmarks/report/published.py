@@ -1,5 +1,6 @@
 """How a measured number stands to the published one, in a word, a sentence and reasons."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vggfeat.report.judge import NEAR, NOT_COMPARABLE, SAME
@@ -42,35 +43,34 @@ def standing(result: Result) -> Standing:
     reasons = tuple(reason for reason in verdict.reasons if reason != NO_NET)
     return Standing(
         comparison=verdict.comparison,
-        sentence=_of_same(result, same, difference) if same else _of_best(result, verdict, reasons),
+        sentence=_sentence(result, same, difference, verdict.comparison, reasons),
         reasons=reasons,
         difference=difference,
     )
 
 
-def _of_same(result: Result, row: PublishedRow, difference: float | None) -> str:
-    published = f"{row.value:.1f} % for this net"
-    if difference is None:
-        return f"{published}, by another metric"
-    spread = max(filter(None, (row.spread, _spread(result))), default=None)
-    size = "" if spread is None else (
-        ", within the spread over splits" if abs(difference) <= spread
-        else ", more than the spread over splits"
-    )  # fmt: skip
-    return f"{published}: {difference:+.1f} points here{size}"
-
-
-def _of_best(result: Result, verdict, reasons: tuple[str, ...]) -> str:
-    best = _best_published(result)
-    if best is None or not verdict.comparison:
+def _sentence(
+    result: Result, same: PublishedRow | None, difference: float | None, comparison: str,
+    reasons: Sequence[str],
+) -> str:  # fmt: skip
+    """The published number that is nearest in kind, and how far it is or why it says nothing."""
+    best = same or _best_published(result)
+    if best is None or not comparison:
         return reasons[0] if reasons else "no number is published for this benchmark"
-    value = percent(result.record.metrics[best.metric]["value"])
-    if verdict.comparison == NOT_COMPARABLE:
-        return f"{reasons[0]}; the best published, {_method(best)}, have {best.value:.1f} %"
-    return (
-        f"{value - best.value:+.1f} points to the best published, {_method(best)} with"
-        f" {best.value:.1f} %; no number of this net is published"
-    )
+    number = f"{best.value:.1f} % is published for this net"
+    if same is None:
+        number = f"the best published, {_method(best)}, have {best.value:.1f} %"
+    if comparison == NOT_COMPARABLE:
+        return f"{reasons[0]}; {number}"
+    if same is None:
+        value = percent(result.record.metrics[best.metric]["value"])
+        return f"{number}, here {value - best.value:+.1f} points; none is of this net"
+    if difference is None:
+        return f"{number}, by another metric"
+    spread = max(filter(None, (same.spread, _spread(result))), default=None)
+    within = "" if spread is None else "within" if abs(difference) <= spread else "more than"
+    size = f", {within} the spread over splits" if within else ""
+    return f"{number}, here {difference:+.1f} points{size}"
 
 
 def _best_published(result: Result) -> PublishedRow | None:

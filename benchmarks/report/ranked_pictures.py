@@ -26,6 +26,7 @@ class RankedClass:
 def ranked_classes(record: Record, scores: Scores, most: int) -> Iterator[RankedClass]:
     """The classes with at most so many of each; those with the lowest values come first.
 
+    Classes that could not be trained have no ranking and are left out.
     A mistake is a picture of other classes: of single labels one that was taken for this class, of
     several labels any that is ranked high.
     """
@@ -35,7 +36,7 @@ def ranked_classes(record: Record, scores: Scores, most: int) -> Iterator[Ranked
     taken = None if record.metric in AP_RULES else values.argmax(axis=1)
     numbers = {name: of_class.get(name) for name in scores.classes}
     order = sorted(
-        range(len(scores.classes)),
+        np.flatnonzero(~np.isneginf(values).all(axis=0)).tolist(),
         key=lambda k: (numbers[scores.classes[k]] is None, numbers[scores.classes[k]] or 0.0, k),
     )
     for k in order:

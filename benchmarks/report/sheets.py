@@ -15,8 +15,8 @@ from vggfeat.report.page.blocks import Group, Section, Sheet, Thumbnail, says
 from vggfeat.report.settings import percent
 
 SHOWN = 4  # pictures of a kind
-SIDE, QUALITY = 92, 55  # of thumbnails, in pixels and as JPEG counts it
-BUDGET = 600_000  # bytes of all pictures of a page, as base64
+SIDE, QUALITY = 84, 50  # of thumbnails, in pixels and as JPEG counts it
+BUDGET = 700_000  # bytes of all pictures of a page, as base64
 
 
 def sheets_section(material: Material, benchmark: BenchmarkResults) -> Section:

@@ -1,6 +1,6 @@
 """The verdicts of a report, in words: which net is best, and whether it matches."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.pairs import difference_in_words, paired
@@ -8,33 +8,31 @@ from vggfeat.benchmarks.report.published import Standing, standing
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking, name_of, value_of
 from vggfeat.records.scores import scores_path
 from vggfeat.report.ilsvrc_results import measured_result, published_results
-from vggfeat.report.judge import NEAR, NOT_COMPARABLE, SAME
+from vggfeat.report.judge import NEAR, NOT_COMPARABLE
 from vggfeat.report.page.blocks import Card, Cards, Folded, Paragraph, says
 from vggfeat.report.results import Result
 
 Line = tuple[str, str, str]
-IN_ALL = {
-    SAME: "by the same protocol",
-    NEAR: "by nearly the same protocol",
-    NOT_COMPARABLE: "not comparable",
-    "": "none to compare with",
-}
 OF_BENCHMARKS = {"classes", "settings", "pairs", "pictures", "ilsvrc"}  # sections below a heading
 SUMMARIES = {NEAR: "Why only near", NOT_COMPARABLE: "Why not comparable"}
 
 
-def summary(material: Material) -> Paragraph:
-    """Which net is best where, and how its numbers stand to the published ones."""
-    best: dict[str, list[str]] = {}
-    compared: dict[str, list[str]] = {}
-    for benchmark in material.transfer:
-        best.setdefault(material.net(benchmark.main.first), []).append(benchmark.title)
-        word = IN_ALL[standing(benchmark.main.first).comparison]
-        compared.setdefault(word, []).append(benchmark.title)
-    nets = [f"{net} on {_listed(titles)}" for net, titles in best.items()]
-    published = [f"{word} on {_listed(titles)}" for word, titles in compared.items()]
-    return says(f"Best: {'; '.join(nets)}. ", f"Published numbers: {'; '.join(published)}.",
+def summary(cards: Cards) -> Paragraph:
+    """The words of all cards: which net is best where, whether that is seen, and what matches."""
+    said: dict[str, dict[str, list[str]]] = {"Best": {}}
+    for card in cards.cards:
+        said["Best"].setdefault(card.answer, []).append(card.title)
+        for question, word, _ in card.lines:
+            if word:
+                said.setdefault(question, {}).setdefault(word.lower(), []).append(card.title)
+    return says(" ".join(f"{question}: {_where(words)}." for question, words in said.items()),
                 role="lead")  # fmt: skip
+
+
+def _where(words: Mapping[str, Sequence[str]]) -> str:
+    if len(words) == 1 and len(titles := next(iter(words.values()))) > 1:
+        return f"{next(iter(words))} on all {len(titles)} benchmarks"
+    return "; ".join(f"{word} on {_listed(titles)}" for word, titles in words.items())
 
 
 def transfer_cards(material: Material) -> Cards:
@@ -54,7 +52,11 @@ def _card(material: Material, benchmark: BenchmarkResults, published: Standing) 
         title=name_of(benchmark),
         to=material.benchmark_id(benchmark) if material.sections & OF_BENCHMARKS else "",
         answer=material.net(best),
-        value=f"{_is_best(ranking)} {value_of(best):.1f} % {ranking.metric}",
+        value=(
+            f"{_is_best(ranking)} ",
+            material.record_link(best, f"{value_of(best):.1f} %"),
+            f" {ranking.metric}",
+        ),
         lines=(
             *((("With", "", setting),) if setting else ()),
             *_second(material, ranking),
@@ -132,7 +134,7 @@ def _on_ilsvrc(result: Result) -> Standing:
     if result.record.metric in differences:
         value = measured.published[result.record.metric]
         difference = differences[result.record.metric]
-        sentence = f"{value:.1f} % for this net: {difference:+.1f} points here"
+        sentence = f"{value:.1f} % is published for this net, here {difference:+.1f} points"
         return Standing(comparison=verdict.comparison, sentence=sentence, reasons=verdict.reasons,
                         difference=difference)  # fmt: skip
     first = verdict.reasons[0] if verdict.reasons else "nothing is published of this net and view"

@@ -539,6 +539,8 @@ def test_code_in_an_exported_program_is_refused_and_not_run(files, tmp_path, pla
 @pytest.mark.parametrize("place", BOMBS[:5])
 def test_torch_itself_would_have_run_it(files, tmp_path, place):
     """The day this fails, torch has become safer, and `check_archive` may become shorter."""
+    if place is in_constants and torch.__version__.startswith("2.11."):
+        pytest.skip("torch 2.11 does not unpickle constants, as later ones do")
     bomb = Bomb(tmp_path / "exploded")
     path = rewritten(files["any.pt2"], tmp_path / "net.pt2", lambda r: place(r, bomb))
     try:

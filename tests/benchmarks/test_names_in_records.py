@@ -12,6 +12,7 @@ from helpers.records import make_record
 from vggfeat.cli import main
 from vggfeat.report.transfer import compare, table
 
+PROMISES = Path(__file__).resolve().parents[1] / "data" / "promises"
 NET = "vgg11:width=0.015625,input_size=32"
 
 
@@ -26,6 +27,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         return CliRunner().invoke(main, shlex.split(line))
 
     return run
+
+
+@pytest.fixture
+def kept_runs(run) -> None:
+    """The weights and pictures of the promises lie in the current folder."""
+    for name in ("runs", "data"):
+        Path(name).symlink_to(PROMISES / name)
 
 
 def bench(run, *nets: str) -> Result:
@@ -78,3 +86,13 @@ def test_nets_used_together_have_one_name(run):
 def test_a_named_net_is_compared_with_the_published_one_of_its_net():
     rows = table(compare([make_record(name="ours")])).rows
     assert [str(cell) for cell in rows[-1]] == ["ours", "91.8 ± 1.1 (+0.0) = [2]"]
+
+
+def test_evaluate_and_localise_show_the_name_too(kept_runs, run):
+    """With the nets that an earlier version trained, see tests/data/promises."""
+    common = "--data data/signs --device cpu --precision fp32"
+    result = run(f"evaluate --net 'ours=runs/vgg11-256.safetensors' {common}")
+    assert "\nours " in result.stdout
+    result = run(f"localise evaluate --net 'boxes=runs/vgg11-256-pcr.safetensors' {common}")
+    assert "\nboxes " in result.stdout
+    assert "\nours " in run("table --ilsvrc --sweep").stdout

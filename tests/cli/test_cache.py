@@ -24,7 +24,8 @@ def cache(run, tmp_path, home):
     result = run("extract", "--images", picture.parent, "--net", NET, "--scales", "32", "--quiet")
     assert result.exit_code == 0, result.output
     for name in ("weights/vgg16-397923af.pth", "weights/vgg16-397923af.pth.sha256",
-                 "weights/mine.pth", "weights/timm/blobs/1", "libraries/timm-1.json",
+                 "weights/mine.pth", "weights/timm/models--a/blobs/1",
+                 f"libraries/timm-{32 * '0'}.json", "features/mine.h5",
                  "unpacked/101_ObjectCategories-0123456789ab/x/1.jpg", "unpacked/digits-1/0.png",
                  "unpacked/.synthetic_scenes-1.01234567.part/0.png", "unpacked/my-pictures/1.jpg",
                  "unpacked/holidays-2012/1.jpg", "data/VOCdevkit/VOC2007/1.jpg",
@@ -40,8 +41,8 @@ def files_in(folder):
 
 
 OF_THE_USER = {
-    "weights/mine.pth", "unpacked/my-pictures/1.jpg", "unpacked/holidays-2012/1.jpg",
-    "data/VOCdevkit/VOC2007/1.jpg", "notes.txt",
+    "weights/mine.pth", "features/mine.h5", "unpacked/my-pictures/1.jpg",
+    "unpacked/holidays-2012/1.jpg", "data/VOCdevkit/VOC2007/1.jpg", "notes.txt",
 }  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def test_a_cache_that_is_a_link_itself_is_the_cache(run, cache, tmp_path):
 
 
 def test_what_is_being_written_stays(run, cache):
-    (features,) = (cache / "features").glob("*.h5")
+    (features,) = (cache / "features").glob("*-*.h5")
     unpacked = cache / "unpacked/101_ObjectCategories-0123456789ab"
     with filelock.FileLock(f"{features}.lock"), exclusive(unpacked):
         result = run("cache", "clear", "--yes")
@@ -173,6 +174,26 @@ def test_broken_files_are_listed_all_the_same(run, cache):
     (cache / "features/bad-0123456789ab.h5").write_bytes(b"no HDF5")
     lines = run("cache", "ls", "features").stdout
     assert "cannot be read as a feature file" in lines
+
+
+def test_another_folder_taken_for_the_cache_keeps_what_is_in_it(run, tmp_path):
+    """Folders of a project, which happen to have the cache's names."""
+    for name in ("features/cars.h5", "features/a-0123.h5", "libraries/torch/a.py",
+                 "libraries/notes.json", "weights/timm/mine.pth", "weights/resnet50.pth",
+                 "unpacked/2012/1.jpg", "demo/talk.pdf", "demo/a.json"):  # fmt: skip
+        path = tmp_path / "project" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    before = files_in(tmp_path / "project")
+    result = run("cache", "clear", "--yes", "--cache-dir", tmp_path / "project")
+    assert result.exit_code == 0 and "nothing to remove" in result.stdout
+    assert files_in(tmp_path / "project") == before
+
+
+def test_no_file_says_yes(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "vggfeat.toml").write_text("[cache.clear]\nyes = true")
+    assert "[cache.clear] yes is no option" in run("cache", "clear").stderr
 
 
 def test_generated_folders_are_known_by_the_names_of_the_registry():

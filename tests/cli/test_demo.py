@@ -51,7 +51,7 @@ def test_it_says_each_step_and_ends_with_a_table_beside_chance_and_what_to_type_
 
 def test_quiet_and_as_json_there_are_the_records_and_nothing_else(run, small_demo):
     result = run(*small_demo, "--quiet", "--format", "json")
-    assert "step" not in result.stderr and "epoch" not in result.stderr
+    assert "step" not in result.stderr and "  epoch" not in result.stderr
     records = json.loads(result.stdout)
     assert [record["benchmark"] for record in records] == ["new_signs"] * 2 + [
         "synthetic_scenes"

@@ -73,6 +73,33 @@ def test_layers_are_those_that_layer_takes(listed, net):
         assert line["of a picture of"] == f"{side} x {side}"
 
 
+def test_layers_of_nets_that_are_files(listed, tmp_path):
+    """A convolution of stride 2 and a linear layer, by torch.export and as an ONNX graph."""
+    import numpy as np
+    import onnx
+    import torch
+    from torch import nn
+
+    net = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                        nn.Linear(4, 5)).eval()  # fmt: skip
+    torch.export.save(torch.export.export(net, (torch.zeros(1, 3, 32, 32),)), tmp_path / "a.pt2")
+    shapes = {line["layer"]: line["shape"] for line in listed("layers", tmp_path / "a.pt2")}
+    assert (shapes["0"], shapes["3"], shapes["output"]) == ("4 x 16 x 16", "5", "5")
+
+    floats, make = onnx.TensorProto.FLOAT, onnx.helper.make_node
+    weight = onnx.numpy_helper.from_array(np.ones((4, 3, 3, 3), np.float32), "w")
+    graph = onnx.helper.make_graph(
+        [make("Conv", ["x", "w"], ["conv"], strides=[2, 2], pads=[1, 1, 1, 1]),
+         make("Relu", ["conv"], ["relu"]), make("GlobalAveragePool", ["relu"], ["mean"])],
+        "g", [onnx.helper.make_tensor_value_info("x", floats, [1, 3, 32, 32])],
+        [onnx.helper.make_tensor_value_info("mean", floats, [1, 4, 1, 1])], [weight],
+    )  # fmt: skip
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "a.onnx")
+    shapes = {line["layer"]: line["shape"] for line in listed("layers", tmp_path / "a.onnx")}
+    assert shapes == {"conv": "4 x 16 x 16", "relu": "4 x 16 x 16", "mean": "4 x 1 x 1"}
+
+
 def test_layers_of_an_unknown_net(run):
     result = run("ls", "layers", "resnet51")
     assert result.exit_code == 1 and "Did you mean 'resnet" in result.stderr

@@ -151,6 +151,7 @@ def test_an_error_is_red_on_a_terminal_and_says_that_it_is_one(tmp_path):
     [
         (["bench", "--nets", "x"], "Did you mean '--net'?"),
         (["bench", "--quite"], "Did you mean '--quiet'?"),
+        (["bench", "--probe", "svn"], "Did you mean 'svm'?"),
         (["bench", "--zzzzzzzz"], "No such option '--zzzzzzzz'."),
         (["weights", "vrify"], "Did you mean 'verify'?"),
         (["benhc"], "Did you mean 'bench'?"),

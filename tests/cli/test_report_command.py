@@ -7,6 +7,7 @@ import pytest
 from helpers.html_pages import check_sound
 from helpers.records import make_record
 
+from vggfeat.benchmarks.report.report import SECTIONS
 from vggfeat.records import record as records
 
 RUNS = Path(__file__).resolve().parents[2] / "results" / "pretraining" / "runs"
@@ -35,8 +36,9 @@ def test_without_folders_the_results_folder_here_is_shown(run, results, tmp_path
 
 def test_training_alone_needs_no_results_folder(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run("report", "--runs", RUNS, "--only", "training").exit_code == 0
-    assert "Stages of training" in (tmp_path / "report.html").read_text()
+    assert run("report", "--runs", RUNS).exit_code == 0
+    page = check_sound((tmp_path / "report.html").read_text())
+    assert [text for level, text in page.headings if level < 3] == ["Training of nets", "Training"]
 
 
 def test_figures_are_files_of_their_own(run, results, tmp_path):
@@ -71,3 +73,8 @@ def test_errors_are_one_line_that_says_what_to_do(run, results, tmp_path):
         assert result.exit_code == 1 and words in result.stderr
         assert len(result.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "file" / "a.html").exists()
+
+
+def test_the_help_lists_every_section(run):
+    words = " ".join(run("report", "--help").stdout.split())
+    assert ", ".join(SECTIONS) in words

@@ -92,3 +92,4 @@ def test_letters_of_long_names_are_cut_in_the_middle_and_of_labels_never():
     long = "squeezenet1_0+timm/tf_efficientnet_lite0, logistic, scales 256 384 512"
     assert style.wrapped(long, 30).split("\n")[0] == "squeezenet1_0+"
     assert style.wrapped(long, 30).replace("\n", " ").replace("+ ", "+") == long
+    assert style.wrapped("x" * 99, 11) == "xxxxx…xxxxx"

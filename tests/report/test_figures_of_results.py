@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from helpers.records import make_record, transfer_net
 from helpers.scored import CLASSES, of_classes, write_scored
+from matplotlib.figure import Figure as Canvas
 from sklearn.metrics import average_precision_score, confusion_matrix, precision_recall_curve
 
+from vggfeat.errors import RecordError
 from vggfeat.records.record import read
 from vggfeat.report import shots as shots_table
 from vggfeat.report.figures import (
@@ -55,6 +57,50 @@ def test_bars_are_the_values_of_the_record_the_worst_class_first():
     ]  # fmt: skip
     assert "55.0 %" in figure.caption
     assert "&lt;b&gt;dog" in style.as_svg(figure)
+
+
+def test_nets_of_one_name_keep_their_values_apart():
+    def of(weights, ant, bee):
+        metric = {"value": (ant + bee) / 2, "spread": None, "per_class": {"ant": ant, "bee": bee}}
+        nets = [transfer_net(weights=weights)]
+        return make_record(nets=nets, metrics={"mean_class_recall": metric})
+
+    (figure,) = per_class.figures(
+        results(of("b.safetensors", 0.2, 0.1), of("a.safetensors", 0.9, 0.8))
+    )
+    assert figure.table.columns[1:] == (
+        "vgg16@a.safetensors: recall (%)", "vgg16@b.safetensors: recall (%)",
+    )  # fmt: skip
+    canvas = Canvas()
+    figure.draw(canvas)
+    (axes,) = canvas.axes
+    assert [bar.get_width() for bar in axes.patches] == [80, 90]
+    (marks,) = [line for line in axes.lines if line.get_marker() == "s"]
+    assert list(marks.get_xdata()) == [10, 20]
+
+
+def test_errors_of_classes_are_sorted_the_other_way_and_ids_become_words():
+    of_class = {"n01440764": 0.1, "n01443537": 0.8, "my class": 0.3}
+    errors = {"top1_error": {"value": 0.5, "spread": None, "per_class": of_class}}
+    record = make_record(
+        benchmark="ilsvrc_classification", metric="top1_error", metrics=errors, n_test=[9]
+    )
+    on_ilsvrc = results(record).transfer
+    (figure,) = per_class.figures(Results(ilsvrc=on_ilsvrc))
+    assert [str(row[0]) for row in figure.table.rows] == ["goldfish", "my class", "tench"]
+    assert "40.0 % (top-1 error of all pictures: 50.0 %)" in figure.caption
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (per_class, {"metrics": {"mean_class_recall": {"value": 0.5, "per_class": {"a": "b"}}}}),
+        (choice, {"probe": {"c_grid": ["?"], "c": [1.0], "validation": [{"1": 0.2}]}}),
+    ],
+)
+def test_a_malformed_record_is_named(kind, changes):
+    with pytest.raises(RecordError, match=r"^0.json: the record's values .* are malformed"):
+        list(kind.figures(results(make_record(**changes))))
 
 
 def test_of_many_classes_the_ends_are_named_and_the_table_has_all():
@@ -252,3 +298,29 @@ def test_figures_have_names_of_their_own_that_are_names_of_files():
     names = [figure.name for figure in all_figures(results(*records))]
     assert names and len(set(names)) == len(names)
     assert all(re.fullmatch("[A-Za-z0-9-]+([.][0-9][A-Za-z0-9-]*)*", name) for name in names)
+
+
+@pytest.mark.parametrize("metric", ["mean_class_recall", "map_area"])
+def test_every_kind_draws_names_in_any_letters(tmp_path, metric):
+    classes = ("a\nb\x07\u202e", "</svg><script>鸟", "$\\frac{1}{0}$ %s " + "x" * 300)
+    truth = rng.integers(3, size=60)
+    probe = {"c_grid": [1.0], "c": [1.0], "validation": [{"1": 0.5}]}
+    per_class_values = dict.fromkeys(classes, 0.5)
+    metrics = {metric: {"value": 0.5, "spread": 0.1, "per_class": per_class_values}}
+    for sizes in ([256], [256, 384]):
+        path = write_scored(
+            tmp_path, of_classes(truth), rng.normal(size=(60, 3)).astype(np.float32),
+            classes=classes, metric=metric, net=classes[2], title=classes[1], probe=probe,
+            metrics=metrics, seconds={"fit": 1.0}, protocol=protocol(scales=sizes),
+        )  # fmt: skip
+    all_results = (
+        Result(label=classes[0], record=read(path), path=path)
+        for path in sorted(path.parent.glob("*.json"))
+    )
+    drawn = {
+        figure.name.partition("-")[0]: style.as_svg(figure)
+        for figure in all_figures(Results(transfer=tuple(all_results)))
+    }
+    of_scores = "confusion" if metric == "mean_class_recall" else "precision"
+    assert {"per", "scales", "choice", "time", of_scores} <= drawn.keys()
+    assert not any("<script" in svg for svg in drawn.values())

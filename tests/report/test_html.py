@@ -16,3 +16,8 @@ def test_a_name_with_markup_stays_text():
     assert '<th scope="row">&lt;script&gt;alert(1)&lt;/script&gt;</th>' in html
     assert '<td style="text-align: right">50.0 [1]</td>' in html
     assert "<p>[1] a &amp; b</p>" in html
+
+
+def test_the_best_of_a_column_stands_out():
+    table = Table.of(["net", "mAP (%)"], [["a", Cell(values=(50.0,), is_best=True)]])
+    assert "<strong>50.0</strong>" in render(table, "html")

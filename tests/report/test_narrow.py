@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from vggfeat.cli import main
+from vggfeat.cli.outcomes import show_outcomes
 from vggfeat.records.record import read_all
 from vggfeat.report import ilsvrc_grid, ilsvrc_tables, sweep, training, transfer
 from vggfeat.report.narrow import as_narrow_text
@@ -161,8 +162,25 @@ def test_the_command_keeps_to_columns_and_a_pipe_has_the_whole_width():
     arguments = ["table", "--out", str(RESULTS / "nets")]
     narrow = CliRunner(env={"COLUMNS": "80"}).invoke(main, arguments).stdout
     assert max(map(text_width, narrow.splitlines())) <= 80
-    assert "...: `vggfeat table --notes` prints these notes in full." in narrow
+    assert "\n...: the same command with --notes prints these notes in full.\n" in narrow
     full = CliRunner(env={"COLUMNS": "80"}).invoke(main, [*arguments, "--notes"]).stdout
     assert max(map(text_width, full.splitlines())) <= 80 and "..." not in full
     piped = CliRunner(env={"COLUMNS": None}).invoke(main, arguments).stdout
     assert max(map(len, piped.splitlines())) > 200
+
+
+def test_bench_says_which_command_prints_cut_notes_in_full(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "60")
+    records = read_all(RESULTS)
+    show_outcomes(lambda _: records, "transfer", out=Path("other"), form="table", quiet=True)
+    said = "...: `vggfeat table --out other --notes` prints these notes in full."
+    assert said in capsys.readouterr().out.replace("\n  ", " ")
+
+
+@pytest.mark.parametrize("command", ["datasets ls", "weights ls"])
+def test_lists_keep_to_the_width_with_every_word(command, home):
+    wide = CliRunner().invoke(main, command.split()).stdout
+    narrow = CliRunner(env={"COLUMNS": "60"}).invoke(main, command.split()).stdout
+    assert max(map(len, wide.splitlines())) > 60 >= max(map(len, narrow.splitlines()))
+    assert narrow.split()[0] == wide.split()[0] + ":"
+    assert len("".join(narrow.split())) >= len("".join(wide.split()))

@@ -150,8 +150,14 @@ def _shapes(timm_name: str, side: int | None) -> tuple[ShapeProbe, str]:
     try:
         with torch.device("meta"):
             net = _create(timm_name, side).eval()
-    except (NotImplementedError, RuntimeError):
-        net = _create(timm_name, side).eval()
+        return _probed(net, side)
+    except (NotImplementedError, RuntimeError, NetworkError):
+        # Some need values; and timm's efficientvit switched autocast off until 1.0.29, which torch
+        # does not have on "meta".
+        return _probed(_create(timm_name, side).eval(), side)
+
+
+def _probed(net: nn.Module, side: int | None) -> tuple[ShapeProbe, str]:
     classifier = net.get_classifier()
     names = (name for name, module in net.named_modules() if module is classifier)
     name = "" if isinstance(classifier, nn.ModuleList) else next(names, "")

@@ -139,8 +139,7 @@ def bench(
 
     if all_benchmarks:
         benchmarks = [*benchmarks, *registry.names_in_paper()]
-    nets = options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19")
-    fusions, names = parse_named(nets)
+    fusions, names = parse_named(options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19"))
     job = job_of(benchmarks, fusions, options, names)
     if dry_run:
         plan = planning.Plan(job, out)

@@ -34,7 +34,12 @@ class Age(click.ParamType):
 
 @main.group(cls=Commands)
 def cache() -> None:
-    """What lies in the cache folder: feature files, weights, unpacked archives. ls and clear."""
+    """What lies in the cache folder: features, weights, unpacked archives.
+
+    \b
+    vggfeat cache ls
+    vggfeat cache clear features --older-than 30d
+    """
 
 
 @cache.command("ls")
@@ -46,6 +51,10 @@ def ls(kinds: Sequence[str], cache_dir: Path | None, form: str) -> None:
 
     WHAT is features, weights, unpacked, libraries or demo; all of them by default. Datasets and
     other files of yours are not listed.
+
+    \b
+    vggfeat cache ls
+    vggfeat cache ls features --format csv
     """
     places = folders(cache_dir=cache_dir)
     with importing():

@@ -18,16 +18,16 @@ SUMMARIES = {
         "Measure speed beside peers and the machine's limits.",
     ),
     "completion": ("completion", "Print what makes bash, zsh or fish complete vggfeat."),
-    "cache": ("cache", "What lies in the cache folder: feature files, weights, unpacked archives."),
+    "cache": ("cache", "What lies in the cache folder: features, weights, unpacked archives."),
     "compare": (
         "compare",
         "Which is better? Records compared on the same test pictures.",
     ),
     "datasets": ("datasets", "The datasets of the benchmarks."),
-    "demo": ("demo", "Run everything in miniature: no download, no GPU, under 4 minutes."),
+    "demo": ("demo", "Run everything in miniature: no download, no GPU, about a minute."),
     "doctor": (
-        "weights",
-        "Say what this machine has, or what was understood of a net and its weights.",
+        "doctor",
+        "Say what this machine has, with advice; or what a net is.",
     ),
     "evaluate": ("evaluate", "Top-1 and top-5 error of nets: the paper's Tables 3 to 7."),
     "extract": (
@@ -44,7 +44,7 @@ SUMMARIES = {
     ),
     "ls": (
         "ls",
-        "What there is to choose from: nets, layers, benchmarks, probes, published numbers.",
+        "What there is to choose from: nets, layers, benchmarks, probes, numbers.",
     ),
     "predict": (
         "predict",

@@ -18,17 +18,19 @@ from vggfeat.errors import OptionError, VggfeatError
 
 CONFIG, SHOWN = "vggfeat.config", "vggfeat.show_config"  # in click's notes of a run
 PREFIX = "VGGFEAT"  # of the variables
+NEVER = ("yes",)  # an answer that nobody but the user gives
 STATED_ELSEWHERE = (ParameterSource.DEFAULT_MAP, ParameterSource.ENVIRONMENT)
 
 
 class Configured(click.Command):
-    """A command that takes --config and --show-config beside its own options."""
+    """A command that takes --config and --show-config beside its own options, if it has any."""
 
     def get_params(self, context: click.Context) -> list[click.Parameter]:
-        *parameters, help_option = super().get_params(context)
-        return (
-            [*parameters, *_options(), help_option] if self.params else super().get_params(context)
-        )
+        parameters = super().get_params(context)
+        if not self.params or isinstance(self, click.Group):
+            return parameters
+        *own, help_option = parameters
+        return [*own, *_options(), help_option]
 
     def invoke(self, context: click.Context) -> Any:
         if context.meta.get(SHOWN):
@@ -115,7 +117,7 @@ def _from_file(
     from vggfeat.cli.config_file import SHARED, shown
     from vggfeat.cli.option_values import WrongValue, checked, from_file, key_of, names_code
 
-    by_key = {key_of(option): option for option in options}
+    by_key = {key_of(option): option for option in options if key_of(option) not in NEVER}
     commands = list(context.find_root().command.commands)
     for key, (place, value) in config.options(command_path(context), commands).items():
         if key not in by_key:

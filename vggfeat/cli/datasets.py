@@ -18,7 +18,7 @@ from vggfeat.cli.progress import ProgressDisplay
 from vggfeat.cli.width import echo_list
 from vggfeat.errors import printable
 from vggfeat.layouts.options import DataOptions
-from vggfeat.plurals import counted
+from vggfeat.plurals import counted, leaks_text
 from vggfeat.storage.folders import Folders, folders
 
 MAX_SHOWN = 10  # differences and leaks of a dataset
@@ -177,11 +177,8 @@ def _is_sound(name: str, places: Folders, quiet: bool) -> bool:
     if len(different) > MAX_SHOWN:
         click.echo(f"  and {len(different) - MAX_SHOWN} more")
     leaks = benchmark.leaks
-    if leaks:
-        one = "test picture is a training picture too"
-        click.echo(f"  {counted(len(leaks), one, 'test pictures are training pictures too')}")
-    else:
-        click.echo("  no test pictures are training pictures too")
+    nothing = "no test pictures are training pictures too"
+    click.echo(f"  {leaks_text(len(leaks)) if leaks else nothing}")
     for leak in leaks[:MAX_SHOWN]:
         click.echo(f"  split {leak.split}: {leak.test} is {leak.train}")
     return not (altered or different or leaks)

@@ -131,6 +131,12 @@ def _coloured(error: click.ClickException) -> click.ClickException:
         near = nearest(error.option_name, error.possibilities or ())
         error.message += f" Did you mean {near!r}?" if near else ""
         error.possibilities = None
+    elif isinstance(error, click.BadParameter) and isinstance(
+        getattr(error.param, "type", None), click.Choice
+    ):
+        wrong = error.message.removeprefix("'").partition("' is not one of")[0]
+        near = nearest(wrong, error.param.type.choices)
+        error.message += f" Did you mean {near!r}?" if near else ""
     error.message = printable(error.message)
     error.show = lambda file=None: show_error(error)
     return error

@@ -35,7 +35,8 @@ testing_options = combined(
         required=True,
         metavar="NET",
         shell_complete=complete_nets,
-        help="Weights of `localise train`, repeatable; `+` uses nets together.",
+        help="Weights of `localise train`, repeatable; `+` uses nets together; LABEL= before them"
+        " is what tables call them.",
     ),
     click.option(
         "--classifier",
@@ -188,6 +189,7 @@ def _job(options: dict[str, Any], **more: Any):
     """The parsed options as what the library takes."""
     set_up_messages(options["quiet"])
     with importing():
+        from vggfeat.backbones.given_names import parse_named
         from vggfeat.backbones.spec import parse_fusion
         from vggfeat.benchmarks.ilsvrc.localisation import Job
 
@@ -196,8 +198,10 @@ def _job(options: dict[str, Any], **more: Any):
         for name in ("classifier_scales", "merge_threshold")
         if options.get(name) is not None
     }
+    nets, names = parse_named(options["nets"])
     return Job(
-        nets=[parse_fusion(net) for net in options["nets"]],
+        nets=nets,
+        names=names,
         classifier=parse_fusion(options["classifier"]) if options["classifier"] else (),
         data=data_folder(options["data"]),
         folders=folders(cache_dir=options["cache_dir"]),

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.group import Commands, importing, main
 from vggfeat.cli.options import data_dir
 from vggfeat.storage.folders import folders
@@ -30,7 +31,14 @@ listing_format = click.option(
 
 @main.group(cls=Commands)
 def ls() -> None:
-    """What there is to choose from: nets, layers, benchmarks, probes, published numbers."""
+    """What there is to choose from: nets, layers, benchmarks, probes, numbers.
+
+    \b
+    vggfeat ls nets
+    vggfeat ls layers resnet50
+    vggfeat ls benchmarks --data-dir DATA
+    vggfeat ls published caltech101
+    """
 
 
 @ls.command("nets")
@@ -66,7 +74,7 @@ def nets(text: str, form: str) -> None:
 
 
 @ls.command("layers")
-@click.argument("net", metavar="NET")
+@click.argument("net", metavar="NET", shell_complete=complete_nets)
 @listing_format
 def layers(net: str, form: str) -> None:
     """List what `layer=` and `--layer` take of a net, in the order of the forward pass.
@@ -95,7 +103,11 @@ def layers(net: str, form: str) -> None:
 @data_dir
 @listing_format
 def benchmarks(data_dir: Path | None, form: str) -> None:
-    """List the benchmarks: metric, the best published number, task, and where the data is."""
+    """List the benchmarks: metric, the best published number, task, and where the data is.
+
+    \b
+    vggfeat ls benchmarks --data-dir DATA
+    """
     with importing():
         from vggfeat.benchmarks import listings
         from vggfeat.report.render import render
@@ -123,7 +135,11 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
 @ls.command("probes")
 @listing_format
 def probes(form: str) -> None:
-    """List the probes that `--probe` takes."""
+    """List the probes that `--probe` takes.
+
+    \b
+    vggfeat ls probes
+    """
     from vggfeat.benchmarks import listings
 
     _show(listings.probe_lines(), form)
@@ -131,7 +147,12 @@ def probes(form: str) -> None:
 
 @ls.command("published")
 @click.argument("benchmark", required=False, metavar="[BENCHMARK]")
-@click.option("--net", metavar="NET", help="Only numbers of this net, alone or with others.")
+@click.option(
+    "--net",
+    metavar="NET",
+    shell_complete=complete_nets,
+    help="Only numbers of this net, alone or with others.",
+)
 @listing_format
 def published(benchmark: str | None, net: str | None, form: str) -> None:
     """List the published numbers that measured ones are compared with.

@@ -13,7 +13,7 @@ from vggfeat.options import check_value
 # Options whose values may be paths, and may be names: of nets, and of datasets.
 OF_NETS, OF_DATASETS = ("net", "classifier", "weights"), ("benchmark", "dataset")
 # A function that makes a net, package.module:function; a Python file that defines a dataset.
-_CODE = re.compile(r"(^|\+)[A-Za-z_][\w.]*:[A-Za-z_]\w*($|[:@+])|\.py:", re.IGNORECASE)
+_CODE = re.compile(r"(^|[+=])\s*[A-Za-z_][\w.]*:[A-Za-z_]\w*($|[:@+])|\.py:", re.IGNORECASE)
 
 
 class WrongValue(ValueError):
@@ -101,6 +101,9 @@ def _placed(option: click.Option, text: str, folder: Path) -> str:
 
 def _net_beside(text: str, folder: Path) -> str:
     name, at, weights = text.rpartition("@")
+    label, equals, file = weights.partition("=")  # NAME=FILE, what tables call it
+    if not at and equals and (folder / file.partition(":")[0].strip()).is_file():
+        return f"{label}{equals}{_beside(file.strip(), folder)}"
     return f"{name}{at}{_beside(weights, folder)}"
 
 

@@ -1,5 +1,6 @@
 """What commands that measure print: the records that were made, and what failed."""
 
+import shlex
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def show_outcomes(
                 from vggfeat.records.resampling import all_with_intervals
 
                 records = all_with_intervals(records, out)
-            show(records, form, layout, published)
+            show(records, form, layout, published, advice=_advice(layout, out))
     if not failures:
         return
     if len(failures) == 1 and not records:
@@ -49,3 +50,11 @@ def show_outcomes(
         f"{len(failures)} failed, {len(records)} measured. What was measured is kept in {out}; when"
         " what is named above is put right, the same command does the rest."
     )
+
+
+def _advice(layout: str, out: Path) -> str:
+    """How to read the notes of a table in full."""
+    ilsvrc = ["--ilsvrc"] if layout.startswith("ilsvrc") else []
+    of_folder = ["--out", str(out)] if out != Path("results") else []
+    command = shlex.join(["vggfeat", "table", *ilsvrc, *of_folder, "--notes"])
+    return f"`{command}` prints these notes in full."

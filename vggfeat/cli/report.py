@@ -43,7 +43,12 @@ DEFAULT = Path("results")
 )
 @click.option("--title", default="", help="The page's heading; by default what was measured on.")
 @click.option(
-    "--only", type=Names(), default=(), metavar="SECTION,...", help="Only these sections."
+    "--only",
+    type=Names(),
+    default=(),
+    metavar="SECTION,...",
+    help="Only these sections, of comparison, classes, settings, pairs, pictures, ilsvrc, training,"
+    " time, records.",
 )
 @click.option("--figures", type=FOLDER, help="Write the figures there, too, a file each.")
 @click.option(
@@ -66,7 +71,7 @@ def report(
     form: str,
     open_it: bool,
 ) -> None:
-    """Write one HTML file of the records in results folders, to look at, send and print.
+    """Write one HTML file of records, to look at, send and print.
 
     FOLDERS are results folders, by default `results`. Nothing is measured: records and the scores
     beside them are read. The file loads nothing, needs no script, and is the same for the same

@@ -14,12 +14,13 @@ from vggfeat.storage.folders import HOME_VARIABLE, folders, home_is_stated
 
 # Options that are None where nobody states them: what they are then.
 FOLDERS = {"data_dir": "data", "cache_dir": "cache"}
+FORMS = ("md", "csv", "latex")  # of --format, which has others for records and figures
 OF_BENCHMARK = "the benchmark's own"
 
 
 def show_settings(context: click.Context) -> None:
     """Print the settings as the command's own --format says, by default as a table."""
-    form = context.params.get("form", "table")
+    form = context.params.get("form")
     settings = [
         _setting(option, context)
         for option in context.command.params
@@ -43,7 +44,7 @@ def show_settings(context: click.Context) -> None:
     config = context.meta.get(CONFIG)
     legend = f"File: {config.path}." if config else f"No file: no vggfeat.toml here, no {VARIABLE}."
     table = Table.of(("option", "value", "from"), rows, legend=(legend,))
-    click.echo(render(table, form), nl=False)
+    click.echo(render(table, form if form in FORMS else "table"), nl=False)
 
 
 def _setting(option: click.Option, context: click.Context) -> dict[str, Any]:

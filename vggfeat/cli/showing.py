@@ -9,7 +9,6 @@ import click
 from vggfeat.cli.colours import echo_marked
 from vggfeat.cli.width import stdout_width
 
-ADVICE = "`vggfeat table --notes` prints these notes in full."
 READABLE = ("table", "md", "latex", "booktabs")  # of tables that have no form for programs
 
 
@@ -19,13 +18,14 @@ def show(
     layout: str = "transfer",
     published: Sequence = (),
     *,
-    all_notes: bool = False,
+    advice: str = "",
 ) -> None:
     """Print records as JSON, as tidy data or as tables.
 
     layout is "transfer" (beside the published numbers), "sweep", "shots" (a column for each number
     of training pictures), "ilsvrc" (Tables 3 to 10) or "ilsvrc_grid". published are rows of
-    benchmarks that published.csv does not have. With all_notes none is cut on a terminal.
+    benchmarks that published.csv does not have. Long notes are cut on a terminal with advice, which
+    says how to read them in full.
     """
     if form == "json":
         from vggfeat.records.record import to_json
@@ -38,7 +38,7 @@ def show(
         write = tidy.as_csv if form == "tidy" else tidy.as_json
         click.echo(write(tidy.rows(records, published)), nl=False)
         return
-    echo_tables(_tables(records, form, layout, published), form, advice="" if all_notes else ADVICE)
+    echo_tables(_tables(records, form, layout, published), form, advice=advice)
 
 
 def echo_tables(tables: Any, form: str, *, advice: str = "") -> None:
@@ -64,7 +64,7 @@ def show_training(runs: Path, form: str) -> None:
     echo_tables(table(read_training_records(runs)), form)
 
 
-def show_grid(records: Sequence, form: str, *, all_notes: bool = False) -> None:
+def show_grid(records: Sequence, form: str) -> None:
     """Print what `evaluate` measured: a row for each net and its scales, a column for each view."""
     from vggfeat.report.published import CLASSIFICATION
 
@@ -74,7 +74,7 @@ def show_grid(records: Sequence, form: str, *, all_notes: bool = False) -> None:
         raise click.UsageError(
             "--sweep with --ilsvrc shows what `evaluate` measured, and there is none."
         )
-    show(records, form, "ilsvrc_grid", all_notes=all_notes)
+    show(records, form, "ilsvrc_grid")
 
 
 def _tables(records: Sequence, form: str, layout: str, published: Sequence):

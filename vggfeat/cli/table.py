@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from vggfeat.cli.completers import complete_benchmarks, complete_nets
 from vggfeat.cli.group import main, set_up_messages
 from vggfeat.cli.options import FOLDER, format_, intervals, out
 from vggfeat.cli.showing import show, show_grid, show_training
@@ -38,10 +39,15 @@ from vggfeat.cli.showing import show, show_grid, show_training
     "benchmark",
     multiple=True,
     metavar="NAME",
+    shell_complete=complete_benchmarks,
     help="Only records of this benchmark; repeatable, as are the next three.",
 )
 @click.option(
-    "--net", multiple=True, metavar="NET", help="Only of these nets, as tables name them."
+    "--net",
+    multiple=True,
+    metavar="NET",
+    shell_complete=complete_nets,
+    help="Only of these nets, as tables name them.",
 )
 @click.option("--probe", multiple=True, metavar="NAME", help="Only of this probe.")
 @click.option(
@@ -102,15 +108,16 @@ def table(
 
         set_up_messages(quiet=False)
         records = all_with_intervals(records, out)
+    advice = "" if all_notes else "the same command with --notes prints these notes in full."
     if shots:
         _check_shots(records, sweep or ilsvrc, out)
-        show(records, form, "shots", all_notes=all_notes)
+        show(records, form, "shots")
     elif ilsvrc and sweep:
-        show_grid(records, form, all_notes=all_notes)
+        show_grid(records, form)
     elif ilsvrc:
-        show(records, form, "ilsvrc", all_notes=all_notes)
+        show(records, form, "ilsvrc", advice=advice)
     else:
-        show(records, form, "sweep" if sweep else "transfer", all_notes=all_notes)
+        show(records, form, "sweep" if sweep else "transfer", advice=advice)
 
 
 def _check_shots(records: Sequence, is_combined: bool, out: Path) -> None:

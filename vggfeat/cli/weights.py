@@ -1,4 +1,4 @@
-"""weights and doctor: weights in and out, and what was understood of them."""
+"""weights: weights in and out."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -229,44 +229,3 @@ def export(net: str, file: Path, cache_dir: Path | None, offline: bool, quiet: b
     places = folders(cache_dir=cache_dir)
     export_weights(load_network(net, weights_dir=places.weights, offline=offline), file)
     click.echo(file)
-
-
-@main.command()
-@click.option(
-    "--weights",
-    "net",
-    metavar="NET",
-    shell_complete=complete_nets,
-    help="A net as `--net` names it, or its file.",
-)
-@click.option("--picture", type=FILE, help="Name the likeliest classes of this picture.")
-@cache_dir
-@offline
-@quiet
-def doctor(
-    net: str | None, picture: Path | None, cache_dir: Path | None, offline: bool, quiet: bool
-) -> None:
-    """Say what this machine has, or what was understood of a net and its weights.
-
-    \b
-    vggfeat doctor
-    vggfeat doctor --weights vgg16.safetensors --picture cat.jpg
-    """
-    if picture and not net:
-        raise click.UsageError("--picture needs a net: --weights NET.")
-    set_up_messages(quiet)
-    with importing():
-        from vggfeat.backbones.load import load_network
-        from vggfeat.doctor import machine_facts, network_facts, top_classes
-
-    places = folders(cache_dir=cache_dir)
-    if net is None:
-        for name, value in machine_facts(places):
-            click.echo(f"{name}: {value}")
-        return
-    network = load_network(net, weights_dir=places.weights, offline=offline)
-    for name, value in network_facts(network):
-        click.echo(f"{name}: {value}")
-    if picture:
-        for posterior, name in top_classes(network, picture):
-            click.echo(f"{posterior:7.1%}  {name}")

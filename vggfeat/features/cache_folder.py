@@ -1,7 +1,8 @@
 """What the cache folder holds, by kind: size, age and use of each entry; and how it is removed.
 
-Only what vggfeat made or fetched is an entry: data folders, and files that the user put into the
-folder of weights, are not. Nothing is followed out of the folder: of a link the link goes.
+Only what vggfeat made or fetched is an entry, by the names that it gives: data folders, and files
+that the user put there, are not, whatever folder is taken for the cache. Nothing is followed out of
+it: of a link the link goes.
 """
 
 import os
@@ -22,6 +23,11 @@ BESIDE = (".sha256", ".card.json")
 UNPACKED = re.compile(
     r"(.+?)-(?:joined-)?[0-9a-f]{12}|(?P<made>digits|drawings|synthetic_[a-z]+)-\d+"
 )
+FEATURES = re.compile(r".+-[0-9a-f]{12}\.h5")  # with the digest of the conditions
+FACTS = re.compile(r"\w+-[0-9a-f]{32}\.json")
+OF_HUGGINGFACE = re.compile(r"models--.+|\.locks|CACHEDIR\.TAG|version\.txt")
+DEMO, DEMO_RUNS = "demo", re.compile(r"demo_runs-\w+")
+OF_RECORDS = (".json", ".h5", ".csv", ".part")
 PART = re.compile(r"\.(.+)\.[0-9a-f]{8}\.part")  # what a process that was killed had begun
 
 
@@ -48,6 +54,8 @@ def entries(places: Folders, kinds: tuple[str, ...] = ()) -> Iterator[Entry]:
         if not _is_inside(root, places.cache) or not root.is_dir():
             continue
         for path, what in find(root):
+            if not os.path.lexists(path):
+                continue
             if places.data.resolve().is_relative_to(path.resolve()):
                 continue  # the user's data lie in it
             size, modified = measured(path)
@@ -71,8 +79,8 @@ def _features(folder: Path) -> Iterator[tuple[Path, str]]:
     for path in sorted(folder.iterdir()):
         if part := PART.fullmatch(path.name):
             yield path, f"begun and not finished: {part[1]}"
-        if path.suffix != ".h5":
-            continue
+        if not FEATURES.fullmatch(path.name):
+            continue  # lies here by the user's wish
         if path.is_symlink():
             yield path, "a link"
             continue
@@ -97,7 +105,7 @@ def _weights(folder: Path) -> Iterator[tuple[Path, str]]:
         begun = next((name for name in nets if path.name.startswith(f".{name}.")), None)
         if path.name in nets:
             yield path, ", ".join(dict.fromkeys(nets[path.name]))
-        elif path.name == "timm" and path.is_dir():
+        elif path.name == "timm" and _holds_only(path, OF_HUGGINGFACE):
             yield path, "nets of timm"
         elif begun and path.suffix != ".lock":
             yield path, f"begun and not finished: {begun}"
@@ -116,15 +124,22 @@ def _unpacked(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _libraries(folder: Path) -> Iterator[tuple[Path, str]]:
-    yield folder, "what timm and torchvision say of their nets"
+    if _holds_only(folder, FACTS):
+        yield folder, "what timm and torchvision say of their nets"
 
 
 def _demo(folder: Path) -> Iterator[tuple[Path, str]]:
-    for path in sorted(folder.iterdir()):
-        if path.name == "demo":
-            yield path, "records of `vggfeat demo`"
-        elif re.fullmatch(r"demo_runs-\w+", path.name):
-            yield path, "nets of `vggfeat demo`"
+    runs = [path for path in sorted(folder.iterdir()) if DEMO_RUNS.fullmatch(path.name)]
+    files = (folder / DEMO).rglob("*")
+    if runs and all(path.is_dir() or path.suffix in OF_RECORDS for path in files):
+        yield folder / DEMO, "records of `vggfeat demo`"
+    yield from ((path, "nets of `vggfeat demo`") for path in runs)
+
+
+def _holds_only(folder: Path, names: re.Pattern) -> bool:
+    """Whether a folder holds something, and nothing but what has such names."""
+    held = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return bool(held) and all(names.fullmatch(name) or PART.fullmatch(name) for name in held)
 
 
 # Kind -> the folder below the cache, and what finds the entries in it.

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from vggfeat.durations import in_words
 from vggfeat.errors import RecordError
 from vggfeat.provenance import git_state, hardware, library_versions
 from vggfeat.storage.checksums import SEAL, is_damaged, parse_json, sealed
@@ -110,7 +111,7 @@ class Record:
         taken = {stage: spent for stage in STAGES if (spent := seconds.get(stage))}
         if not taken:
             return ""
-        stages = ", ".join(f"{stage} {spent:.1f} s" for stage, spent in taken.items())
+        stages = ", ".join(f"{stage} {in_words(spent, '.1f')}" for stage, spent in taken.items())
         most = max(taken, key=taken.__getitem__)
         return f"{stages}; most: {most} {100 * taken[most] / sum(taken.values()):.0f} %"
 

@@ -7,6 +7,7 @@ paper's numbers, so there are no published rows beside them.
 from collections.abc import Sequence
 
 from vggfeat.records.record import Record
+from vggfeat.report.best import with_best
 from vggfeat.report.ilsvrc_results import VIEWS, IlsvrcResult, measured_result
 from vggfeat.report.settings import assumed_legend, interval_legend
 from vggfeat.report.table import Cell, Table
@@ -36,10 +37,11 @@ def tables(records: Sequence[Record]) -> list[Table]:
 def _table(results: Sequence[IlsvrcResult]) -> Table:
     record = results[0].record
     num_classes, present = (record.protocol[name] for name in ("classes", "classes_present"))
+    rows = [_cells(result) for result in sorted(results, key=_order)]
     return Table.of(
         ["net", "Q", "view", f"among {num_classes} (%)", f"among {present} (%)", "precision",
          "weights"],
-        [_cells(result) for result in sorted(results, key=_order)],
+        with_best(rows, (3, 4), [True] * len(rows), lower_is_better=True),
         title=f"{record.title}: {present} of the nets' {num_classes} classes",
         legend=(
             f"Top-1 / top-5 error on {record.n_test[0]:,} pictures; not comparable with ILSVRC's.",

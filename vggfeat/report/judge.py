@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+from vggfeat.plurals import counted, leaks_text
 from vggfeat.records.record import Record
 from vggfeat.report.published import PublishedRow
 from vggfeat.report.settings import assumptions, feature_setting, is_pillow, net_options, stated
@@ -79,7 +80,7 @@ def _limited(record: Record, published: Any) -> Differences:
     if record.limited:
         yield "LIMITED to a part of the pictures"
     if shots := record.protocol.get("shots"):
-        yield f"few examples: {shots} training pictures a class were drawn"
+        yield f"few examples: {counted(shots, 'training picture')} a class"
 
 
 def _random_weights(record: Record, published: Any) -> Differences:
@@ -167,7 +168,7 @@ def _later_protocol(record: Record, published: PublishedRow) -> Differences:
 
 def _leaks(record: Record, published: PublishedRow) -> Differences:
     if leaks := record.protocol.get("leaks"):
-        yield f"{leaks} test pictures are training pictures too"
+        yield leaks_text(leaks)
 
 
 def is_same_net(record: Record, published: PublishedRow) -> bool:
@@ -220,7 +221,7 @@ def _some_classes(record: Record, published: Any) -> Differences:
     if present := record.protocol.get("classes_present"):
         yield f"pictures of {present} of the nets' {record.protocol['classes']} classes"
     if skipped := record.protocol.get("classes_skipped"):
-        yield f"pictures of {skipped} other classes left out"
+        yield f"pictures of {counted(skipped, 'other class')} left out"
 
 
 def _random_classifier(record: Record, published: Any) -> Differences:

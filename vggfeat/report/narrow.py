@@ -7,7 +7,13 @@ below explains; and what is still too wide becomes several tables, one below the
 from collections.abc import Iterator, Sequence
 
 from vggfeat.errors import printable
-from vggfeat.report.short_names import Column, columns_of, total_width, with_short_names
+from vggfeat.report.short_names import (
+    SHORT,
+    Column,
+    columns_of,
+    total_width,
+    with_short_names,
+)
 from vggfeat.report.table import Table
 from vggfeat.report.wrapping import padded, text_width, wrapped
 
@@ -28,7 +34,8 @@ def as_narrow_text(table: Table, width: int, advice: str = "") -> str:
     letters = [f"{letter} {name}" for name, letter in names.items()]
     footer = [line for text in letters for line in wrapped(text, width, "    ")]
     footer += _notes(table, width, advice)
-    footer += [line for text in table.legend for line in wrapped(text, width, "  ")]
+    legend = (printable(text, one_line=True) for text in table.legend)
+    footer += [line for text in legend for line in wrapped(text, width, "  ")]
     return "\n\n".join(filter(None, (*blocks, "\n".join(footer)))) + "\n"
 
 
@@ -39,12 +46,17 @@ def _grids(columns: list[Column], width: int, names: dict[str, str]) -> Iterator
     if total_width([max(c.width, text_width(c.title)) for c in columns], len(GAP)) <= width:
         yield _lines(columns, width, GAP)
         return
-    if total_width([c.least for c in columns], len(NARROW_GAP)) > width:
-        columns = with_short_names(columns, width, names, gap=len(NARROW_GAP), num_lines=2)
-    if total_width([c.least for c in columns], len(NARROW_GAP)) <= width:
-        yield _lines(columns, width, NARROW_GAP)
+    columns = [c for c in columns if any(c.cells)] or columns  # what is empty needs no room
+    cutting = {"gap": len(NARROW_GAP), "num_lines": 2}
+    letters: dict[str, str] = {}
+    short = with_short_names(columns, width, letters, **cutting)
+    if total_width([c.least for c in short], len(NARROW_GAP)) <= width:
+        names |= letters
+        yield _lines(short, width, NARROW_GAP)
         return
-    for group in _groups(columns, width):
+    # Split all the same, a table has room for longer names.
+    longer = with_short_names(columns, width, names, **cutting, shortest=max(SHORT, width // 3 - 8))
+    for group in _groups(longer, width):
         yield _lines(group, width, NARROW_GAP)
 
 
@@ -130,7 +142,7 @@ def _notes(table: Table, width: int, advice: str) -> list[str]:
 
 
 def _note(number: int, text: str, width: int) -> list[str]:
-    return wrapped(f"[{number}] {text}", width, "    ")
+    return wrapped(f"[{number}] {printable(text, one_line=True)}", width, "    ")
 
 
 def _shortened(number: int, note: str, width: int, height: int) -> list[str]:

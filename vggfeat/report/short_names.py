@@ -52,14 +52,20 @@ def total_width(widths: Sequence[int], gap: int) -> int:
 
 
 def with_short_names(
-    columns: list[Column], width: int, names: dict[str, str], *, gap: int, num_lines: int
+    columns: list[Column],
+    width: int,
+    names: dict[str, str],
+    *,
+    gap: int,
+    num_lines: int,
+    shortest: int = SHORT,
 ) -> list[Column]:
-    """The columns, names in the widest of them cut until all fit, or none is wider than SHORT.
+    """The columns, names in the widest of them cut until all fit, or none is wider than shortest.
 
     A name that fits in num_lines lines is not cut. names gets the letter of each that is, "[A]".
     """
     widths = [c.least for c in columns]
-    floors = [max(SHORT, replace(c, cells=()).least) for c in columns]
+    floors = [max(shortest, replace(c, cells=()).least) for c in columns]
     while total_width(widths, gap) > width:
         spare = [
             w if c.has_names and w > floor else 0

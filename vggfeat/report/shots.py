@@ -5,7 +5,7 @@ The last column, "all", is of the records with all training pictures, where ther
 
 from collections.abc import Mapping, Sequence
 
-from vggfeat.plurals import counted
+from vggfeat.plurals import counted, leaks_text
 from vggfeat.records.record import Record
 from vggfeat.report.best import with_best
 from vggfeat.report.settings import (
@@ -147,15 +147,9 @@ def _flaws(records: Sequence[Record]) -> list[str]:
     """What makes numbers too good, or of fewer pictures than there are."""
     leaks = max(record.protocol.get("leaks", 0) for record in records)
     skipped = max(len(record.skipped) for record in records)
-    flaws = [
-        (
-            leaks,
-            "test picture is a training picture too",
-            "test pictures are training pictures too",
-        ),
-        (skipped, "picture was skipped", "pictures were skipped"),
-    ]
-    return [f"At most, of a number: {counted(*flaw)}." for flaw in flaws if flaw[0]]
+    skips = counted(skipped, "picture was skipped", "pictures were skipped")
+    flaws = [leaks_text(leaks)] * bool(leaks) + [skips] * bool(skipped)
+    return [f"At most, of a number: {flaw}." for flaw in flaws]
 
 
 def _legend(few: Sequence[Record]) -> list[str]:

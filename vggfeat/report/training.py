@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.errors import RecordError
+from vggfeat.report.best import with_best
 from vggfeat.report.judge import PAPER_NET, TRAINING, judge
 from vggfeat.report.table import Cell, Table
 from vggfeat.storage.checksums import is_damaged, parse_json
@@ -47,7 +48,10 @@ def read_training_records(folder: Path) -> list[dict[str, Any]]:
 
 def table(records: Sequence[dict[str, Any]]) -> Table:
     """A row for each stage of training."""
-    return Table.of(COLUMNS, [_row(record) for record in records], legend=LEGEND)
+    rows = [_row(record) for record in records]
+    errors = [place for place, title in enumerate(COLUMNS) if title.endswith("error (%)")]
+    rows = with_best(rows, errors, [True] * len(rows), lower_is_better=True)
+    return Table.of(COLUMNS, rows, legend=LEGEND)
 
 
 def _row(record: dict[str, Any]) -> list[Cell | str]:

@@ -40,9 +40,10 @@ def test_the_best_net_is_named_with_the_next_and_the_published_number(tmp_path):
     write_scored(tmp_path, of_classes(TRUTH), scores_with(2), net="vgg16")
     write_scored(tmp_path, of_classes(TRUTH), scores_with(30), net="vgg19")
     text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "Best: vgg16 on Caltech-101. Next net: difference seen on Caltech-101." in text
     assert "vgg16 is best: 96.7 % mean class recall" in text
     assert "Difference seen: vgg19, 50.0 %; 46.7 points (" in text
-    assert "91.8 % for this net: +4.9 points here" in text
+    assert "91.8 % is published for this net, here +4.9 points, more than the spread" in text
 
 
 def test_equal_nets_are_not_told_apart(tmp_path):
@@ -56,7 +57,9 @@ def test_why_a_number_is_not_comparable_is_one_click_away(tmp_path):
     protocol = make_record().protocol | {"classes": 6}
     write_scored(tmp_path, of_classes(TRUTH), scores_with(2), protocol=protocol)
     html, page = page_of(tmp_path, only=["comparison"])
-    assert "Not comparable: 91.8 % for this net" in words(page)
+    assert "Not comparable: classes 6, published 102; 91.8 % is published for this net" in words(
+        page
+    )
     folded = html.partition("<summary>Why not comparable</summary>")[2].partition("</details>")[0]
     assert "<p>classes 6, published 102.</p>" in folded
 
@@ -88,7 +91,7 @@ def test_one_record_without_scores_says_what_is_missing_where_it_would_be(tmp_pa
     _, page = page_of(tmp_path)
     text = words(page)
     assert "vgg16 alone was measured: 91.8 %" in text
-    assert "Same protocol: 91.8 % for this net: +0.0 points here, within the spread" in text
+    assert "Same protocol: 91.8 % is published for this net, here +0.0 points, within the" in text
     assert "precision-recall curves and confusions cannot be drawn" in text
     assert "so none can be ranked" in text
     assert "Every two compared" not in text
@@ -181,6 +184,18 @@ def test_own_pictures_are_ranked_on_sheets_with_their_mistakes(own, tmp_path):
     assert "Wrong: none" in page.text  # of ants and cats
 
 
+def test_a_class_that_was_not_trained_has_no_sheet(own, tmp_path):
+    scores = np.where(of_classes(np.repeat(np.arange(3), 4)) > 0, 1.0, 0.0)
+    scores[:, 2] = np.nan
+    ids = [f"{name}/image_{n:04d}.jpg" for name in ("ant", "bee", "cat") for n in (1, 2, 3, 4)]
+    write_scored(
+        tmp_path / "untrained", of_classes(np.repeat(np.arange(3), 4)), scores, metric="map_area",
+        ids=ids, benchmark="pets", title="pets", protocol={"version": 1, "own": True},
+    )  # fmt: skip
+    _, page = page_of(tmp_path / "untrained", own_pictures=[own], only=["pictures"])
+    assert [text for level, text in page.headings if level == 4] == ["ant", "bee"]
+
+
 def test_pictures_that_are_not_at_hand_are_said_to_be_lacking(own, tmp_path):
     html, page = page_of(tmp_path / "out", data_dir=tmp_path / "data")
     assert "<img " not in html
@@ -230,6 +245,13 @@ def test_each_section_alone_is_a_sound_page(tmp_path, name):
 def test_an_unknown_section_is_an_error_that_lists_them():
     with pytest.raises(UnknownNameError, match="Did you mean 'pairs'.*comparison, classes"):
         report(Results(), only=["pair"])
+
+
+def test_a_net_is_called_by_the_name_that_its_user_gave_it(tmp_path):
+    write_scored(tmp_path, of_classes(TRUTH), scores_with(2), net="vgg16", name="our net")
+    write_scored(tmp_path, of_classes(TRUTH), scores_with(30), net="vgg19")
+    text = words(page_of(tmp_path, only=["comparison", "pairs"])[1])
+    assert "our net is best: 96.7 %" in text
 
 
 def test_nets_are_called_with_their_weights_only_where_these_differ(tmp_path):

@@ -88,6 +88,7 @@ def exported_backbone(spec: NetSpec) -> Backbone:
         build=lambda tensors: _open(path).net,
         to_maps=lambda net, layers: exported.maps(net, layers, side, shapes),
         to_outputs=lambda net: FirstMap(exported.maps(net, [scores], side, shapes)),
+        layer_shapes=lambda: _open(path).layer_shapes(side),
         num_outputs=shapes.dim(scores) if shapes.is_layer(scores) else 0,
     )
 

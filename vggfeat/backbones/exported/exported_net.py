@@ -53,6 +53,15 @@ class ExportedNet:
         """The net changed such that hooks reach these layers."""
         return net
 
+    def layers(self) -> Sequence[str]:
+        """What has to be asked for by name to be seen, as values of a graph are."""
+        return [self.output]
+
+    def layer_shapes(self, side: int) -> dict[str, tuple[int, ...]]:
+        """Each layer that the file can give -> its shape for one picture of this side."""
+        net = self.with_outputs(self.net, self.layers())
+        return probe_shapes(net, side, batch=self.batch or 1).layer_shapes()
+
     def given_to_first_layer(self, images: Tensor) -> Tensor | None:
         """What its first layer with weights is given of images [N, 3, H, W]; None: not seen."""
         sizes = self.batch or len(images)

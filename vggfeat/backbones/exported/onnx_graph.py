@@ -70,9 +70,13 @@ class Onnx(nn.Module):
             graph._sessions = self._sessions
         return graph
 
+    def values(self) -> list[str]:
+        """The names of all values that the graph computes."""
+        return [value for node in self.model.graph.node for value in node.output if value]
+
     def check(self, name: str) -> None:
         """Raise UnknownNameError unless the graph has such a value."""
-        inner = [value for node in self.model.graph.node for value in node.output if value]
+        inner = self.values()
         if name not in inner:
             last = [value for value in inner[-NUM_NAMED:] if value not in self.outputs]
             raise UnknownNameError(
@@ -116,6 +120,13 @@ class _OnnxNet(ExportedNet):
 
     def with_outputs(self, net: nn.Module, layers: Sequence[str]) -> nn.Module:
         return net.with_outputs(layers)
+
+    def layers(self) -> Sequence[str]:
+        return self.net.values()
+
+    def layer_shapes(self, side: int) -> dict[str, tuple[int, ...]]:
+        shapes = super().layer_shapes(side)  # also of OUTPUT, the first value
+        return {name: shapes[name] for name in self.layers() if name in shapes}
 
     def _given(self, images: Tensor) -> Tensor | None:
         name = first_layer_input(self.net.model)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any
 from vggfeat.report.figures import style
 from vggfeat.report.figures.figure import Figure
 from vggfeat.report.figures.labels import labels
-from vggfeat.report.figures.selection import best_of_methods, by_test_set, is_limited, slug
+from vggfeat.report.figures.selection import (
+    best_of_methods,
+    by_test_set,
+    is_limited,
+    malformed,
+    slug,
+)
 from vggfeat.report.results import Result, Results
 from vggfeat.report.shots import probe_of
 from vggfeat.report.table import Cell, Table
@@ -56,13 +62,14 @@ def choice_of(result: Result, label: str = "") -> Choice | None:
     tried = probe.get("validation")
     if name is None or not tried or not isinstance(probe.get(name), list):
         return None
-    grid = [f"{value:g}" for value in probe[f"{name}_grid"]]
-    in_all = [value for value in grid if all(value in split for split in tried)]
-    of_value = {value: [100 * split[value] for split in tried] for value in in_all}
-    chosen, of_classes = _chosen(probe[name])
+    with malformed(result, "values of a hyper-parameter"):
+        grid = [f"{value:g}" for value in probe[f"{name}_grid"]]
+        in_all = [value for value in grid if all(value in split for split in tried)]
+        of_value = {value: [100 * split[value] for split in tried] for value in in_all}
+        chosen, of_classes = _chosen(probe[name])
     return Choice(
         label=label or result.label,
-        name=name.upper() if len(name) == 1 and name == "c" else name,
+        name="C" if name == "c" else name,
         grid=grid,
         scores={value: sum(scores) / len(scores) for value, scores in of_value.items()},
         lowest={value: min(scores) for value, scores in of_value.items()},

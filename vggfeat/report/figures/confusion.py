@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from vggfeat.layouts.class_words import class_words
 from vggfeat.metrics import AP_RULES
 from vggfeat.records.scores import Scores
 from vggfeat.report.figures import style
 from vggfeat.report.figures.figure import Figure
 from vggfeat.report.figures.selection import by_test_set, is_limited, slug, with_scores
+from vggfeat.report.published import CLASSIFICATION
 from vggfeat.report.results import Result, Results
 from vggfeat.report.table import Cell, Table
 
@@ -32,7 +34,8 @@ DARK, ON_DARK = 60, "#fffffe"  # % from which on letters are white, on dark page
 
 def figures(results: Results) -> Iterator[Figure]:
     """A figure for each test set of single labels, where there are scores."""
-    for group in by_test_set([*results.transfer, *results.ilsvrc]):
+    on_ilsvrc = [r for r in results.ilsvrc if r.record.benchmark == CLASSIFICATION]
+    for group in by_test_set([*results.transfer, *on_ilsvrc]):
         if group[0].record.metric not in AP_RULES and (scored := with_scores(group)):
             yield _figure(*scored)
 
@@ -64,7 +67,7 @@ def _shares(counts: np.ndarray) -> np.ndarray:
 
 
 def _figure(result: Result, scores: Scores) -> Figure:
-    record, classes = result.record, scores.classes
+    record, classes = result.record, class_words(scores.classes)
     counts = counts_of(scores)
     listed = largest(counts, LISTED)
     is_small = len(classes) <= NAMED

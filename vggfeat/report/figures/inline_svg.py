@@ -14,6 +14,7 @@ PIXELS_A_POINT = 96 / 72
 GEOMETRY = ("d", "x", "y", "width", "height", "transform", "points")
 _LONG = re.compile(r"-?\d+\.\d{2,}")
 _REFERENCE = re.compile(r"(?<=#)[^)#]+(?=\)?$)")  # of url(#...) and of #...
+_CURVED = re.compile("[CQA]")
 _FONT = re.compile(r" ?font(?:-family)?: [^;]*'[^;]*;?")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 
@@ -63,6 +64,8 @@ def _shorten(element: Element, ids: Mapping[str, str]) -> None:
             value = _FONT.sub("", value).strip()
         elif key in GEOMETRY:
             value = " ".join(_LONG.sub(_shorter, value).split())
+            if key == "d" and not _CURVED.search(value):
+                value = value.replace(" L ", " ")  # what follows a point is a line to the next
         elif not value.startswith("data:"):
             value = _REFERENCE.sub(lambda found: ids.get(found[0], found[0]), value)
         if not value.startswith("rotate(-0 "):

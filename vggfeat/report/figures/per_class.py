@@ -1,19 +1,24 @@
-"""Average precision or recall of each class, sorted: bars of the best result of each test set."""
+"""Precision, recall or error of each class, sorted: bars of the best result of each test set."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from vggfeat.layouts.class_words import class_words
+from vggfeat.metrics import AP_RULES
 from vggfeat.report.figures import style
 from vggfeat.report.figures.figure import Figure
+from vggfeat.report.figures.labels import labels
 from vggfeat.report.figures.selection import (
     best_of_methods,
     by_test_set,
     is_limited,
+    malformed,
     slug,
     value_of,
 )
+from vggfeat.report.published import CLASSIFICATION
 from vggfeat.report.results import Result, Results
 from vggfeat.report.settings import percent
 from vggfeat.report.table import Cell, Table
@@ -26,12 +31,14 @@ if TYPE_CHECKING:
 NAMED = 45  # classes that have a bar with a name each; of more, so many
 ENDS = 15  # of the worst and of the best are named
 OTHERS = 3  # methods that are marked beside the bars
-WHAT = {"mean_class_recall": "recall", "accuracy": "accuracy"}
+# Of each class; the mean over classes has a name of its own.
+WHAT = {"mean_class_recall": "recall"} | dict.fromkeys(AP_RULES, "average precision")
 
 
 def figures(results: Results) -> Iterator[Figure]:
     """A figure for each test set with values per class."""
-    for group in by_test_set(results.transfer):
+    on_ilsvrc = [r for r in results.ilsvrc if r.record.benchmark == CLASSIFICATION]
+    for group in by_test_set([*results.transfer, *on_ilsvrc]):
         with_classes = [result for result in group if _per_class(result)]
         if with_classes:
             yield _figure(best_of_methods(with_classes))
@@ -40,42 +47,49 @@ def figures(results: Results) -> Iterator[Figure]:
 def _per_class(result: Result) -> dict[str, float]:
     """Class -> value of the headline metric in %; without the classes that have none."""
     record = result.record
-    of_class = record.metrics[record.metric].get("per_class") or {}
-    return {name: percent(value) for name, value in of_class.items() if value is not None}
+    with malformed(result, "values per class"):
+        of_class = record.metrics[record.metric].get("per_class") or {}
+        return {name: percent(value) for name, value in of_class.items() if value is not None}
 
 
 def _figure(best: Sequence[Result]) -> Figure:
     result = best[0]
     record, values = result.record, _per_class(result)
-    what = WHAT.get(record.metric, "average precision")
-    order = sorted(values, key=lambda name: (values[name], name))
+    what = WHAT.get(record.metric) or metric_name(record.metric)
+    way = -1 if record.metric.endswith("_error") else 1
+    order = sorted(values, key=lambda name: (way * values[name], name))  # worst first
+    words = class_words(order)
     others = [_per_class(other) for other in best[1 : 1 + OTHERS]]
-    labels = [other.record.net for other in best[1 : 1 + OTHERS]]
+    names = labels([r.record for r in best[: 1 + OTHERS]])
+    mean, value, headline = _mean(values.values()), value_of(result), metric_name(record.metric)
+    if abs(mean - value) >= 0.05:  # classes with other numbers of pictures, or without a value
+        headline += f" of all pictures: {value:.1f} %"
     is_whole = len(order) <= NAMED
-    marked = f" Marks: {' and '.join(labels)}." if labels and is_whole else ""
+    marked = " Marks: the best results of other nets." if others and is_whole else ""
     over = f", means over {len(record.n_test)} splits" if len(record.n_test) > 1 else ""
 
     def draw(canvas: Canvas) -> None:
         if is_whole:
-            _draw_all(canvas, order, values, [result.record.net, *labels], others, what)
+            of_nets = [[of_class.get(name) for name in order] for of_class in (values, *others)]
+            _draw_all(canvas, words, list(zip(names, of_nets, strict=True)), what)
         else:
-            _draw_ends(canvas, order, values, what)
+            _draw_ends(canvas, words, [values[name] for name in order], what)
 
     return Figure(
         name=slug("per-class", record.benchmark, record.net, record.key[:6]),
         title=f"{record.title}: {what} of each class",
-        caption=f"{what.capitalize()} of each class in %{over}, of {result.label}, sorted;"
-        f" the line is their mean, {value_of(result):.1f} % ({metric_name(record.metric)})."
+        caption=f"The {what} of each class in %{over}, of {result.label}, the best on top;"
+        f" the line is their mean, {mean:.1f} % ({headline})."
         f"{marked}{is_limited(result)}",
         table=Table.of(
-            ["class", *(f"{r.label}: {what} (%)" for r in best[: 1 + len(others)])],
+            ["class", *(f"{name}: {what} (%)" for name in names)],
             [
-                [name, *(_cell(of_class.get(name)) for of_class in [values, *others])]
-                for name in order
+                [word, *(_cell(of_class.get(name)) for of_class in [values, *others])]
+                for name, word in zip(order, words, strict=True)
             ],
         ),
         draw=draw,
-        size=(6.4, max(1.6, 0.7 + 0.17 * len(order))) if is_whole else (6.8, 5.2),
+        size=(6.4, 1.2 + 0.17 * (len(order) + len(names))) if is_whole else (6.8, 5.2),
     )
 
 
@@ -85,79 +99,68 @@ def _cell(value: float | None) -> Cell:
 
 def _draw_all(
     canvas: Canvas,
-    order: Sequence[str],
-    values: dict[str, float],
-    labels: Sequence[str],
-    others: Sequence[dict[str, float]],
+    words: Sequence[str],
+    of_nets: Sequence[tuple[str, Sequence[float | None]]],
     what: str,
 ) -> None:
-    """A bar for every class, the best on top, and marks of other methods."""
+    """A bar for every class, the best on top, and marks of other nets."""
     axes = canvas.subplots()
-    _bars(axes, order, values, label=style.short(labels[0]))
-    for number, (label, of_class) in enumerate(zip(labels[1:], others, strict=True), 1):
-        look = style.series(number) | {"linestyle": "none", "markersize": 4}
-        axes.plot(
-            [of_class.get(name) for name in order],
-            range(len(order)),
-            **look,
-            markeredgecolor=style.GROUND,
-            markeredgewidth=0.5,
-            label=style.short(label),
-        )
-    _draw_mean(axes, values)
+    for number, (net, values) in enumerate(of_nets):
+        label = style.wrapped(net)
+        if number == 0:
+            _bars(axes, range(len(words)), words, values, label=label)
+            _draw_mean(axes, values)
+            continue
+        look = style.series(number) | {"linestyle": "none", "markersize": 4, "label": label}
+        edge = {"markeredgecolor": style.GROUND, "markeredgewidth": 0.5}
+        axes.plot(values, range(len(words)), **look, **edge)
     axes.set(xlim=(0, 102), xlabel=f"{what}, %")
     handles, names = axes.get_legend_handles_labels()
-    handles, names = [handles[-1], *handles[:-1]], [names[-1], *names[:-1]]  # the bars first
-    canvas.legend(handles, names, loc="outside upper right", ncols=2)
+    order = [len(names) - 1, *range(1, len(names) - 1), 0]  # the bars first, their mean last
+    canvas.legend([handles[n] for n in order], [names[n] for n in order], loc="outside upper left")
 
 
-def _draw_ends(canvas: Canvas, order: Sequence[str], values: dict[str, float], what: str) -> None:
+def _draw_ends(canvas: Canvas, words: Sequence[str], values: Sequence[float], what: str) -> None:
     """All classes as a profile, and the worst and the best with their names."""
     left, right = canvas.subplots(1, 2, width_ratios=(1, 1.1))
-    heights = [values[name] for name in order]
-    edges = [place - 0.5 for place in range(len(order) + 1)]
-    left.stairs(heights, edges, orientation="horizontal", fill=True, color=style.COLOURS[0],
+    edges = [place - 0.5 for place in range(len(values) + 1)]
+    left.stairs(values, edges, orientation="horizontal", fill=True, color=style.COLOURS[0],
                 alpha=0.8)  # fmt: skip
     _draw_mean(left, values)
-    left.set(ylim=(-0.5, len(order) - 0.5), xlim=(0, 102), xlabel=f"{what}, %")
-    left.set_yticks([0, len(order) - 1], ["worst", "best"])
+    left.set(ylim=(-0.5, len(values) - 0.5), xlim=(0, 102), xlabel=f"{what}, %")
+    left.set_yticks([0, len(values) - 1], ["worst", "best"])
     left.grid(axis="y", visible=False)
-    left.set_title(f"all {len(order)} classes, mean {_mean(values):.1f} %")
-    shown = [*order[:ENDS], *order[-ENDS:]]
+    left.set_title(f"all {len(values)} classes, mean {_mean(values):.1f} %")
     # A place is left empty where the classes between are left out.
-    places = [place + (place >= ENDS) for place in range(len(shown))]
-    _bars(right, shown, values, places=places)
-    right.text(1, ENDS, f"… {len(order) - len(shown)} classes between …", va="center",
-               fontsize=style.SMALL, color=style.FAINT)  # fmt: skip
+    places = [*range(ENDS), *range(ENDS + 1, 2 * ENDS + 1)]
+    _bars(right, places, *([*row[:ENDS], *row[-ENDS:]] for row in (words, values)))
+    between = f"… {len(values) - 2 * ENDS} classes between …"
+    right.text(1, ENDS, between, va="center", fontsize=style.SMALL, color=style.FAINT)
     right.set(xlim=(0, 102), xlabel=f"{what}, %")
-    equal = sum(height == heights[-1] for height in heights)
+    equal = sum(value == values[-1] for value in values)
     of_equal = f" (of {equal} equal)" if equal > ENDS else ""
     right.set_title(f"the {ENDS} worst and {ENDS} best{of_equal}")
 
 
 def _bars(
     axes: Axes,
-    order: Sequence[str],
-    values: dict[str, float],
-    *,
-    places: Sequence[int] | None = None,
+    places: Sequence[int],
+    words: Sequence[str],
+    values: Sequence[float],
     label: str = "",
 ) -> None:
-    places = range(len(order)) if places is None else places
-    heights = [values[name] for name in order]
-    axes.barh(places, heights, height=0.75, color=style.COLOURS[0], alpha=0.8, label=label)
-    names = [style.short(name, 24) for name in order]
-    axes.set_yticks(places, names, fontsize=min(style.SMALL, 7.5))
+    axes.barh(places, values, height=0.75, color=style.COLOURS[0], alpha=0.8, label=label)
+    axes.set_yticks(places, [style.short(word, 24) for word in words], fontsize=7.5)
     axes.tick_params(axis="y", length=0)
     axes.set_ylim(-0.6, places[-1] + 0.6)
     axes.grid(axis="y", visible=False)
 
 
-def _draw_mean(axes: Axes, values: dict[str, float]) -> None:
+def _draw_mean(axes: Axes, values: Sequence[float]) -> None:
     mean = _mean(values)
     look = {"color": style.TEXT, "linewidth": 1, "linestyle": (0, (4, 2))}
     axes.axvline(mean, **look, label=f"mean, {mean:.1f} %")
 
 
-def _mean(values: dict[str, float]) -> float:
-    return sum(values.values()) / len(values)
+def _mean(values: Collection[float]) -> float:
+    return sum(values) / len(values)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 PANELS = 24  # classes that have a panel each; of more, the best, the median and the worst
 COLUMNS = 5
+POINTS = 160  # of a thin curve in a small panel
 IN_TABLE = (0.1, 0.3, 0.5, 0.7, 0.9)  # levels of recall
 LEVELS = np.linspace(0, 1, 101)
 
@@ -87,7 +88,7 @@ def _figure(result: Result, curves: Sequence[Curve]) -> Figure:
     rows = -(-len(ordered) // COLUMNS)
     first = ", first of its splits" if len(record.n_test) > 1 else ""
     what = (
-        "Thin: after each picture of the ranking; thick: the highest precision at that recall or"
+        "Thin: along the ranking; thick: the highest precision at that recall or"
         " more. In the titles: average precision in %, best class first."
         if panels
         else "The best, the median and the worst class, and the mean of all at each recall."
@@ -122,9 +123,9 @@ def _panels(canvas: Canvas, curves: Sequence[Curve]) -> None:
     for axes, curve in zip(grid.flat, curves, strict=False):
         look = {"color": style.COLOURS[0]}
         axes.plot(*_shown(curve.recall, curve.precision), **look, alpha=0.5, linewidth=0.7)
-        axes.plot(*_shown(*_outline(curve)), **look, linewidth=1.4)
+        axes.plot(*_in_percent(*_outline(curve)), **look, linewidth=1.4)
         axes.set_title(f"{style.short(curve.name, 14)} {100 * curve.ap:.1f}", fontsize=style.SMALL)
-        axes.tick_params(labelsize=7)
+        axes.tick_params(labelsize=7, length=0)
     for axes in grid.flat[len(curves) :]:
         axes.set_visible(False)
     _limits(grid[0, 0])
@@ -140,7 +141,7 @@ def _three(canvas: Canvas, curves: Sequence[Curve]) -> None:
     for number, (word, curve) in enumerate(chosen.items()):
         look = style.series(number) | {"marker": ""}
         label = f"{word}: {style.short(curve.name, 24)}, {100 * curve.ap:.1f} %"
-        axes.plot(*_shown(*_outline(curve)), **look, label=label)
+        axes.plot(*_in_percent(*_outline(curve)), **look, label=label)
     mean = np.mean([curve.best_from(LEVELS) for curve in curves], axis=0)
     axes.plot(100 * LEVELS, 100 * mean, color=style.TEXT, label=f"mean of {len(curves)} classes")
     _limits(axes)
@@ -152,14 +153,21 @@ def _outline(curve: Curve) -> tuple[np.ndarray, np.ndarray]:
     """The corners of the highest precision at each recall or more, from recall 0."""
     levels = np.unique(curve.recall[curve.recall > 0])
     heights = curve.best_from(levels)
-    return np.repeat(np.r_[0, levels], 2)[1:-1], np.repeat(heights, 2)
+    ends = np.flatnonzero(np.diff(heights, append=-1))  # of the stretches of one height
+    return np.repeat(np.r_[0, levels[ends]], 2)[1:-1], np.repeat(heights[ends], 2)
 
 
 def _shown(recall: np.ndarray, precision: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """A curve in %, without the points within its vertical lines."""
+    """A curve in %, without points within its vertical lines, and of so many as can be seen."""
     falls = np.diff(recall, prepend=-1, append=2) == 0  # from the point before, to the one after
-    kept = ~(falls[:-1] & falls[1:])
+    kept = np.flatnonzero(~(falls[:-1] & falls[1:]))
+    if len(kept) > POINTS:
+        kept = kept[np.linspace(0, len(kept) - 1, POINTS).round().astype(int)]
     return 100 * recall[kept], 100 * precision[kept]
+
+
+def _in_percent(*fractions: np.ndarray) -> list[np.ndarray]:
+    return [100 * of_all for of_all in fractions]
 
 
 def _limits(axes: Axes) -> None:

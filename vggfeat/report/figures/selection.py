@@ -1,8 +1,11 @@
 """Which results are drawn together: those of the same test pictures, the best of each method."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
+from vggfeat.errors import RecordError
+from vggfeat.records.record import REMEDY
 from vggfeat.records.scores import Scores
 from vggfeat.report.results import Result
 from vggfeat.report.settings import percent
@@ -54,6 +57,17 @@ def slug(*parts: str) -> str:
     return "-".join(
         re.sub(r"([^A-Za-z0-9.]|[.](?![0-9]))+", "-", part).strip("-.")[:60] for part in parts
     )
+
+
+@contextmanager
+def malformed(result: Result, part: str) -> Iterator[None]:
+    """A `with` block that reads a part of a record; raises RecordError where it is malformed."""
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise RecordError(
+            f"{result.path}: the record's {part} are malformed ({error!r}). {REMEDY}"
+        ) from error
 
 
 def with_scores(results: Sequence[Result]) -> tuple[Result, Scores] | None:

@@ -65,7 +65,7 @@ def _draw(
     for axes, (probe, lines) in zip(grid, panels.items(), strict=True):
         for label, cells in lines:
             _line(axes, label, cells, columns, labels.index(label))
-        axes.set_title(probe)
+        axes.set_title(style.short(probe))
         axes.set_xticks(range(len(columns)), columns, fontsize=style.SMALL)
         axes.set_xlim(-0.4, len(columns) - 0.6)
         axes.grid(axis="x", visible=False)

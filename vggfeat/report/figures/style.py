@@ -41,6 +41,7 @@ VARIABLES = {
     "--figure-7": (COLOURS[6], "#c9a227"),
     "--figure-image": ("none", "brightness(1.9)"),  # a filter
 }  # fmt: skip
+LINES_OF_LABEL = 3
 SMALL = 8  # points, of labels that are many
 _SETTINGS: dict[str, Any] = {
     "figure.constrained_layout.use": True,
@@ -70,6 +71,7 @@ _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",
     "pdf.fonttype": 42,  # letters as letters, which journals ask for
     "image.interpolation": "none",
+    "path.simplify_threshold": 0.4,  # points: what leaves no trace, but makes pages large
 }
 
 
@@ -89,10 +91,16 @@ def short(text: str, most: int = 40) -> str:
 
 
 def wrapped(label: str, width: int = 78) -> str:
-    """A label in lines of about so many letters, of which none is lost; nothing unprintable."""
-    words = printable(label, one_line=True).replace("+", "+ ")  # nets used together
-    lines = textwrap.wrap(words, width)
-    return "\n".join(line.replace("+ ", "+") for line in lines)
+    """A label in up to LINES_OF_LABEL lines of about so many letters; nothing unprintable.
+
+    Only what is longer than any name should be loses letters.
+    """
+    words = printable(label, one_line=True).replace("+", "+ ").split(" ")  # nets used together
+    kept = [word if len(word) <= width else short(word, width) for word in words]
+    lines = textwrap.wrap(" ".join(kept), width, break_long_words=False, break_on_hyphens=False)
+    shown = lines[:LINES_OF_LABEL]
+    more = "…" if len(lines) > LINES_OF_LABEL else ""
+    return "\n".join(line.replace("+ ", "+") for line in shown) + more
 
 
 def save(figure: Figure, folder: Path, form: str) -> Path:
@@ -113,7 +121,8 @@ def as_svg(figure: Figure) -> str:
     """The figure as an svg element of a page: small, its texts as text, its colours the page's."""
     variables = {light: f"var({name}, {light})" for name, (light, _) in VARIABLES.items()}
     svg = _bytes(figure, "svg", facecolor="none").decode()
-    return inline_svg(svg, name=figure.name, title=figure.title, colours=variables)
+    title = printable(figure.title, one_line=True)
+    return inline_svg(svg, name=figure.name, title=title, colours=variables)
 
 
 def _bytes(figure: Figure, form: str, **options: Any) -> bytes:

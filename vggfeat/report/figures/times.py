@@ -58,7 +58,7 @@ def _figure(results: Sequence[Result]) -> Figure:
             ],
         ),
         draw=lambda canvas: _draw(canvas, results, names, unit, seconds),
-        size=(6.4, 1.2 + 0.32 * len(results)),
+        size=(6.4, 1.2 + 0.42 * len(results)),
     )  # fmt: skip
 
 

@@ -93,13 +93,14 @@ def draw_loss(axes: Axes, runs: Sequence[Run]) -> None:
             faint = {"color": look["color"], "alpha": 0.3, "linewidth": 0.8}
             axes.plot(*_columns(run.updates, "step", "loss"), **faint)
         axes.plot(*_columns(run.epochs, "step", "loss"), **look, label=style.short(run.label, 34))
-    for count in sorted({run.num_classes for run in runs if run.num_classes}):
+    chance = sorted({run.num_classes for run in runs if run.num_classes})
+    for count in chance:
         level = math.log(count)
         axes.axhline(level, color=style.TEXT, linewidth=0.8)
         axes.text(1, level, f"ln({count}) = {level:.2f}", transform=axes.get_yaxis_transform(),
                   ha="right", va="bottom", fontsize=style.SMALL)  # fmt: skip
     low, high = axes.get_ylim()
-    if high - low < LEAST:  # the noise of a net that does not learn is no curve
+    if chance and high - low < LEAST:  # the noise of a net that does not learn is no curve
         axes.set_ylim((low + high - LEAST) / 2, (low + high + LEAST) / 2)
     unit = ", nats" if all(run.num_classes for run in runs) else ""
     axes.set(xlabel="updates", ylabel=f"training loss{unit}")

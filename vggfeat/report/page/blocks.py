@@ -122,7 +122,7 @@ class Card:
     title: str
     to: str  # id of the section; empty if there is none
     answer: str  # which is best
-    value: str
+    value: tuple[Inline, ...]  # how good it is
     lines: tuple[tuple[str, str, str], ...]  # question, answer in a word or two, sentence
     blocks: tuple[Block, ...] = ()
 

@@ -46,9 +46,19 @@ def test_what_names_no_device_is_refused(text):
 def test_on_the_command_line_that_is_wrong_usage(run):
     result = run("bench", "digits", "--device", "gpu")
     assert result.exit_code == 2 and "cuda:N" in result.stderr
-    result = run("bench", "digits", "--device", "mps")
-    assert result.exit_code == 1
-    assert result.stderr.splitlines()[-1].startswith("Error: device mps: not here. Here: cpu")
+
+
+def test_a_device_that_is_not_here_is_told_before_anything_is_fetched(run, tmp_path):
+    """The nets' weights are not here either, and would take minutes."""
+    for command in (
+        ("bench", "digits"),
+        ("extract", "--dataset", "digits"),
+        ("evaluate", "--data", tmp_path),
+        ("localise", "evaluate", "--data", tmp_path, "--net", "vgg16"),
+    ):
+        result = run(*command, "--device", "mps")
+        assert result.exit_code == 1
+        assert result.stderr.splitlines()[-1].startswith("Error: device mps: not here. Here: cpu")
 
 
 def test_what_is_not_here_is_refused_with_what_is(two_gpus):
@@ -102,6 +112,16 @@ def test_nets_are_trained_on_cpu_and_cuda(apple, two_gpus):
 def test_each_device_has_its_transfers():
     assert isinstance(device_for("cpu"), Cpu) and isinstance(device_for("mps"), Waiting)
     assert isinstance(device_for("cuda:1"), Cuda) and device_for("cuda:1").name == "cuda:1"
+
+
+def test_only_the_cpu_runs_the_form_that_is_made_for_it():
+    from vggfeat.backbones.load import load_network
+    from vggfeat.features.inference import for_inference
+
+    network = load_network("vgg11:width=0.0625,input_size=32@random:0")
+    module = network.maps
+    assert for_inference(module, network, "cpu", "fp32") is not module
+    assert for_inference(module, network, "meta", "fp32") is module
 
 
 def test_any_device_gives_what_the_cpu_gives(tmp_path):
