@@ -4,13 +4,14 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from vggfeat.benchmarks.comparison.comparison import NUM_DECIDING, Comparison, compared
+from vggfeat.benchmarks.comparison.comparison import Comparison, compared
 from vggfeat.benchmarks.comparison.facets import located
 from vggfeat.benchmarks.comparison.tables import pair_tables, several_tables
 from vggfeat.benchmarks.report.drawings import drawing
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking
 from vggfeat.errors import RecordError
+from vggfeat.plurals import counted
 from vggfeat.records.scores import scores_path
 from vggfeat.report.figures.forest import Difference, forest
 from vggfeat.report.page.blocks import Block, Code, Folded, Section, TableBlock, says
@@ -32,17 +33,11 @@ def paired(a: Result, b: Result) -> Comparison | str:
 
 def difference_in_words(c: Comparison) -> tuple[str, str]:
     """Whether there is a difference, in a word or two, and how large it is."""
-    interval = c.interval if c.difference >= 0 else c.interval.scaled(-1)
-    size = f"{abs(c.difference):.1f} points ({interval.low:.1f} to {interval.high:.1f})"
     if c.better is not None:
-        return "Difference seen", f"{size}"
-    pictures = f"{c.pictures.num_pictures:,} test pictures"
-    if c.interval.excludes(0):
-        return "No difference seen", (
-            f"{size}, but one alone is right on {c.num_deciding} of {pictures}, and"
-            f" {NUM_DECIDING} are needed"
-        )
-    return "No difference seen", f"{size} with {pictures}"
+        return "Difference seen", c.size
+    but = f", but {c.too_few}" if c.too_few else ""
+    pictures = counted(c.pictures.num_pictures, "test picture")
+    return "No difference seen", f"{c.size} with {pictures}{but}"
 
 
 def pairs_section(material: Material, benchmark: BenchmarkResults) -> Section | None:

@@ -53,6 +53,52 @@ def test_equal_nets_are_not_told_apart(tmp_path):
     assert "No difference seen: vgg19, 81.7 %; 1.7 points" in text
 
 
+def test_nets_with_the_same_number_are_both_named_and_bold(tmp_path):
+    for net_name in ("vgg16", "vgg19"):
+        write_scored(tmp_path, of_classes(TRUTH), scores_with(10), net=net_name)
+    html, page = page_of(tmp_path, only=["comparison"])
+    text = words(page)
+    assert "Best: vgg16 and vgg19 on Caltech-101. Next net: no difference seen" in text
+    assert "vgg16 and vgg19 are equal: 83.3 %" in text
+    assert html.partition("<tbody>")[2].partition("</tbody>")[0].count("<strong>") == 2
+
+
+def test_a_difference_that_is_seen_is_not_printed_as_none(tmp_path):
+    truth = np.arange(6000) % 3
+    for net_name, wrong in (("vgg16", 0), ("vgg19", 7)):
+        scores = np.where(of_classes(truth) > 0, 1.0, 0.0)
+        scores[:wrong] = np.roll(scores[:wrong], 1, axis=1)
+        write_scored(tmp_path, of_classes(truth), scores, net=net_name)
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    low = re.search(r"Difference seen: vgg19, 99.9 %; 0.12 points \(0.0(\d) to", text)
+    assert low and low[1] != "0"
+
+
+def test_too_few_pictures_of_several_labels_show_no_difference(tmp_path):
+    labels = np.array([[1, -1], [1, 1], [-1, 1], [-1, -1]])
+    for net_name, scores in (("vgg16", labels), ("vgg19", -labels)):
+        write_scored(
+            tmp_path, labels, scores + 0.1 * np.arange(4)[:, None], net=net_name, metric="map_area",
+            classes=("ant", "bee"),
+        )  # fmt: skip
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "No difference seen: vgg19" in text and "with 4 test pictures, but 6 are needed" in text
+
+
+def test_where_the_other_is_better_on_the_pictures_that_both_have_it_is_said(tmp_path):
+    ids = [f"{n:04d}.jpg" for n in range(60)]
+    part = slice(0, 40)
+    write_scored(tmp_path, of_classes(TRUTH), scores_with(20), net="vgg16", ids=ids)
+    write_scored(
+        tmp_path, of_classes(TRUTH)[part], scores_with(2)[part], net="vgg19", ids=ids[part],
+        metrics={"mean_class_recall": {"value": 0.6, "spread": None}},
+        skipped=dict.fromkeys(ids[40:], "broken"),
+    )  # fmt: skip
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "vgg16 is best: 66.7 %" in text
+    assert "Difference seen, the other way round: vgg19, 60.0 %" in text
+
+
 def test_why_a_number_is_not_comparable_is_one_click_away(tmp_path):
     protocol = make_record().protocol | {"classes": 6}
     write_scored(tmp_path, of_classes(TRUTH), scores_with(2), protocol=protocol)
@@ -90,6 +136,7 @@ def test_one_record_without_scores_says_what_is_missing_where_it_would_be(tmp_pa
     records.write(make_record(), tmp_path)
     _, page = page_of(tmp_path)
     text = words(page)
+    assert "Only net: vgg16 on Caltech-101." in text
     assert "vgg16 alone was measured: 91.8 %" in text
     assert "Same protocol: 91.8 % is published for this net, here +0.0 points, within the" in text
     assert "precision-recall curves and confusions cannot be drawn" in text

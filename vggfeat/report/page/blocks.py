@@ -60,14 +60,13 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class TableBlock:
-    """A table; places in links, strong and faint are (row, column) or rows, from 0."""
+    """A table; places in links and faint are (row, column) or rows, from 0."""
 
     kind: ClassVar = "table"
     table: Table
     id: str
     label: str  # what the table is, where it has no title
     links: Mapping[tuple[int, int], str] = field(default_factory=dict)  # to ids
-    strong: frozenset[tuple[int, int]] = frozenset()
     faint: frozenset[int] = frozenset()  # rows that are there to compare with
     bars: frozenset[int] = frozenset()  # columns of percentages that have a bar behind them
 
