@@ -35,7 +35,7 @@ def summary(cards: Cards) -> Paragraph:
 
 def _where(words: Mapping[str, Sequence[str]]) -> str:
     if len(words) == 1 and len(titles := next(iter(words.values()))) > 1:
-        return f"{next(iter(words))} on all {len(titles)} benchmarks"
+        return f"{next(iter(words))} on each of the {len(titles)} benchmarks"
     return "; ".join(f"{word} on {_listed(titles)}" for word, titles in words.items())
 
 
