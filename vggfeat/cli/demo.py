@@ -15,13 +15,15 @@ from vggfeat.cli.showing import show
 RANDOM_NET = "vgg11:width=0.125,input_size=32@random:0"
 SCALES_OF_SIGNS = (37, 48)  # pixels; the scenes have scales of their own
 INTRODUCTION = """\
-In 5 steps and about a minute this trains an 11-layer net, an eighth as wide as the paper's, on
-drawings that it makes, and compares its frozen features with those of the same net with random
-weights on two tasks that neither was trained for. No download, no GPU.
+In 5 steps and about a minute this trains an 11-layer net, an eighth as wide as
+the paper's, on drawings that it makes, and compares its frozen features with
+those of the same net with random weights on two tasks that neither was trained
+for. No download, no GPU.
 """
 NEXT = """
 Records and scores are in {out}.
-Next, pictures of your own, in a folder with a folder for each class; this fetches 98 MB of weights:
+Next, pictures of your own, in a folder with a folder for each class; this
+fetches 98 MB of weights:
 
     {command} bench path/to/folder --net resnet50"""
 
@@ -78,13 +80,13 @@ def _trained_net(places: Any, say: Callable[[str], None]) -> tuple[Path, Path]:
     say(
         f"step 1 of 5: draw {train + held_out:,} pictures of {signs.NUM_SIGNS} invented signs in"
         f" {len(signs.COLOURS)} colours,\n  and {new} of {signs.NUM_NEW_SIGNS} other signs, which"
-        " nothing is trained on (about 10 s)"
+        " nothing is trained on (10 s)"
     )
     pictures = draw_signs(places)
     epochs = demo_recipe().epochs
     say(
-        f"step 2 of 5: train the net to tell the {classes} kinds apart, from {train:,} of the"
-        f" pictures;\n  after each epoch {held_out} others are tried (about 30 s)"
+        f"step 2 of 5: train the net to tell the {classes} kinds apart, from {train:,} of the\n"
+        f"  pictures; after each epoch the {held_out} others are tried (30 s)"
     )
 
     def report_epoch(epoch: int, share: float) -> None:
@@ -159,9 +161,10 @@ def _what_it_shows(records: Sequence[Any], chance: Sequence[Any]) -> str:
     )
     better = sum(trained > random for random, trained in pairs)
     return f"""
-1. Training helped in {better} of 2 columns: {signs} on new signs,
+1. Training helped in {better} of 2 columns:
+   {signs} on new signs,
    {scenes} on scenes.
-2. Neither net was trained for these tasks: what was learned on other drawings was of use for them,
-   and how much is what vggfeat measures.
-3. Drawings are no photographs: no published number compares, and these say nothing about the
-   paper's nets, which the same code trains and measures."""
+2. Neither net was trained for these tasks: what was learned on other drawings
+   was of use for them, and how much is what vggfeat measures.
+3. Drawings are no photographs: no published number compares, and these say
+   nothing about the paper's nets, which the same code trains and measures."""
