@@ -28,7 +28,7 @@ def paired(a: Result, b: Result) -> Comparison | str:
     try:
         return compared([tuple(located([a.path, b.path]))])[0]
     except RecordError as error:
-        return str(error)
+        return _without_folders(error, (a, b))
 
 
 def difference_in_words(c: Comparison) -> tuple[str, str]:
@@ -87,7 +87,7 @@ def _tables(
     try:
         comparisons = compared(list(combinations(members, 2)))
     except RecordError as error:
-        yield says(f"Not compared: {error}", role="lacking")
+        yield says(f"Not compared: {_without_folders(error, shown)}", role="lacking")
         return
     yield from _forest(material, benchmark, comparisons, shown[0])
     is_pair = len(comparisons) == 1
@@ -127,6 +127,14 @@ def _chosen(ranking: Ranking) -> list[Result]:
     others = [result for result in ranking.results if result not in first]
     chosen = [*first, *others][:NUM_COMPARED]
     return [result for result in ranking.results if result in chosen]
+
+
+def _without_folders(error: RecordError, results: Sequence[Result]) -> str:
+    """What the error says, records named as the page names them: FOLDER/FILE."""
+    text = str(error)
+    for folder in {result.path.parent.parent for result in results}:
+        text = text.replace(f"{folder}/", "")
+    return text
 
 
 def _without_scores(results: Sequence[Result]) -> str:

@@ -90,13 +90,22 @@ def test_where_the_other_is_better_on_the_pictures_that_both_have_it_is_said(tmp
     part = slice(0, 40)
     write_scored(tmp_path, of_classes(TRUTH), scores_with(20), net="vgg16", ids=ids)
     write_scored(
-        tmp_path, of_classes(TRUTH)[part], scores_with(2)[part], net="vgg19", ids=ids[part],
-        metrics={"mean_class_recall": {"value": 0.6, "spread": None}},
+        tmp_path, of_classes(TRUTH)[part], scores_with(14)[part], net="vgg19", ids=ids[part],
         skipped=dict.fromkeys(ids[40:], "broken"),
     )  # fmt: skip
     text = words(page_of(tmp_path, only=["comparison"])[1])
-    assert "vgg16 is best: 66.7 %" in text
-    assert "Difference seen, the other way round: vgg19, 60.0 %" in text
+    assert "Next net: difference seen, the other way round on Caltech-101." in text
+
+
+def test_scores_that_do_not_fit_their_record_are_named_without_the_machines_folders(tmp_path):
+    write_scored(tmp_path, of_classes(TRUTH), scores_with(2), net="vgg16")
+    write_scored(
+        tmp_path, of_classes(TRUTH), scores_with(9), net="vgg19",
+        metrics={"mean_class_recall": {"value": 0.6, "spread": None}},
+    )  # fmt: skip
+    html, page = page_of(tmp_path, only=["comparison", "pairs"])
+    assert "is 0.600000, and 0.85" in words(page)
+    assert str(tmp_path) not in html
 
 
 def test_why_a_number_is_not_comparable_is_one_click_away(tmp_path):
