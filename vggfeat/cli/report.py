@@ -83,7 +83,7 @@ def report(
     vggfeat report results --only comparison,records --title "Two nets"
     """
     with importing():
-        from vggfeat.benchmarks.report.read import read_results
+        from vggfeat.benchmarks.report.read import results_in
         from vggfeat.benchmarks.report.report import report as page_of
         from vggfeat.report.page.html import page_html
         from vggfeat.storage.files import new_file
@@ -91,7 +91,7 @@ def report(
     set_up_messages(quiet=False)
     if not folders and (DEFAULT.is_dir() or not runs):
         folders = [DEFAULT]
-    results = read_results(folders, runs)
+    results = results_in(folders, runs)
     page = page_of(results, title=title, only=only, data_dir=data_dir, own_pictures=pictures)
     html = page_html(page).encode()
     with _written(to, "--to"), new_file(to) as file:

@@ -9,7 +9,7 @@ from helpers.pictures import write_classes
 from helpers.records import classified, make_record, net, transfer_net
 from helpers.scored import of_classes, write_scored
 
-from vggfeat.benchmarks.report.read import read_results
+from vggfeat.benchmarks.report.read import results_in
 from vggfeat.benchmarks.report.report import SECTIONS, report
 from vggfeat.errors import RecordError, UnknownNameError
 from vggfeat.records import record as records
@@ -28,7 +28,7 @@ def scores_with(num_wrong):
 
 def page_of(folder, **options):
     """The HTML of the report of a folder, seen to be sound, and its text."""
-    html = page_html(report(read_results([folder]), **options))
+    html = page_html(report(results_in([folder]), **options))
     return html, check_sound(html)
 
 
@@ -260,6 +260,13 @@ def test_pictures_that_are_not_at_hand_are_said_to_be_lacking(own, tmp_path):
     )
 
 
+def test_pictures_of_a_benchmark_that_are_not_at_hand_name_no_folder_of_this_machine(tmp_path):
+    write_scored(tmp_path / "out", of_classes(TRUTH), scores_with(2))
+    html, page = page_of(tmp_path / "out", data_dir=tmp_path / "data", only=["pictures"])
+    assert "not at hand: name the folder of the datasets with --data-dir" in words(page)
+    assert str(tmp_path) not in html
+
+
 def test_pictures_beyond_the_budget_are_counted(own, tmp_path, monkeypatch):
     monkeypatch.setattr("vggfeat.benchmarks.report.sheets.BUDGET", 5000)
     html, page = page_of(tmp_path / "out", own_pictures=[own])
@@ -293,7 +300,7 @@ def test_each_section_alone_is_a_sound_page(tmp_path, name):
     records.write(classified(), tmp_path)
     if name == "training":
         with pytest.raises(RecordError, match="nothing to show in training.*--runs"):
-            report(read_results([tmp_path]), only=[name])
+            report(results_in([tmp_path]), only=[name])
     else:
         page_of(tmp_path, only=[name])
 
