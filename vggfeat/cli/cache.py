@@ -11,6 +11,7 @@ import click
 from vggfeat.cli.group import Commands, importing, main
 from vggfeat.cli.ls import listing_format, show_listing
 from vggfeat.cli.options import cache_dir
+from vggfeat.plurals import in_bytes
 from vggfeat.storage.folders import Folders, folders
 
 KINDS = ("features", "weights", "unpacked", "libraries", "demo")  # as cache_folder.KINDS
@@ -145,17 +146,6 @@ def _remove(found: Sequence[Any], places: Folders) -> None:
     click.echo(f"freed {in_bytes(freed)} in {places.cache}")
     if failed:
         raise click.ClickException(f"{failed} of {len(found)} could not be removed.")
-
-
-def in_bytes(number: int) -> str:
-    """A number of bytes in words: "1.2 GB"."""
-    size, units = float(number), ["bytes", "kB", "MB", "GB", "TB"]
-    while size >= 999.5 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return (
-        f"{size:.0f} {units[0]}" if size >= 10 or units[0] == "bytes" else f"{size:.1f} {units[0]}"
-    )
 
 
 def _age(entry: Any) -> str:
