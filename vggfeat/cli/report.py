@@ -15,7 +15,7 @@ from vggfeat.cli.options import FOLDER, Names
 from vggfeat.errors import RecordError
 
 if TYPE_CHECKING:
-    from vggfeat.report.results import Results
+    from vggfeat.report.figures.figure import Figure
 
 DEFAULT = Path("results")
 
@@ -50,7 +50,7 @@ DEFAULT = Path("results")
     help="Only these sections, of comparison, classes, settings, pairs, pictures, ilsvrc, training,"
     " time, records.",
 )
-@click.option("--figures", type=FOLDER, help="Write the figures there, too, a file each.")
+@click.option("--figures", type=FOLDER, help="Write the page's figures there, too, a file each.")
 @click.option(
     "--form",
     type=click.Choice(["png", "svg", "pdf"]),
@@ -98,17 +98,16 @@ def report(
         file.write(html)
     click.echo(f"{to}: {len(html) / 1e6:.2f} MB")
     if figures is not None:
-        _write_figures(results, figures, form)
+        _write_figures(page.figures, figures, form)
     if open_it:
         webbrowser.open(to.resolve().as_uri())
 
 
-def _write_figures(results: Results, folder: Path, form: str) -> None:
-    """Every figure as a file. Raises OptionError without matplotlib."""
-    from vggfeat.report.figures.all_figures import all_figures
+def _write_figures(drawn: Sequence[Figure], folder: Path, form: str) -> None:
+    """The page's figures as files. Raises OptionError without matplotlib."""
     from vggfeat.report.figures.style import save
 
-    for figure in all_figures(results):
+    for figure in drawn:
         with _written(folder, "--figures"):
             click.echo(save(figure, folder, form))
 

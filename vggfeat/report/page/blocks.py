@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vggfeat.report.table import Table
+
+if TYPE_CHECKING:
+    from vggfeat.report.figures.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -163,6 +166,7 @@ class Page:
     about: str  # of what it was made, in a sentence
     time: str  # of the latest record, ISO 8601; empty if none states one
     sections: tuple[Section, ...]
+    figures: tuple[Figure, ...] = ()  # that are drawn on it, with all their numbers
 
 
 class Anchors:
