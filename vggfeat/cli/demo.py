@@ -45,6 +45,7 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     vggfeat demo --cache-dir /tmp/vggfeat
     """
     with importing():
+        from vggfeat.probes.few_threads import at_most_threads
         from vggfeat.storage.folders import folders
 
     set_up_messages(quiet=True)  # the demo says what it does in its own words
@@ -52,8 +53,11 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     out = out or places.cache / "demo"
     say = _silent if quiet else _say
     say(INTRODUCTION)
-    pictures, trained = _trained_net(places, say)
-    records = list(_measured(trained, pictures, out, {"cache_dir": cache_dir, "quiet": True}, say))
+    # So small a net gains nothing by more threads, and loses much where other programs run.
+    with at_most_threads(1):
+        pictures, trained = _trained_net(places, say)
+        options = {"cache_dir": cache_dir, "quiet": True}
+        records = list(_measured(trained, pictures, out, options, say))
     say("step 5 of 5: the table\n")
     chance = [_chance_row(record, out) for record in records[::2]]
     show(records, form, published=chance)
