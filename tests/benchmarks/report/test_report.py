@@ -284,6 +284,20 @@ def test_nets_on_ilsvrc_have_a_verdict_and_the_papers_tables(tmp_path):
     assert "Table 3: one scale" in text
 
 
+def test_of_errors_the_lower_is_better(tmp_path):
+    protocol = classified().protocol
+    for name, wrong in (("vgg16", 10), ("vgg19", 40)):
+        errors = {"value": wrong / 60, "spread": None, "per_split": [wrong / 60], "per_class": {}}
+        write_scored(
+            tmp_path, of_classes(TRUTH), scores_with(wrong), benchmark="ilsvrc_classification",
+            metric="top1_error", metrics={"top1_error": errors, "top5_error": errors},
+            nets=[net(name)], protocol=protocol,
+        )  # fmt: skip
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "vgg16 is best: 16.7 % top-1 error" in text
+    assert "Difference seen: vgg19, 66.7 %; 50.0 points" in text
+
+
 def test_every_number_leads_to_its_protocol_and_command(tmp_path):
     write_scored(tmp_path, of_classes(TRUTH), scores_with(2), notes=["one odd thing"])
     html, page = page_of(tmp_path)
