@@ -261,6 +261,13 @@ def test_the_figure_of_shots_draws_the_table_of_shots():
     assert figure.table.columns[-4:] == ("1", "2", "4", "all")
 
 
+def test_methods_that_are_left_out_are_counted():
+    nets = [make_record(nets=[transfer_net(weights=f"{n}.safetensors")]) for n in range(13)]
+    (all_of_them,) = measured_published.figures(results(*nets[:12]))
+    (cut,) = measured_published.figures(results(*nets))
+    assert "12 best of" not in all_of_them.caption and "The 12 best of 13 methods." in cut.caption
+
+
 def test_published_numbers_stand_beside_the_best_of_each_method():
     worse = make_record(metrics={"mean_class_recall": {"value": 0.5, "spread": None}})
     (figure,) = measured_published.figures(results(worse, make_record()))
