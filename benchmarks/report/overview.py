@@ -26,7 +26,7 @@ def comparison_section(material: Material) -> Section | None:
     blocks: list[Block] = []
     if material.transfer:
         cards = transfer_cards(material)
-        blocks += [summary(cards), cards, _nets_table(material)]
+        blocks += [summary(material, cards), cards, _nets_table(material)]
         if any(len(b.main.results) > len(b.main.nets) for b in material.transfer):
             blocks.append(says(AT_BEST, role="legend"))
         blocks.append(

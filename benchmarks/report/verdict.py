@@ -15,17 +15,15 @@ from vggfeat.report.results import Result
 
 Line = tuple[str, str, str]
 OF_BENCHMARKS = {"classes", "settings", "pairs", "pictures", "ilsvrc"}  # sections below a heading
-NEXT_NET = "Next net"
 SUMMARIES = {NEAR: "Why only near", NOT_COMPARABLE: "Why not comparable"}
 
 
-def summary(cards: Cards) -> Paragraph:
+def summary(material: Material, cards: Cards) -> Paragraph:
     """The words of all cards: which net is best where, whether that is seen, and what matches."""
     said: dict[str, dict[str, list[str]]] = {}
-    for card in cards.cards:
-        is_one_of_several = any(question == NEXT_NET for question, *_ in card.lines)
-        of_nets = said.setdefault("Best" if is_one_of_several else "Only net", {})
-        of_nets.setdefault(card.answer, []).append(card.title)
+    for benchmark, card in zip(material.transfer, cards.cards, strict=True):
+        first = "Best" if len(benchmark.main.nets) > 1 else "Measured alone"
+        said.setdefault(first, {}).setdefault(card.answer, []).append(card.title)
         for question, word, _ in card.lines:
             if word:
                 said.setdefault(question, {}).setdefault(word.lower(), []).append(card.title)
@@ -85,7 +83,7 @@ def _best_nets(ranking: Ranking) -> list[Result]:
 def _second(material: Material, ranking: Ranking) -> tuple[Line, ...]:
     """How the next net stands to the best, or of one net its next setting."""
     if len(ranking.nets) > 1:
-        name, other = NEXT_NET, ranking.nets[1]
+        name, other = "Next net", ranking.nets[1]
         who = material.net(other)
     elif len(ranking.results) > 1:
         name, other = "Next", ranking.results[1]

@@ -58,6 +58,13 @@ def test_figures_are_files_of_their_own(run, tmp_path):
     assert {name.partition("-")[0] for name in names} == {"paired", "published"}
 
 
+def test_what_other_libraries_log_of_a_figure_is_not_said(run, results, tmp_path):
+    pytest.importorskip("matplotlib")
+    options = ("--to", tmp_path / "page.html", "--only", "comparison")
+    result = run("report", results, *options, "--figures", tmp_path / "figures", "--form", "pdf")
+    assert result.exit_code == 0 and result.stderr == ""  # fontTools logs each table of a font
+
+
 def test_the_page_is_opened_in_the_browser(run, results, tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(webbrowser, "open", opened.append)

@@ -10,6 +10,7 @@ Whoever unpacks a folder of somebody else's has that one's file, too: it is data
 and one that was found, not named, may name no code.
 """
 
+import difflib
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ class ConfigFile:
         shared = {key: value for key, value in self.tables.items() if key not in commands}
         for key, value in self._keys(shared, ""):
             if key not in SHARED:
-                hint = _hint(key, {*SHARED, *commands})
+                is_table = isinstance(value, Mapping)
+                # A misspelt table; or a misspelt key, unless it is one of a table such as [bench].
+                hint = _hint(key, commands if is_table else difflib.get_close_matches(key, SHARED))
                 raise OptionError(
                     f"{self.path}: there is no {key!r} outside of tables.{hint} Allowed there:"
                     f" {', '.join(SHARED)}; options of one command stand in its table, such as"

@@ -88,8 +88,10 @@ def set_up_messages(quiet: bool) -> None:
     """
     # Remarks on odd pictures; what matters of them is an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    logging.getLogger().setLevel(logging.WARNING if quiet or is_quiet() else logging.INFO)
-    logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_verbose() else logging.NOTSET)
+    # What other libraries are at, such as fontTools at each glyph of a PDF, is nothing to say.
+    logging.getLogger().setLevel(logging.WARNING)
+    said = logging.WARNING if quiet or is_quiet() else logging.INFO
+    logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_verbose() else said)
     context = click.get_current_context(silent=True)
     notes = context.meta if context is not None else {}
     if __name__ not in notes:

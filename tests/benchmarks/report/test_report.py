@@ -145,8 +145,10 @@ def test_one_record_without_scores_says_what_is_missing_where_it_would_be(tmp_pa
     records.write(make_record(), tmp_path)
     _, page = page_of(tmp_path)
     text = words(page)
-    assert "Only net: vgg16 on Caltech-101." in text
+    assert "Measured alone: vgg16 on Caltech-101." in text
     assert "vgg16 alone was measured: 91.8 %" in text
+    assert "Measured alone: vgg16 on Caltech-101. Published: same protocol" in text
+    assert "Best: " not in text  # of one
     assert "Same protocol: 91.8 % is published for this net, here +0.0 points, within the" in text
     assert "precision-recall curves and confusions cannot be drawn" in text
     assert "so none can be ranked" in text
@@ -181,6 +183,13 @@ def test_a_part_of_the_pictures_is_never_shown_as_the_whole(tmp_path):
     text = words(page_of(tmp_path, only=["comparison"])[1])
     assert "alone was measured, LIMITED to a part of the pictures: 100.0 %" in text
     assert "Not comparable" in text
+
+
+def test_the_best_of_the_papers_nets_is_not_called_the_best_published(tmp_path):
+    """Caltech-101 has 93.4 % of shallow nets, which the table beside it shows."""
+    write_scored(tmp_path, of_classes(TRUTH), scores_with(0), net="squeezenet1_0")
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "of the paper's nets the best, 16 & 19 layers, have 92.7 %" in text
 
 
 def test_few_examples_stand_apart_from_all(tmp_path):
