@@ -49,6 +49,7 @@ def test_figures_are_files_of_their_own(run, results, tmp_path):
     names = [f"{folder / path.name}" for path in folder.iterdir()]
     assert names and set(result.stdout.splitlines()[1:]) == set(names)
     assert all(name.endswith(".svg") for name in names)
+    assert run("report", results, *options, "--figures", folder).stderr == ""  # fonts are no news
 
 
 def test_the_page_is_opened_in_the_browser(run, results, tmp_path, monkeypatch):
@@ -66,6 +67,7 @@ def test_errors_are_one_line_that_says_what_to_do(run, results, tmp_path):
         ((tmp_path / "empty",), "holds no records"),
         ((results, "--only", "clases"), "Did you mean 'classes'?"),
         ((results, "--to", tmp_path / "file" / "a.html"), "Choose another --to."),
+        ((results, "--to", ""), "Choose another --to."),
         ((results, "--runs", tmp_path / "empty"), "holds no records of trained classifiers"),
         ((results, "--only", "training"), "--runs"),
     ):

@@ -90,6 +90,7 @@ def set_up_messages(quiet: bool) -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")
     logging.getLogger().setLevel(logging.WARNING if quiet or is_quiet() else logging.INFO)
     logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_verbose() else logging.NOTSET)
+    logging.getLogger("fontTools").setLevel(logging.WARNING)  # says what it leaves out of each PDF
     context = click.get_current_context(silent=True)
     notes = context.meta if context is not None else {}
     if __name__ not in notes:
