@@ -97,6 +97,15 @@ def test_characters_that_no_page_may_hold_and_names_of_blanks_alone(tmp_path):
     assert "nameless" in [text for _, text in page.headings]
 
 
+def test_benchmarks_whose_names_make_the_same_file_name_keep_their_figures_apart(tmp_path):
+    for benchmark in ("a b", "a_b"):
+        write_scored(
+            tmp_path, of_classes(TRUTH), scores_with(9), benchmark=benchmark, title=benchmark,
+            key="ab" * 8,
+        )  # fmt: skip
+    page_of(tmp_path)  # in which check_sound wants every id once
+
+
 def test_one_record_without_scores_says_what_is_missing_where_it_would_be(tmp_path):
     records.write(make_record(), tmp_path)
     _, page = page_of(tmp_path)
