@@ -47,6 +47,10 @@ def page_file(tmp_path_factory):
             seconds={"forward": 3.0, "fit": 1.0}, notes=["a note"],
         )  # fmt: skip
         write_scored(folder / "results", labels, scores, net=net)
+    write_scored(
+        folder / "results", labels, scores, net="vgg16", benchmark="long", title="t" * 60,
+        classes=("c" * 400, "", "\u202e"),
+    )  # fmt: skip
     records.write(classified(), folder / "results")
     (folder / "runs").mkdir()
     shutil.copy(RUN, folder / "runs")

@@ -33,8 +33,9 @@ def drawing(material: Material, figure: Figure) -> Drawing:
     if len(table.rows) > MAX_ROWS:
         cut = f"The first {MAX_ROWS} of {len(table.rows):,} rows."
         table = replace(table, rows=table.rows[:MAX_ROWS], legend=(*table.legend, cut))
+    name = material.anchors.new(f"figure {figure.name}")  # of which its ids are made
     return Drawing(
-        svg=as_svg(replace(figure, title=printable(figure.title, one_line=True))),
+        svg=as_svg(replace(figure, name=name, title=printable(figure.title, one_line=True))),
         width=round(PIXELS_AN_INCH * figure.size[0]),
         title=figure.title,
         caption=figure.caption,

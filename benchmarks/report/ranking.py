@@ -77,7 +77,12 @@ def by_benchmark(results: Sequence[Result]) -> tuple[BenchmarkResults, ...]:
         rankings = sorted(map(Ranking.of, by_question.values()), key=_rank)
         main, *others = rankings
         benchmarks.append(
-            BenchmarkResults(benchmark=benchmark, title=title, main=main, others=tuple(others))
+            BenchmarkResults(
+                benchmark=benchmark,
+                title=title if title.strip() else benchmark,
+                main=main,
+                others=tuple(others),
+            )
         )
     return tuple(sorted(benchmarks, key=lambda b: (_rank(b.main)[:2], -len(b.main.results))))
 

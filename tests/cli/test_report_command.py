@@ -80,6 +80,7 @@ def test_errors_are_one_line_that_says_what_to_do(run, results, tmp_path):
         ((tmp_path / "empty",), "holds no records"),
         ((results, "--only", "clases"), "Did you mean 'classes'?"),
         ((results, "--to", tmp_path / "file" / "a.html"), "Choose another --to."),
+        ((results, "--to", ""), "Choose another --to."),
         ((results, "--runs", tmp_path / "empty"), "holds no records of trained classifiers"),
         ((results, "--only", "training"), "--runs"),
     ):

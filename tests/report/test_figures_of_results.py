@@ -307,6 +307,18 @@ def test_figures_have_names_of_their_own_that_are_names_of_files():
     assert all(re.fullmatch("[A-Za-z0-9-]+([.][0-9][A-Za-z0-9-]*)*", name) for name in names)
 
 
+@pytest.mark.parametrize("benchmarks", [("猫", "犬"), ("a b", "a_b", "A/B"), ("../x", "..")])
+def test_no_figure_takes_the_name_of_another(benchmarks):
+    records = [
+        make_record(benchmark=benchmark, nets=[transfer_net(net)], seconds={"fit": 1.0})
+        for benchmark in benchmarks
+        for net in ("vgg16", "vgg19")
+    ]
+    names = [figure.name for figure in all_figures(results(*records))]
+    assert len({name.lower() for name in names}) == len(names) >= len(benchmarks)
+    assert all(re.fullmatch("[A-Za-z0-9-]+", name) for name in names)
+
+
 @pytest.mark.parametrize("metric", ["mean_class_recall", "map_area"])
 def test_every_kind_draws_names_in_any_letters(tmp_path, metric):
     classes = ("a\nb\x07\u202e", "</svg><script>鸟", "$\\frac{1}{0}$ %s " + "x" * 300)

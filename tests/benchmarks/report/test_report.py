@@ -141,6 +141,26 @@ def test_names_with_markup_control_characters_and_turned_writing_stay_text(tmp_p
     assert r"\x1b[31m\u202egpj.exe" in page.text
 
 
+def test_characters_that_no_page_may_hold_and_names_of_blanks_alone(tmp_path):
+    odd = "\ufeff\uffff"
+    write_scored(
+        tmp_path, of_classes(TRUTH), scores_with(9), net=odd, title=" ", benchmark="nameless",
+        classes=(odd, "", " "),
+    )  # fmt: skip
+    html, page = page_of(tmp_path)
+    assert r"\ufeff\uffff" in page.text and not set(odd) & set(html)
+    assert "nameless" in [text for _, text in page.headings]
+
+
+def test_benchmarks_whose_names_make_the_same_file_name_keep_their_figures_apart(tmp_path):
+    for benchmark in ("a b", "a_b"):
+        write_scored(
+            tmp_path, of_classes(TRUTH), scores_with(9), benchmark=benchmark, title=benchmark,
+            key="ab" * 8,
+        )  # fmt: skip
+    page_of(tmp_path)  # in which check_sound wants every id once
+
+
 def test_one_record_without_scores_says_what_is_missing_where_it_would_be(tmp_path):
     records.write(make_record(), tmp_path)
     _, page = page_of(tmp_path)

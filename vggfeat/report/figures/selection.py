@@ -54,9 +54,13 @@ def is_limited(result: Result) -> str:
 
 
 def slug(*parts: str) -> str:
-    """Texts as a name of a figure: letters, digits, "-", and "." before a digit."""
+    """Texts as a name of a figure: letters, digits, "-", and "." before a digit.
+
+    Letters of other scripts are their numbers, so that names of these alone stay apart.
+    """
+    spelt = (re.sub(r"[^\W_a-zA-Z0-9]", lambda found: f"{ord(found[0]):x}-", p) for p in parts)
     return "-".join(
-        re.sub(r"([^A-Za-z0-9.]|[.](?![0-9]))+", "-", part).strip("-.")[:60] for part in parts
+        re.sub(r"([^A-Za-z0-9.]|[.](?![0-9]))+", "-", part).strip("-.")[:60] for part in spelt
     )
 
 
