@@ -19,11 +19,11 @@ SCALES = (256,)  # one pass a picture; nets of one input size take their usual c
 
 
 def why_none(text: str) -> str:
-    """Why a text that looks like a path leads to no dataset; empty if it does not look so."""
+    """Why a text leads to no dataset of the user's; a name might have been one of a folder here."""
     if os.path.exists(os.path.expanduser(text)):
         return f"it is no folder and no {LIST_SUFFIX} file of pictures"
     is_path = os.sep in text or text[:1] in (".", "~") or _is_list(text)
-    return "no such folder or file" if is_path else ""
+    return "no such folder or file" if is_path else "no folder of that name is here"
 
 
 def dataset_at(path: Path | str, taken: Collection[str] = ()) -> DatasetDefinition | None:

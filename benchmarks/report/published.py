@@ -59,7 +59,7 @@ def _sentence(
         return reasons[0] if reasons else "no number is published for this benchmark"
     number = f"{best.value:.1f} % is published for this net"
     if same is None:
-        number = f"the best published, {_method(best)}, have {best.value:.1f} %"
+        number = f"of the paper's nets the best, {_method(best)}, have {best.value:.1f} %"
     if comparison == NOT_COMPARABLE:
         return f"{reasons[0]}; {number}"
     if same is None:

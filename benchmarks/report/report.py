@@ -54,6 +54,7 @@ def report(
         about=_about(results),
         time=_latest(results),
         sections=sections,
+        figures=tuple(material.figures),
     )
 
 

@@ -365,7 +365,7 @@ def test_a_sweep_measures_every_combination_and_extracts_once_for_all_scales(run
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (("bench", "voc07"), "Unknown benchmark 'voc07'. Did you mean 'voc2007'?"),
+        (("bench", "voc07"), "'voc07': no folder of that name is here. Did you mean 'voc2007'?"),
         (("bench", "voc2007", "--sweep", "scale"), "Did you mean 'scales'?"),
         (("bench", "voc2012_actions_box", "--box-margin", "-1"), "box margin must be from 0 to 10"),
         (("bench", "voc2007", "--limit", "1"), "limit must be at least 2"),

@@ -239,7 +239,7 @@ def test_the_choice_shows_means_over_splits_of_values_that_all_tried():
     assert [list(map(str, row[1:])) for row in figure.table.rows] == [
         ["0.1", "40.0", "1"], ["1", "40.0", "2"], ["10", "", "0"],
     ]  # fmt: skip
-    assert "no longer rose" in figure.caption and "splits" in figure.caption
+    assert "not tried in every split, as the score no longer rose" in figure.caption
     old = {"c_grid": [1.0], "c": [1.0]}
     assert list(choice.figures(results(make_record(probe=old)))) == []
 
@@ -259,6 +259,13 @@ def test_the_figure_of_shots_draws_the_table_of_shots():
     (figure,) = shots.figures(results(*records))
     assert figure.table == shots_table.tables(records)[0]
     assert figure.table.columns[-4:] == ("1", "2", "4", "all")
+
+
+def test_methods_that_are_left_out_are_counted():
+    nets = [make_record(nets=[transfer_net(weights=f"{n}.safetensors")]) for n in range(13)]
+    (all_of_them,) = measured_published.figures(results(*nets[:12]))
+    (cut,) = measured_published.figures(results(*nets))
+    assert "12 best of" not in all_of_them.caption and "The 12 best of 13 methods." in cut.caption
 
 
 def test_published_numbers_stand_beside_the_best_of_each_method():
@@ -298,6 +305,18 @@ def test_figures_have_names_of_their_own_that_are_names_of_files():
     names = [figure.name for figure in all_figures(results(*records))]
     assert names and len(set(names)) == len(names)
     assert all(re.fullmatch("[A-Za-z0-9-]+([.][0-9][A-Za-z0-9-]*)*", name) for name in names)
+
+
+@pytest.mark.parametrize("benchmarks", [("猫", "犬"), ("a b", "a_b", "A/B"), ("../x", "..")])
+def test_no_figure_takes_the_name_of_another(benchmarks):
+    records = [
+        make_record(benchmark=benchmark, nets=[transfer_net(net)], seconds={"fit": 1.0})
+        for benchmark in benchmarks
+        for net in ("vgg16", "vgg19")
+    ]
+    names = [figure.name for figure in all_figures(results(*records))]
+    assert len({name.lower() for name in names}) == len(names) >= len(benchmarks)
+    assert all(re.fullmatch("[A-Za-z0-9-]+", name) for name in names)
 
 
 @pytest.mark.parametrize("metric", ["mean_class_recall", "map_area"])

@@ -30,6 +30,8 @@ def parse_named(texts: Sequence[str]) -> tuple[list[Fusion], dict[Fusion, str]]:
     names: dict[Fusion, str] = {}
     for text in texts:
         name, spec = _split(text)
+        if name and not spec:
+            raise OptionError(f"{text}: no net stands behind the name, as in {text.strip()}vgg16.")
         fusion = parse_fusion(spec)
         fusions.append(fusion)
         if not name:

@@ -99,8 +99,10 @@ def set_up_messages(quiet: bool) -> None:
             context.call_on_close(_as_it_was(handler))
             context.call_on_close(handler.say_what_was_left_out)
         logging.basicConfig(handlers=[handler], force=True)
-    logging.getLogger().setLevel(logging.WARNING if quiet or is_quiet() else logging.INFO)
-    logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_verbose() else logging.NOTSET)
+    # What other libraries are at, such as fontTools at each glyph of a PDF, is nothing to say.
+    logging.getLogger().setLevel(logging.WARNING)
+    said = logging.WARNING if quiet or is_quiet() else logging.INFO
+    logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_verbose() else said)
     notes[__name__].shows_all = is_verbose()
     notes[__name__].shows_tracebacks = is_debugging()
 

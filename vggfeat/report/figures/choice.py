@@ -92,7 +92,10 @@ def _figure(results: Sequence[Result]) -> Figure:
     choices = [choice for pair in zip(results, names, strict=True) if (choice := choice_of(*pair))]
     first = choices[0]
     is_cut = any(choice.scores.keys() != set(choice.grid) for choice in choices)
-    cut = " Values beyond the end of a line were not tried: the score no longer rose."
+    cut = (
+        " Values beyond the end of a line were not tried in every split, as the score no longer"
+        " rose."
+    )
     splits = len(record.n_test)
     band = f", means over {splits} splits with the lowest and the highest" if splits > 1 else ""
     what, unit = ("mean average precision", "classes") if first.of_classes else (
