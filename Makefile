@@ -27,8 +27,10 @@ test-all: $(VENV)/installed
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m "slow or not slow"
 
 # The lowest versions that pyproject.toml allows, in an environment of its own, resolved by uv. What
-# old versions deprecate of each other is no failure there. TESTS=tests/cli is a part of it.
+# old versions warn of is no failure there, and weights are not those that the pinned versions
+# trained: others round otherwise. TESTS=tests/cli is a part of it.
 LOWEST := dist/lowest
+OF_PINNED := tests/test_promises.py::test_an_interrupted_run_goes_on_from_its_checkpoint
 test-lowest:
 	rm -rf $(LOWEST) && mkdir -p $(LOWEST)
 	$(PYTHON) -m venv $(LOWEST)
@@ -37,7 +39,7 @@ test-lowest:
 	    --extra dev --output-file $(LOWEST)/versions.txt pyproject.toml
 	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --requirements $(LOWEST)/versions.txt
 	$(LOWEST)/bin/uv pip install --python $(LOWEST)/bin/python --no-deps --editable .
-	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -W default $(TESTS)
+	$(LOWEST)/bin/python -m pytest -n 2 --dist worksteal -W default --deselect $(OF_PINNED) $(TESTS)
 	rm -rf $(LOWEST)
 
 docs: $(VENV)/docs
@@ -87,7 +89,7 @@ $(VENV)/core: pyproject.toml constraints.txt
 	@touch $@
 
 $(VENV)/installed: $(VENV)/core
-	@echo "Installing what the tests need as well: 300 MB, half a minute or so."
+	@echo "Installing what the tests need as well: 200 MB to download, a minute or so."
 	@$(call INSTALL,--no-build-isolation -e ".[dev]")
 	@touch $@
 

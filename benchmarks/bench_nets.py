@@ -6,12 +6,13 @@ results.to_frame()
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
+from vggfeat.backbones.given_names import check_name
 from vggfeat.backbones.load import NetName
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import NetSpec, parse_fusion
@@ -37,6 +38,15 @@ from vggfeat.storage.folders import folders
 
 if TYPE_CHECKING:
     import pandas as pd
+
+# Nets to measure: one, several, or several by the names that tables show.
+Nets = (
+    NetName
+    | Sequence[NetName | tuple[NetName, ...]]
+    | Mapping[str, NetName]
+    | Mapping[str, NetName | tuple[NetName, ...]]
+)
+Loadable = tuple[NetSpec | Network, ...]  # nets that are used together
 
 
 class BenchOptions(TypedDict, total=False):
@@ -97,7 +107,7 @@ class BenchResults:
 
 def bench(
     benchmarks: str | Path | Sequence[str | Path],
-    nets: NetName | Sequence[NetName | tuple[NetName, ...]],
+    nets: Nets,
     *,
     probes: str | Sequence[str] = DEFAULT_PROBE,
     scales: int | Sequence[int] | None = None,
@@ -114,7 +124,8 @@ def bench(
     """Measure nets on benchmarks: extract what is missing, fit, score, write records to `out`.
 
     benchmarks are names (`vggfeat datasets ls`), folders of class folders or CSV lists of pictures.
-    nets are what `load_network` takes; "vgg16+vgg19" or a tuple are nets used together. scales are
+    nets are what `load_network` takes, one or several; "vgg16+vgg19" or a tuple are nets used
+    together; {"name": net} has the names that tables show, as `--net NAME=SPEC`. scales are
     shortest sides in pixels. shots measures with so many training pictures a class, None with all.
     sweep names the options of which every combination is measured. What is not given is as each
     benchmark publishes it. Records that lie in `out` are not made again, also those of the command
@@ -126,13 +137,15 @@ def bench(
     _check_names(options)
     names = [benchmarks] if isinstance(benchmarks, str | Path) else list(benchmarks)
     axes = [sweep] if isinstance(sweep, str) else list(sweep)
+    fusions, given_names = _named_nets(nets, axes)
     counts = [shots] if isinstance(shots, int | None) else list(shots)
     of_data = {name: options[name] for name in declarations(DataOptions).keys() & options}
     settings: dict[str, Any] = {k: v for k, v in options.items() if k not in of_data}
     stated = {"probes": probes, "scales": scales, "shots": shots, "sweep": sweep} | options
     job = Job(
         benchmarks=names,
-        nets=_fusions(nets, axes),
+        nets=fusions,
+        names=given_names,
         folders=folders(data_dir, cache_dir),
         data=DataOptions(**of_data),
         offline=offline,
@@ -143,14 +156,10 @@ def bench(
         saves_probes=save_probes,
         command=_call(names, nets, stated),
     )
-    outcomes = list(benching.bench(job, Path(out), progress))
-    records = tuple(outcome for outcome in outcomes if isinstance(outcome, Record))
-    _raise_failures([o for o in outcomes if isinstance(o, Failure)], len(records), Path(out))
-    own = (row for name in names for row in definition_of(name).published)
     return BenchResults(
-        records=records,
+        records=_measured(benching.bench(job, Path(out), progress), Path(out)),
         out=Path(out),
-        published=tuple(own),
+        published=tuple(row for name in names for row in definition_of(name).published),
         layout="shots" if any(counts) else "sweep" if axes else "transfer",
     )
 
@@ -162,41 +171,59 @@ def _check_names(options: BenchOptions) -> None:
             raise UnknownNameError("argument of bench", name, {*known} - {"options"})
 
 
-def _fusions(
-    nets: NetName | Sequence[NetName | tuple[NetName, ...]], axes: Sequence[str]
-) -> list[tuple[NetSpec | Network, ...]]:
-    """The nets that are used together, each as a specification or loaded."""
-    several = [nets] if isinstance(nets, NetName) else nets
-    fusions = [
-        sum(map(_specs, net), ()) if isinstance(net, tuple) else _specs(net) for net in several
-    ]
-    if not fusions:
+def _named_nets(nets: Nets, axes: Sequence[str]) -> tuple[list[Loadable], dict[Loadable, str]]:
+    """The nets that are used together, and the names that some have for tables."""
+    if isinstance(nets, Mapping):
+        pairs = [*nets.items()]
+    else:
+        pairs = [("", net) for net in ([nets] if isinstance(nets, NetName) else nets)]
+    if not pairs:
         raise OptionError("bench takes nets=, such as 'vgg16'; got none.")
-    if "relu" in axes and any(isinstance(net, Network) for fusion in fusions for net in fusion):
-        raise OptionError("sweep='relu' makes other nets: name them by text, not as a Network.")
-    return fusions
+    fusions, names = [], {}
+    for name, net in pairs:
+        fusion = sum(map(_specs, net), ()) if isinstance(net, tuple) else _specs(net)
+        if "relu" in axes and any(isinstance(part, Network) for part in fusion):
+            raise OptionError("sweep='relu' makes other nets: name them by text, not as a Network.")
+        fusions.append(fusion)
+        if not name:
+            continue
+        check_name(name, f"nets={name!r}")
+        if names.setdefault(fusion, name) != name:
+            raise OptionError(f"{name!r} and {names[fusion]!r} are the same net. Leave one out.")
+    return fusions, names
 
 
-def _specs(net: NetName) -> tuple[NetSpec | Network, ...]:
+def _specs(net: NetName) -> Loadable:
     return (net,) if isinstance(net, NetSpec | Network) else parse_fusion(str(net))
 
 
-def _call(names: Sequence[str | Path], nets: Any, stated: dict[str, Any]) -> str:
+def _call(names: Sequence[str | Path], nets: Nets, stated: dict[str, Any]) -> str:
     """The call, for the record."""
-    several = [nets] if isinstance(nets, NetName) else nets
-    fused = [net if isinstance(net, tuple) else (net,) for net in several]
-    told = ["+".join(n.label if isinstance(n, Network) else str(n) for n in net) for net in fused]
+    if isinstance(nets, Mapping):
+        told: Any = {name: _text(net) for name, net in nets.items()}
+    else:
+        told = [_text(net) for net in ([nets] if isinstance(nets, NetName) else nets)]
     given = {k: v for k, v in stated.items() if v not in (None, (), DEFAULT_PROBE)}
     more = "".join(f", {name}={value!r}" for name, value in given.items())
     return f"vggfeat.bench({[*map(str, names)]}, {told}{more})"
 
 
-def _raise_failures(failures: Sequence[Failure], num_records: int, out: Path) -> None:
-    """Raise VggfeatError if there are any."""
-    if len(failures) == 1 and not num_records:
+def _text(net: NetName | tuple[NetName, ...]) -> str:
+    parts = net if isinstance(net, tuple) else (net,)
+    return "+".join(part.label if isinstance(part, Network) else str(part) for part in parts)
+
+
+def _measured(outcomes: Iterable[Record | Failure], out: Path) -> tuple[Record, ...]:
+    """The records. Raises VggfeatError where something failed, once all are made."""
+    records: list[Record] = []
+    failures: list[Failure] = []
+    for outcome in outcomes:
+        (failures if isinstance(outcome, Failure) else records).append(outcome)
+    if len(failures) == 1 and not records:
         raise VggfeatError(failures[0].reason)
     if failures:
         reasons = "; ".join(f"{failure.label}: {failure.reason}" for failure in failures)
         raise VggfeatError(
-            f"{len(failures)} failed, {num_records} measured, which are kept in {out}: {reasons}"
+            f"{len(failures)} failed, {len(records)} measured, which are kept in {out}: {reasons}"
         )
+    return tuple(records)

@@ -15,6 +15,7 @@ from vggfeat.benchmarks.datasets.registry import distributions
 from vggfeat.busy_cores import busy_cores
 from vggfeat.errors import reason_of
 from vggfeat.features.cache_folder import KINDS, measured
+from vggfeat.plurals import in_bytes
 from vggfeat.storage.folders import Folders
 from vggfeat.storage.sources import Source
 from vggfeat.weights.released import ORIGINALS, TORCHVISION_FAMILY
@@ -131,12 +132,14 @@ def _folders(places: Folders) -> Iterator[Finding]:
             advice = f"Choose another disk with {option} or VGGFEAT_HOME."
         if name == "cache folder" and there and not os.access(there, os.W_OK):
             advice = f"It cannot be written to: choose another with {option} or VGGFEAT_HOME."
-        yield _noted("disk", name, f"{path}, {_size(free)} free", advice)
+        yield _noted("disk", name, f"{path}, {in_bytes(free)} free", advice)
     for kind, (folder, _) in KINDS.items():
         path = places.cache / folder
         if folder and path.is_dir():
             size, _ = measured(path)
-            yield Finding("disk", f"cached {kind}", OK, f"{_size(size)}: vggfeat cache ls {kind}")
+            yield Finding(
+                "disk", f"cached {kind}", OK, f"{in_bytes(size)}: vggfeat cache ls {kind}"
+            )
 
 
 def _datasets(places: Folders) -> Iterator[Finding]:
@@ -152,7 +155,7 @@ def _datasets(places: Folders) -> Iterator[Finding]:
             yield Finding("datasets", name, OK, where)
             continue
         size = sum(mirrors[0].size or 0 for mirrors in lacking)
-        value = "not here" + (f", {_size(size)}" if size else "")
+        value = "not here" + (f", {in_bytes(size)}" if size else "")
         yield Finding("datasets", name, MISSING, value, _where_to_get(name, lacking))
     ilsvrc = places.data / "ILSVRC2012"
     yield (
@@ -218,7 +221,3 @@ def _versions() -> Iterator[Finding]:
 
 def _noted(topic: str, name: str, value: str, advice: str) -> Finding:
     return Finding(topic, name, NOTE if advice else OK, value, advice)
-
-
-def _size(number: float) -> str:
-    return f"{number / 1e9:.1f} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB"

@@ -9,6 +9,8 @@ from pathlib import Path
 if "PYTEST_XDIST_WORKER" in os.environ:  # several test processes share the cores
     for library in ("OMP", "OPENBLAS", "MKL"):
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
+# Tables have their whole width, whatever terminal the tests run in; xdist names one of 80 columns.
+os.environ.pop("COLUMNS", None)
 # Each file is brought to disk before it takes its name, which takes a disk milliseconds, and the
 # tests write thousands: they write into memory where Linux has a folder there with 4 GB.
 if os.access("/dev/shm", os.W_OK) and shutil.disk_usage("/dev/shm").free > 4e9:
@@ -36,12 +38,6 @@ def any_processor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatc
     """auto is fp32 whatever the processor multiplies, so that tests see the same digits."""
     if not request.node.get_closest_marker("this_processor"):
         monkeypatch.setattr("torch.cpu.get_capabilities", dict, raising=False)
-
-
-@pytest.fixture(autouse=True)
-def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables have their whole width, whatever terminal the tests run in."""
-    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture

@@ -115,10 +115,11 @@ def printable(text: str, *, one_line: bool = False) -> str:
     )
 
 
-# Control characters, those that end lines or turn the direction of writing, and bytes of names that
-# are no letters.
+# Control characters, those that end lines or turn the direction of writing, those of no width that
+# join no letters, bytes of names that are no letters, and what is no character, nor allowed in XML.
 _ODD = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069"
+    "\ud800-\udfff\ufdd0-\ufdef\ufeff\ufffe\uffff]"
 )
 _ODD_IN_LINE = re.compile(_ODD.pattern + "|[\t\n]")
 

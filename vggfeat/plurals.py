@@ -1,4 +1,4 @@
-"""Counts in words, as "1 picture" and "2,040 pictures"."""
+"""Counts in words, as "1 picture" and "2,040 pictures", and sizes, as "1.2 GB"."""
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
@@ -14,4 +14,15 @@ def leaks_text(number: int) -> str:
     """How many test pictures leaked, as a clause."""
     return counted(
         number, "test picture is a training picture too", "test pictures are training pictures too"
+    )
+
+
+def in_bytes(number: int) -> str:
+    """A number of bytes in words: "1.2 GB"."""
+    size, units = float(number), ["bytes", "kB", "MB", "GB", "TB"]
+    while size >= 999.5 and len(units) > 1:
+        size /= 1000
+        units.pop(0)
+    return (
+        f"{size:.0f} {units[0]}" if size >= 10 or units[0] == "bytes" else f"{size:.1f} {units[0]}"
     )

@@ -17,6 +17,7 @@ from vggfeat.benchmarks.comparison.facets import LocatedRecord, differing, label
 from vggfeat.benchmarks.comparison.selection import Pair
 from vggfeat.records.record import Record
 from vggfeat.records.resampling import ScoredRecord, rows_of, scored_record, weighted_metric
+from vggfeat.report.transfer import lower_is_better
 from vggfeat.statistics import bootstrap
 from vggfeat.statistics.bootstrap import Interval
 from vggfeat.statistics.significance import (
@@ -67,7 +68,7 @@ class ComparedPictures:
 
     @property
     def lower_is_better(self) -> bool:
-        return self.metric.endswith("_error")
+        return lower_is_better(self.metric)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -163,23 +164,24 @@ class Comparison:
         return f"<p>{html.escape(str(self))}</p>\n{render(pair_tables(self), 'html')}"
 
     def __str__(self) -> str:
-        interval = self.interval
-        better = self.better
-        if better is None:
-            start = f"No difference can be seen with these {self.pictures.num_pictures:,} pictures"
-            if interval.excludes(0):
-                right = f"one alone is right on {self.num_deciding}, and "
-                right = right if self.a.accuracy is not None else ""
-                return f"{start}: {right}{NUM_DECIDING} are needed."
-            decimals = _decimals(interval)
-            return f"{start} ({interval.low:.{decimals}f} to {interval.high:.{decimals}f})."
-        if self.difference < 0:
-            interval = interval.scaled(-1)
-        decimals = _decimals(interval)
-        low, high, points = (
-            f"{number:.{decimals}f}" for number in (*interval, abs(self.difference))
-        )
-        return f"{better.label} is better by {points} points ({low} to {high})."
+        if self.better is not None:
+            return f"{self.better.label} is better by {self.size}."
+        start = f"No difference can be seen with these {self.pictures.num_pictures:,} pictures"
+        return f"{start}: {self.too_few}." if self.too_few else f"{start} ({_ends(self.interval)})."
+
+    @property
+    def size(self) -> str:
+        """The difference without its sign, with its interval, in words."""
+        interval = self.interval.scaled(-1) if self.difference < 0 else self.interval
+        return f"{abs(self.difference):.{_decimals(interval)}f} points ({_ends(interval)})"
+
+    @property
+    def too_few(self) -> str:
+        """Why an interval that excludes 0 shows no difference, in words; empty elsewhere."""
+        if self.better is not None or not self.interval.excludes(0):
+            return ""
+        right = f"one alone is right on {self.num_deciding}, and "
+        return f"{right if self.a.accuracy is not None else ''}{NUM_DECIDING} are needed"
 
 
 def compare(a: Path | str, b: Path | str) -> Comparison:
@@ -300,6 +302,11 @@ def _mean(of_splits: np.ndarray) -> np.ndarray:
     counts = has_value.sum(axis=0)
     sums = np.where(has_value, of_splits, 0).sum(axis=0)
     return np.divide(sums, counts, out=np.full(len(counts), np.nan), where=counts > 0)
+
+
+def _ends(interval: Interval) -> str:
+    decimals = _decimals(interval)
+    return f"{interval.low:.{decimals}f} to {interval.high:.{decimals}f}"
 
 
 def _decimals(interval: Interval) -> int:

@@ -18,21 +18,24 @@ NO_MATPLOTLIB = "Figures are not drawn here: install matplotlib (`pip install vg
 
 def drawings(material: Material, results: Results, *kinds: str) -> list[Block]:
     """The figures of these results whose names begin with one of these words."""
+    figures = [figure for figure in all_figures(results) if figure.name.startswith(kinds)]
     if importlib.util.find_spec("matplotlib") is None:
+        material.figures.extend(figures)  # files of them are asked for in vain, too
         return [says(NO_MATPLOTLIB, role="lacking")]
-    figures = (figure for figure in all_figures(results) if figure.name.startswith(kinds))
     drawn = tuple(drawing(material, figure) for figure in figures)
     return [Group(drawn)] if drawn else []
 
 
 def drawing(material: Material, figure: Figure) -> Drawing:
     """A figure as SVG; of long tables of numbers the first rows."""
+    material.figures.append(figure)
     table = figure.table
     if len(table.rows) > MAX_ROWS:
         cut = f"The first {MAX_ROWS} of {len(table.rows):,} rows."
         table = replace(table, rows=table.rows[:MAX_ROWS], legend=(*table.legend, cut))
+    name = material.anchors.new(f"figure {figure.name}")  # of which its ids are made
     return Drawing(
-        svg=as_svg(replace(figure, title=printable(figure.title, one_line=True))),
+        svg=as_svg(replace(figure, name=name, title=printable(figure.title, one_line=True))),
         width=round(PIXELS_AN_INCH * figure.size[0]),
         title=figure.title,
         caption=figure.caption,

@@ -8,6 +8,7 @@ from pathlib import Path
 from vggfeat.benchmarks.report.picture_files import Pictures, pictures_of
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, by_benchmark
 from vggfeat.records.record import Record
+from vggfeat.report.figures.figure import Figure
 from vggfeat.report.page.blocks import Anchors, Inline, Link
 from vggfeat.report.results import Result, Results
 
@@ -21,6 +22,7 @@ class Material:
     data_dir: Path | None = None  # where the pictures of benchmarks are
     own_pictures: Sequence[Path] = ()  # folders and lists of the user's
     anchors: Anchors = field(default_factory=Anchors)
+    figures: list[Figure] = field(default_factory=list)  # those that sections have drawn so far
 
     @cached_property
     def transfer(self) -> tuple[BenchmarkResults, ...]:

@@ -18,7 +18,9 @@ def ilsvrc_section(material: Material) -> Section | None:
     grid, paper = ilsvrc_grid.tables(records), ilsvrc_tables.tables(records)
     blocks: list[Block] = [
         *(_block(material, table, "Nets by scales and view, errors (%)") for table in grid),
-        *drawings(material, Results(ilsvrc=material.results.ilsvrc), "ilsvrc", "confusion"),
+        *drawings(
+            material, Results(ilsvrc=material.results.ilsvrc), "ilsvrc", "per-class", "confusion"
+        ),
     ]
     if paper:
         blocks.append(

@@ -1,5 +1,7 @@
 """The comparison: each net at its best beside the published numbers, then every result there is."""
 
+from dataclasses import replace
+
 from vggfeat.benchmarks.report.drawings import drawings
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.published import WORDS, standing
@@ -53,16 +55,17 @@ def _nets_table(material: Material) -> TableBlock:
     methods = sorted(best, key=ranks.__getitem__)[:NUM_NETS]
     left_out = len(best) - len(methods)
     published = _published(benchmarks)
-    notes, rows, links, strong = Notes(), [], {}, set()
+    notes, rows, links = Notes(), [], {}
     for row, method in enumerate(methods):
         cells: list[Cell | str] = [best[method]]
         for column, benchmark in enumerate(benchmarks, start=1):
             result = next((r for r in benchmark.main.nets if r.record.method == method), None)
-            cells.append(_measured_cell(result, notes) if result else Cell())
-            if result:
-                links[(row, column)] = result
-            if result is benchmark.main.first:
-                strong.add((row, column))
+            if result is None:
+                cells.append(Cell())
+                continue
+            is_best = result in benchmark.main.best and len(benchmark.main.nets) > 1
+            cells.append(replace(_measured_cell(result, notes), is_best=is_best))
+            links[(row, column)] = result
         rows.append(cells)
     for name, by_benchmark in published.items():
         numbers = (_published_cell(by_benchmark.get(b.benchmark), notes) for b in benchmarks)
@@ -82,7 +85,6 @@ def _nets_table(material: Material) -> TableBlock:
         id=material.anchors.new("nets"),
         label=f"Nets, best first{', and the published numbers' if published else ''}, in %",
         links=material.record_links(links),
-        strong=frozenset(strong),
         faint=frozenset(range(len(methods), len(rows))),
     )
 
@@ -128,8 +130,10 @@ def _published_cell(result: TransferResult | None, notes: Notes) -> Cell:
 def _all_results(material: Material, benchmark: BenchmarkResults) -> TableBlock:
     """A row a result, best first; those of other test pictures or few examples below."""
     notes, rows, links = Notes(), [], {}
+    best = benchmark.main.best if len(benchmark.main.results) > 1 else ()
     for row, result in enumerate(benchmark.results):
-        rows.append([result.label, _pictures_of(result), _measured_cell(result, notes)])
+        cell = replace(_measured_cell(result, notes), is_best=result in best)
+        rows.append([result.label, _pictures_of(result), cell])
         links[(row, 2)] = result
     has_words = any(row[1] for row in rows)
     columns = ["result", "trained on", f"{benchmark.main.metric} (%)"]
@@ -141,7 +145,6 @@ def _all_results(material: Material, benchmark: BenchmarkResults) -> TableBlock:
         id=material.anchors.new(f"{benchmark.title} all results"),
         label=benchmark.title,
         links=material.record_links(links),
-        strong=frozenset({(0, len(columns) - 1)}),
     )
 
 

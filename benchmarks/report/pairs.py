@@ -4,13 +4,14 @@ import importlib.util
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 
-from vggfeat.benchmarks.comparison.comparison import NUM_DECIDING, Comparison, compared
+from vggfeat.benchmarks.comparison.comparison import Comparison, compared
 from vggfeat.benchmarks.comparison.facets import located
 from vggfeat.benchmarks.comparison.tables import pair_tables, several_tables
 from vggfeat.benchmarks.report.drawings import drawing
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.ranking import BenchmarkResults, Ranking
 from vggfeat.errors import RecordError
+from vggfeat.plurals import counted
 from vggfeat.records.scores import scores_path
 from vggfeat.report.figures.forest import Difference, forest
 from vggfeat.report.page.blocks import Block, Code, Folded, Section, TableBlock, says
@@ -27,22 +28,16 @@ def paired(a: Result, b: Result) -> Comparison | str:
     try:
         return compared([tuple(located([a.path, b.path]))])[0]
     except RecordError as error:
-        return str(error)
+        return _without_folders(error, (a, b))
 
 
 def difference_in_words(c: Comparison) -> tuple[str, str]:
     """Whether there is a difference, in a word or two, and how large it is."""
-    interval = c.interval if c.difference >= 0 else c.interval.scaled(-1)
-    size = f"{abs(c.difference):.1f} points ({interval.low:.1f} to {interval.high:.1f})"
     if c.better is not None:
-        return "Difference seen", f"{size}"
-    pictures = f"{c.pictures.num_pictures:,} test pictures"
-    if c.interval.excludes(0):
-        return "No difference seen", (
-            f"{size}, but one alone is right on {c.num_deciding} of {pictures}, and"
-            f" {NUM_DECIDING} are needed"
-        )
-    return "No difference seen", f"{size} with {pictures}"
+        return "Difference seen", c.size
+    but = f", but {c.too_few}" if c.too_few else ""
+    pictures = counted(c.pictures.num_pictures, "test picture")
+    return "No difference seen", f"{c.size} with {pictures}{but}"
 
 
 def pairs_section(material: Material, benchmark: BenchmarkResults) -> Section | None:
@@ -92,7 +87,7 @@ def _tables(
     try:
         comparisons = compared(list(combinations(members, 2)))
     except RecordError as error:
-        yield says(f"Not compared: {error}", role="lacking")
+        yield says(f"Not compared: {_without_folders(error, shown)}", role="lacking")
         return
     yield from _forest(material, benchmark, comparisons, shown[0])
     is_pair = len(comparisons) == 1
@@ -132,6 +127,14 @@ def _chosen(ranking: Ranking) -> list[Result]:
     others = [result for result in ranking.results if result not in first]
     chosen = [*first, *others][:NUM_COMPARED]
     return [result for result in ranking.results if result in chosen]
+
+
+def _without_folders(error: RecordError, results: Sequence[Result]) -> str:
+    """What the error says, records named as the page names them: FOLDER/FILE."""
+    text = str(error)
+    for folder in {result.path.parent.parent for result in results}:
+        text = text.replace(f"{folder}/", "")
+    return text
 
 
 def _without_scores(results: Sequence[Result]) -> str:

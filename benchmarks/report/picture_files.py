@@ -34,12 +34,12 @@ def pictures_of(benchmark: str, data_dir: Path | None, own: Sequence[Path]) -> P
 def _of_dataset(definition, data_dir: Path | None) -> Pictures | str:
     from vggfeat.storage.folders import folders
 
-    places = folders(data_dir)
-    located = definition.source.locate(places)
+    # Folders of this machine are nobody's business who gets the page.
+    located = definition.source.locate(folders(data_dir))
     if isinstance(located, list):
-        return f"The pictures lie in archives in {places.data}; unpacked they would be shown here."
+        return "The pictures lie in archives; unpacked they would be shown here."
     if located is None:
-        return f"The pictures are not in {places.data}: name the folder that has them, --data-dir."
+        return "The pictures are not at hand: name the folder of the datasets with --data-dir."
     return _by_example(definition.name, data_dir)
 
 

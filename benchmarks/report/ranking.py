@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from vggfeat.report.figures.selection import best_of_methods, ranked, value_of
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION
 from vggfeat.report.results import Result
-from vggfeat.report.settings import percent
 from vggfeat.report.transfer import metric_name
 
 KINDS = {CLASSIFICATION: "classification", LOCALISATION: "localisation"}
@@ -21,8 +21,7 @@ class Ranking:
     @classmethod
     def of(cls, results: Sequence[Result]) -> "Ranking":
         """The ranking of results that can be ranked: those of one test set and metric."""
-        sign = 1 if is_error(results[0].record.metric) else -1
-        return cls(tuple(sorted(results, key=lambda r: (sign * value_of(r), r.label))))
+        return cls(tuple(ranked(sorted(results, key=lambda r: r.label))))
 
     @property
     def first(self) -> Result:
@@ -37,10 +36,13 @@ class Ranking:
     @cached_property
     def nets(self) -> tuple[Result, ...]:
         """The best result of each net, with its weights, best first."""
-        best: dict[str, Result] = {}
-        for result in self.results:
-            best.setdefault(result.record.method, result)
-        return tuple(best.values())
+        return tuple(best_of_methods(self.results))
+
+    @cached_property
+    def best(self) -> tuple[Result, ...]:
+        """The results with the best value as it is printed: several where numbers are equal."""
+        first = f"{value_of(self.first):.1f}"
+        return tuple(r for r in self.results if f"{value_of(r):.1f}" == first)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,7 +77,12 @@ def by_benchmark(results: Sequence[Result]) -> tuple[BenchmarkResults, ...]:
         rankings = sorted(map(Ranking.of, by_question.values()), key=_rank)
         main, *others = rankings
         benchmarks.append(
-            BenchmarkResults(benchmark=benchmark, title=title, main=main, others=tuple(others))
+            BenchmarkResults(
+                benchmark=benchmark,
+                title=title if title.strip() else benchmark,
+                main=main,
+                others=tuple(others),
+            )
         )
     return tuple(sorted(benchmarks, key=lambda b: (_rank(b.main)[:2], -len(b.main.results))))
 
@@ -83,16 +90,6 @@ def by_benchmark(results: Sequence[Result]) -> tuple[BenchmarkResults, ...]:
 def name_of(benchmark: BenchmarkResults) -> str:
     """The benchmark's title, of ILSVRC's protocols with what was measured on the pictures."""
     return f"{benchmark.title} {KINDS.get(benchmark.benchmark, '')}".strip()
-
-
-def value_of(result: Result) -> float:
-    """The headline of a result, in %."""
-    return percent(result.record.metrics[result.record.metric]["value"])
-
-
-def is_error(metric: str) -> bool:
-    """Whether a lower value of the metric is better."""
-    return "_error" in metric
 
 
 def _shots(result: Result) -> int:

@@ -10,7 +10,7 @@ from vggfeat.report.results import Result, Results
 from vggfeat.report.training import read_training_records
 
 
-def read_results(folders: Sequence[Path], runs: Sequence[Path] = ()) -> Results:
+def results_in(folders: Sequence[Path], runs: Sequence[Path] = ()) -> Results:
     """The records of results folders and of folders of training runs; each record once.
 
     Raises RecordError if a folder is not there, holds no record, or one cannot be read.

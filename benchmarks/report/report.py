@@ -58,6 +58,7 @@ def report(
         about=_about(results),
         time=_latest(results),
         sections=sections,
+        figures=tuple(material.figures),
     )
 
 

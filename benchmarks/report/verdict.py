@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from vggfeat.benchmarks.comparison.comparison import Comparison
 from vggfeat.benchmarks.report.material import Material
 from vggfeat.benchmarks.report.pairs import difference_in_words, paired
 from vggfeat.benchmarks.report.published import Standing, standing
@@ -32,8 +33,7 @@ def summary(material: Material, cards: Cards) -> Paragraph:
 
 def _where(words: Mapping[str, Sequence[str]]) -> str:
     if len(words) == 1 and len(titles := next(iter(words.values()))) > 1:
-        where = "both" if len(titles) == 2 else f"all {len(titles)}"
-        return f"{next(iter(words))} on {where} benchmarks"
+        return f"{next(iter(words))} on each of the {len(titles)} benchmarks"
     return "; ".join(f"{word} on {_listed(titles)}" for word, titles in words.items())
 
 
@@ -53,7 +53,7 @@ def _card(material: Material, benchmark: BenchmarkResults, published: Standing) 
     return Card(
         title=name_of(benchmark),
         to=material.benchmark_id(benchmark) if material.sections & OF_BENCHMARKS else "",
-        answer=material.net(best),
+        answer=_listed([material.net(net) for net in _best_nets(ranking)]),
         value=(
             f"{_is_best(ranking)} ",
             material.record_link(best, f"{value_of(best):.1f} %"),
@@ -70,8 +70,14 @@ def _card(material: Material, benchmark: BenchmarkResults, published: Standing) 
 
 def _is_best(ranking: Ranking) -> str:
     words = "is best" if len(ranking.nets) > 1 else "alone was measured"
+    words = "are equal" if len(_best_nets(ranking)) > 1 else words
     limited = ", LIMITED to a part of the pictures" if ranking.first.record.limited else ""
     return f"{words}{limited}:"
+
+
+def _best_nets(ranking: Ranking) -> list[Result]:
+    """The net with the best number; several where their numbers are equal."""
+    return [net for net in ranking.nets if net in ranking.best]
 
 
 def _second(material: Material, ranking: Ranking) -> tuple[Line, ...]:
@@ -93,17 +99,22 @@ def _difference(ranking: Ranking, other: Result) -> tuple[str, str]:
     """Whether the best differs from another result, else the nets' best that have scores."""
     comparison = paired(ranking.first, other)
     if not isinstance(comparison, str):
-        return difference_in_words(comparison)
+        return _turned(*difference_in_words(comparison), comparison)
     ours, theirs = (_best_with_scores(ranking, r) for r in (ranking.first, other))
     if ours is None or theirs is None or ours is theirs:
         return "Not tested", comparison
     instead = paired(ours, theirs)
     if isinstance(instead, str):
         return "Not tested", instead
-    word, size = difference_in_words(instead)
-    turned = ", the other way round" if instead.better and instead.better is instead.b else ""
+    word, size = _turned(*difference_in_words(instead), instead)
     values = f"{value_of(ours):.1f} and {value_of(theirs):.1f} %"
-    return f"{word}{turned}", f"of their results that have scores, {values}: {size}"
+    return word, f"of their results that have scores, {values}: {size}"
+
+
+def _turned(word: str, size: str, comparison: Comparison) -> tuple[str, str]:
+    """What is seen, where it is the other that is better on the pictures that both have."""
+    is_turned = comparison.better is comparison.b
+    return f"{word}{', the other way round' if is_turned else ''}", size
 
 
 def _best_with_scores(ranking: Ranking, result: Result) -> Result | None:

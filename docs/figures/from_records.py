@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from vggfeat.benchmarks.report.read import read_results
+from vggfeat.benchmarks.report.read import results_in
 from vggfeat.report.figures import style
 from vggfeat.report.figures.all_figures import all_figures
 from vggfeat.report.figures.figure import Figure
@@ -32,7 +32,7 @@ def chosen() -> Iterator[tuple[Figure, str]]:
     """The figures under their names here, each with the form of its file."""
     for name, (folder, beginning, form) in CHOSEN.items():
         runs = [ROOT / RUNS] if folder == "results/ilsvrc" else []
-        figures = all_figures(read_results([ROOT / folder], runs))
+        figures = all_figures(results_in([ROOT / folder], runs))
         figure = next(each for each in figures if each.name.startswith(beginning))
         yield replace(figure, name=name), form
 

@@ -42,6 +42,7 @@ def test_a_file_whose_own_name_has_an_equals_sign_is_a_file(tmp_path, monkeypatc
 @pytest.mark.parametrize(
     ("texts", "message"),
     [
+        (["a="], "a=: no net stands behind the name, as in a=vgg16."),
         (["a=vgg16", "a=vgg19"], "a=vgg19: another net is named 'a', too. Choose another name."),
         (["a=vgg16", "b=vgg16"], "the same net is named 'a', too. Leave one of them out."),
         (

@@ -76,6 +76,21 @@ def test_nets_may_be_text_a_spec_or_loaded(pictures, small):
     assert len(list(Path("results/pets").glob("*.json"))) == 2
 
 
+def test_nets_may_have_names_for_tables(pictures, small):
+    """As by `--net NAME=SPEC`; measured under another name or none, it is the same record."""
+    network = vggfeat.load_network(OTHER)
+    nets = {"my net": NARROW, "loaded": network, "both": (NARROW, OTHER)}
+    results = bench(pictures, nets, **small)
+    assert [record.name for record in results] == [*nets]
+    first_cells = [line.split("  ")[0] for line in repr(results).splitlines()]
+    assert {"my net", "loaded", "both"} <= {*first_cells}
+    assert is_same(bench(pictures, NARROW, **small), results.records[:1])
+    assert "{'my net': " in results.records[0].command
+    for taken in ({"vgg16": NARROW}, {"a:b": NARROW}, {"a": NARROW, "b": NARROW}):
+        with pytest.raises(VggfeatError, match="is a net itself|is no name|are the same net"):
+            bench(pictures, taken, **small)
+
+
 def test_one_scale_or_several_alike(pictures, small):
     one = bench(pictures, NARROW, **small)
     listed = bench(pictures, NARROW, **small | {"scales": [32]})

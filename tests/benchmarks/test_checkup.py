@@ -58,7 +58,7 @@ def test_weights_that_are_here(found, tmp_path):
 def test_caches_have_their_sizes(found, tmp_path):
     (tmp_path / "cache/features").mkdir(parents=True)
     (tmp_path / "cache/features/a.h5").write_bytes(bytes(3_000_000))
-    assert found()["cached features"].value.startswith("3 MB")
+    assert found()["cached features"].value.startswith("3.0 MB")
     assert "cached unpacked" not in found()
 
 

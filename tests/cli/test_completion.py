@@ -80,6 +80,21 @@ def test_bash(script, typed, expected, kept):
     assert [f"{kept}{word}" for word in found if word] == expected
 
 
+def test_a_completed_name_of_a_file_is_no_command_of_bash(script, folder):
+    """What a shell completes is run when the line is, so that a file's name must stay a name."""
+    odd = ["$(touch ran)", "`touch ran`", "'; touch ran;'", "a b", "*", 'a"b', "#a", "a\\b"]
+    for name in (*odd, "a\nb", "a\x1b[2J"):
+        (folder / f"{name}.onnx").touch()
+    (folder / "mine.onnx").unlink()
+    lines = f'. "{script("bash")}"; COMP_LINE=$TYPED; COMP_POINT=${{#TYPED}}; COMPREPLY=();'
+    lines += '_vggfeat_completion vggfeat; for word in "${COMPREPLY[@]}"; do'
+    lines += " eval \"printf '%s\\n' x@$word\"; done"
+    typed = "vggfeat bench --net vgg11@"
+    found = output("bash", "--norc", "-c", lines, TYPED=typed, COMP_WORDBREAKS=BREAKS)
+    assert {f"x@{name}.onnx" for name in odd} == {word for word in found if ".onnx" in word}
+    assert not (folder / "ran").exists()
+
+
 @pytest.mark.parametrize(("typed", "expected"), [case[:2] for case in CASES[::3]])
 def test_fish(script, typed, expected):
     line = f"source {script('fish')}; complete -C $TYPED"

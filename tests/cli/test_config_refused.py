@@ -71,6 +71,7 @@ def refused(run, here):
         ("[bench]\nseed = 1\nseed = 2", "line 3"),
         ("[bench]\nseed = one", "line 2"),
         ("x = " + "[" * 5000, "too deep"),
+        ("x = " + "9" * 5000, "not TOML: Exceeds the limit"),
         ("#" * (2**20 + 1), "larger than 1 MiB"),
         (b"[bench]\nout = '\xff'", "vggfeat.toml, line 2: not in UTF-8"),
         (f"[bench]\nnet = ['{'x' * 999}', 1]", "..."),

@@ -4,8 +4,10 @@ import logging
 import sys
 
 import pytest
+from click.testing import CliRunner
 from helpers.terminals import written_to_terminal
 
+from vggfeat.cli import main
 from vggfeat.cli.colours import are_wanted, echo_marked
 from vggfeat.cli.messages import MAX_ALIKE, Messages
 
@@ -162,3 +164,23 @@ def test_a_mistype_shows_the_usage_and_the_nearest_name(run, words, hint):
     usage, way_to_help, empty, error = result.stderr.splitlines()
     assert result.exit_code == 2 and usage.startswith("Usage: ") and "--help" in way_to_help
     assert (empty, error[:7]) == ("", "Error: ") and hint in error
+
+
+def test_a_command_that_runs_in_a_program_leaves_its_logging_as_it_was():
+    root, own = logging.getLogger(), logging.getLogger("vggfeat")
+    before = root.level, own.level
+    assert CliRunner().invoke(main, ["ls", "probes", "--verbose"]).exit_code == 0
+    assert (root.level, own.level) == before
+    assert not any(isinstance(handler, Messages) for handler in root.handlers)
+
+
+def test_other_handlers_get_the_traceback_that_is_not_printed(caplog):
+    handler, logger = Messages(), logging.getLogger("vggfeat.odd")
+    logger.addHandler(handler)
+    try:
+        raise ValueError("odd")
+    except ValueError:
+        logger.warning("here", exc_info=True)
+    finally:
+        logger.removeHandler(handler)
+    assert "Traceback" in caplog.text

@@ -3,9 +3,11 @@
 import webbrowser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from helpers.html_pages import check_sound
 from helpers.records import make_record
+from helpers.scored import of_classes, write_scored
 
 from vggfeat.benchmarks.report.report import SECTIONS
 from vggfeat.records import record as records
@@ -41,14 +43,19 @@ def test_training_alone_needs_no_results_folder(run, tmp_path, monkeypatch):
     assert [text for level, text in page.headings if level < 3] == ["Training of nets", "Training"]
 
 
-def test_figures_are_files_of_their_own(run, results, tmp_path):
+def test_figures_are_files_of_their_own(run, tmp_path):
     pytest.importorskip("matplotlib")
+    results, truth = tmp_path / "results", np.arange(12) % 3
+    for net, noise in (("vgg16", 0.1), ("vgg19", 0.2)):
+        write_scored(results, of_classes(truth), of_classes(truth) + noise, net=net)
     folder = tmp_path / "figures"
-    options = ("--to", tmp_path / "page.html", "--only", "comparison")
+    options = ("--to", tmp_path / "page.html", "--only", "comparison,pairs")
     result = run("report", results, *options, "--figures", folder, "--form", "svg")
-    names = [f"{folder / path.name}" for path in folder.iterdir()]
-    assert names and set(result.stdout.splitlines()[1:]) == set(names)
+    names = sorted(path.name for path in folder.iterdir())
+    assert sorted(result.stdout.splitlines()[1:]) == [f"{folder / name}" for name in names]
     assert all(name.endswith(".svg") for name in names)
+    # The page's own: the pairs, and no section that is not on it.
+    assert {name.partition("-")[0] for name in names} == {"paired", "published"}
 
 
 def test_what_other_libraries_log_of_a_figure_is_not_said(run, results, tmp_path):
@@ -73,6 +80,7 @@ def test_errors_are_one_line_that_says_what_to_do(run, results, tmp_path):
         ((tmp_path / "empty",), "holds no records"),
         ((results, "--only", "clases"), "Did you mean 'classes'?"),
         ((results, "--to", tmp_path / "file" / "a.html"), "Choose another --to."),
+        ((results, "--to", ""), "Choose another --to."),
         ((results, "--runs", tmp_path / "empty"), "holds no records of trained classifiers"),
         ((results, "--only", "training"), "--runs"),
         ((results, "--pictures", tmp_path / "pitcures"), "no such folder or file"),

@@ -83,6 +83,10 @@ def test_printable():
     assert printable("\x00\x1b\x7f\x9b\u2028\u202e\udcff") == (
         r"\x00\x1b\x7f\x9b\u2028\u202e\udcff"
     )
+    assert (
+        printable("\u200b\ufeff\u2060\uffff") == r"\u200b\ufeff\u2060\uffff"
+    )  # of no width, or none
+    assert printable("👩\u200d🔧 می\u200cخواهم") == "👩\u200d🔧 می\u200cخواهم"  # these join letters
 
 
 def test_an_error_is_one_line_of_some_length():

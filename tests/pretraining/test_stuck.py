@@ -21,7 +21,7 @@ def advice(told, epoch=8, step=1504):
 
 def test_the_loss_stands_beside_ln_classes():
     assert advice(A_NET).startswith(
-        "vgg11-256: after 1504 updates the loss is 3.689, and ln(classes) is 3.689: as if all"
+        "vgg11-256: after 1,504 updates the loss is 3.689, and ln(classes) is 3.689: as if all"
         " classes had the same score."
     )
 

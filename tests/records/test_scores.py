@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -115,6 +116,14 @@ def test_damaged_files_are_refused_in_one_line(tmp_path, damage, message):
     with pytest.raises(RecordError, match=message) as error:
         read_scores(path)
     assert str(path) in str(error.value) and "\n" not in str(error.value)
+
+
+def test_scores_of_no_class_are_refused(tmp_path):
+    nothing = np.zeros((len(SCORES.ids), 0))
+    path = tmp_path / "r.scores.h5"
+    write_scores(path, replace(SCORES, labels=nothing, scores=nothing, classes=()))
+    with pytest.raises(RecordError, match="its parts do not fit each other"):
+        read_scores(path)
 
 
 def test_parts_that_do_not_fit_each_other_are_refused(tmp_path):

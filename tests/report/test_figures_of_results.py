@@ -261,6 +261,13 @@ def test_the_figure_of_shots_draws_the_table_of_shots():
     assert figure.table.columns[-4:] == ("1", "2", "4", "all")
 
 
+def test_methods_that_are_left_out_are_counted():
+    nets = [make_record(nets=[transfer_net(weights=f"{n}.safetensors")]) for n in range(13)]
+    (all_of_them,) = measured_published.figures(results(*nets[:12]))
+    (cut,) = measured_published.figures(results(*nets))
+    assert "12 best of" not in all_of_them.caption and "The 12 best of 13 methods." in cut.caption
+
+
 def test_published_numbers_stand_beside_the_best_of_each_method():
     worse = make_record(metrics={"mean_class_recall": {"value": 0.5, "spread": None}})
     (figure,) = measured_published.figures(results(worse, make_record()))
@@ -298,6 +305,18 @@ def test_figures_have_names_of_their_own_that_are_names_of_files():
     names = [figure.name for figure in all_figures(results(*records))]
     assert names and len(set(names)) == len(names)
     assert all(re.fullmatch("[A-Za-z0-9-]+([.][0-9][A-Za-z0-9-]*)*", name) for name in names)
+
+
+@pytest.mark.parametrize("benchmarks", [("猫", "犬"), ("a b", "a_b", "A/B"), ("../x", "..")])
+def test_no_figure_takes_the_name_of_another(benchmarks):
+    records = [
+        make_record(benchmark=benchmark, nets=[transfer_net(net)], seconds={"fit": 1.0})
+        for benchmark in benchmarks
+        for net in ("vgg16", "vgg19")
+    ]
+    names = [figure.name for figure in all_figures(results(*records))]
+    assert len({name.lower() for name in names}) == len(names) >= len(benchmarks)
+    assert all(re.fullmatch("[A-Za-z0-9-]+", name) for name in names)
 
 
 @pytest.mark.parametrize("metric", ["mean_class_recall", "map_area"])

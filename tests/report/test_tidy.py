@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from helpers.records import classified, make_record, net
+from helpers.records import classified, make_record, net, transfer_net
 
 from vggfeat.cli import main
 from vggfeat.report.tidy import COLUMNS, as_csv, as_json, rows
@@ -69,3 +69,10 @@ def test_errors_on_ilsvrc_have_the_papers_beside_them():
     top1, top5 = rows([classified(net(scales=[384], s="256-512"))])
     assert (top1["metric"], top1["published"], top1["difference"]) == ("top1_error", 25.6, 1.1)
     assert (top5["scales"], top5["train_scales"]) == ("384", "256-512")
+
+
+def test_nets_that_state_no_training_scale_have_none():
+    (row,) = rows([make_record(nets=[net(), net(s="384")])])
+    assert row["train_scales"] == "256+384"
+    (row,) = rows([make_record(nets=[transfer_net("vgg16"), transfer_net("vgg19")])])
+    assert row["train_scales"] == ""

@@ -2,12 +2,14 @@
 
 import errno
 import hashlib
+import os
+from pathlib import Path
 
 import pytest
 import torch
 from helpers.disks import files_of_at_most
 
-from vggfeat.storage.files import new_file, new_folder, sha256_of
+from vggfeat.storage.files import new_file, new_folder, new_path, sha256_of
 
 
 def _save_with_torch(file):
@@ -39,6 +41,21 @@ def test_a_full_disk_names_the_file_and_leaves_the_old_one(tmp_path, write):
         write(file)
     assert error.value.errno == errno.EFBIG
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_pipe_is_never_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(FileExistsError, match="not a usual file"), new_file(tmp_path / "pipe"):
+        pass
+    assert [path.is_fifo() for path in tmp_path.iterdir()] == [True]
+
+
+@pytest.mark.parametrize("name", ["null", "stdout", "of-no-device"])
+def test_nothing_in_the_folder_of_devices_is_written(name, monkeypatch):
+    monkeypatch.setattr(os, "replace", None)  # a mistake here would be everybody's
+    path = Path("/dev", name)
+    with pytest.raises(FileExistsError, match="not a usual file"), new_path(path):
+        pytest.fail("it would have been written")
 
 
 def test_a_full_disk_names_the_folder_that_is_made(tmp_path):

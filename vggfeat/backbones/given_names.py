@@ -9,12 +9,13 @@ A name belongs to what tables show only: features and records are found without 
 import re
 from collections.abc import Mapping, Sequence
 
-from vggfeat.backbones.spec import Fusion, is_file, parse_fusion
+from vggfeat.backbones.spec import Fusion, NetSpec, is_file, parse_fusion
 from vggfeat.errors import OptionError
 from vggfeat.vgg import CONFIGURATIONS
 
 # No ":", "@", "/" or "+", so that no option and hardly a path is taken for a name.
-_NAMED = re.compile(r"(?P<name>\w[\w .-]*)=(?P<spec>.*)")
+_NAME = re.compile(r"\w[\w .-]*")
+_NAMED = re.compile(rf"(?P<name>{_NAME.pattern})=(?P<spec>.*)")
 
 Names = Mapping[Fusion, str]
 
@@ -29,11 +30,13 @@ def parse_named(texts: Sequence[str]) -> tuple[list[Fusion], dict[Fusion, str]]:
     names: dict[Fusion, str] = {}
     for text in texts:
         name, spec = _split(text)
+        if name and not spec:
+            raise OptionError(f"{text}: no net stands behind the name, as in {text.strip()}vgg16.")
         fusion = parse_fusion(spec)
         fusions.append(fusion)
         if not name:
             continue
-        _check(name, text)
+        check_name(name, text)
         if name in names.values() and names.get(fusion) != name:
             raise OptionError(f"{text}: another net is named {name!r}, too. Choose another name.")
         if names.setdefault(fusion, name) != name:
@@ -50,6 +53,8 @@ def name_of(fusion: Fusion, names: Names) -> str:
     """
     if fusion in names:
         return names[fusion]
+    if not all(isinstance(spec, NetSpec) for spec in fusion):  # loaded already, so never swept
+        return ""
     with_relu = tuple(spec.with_option("relu", None) for spec in fusion)
     return f"{names[with_relu]}:relu=false" if with_relu in names else ""
 
@@ -76,8 +81,13 @@ def _split(text: str) -> tuple[str, str]:
     return named["name"].strip(), named["spec"].strip()
 
 
-def _check(name: str, text: str) -> None:
-    """Raise OptionError at the name of a net, which would be taken for that one in tables."""
+def check_name(name: str, text: str) -> None:
+    """Raise OptionError at the name of a net, which would be taken for that one in tables.
+
+    The same at one with other characters than a name may have.
+    """
+    if not _NAME.fullmatch(name):
+        raise OptionError(f"{text}: {name!r} is no name. Use letters, digits, spaces, _, . and -.")
     if name not in CONFIGURATIONS:
         from vggfeat.weights.torchvision import NAMES  # 2 s to import
 

@@ -142,18 +142,22 @@ def bench(
     fusions, names = parse_named(options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19"))
     job = job_of(benchmarks, fusions, options, names)
     if dry_run:
-        plan = planning.Plan(job, out)
-        for line in plan.lines():
-            click.echo(line)
-        if plan.num_impossible:
-            raise click.ClickException(
-                f"{counted(plan.num_impossible, 'benchmark')} cannot be measured."
-            )
-        if plan.impossible_nets:
-            nets = ", ".join(plan.impossible_nets)
-            raise click.ClickException(f"weights not here, and --offline: {nets}.")
-        return
-    run_bench(job, out, form, options["quiet"], intervals)
+        _show(planning.Plan(job, out))
+    else:
+        run_bench(job, out, form, options["quiet"], intervals)
+
+
+def _show(plan: Any) -> None:
+    """Print what would be done. Raises ClickException where a part of it cannot be."""
+    for line in plan.lines():
+        click.echo(line)
+    if plan.num_impossible:
+        raise click.ClickException(
+            f"{counted(plan.num_impossible, 'benchmark')} cannot be measured."
+        )
+    if plan.impossible_nets:
+        nets = ", ".join(plan.impossible_nets)
+        raise click.ClickException(f"weights not here, and --offline: {nets}.")
 
 
 def _check_solver(probes: Sequence[str]) -> None:

@@ -1,6 +1,5 @@
 """cache: what lies in the cache folder, and how it goes."""
 
-import json
 import re
 from collections.abc import Sequence
 from itertools import groupby
@@ -10,8 +9,9 @@ from typing import Any
 import click
 
 from vggfeat.cli.group import Commands, importing, main
-from vggfeat.cli.ls import listing_format
+from vggfeat.cli.ls import listing_format, show_listing
 from vggfeat.cli.options import cache_dir
+from vggfeat.plurals import in_bytes
 from vggfeat.storage.folders import Folders, folders
 
 KINDS = ("features", "weights", "unpacked", "libraries", "demo")  # as cache_folder.KINDS
@@ -64,7 +64,7 @@ def ls(kinds: Sequence[str], cache_dir: Path | None, form: str) -> None:
         click.echo(f"{path}: leads out of the cache folder, and is left alone", err=True)
     found = list(entries(places, tuple(kinds)))
     if form in ("csv", "json"):
-        _show([_line(entry) for entry in found], form)
+        show_listing([_line(entry) for entry in found], form)
         return
     if not found:
         click.echo(f"{places.cache}: holds nothing of vggfeat's.")
@@ -72,7 +72,7 @@ def ls(kinds: Sequence[str], cache_dir: Path | None, form: str) -> None:
     lines = [
         {"kind": e.kind, "size": in_bytes(e.bytes), "age": _age(e), "what": e.what} for e in found
     ]
-    _show(lines, form)
+    show_listing(lines, form)
     click.echo(f"In all {in_bytes(sum(e.bytes for e in found))} in {places.cache}")
 
 
@@ -148,17 +148,6 @@ def _remove(found: Sequence[Any], places: Folders) -> None:
         raise click.ClickException(f"{failed} of {len(found)} could not be removed.")
 
 
-def in_bytes(number: int) -> str:
-    """A number of bytes in words: "1.2 GB"."""
-    size, units = float(number), ["bytes", "kB", "MB", "GB", "TB"]
-    while size >= 999.5 and len(units) > 1:
-        size /= 1000
-        units.pop(0)
-    return (
-        f"{size:.0f} {units[0]}" if size >= 10 or units[0] == "bytes" else f"{size:.1f} {units[0]}"
-    )
-
-
 def _age(entry: Any) -> str:
     from vggfeat.durations import in_words
 
@@ -173,13 +162,3 @@ def _line(entry: Any) -> dict[str, Any]:
         "age_days": round(entry.age_days(), 3),
         "what": entry.what,
     }
-
-
-def _show(lines: Sequence[dict[str, Any]], form: str) -> None:
-    if form == "json":
-        click.echo(json.dumps(lines, indent=1))
-        return
-    from vggfeat.report.render import render
-    from vggfeat.report.table import Table
-
-    click.echo(render(Table.of_records(lines), form), nl=False)

@@ -104,7 +104,7 @@ def _weights_files(typed: str) -> list[str]:
     try:
         for path in (*place.glob("*"), *place.glob("*/*")):
             name = os.path.join(folder, path.relative_to(place))
-            if name.startswith(typed) and name.endswith(SUFFIXES):
+            if name.startswith(typed) and name.endswith(SUFFIXES) and name.isprintable():
                 found.append(name)
     except OSError:
         return []

@@ -19,13 +19,12 @@ from vggfeat.cli.group import COMPLETE_VARIABLE, main
 # As click's, and with the line itself: bash splits words at @, : and =, of which --net is made.
 _BASH = """\
 %(complete_func)s() {
-    local IFS=$'\\n' completion type value
+    local type value
     local response
     response=$(env COMP_LINE="$COMP_LINE" COMP_POINT=$COMP_POINT \\
         COMP_WORDBREAKS="$COMP_WORDBREAKS" %(complete_var)s=bash_complete $1)
     COMPREPLY=()
-    for completion in $response; do
-        IFS=',' read type value <<< "$completion"
+    while IFS=',' read -r type value; do
         if [[ $type == 'dir' ]]; then
             compopt -o dirnames
         elif [[ $type == 'file' ]]; then
@@ -33,12 +32,19 @@ _BASH = """\
         elif [[ $type == 'plain' ]]; then
             COMPREPLY+=("$value")
         fi
-    done
+    done <<< "$response"
     return 0
 }
 
 complete -o nosort -F %(complete_func)s %(prog_name)s
 """
+
+
+_NOT_PLAIN = re.compile(r"[^\w@%+=:,./-]")
+
+
+def _escaped(sign: re.Match[str]) -> str:
+    return f"\\{sign[0]}"
 
 
 class BashWithBreaks(BashComplete):
@@ -58,8 +64,10 @@ class BashWithBreaks(BashComplete):
         return words[1:], typed
 
     def format_completion(self, item: CompletionItem) -> str:
-        """Type and value, without what bash leaves."""
-        return f"{item.type},{item.value.removeprefix(self.before)}"
+        """Type and value, without what bash leaves, and so that bash takes no letter of a file's
+        name for a command: what is completed is run when the line is."""
+        value = item.value.removeprefix(self.before)
+        return f"{item.type},{_NOT_PLAIN.sub(_escaped, value) if item.type == 'plain' else value}"
 
 
 class FishWithCommas(FishComplete):

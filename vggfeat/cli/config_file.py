@@ -12,6 +12,7 @@ and one that was found, not named, may name no code.
 
 import difflib
 import os
+from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,7 +66,7 @@ class ConfigFile:
     def _keys(self, table: Mapping[str, Any], place: str) -> list[tuple[str, Any]]:
         """Keys with - for _, and their values. Raises OptionError at one that is there twice."""
         keys = [key.replace("_", "-") for key in table]
-        if twice := [key for key in keys if keys.count(key) > 1]:
+        if twice := [key for key, count in Counter(keys).items() if count > 1]:
             where = f"[{place}] " if place else ""
             raise OptionError(f"{self.path}: {where}{twice[0]} is there twice, with - and with _.")
         return list(zip(keys, table.values(), strict=True))
@@ -147,7 +148,7 @@ def _read(path: Path) -> dict[str, Any]:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise OptionError(f"{path}, line {line}: not in UTF-8. Save it as UTF-8.") from error
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError, and a number of thousands of digits
         raise OptionError(f"{path}: not TOML: {error}.") from error
     except RecursionError as error:
         raise OptionError(f"{path}: not TOML: too deep.") from error

@@ -15,13 +15,15 @@ from vggfeat.cli.showing import show
 RANDOM_NET = "vgg11:width=0.125,input_size=32@random:0"
 SCALES_OF_SIGNS = (37, 48)  # pixels; the scenes have scales of their own
 INTRODUCTION = """\
-In 5 steps and about a minute this trains an 11-layer net, an eighth as wide as the paper's, on
-drawings that it makes, and compares its frozen features with those of the same net with random
-weights on two tasks that neither was trained for. No download, no GPU.
+In 5 steps and about a minute this trains an 11-layer net, an eighth as wide as
+the paper's, on drawings that it makes, and compares its frozen features with
+those of the same net with random weights on two tasks that neither was trained
+for. No download, no GPU.
 """
 NEXT = """
 Records and scores are in {out}.
-Next, pictures of your own, in a folder with a folder for each class; this fetches 98 MB of weights:
+Next, pictures of your own, in a folder with a folder for each class; this
+fetches 98 MB of weights:
 
     {command} bench path/to/folder --net resnet50"""
 
@@ -43,6 +45,7 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     vggfeat demo --cache-dir /tmp/vggfeat
     """
     with importing():
+        from vggfeat.probes.few_threads import at_most_threads
         from vggfeat.storage.folders import folders
 
     set_up_messages(quiet=True)  # the demo says what it does in its own words
@@ -50,8 +53,11 @@ def demo(cache_dir: Path | None, out: Path | None, form: str, quiet: bool) -> No
     out = out or places.cache / "demo"
     say = _silent if quiet else _say
     say(INTRODUCTION)
-    pictures, trained = _trained_net(places, say)
-    records = list(_measured(trained, pictures, out, {"cache_dir": cache_dir, "quiet": True}, say))
+    # So small a net gains nothing by more threads, and loses much where other programs run.
+    with at_most_threads(1):
+        pictures, trained = _trained_net(places, say)
+        options = {"cache_dir": cache_dir, "quiet": True}
+        records = list(_measured(trained, pictures, out, options, say))
     say("step 5 of 5: the table\n")
     chance = [_chance_row(record, out) for record in records[::2]]
     show(records, form, published=chance)
@@ -78,13 +84,13 @@ def _trained_net(places: Any, say: Callable[[str], None]) -> tuple[Path, Path]:
     say(
         f"step 1 of 5: draw {train + held_out:,} pictures of {signs.NUM_SIGNS} invented signs in"
         f" {len(signs.COLOURS)} colours,\n  and {new} of {signs.NUM_NEW_SIGNS} other signs, which"
-        " nothing is trained on (about 10 s)"
+        " nothing is trained on (10 s)"
     )
     pictures = draw_signs(places)
     epochs = demo_recipe().epochs
     say(
-        f"step 2 of 5: train the net to tell the {classes} kinds apart, from {train:,} of the"
-        f" pictures;\n  after each epoch {held_out} others are tried (about 30 s)"
+        f"step 2 of 5: train the net to tell the {classes} kinds apart, from {train:,} of the\n"
+        f"  pictures; after each epoch the {held_out} others are tried (30 s)"
     )
 
     def report_epoch(epoch: int, share: float) -> None:
@@ -161,9 +167,10 @@ def _what_it_shows(records: Sequence[Any], chance: Sequence[Any]) -> str:
     )
     better = sum(trained > random for random, trained in pairs)
     return f"""
-1. Training helped in {better} of 2 columns: {signs} on new signs,
+1. Training helped in {better} of 2 columns:
+   {signs} on new signs,
    {scenes} on scenes.
-2. Neither net was trained for these tasks: what was learned on other drawings was of use for them,
-   and how much is what vggfeat measures.
-3. Drawings are no photographs: no published number compares, and these say nothing about the
-   paper's nets, which the same code trains and measures."""
+2. Neither net was trained for these tasks: what was learned on other drawings
+   was of use for them, and how much is what vggfeat measures.
+3. Drawings are no photographs: no published number compares, and these say
+   nothing about the paper's nets, which the same code trains and measures."""

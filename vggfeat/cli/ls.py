@@ -56,7 +56,7 @@ def nets(text: str, form: str) -> None:
 
     lines = listings.nets(text)
     if form in ("csv", "json"):
-        _show(lines, form)
+        show_listing(lines, form)
         return
     rows = []
     for library, of_library in groupby(lines, lambda line: line["library"]):
@@ -70,7 +70,7 @@ def nets(text: str, form: str) -> None:
                 (library, family, part) if not n else ("", "", part)
                 for n, part in enumerate(wrapped)
             ]
-    _show([dict(zip(("library", "family", "nets"), row, strict=True)) for row in rows], form)
+    show_listing([dict(zip(("library", "family", "nets"), row, strict=True)) for row in rows], form)
 
 
 @ls.command("layers")
@@ -96,7 +96,7 @@ def layers(net: str, form: str) -> None:
             {"layer": line["layer"], f"shape at {side}": line["shape"], "": line["default"]}
             for line in lines
         ]
-    _show(lines, form)
+    show_listing(lines, form)
 
 
 @ls.command("benchmarks")
@@ -117,7 +117,7 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
     places = folders(data_dir)
     lines = listings.benchmarks(places)
     if form in ("csv", "json"):
-        _show(lines, form)
+        show_listing(lines, form)
         return
     rows, notes = [], Notes()
     for line in lines:
@@ -142,7 +142,7 @@ def probes(form: str) -> None:
     """
     from vggfeat.benchmarks import listings
 
-    _show(listings.probe_lines(), form)
+    show_listing(listings.probe_lines(), form)
 
 
 @ls.command("published")
@@ -165,7 +165,7 @@ def published(benchmark: str | None, net: str | None, form: str) -> None:
 
     lines = list(listings.published(benchmark, net))
     if form in ("csv", "json"):
-        _show(lines, form)
+        show_listing(lines, form)
         return
     from vggfeat.report.render import render
     from vggfeat.report.table import Cell, Notes, Table
@@ -182,7 +182,8 @@ def published(benchmark: str | None, net: str | None, form: str) -> None:
     click.echo(render(Table.of(columns, rows, notes=notes.texts), form), nl=False)
 
 
-def _show(lines: Sequence[dict[str, Any]], form: str) -> None:
+def show_listing(lines: Sequence[dict[str, Any]], form: str) -> None:
+    """Print lines that all have the same keys as a table, or as JSON."""
     if form == "json":
         click.echo(json.dumps(lines, indent=1))
         return

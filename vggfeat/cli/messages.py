@@ -4,6 +4,8 @@ import logging
 import sys
 import warnings
 from collections import Counter
+from collections.abc import Callable
+from copy import copy
 
 import click
 
@@ -42,6 +44,7 @@ class Messages(logging.Handler):
         """Print a message; a warning that was printed is counted."""
         try:
             if not self.shows_tracebacks:
+                record = copy(record)  # other handlers may show the traceback
                 record.exc_info = record.exc_text = None
             text = self.format(record)
             if record.levelno < logging.WARNING:
@@ -88,16 +91,30 @@ def set_up_messages(quiet: bool) -> None:
     """
     # Remarks on odd pictures; what matters of them is an error.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    # What other libraries are at, such as fontTools at each glyph of a PDF, is nothing to say.
-    logging.getLogger().setLevel(logging.WARNING)
-    said = logging.WARNING if quiet or is_quiet() else logging.INFO
-    logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_verbose() else said)
     context = click.get_current_context(silent=True)
     notes = context.meta if context is not None else {}
     if __name__ not in notes:
         handler = notes[__name__] = Messages()
-        logging.basicConfig(handlers=[handler], force=True)
         if context is not None:
+            context.call_on_close(_as_it_was(handler))
             context.call_on_close(handler.say_what_was_left_out)
+        logging.basicConfig(handlers=[handler], force=True)
+    # What other libraries are at, such as fontTools at each glyph of a PDF, is nothing to say.
+    logging.getLogger().setLevel(logging.WARNING)
+    said = logging.WARNING if quiet or is_quiet() else logging.INFO
+    logging.getLogger("vggfeat").setLevel(logging.DEBUG if is_verbose() else said)
     notes[__name__].shows_all = is_verbose()
     notes[__name__].shows_tracebacks = is_debugging()
+
+
+def _as_it_was(handler: Messages) -> Callable[[], None]:
+    """What takes the handler away again and restores the levels: a command may run in a program."""
+    loggers = [logging.getLogger(), logging.getLogger("vggfeat")]
+    levels = [logger.level for logger in loggers]
+
+    def restore() -> None:
+        logging.getLogger().removeHandler(handler)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+    return restore

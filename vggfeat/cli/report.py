@@ -15,7 +15,7 @@ from vggfeat.cli.options import FOLDER, Names
 from vggfeat.errors import RecordError
 
 if TYPE_CHECKING:
-    from vggfeat.report.results import Results
+    from vggfeat.report.figures.figure import Figure
 
 DEFAULT = Path("results")
 
@@ -50,7 +50,7 @@ DEFAULT = Path("results")
     help="Only these sections, of comparison, classes, settings, pairs, pictures, ilsvrc, training,"
     " time, records.",
 )
-@click.option("--figures", type=FOLDER, help="Write the figures there, too, a file each.")
+@click.option("--figures", type=FOLDER, help="Write the page's figures there, too, a file each.")
 @click.option(
     "--form",
     type=click.Choice(["png", "svg", "pdf"]),
@@ -83,7 +83,7 @@ def report(
     vggfeat report results --only comparison,records --title "Two nets"
     """
     with importing():
-        from vggfeat.benchmarks.report.read import read_results
+        from vggfeat.benchmarks.report.read import results_in
         from vggfeat.benchmarks.report.report import report as page_of
         from vggfeat.report.page.html import page_html
         from vggfeat.storage.files import new_file
@@ -91,24 +91,23 @@ def report(
     set_up_messages(quiet=False)
     if not folders and (DEFAULT.is_dir() or not runs):
         folders = [DEFAULT]
-    results = read_results(folders, runs)
+    results = results_in(folders, runs)
     page = page_of(results, title=title, only=only, data_dir=data_dir, own_pictures=pictures)
     html = page_html(page).encode()
     with _written(to, "--to"), new_file(to) as file:
         file.write(html)
     click.echo(f"{to}: {len(html) / 1e6:.2f} MB")
     if figures is not None:
-        _write_figures(results, figures, form)
+        _write_figures(page.figures, figures, form)
     if open_it:
         webbrowser.open(to.resolve().as_uri())
 
 
-def _write_figures(results: Results, folder: Path, form: str) -> None:
-    """Every figure as a file. Raises OptionError without matplotlib."""
-    from vggfeat.report.figures.all_figures import all_figures
+def _write_figures(drawn: Sequence[Figure], folder: Path, form: str) -> None:
+    """The page's figures as files. Raises OptionError without matplotlib."""
     from vggfeat.report.figures.style import save
 
-    for figure in all_figures(results):
+    for figure in drawn:
         with _written(folder, "--figures"):
             click.echo(save(figure, folder, form))
 

@@ -50,11 +50,12 @@ class VGGFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
     net is what `load_network` takes; scales are shortest sides in pixels, one or several, the
     paper's by default. aggregate is "average" (D features) or "stack" (S * D), scale_l2 normalises
     each scale before. mirror averages with mirrored pictures; exif turns pictures as their EXIF
-    orientation says. device is "auto", "cpu" or "cuda", precision "auto", "fp32" or "bf16";
-    batch_size, pictures a batch, is chosen if it is None. cache_dir keeps the descriptors of
-    pictures in a feature file, by their content, so that none is computed twice, also by copies of
-    the transformer in a grid search; without it every call computes anew. weights_dir and offline
-    are those of `load_network`. progress is called with (label, pictures done, pictures in all).
+    orientation says. device is what --device takes, such as "auto", "cpu" or "cuda:1", precision
+    "auto", "fp32" or "bf16"; batch_size, pictures a batch, is chosen if it is None. cache_dir keeps
+    the descriptors of pictures in a feature file, by their content, so that none is computed twice,
+    also by copies of the transformer in a grid search; without it every call computes anew.
+    weights_dir and offline are those of `load_network`. progress is called with (label, pictures
+    done, pictures in all).
 
     A pickle holds no weights: a worker process of a grid search loads the net itself, where it is
     named by text or a NetSpec.

@@ -94,6 +94,6 @@ def read_scores(path: Path | str, sha256: str | None = None) -> Scores:
     scores = Scores(**texts, **arrays)
     table = (len(scores.ids), len(scores.classes))
     arrays = (scores.labels.shape, scores.scores.shape, scores.splits.shape)
-    if arrays != (table, table, table[:1]):
+    if arrays != (table, table, table[:1]) or not table[1]:
         raise RecordError(f"{path}: not a whole file of scores (its parts do not fit each other).")
     return scores

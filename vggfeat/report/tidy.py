@@ -127,10 +127,10 @@ def _facts(record: Record, later: Mapping[str, str]) -> dict[str, Any]:
     """What was measured, with what; settings as text, empty where one does not apply."""
     settings = settings_of(record, later) | {
         "view": stated(record.protocol.get("view", USUAL["view"])),
-        "train_scales": "+".join(str(net.get("train_scale") or "") for net in record.nets),
+        "train_scales": _of_each(record, "train_scale"),
     }
     if not settings["scales"]:  # each net has its own
-        settings["scales"] = "+".join(stated(net.get("scales", "")) for net in record.nets)
+        settings["scales"] = _of_each(record, "scales")
     splits = settings.pop("splits")
     return {
         "benchmark": record.benchmark,
@@ -142,6 +142,12 @@ def _facts(record: Record, later: Mapping[str, str]) -> dict[str, Any]:
         "test_images": sum(record.n_test),
         **settings,
     }
+
+
+def _of_each(record: Record, name: str) -> str:
+    """What each net states, joined by +; empty where none does."""
+    texts = [stated(net.get(name) or "") for net in record.nets]
+    return "+".join(texts) if any(texts) else ""
 
 
 def _comparison(

@@ -47,6 +47,11 @@ METRIC_NAMES = {
 }
 
 
+def lower_is_better(metric: str) -> bool:
+    """Whether a metric is an error, of which less is better."""
+    return "_error" in metric
+
+
 @dataclass(frozen=True, kw_only=True)
 class TransferResult:
     """One number, measured or published, in %; difference is measured minus published."""

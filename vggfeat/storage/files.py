@@ -1,5 +1,6 @@
 """Files and folders that appear under their name whole, or not at all, and their digests."""
 
+import errno
 import glob
 import hashlib
 import io
@@ -34,8 +35,11 @@ def new_file(target: Path) -> Iterator[BinaryIO]:
 def new_path(target: Path) -> Iterator[Path]:
     """A temporary path beside `target` that takes its name when the block ends without an error.
 
-    For writers that open files themselves, as HDF5 does. Raises OSError.
+    For writers that open files themselves, as HDF5 does. Raises OSError, and FileExistsError where
+    the name is a device's or a pipe's: renaming would put a file in its place, for everybody.
     """
+    if target.absolute().parent == Path("/dev") or (target.exists() and not target.is_file()):
+        raise FileExistsError(errno.EEXIST, "not a usual file", str(target))
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.part")
     try:

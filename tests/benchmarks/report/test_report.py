@@ -9,7 +9,7 @@ from helpers.pictures import write_classes
 from helpers.records import classified, make_record, net, transfer_net
 from helpers.scored import of_classes, write_scored
 
-from vggfeat.benchmarks.report.read import read_results
+from vggfeat.benchmarks.report.read import results_in
 from vggfeat.benchmarks.report.report import SECTIONS, report
 from vggfeat.errors import RecordError, UnknownNameError
 from vggfeat.records import record as records
@@ -28,7 +28,7 @@ def scores_with(num_wrong):
 
 def page_of(folder, **options):
     """The HTML of the report of a folder, seen to be sound, and its text."""
-    html = page_html(report(read_results([folder]), **options))
+    html = page_html(report(results_in([folder]), **options))
     return html, check_sound(html)
 
 
@@ -51,6 +51,61 @@ def test_equal_nets_are_not_told_apart(tmp_path):
     write_scored(tmp_path, of_classes(TRUTH), scores_with(11), net="vgg19")
     text = words(page_of(tmp_path, only=["comparison"])[1])
     assert "No difference seen: vgg19, 81.7 %; 1.7 points" in text
+
+
+def test_nets_with_the_same_number_are_both_named_and_bold(tmp_path):
+    for net_name in ("vgg16", "vgg19"):
+        write_scored(tmp_path, of_classes(TRUTH), scores_with(10), net=net_name)
+    html, page = page_of(tmp_path, only=["comparison"])
+    text = words(page)
+    assert "Best: vgg16 and vgg19 on Caltech-101. Next net: no difference seen" in text
+    assert "vgg16 and vgg19 are equal: 83.3 %" in text
+    assert html.partition("<tbody>")[2].partition("</tbody>")[0].count("<strong>") == 2
+
+
+def test_a_difference_that_is_seen_is_not_printed_as_none(tmp_path):
+    truth = np.arange(6000) % 3
+    for net_name, wrong in (("vgg16", 0), ("vgg19", 7)):
+        scores = np.where(of_classes(truth) > 0, 1.0, 0.0)
+        scores[:wrong] = np.roll(scores[:wrong], 1, axis=1)
+        write_scored(tmp_path, of_classes(truth), scores, net=net_name)
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    low = re.search(r"Difference seen: vgg19, 99.9 %; 0.12 points \(0.0(\d) to", text)
+    assert low and low[1] != "0"
+
+
+def test_too_few_pictures_of_several_labels_show_no_difference(tmp_path):
+    labels = np.array([[1, -1], [1, 1], [-1, 1], [-1, -1]])
+    for net_name, scores in (("vgg16", labels), ("vgg19", -labels)):
+        write_scored(
+            tmp_path, labels, scores + 0.1 * np.arange(4)[:, None], net=net_name, metric="map_area",
+            classes=("ant", "bee"),
+        )  # fmt: skip
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "No difference seen: vgg19" in text and "with 4 test pictures, but 6 are needed" in text
+
+
+def test_where_the_other_is_better_on_the_pictures_that_both_have_it_is_said(tmp_path):
+    ids = [f"{n:04d}.jpg" for n in range(60)]
+    part = slice(0, 40)
+    write_scored(tmp_path, of_classes(TRUTH), scores_with(20), net="vgg16", ids=ids)
+    write_scored(
+        tmp_path, of_classes(TRUTH)[part], scores_with(14)[part], net="vgg19", ids=ids[part],
+        skipped=dict.fromkeys(ids[40:], "broken"),
+    )  # fmt: skip
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "Next net: difference seen, the other way round on Caltech-101." in text
+
+
+def test_scores_that_do_not_fit_their_record_are_named_without_the_machines_folders(tmp_path):
+    write_scored(tmp_path, of_classes(TRUTH), scores_with(2), net="vgg16")
+    write_scored(
+        tmp_path, of_classes(TRUTH), scores_with(9), net="vgg19",
+        metrics={"mean_class_recall": {"value": 0.6, "spread": None}},
+    )  # fmt: skip
+    html, page = page_of(tmp_path, only=["comparison", "pairs"])
+    assert "is 0.600000, and 0.85" in words(page)
+    assert str(tmp_path) not in html
 
 
 def test_why_a_number_is_not_comparable_is_one_click_away(tmp_path):
@@ -86,10 +141,31 @@ def test_names_with_markup_control_characters_and_turned_writing_stay_text(tmp_p
     assert r"\x1b[31m\u202egpj.exe" in page.text
 
 
+def test_characters_that_no_page_may_hold_and_names_of_blanks_alone(tmp_path):
+    odd = "\ufeff\uffff"
+    write_scored(
+        tmp_path, of_classes(TRUTH), scores_with(9), net=odd, title=" ", benchmark="nameless",
+        classes=(odd, "", " "),
+    )  # fmt: skip
+    html, page = page_of(tmp_path)
+    assert r"\ufeff\uffff" in page.text and not set(odd) & set(html)
+    assert "nameless" in [text for _, text in page.headings]
+
+
+def test_benchmarks_whose_names_make_the_same_file_name_keep_their_figures_apart(tmp_path):
+    for benchmark in ("a b", "a_b"):
+        write_scored(
+            tmp_path, of_classes(TRUTH), scores_with(9), benchmark=benchmark, title=benchmark,
+            key="ab" * 8,
+        )  # fmt: skip
+    page_of(tmp_path)  # in which check_sound wants every id once
+
+
 def test_one_record_without_scores_says_what_is_missing_where_it_would_be(tmp_path):
     records.write(make_record(), tmp_path)
     _, page = page_of(tmp_path)
     text = words(page)
+    assert "Measured alone: vgg16 on Caltech-101." in text
     assert "vgg16 alone was measured: 91.8 %" in text
     assert "Measured alone: vgg16 on Caltech-101. Published: same protocol" in text
     assert "Best: " not in text  # of one
@@ -213,6 +289,13 @@ def test_pictures_that_are_not_at_hand_are_said_to_be_lacking(own, tmp_path):
     )
 
 
+def test_pictures_of_a_benchmark_that_are_not_at_hand_name_no_folder_of_this_machine(tmp_path):
+    write_scored(tmp_path / "out", of_classes(TRUTH), scores_with(2))
+    html, page = page_of(tmp_path / "out", data_dir=tmp_path / "data", only=["pictures"])
+    assert "not at hand: name the folder of the datasets with --data-dir" in words(page)
+    assert str(tmp_path) not in html
+
+
 def test_pictures_beyond_the_budget_are_counted(own, tmp_path, monkeypatch):
     monkeypatch.setattr("vggfeat.benchmarks.report.sheets.BUDGET", 5000)
     html, page = page_of(tmp_path / "out", own_pictures=[own])
@@ -228,6 +311,20 @@ def test_nets_on_ilsvrc_have_a_verdict_and_the_papers_tables(tmp_path):
     text = words(page_of(tmp_path)[1])
     assert "vgg16@vgg16-384 is best: 25.0 % top-1 error" in text
     assert "Table 3: one scale" in text
+
+
+def test_of_errors_the_lower_is_better(tmp_path):
+    protocol = classified().protocol
+    for name, wrong in (("vgg16", 10), ("vgg19", 40)):
+        errors = {"value": wrong / 60, "spread": None, "per_split": [wrong / 60], "per_class": {}}
+        write_scored(
+            tmp_path, of_classes(TRUTH), scores_with(wrong), benchmark="ilsvrc_classification",
+            metric="top1_error", metrics={"top1_error": errors, "top5_error": errors},
+            nets=[net(name)], protocol=protocol,
+        )  # fmt: skip
+    text = words(page_of(tmp_path, only=["comparison"])[1])
+    assert "vgg16 is best: 16.7 % top-1 error" in text
+    assert "Difference seen: vgg19, 66.7 %; 50.0 points" in text
 
 
 def test_every_number_leads_to_its_protocol_and_command(tmp_path):
@@ -246,7 +343,7 @@ def test_each_section_alone_is_a_sound_page(tmp_path, name):
     records.write(classified(), tmp_path)
     if name == "training":
         with pytest.raises(RecordError, match="nothing to show in training.*--runs"):
-            report(read_results([tmp_path]), only=[name])
+            report(results_in([tmp_path]), only=[name])
     else:
         page_of(tmp_path, only=[name])
 

@@ -1,6 +1,8 @@
 """Every figure that can be drawn of results, in the order of a report."""
 
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 
 from vggfeat.report.figures import (
     choice,
@@ -25,6 +27,11 @@ KINDS = (
 
 
 def all_figures(results: Results) -> Iterator[Figure]:
-    """The figures that results have data for, one kind after the other."""
+    """The figures that results have data for, one kind after the other, each with its own name."""
+    names: Counter[str] = Counter()
     for kind in KINDS:
-        yield from kind.figures(results)
+        for figure in kind.figures(results):
+            name = figure.name.lower()  # which file systems take for the same
+            names[name] += 1
+            same = names[name] > 1
+            yield replace(figure, name=f"{figure.name}-{names[name]}") if same else figure

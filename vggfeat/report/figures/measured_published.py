@@ -20,14 +20,17 @@ MOST = 12  # measured methods in one figure
 def figures(results: Results) -> Iterator[Figure]:
     """A figure for each test set: the best result of each method, and what was published."""
     for group in by_test_set(results.transfer):
-        best = best_of_methods(group)[:MOST]
+        methods = best_of_methods(group)
+        best = methods[:MOST]
         shown = transfer.compare([result.record for result in best])
         published = [r for r in shown if not r.is_measured and r.metric == best[0].record.metric]
         if len(best) + len(published) > 1:
-            yield _figure(best, published)
+            yield _figure(best, published, len(methods))
 
 
-def _figure(best: Sequence[Result], published: Sequence[TransferResult]) -> Figure:
+def _figure(
+    best: Sequence[Result], published: Sequence[TransferResult], num_methods: int
+) -> Figure:
     record = best[0].record
     measured = transfer.compare([result.record for result in best], ())
     rows = [
@@ -47,6 +50,7 @@ def _figure(best: Sequence[Result], published: Sequence[TransferResult]) -> Figu
         name=slug("published", record.benchmark, record.splits_sha256[:6]),
         title=f"{record.title}: measured{' and published' if published else ''}",
         caption=f"The {metric} in %, the best result of each method, best first."
+        + (f" The {MOST} best of {num_methods} methods." if num_methods > MOST else "")
         + (" Lines: standard deviation over splits." if any(ends["measured"]) else "")
         + (" Whether a published number may be compared with is said in the table of results."
            if published else "")

@@ -22,7 +22,7 @@ from vggfeat.report.published import CLASSIFICATION
 from vggfeat.report.results import Result, Results
 from vggfeat.report.settings import percent
 from vggfeat.report.table import Cell, Table
-from vggfeat.report.transfer import metric_name
+from vggfeat.report.transfer import lower_is_better, metric_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -56,7 +56,7 @@ def _figure(best: Sequence[Result]) -> Figure:
     result = best[0]
     record, values = result.record, _per_class(result)
     what = WHAT.get(record.metric) or metric_name(record.metric)
-    way = -1 if record.metric.endswith("_error") else 1
+    way = -1 if lower_is_better(record.metric) else 1
     order = sorted(values, key=lambda name: (way * values[name], name))  # worst first
     words = class_words(order)
     others = [_per_class(other) for other in best[1 : 1 + OTHERS]]

@@ -10,6 +10,7 @@ from vggfeat.records.scores import Scores
 from vggfeat.report.results import Result
 from vggfeat.report.settings import percent
 from vggfeat.report.shots import ALL, shots_of
+from vggfeat.report.transfer import lower_is_better
 
 
 def by_test_set(results: Iterable[Result]) -> list[list[Result]]:
@@ -30,7 +31,7 @@ def by_test_set(results: Iterable[Result]) -> list[list[Result]]:
 
 def ranked(results: Sequence[Result]) -> list[Result]:
     """Results by the value of their headline metric, best first; equal ones in their order."""
-    way = 1 if results[0].record.metric.endswith("_error") else -1
+    way = 1 if lower_is_better(results[0].record.metric) else -1
     return sorted(results, key=lambda result: way * value_of(result))
 
 
@@ -53,9 +54,13 @@ def is_limited(result: Result) -> str:
 
 
 def slug(*parts: str) -> str:
-    """Texts as a name of a figure: letters, digits, "-", and "." before a digit."""
+    """Texts as a name of a figure: letters, digits, "-", and "." before a digit.
+
+    Letters of other scripts are their numbers, so that names of these alone stay apart.
+    """
+    spelt = (re.sub(r"[^\W_a-zA-Z0-9]", lambda found: f"{ord(found[0]):x}-", p) for p in parts)
     return "-".join(
-        re.sub(r"([^A-Za-z0-9.]|[.](?![0-9]))+", "-", part).strip("-.")[:60] for part in parts
+        re.sub(r"([^A-Za-z0-9.]|[.](?![0-9]))+", "-", part).strip("-.")[:60] for part in spelt
     )
 
 

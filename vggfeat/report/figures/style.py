@@ -1,7 +1,7 @@
 """The style of all figures: colours, lines and letters; figures as files, and inline in a page.
 
-Colours are those of Okabe & Ito (2008), which people with any kind of colour blindness tell apart;
-lines and markers differ, too, for print in grey.
+Six colours are of Okabe & Ito (2008), whose palette is made for colour blindness, the last is a
+brown; lines and markers differ, too, for print in grey.
 """
 
 from __future__ import annotations

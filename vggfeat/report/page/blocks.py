@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from vggfeat.report.table import Table
+
+if TYPE_CHECKING:
+    from vggfeat.report.figures.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -60,14 +63,13 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True)
 class TableBlock:
-    """A table; places in links, strong and faint are (row, column) or rows, from 0."""
+    """A table; places in links and faint are (row, column) or rows, from 0."""
 
     kind: ClassVar = "table"
     table: Table
     id: str
     label: str  # what the table is, where it has no title
     links: Mapping[tuple[int, int], str] = field(default_factory=dict)  # to ids
-    strong: frozenset[tuple[int, int]] = frozenset()
     faint: frozenset[int] = frozenset()  # rows that are there to compare with
     bars: frozenset[int] = frozenset()  # columns of percentages that have a bar behind them
 
@@ -164,6 +166,7 @@ class Page:
     about: str  # of what it was made, in a sentence
     time: str  # of the latest record, ISO 8601; empty if none states one
     sections: tuple[Section, ...]
+    figures: tuple[Figure, ...] = ()  # that are drawn on it, with all their numbers
 
 
 class Anchors:
