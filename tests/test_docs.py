@@ -41,7 +41,7 @@ SUBCOMMANDS = {
 RESULTS = ROOT / "results"
 RUNS = RESULTS / "pretraining" / "runs"
 FOLDERS_OF_RECORDS = (
-    "sweep", "solver", "layers", "transfer", "ilsvrc", "nets", "some-classes", "own/probes",
+    "sweep", "solver", "layers", "transfer", "ilsvrc", "nets", "report", "some-classes", "own/probes",
     "own/shots", "own/readme",
 )  # fmt: skip
 
