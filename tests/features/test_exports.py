@@ -167,7 +167,7 @@ def test_the_lines_in_the_documents_run_word_for_word(tmp_path, monkeypatch):
     text = (Path(__file__).parents[2] / "docs" / "features.md").read_text()
     with_h5py, with_vggfeat = re.findall("```python\n(.*?)```", text, re.S)
     names = {"h5py": h5py, "vggfeat": vggfeat}
-    assert len(with_h5py.splitlines()) == 3
+    assert len(with_h5py.splitlines()) == 5
     exec(with_h5py, names)
     np.testing.assert_array_equal(names["descriptors"], VALUES)
     exec(with_vggfeat, names)
