@@ -77,6 +77,14 @@ def test_a_total_that_is_not_known_and_one_of_nothing(clock, told):
     assert told() == ["fetching: 7 MB, 0.35 MB/s"]
 
 
+def test_a_download_that_begins_again_has_no_rate(clock, told):
+    with ProgressDisplay(quiet=False) as display:
+        display("fetching, MB", 50, 100)
+        clock.now += 30
+        display("fetching, MB", 2, 100)
+        assert told() == ["fetching: 2 of 100 MB"]
+
+
 def test_a_quiet_one_says_nothing(clock, told):
     display = ProgressDisplay(quiet=True)
     for done in range(5):

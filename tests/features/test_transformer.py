@@ -2,6 +2,7 @@
 
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -194,11 +195,20 @@ def test_what_is_no_picture_is_named(pictures, message):
         ({"scales": 0}, "scales must be from 1"),
         ({"scales": 16}, "scale 16 is too small"),
         ({"aggregate": "sum"}, "aggregate must be one of"),
+        ({"scales": "256"}, "scales must be whole numbers, one or several; got '256'"),
     ],
 )
 def test_a_parameter_that_is_not_allowed_is_named_at_fit(parameters, message):
     with pytest.raises(VggfeatError, match=message):
         VGGFeatures(**({"net": NARROW, "scales": 32} | parameters)).fit()
+
+
+def test_threads_take_turns(paths):
+    net = VGGFeatures("squeezenet1_0@random:0", scales=32)
+    alone = net.transform(paths)
+    with ThreadPoolExecutor(4) as threads:
+        for features in threads.map(net.transform, [paths] * 4):
+            np.testing.assert_array_equal(features, alone)
 
 
 def test_copies_share_the_net(paths):

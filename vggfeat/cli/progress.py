@@ -62,7 +62,7 @@ class ProgressDisplay:
             facts.append(Fact(f"{int(100 * share)} %", 2))
         seconds, new = self.line.seconds, self.done - self.first
         is_done = share is not None and share >= 1
-        if new and seconds >= RATE_AFTER_S:
+        if new > 0 and seconds >= RATE_AFTER_S:  # a download may begin again
             rate = new / seconds
             facts.append(Fact(f"{_in_digits(rate)}{unit}/s", 3))
             if self.total and not is_done:

@@ -11,7 +11,7 @@ import click
 def stdout_width() -> int | None:
     """COLUMNS where it is set, else the terminal's columns; None in a pipe or a file."""
     columns = os.environ.get("COLUMNS", "")
-    if columns.isdecimal() and int(columns) > 0:
+    if columns.isdecimal() and len(columns) < 10 and int(columns) > 0:
         return int(columns)
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 from vggfeat import devices
@@ -23,8 +23,11 @@ AGGREGATES = ("average", "stack")
 
 
 def as_scales(scales: int | Iterable[int]) -> tuple[int, ...]:
-    """One scale or several, as a tuple."""
-    return (scales,) if isinstance(scales, Integral) else tuple(scales)
+    """One scale or several, as a tuple. Raises OptionError at what is no number."""
+    several = (scales,) if isinstance(scales, Integral) else tuple(scales)
+    if not all(isinstance(scale, Real) for scale in several):
+        raise OptionError(f"scales must be whole numbers, one or several; got {scales!r}.")
+    return several
 
 
 def scale_subsets(scales: tuple[int, ...]) -> list[tuple[int, ...]]:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from os.path import expanduser
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import RLock
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ from vggfeat.progress import Progress, no_progress
 
 DATASET = "pictures"  # in the names of feature files
 PictureLike = str | Path | np.ndarray | Image.Image
+# Threads of a program take turns: while torch.fx traces a net, calls of all nets are its own.
+_ALONE = RLock()
 
 
 class VGGFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -114,7 +117,7 @@ class VGGFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         ids = [_digest(picture) if kept else str(n) for n, picture in enumerate(pictures)]
         folder = nullcontext(self.cache_dir) if kept else TemporaryDirectory(prefix="vggfeat-")
         named, progress = dict(zip(ids, pictures, strict=True)), self.progress or no_progress
-        with folder as place:
+        with _ALONE, folder as place:
             try:
                 file = extract(DATASET, named, network, options, folder=place, progress=progress)
             except PictureError as error:  # without the advice to skip it: X has as many rows as y
@@ -147,7 +150,8 @@ class VGGFeatures(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimat
         if isinstance(self.net, Network):
             return self.net
         where = None if self.weights_dir is None else str(self.weights_dir)
-        return _loaded(str(self.net), where, self.offline, _stamp(str(self.net)))
+        with _ALONE:
+            return _loaded(str(self.net), where, self.offline, _stamp(str(self.net)))
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
