@@ -41,8 +41,8 @@ SUBCOMMANDS = {
 RESULTS = ROOT / "results"
 RUNS = RESULTS / "pretraining" / "runs"
 FOLDERS_OF_RECORDS = (
-    "sweep", "solver", "layers", "transfer", "ilsvrc", "nets", "report", "some-classes", "own/probes",
-    "own/shots", "own/readme",
+    "sweep", "solver", "layers", "transfer", "ilsvrc", "nets", "report", "some-classes",
+    "own/probes", "own/shots", "own/readme",
 )  # fmt: skip
 
 
