@@ -14,15 +14,17 @@ MARK = "<!-- public names -->"
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Copies the package together as it is installed: docstrings are read from files."""
+def on_startup(command: str, dirty: bool) -> None:
+    """Copies the package together as it is installed: docstrings are read from files.
+
+    That is before mkdocstrings asks for the folder, which it forgets where there is none.
+    """
     package = ROOT / "build" / "documented" / "vggfeat"
     shutil.rmtree(package, ignore_errors=True)
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / "vggfeat", package, ignore=ignored)
     for name in ("benchmarks", "pretraining"):
         shutil.copytree(ROOT / name, package / name, ignore=ignored)
-    return config
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
