@@ -51,6 +51,7 @@ def test_every_picture_has_a_script_and_a_page(rules):
     drawn = {f"{figure.name}.svg" for figure in [*rules.figures(), rules.of_real_classes()]}
     chosen = script("from_records").CHOSEN
     drawn |= {f"{name}.{form}" for name, (_, _, form) in chosen.items()}
+    drawn.add(script("first_screen").TARGET.name)
     there = {path.name for path in (DOCS / "images").iterdir()}
     assert there == drawn
     texts = "".join(p.read_text() for p in (ROOT / "README.md", *DOCS.glob("*.md")))
