@@ -3,15 +3,12 @@
 import io
 import json
 import logging
-import os
-import pty
 import re
-import subprocess
-import sys
 
 import pytest
 from click.testing import CliRunner
 from helpers.pictures import write_picture
+from helpers.terminals import written_to_terminal
 
 from vggfeat.cli import main
 from vggfeat.cli.messages import OneLine
@@ -25,21 +22,7 @@ HARMFUL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202e\ud800-\udfff]")
 
 def on_a_terminal(*arguments, cwd):
     """What `vggfeat` writes to a terminal of its own, but for its colours."""
-    here, there = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "vggfeat", *arguments], stdin=there, stdout=there, stderr=there,
-        cwd=cwd, env=os.environ | {"NO_COLOR": "1"},
-    )  # fmt: skip
-    os.close(there)
-    written = b""
-    try:
-        while piece := os.read(here, 4096):
-            written += piece
-    except OSError:
-        pass  # the other end is closed
-    os.close(here)
-    process.wait()
-    return written.replace(b"\r\n", b"\n").decode(errors="surrogateescape")
+    return written_to_terminal(["-m", "vggfeat", *arguments], cwd=cwd, NO_COLOR="1")
 
 
 def test_names_of_files_do_not_reach_a_terminal_as_they_are(tmp_path):
