@@ -72,8 +72,8 @@ def test_a_traceback_is_for_debug(said, capsys):
         ([], [], {"Warning", "measurement"}),
         ([], ["--quiet"], {"Warning"}),
         (["--quiet"], [], {"Warning"}),
-        ([], ["-v"], {"Warning", "measurement", "wrote", "timing"}),
-        (["--verbose"], [], {"Warning", "measurement", "wrote", "timing"}),
+        ([], ["-v"], {"Warning", "measurement", "wrote"}),
+        (["--verbose"], [], {"Warning", "measurement", "wrote"}),
     ],
 )
 def test_how_much_is_said(run, tmp_path, before, behind, shown):
@@ -81,7 +81,7 @@ def test_how_much_is_said(run, tmp_path, before, behind, shown):
                  "vgg11:width=0.015625,input_size=32@random:0", "--scales", 32, "--no-mirror",
                  "--out", tmp_path / "out", *behind)  # fmt: skip
     assert result.exit_code == 0
-    known = ("Warning", "measurement", "wrote", "timing")
+    known = ("Warning", "measurement", "wrote")
     assert {word for word in known if word in result.stderr} == shown
 
 
