@@ -19,18 +19,6 @@ WIDTHS = {390: 844, 1280: 900}
 
 
 @pytest.fixture(scope="module")
-def browser():
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser")
-    if chromium is None:
-        pytest.skip("there is no Chromium here")
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture(scope="module")
 def page_file(tmp_path_factory):
     """A report with everything in it: two nets on own pictures, ILSVRC, training, odd names."""
     folder = tmp_path_factory.mktemp("report")

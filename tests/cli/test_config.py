@@ -23,15 +23,6 @@ probe = ["centroid"]
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """The current folder, empty."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
 def settings(run, here):
     """What `--show-config` says of a command's options: name -> (value, where it is from)."""
 

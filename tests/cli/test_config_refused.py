@@ -6,15 +6,6 @@ import pytest
 
 
 @pytest.fixture
-def here(tmp_path, monkeypatch):
-    """The current folder, empty."""
-    folder = tmp_path / "here"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    return folder
-
-
-@pytest.fixture
 def refused(run, here):
     """The line that bench ends with, of a file's content."""
 

@@ -1,6 +1,5 @@
 """The site: built without a warning, asking nobody for anything, found by its search."""
 
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,18 +20,6 @@ def site(tmp_path_factory) -> Path:
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert built.returncode == 0, built.stderr + built.stdout
     return folder
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("there is no Chromium to look with")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 def test_pages_say_what_they_are_made_of(site):
