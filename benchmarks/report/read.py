@@ -15,7 +15,7 @@ def results_in(folders: Sequence[Path], runs: Sequence[Path] = ()) -> Results:
 
     Raises RecordError if a folder is not there, holds no record, or one cannot be read.
     """
-    paths: dict[str, Path] = {}  # a record that lies in two folders is shown once
+    paths: dict[tuple[str, str], Path] = {}  # a record that lies in two folders is shown once
     for folder in folders:
         if not folder.is_dir():
             raise RecordError(f"{folder}: no such results folder. `vggfeat bench` makes one.")
@@ -23,7 +23,7 @@ def results_in(folders: Sequence[Path], runs: Sequence[Path] = ()) -> Results:
         if not of_folder:
             raise RecordError(f"{folder}: holds no records. `vggfeat bench` makes them.")
         for path in of_folder:
-            paths.setdefault(path.name, path)
+            paths.setdefault((path.parent.name, path.name), path)
     records = located(list(paths.values()))
     on_ilsvrc = [r for r in records if r.record.benchmark in (CLASSIFICATION, LOCALISATION)]
     transfer = [r for r in records if r not in on_ilsvrc]

@@ -158,7 +158,8 @@ def test_benchmarks_whose_names_make_the_same_file_name_keep_their_figures_apart
             tmp_path, of_classes(TRUTH), scores_with(9), benchmark=benchmark, title=benchmark,
             key="ab" * 8,
         )  # fmt: skip
-    page_of(tmp_path)  # in which check_sound wants every id once
+    _, page = page_of(tmp_path)  # in which check_sound wants every id once
+    assert [text for _, text in page.headings].count("Class by class") == 2
 
 
 def test_one_record_without_scores_says_what_is_missing_where_it_would_be(tmp_path):
