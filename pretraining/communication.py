@@ -14,8 +14,8 @@ import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
-from vggfeat.distributed import World
 from vggfeat.plurals import counted
+from vggfeat.processes.world import World
 
 NUM_TIMINGS = 3
 BACKWARD_SHARE = 2 / 3  # of a step: two matrix products a layer, against one forward

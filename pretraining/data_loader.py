@@ -12,7 +12,6 @@ from itertools import islice
 import numpy as np
 
 from vggfeat.boxes import NO_BOXES, check, in_crop, visible
-from vggfeat.distributed import World
 from vggfeat.errors import PictureError
 from vggfeat.images import decode
 from vggfeat.layouts.imagenet import Labelled, Pictures
@@ -22,6 +21,7 @@ from vggfeat.pretraining.colours import Colours
 from vggfeat.pretraining.objective import NO_LABEL
 from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.rng import order
+from vggfeat.processes.world import World
 
 log = logging.getLogger(__name__)
 

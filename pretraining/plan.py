@@ -9,7 +9,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from vggfeat.distributed import World
 from vggfeat.durations import in_words
 from vggfeat.layouts.imagenet import Pictures
 from vggfeat.plurals import counted
@@ -21,6 +20,7 @@ from vggfeat.pretraining.run import PretrainingJob
 from vggfeat.pretraining.runs_folder import check_start, trained_before, weights_path
 from vggfeat.pretraining.runtime import RuntimeOptions
 from vggfeat.pretraining.trainer import build_trainer
+from vggfeat.processes.world import World
 
 NUM_TIMINGS = 3  # at least; the fastest counts, as the first ones warm up
 TIMED_S = 1.0  # at least, of the net

@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 
-from vggfeat.distributed import World, process_group
 from vggfeat.errors import OptionError, TrainingError
 from vggfeat.layouts.boxes import with_boxes
 from vggfeat.layouts.imagenet import Pictures, open_pictures
@@ -31,6 +30,7 @@ from vggfeat.pretraining.runs_folder import (
 )
 from vggfeat.pretraining.runtime import RuntimeOptions
 from vggfeat.pretraining.train import StageSpec, train
+from vggfeat.processes.world import World, process_group
 from vggfeat.storage.checksums import sealed
 from vggfeat.storage.files import new_file, sha256_of
 from vggfeat.storage.locks import exclusive

@@ -8,9 +8,9 @@ import torch
 
 from vggfeat import devices
 from vggfeat.amx import right_convolutions
-from vggfeat.distributed import World
 from vggfeat.errors import OptionError
 from vggfeat.pretraining.recipe import Recipe
+from vggfeat.processes.world import World
 
 VALUES_PER_PIXEL = 900  # that a pass of the full-width 19-layer net keeps for the backward pass
 CPU_PASS_BYTES = 2**32

@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from vggfeat.distributed import World
 from vggfeat.errors import PictureError, TrainingError
 from vggfeat.layouts.imagenet import Pictures
 from vggfeat.pretraining.checkpoints import remove_unfinished, resume, save_checkpoint
@@ -26,6 +25,7 @@ from vggfeat.pretraining.runtime import RuntimeOptions
 from vggfeat.pretraining.schedule import Schedule
 from vggfeat.pretraining.stuck import LEARNS_BELOW, is_stuck, stuck_message
 from vggfeat.pretraining.trainer import PeerFailed, QueuedUpdate, build_trainer
+from vggfeat.processes.world import World
 from vggfeat.vgg import VGG
 
 log = logging.getLogger(__name__)

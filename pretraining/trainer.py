@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from vggfeat.distributed import World
 from vggfeat.errors import TrainingError
 from vggfeat.features.device import DeviceTimer, device_for
 from vggfeat.pretraining import communication
@@ -31,6 +30,7 @@ from vggfeat.pretraining.interruption import StopRequest
 from vggfeat.pretraining.objective import NO_LABEL, Objective
 from vggfeat.pretraining.recipe import Recipe
 from vggfeat.pretraining.runtime import Precision, RuntimeOptions
+from vggfeat.processes.world import World
 from vggfeat.vgg import VGG
 
 log = logging.getLogger(__name__)

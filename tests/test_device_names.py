@@ -98,7 +98,7 @@ def test_probes_are_fitted_where_there_is_float64():
 
 
 def test_nets_are_trained_on_cpu_and_cuda(apple, two_gpus):
-    from vggfeat.distributed import World
+    from vggfeat.processes.world import World
 
     with pytest.raises(OptionError, match="trained on cpu or cuda"):
         RuntimeOptions(device="mps")

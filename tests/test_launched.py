@@ -4,10 +4,10 @@ import socket
 
 import pytest
 
-from vggfeat.distributed import World, process_group
 from vggfeat.errors import OptionError
-from vggfeat.launched import Launched, follows, launched, processes_here
 from vggfeat.prefetch import available_cores
+from vggfeat.processes.launched import Launched, follows, launched, processes_here
+from vggfeat.processes.world import World, process_group
 
 COMPLETE = {
     "WORLD_SIZE": "4", "RANK": "3", "LOCAL_RANK": "1",

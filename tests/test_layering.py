@@ -12,9 +12,9 @@ ROOT = Path(__file__).resolve().parents[1]
 # What stands in a line imports from the lines above it and from its own line. Names are packages or
 # modules of vggfeat; the longest that fits decides.
 LAYERS = (
-    ("errors", "interruption", "launched", "options", "progress", "busy_cores"),
+    ("errors", "interruption", "processes.launched", "options", "progress", "busy_cores"),
     ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
-     "provenance", "distributed", "prefetch", "durations", "plurals", "png", "statistics"),
+     "provenance", "processes", "prefetch", "durations", "plurals", "png", "statistics"),
     ("vgg",),
     ("weights",),
     ("backbones",),

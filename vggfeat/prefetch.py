@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from vggfeat.launched import processes_here
+from vggfeat.processes.launched import processes_here
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")

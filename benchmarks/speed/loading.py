@@ -19,12 +19,12 @@ from vggfeat.benchmarks.speed.measuring import (
 )
 from vggfeat.benchmarks.speed.photographs import write_photographs
 from vggfeat.benchmarks.speed.training import FULL, GREY, NUM_CLASSES, RATE, SMALL, Case
-from vggfeat.distributed import World
 from vggfeat.layouts.imagenet import Pictures
 from vggfeat.prefetch import available_cores
 from vggfeat.pretraining.data_loader import Loader, MicroBatch
 from vggfeat.pretraining.runtime import RuntimeOptions
 from vggfeat.pretraining.trainer import QueuedUpdate, build_trainer
+from vggfeat.processes.world import World
 
 FILES = 256  # written; an epoch has each of them several times
 CASES = {"cpu": SMALL, "cuda": FULL}

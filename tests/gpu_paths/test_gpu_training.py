@@ -17,7 +17,6 @@ from helpers.fake_cuda import fake_cuda
 from helpers.training import COLOURS, RECIPE, run, same_bits, weights, write_pictures
 from torch import nn
 
-from vggfeat.distributed import World
 from vggfeat.errors import TrainingError
 from vggfeat.features import device
 from vggfeat.pretraining import checkpoints, train, trainer
@@ -26,6 +25,7 @@ from vggfeat.pretraining.data_loader import MicroBatch
 from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.overrides import overridden
 from vggfeat.pretraining.runtime import RuntimeOptions
+from vggfeat.processes.world import World
 
 
 def of_boxes(kind, **changes):

@@ -15,7 +15,6 @@ from safetensors.torch import load_file
 
 from vggfeat import boxes
 from vggfeat.cli import main
-from vggfeat.distributed import World
 from vggfeat.errors import OptionError, PictureError, TrainingError, UnknownNameError, WeightsError
 from vggfeat.layouts.boxes import with_boxes
 from vggfeat.layouts.imagenet import open_pictures
@@ -29,6 +28,7 @@ from vggfeat.pretraining.objective import NO_LABEL
 from vggfeat.pretraining.overrides import overridden
 from vggfeat.pretraining.recipes import recipe
 from vggfeat.pretraining.run import PretrainingJob, pretrain
+from vggfeat.processes.world import World
 from vggfeat.weights.checkpoint import read_card
 
 SMALL = {"width": "0.0625", "input_size": "32", "batch_size": "8", "init": "glorot", "epochs": "1"}

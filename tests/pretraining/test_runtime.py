@@ -6,10 +6,10 @@ import pytest
 import torch
 from helpers.training import RECIPE
 
-from vggfeat.distributed import World
 from vggfeat.errors import OptionError
 from vggfeat.pretraining.recipes import recipe
 from vggfeat.pretraining.runtime import RuntimeOptions
+from vggfeat.processes.world import World
 
 CPU = {"device": "cpu", "precision": "fp32"}
 

@@ -24,7 +24,6 @@ from helpers.training import (
     write_pictures,
 )
 
-from vggfeat.distributed import World
 from vggfeat.errors import PictureError, TrainingError
 from vggfeat.layouts.imagenet import open_pictures
 from vggfeat.pretraining import checkpoints, train
@@ -34,6 +33,7 @@ from vggfeat.pretraining.initialisation import initial_net
 from vggfeat.pretraining.interruption import Interrupted
 from vggfeat.pretraining.log import read_log
 from vggfeat.pretraining.train import StageSpec
+from vggfeat.processes.world import World
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,11 @@ from helpers.training import (
     write_pictures,
 )
 
-from vggfeat.distributed import World, process_group
 from vggfeat.pretraining.box_recipes import BoxRecipe
 from vggfeat.pretraining.checkpoints import checkpoints
 from vggfeat.pretraining.data_loader import divide
 from vggfeat.pretraining.rng import order
+from vggfeat.processes.world import World, process_group
 
 # Batches of 8, 8 and 7 pictures: of 4 processes one gets a picture less in the last. Passes of two
 # leave some shares with a pass of one.

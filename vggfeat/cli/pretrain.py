@@ -24,8 +24,8 @@ from vggfeat.cli.options import (
 )
 from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
 from vggfeat.errors import VggfeatError
-from vggfeat.launched import follows
 from vggfeat.plurals import counted
+from vggfeat.processes.launched import follows
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
@@ -176,9 +176,9 @@ def run_training(
         for line in plan(job, num_processes or 1):
             click.echo(line)
     elif num_processes and not started_by_torchrun:
-        from vggfeat.pretraining.launch import check, launch
+        from vggfeat.processes.launch import check, launch
 
-        check(num_processes, job.runtime)
+        check(num_processes, job.runtime.device)
         arguments = [text for text in sys.argv[1:] if text != "--check-data"]
         sys.exit(launch(num_processes, arguments))
     else:

@@ -10,7 +10,7 @@ import torch
 import torch.distributed as dist
 
 from vggfeat.errors import OptionError
-from vggfeat.launched import launched
+from vggfeat.processes.launched import launched
 
 Value = TypeVar("Value")
 

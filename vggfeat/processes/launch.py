@@ -12,12 +12,11 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from vggfeat.errors import OptionError
-from vggfeat.pretraining.runtime import RuntimeOptions
 
 
-def check(num_processes: int, runtime: RuntimeOptions) -> None:
+def check(num_processes: int, device: str) -> None:
     """Raise OptionError unless each process has a GPU, or CPUs were asked for."""
-    if runtime.device != "cpu" and torch.cuda.device_count() < num_processes:
+    if device != "cpu" and torch.cuda.device_count() < num_processes:
         raise OptionError(
             f"--gpus {num_processes}: this machine has {torch.cuda.device_count()} GPUs. With"
             f" --device cpu {num_processes} processes share its cores."
