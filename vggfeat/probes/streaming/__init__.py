@@ -1,0 +1,1 @@
+"""Probes fitted to more vectors than memory holds: they come from disk, block by block."""
