@@ -11,6 +11,7 @@ that begin anew in every tar get the tar's name before them. Pictures are read w
 
 import hashlib
 import json
+import os
 import sys
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,19 +28,23 @@ MAX_NAME_BYTES = 4096  # of a member, as of paths
 
 
 class TarShards(PictureParts):
-    """The pictures of local tars, a part each, in the tars' order."""
+    """The pictures of tars, a part each, in the tars' order.
 
-    def __init__(self, name: str, tars: Sequence[Path], *, names: Sequence[str]):
-        """names are how the digest and ids know the tars. Raises DatasetError at missing ones."""
+    The digest is of the tars' names below the folder that they share, and of their sizes.
+    """
+
+    def __init__(self, name: str, tars: Sequence[str]):
+        """Raises DatasetError at missing ones."""
         self.tars, self.num_parts = tars, len(tars)
-        facts = [(tar_name, _size(tar)) for tar_name, tar in zip(names, tars, strict=True)]
+        folder = os.path.commonpath([os.path.dirname(os.path.abspath(tar)) for tar in tars])
+        facts = [(os.path.relpath(tar, folder), _size(Path(tar))) for tar in tars]
         self.digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         self.name = f"{slug(name)}-{self.digest[:12]}"
 
     @contextmanager
     def opened(self, part: int) -> Iterator[Part]:
         """A `with` block in which the pictures of a tar can be read. Raises DatasetError."""
-        yield part_of(self.tars[part], str(self.tars[part]))
+        yield part_of(Path(self.tars[part]), self.tars[part])
 
 
 class Members(Mapping[str, Member]):
