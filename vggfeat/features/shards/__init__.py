@@ -1,1 +1,1 @@
-"""More vectors than a file should hold: a folder of feature files, one for each part of the pictures."""
+"""A folder of feature files, one for each part of the pictures, where there are very many."""

@@ -1,14 +1,13 @@
 """A folder of shards: `shards.json`, which says what they are of, and where each of them lies.
 
-    FOLDER/shards.json            conditions, source, number of parts; made first
-    FOLDER/NNN/part-NNNNNN.h5     a shard: the feature file of a part, once it is whole
-    FOLDER/NNN/.part-NNNNNN.*.h5  what a process works on, or left when it was killed
-    FOLDER/index.h5               the row of each id, see `index`; made last
+FOLDER/shards.json            conditions, source, number of parts; made first
+FOLDER/NNN/part-NNNNNN.h5     a shard: the feature file of a part, once it is whole
+FOLDER/NNN/.part-NNNNNN.*.h5  what a process works on, or left when it was killed
+FOLDER/index.h5               the row of each id, see `index`; made last
 """
 
 import glob
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -127,8 +126,3 @@ class ShardFolder:
 def is_shard_folder(path: Path) -> bool:
     """Whether a path is a folder of shards."""
     return (path / NAME).is_file()
-
-
-def stated(values: Mapping[str, Any]) -> str:
-    """Facts in words, for messages."""
-    return ", ".join(f"{name} {value}" for name, value in values.items())
