@@ -17,6 +17,7 @@ from vggfeat.features.store.reader import (
     read_usable,
 )
 from vggfeat.features.store.summary import Summary, inspect
+from vggfeat.features.store.whole import RowBlock, broken_of, sound_rows, write_whole
 from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 
 __all__ = [
@@ -25,10 +26,12 @@ __all__ = [
     "Conditions",
     "FeatureWriter",
     "OtherScales",
+    "RowBlock",
     "StoredRow",
     "Summary",
     "UsableRows",
     "batch_pixels",
+    "broken_of",
     "contents",
     "find",
     "forget",
@@ -42,4 +45,6 @@ __all__ = [
     "read",
     "read_sizes",
     "read_usable",
+    "sound_rows",
+    "write_whole",
 ]
