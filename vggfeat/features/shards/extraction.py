@@ -21,9 +21,12 @@ from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import ExtractionRun
 from vggfeat.features.shards.folder import COMPRESSIONS, Manifest, ShardFolder, parse_manifest
+from vggfeat.features.shards.index import IndexFacts
+from vggfeat.features.shards.index_build import build_index, facts_of_current, table_of
 from vggfeat.features.shards.shard import ShardMaker
 from vggfeat.features.stage_times import StageTimes
 from vggfeat.layouts.picture_parts import Part, PictureParts
+from vggfeat.plurals import counted
 from vggfeat.processes.claims import handed_out
 from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress, no_progress
@@ -39,9 +42,8 @@ class ShardedExtraction:
     num_rows: int  # of all shards; in processes that do not lead, of those that they made
     num_new: int  # pictures that this process computed
     seconds: float
-    num_broken: int = 0  # what is no picture that can be read
-    broken_list: Path | None = None  # CSV: part, name, reason; None where nothing is broken
-    num_duplicates: int = 0  # rows whose id stands in an earlier row
+    num_broken: int = 0  # what is no picture that can be read: FOLDER/broken.csv
+    num_duplicates: int = 0  # rows whose id stands in an earlier one: FOLDER/duplicates.csv
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -72,12 +74,13 @@ def extract_shards(
     run = _ShardsRun(parts, Descriptor(network), options, ShardFolder(Path(folder)), progress)
     run.begin(compression, workers)
     run.extract(workers)
+    facts = run.join() if workers.leads else IndexFacts(run.num_new, 0, 0)
     return ShardedExtraction(
         folder=Path(folder),
-        num_rows=run.num_new,
         num_new=run.num_new,
         seconds=time.monotonic() - started,
         stage_seconds=run.times.seconds,
+        **vars(facts),
     )
 
 
@@ -147,6 +150,19 @@ class _ShardsRun:
                 if not self.folder.shard(claim.part).exists():
                     raise
         self.progress(self.label, self.parts.num_parts, self.parts.num_parts)
+
+    def join(self) -> IndexFacts:
+        """Write the index, unless it is of these shards already; what it says."""
+        table = table_of(self.folder, self.parts.num_parts)
+        facts = facts_of_current(self.folder, table)
+        facts = facts or build_index(self.folder, self.manifest, table, self.progress)
+        if facts.num_duplicates:
+            log.warning(
+                "%s: %s the id of an earlier one, whose row is found by it: %s",
+                self.folder.path, counted(facts.num_duplicates, "row has", "rows have"),
+                self.folder.duplicates_list,
+            )  # fmt: skip
+        return facts
 
     def _make(self, maker: ShardMaker, part: Part) -> None:
         if part.broken and self.options.on_error == "stop":

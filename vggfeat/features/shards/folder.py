@@ -83,6 +83,16 @@ class ShardFolder:
         """Where the index is."""
         return self.path / INDEX
 
+    @property
+    def broken_list(self) -> Path:
+        """Where what is no picture is listed."""
+        return self.path / "broken.csv"
+
+    @property
+    def duplicates_list(self) -> Path:
+        """Where rows are listed whose id stands in an earlier one."""
+        return self.path / "duplicates.csv"
+
     def manifest(self) -> Manifest:
         """What `shards.json` says. Raises StoreError."""
         if not self.manifest_path.is_file():
@@ -111,6 +121,10 @@ class ShardFolder:
     def shard(self, part: int) -> Path:
         """Where the shard of a part is once it is whole."""
         return self.path / f"{part // PER_FOLDER:03d}" / f"part-{part:06d}.h5"
+
+    def name_of(self, part: int) -> str:
+        """The path of a shard within the folder."""
+        return self.shard(part).relative_to(self.path).as_posix()
 
     def begun(self, part: int, token: str) -> Path:
         """Where a process with this token makes the shard of a part."""

@@ -1,5 +1,6 @@
 """Feature files: found, read, inspected and written."""
 
+from vggfeat.features.store.feature_reader import FeatureReader
 from vggfeat.features.store.format import DECODER, SCALED_DECODER, Conditions
 from vggfeat.features.store.other_scales import OtherScales, StoredRow
 from vggfeat.features.store.reader import (
@@ -17,13 +18,15 @@ from vggfeat.features.store.reader import (
     read_usable,
 )
 from vggfeat.features.store.summary import Summary, inspect
-from vggfeat.features.store.whole import RowBlock, broken_of, sound_rows, write_whole
+from vggfeat.features.store.sums import digest_of
+from vggfeat.features.store.whole import RowBlock, sound_rows, write_whole
 from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 
 __all__ = [
     "DECODER",
     "SCALED_DECODER",
     "Conditions",
+    "FeatureReader",
     "FeatureWriter",
     "OtherScales",
     "RowBlock",
@@ -31,8 +34,8 @@ __all__ = [
     "Summary",
     "UsableRows",
     "batch_pixels",
-    "broken_of",
     "contents",
+    "digest_of",
     "find",
     "forget",
     "forget_damaged",

@@ -12,18 +12,17 @@ import numpy as np
 
 from vggfeat.features.store import sums
 from vggfeat.features.store.format import (
+    BROKEN,
     READ_ROWS,
     Conditions,
     RowSums,
     conditions_of,
     done_rows,
-    explained,
     opened,
 )
 from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.disk_file import DiskFile
 
-BROKEN = "broken"  # the array [K, 2] of names and reasons of what was no picture
 CHUNK_BYTES = 2**18  # of compressed descriptors, which are unpacked together
 LEVEL = 1  # of gzip
 
@@ -133,11 +132,3 @@ def _extent(array: h5py.Dataset) -> tuple[int, int]:
     if array.chunks is not None:
         return 0, 0
     return array.id.get_offset() or 0, array.id.get_storage_size()
-
-
-def broken_of(path: Path) -> dict[str, str]:
-    """What was no picture (name -> reason) among those of a feature file. Raises StoreError."""
-    with opened(path) as file, explained(path):
-        if BROKEN not in file:
-            return {}
-        return dict(file[BROKEN].asstr()[()].reshape(-1, 2).tolist())
