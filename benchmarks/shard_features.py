@@ -51,7 +51,9 @@ def extract_into_shards(
     Raises VggfeatError and OSError.
     """
     job.check()
-    parts = open_parts(job.images, rows=job.rows)
+    parts = open_parts(
+        job.images, copies=job.folders.copies, rows=job.rows, offline=job.offline
+    )
     ((network,),) = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
     made = extract_shards(
         parts,

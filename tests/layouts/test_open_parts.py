@@ -1,13 +1,19 @@
 """What a source's parts are: tars by folder, glob, braces and list, and lines of a list."""
 
 import tarfile
+from pathlib import Path
 
 import pytest
 from helpers.pictures import write_picture
 
 from vggfeat.errors import DatasetError
+from vggfeat.layouts import open_parts as sources
 from vggfeat.layouts.braces import expanded
-from vggfeat.layouts.open_parts import names_tars, open_parts
+from vggfeat.layouts.open_parts import names_tars
+
+
+def open_parts(source, **options):
+    return sources.open_parts(str(source), copies=Path("nothing is copied"), **options)
 
 
 @pytest.fixture
@@ -32,7 +38,7 @@ def ids_of(parts):
 
 def refused(source, *texts, **options):
     with pytest.raises(DatasetError) as caught:
-        open_parts(str(source), **options)
+        open_parts(source, **options)
     assert "\n" not in str(caught.value)
     for text in texts:
         assert text in str(caught.value), caught.value
@@ -56,7 +62,7 @@ def test_what_is_missing_or_no_tar_is_refused_before_anything_is_extracted(root)
     (root / "list.txt").write_text("train-00.tar\ntrain-00.tar\n")
     refused(root / "list.txt", "train-00.tar twice")
     (root / "list.txt").write_text("train-00.tar\na.jpg\n")
-    refused(root / "list.txt", "a.jpg: is no .tar, as the other shards")
+    refused(root / "list.txt", "a.jpg: is no .tar, as the shards")
     (root / "list.txt").write_bytes(b"train-00.tar\n\xff.tar\n")
     refused(root / "list.txt", "no list in UTF-8")
     (root / "b.tgz").write_bytes(b"")
@@ -87,14 +93,14 @@ def test_a_list_is_cut_into_parts_of_so_many_lines(tmp_path):
         write_picture(tmp_path / name, (8, 8))
     path = tmp_path / "list.txt"
     path.write_text("\ufeff" + "\r\n".join(names[:3]) + "\n\n\n" + "\n".join(names[3:]))
-    parts = open_parts(str(path), rows=4)
+    parts = open_parts(path, rows=4)
     assert not names_tars(str(path))
     assert ids_of(parts) == [names[:3], names[3:6], names[6:]]
     with parts.opened(1) as part:
         assert part.pictures[names[3]] == tmp_path / names[3]
-    assert open_parts(str(path), rows=2).digest != parts.digest
+    assert open_parts(path, rows=2).digest != parts.digest
     moved = tmp_path.rename(tmp_path.with_name("elsewhere")) / "list.txt"
-    assert open_parts(str(moved), rows=4).digest == parts.digest
+    assert open_parts(moved, rows=4).digest == parts.digest
 
 
 @pytest.mark.parametrize("num_lines, rows", [(0, 3), (1, 3), (3, 3), (4, 3), (6, 3), (7, 1)])
@@ -104,7 +110,7 @@ def test_every_line_is_in_one_part(tmp_path, monkeypatch, num_lines, rows, end):
     names = [f"{n}.jpg" for n in range(num_lines)]
     path = tmp_path / "list.txt"
     path.write_text("\n".join(names) + (end if names else ""))
-    parts = open_parts(str(path), rows=rows)
+    parts = open_parts(path, rows=rows)
     assert parts.num_parts == -(-num_lines // rows)
     missing = []
     for number in range(parts.num_parts):
@@ -118,7 +124,7 @@ def test_lines_that_are_no_pictures_are_broken_and_stop_nothing(tmp_path):
     path = tmp_path / "list.txt"
     lines = [b"a.jpg", b"none.jpg", b"notes.txt", b"../up.jpg", b"/etc/a.jpg", b"\xff.jpg"]
     path.write_bytes(b"\n".join([*lines, b"a.jpg"]))
-    with open_parts(str(path)).opened(0) as part:
+    with open_parts(path).opened(0) as part:
         assert list(part.pictures) == ["a.jpg"]
         reasons = {name.partition(", line ")[2]: reason for name, reason in part.broken.items()}
     assert reasons["2: none.jpg"] == f"no such picture below {tmp_path}"
@@ -130,11 +136,11 @@ def test_lines_that_are_no_pictures_are_broken_and_stop_nothing(tmp_path):
 def test_a_list_that_changes_meanwhile_or_holds_no_lines_is_refused(tmp_path):
     path = tmp_path / "list.txt"
     path.write_text("a.jpg\nb.jpg\n")
-    parts = open_parts(str(path), rows=1)
+    parts = open_parts(path, rows=1)
     path.write_text("a.jpg\nc.jpg\nd.jpg\n")
     with pytest.raises(DatasetError, match="was changed meanwhile"), parts.opened(0):
         pass
     path.write_bytes(b"x" * 10_000)
     with pytest.raises(DatasetError, match="too long for a path"):
-        with open_parts(str(path), rows=1).opened(0):
+        with open_parts(path, rows=1).opened(0):
             pass

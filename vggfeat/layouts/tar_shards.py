@@ -15,7 +15,7 @@ import os
 import sys
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from vggfeat.errors import DatasetError, printable
@@ -23,6 +23,7 @@ from vggfeat.images import PICTURE_SUFFIXES, Member
 from vggfeat.layouts.own_pictures import CLUTTER
 from vggfeat.layouts.picture_parts import Part, PictureParts
 from vggfeat.layouts.tar_headers import TarError, entries
+from vggfeat.storage.remote import NotThere, fetched, is_url, shown
 
 MAX_NAME_BYTES = 4096  # of a member, as of paths
 
@@ -30,21 +31,43 @@ MAX_NAME_BYTES = 4096  # of a member, as of paths
 class TarShards(PictureParts):
     """The pictures of tars, a part each, in the tars' order.
 
-    The digest is of the tars' names below the folder that they share, and of their sizes.
+    The digest is of the tars' names below the folder that they share, and of their sizes, or of
+    their URLs without what may be secret in them.
     """
 
-    def __init__(self, tars: Sequence[str]):
-        """Raises DatasetError at missing ones."""
-        self.tars, self.num_parts = tars, len(tars)
-        folder = os.path.commonpath([os.path.dirname(os.path.abspath(tar)) for tar in tars])
-        facts = [(os.path.relpath(tar, folder), _size(Path(tar))) for tar in tars]
+    def __init__(self, tars: Sequence[str], copies: Path):
+        """tars are paths or URLs; remote ones are copied into a folder, one at a time.
+
+        Raises DatasetError at local ones that are missing.
+        """
+        self.tars, self.num_parts, self.copies = tars, len(tars), copies
+        local = [tar for tar in tars if not is_url(tar)]
+        folder = os.path.commonpath([os.path.dirname(os.path.abspath(tar)) for tar in local or "."])
+        facts = [
+            (shown(tar), None) if is_url(tar) else (os.path.relpath(tar, folder), _size(Path(tar)))
+            for tar in tars
+        ]
         self.digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         self.name = f"tars-{self.digest[:12]}"
 
     @contextmanager
     def opened(self, part: int) -> Iterator[Part]:
-        """A `with` block in which the pictures of a tar can be read. Raises DatasetError."""
-        yield part_of(Path(self.tars[part]), self.tars[part])
+        """A `with` block in which the pictures of a tar can be read.
+
+        A remote one that is not there is broken. Raises DatasetError and DownloadError.
+        """
+        tar = self.tars[part]
+        if not is_url(tar):
+            yield part_of(Path(tar), tar)
+            return
+        with ExitStack() as copies:
+            try:
+                copy = copies.enter_context(fetched(tar, self.copies))
+            except NotThere as error:
+                found = Part({}, {shown(tar): str(error).removeprefix(f"{shown(tar)}: ")})
+            else:
+                found = part_of(copy, shown(tar))
+            yield found
 
 
 class Members(Mapping[str, Member]):
