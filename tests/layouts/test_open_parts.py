@@ -3,6 +3,7 @@
 import tarfile
 from pathlib import Path
 
+import fsspec
 import pytest
 from helpers.pictures import write_picture
 
@@ -144,3 +145,25 @@ def test_a_list_that_changes_meanwhile_or_holds_no_lines_is_refused(tmp_path):
     with pytest.raises(DatasetError, match="too long for a path"):
         with open_parts(path, rows=1).opened(0):
             pass
+
+
+def test_urls_are_tars_and_are_refused_where_nothing_may_be_fetched(root):
+    memory = fsspec.filesystem("memory")
+    for n in range(2):
+        memory.pipe(f"/b/{n}.tar", (root / f"train-{n:02}.tar").read_bytes())
+    memory.pipe("/b/list.txt", b"")
+    try:
+        urls = ["memory:///b/0.tar", "memory:///b/1.tar"]
+        assert open_parts("memory://b/*.tar").tars == urls
+        assert open_parts("memory:///b/{0..1}.tar").tars == urls
+        (root / "urls.txt").write_text("\n".join(urls))
+        assert open_parts(root / "urls.txt").tars == urls and names_tars(str(root / "urls.txt"))
+        assert names_tars("memory://b/*") and names_tars("https://u:pw@host/x.tar?t=1")
+        refused("memory://b/none-*.tar", "memory://b/none-*.tar: no .tar that is called so")
+    finally:
+        memory.store.clear()
+    refused("https://u:pw@host/*.tar?t=1", "https://host/*.tar: a web server cannot be searched")
+    refused("https://u:pw@host/x.zip?t=1", "https://host/x.zip: is no .tar")
+    refused("s3://bucket/x.tar.gz", "s3://bucket/x.tar.gz: is compressed")
+    for source in ("s3://bucket/*.tar", "https://u:pw@host/{0..9}.tar?t=1", root / "urls.txt"):
+        refused(source, ".tar: is elsewhere, and nothing may be fetched (--offline)", offline=True)

@@ -11,7 +11,8 @@ import pytest
 
 from vggfeat.errors import DownloadError
 from vggfeat.storage import remote
-from vggfeat.storage.remote import NotThere, fetched, listed, shown
+from vggfeat.storage.remote import NotThere, fetched, listed
+from vggfeat.storage.urls import shown
 
 CONTENT = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(1000))
 SIZE = len(CONTENT)

@@ -19,7 +19,8 @@ from vggfeat.layouts.long_list import LongList
 from vggfeat.layouts.own_pictures import entries_of
 from vggfeat.layouts.picture_parts import PictureParts
 from vggfeat.layouts.tar_shards import TarShards
-from vggfeat.storage.remote import is_url, listed, shown
+from vggfeat.storage.remote import listed
+from vggfeat.storage.urls import is_url, shown
 
 ROWS = 10_000  # pictures of a part, where the source has none of its own
 TAR = ".tar"

@@ -18,13 +18,13 @@ from vggfeat.errors import DownloadError, reason_of
 from vggfeat.plurals import counted
 from vggfeat.storage.connection import TIMEOUT_S, disk_errors
 from vggfeat.storage.locks import exclusive, if_free
+from vggfeat.storage.urls import shown
 
 log = logging.getLogger(__name__)
 
 CHUNK = 2**23  # bytes of a request
 NUM_TRIES = 5  # connections one after the other that bring nothing
 PAUSE_S = 2.0  # before the second; twice that before the third
-URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 INSTALL = "pip install 'vggfeat[remote]'"
 LEFT = ".*.part"  # copies, by their names; a process that was killed leaves its
 
@@ -41,28 +41,19 @@ class _NoRanges(_Passing):
     """The server sends whole files only."""
 
 
-def is_url(text: str) -> bool:
-    """Whether a text is a URL, and no path."""
-    return URL.match(text) is not None
-
-
-def shown(url: str) -> str:
-    """A URL as messages name it: without user, password and query."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}"
-
-
 def listed(pattern: str) -> list[str]:
     """The URLs that a pattern with * stands for, sorted. Raises DownloadError."""
-    try:
+    with _judging(pattern):
         system, path = _file_system(pattern)
         return sorted(map(system.unstrip_protocol, system.glob(path)))
-    except _Passing as error:
-        raise DownloadError(f"{shown(pattern)}: cannot be listed ({error}).") from None
-    except Exception as error:
-        _, reason = _judged(error, pattern)
-        raise DownloadError(f"{shown(pattern)}: cannot be listed ({reason}).") from None
+
+
+def beginning(url: str, num_bytes: int) -> bytes:
+    """The first bytes of a remote file. Raises NotThere and DownloadError."""
+    with _judging(url):
+        system, path = _file_system(url)
+        with system.open(path, "rb", block_size=num_bytes, cache_type="none") as remote:
+            return remote.read(num_bytes)
 
 
 @contextmanager
@@ -159,6 +150,17 @@ def _file_system(url: str) -> tuple[Any, str]:
         limit = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_S, sock_read=TIMEOUT_S)
         options["client_kwargs"] = {"timeout": limit}
     return fsspec.core.url_to_fs(url, **options)
+
+
+@contextmanager
+def _judging(url: str) -> Iterator[None]:
+    """A `with` block whose errors become DownloadError, without secrets."""
+    try:
+        yield
+    except Exception as error:
+        kind, reason = _judged(error, url)
+        kind = DownloadError if issubclass(kind, _Passing) else kind
+        raise kind(f"{shown(url)}: {reason}") from None
 
 
 def _judged(error: Exception, url: str) -> tuple[type[Exception], str]:
