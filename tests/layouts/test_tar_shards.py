@@ -258,7 +258,10 @@ def ids_of(shards):
 def test_keys_that_begin_anew_in_every_tar_get_its_name_before_them(tmp_path, caplog):
     shards = TarShards(tars_of(tmp_path, "a/0.jpg", "a/0.jpg"), tmp_path)
     assert ids_of(shards) == ["0/x/a/0", "1/x/a/0"]
-    assert "both begin with the key a/0: ids are names of tars and keys, such as 0/x/a/0" in caplog.text
+    assert (
+        "both begin with the key a/0: ids are names of tars and keys, such as 0/x/a/0"
+        in caplog.text
+    )
     alone = TarShards(shards.tars[:1], tmp_path)
     assert ids_of(alone) == ["a/0"]
 

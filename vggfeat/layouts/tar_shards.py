@@ -59,8 +59,8 @@ class TarShards(PictureParts):
             self._stems = [f"{name.removesuffix('.tar')}/" for name in names]
             facts.append(("ids", "tar/key"))
             log.warning(
-                "the first two tars both begin with the key %s: ids are names of tars and keys, such"
-                " as %s%s", first, self._stems[0], first,
+                "the first two tars both begin with the key %s: ids are names of tars and keys,"
+                " such as %s%s", first, self._stems[0], first,
             )  # fmt: skip
         self.digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         self.name = f"tars-{self.digest[:12]}"
