@@ -54,7 +54,9 @@ def extract_into_shards(
     parts = open_parts(
         job.images, copies=job.folders.copies, rows=job.rows, offline=job.offline
     )
-    ((network,),) = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
+    with workers.leader_first("nets"):
+        fusions = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
+    ((network,),) = fusions
     made = extract_shards(
         parts,
         network,

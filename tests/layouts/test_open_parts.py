@@ -59,7 +59,7 @@ def test_tars_are_named_by_folder_glob_braces_and_list_and_are_the_same_parts(ro
 def test_what_is_missing_or_no_tar_is_refused_before_anything_is_extracted(root):
     refused(root / "train-{00..09}.tar", "train-03.tar and 6 more of 10: no such file")
     refused(root / "none-*.tar", "no .tar that is called so")
-    refused(root / "none.tar", "no such folder, tar or list")
+    refused(root / "none.tar", "no such folder, list or tar")
     (root / "list.txt").write_text("train-00.tar\ntrain-00.tar\n")
     refused(root / "list.txt", "train-00.tar twice")
     (root / "list.txt").write_text("train-00.tar\na.jpg\n")
@@ -69,10 +69,7 @@ def test_what_is_missing_or_no_tar_is_refused_before_anything_is_extracted(root)
     (root / "b.tgz").write_bytes(b"")
     refused(root / "b.tgz", "b.tgz: is compressed", "Unpack it")
     refused(root, "b.tgz: is compressed")
-    write_picture(root / "p" / "a.jpg", (8, 8))
-    assert not names_tars(str(root / "p"))
-    refused(root / "p", "no .tar shards, and no text list")
-    refused(root / "p" / "a.jpg", "no .tar shards, and no text list")
+    refused(write_picture(root / "p" / "a.jpg", (8, 8)), "is a picture. Name its folder")
 
 
 def test_braces_are_those_of_a_shell():
@@ -167,3 +164,17 @@ def test_urls_are_tars_and_are_refused_where_nothing_may_be_fetched(root):
     refused("s3://bucket/x.tar.gz", "s3://bucket/x.tar.gz: is compressed")
     for source in ("s3://bucket/*.tar", "https://u:pw@host/{0..9}.tar?t=1", root / "urls.txt"):
         refused(source, ".tar: is elsewhere, and nothing may be fetched (--offline)", offline=True)
+
+
+def test_folders_and_tables_of_pictures_are_cut_as_well(tmp_path, caplog):
+    names = [f"sub/{n}.jpg" for n in range(5)]
+    for name in names:
+        write_picture(tmp_path / name, (8, 8))
+    (tmp_path / "sub" / "notes.txt").write_text("no picture")
+    (tmp_path / "sub" / "old.tar").write_bytes(b"")  # does not make it a folder of tars
+    parts = open_parts(tmp_path / "sub", rows=2)
+    assert not names_tars(str(tmp_path / "sub"))
+    assert ids_of(parts) == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg"], ["4.jpg"]]
+    assert "left out, no pictures: notes.txt, old.tar" in caplog.text
+    (tmp_path / "list.csv").write_text("path\n" + "\n".join(names[:3]))
+    assert ids_of(open_parts(tmp_path / "list.csv", rows=2)) == [names[:2], names[2:3]]

@@ -7,6 +7,7 @@ s3://..., gs://..., https://..., hf://...   shards elsewhere, with braces if nee
 """
 
 import glob
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,12 +16,16 @@ from urllib.parse import urlsplit
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.braces import expanded, has_braces
+from vggfeat.layouts.cut_pictures import CutPictures
 from vggfeat.layouts.long_list import LongList
 from vggfeat.layouts.own_pictures import entries_of
 from vggfeat.layouts.picture_parts import PictureParts
 from vggfeat.layouts.tar_shards import TarShards
+from vggfeat.layouts.unlabelled import read_pictures
 from vggfeat.storage.remote import listed
 from vggfeat.storage.urls import is_url, shown
+
+log = logging.getLogger(__name__)
 
 ROWS = 10_000  # pictures of a part, where the source has none of its own
 TAR = ".tar"
@@ -31,7 +36,7 @@ FIRST_BYTES = 2**16  # of a list, in which its first line ends
 def open_parts(
     source: str, *, copies: Path, rows: int = ROWS, offline: bool = False
 ) -> PictureParts:
-    """The pictures of a source in parts: a tar each, or `rows` lines of a list of pictures.
+    """The pictures of a source in parts: a tar each, or `rows` pictures of a list or a folder.
 
     Remote tars are copied into the folder `copies` while they are open, unless offline. Raises
     DatasetError where there are none, naming what is missing, and DownloadError.
@@ -41,10 +46,10 @@ def open_parts(
         return LongList(path, rows)
     tars = _tars(source, offline)
     if tars is None:
-        raise DatasetError(
-            f"{source}: no .tar shards, and no text list (.txt) with a path a line. Write the paths"
-            " of pictures into such a list, or pack them into tars."
-        )
+        pictures = read_pictures(path)
+        for note in pictures.notes:
+            log.warning("%s: %s", path, note)
+        return CutPictures(pictures, rows)
     _check_tars(tars, shown(source) if is_url(source) else source, offline)
     return TarShards(tars, copies)
 
@@ -70,17 +75,18 @@ def _is_tar(name: str) -> bool:
 
 
 def _tars(source: str, offline: bool) -> list[str] | None:
-    """The tars of a source that is one of tars."""
+    """The tars of a source; None if it is none of tars. Raises DatasetError at none by a pattern."""
     if is_url(source):
         return _of_url(source, offline)
     path = Path(source)
     if path.is_dir():
-        tars = [e.path for e in entries_of(path) if _is_tar(e.name) and not e.is_dir()]
-        return tars or None
+        if not names_tars(source):
+            return None
+        return [e.path for e in entries_of(path) if _is_tar(e.name) and not e.is_dir()]
     if path.is_file():
-        if path.name.lower().endswith(".txt"):
-            return _of_list(path)
-        return [source] if _is_tar(source) else None
+        if not names_tars(source):
+            return None
+        return [source] if _is_tar(source) else _of_list(path)
     if has_braces(source):
         return expanded(source)
     if glob.has_magic(source):
@@ -88,7 +94,7 @@ def _tars(source: str, offline: bool) -> list[str] | None:
         if not tars:
             raise DatasetError(f"{source}: no .tar that is called so.")
         return tars
-    raise DatasetError(f"{source}: no such folder, tar or list.")
+    raise DatasetError(f"{source}: no such folder, list or tar.")
 
 
 def _of_url(source: str, offline: bool) -> list[str]:
