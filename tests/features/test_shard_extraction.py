@@ -1,4 +1,4 @@
-"""Pictures that in parts become shards: the same bits whoever makes them, and after kills."""
+"""Pictures in parts become shards: the same bits whoever makes them, and after kills."""
 
 import multiprocessing
 import os
