@@ -5,15 +5,16 @@ system will do. Batches are planned within a part, so that one or many processes
 """
 
 import logging
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vggfeat import images
 from vggfeat.backbones.load import NetName, load_network
-from vggfeat.errors import OptionError, PictureError
+from vggfeat.errors import OptionError, PictureError, StoreError
 from vggfeat.features.batch_pixels import measured_batch_pixels
 from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.extract import check_scales, conditions
@@ -32,6 +33,9 @@ from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress, no_progress
 
 log = logging.getLogger(__name__)
+
+# NFS remembers for up to a minute that a file was not there.
+SEEN_AFTER_S, LOOK_EVERY_S = 120.0, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +78,7 @@ def extract_shards(
     run = _ShardsRun(parts, Descriptor(network), options, ShardFolder(Path(folder)), progress)
     run.begin(compression, workers)
     run.extract(workers)
-    facts = run.join() if workers.leads else IndexFacts(run.num_new, 0, 0)
+    facts = run.join(workers) if workers.leads else IndexFacts(run.num_new, 0, 0)
     return ShardedExtraction(
         folder=Path(folder),
         num_new=run.num_new,
@@ -82,6 +86,16 @@ def extract_shards(
         stage_seconds=run.times.seconds,
         **vars(facts),
     )
+
+
+def _wait_until_seen(paths: Iterable[Path]) -> None:
+    """Wait for what other machines have written, until a shared file system shows it here."""
+    give_up = time.monotonic() + SEEN_AFTER_S
+    for path in paths:
+        while not path.exists() and time.monotonic() < give_up:
+            if path.parent.is_dir():
+                os.listdir(path.parent)  # makes NFS look anew
+            time.sleep(LOOK_EVERY_S)
 
 
 class _ShardsRun:
@@ -103,13 +117,13 @@ class _ShardsRun:
 
     def begin(self, compression: str | None, workers: Workers) -> None:
         """Agree on the folder's manifest, which the process that leads writes."""
-        key, named = f"shards/{self.folder.path}", self.folder.manifest_path
-        if not workers.leads:
-            self.manifest = parse_manifest(workers.store.get(key), named)
-        else:
+        name = workers.numbered(f"shards/{self.folder.path}")
+        if workers.leads:
             self.manifest = self.folder.begin(self._asked(compression))
-            if workers.store is not None:
-                workers.store.set(key, self.manifest.to_json())
+            workers.announce(name, self.manifest.to_json())
+        else:  # a shared file system may show the file much later
+            text = workers.wait_for(name)
+            self.manifest = parse_manifest(text, self.folder.manifest_path)
         self.head.batch_pixels = self.manifest.batch_pixels or BATCH_PIXELS
 
     def _asked(self, compression: str | None) -> Manifest:
@@ -146,13 +160,15 @@ class _ShardsRun:
             try:
                 with self.parts.opened(claim.part) as part:
                     self._make(maker, part)
-            except OSError:  # as of files that a faster process has removed
+            except (OSError, StoreError):  # as of files that a faster process has removed
                 if not self.folder.shard(claim.part).exists():
                     raise
         self.progress(self.label, self.parts.num_parts, self.parts.num_parts)
 
-    def join(self) -> IndexFacts:
+    def join(self, workers: Workers) -> IndexFacts:
         """Write the index, unless it is of these shards already; what it says."""
+        if workers.size > 1:
+            _wait_until_seen(self.folder.shard(part) for part in range(self.parts.num_parts))
         table = table_of(self.folder, self.parts.num_parts)
         facts = facts_of_current(self.folder, table)
         facts = facts or build_index(self.folder, self.manifest, table, self.progress)
