@@ -1,4 +1,4 @@
-"""The pictures of a folder or of a table, whose ids fit into memory, part by part: `CutPictures`."""
+"""The pictures of a folder or a table, whose ids fit into memory, part by part: `CutPictures`."""
 
 import hashlib
 from collections.abc import Iterator

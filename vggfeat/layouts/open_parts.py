@@ -75,7 +75,7 @@ def _is_tar(name: str) -> bool:
 
 
 def _tars(source: str, offline: bool) -> list[str] | None:
-    """The tars of a source; None if it is none of tars. Raises DatasetError at none by a pattern."""
+    """The tars of a source; None if it is of pictures. Raises DatasetError where there are none."""
     if is_url(source):
         return _of_url(source, offline)
     path = Path(source)
