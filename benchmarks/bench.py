@@ -20,7 +20,8 @@ from vggfeat.benchmarks.known_counts import counts
 from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.shots import few_shots
 from vggfeat.benchmarks.transfer import TransferMeasurement
-from vggfeat.features.extract import Extracted, check_scales
+from vggfeat.features.conditions import check_scales
+from vggfeat.features.extract import Extracted
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.options import DataOptions

@@ -9,8 +9,9 @@ from vggfeat.backbones.check import check_net
 from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.spec import Fusion
 from vggfeat.errors import OptionError, StoreError
+from vggfeat.features.conditions import check_scales
 from vggfeat.features.exports import EXPORT_SUFFIXES, check_export, export_features
-from vggfeat.features.extract import Extracted, check_scales, extract
+from vggfeat.features.extract import Extracted, extract
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.unlabelled import UnlabelledPictures, read_pictures

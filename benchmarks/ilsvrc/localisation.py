@@ -32,7 +32,7 @@ from vggfeat.benchmarks.ilsvrc.views import BOX_VIEWS
 from vggfeat.benchmarks.runner import Failure
 from vggfeat.box_merging import THRESHOLD
 from vggfeat.errors import OptionError, UnknownNameError
-from vggfeat.features.extract import check_scales
+from vggfeat.features.conditions import check_scales
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureSets
 from vggfeat.progress import Progress

@@ -14,7 +14,8 @@ from vggfeat import images
 from vggfeat.backbones.network import Network, sharing_forward
 from vggfeat.errors import PictureError
 from vggfeat.features import store
-from vggfeat.features.extract import Extracted, conditions, extract
+from vggfeat.features.conditions import conditions
+from vggfeat.features.extract import Extracted, extract
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import Head
 from vggfeat.features.options import Extraction
