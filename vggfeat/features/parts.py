@@ -159,9 +159,9 @@ def _remove(writer: store.FeatureWriter) -> None:
         with suppress(StoreError):
             if not writer.has_rows(store.sound_rows(part).ids):
                 continue
-        _remove_part(part)
+        remove(part)
     for name in _begun(folder):
-        _remove_part(folder / name)
+        remove(folder / name)
     with suppress(OSError):  # what is not empty
         folder.rmdir()
 
@@ -174,7 +174,14 @@ def _begun(folder: Path) -> Iterator[str]:
             yield name.removesuffix(".lock")
 
 
-def _remove_part(part: Path) -> None:
+def discard(part: Path) -> None:
+    """Remove a part that another process does, too, and its folder if it is empty then."""
+    remove(part)
+    with suppress(OSError):
+        part.parent.rmdir()
+
+
+def remove(part: Path) -> None:
     """Remove a part, with what a killed process left beside it, unless it is being written."""
     lock = part.with_name(f"{part.name}.lock")
     with if_free(part, lock) as free:
