@@ -12,7 +12,7 @@ import torch.distributed as dist
 from helpers.pictures import NARROW, write_picture
 
 from vggfeat.backbones.load import load_network
-from vggfeat.features import parts, store
+from vggfeat.features import part_files, store
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.processes.workers import Workers
@@ -90,4 +90,4 @@ def test_several_processes_make_the_file_that_one_makes(tmp_path, pictures, size
     (shared,) = extract_by(size, [request(pictures)], tmp_path / "shared")
     assert shared.num_new == NUM_PICTURES and shared.path.name == alone.path.name
     same_bits(alone.path, shared.path)
-    assert not parts.folder_of(shared.path).exists()
+    assert not part_files.folder_of(shared.path).exists()

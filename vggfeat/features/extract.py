@@ -21,7 +21,7 @@ import numpy as np
 from vggfeat import images
 from vggfeat.backbones.load import NetName, load_network
 from vggfeat.backbones.network import Network
-from vggfeat.features import parts, store
+from vggfeat.features import part_files, store
 from vggfeat.features.allocator import kept_memory
 from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.conditions import conditions
@@ -30,6 +30,7 @@ from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.incomplete import incomplete
 from vggfeat.features.inference import for_inference
+from vggfeat.features.merging import merge
 from vggfeat.features.options import Extraction
 from vggfeat.features.stored_scales import PartialExtraction
 from vggfeat.features.views import is_square
@@ -128,6 +129,7 @@ def extract(
         shared_with=shared_with, may_change=may_change,
     )  # fmt: skip
     if lack is None:
+        part_files.clear(path)
         return Extracted(path)
     joint = lack.joint_head()
     module = joint.module  # weights that do not fit are noticed before a file is made
@@ -138,7 +140,7 @@ def extract(
     with lack.writers(others, batch_pixels) as writers:
         merged: set[str] = set()
         for writer, of_file in zip(writers, others.values(), strict=True):
-            merged |= parts.merge(writer, of_file, lack.file_bytes, lack.changeable)
+            merged |= merge(writer, of_file, lack.file_bytes, lack.changeable)
         if any(writer.missing(lack.pictures) for writer in writers):
             run.extract(module, lack.pictures, writers, list(others.values()))
     num_new = run.num_new + len(merged)

@@ -10,7 +10,7 @@ from torch import nn
 from vggfeat import images
 from vggfeat.backbones.network import Network
 from vggfeat.errors import OptionError
-from vggfeat.features import parts, store
+from vggfeat.features import part_files, store
 from vggfeat.features.batch_pixels import measured_batch_pixels
 from vggfeat.features.changed import changed_since, forget_changed
 from vggfeat.features.conditions import check_scales, conditions
@@ -46,7 +46,7 @@ class Incomplete:
     def batch_pixels(self, joint: Head, module: nn.Module) -> int | None:
         """Pixels a batch, by which what is there of the first file was cut; else measured."""
         first = next(iter(self.files))
-        begun = first if first.exists() else next(iter(parts.paths(first)), first)
+        begun = first if first.exists() else next(iter(part_files.paths(first)), first)
         return measured_batch_pixels(joint, module, self.options, self.pictures, begun)
 
     def other_scales(self) -> dict[Path, store.OtherScales]:
@@ -80,7 +80,7 @@ class Incomplete:
                         file_bytes=self.file_bytes,
                         weights_name=network.weights,
                         versions=library_versions(),
-                        other_versions=[*others[path].versions, *parts.versions(path)],
+                        other_versions=[*others[path].versions, *part_files.versions(path)],
                         batch_pixels=batch_pixels,
                     )
                 )

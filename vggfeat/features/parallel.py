@@ -18,11 +18,12 @@ from torch import nn
 
 from vggfeat import images
 from vggfeat.errors import StoreError
-from vggfeat.features import parts, store
+from vggfeat.features import part_files, store
 from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.heads.head import Head
 from vggfeat.features.incomplete import Incomplete
 from vggfeat.features.inference import for_inference
+from vggfeat.features.merging import ids_in
 from vggfeat.features.part_plan import Plan
 from vggfeat.features.pipeline import ExtractionRun
 from vggfeat.features.stage_times import StageTimes
@@ -74,7 +75,7 @@ class SharedExtraction:
         """Hand the parts of the plan out, do some, and wait for the others' to be done."""
         began = time.monotonic()
         for path in self.lack.files:
-            parts.folder_of(path).mkdir(parents=True, exist_ok=True)
+            part_files.folder_of(path).mkdir(parents=True, exist_ok=True)
         for number, part in enumerate(plan.parts):
             self.workers.announce(f"{self.job}/part{number}", [part.scales, part.batches])
         self.workers.announce(f"{self.job}/ready")
@@ -101,7 +102,7 @@ class SharedExtraction:
         """Do parts until all are done. Raises StoreError if the leader's folder is not seen."""
         self.workers.wait_for(f"{self.job}/ready")
         for path in self.lack.files:
-            self._await_folder(parts.folder_of(path))
+            self._await_folder(part_files.folder_of(path))
         self.take_parts()
 
     def take_parts(self) -> None:
@@ -161,14 +162,14 @@ class SharedExtraction:
             run.extract_batches(self._module, left)
         if claim.lost:  # another process has made the same meanwhile, or will
             for path in self.lack.files:
-                parts.discard(parts.part_path(path, claim.part, claim.token))
+                part_files.discard(part_files.part_path(path, claim.part, claim.token))
         self._note(run, len(pictures))
 
     def _writer(
         self, path: Path, claim: Claim, wanted: store.Conditions, file_bytes: Mapping[str, int]
     ) -> store.FeatureWriter:
         return store.FeatureWriter(
-            parts.part_path(path, claim.part, claim.token),
+            part_files.part_path(path, claim.part, claim.token),
             wanted,
             dim=self._dims[path],
             file_bytes=file_bytes,
@@ -182,8 +183,8 @@ class SharedExtraction:
     ) -> set[str]:
         """The pictures of a part that a process has done from which it was taken over."""
         alone = store.OtherScales(None, "", wanted, {}, path=path)
-        there = parts.paths(path, claim.part)
-        return parts.ids_in(there, alone, file_bytes, self.lack.changeable)
+        there = part_files.paths(path, claim.part)
+        return ids_in(there, alone, file_bytes, self.lack.changeable)
 
     def _note(self, run: ExtractionRun, num_pictures: int) -> None:
         """Add what a part took to the sums of all processes."""

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from vggfeat.features import parts, store
+from vggfeat.features import part_files, store
 from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.device import device_for
 from vggfeat.features.incomplete import Incomplete
+from vggfeat.features.merging import ids_in
 from vggfeat.features.picture_loader import PictureLoader
 from vggfeat.features.pipeline import batches_of
 from vggfeat.features.stage_times import StageTimes
@@ -80,7 +81,7 @@ def _missing(lack: Incomplete, others: Mapping[Path, store.OtherScales]) -> set[
     missing: set[str] = set()
     for path in lack.files:
         of_file = store.lacking(path, lack.file_bytes)
-        of_file -= parts.ids_in(parts.paths(path), others[path], lack.file_bytes, lack.changeable)
+        of_file -= ids_in(part_files.paths(path), others[path], lack.file_bytes, lack.changeable)
         missing |= of_file
     return missing
 

@@ -1,13 +1,10 @@
-"""Parts of a feature file: small feature files beside it, each written by one process alone.
+"""Parts of a feature file -> rows of it: which of them can be used, and how they get there.
 
-Several processes extract into `FILE.h5.parts/PART-TOKEN.h5`, of which no two write to the same.
-Whoever completes FILE.h5 next merges what lies there, also of processes that were killed, and
-removes it. A part has the scales that were computed; the others come from where they are stored.
+A part has the scales that were computed; the others come from where they are stored.
 """
 
 import logging
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,38 +14,10 @@ from vggfeat import images
 from vggfeat.errors import StoreError
 from vggfeat.features import store
 from vggfeat.features.changed import changed_since
+from vggfeat.features.part_files import paths, remove_held
 from vggfeat.features.stored_scales import CompletingWriter
-from vggfeat.storage.locks import if_free
 
 log = logging.getLogger(__name__)
-
-ABANDONED_S = 3600.0  # without a change, though what is done is committed every second
-SUFFIX = ".parts"  # of the folder, behind the name of the feature file
-
-
-def folder_of(path: Path) -> Path:
-    """The folder with the parts of a feature file."""
-    return path.with_name(f"{path.name}{SUFFIX}")
-
-
-def part_path(path: Path, part: int, token: str) -> Path:
-    """Where the process with this token writes a part of a feature file."""
-    return folder_of(path) / f"{part:06d}-{token}.h5"
-
-
-def paths(path: Path, part: int | None = None) -> list[Path]:
-    """The parts that lie there of a feature file; those with this number."""
-    number = "*" if part is None else f"{part:06d}"
-    return sorted(folder_of(path).glob(f"{number}-*.h5"))
-
-
-def versions(path: Path) -> list[dict[str, str]]:
-    """The library versions that wrote to the parts of a feature file, as far as they are sound."""
-    found = []
-    for part in paths(path):
-        with suppress(StoreError):
-            found += store.versions(part)
-    return found
 
 
 def usable(
@@ -122,7 +91,7 @@ def merge(
             merged |= _write(writer, others, rows, lacking)
     if merged:
         writer.commit()
-    _remove(writer)
+    remove_held(writer.path, writer.has_rows)  # it took what it could use of these
     return merged
 
 
@@ -144,50 +113,3 @@ def _write(
         [rows.picture_sha256[row] for row in chosen],
     )
     return set(ids) if is_whole else set(ids) - target.refused
-
-
-def _remove(writer: store.FeatureWriter) -> None:
-    """Remove the parts that hold nothing more for anybody, and the folder if it is empty then.
-
-    Those stay that another process is writing to, and those with pictures that the file has no
-    rows for: another job's, which asks for other pictures of the same dataset.
-    """
-    folder = folder_of(writer.path)
-    if not folder.is_dir():
-        return
-    for part in paths(writer.path):
-        with suppress(StoreError):
-            if not writer.has_rows(store.sound_rows(part).ids):
-                continue
-        remove(part)
-    for name in _begun(folder):
-        remove(folder / name)
-    with suppress(OSError):  # what is not empty
-        folder.rmdir()
-
-
-def _begun(folder: Path) -> Iterator[str]:
-    """Names of parts that a killed process had not made yet, or left a lock of."""
-    names = {path.name for path in folder.iterdir()}
-    for name in sorted(names):
-        if name.endswith(".h5.lock") and name.removesuffix(".lock") not in names:
-            yield name.removesuffix(".lock")
-
-
-def discard(part: Path) -> None:
-    """Remove a part that another process does, too, and its folder if it is empty then."""
-    remove(part)
-    with suppress(OSError):
-        part.parent.rmdir()
-
-
-def remove(part: Path) -> None:
-    """Remove a part, with what a killed process left beside it, unless it is being written."""
-    lock = part.with_name(f"{part.name}.lock")
-    with if_free(part, lock) as free:
-        # Where there are no locks, a file stands for one, which nobody removes after a kill.
-        if free or time.time() - part.stat().st_mtime > ABANDONED_S:
-            part.unlink(missing_ok=True)
-            for begun in part.parent.glob(f".{part.name}.*.part"):
-                begun.unlink(missing_ok=True)
-            lock.unlink(missing_ok=True)
