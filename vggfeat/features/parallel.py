@@ -17,7 +17,7 @@ from pathlib import Path
 from torch import nn
 
 from vggfeat import images
-from vggfeat.errors import StoreError
+from vggfeat.errors import StoreError, in_one_line
 from vggfeat.features import part_files, store
 from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.heads.head import Head
@@ -82,7 +82,10 @@ class SharedExtraction:
         self.total = sum(part.num_pictures for part in plan.parts)
         self.take_parts()
         if self.workers.announced(f"{self.job}/stopped"):
-            log.debug("not all was extracted: %s", self.workers.wait_for(f"{self.job}/stopped"))
+            stopped = self.workers.wait_for(f"{self.job}/stopped")
+            log.info(
+                "one process goes on with what is missing, as another had to stop: %s", stopped
+            )
         of_one_kind = len({part.scales for part in plan.parts}) == 1
         scales = plan.parts[0].scales if of_one_kind else ()
         return Shared(
@@ -117,7 +120,7 @@ class SharedExtraction:
                 raise
             except Exception as error:
                 log.debug("part %d: left to the leading process", claim.part, exc_info=error)
-                self.workers.announce(stopped, str(error))
+                self.workers.announce(stopped, f"{type(error).__name__}: {in_one_line(error)}")
 
     @cached_property
     def _joint(self) -> Head:
