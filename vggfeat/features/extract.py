@@ -30,7 +30,7 @@ from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import Head, describe
 from vggfeat.features.incomplete import incomplete
 from vggfeat.features.inference import for_inference
-from vggfeat.features.merging import merge
+from vggfeat.features.merging import ids_in, merge
 from vggfeat.features.options import Extraction
 from vggfeat.features.stored_scales import PartialExtraction
 from vggfeat.features.views import is_square
@@ -76,7 +76,9 @@ def missing(
     file_bytes = {i: images.picture_bytes(picture) for i, picture in pictures.items()}
     wanted = conditions(dataset, network, options)
     path, _ = store.find(folder, f"{dataset}-{network.slug}", wanted, file_bytes)
-    return path, store.lacking(path, file_bytes)
+    no_others = store.OtherScales(None, "", wanted, {}, path=path)
+    in_parts = ids_in(part_files.paths(path), no_others, file_bytes, {})
+    return path, store.lacking(path, file_bytes) - in_parts
 
 
 def seconds_per_megapixel(network: Network, options: Extraction) -> float:

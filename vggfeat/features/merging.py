@@ -78,7 +78,8 @@ def merge(
         try:
             rows, fitting = usable(part, others, file_bytes, changeable)
         except StoreError as error:
-            log.warning("%s Its pictures are extracted again.", error)
+            if part.exists():  # no other job has merged it meanwhile
+                log.warning("%s Its pictures are extracted again.", error)
             continue
         if rows.damaged:
             log.warning(

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from torch import nn
@@ -81,6 +81,7 @@ class SharedExtraction:
         self.workers.announce(f"{self.job}/ready")
         self.total = sum(part.num_pictures for part in plan.parts)
         self.take_parts()
+        self._report(f"extracting {self.lack.network.label}", 0, 0)
         if self.workers.announced(f"{self.job}/stopped"):
             stopped = self.workers.wait_for(f"{self.job}/stopped")
             log.info(
@@ -171,7 +172,8 @@ class SharedExtraction:
     def _writer(
         self, path: Path, claim: Claim, wanted: store.Conditions, file_bytes: Mapping[str, int]
     ) -> store.FeatureWriter:
-        return store.FeatureWriter(
+        make = partial(
+            store.FeatureWriter,
             part_files.part_path(path, claim.part, claim.token),
             wanted,
             dim=self._dims[path],
@@ -180,6 +182,10 @@ class SharedExtraction:
             versions=library_versions(),
             batch_pixels=self.batch_pixels,
         )
+        try:
+            return make()
+        except FileNotFoundError:  # another job removed the folder, which was empty
+            return make()
 
     def _done_before(
         self, path: Path, claim: Claim, wanted: store.Conditions, file_bytes: Mapping[str, int]

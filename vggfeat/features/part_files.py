@@ -86,7 +86,7 @@ def remove_held(path: Path, holds: Callable[[list[str]], bool]) -> None:
 
 def _begun(folder: Path) -> Iterator[str]:
     """Names of parts that a killed process had not made yet, or left a lock of."""
-    names = {path.name for path in folder.iterdir()}
+    names = {path.name for path in folder.glob("*")}
     for name in sorted(names):
         if name.endswith(".h5.lock") and name.removesuffix(".lock") not in names:
             yield name.removesuffix(".lock")
@@ -102,7 +102,7 @@ def discard(part: Path) -> None:
 def remove(part: Path) -> None:
     """Remove a part, with what a killed process left beside it, unless it is being written."""
     lock = part.with_name(f"{part.name}.lock")
-    with if_free(part, lock) as free:
+    with suppress(FileNotFoundError), if_free(part, lock) as free:  # another job removes it, too
         # Where there are no locks, a file stands for one, which nobody removes after a kill.
         if free or time.time() - part.stat().st_mtime > ABANDONED_S:
             part.unlink(missing_ok=True)
