@@ -1,4 +1,4 @@
-"""Extraction by several processes: the leading one plans parts, all of them extract, it goes on.
+"""An extraction that several processes share: parts of it are handed out, done, and counted.
 
 Each part that a process takes becomes a file of its own, see parts.py. Nothing fails here but a
 process: what a part could not do, the extraction that follows in the leading process finds missing,
