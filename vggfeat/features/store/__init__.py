@@ -16,10 +16,12 @@ from vggfeat.features.store.reader import (
     read,
     read_sizes,
     read_usable,
+    versions,
 )
+from vggfeat.features.store.sound_rows import SoundRows, sound_rows
 from vggfeat.features.store.summary import Summary, inspect
 from vggfeat.features.store.sums import digest_of
-from vggfeat.features.store.whole import RowBlock, sound_rows, write_whole
+from vggfeat.features.store.whole import write_whole
 from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 
 __all__ = [
@@ -29,7 +31,7 @@ __all__ = [
     "FeatureReader",
     "FeatureWriter",
     "OtherScales",
-    "RowBlock",
+    "SoundRows",
     "StoredRow",
     "Summary",
     "UsableRows",
@@ -49,5 +51,6 @@ __all__ = [
     "read_sizes",
     "read_usable",
     "sound_rows",
+    "versions",
     "write_whole",
 ]
