@@ -1,4 +1,4 @@
-"""Processes of a test that share a store, as torchrun starts them: an agent's store outlives them."""
+"""Processes of a test that share a store which outlives them, as torchrun's agent keeps it."""
 
 import multiprocessing
 import os

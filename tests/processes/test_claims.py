@@ -16,7 +16,7 @@ LEASE_S = 0.4
 
 
 def work(workers: Workers, folder: Path, num_parts: int, seconds: float) -> None:
-    """Write a file for each part, as extraction does: under a name of its own, renamed when whole."""
+    """Write a file for each part, as extraction does: by a name of its own, renamed when whole."""
     claims = handed_out(
         workers, "test", num_parts, is_done=lambda i: path(folder, i).exists(), lease_s=LEASE_S
     )
