@@ -12,9 +12,11 @@ from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import extraction_options
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.together import together
 from vggfeat.features.options import Extraction
 from vggfeat.options import declarations
 from vggfeat.plurals import counted
+from vggfeat.processes.workers import Workers
 from vggfeat.storage.folders import folders
 
 OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that mean nothing else
@@ -44,19 +46,28 @@ OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that 
     " there), .npy with the ids in .csv, or .parquet.",
 )
 @extraction_options
-def extract(datasets: Sequence[str], images: Path | None, to: Path | None, **options: Any) -> None:
+@together
+def extract(
+    datasets: Sequence[str],
+    images: Path | None,
+    to: Path | None,
+    workers: Workers,
+    **options: Any,
+) -> None:
     """Store the descriptors of a dataset's pictures, or of your own.
 
     \b
     vggfeat extract --dataset caltech101 --net vgg16
     vggfeat extract --images holidays --net vgg16 --to features.h5
+    vggfeat extract --dataset caltech101 --net vgg16 --gpus 4
+    torchrun --nproc-per-node 4 -m vggfeat extract --dataset caltech101 --net vgg16
     """
     if bool(datasets) == (images is not None):
         raise click.UsageError("Name a dataset by --dataset, or pictures by --images, one of both.")
     if to is not None and images is None:
         raise click.UsageError("--to is for --images; descriptors of datasets go into the cache.")
     if images is not None:
-        _extract_pictures(images, to, options)
+        _extract_pictures(images, to, options, workers)
         return
     with importing():
         from vggfeat.backbones.given_names import parse_named
@@ -65,13 +76,15 @@ def extract(datasets: Sequence[str], images: Path | None, to: Path | None, **opt
     nets = options.pop("nets") or ("vgg16", "vgg19")
     job = job_of(datasets, parse_named(nets)[0], options)
     with ProgressDisplay(options["quiet"]) as progress:
-        for dataset, label, extracted in extract_all(job, progress):
+        for dataset, label, extracted in extract_all(job, progress, workers):
             skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
             new = counted(extracted.num_new, "new descriptor")
             click.echo(f"{dataset}, {label}: {new}, {skipped}{extracted.path}")
 
 
-def _extract_pictures(images: Path, to: Path | None, options: dict[str, Any]) -> None:
+def _extract_pictures(
+    images: Path, to: Path | None, options: dict[str, Any], workers: Workers
+) -> None:
     """Make the descriptors of --images, and print where they are."""
     context = click.get_current_context()
     for name in OF_DATASETS:
@@ -95,7 +108,7 @@ def _extract_pictures(images: Path, to: Path | None, options: dict[str, Any]) ->
         offline=options["offline"],
     )
     with ProgressDisplay(options["quiet"]) as progress:
-        for described in extract_pictures(job, progress):
+        for described in extract_pictures(job, progress, workers):
             new, skipped = described.extracted.num_new, len(described.extracted.skipped)
             counts = f"{counted(described.num_pictures, 'picture')}, {new:,} of them new"
             counts += f", {skipped:,} skipped" if skipped else ""
