@@ -15,7 +15,9 @@ from vggfeat.features.store.reader import (
     read,
     read_sizes,
     read_usable,
+    versions,
 )
+from vggfeat.features.store.sound_rows import SoundRows, sound_rows
 from vggfeat.features.store.summary import Summary, inspect
 from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 
@@ -25,6 +27,7 @@ __all__ = [
     "Conditions",
     "FeatureWriter",
     "OtherScales",
+    "SoundRows",
     "StoredRow",
     "Summary",
     "UsableRows",
@@ -42,4 +45,6 @@ __all__ = [
     "read",
     "read_sizes",
     "read_usable",
+    "sound_rows",
+    "versions",
 ]

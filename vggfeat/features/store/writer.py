@@ -57,7 +57,7 @@ class FeatureWriter:
         other_versions: Sequence[Mapping[str, str]] = (),
         batch_pixels: int | None = None,
     ):
-        self.dim = dim
+        self.path, self.dim = path, dim
         self._pending: list[int] = []
         self._committed_at = time.monotonic()
         with ExitStack() as opened:
@@ -75,6 +75,10 @@ class FeatureWriter:
                 self._done = done_rows(self._file)
                 self._stale = self._changed_rows(file_bytes) | self._damaged_rows(path)
             self._opened = opened.pop_all()
+
+    def has_rows(self, ids: Iterable[str]) -> bool:
+        """Whether each of the ids has a row, filled or not."""
+        return self._rows.keys() >= set(ids)
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids whose descriptor is missing."""
