@@ -10,7 +10,7 @@ import click
 
 from vggfeat.cli.completers import complete_recipes, complete_stages
 from vggfeat.cli.configured import command_line
-from vggfeat.cli.group import importing, main, set_up_messages
+from vggfeat.cli.group import AFTER_OTHERS_S, importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
     NumberOr,
@@ -22,7 +22,7 @@ from vggfeat.cli.options import (
     quiet,
 )
 from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
-from vggfeat.cli.together import AFTER_OTHERS_S, gpus, started_by_torchrun
+from vggfeat.cli.together import gpus, started_by_torchrun
 from vggfeat.errors import VggfeatError
 from vggfeat.plurals import counted
 from vggfeat.processes.launched import follows

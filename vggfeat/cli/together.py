@@ -4,13 +4,12 @@ import functools
 import logging
 import os
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
 import click
 
-from vggfeat.cli.group import set_up_messages
+from vggfeat.cli.group import let_leader_speak, set_up_messages
 from vggfeat.cli.verbosity import is_verbose
 from vggfeat.errors import VggfeatError
 from vggfeat.processes.launched import launched
@@ -18,7 +17,6 @@ from vggfeat.processes.meeting import StoreLost
 from vggfeat.processes.workers import WorkerFailed, workers
 
 NUM_RESTARTS = 3  # of a job whose processes are killed
-AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
 
 gpus = click.option(
     "--gpus",
@@ -54,7 +52,7 @@ def together(command: Callable) -> Callable:
         except (VggfeatError, click.ClickException) as error:
             if not follows:
                 raise
-            time.sleep(AFTER_OTHERS_S)
+            let_leader_speak()
             is_told = isinstance(error, WorkerFailed)
             is_told |= isinstance(error, StoreLost) and place.local_rank > 0
             if is_told:
