@@ -51,9 +51,7 @@ def extract_into_shards(
     Raises VggfeatError and OSError.
     """
     job.check()
-    parts = open_parts(
-        job.images, copies=job.folders.copies, rows=job.rows, offline=job.offline
-    )
+    parts = open_parts(job.images, copies=job.folders.copies, rows=job.rows, offline=job.offline)
     with workers.leader_first("nets"):
         fusions = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
     ((network,),) = fusions

@@ -75,7 +75,7 @@ def extract(datasets: Sequence[str], images: str | None, to: str | None, **optio
     if images is not None:
         _extract_own(images, to, in_shards, options)
         return
-    _check_no_folder(in_shards)
+    _check_no_folder()
     with importing():
         from vggfeat.backbones.given_names import parse_named
         from vggfeat.benchmarks.bench import extract_all
@@ -116,7 +116,7 @@ def _extract_own(
     if _is_folder(to):
         _extract_into_shards(images, Path(to), job, in_shards, options["quiet"])
         return
-    _check_no_folder(in_shards)
+    _check_no_folder()
     if names_tars(images):
         raise click.UsageError(
             f"{images}: tars are extracted into shards. Name a folder for them by --to FOLDER/."
@@ -128,9 +128,10 @@ def _is_folder(to: str | None) -> bool:
     return to is not None and (to.endswith(("/", os.sep)) or os.path.isdir(to))
 
 
-def _check_no_folder(in_shards: dict[str, Any]) -> None:
-    for name, value in in_shards.items():
-        if value is not None:
+def _check_no_folder() -> None:
+    context = click.get_current_context()
+    for name in OF_SHARDS:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} is for shards, which --images SOURCE --to FOLDER/"
                 " makes."
