@@ -8,8 +8,8 @@ from scipy.sparse import csr_array
 from vggfeat.probes.centroid import of_means
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.probe import Fits
+from vggfeat.probes.streaming.block_size import block_rows
 from vggfeat.probes.streaming.blocks import VectorBlocks
-from vggfeat.probes.streaming.chosen_rows import block_rows
 from vggfeat.probes.streaming.scores import scores_of
 
 

@@ -30,8 +30,8 @@ from vggfeat.probes.logistic_solver import (
     softmax_loss,
 )
 from vggfeat.probes.principal_axes import PrincipalAxes
+from vggfeat.probes.streaming.block_size import block_rows
 from vggfeat.probes.streaming.blocks import VectorBlocks
-from vggfeat.probes.streaming.chosen_rows import block_rows
 
 SLOPE_LEFT = 0.7  # of the slope at 0, where a line search ends: a further trial is a pass
 KEPT_STEPS = 10  # of L-BFGS: half of those in memory, as they are the largest arrays
@@ -48,9 +48,9 @@ class Solution:
 
 @dataclass
 class Point:
-    """Weights W [P, k, r], intercepts b [P, k, 1], F [P], its gradient and about its inverse Hessian.
+    """Weights W [P, k, r], intercepts b [P, k, 1], F [P] and its gradient.
 
-    The last is of the diagonal, for W and b.
+    inverse is about the inverse of the diagonal of F's Hessian, for W and b.
     """
 
     W: Tensor

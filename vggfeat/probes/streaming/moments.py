@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from vggfeat.probes.principal_axes import NEGLIGIBLE, PrincipalAxes, gram
+from vggfeat.probes.streaming.block_size import block_rows
 from vggfeat.probes.streaming.blocks import VectorBlocks
-from vggfeat.probes.streaming.chosen_rows import block_rows
 
 GRAMS_BYTES = 2**28  # of the matrices of one pass, where there are many of them
 

@@ -7,8 +7,8 @@ import numpy as np
 
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.probe import Classifier
-from vggfeat.probes.streaming.blocks import VectorBlocks
-from vggfeat.probes.streaming.chosen_rows import ChosenRows, block_rows
+from vggfeat.probes.streaming.block_size import block_rows
+from vggfeat.probes.streaming.blocks import Rows, VectorBlocks
 
 
 def scores_of(classifier: Classifier, X: VectorBlocks) -> np.ndarray:
@@ -26,5 +26,5 @@ def held_out_scores(classifier: LinearClassifier, X: VectorBlocks, held_out: np.
     scores = np.full((X.shape[0], len(classifier.coef)), np.nan, dtype=np.float32)
     rows = np.flatnonzero(held_out)
     if len(rows):
-        scores[rows] = scores_of(classifier, ChosenRows(X, rows))
+        scores[rows] = scores_of(classifier, Rows(X, rows))
     return scores
