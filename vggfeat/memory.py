@@ -21,6 +21,15 @@ def parse_size(text: str) -> int:
     return size
 
 
+def as_bytes(memory: int | str | None) -> int | None:
+    """Memory as Python takes it, in bytes or as text. Raises OptionError."""
+    if isinstance(memory, str):
+        return parse_size(memory)
+    if memory is not None and (isinstance(memory, bool) or int(memory) != memory or memory <= 0):
+        raise OptionError(f"memory must be bytes or a size such as '8G'; got {memory!r}.")
+    return memory
+
+
 def available() -> int | None:
     """Memory that this process can have without others losing theirs; None where nobody says.
 

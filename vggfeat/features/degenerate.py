@@ -26,39 +26,68 @@ def notes_on(
     what names them, remedy says what to check. A picture that stands for several examples counts
     once. Raises NetworkError if all are equal.
     """
-    first_of = {i: row for row, i in reversed(list(enumerate(ids)))}
-    kept = sorted(first_of.values())
-    if len(kept) < len(ids):
-        vectors, ids = vectors[kept], [ids[row] for row in kept]
-    rows = np.ascontiguousarray(vectors.reshape(len(vectors), -1))
-    zero = ~rows.any(axis=1)
-    is_constant = len(rows) > 1 and (rows[0] == rows[-1]).all() and (rows == rows[0]).all()
-    if is_constant:
-        value = "zero" if zero.all() else "equal"
-        raise NetworkError(
-            f"{what}: the vectors of all {len(rows)} pictures are {value}: nothing can be told by"
-            f" them. {remedy}"
-        )
-    notes = []
-    if zero.any():
-        notes.append(f"{what}: the vectors of {_named(ids, zero)} are zero throughout")
-    notes += [
-        f"{what}: the vectors of {_named(ids, same)} are equal" for same in _groups(rows, zero)
-    ]
-    return notes
+    seen = SeenVectors(what, remedy)
+    seen.add(vectors, ids)
+    return seen.notes()
 
 
-def _groups(rows: np.ndarray, zero: np.ndarray) -> list[np.ndarray]:
-    """Masks [n] of the rows that are equal to each other, of many and not zero."""
-    by_content: dict[bytes, list[int]] = {}
-    for number in np.flatnonzero(~zero):
-        digest = hashlib.blake2b(rows[number], digest_size=16).digest()
-        by_content.setdefault(digest, []).append(int(number))
-    groups = [numbers for numbers in by_content.values() if len(numbers) >= MANY]
-    masks = [np.zeros(len(rows), dtype=bool) for _ in groups]
-    for mask, numbers in zip(masks, groups, strict=True):
-        mask[numbers] = True
-    return masks
+class SeenVectors:
+    """What is remembered of vectors that come block by block, to find degenerate ones among them.
+
+    Arguments are those of `notes_on`.
+    """
+
+    def __init__(self, what: str, remedy: str = OF_NETS):
+        self.what, self.remedy = what, remedy
+        self._ids: dict[str, None] = {}
+        self._zero: list[bool] = []
+        self._by_content: dict[bytes, list[int]] = {}
+        self._first: np.ndarray | None = None
+        self._is_constant = True
+
+    def add(self, vectors: np.ndarray, ids: Sequence[str]) -> None:
+        """Add vectors [m, ...] of these ids [m]."""
+        start = len(self._ids)
+        kept = [row for row, i in enumerate(ids) if self._is_new(i)]
+        rows = vectors if len(kept) == len(vectors) else vectors[kept]
+        rows = np.ascontiguousarray(rows.reshape(len(kept), -1))
+        zero = ~rows.any(axis=1)
+        self._zero += zero.tolist()
+        if len(rows):
+            self._first = rows[0].copy() if self._first is None else self._first
+            # The last row first: it mostly is another, and then nothing is compared.
+            self._is_constant = (
+                self._is_constant
+                and bool((rows[-1] == self._first).all())
+                and bool((rows == self._first).all())
+            )
+        for number in np.flatnonzero(~zero).tolist():
+            digest = hashlib.blake2b(rows[number], digest_size=16).digest()
+            self._by_content.setdefault(digest, []).append(start + number)
+
+    def notes(self) -> list[str]:
+        """Notes on all vectors so far. Raises NetworkError if all are equal."""
+        ids, zero = list(self._ids), np.array(self._zero, dtype=bool)
+        if len(ids) > 1 and self._is_constant:
+            value = "zero" if zero.all() else "equal"
+            raise NetworkError(
+                f"{self.what}: the vectors of all {len(ids)} pictures are {value}: nothing can be"
+                f" told by them. {self.remedy}"
+            )
+        notes = []
+        if zero.any():
+            notes.append(f"{self.what}: the vectors of {_named(ids, zero)} are zero throughout")
+        for numbers in self._by_content.values():
+            if len(numbers) >= MANY:
+                same = np.zeros(len(ids), dtype=bool)
+                same[numbers] = True
+                notes.append(f"{self.what}: the vectors of {_named(ids, same)} are equal")
+        return notes
+
+    def _is_new(self, i: str) -> bool:
+        count = len(self._ids)
+        self._ids[i] = None
+        return len(self._ids) > count
 
 
 def _named(ids: Sequence[str], mask: np.ndarray) -> str:

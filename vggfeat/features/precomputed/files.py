@@ -8,7 +8,7 @@
 import csv
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,10 +23,13 @@ from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.hdf5_files import hdf5_headers, hdf5_reader
 from vggfeat.features.precomputed.numpy_files import Header, npz_headers, npz_reader, open_npy
 from vggfeat.features.precomputed.unit_vectors import (
+    BLOCK_BYTES,
     NUMBERS,
+    Digests,
     UnitVectors,
     check_array,
     digests_of,
+    unit_blocks,
     unit_vectors,
 )
 from vggfeat.plurals import counted
@@ -77,6 +80,22 @@ class FeatureSource(ABC):
         damaged or not finite.
         """
 
+    def blocks(
+        self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
+    ) -> Iterator[np.ndarray]:
+        """The same vectors, block by block, whose digests are complete after the last one."""
+        raise NotImplementedError
+
+    @property
+    def vector_dim(self) -> int:
+        """The dimensions D of a vector."""
+        raise NotImplementedError
+
+    @property
+    def read_values(self) -> int:
+        """The stored values of which a vector is made."""
+        return self.vector_dim
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArraySource(FeatureSource):
@@ -101,7 +120,11 @@ class ArraySource(FeatureSource):
     @property
     def facts(self) -> Mapping[str, Any]:
         dtype = self.array.dtype.newbyteorder("=")
-        return {"file": self.name, "dim": self.array.shape[1], "dtype": str(dtype)}
+        return {"file": self.name, "dim": self.vector_dim, "dtype": str(dtype)}
+
+    @property
+    def vector_dim(self) -> int:
+        return self.array.shape[1]
 
     @property
     def protocol(self) -> Mapping[str, Any]:
@@ -112,6 +135,11 @@ class ArraySource(FeatureSource):
             self.array, rows, ids, self.name, overwrite=self.overwrite, progress=progress
         )
 
+    def blocks(
+        self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
+    ) -> Iterator[np.ndarray]:
+        return unit_blocks(self.array, rows, ids, self.name, digests, progress=progress)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredSource(FeatureSource):
@@ -119,7 +147,7 @@ class StoredSource(FeatureSource):
 
     path: Path
     conditions: store.Conditions
-    dim: int
+    dim: int  # of a scale
     options: VectorOptions
     scales: tuple[int, ...]
 
@@ -130,6 +158,14 @@ class StoredSource(FeatureSource):
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"file": self.name, "dim": self.dim, **vars(self.conditions)}
+
+    @property
+    def vector_dim(self) -> int:
+        return self.read_values if self.options.aggregate == "stack" else self.dim
+
+    @property
+    def read_values(self) -> int:
+        return len(self.scales) * self.dim
 
     @property
     def protocol(self) -> Mapping[str, Any]:
@@ -149,6 +185,17 @@ class StoredSource(FeatureSource):
             sha256=hashlib.sha256(descriptors).hexdigest(),
             row_digests=digests_of(descriptors.reshape(len(descriptors), -1)),
         )
+
+    def blocks(
+        self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
+    ) -> Iterator[np.ndarray]:
+        at_once = max(1, BLOCK_BYTES // (4 * self.read_values))
+        wanted, done = [self.ids[row] for row in rows], 0
+        for descriptors in store.read_blocks(self.path, wanted, self.scales, at_once):
+            digests.add(descriptors)
+            yield aggregate(descriptors, self.options)
+            done += len(descriptors)
+            progress(f"reading {self.name}", done, len(rows))
 
 
 def open_features(

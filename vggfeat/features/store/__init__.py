@@ -13,6 +13,7 @@ from vggfeat.features.store.reader import (
     lacking,
     picture_digests,
     read,
+    read_blocks,
     read_sizes,
     read_usable,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "lacking",
     "picture_digests",
     "read",
+    "read_blocks",
     "read_sizes",
     "read_usable",
 ]

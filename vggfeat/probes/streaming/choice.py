@@ -16,7 +16,7 @@ import numpy as np
 
 from vggfeat import memory as machine
 from vggfeat.errors import OptionError
-from vggfeat.plurals import in_bytes
+from vggfeat.plurals import counted, in_bytes
 from vggfeat.probes.probe import Fits, Probe
 from vggfeat.probes.streaming.block_size import BLOCK_BYTES
 from vggfeat.probes.streaming.blocks import VectorBlocks
@@ -134,21 +134,21 @@ def choose_path(probe: Probe, size: Problem, memory: int | None) -> Choice:
     streamed = streamed_bytes(name, size)
     free = machine.available()
     budget = memory if memory is not None else None if free is None else held + free
-    of_what = f"{name} of {size.N:,} x {size.d:,} vectors and {size.K:,} classes"
+    of_what = f"{size.N:,} x {size.d:,} vectors of {counted(size.K, 'class')}"
     allowed = "" if budget is None else _allowed(memory, budget)
     if budget is None or in_memory <= budget:
-        sentence = f"{of_what}: in memory, which takes about {in_bytes(in_memory)}{allowed}"
+        sentence = f"{of_what} stay in memory: {name} takes about {in_bytes(in_memory)}{allowed}"
         return Choice(streams=False, sentence=sentence, is_asked_for=memory is not None)
     if streamed is None or held + streamed > budget:
         if memory is None:  # an estimate is no reason to refuse what may well go
             return Choice(streams=False, sentence="", is_asked_for=False)
-        least = f"takes about {in_bytes(in_memory)} in memory and has no form that streams"
+        least = f"takes about {in_bytes(in_memory)} in memory and cannot stream them from disk"
         if streamed is not None:
-            least = f"takes about {in_bytes(held + streamed)} even where vectors stream from disk"
-        raise OptionError(f"{of_what}: {least}{allowed}. {REMEDY}.")
+            least = f"takes about {in_bytes(held + streamed)} even where they stream from disk"
+        raise OptionError(f"{of_what}: {name} {least}{allowed}. {REMEDY}.")
     sentence = (
-        f"{of_what}: vectors stream from disk, which takes about {in_bytes(held + streamed)}; in"
-        f" memory it would be {in_bytes(in_memory)}{allowed}"
+        f"{of_what} stream from disk: {name} takes about {in_bytes(held + streamed)}, in memory it"
+        f" would be {in_bytes(in_memory)}{allowed}"
     )
     return Choice(streams=True, sentence=sentence, is_asked_for=memory is not None)
 
