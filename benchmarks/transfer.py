@@ -190,7 +190,8 @@ class TransferMeasurement(ProbeMeasurement):
         requests = self._requests(benchmark.pictures_at(rows))
         extracted = [features.extract(request) for request in requests]
         rows = self._readable(rows, {i for file in extracted for i in file.skipped})
-        vectors, *_ = self._vectors_that_fit(rows, extracted, self.scratch or features.folder)
+        folder = self.scratch or features.folder
+        vectors, *_ = self._vectors_that_fit(rows, extracted, folder)
         readable = split.among(rows)
         fitted = benchmark.task.fit(
             vectors, benchmark.labels[rows], readable, classes=benchmark.classes,

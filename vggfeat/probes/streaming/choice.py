@@ -173,5 +173,4 @@ def _name(probe: Probe) -> str:
 
 
 def _allowed(memory: int | None, budget: int) -> str:
-    given = "--memory allows" if memory is not None else "there is free"
-    return f", and {given} {in_bytes(budget)}"
+    return f", and {in_bytes(budget)} are {'free' if memory is None else 'allowed'}"
