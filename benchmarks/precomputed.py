@@ -104,13 +104,11 @@ def _streamed(
     progress: Progress,
 ) -> tuple[UnitVectors, list[str]]:
     """The vectors at these places in a scratch file, and notes on degenerate ones."""
-    digests, seen, done = Digests(), SeenVectors(source.name, REMEDY), 0
+    digests, seen = Digests(), SeenVectors(ids, source.name, REMEDY)
 
     def blocks() -> Iterator[np.ndarray]:
-        nonlocal done
         for block in source.blocks(places, ids, digests, progress):
-            seen.add(block, ids[done : done + len(block)])
-            done += len(block)
+            seen.add(block)
             yield block
 
     vectors = StreamedVectors.written(folder, source.vector_dim, blocks())

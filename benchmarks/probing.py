@@ -92,7 +92,7 @@ class ProbeMeasurement(Measurement):
     @property
     def probe(self) -> Probe:
         """What is fitted, and where."""
-        return self.settings.fitted_probe
+        return replace(self.settings.fitted_probe, memory=self.memory)
 
     @cached_property
     def path(self) -> Path:

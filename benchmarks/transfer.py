@@ -236,7 +236,7 @@ class TransferMeasurement(ProbeMeasurement):
             digest = hashlib.sha256()
             pictures = (benchmark.pictures_of[benchmark.ids[row]] for row in rows)
             for ids in zip(*pictures, strict=True):
-                seen = SeenVectors(network.label)
+                seen = SeenVectors(ids, network.label)
                 blocks = self._aggregated(file.path, ids, network.backbone.dim, digest, seen)
                 first = next(blocks)
                 vectors = StreamedVectors.written(folder, first.shape[1], chain([first], blocks))
@@ -249,12 +249,11 @@ class TransferMeasurement(ProbeMeasurement):
         self, path: Path, ids: Sequence[str], dim: int, digest: Any, seen: SeenVectors
     ) -> Iterator[np.ndarray]:
         """Vectors of these ids, block by block; digest and seen get what they are made of."""
-        scales, done = self.settings.extraction.scales, 0
+        scales = self.settings.extraction.scales
         at_once = rows_at_once(len(scales) * dim)
         for descriptors in store.read_blocks(path, ids, scales, at_once):
             digest.update(descriptors)
-            seen.add(descriptors, ids[done : done + len(descriptors)])
-            done += len(descriptors)
+            seen.add(descriptors)
             yield aggregate(descriptors, self.settings.vectors)
 
     def read_vectors(

@@ -21,7 +21,13 @@ from vggfeat.features.aggregate import aggregate
 from vggfeat.features.exports import IDS_SUFFIX, is_list_of_ids
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.hdf5_files import hdf5_headers, hdf5_reader
-from vggfeat.features.precomputed.numpy_files import Header, npz_headers, npz_reader, open_npy
+from vggfeat.features.precomputed.numpy_files import (
+    Header,
+    forget_pages,
+    npz_headers,
+    npz_reader,
+    open_npy,
+)
 from vggfeat.features.precomputed.unit_vectors import (
     BLOCK_BYTES,
     NUMBERS,
@@ -138,7 +144,9 @@ class ArraySource(FeatureSource):
     def blocks(
         self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
     ) -> Iterator[np.ndarray]:
-        return unit_blocks(self.array, rows, ids, self.name, digests, progress=progress)
+        for block in unit_blocks(self.array, rows, ids, self.name, digests, progress=progress):
+            yield block
+            forget_pages(self.array)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -8,7 +8,7 @@ Shapes: N vectors of a benchmark, n of them trained on or validated, m validated
 d dimensions, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
 
@@ -20,15 +20,19 @@ from vggfeat.plurals import counted, in_bytes
 from vggfeat.probes.probe import Fits, Probe
 from vggfeat.probes.streaming.block_size import BLOCK_BYTES
 from vggfeat.probes.streaming.blocks import VectorBlocks
+from vggfeat.probes.streaming.svm_memory import smallest_bytes
 
 FITS = {  # probe -> its fits to vectors on disk
+    "svm": "vggfeat.probes.streaming.svm:StreamedSVMFits",
     "ridge": "vggfeat.probes.streaming.ridge:StreamedRidgeFits",
     "logistic": "vggfeat.probes.streaming.logistic:StreamedLogisticFits",
     "knn": "vggfeat.probes.streaming.knn:StreamedNeighbourFits",
     "knn_plain": "vggfeat.probes.streaming.knn:StreamedNeighbourFits",
     "centroid": "vggfeat.probes.streaming.centroid:StreamedCentroidFits",
 }
+ROW_BYTES = 350  # of a vector's id and digests, by which equal ones are found
 WORKSPACE = 3 * 2**26  # of libraries, and what the allocator keeps
+UNKNOWN = 4 * 2**30  # where nobody says how much is free
 LARGEST_K = 200  # of neighbours
 KEPT_STEPS = 10  # of L-BFGS
 REMEDY = (
@@ -55,7 +59,7 @@ def in_memory_bytes(probe: str, size: Problem) -> int:
 
     Vectors: 4 N d, and while they are made of what is stored twice that, 8 N read_values; of them
     the training rows 4 n d. Labels: N K, signs 2 n K, decision values 8 n K and 16 m K while they
-    are scored, tests 20 t K. And of the probe, with r = min(n, d):
+    are scored, tests 20 t K; ROW_BYTES N. And of the probe, with r = min(n, d):
 
     - ridge: X in float64 four times (as given, used, centred, along axes) 32 n d, 24 r^2, 24 n K
     - logistic: 16 n d (given, centred), 12 n r, 24 r^2, and 48 n K of scores and derivatives
@@ -67,7 +71,7 @@ def in_memory_bytes(probe: str, size: Problem) -> int:
     N, n, m, t, d, K = size.N, size.n, size.m, size.t, size.d, size.K
     r = min(n, d)
     reading = 4 * N * d + 8 * N * size.read_values
-    labels = N * K + 10 * n * K + 16 * m * K + 20 * t * K
+    labels = N * (K + ROW_BYTES) + 10 * n * K + 16 * m * K + 20 * t * K
     of_probe = {
         "ridge": 32 * n * d + 24 * r * r + 24 * n * K,
         "logistic": 16 * n * d + 12 * n * r + 24 * r * r + 48 * n * K,
@@ -87,25 +91,40 @@ def streamed_bytes(probe: str, size: Problem) -> int | None:
 
     Blocks of vectors and what is computed of them: BLOCK_BYTES, twice as those before are freed
     late. Labels: N K, signs 2 n K, decision values in float32 4 n K and 12 m K while they are
-    scored, tests 16 t K. And of the probe:
+    scored, tests 16 t K; ROW_BYTES N. And of the probe:
 
     - ridge: X'X, its axes, and their computation, 32 d^2, and 24 d K of classes
     - logistic: the same, and weights, gradients and kept steps, 8 (2 KEPT_STEPS + 10) d K
     - knn: blocks of cosines, a constant, and 24 n of positives
     - centroid: 40 d K
+    - svm: whatever there is, from svm_memory.py's least on; a tenth of X is wanted
     """
     N, n, m, t, d, K = size.N, size.n, size.m, size.t, size.d, size.K
-    labels = N * K + 6 * n * K + 12 * m * K + 16 * t * K
+    labels = N * (K + ROW_BYTES) + 6 * n * K + 12 * m * K + 16 * t * K
     of_probe = {
         "ridge": 32 * d * d + 24 * d * K,
         "logistic": 32 * d * d + 8 * (2 * KEPT_STEPS + 10) * d * K,
         "knn": 3 * 2**27 + 24 * n,
         "centroid": 40 * d * K,
+        "svm": 8 * d * K + smallest_bytes(_OnDisk(n, d)),
     }
     kind = "knn" if probe == "knn_plain" else probe
     if probe not in FITS:
         return None
     return WORKSPACE + 2 * BLOCK_BYTES + labels + of_probe[kind]
+
+
+class _OnDisk(VectorBlocks):
+    """Rows of a file that is not written yet: what reading them will take."""
+
+    def __init__(self, n: int, d: int):
+        self.shape = n, d
+
+    def blocks(self, rows: int) -> Iterator[tuple[slice, np.ndarray]]:
+        raise NotImplementedError
+
+    def held_bytes(self, rows: int) -> int:
+        return 12 * min(rows, self.shape[0]) * self.shape[1]  # two buffers, and the chosen rows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +181,20 @@ def streamed_fits(
         raise OptionError(f"{name} has no form for vectors that stream from disk. {REMEDY}.")
     module, _, kind = FITS[name].partition(":")
     make: Callable[..., Fits] = getattr(import_module(module), kind)
+    if name == "svm":
+        budget = {"memory": _left_for_fits(probe, *signs.shape)}
+        options = {"tol": probe.tol, "max_iter": probe.max_iter, "device": probe.device}
+        return make(X, signs, **options, **budget)
     of_probe = {"is_plain": probe.is_plain} if hasattr(probe, "is_plain") else {}
     return make(X, signs, exclusive=exclusive, device=probe.device, **of_probe)
+
+
+def _left_for_fits(probe: Probe, n: int, K: int) -> int:
+    """What is left of the process's memory once signs and decision values are there."""
+    budget = probe.memory
+    if budget is None:
+        budget = machine.resident() + (machine.available() or UNKNOWN)
+    return budget - machine.resident() - WORKSPACE - 9 * n * K
 
 
 def _name(probe: Probe) -> str:
