@@ -23,6 +23,7 @@ LAYERS = (
     ("probes", "layouts", "doctor"),
     ("records",),
     ("report",),
+    ("costs",),
     ("pretraining", "benchmarks"),
     ("benchmarks.speed",),  # measures training, too
     ("cli", "__main__"),
