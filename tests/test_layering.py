@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "interruption", "processes.launched", "options", "progress", "busy_cores"),
     ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
-     "provenance", "processes", "prefetch", "durations", "plurals", "png", "statistics"),
+     "provenance", "processes", "prefetch", "durations", "plurals", "png", "statistics",
+     "layouts.picture_parts"),
     ("vgg",),
     ("weights",),
     ("backbones",),
@@ -78,8 +79,11 @@ def test_only_readers_and_writers_of_hdf5_use_h5py_and_only_the_command_line_use
     h5py = {
         "storage.hdf5",
         "storage.hdf5_look",
+        "features.shards.index",
+        "features.shards.index_build",
         "features.store.format",
         "features.store.reader",
+        "features.store.whole",
         "features.store.writer",
         "records.scores",
         "weights.matconvnet.mat_v73",

@@ -1,5 +1,6 @@
 """Feature files: found, read, inspected and written."""
 
+from vggfeat.features.store.feature_reader import FeatureReader
 from vggfeat.features.store.format import DECODER, SCALED_DECODER, Conditions
 from vggfeat.features.store.other_scales import OtherScales, StoredRow
 from vggfeat.features.store.reader import (
@@ -17,19 +18,24 @@ from vggfeat.features.store.reader import (
     read_usable,
 )
 from vggfeat.features.store.summary import Summary, inspect
+from vggfeat.features.store.sums import digest_of
+from vggfeat.features.store.whole import RowBlock, sound_rows, write_whole
 from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 
 __all__ = [
     "DECODER",
     "SCALED_DECODER",
     "Conditions",
+    "FeatureReader",
     "FeatureWriter",
     "OtherScales",
+    "RowBlock",
     "StoredRow",
     "Summary",
     "UsableRows",
     "batch_pixels",
     "contents",
+    "digest_of",
     "find",
     "forget",
     "forget_damaged",
@@ -42,4 +48,6 @@ __all__ = [
     "read",
     "read_sizes",
     "read_usable",
+    "sound_rows",
+    "write_whole",
 ]
