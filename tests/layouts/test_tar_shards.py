@@ -66,7 +66,7 @@ def test_tars_of_gnu_tar_are_read_in_place(folder, tmp_path, form, start):
     tar = tmp_path / "of gnu.tar"
     subprocess.run(f"tar --format={form} --sort=name -cf '{tar}' {start}", shell=True, cwd=folder,
                    check=True)  # fmt: skip
-    shards = TarShards("of gnu", [str(tar)])
+    shards = TarShards([str(tar)])
     with shards.opened(0) as part:
         assert not part.broken and sorted(part.pictures) == IDS
         for name, i in zip(NAMES, IDS, strict=True):
@@ -94,12 +94,12 @@ def test_the_digest_knows_names_and_sizes_and_not_where_tars_lie(tmp_path):
     moved = tmp_path / "elsewhere" / "some.tar"
     moved.parent.mkdir()
     moved.write_bytes(first.read_bytes())
-    parts = TarShards("train", [str(first)])
-    assert TarShards("train", [str(moved)]).digest == parts.digest
-    assert parts.name == f"train-{parts.digest[:12]}"
+    parts = TarShards([str(first)])
+    assert TarShards([str(moved)]).digest == parts.digest
+    assert parts.name == f"tars-{parts.digest[:12]}"
     moved.write_bytes(first.read_bytes() + bytes(512))
-    assert TarShards("train", [str(moved)]).digest != parts.digest
-    assert TarShards("train", [str(first.rename(tmp_path / "b.tar"))]).digest != parts.digest
+    assert TarShards([str(moved)]).digest != parts.digest
+    assert TarShards([str(first.rename(tmp_path / "b.tar"))]).digest != parts.digest
 
 
 def test_what_is_no_picture_is_reported_by_name_and_the_others_are_read(tmp_path):

@@ -38,7 +38,7 @@ FLAGS = {
     PROBE: "probe save-probe",
     TRAINING: "stage set colours tensorboard",
     COMPUTING: "gpus precision pass-size device dry-run repair older-than yes",
-    PLACES: "data-dir cache-dir offline out to predictions save config",
+    PLACES: "data-dir cache-dir offline out to shard-rows compression predictions save config",
     OUTPUT: "format form intervals notes title only figures open show show-config count top plot",
     ALWAYS: "quiet verbose debug version help",
 }

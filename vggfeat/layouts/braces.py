@@ -1,7 +1,7 @@
 """Braces that stand for many names, as in a shell: `expanded`.
 
-    train-{000000..000099}.tar    a hundred names, with as many digits as the ends have
-    {0..10..5}  {a,b}             with a step; names one by one; several groups are combined
+train-{000000..000099}.tar    a hundred names, with as many digits as the ends have
+{0..10..5}  {a,b}             with a step; names one by one; several groups are combined
 """
 
 import itertools

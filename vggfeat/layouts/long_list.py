@@ -15,7 +15,7 @@ import numpy as np
 
 from vggfeat.errors import DatasetError, printable
 from vggfeat.images import PICTURE_SUFFIXES
-from vggfeat.layouts.own_pictures import is_there, picture_id, slug
+from vggfeat.layouts.own_pictures import is_there, picture_id
 from vggfeat.layouts.picture_parts import Part, PictureParts
 
 CHUNK = 2**22
@@ -34,7 +34,7 @@ class LongList(PictureParts):
             self._starts, digest = _parts(file, rows)
         self.num_parts = len(self._starts) - 1
         self.digest = hashlib.sha256(f"{rows} lines of {digest}".encode()).hexdigest()
-        self.name = f"{slug(path.stem)}-{self.digest[:12]}"
+        self.name = f"list-{self.digest[:12]}"
 
     @contextmanager
     def opened(self, part: int) -> Iterator[Part]:
@@ -73,7 +73,7 @@ class LongList(PictureParts):
             except UnicodeDecodeError:
                 broken[where] = "is no text in UTF-8"
             except DatasetError as error:
-                broken[where] = str(error).removeprefix(f"{where}: ")
+                broken[where] = str(error).removeprefix(f"{where}: ").removesuffix(".")
         return Part(pictures, broken)
 
 

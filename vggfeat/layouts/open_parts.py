@@ -1,9 +1,9 @@
 """Pictures part by part, of whatever the user names: `open_parts`.
 
-    FOLDER                        the .tar shards in it
-    train-{000000..000099}.tar    shards by braces, several groups if need be; or a glob, train-*.tar
-    LIST.txt                      a shard a line, or a picture a line
-    s3://..., gs://..., https://..., hf://...   shards elsewhere, with braces if need be
+FOLDER                        the .tar shards in it
+train-{000000..000099}.tar    shards by braces, several groups if need be; or a glob, train-*.tar
+LIST.txt                      a shard a line, or a picture a line
+s3://..., gs://..., https://..., hf://...   shards elsewhere, with braces if need be
 """
 
 import glob
@@ -40,7 +40,7 @@ def open_parts(source: str, *, rows: int = ROWS) -> PictureParts:
             " of pictures into such a list, or pack them into tars."
         )
     _check_tars(tars, source)
-    return TarShards(path.stem, tars)
+    return TarShards(tars)
 
 
 def names_tars(source: str) -> bool:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vggfeat.errors import DatasetError, printable
 from vggfeat.images import PICTURE_SUFFIXES, Member
-from vggfeat.layouts.own_pictures import CLUTTER, slug
+from vggfeat.layouts.own_pictures import CLUTTER
 from vggfeat.layouts.picture_parts import Part, PictureParts
 from vggfeat.layouts.tar_headers import TarError, entries
 
@@ -33,13 +33,13 @@ class TarShards(PictureParts):
     The digest is of the tars' names below the folder that they share, and of their sizes.
     """
 
-    def __init__(self, name: str, tars: Sequence[str]):
+    def __init__(self, tars: Sequence[str]):
         """Raises DatasetError at missing ones."""
         self.tars, self.num_parts = tars, len(tars)
         folder = os.path.commonpath([os.path.dirname(os.path.abspath(tar)) for tar in tars])
         facts = [(os.path.relpath(tar, folder), _size(Path(tar))) for tar in tars]
         self.digest = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
-        self.name = f"{slug(name)}-{self.digest[:12]}"
+        self.name = f"tars-{self.digest[:12]}"
 
     @contextmanager
     def opened(self, part: int) -> Iterator[Part]:
