@@ -51,8 +51,10 @@ def extract_into_shards(
     Raises VggfeatError and OSError.
     """
     job.check()
-    parts = open_parts(job.images, rows=job.rows)
-    ((network,),) = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
+    parts = open_parts(job.images, copies=job.folders.copies, rows=job.rows, offline=job.offline)
+    with workers.leader_first("nets"):
+        fusions = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
+    ((network,),) = fusions
     made = extract_shards(
         parts,
         network,

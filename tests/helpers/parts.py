@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from helpers.pictures import write_picture
-
 from vggfeat.layouts.picture_parts import Part, PictureParts
 
 SHAPES = ((48, 36), (36, 50))  # so that batches of equal shape have something to do

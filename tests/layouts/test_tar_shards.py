@@ -3,7 +3,9 @@
 import io
 import subprocess
 import tarfile
+from pathlib import Path
 
+import fsspec
 import numpy as np
 import pytest
 from helpers.pictures import write_picture
@@ -66,7 +68,7 @@ def test_tars_of_gnu_tar_are_read_in_place(folder, tmp_path, form, start):
     tar = tmp_path / "of gnu.tar"
     subprocess.run(f"tar --format={form} --sort=name -cf '{tar}' {start}", shell=True, cwd=folder,
                    check=True)  # fmt: skip
-    shards = TarShards([str(tar)])
+    shards = TarShards([str(tar)], tmp_path)
     with shards.opened(0) as part:
         assert not part.broken and sorted(part.pictures) == IDS
         for name, i in zip(NAMES, IDS, strict=True):
@@ -94,12 +96,12 @@ def test_the_digest_knows_names_and_sizes_and_not_where_tars_lie(tmp_path):
     moved = tmp_path / "elsewhere" / "some.tar"
     moved.parent.mkdir()
     moved.write_bytes(first.read_bytes())
-    parts = TarShards([str(first)])
-    assert TarShards([str(moved)]).digest == parts.digest
+    parts = TarShards([str(first)], tmp_path)
+    assert TarShards([str(moved)], tmp_path).digest == parts.digest
     assert parts.name == f"tars-{parts.digest[:12]}"
     moved.write_bytes(first.read_bytes() + bytes(512))
-    assert TarShards([str(moved)]).digest != parts.digest
-    assert TarShards([str(first.rename(tmp_path / "b.tar"))]).digest != parts.digest
+    assert TarShards([str(moved)], tmp_path).digest != parts.digest
+    assert TarShards([str(first.rename(tmp_path / "b.tar"))], tmp_path).digest != parts.digest
 
 
 def test_what_is_no_picture_is_reported_by_name_and_the_others_are_read(tmp_path):
@@ -231,3 +233,55 @@ def test_damaged_bytes_never_end_in_a_traceback(tmp_path):
         part = part_of(path, "some.tar")
         for member in part.pictures.values():
             assert len(images.picture_content(member)) == member.size
+
+
+def tars_of(tmp_path, *names):
+    """A tar of a picture for each name."""
+    for n, name in enumerate(names):
+        (tmp_path / f"s/{n}").mkdir(parents=True)
+        packed(tmp_path, (name.replace("jpg", "json"), b"{}"), (name, jpeg(n))).rename(
+            tmp_path / f"s/{n}/x.tar"
+        )
+    return [str(tmp_path / f"s/{n}/x.tar") for n in range(len(names))]
+
+
+def ids_of(shards):
+    ids = []
+    for number in range(shards.num_parts):
+        with shards.opened(number) as part:
+            assert not part.broken
+            assert [p.name for p in part.pictures.values()] == ["a/0.jpg"] * len(part.pictures)
+            ids += part.pictures
+    return ids
+
+
+def test_keys_that_begin_anew_in_every_tar_get_its_name_before_them(tmp_path, caplog):
+    shards = TarShards(tars_of(tmp_path, "a/0.jpg", "a/0.jpg"), tmp_path)
+    assert ids_of(shards) == ["0/x/a/0", "1/x/a/0"]
+    assert (
+        "both begin with the key a/0: ids are names of tars and keys, such as 0/x/a/0"
+        in caplog.text
+    )
+    alone = TarShards(shards.tars[:1], tmp_path)
+    assert ids_of(alone) == ["a/0"]
+
+
+def test_remote_tars_are_read_as_local_ones_and_missing_ones_are_broken(tmp_path):
+    memory = fsspec.filesystem("memory")
+    paths = tars_of(tmp_path, "a/0.jpg", "a/0.jpg")
+    urls = [f"memory://bucket/{n}.tar" for n in range(2)]
+    for path, url in zip(paths, urls, strict=True):
+        memory.pipe(url, Path(path).read_bytes())
+    try:
+        shards = TarShards(urls, tmp_path / "copies")
+        assert ids_of(shards) == ["0/a/0", "1/a/0"]
+        with shards.opened(1) as part:
+            (picture,) = part.pictures.values()
+            assert str(picture) == "memory://bucket/1.tar, member a/0.jpg"
+            assert images.picture_content(picture) == jpeg(1)
+        memory.rm(urls[1])
+        with shards.opened(1) as part:
+            assert not part.pictures and part.broken == {urls[1]: "no such file"}
+        assert not list((tmp_path / "copies").iterdir())
+    finally:
+        memory.store.clear()

@@ -7,17 +7,25 @@ s3://..., gs://..., https://..., hf://...   shards elsewhere, with braces if nee
 """
 
 import glob
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.braces import expanded, has_braces
+from vggfeat.layouts.cut_pictures import CutPictures
 from vggfeat.layouts.long_list import LongList
 from vggfeat.layouts.own_pictures import entries_of
 from vggfeat.layouts.picture_parts import PictureParts
 from vggfeat.layouts.tar_shards import TarShards
+from vggfeat.layouts.unlabelled import read_pictures
+from vggfeat.storage.remote import listed
+from vggfeat.storage.urls import is_url, shown
+
+log = logging.getLogger(__name__)
 
 ROWS = 10_000  # pictures of a part, where the source has none of its own
 TAR = ".tar"
@@ -25,26 +33,31 @@ COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar.zst")
 FIRST_BYTES = 2**16  # of a list, in which its first line ends
 
 
-def open_parts(source: str, *, rows: int = ROWS) -> PictureParts:
-    """The pictures of a source in parts: a tar each, or `rows` lines of a list of pictures.
+def open_parts(
+    source: str, *, copies: Path, rows: int = ROWS, offline: bool = False
+) -> PictureParts:
+    """The pictures of a source in parts: a tar each, or `rows` pictures of a list or a folder.
 
-    Raises DatasetError where there are none, naming what is missing.
+    Remote tars are copied into the folder `copies` while they are open, unless offline. Raises
+    DatasetError where there are none, naming what is missing, and DownloadError.
     """
     path = Path(source)
     if path.is_file() and path.name.lower().endswith(".txt") and not names_tars(source):
         return LongList(path, rows)
-    tars = _tars(source)
+    tars = _tars(source, offline)
     if tars is None:
-        raise DatasetError(
-            f"{source}: no .tar shards, and no text list (.txt) with a path a line. Write the paths"
-            " of pictures into such a list, or pack them into tars."
-        )
-    _check_tars(tars, source)
-    return TarShards(tars)
+        pictures = read_pictures(path)
+        for note in pictures.notes:
+            log.warning("%s: %s", path, note)
+        return CutPictures(pictures, rows)
+    _check_tars(tars, shown(source) if is_url(source) else source, offline)
+    return TarShards(tars, copies)
 
 
 def names_tars(source: str) -> bool:
     """Whether a source is of tars, which come in parts; the first of them is not looked into."""
+    if is_url(source):
+        return True
     path = Path(source)
     if path.is_dir():
         names = [entry.name.lower() for entry in entries_of(path)]
@@ -57,19 +70,23 @@ def names_tars(source: str) -> bool:
 
 
 def _is_tar(name: str) -> bool:
+    name = urlsplit(name).path if is_url(name) else name
     return name.lower().endswith((TAR, *COMPRESSED))
 
 
-def _tars(source: str) -> list[str] | None:
-    """The tars of a source that is one of tars."""
+def _tars(source: str, offline: bool) -> list[str] | None:
+    """The tars of a source; None if it is of pictures. Raises DatasetError where there are none."""
+    if is_url(source):
+        return _of_url(source, offline)
     path = Path(source)
     if path.is_dir():
-        tars = [e.path for e in entries_of(path) if _is_tar(e.name) and not e.is_dir()]
-        return tars or None
+        if not names_tars(source):
+            return None
+        return [e.path for e in entries_of(path) if _is_tar(e.name) and not e.is_dir()]
     if path.is_file():
-        if path.name.lower().endswith(".txt"):
-            return _of_list(path)
-        return [source] if _is_tar(source) else None
+        if not names_tars(source):
+            return None
+        return [source] if _is_tar(source) else _of_list(path)
     if has_braces(source):
         return expanded(source)
     if glob.has_magic(source):
@@ -77,7 +94,20 @@ def _tars(source: str) -> list[str] | None:
         if not tars:
             raise DatasetError(f"{source}: no .tar that is called so.")
         return tars
-    raise DatasetError(f"{source}: no such folder, tar or list.")
+    raise DatasetError(f"{source}: no such folder, list or tar.")
+
+
+def _of_url(source: str, offline: bool) -> list[str]:
+    if "*" not in source or offline:
+        return expanded(source)
+    if urlsplit(source).scheme.lower() in ("http", "https"):
+        raise DatasetError(
+            f"{shown(source)}: a web server cannot be searched. Write train-{{000..099}}.tar."
+        )
+    tars = [url for url in listed(source) if _is_tar(url)]
+    if not tars:
+        raise DatasetError(f"{shown(source)}: no .tar that is called so.")
+    return tars
 
 
 def _of_list(path: Path) -> list[str]:
@@ -89,7 +119,8 @@ def _of_list(path: Path) -> list[str]:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error}).") from error
     lines = filter(None, (line.strip() for line in text.split("\n")))
-    return [os.path.join(path.parent, name) for line in lines for name in expanded(line)]
+    names = [name for line in lines for name in expanded(line)]
+    return [name if is_url(name) else os.path.join(path.parent, name) for name in names]
 
 
 def _first_line(path: Path) -> str:
@@ -102,22 +133,25 @@ def _first_line(path: Path) -> str:
     return next(filter(None, (line.strip() for line in text.split("\n"))), "")
 
 
-def _check_tars(tars: Sequence[str], source: str) -> None:
-    """Raise DatasetError at tars that are named twice, compressed or missing."""
+def _check_tars(tars: Sequence[str], source: str, offline: bool) -> None:
+    """Raise DatasetError at tars that are named twice, compressed, missing or out of reach."""
     seen = set()
     missing = []
     for tar in tars:
+        named = shown(tar) if is_url(tar) else tar
         if tar in seen:
-            raise DatasetError(f"{source}: names {tar} twice. Name it once.")
+            raise DatasetError(f"{source}: names {named} twice. Name it once.")
         seen.add(tar)
-        if tar.lower().endswith(COMPRESSED):
+        if named.lower().endswith(COMPRESSED):
             raise DatasetError(
-                f"{tar}: is compressed, and pictures are read where they lie in a tar. Unpack it to"
-                " a plain .tar; pictures are compressed themselves."
+                f"{named}: is compressed, and pictures are read where they lie in a tar. Unpack it"
+                " to a plain .tar; pictures are compressed themselves."
             )
-        if not tar.lower().endswith(TAR):
-            raise DatasetError(f"{tar}: is no .tar, as the other shards of {source} are.")
-        if not os.path.isfile(tar):
+        if not named.lower().endswith(TAR):
+            raise DatasetError(f"{named}: is no .tar, as the shards of {source} have to be.")
+        if is_url(tar) and offline:
+            raise DatasetError(f"{named}: is elsewhere, and nothing may be fetched (--offline).")
+        if not is_url(tar) and not os.path.isfile(tar):
             missing.append(tar)
     if missing:
         more = f" and {len(missing) - 1:,} more of {len(tars):,}" if missing[1:] else ""

@@ -14,7 +14,7 @@ from typing import BinaryIO
 from vggfeat.plurals import counted
 
 # Of the headers of one member: long names, attributes. Their readers take time by the square of it.
-MAX_HEADER_BYTES = 2**16
+MAX_HEADER_BYTES = 2**15
 MAX_GLOBAL_HEADERS = 1000  # keywords that hold for all members
 CHUNK = 2**20
 # What tarfile raises at damaged headers.

@@ -3,6 +3,7 @@
 - .npy: an array [N, D]; ids in a list beside it, if `vggfeat extract --to` wrote both
 - .npz: `features`, else its one array of two dimensions; ids and labels if there are any
 - .h5: the same, or a feature file of vggfeat, whose scales are combined first
+- a folder of shards, of which no more is read than the rows that are used
 """
 
 import csv
@@ -29,6 +30,8 @@ from vggfeat.features.precomputed.unit_vectors import (
     digests_of,
     unit_vectors,
 )
+from vggfeat.features.shards.folder import is_shard_folder
+from vggfeat.features.shards.reader import open_features as open_stored
 from vggfeat.plurals import counted
 from vggfeat.progress import Progress
 
@@ -142,13 +145,24 @@ class StoredSource(FeatureSource):
         }
 
     def vectors(self, rows: np.ndarray, ids: Sequence[str], progress: Progress) -> UnitVectors:
-        descriptors = store.read(self.path, [self.ids[row] for row in rows], self.scales)
+        descriptors = self._descriptors(rows)
         combined = aggregate(descriptors, self.options)
         return UnitVectors(
             vectors=combined,
             sha256=hashlib.sha256(descriptors).hexdigest(),
             row_digests=digests_of(descriptors.reshape(len(descriptors), -1)),
         )
+
+    def _descriptors(self, rows: np.ndarray) -> np.ndarray:
+        return store.read(self.path, [self.ids[row] for row in rows], self.scales)
+
+
+class ShardsSource(StoredSource):
+    """A folder of shards of vggfeat, as a feature file."""
+
+    def _descriptors(self, rows: np.ndarray) -> np.ndarray:
+        with open_stored(self.path) as features:
+            return features.read_rows(rows, self.scales)
 
 
 def open_features(
@@ -159,6 +173,8 @@ def open_features(
     Raises DatasetError, StoreError or OSError where it cannot be read as one, OptionError at scales
     or options for a file that has nothing to combine.
     """
+    if is_shard_folder(path):
+        return _sharded(path, scales, options or VectorOptions())
     if not path.is_file():
         raise DatasetError(f"{path}: no such file of features.")
     suffix = path.suffix.lower()
@@ -218,6 +234,19 @@ def _stored(path: Path, scales: Sequence[int] | None, options: VectorOptions) ->
         options=options,
         scales=tuple(conditions.scales if scales is None else scales),
     )
+
+
+def _sharded(path: Path, scales: Sequence[int] | None, options: VectorOptions) -> ShardsSource:
+    with open_stored(path) as features:
+        return ShardsSource(
+            name=path.name,
+            path=path,
+            ids=features.ids(),
+            conditions=features.conditions,
+            dim=features.dim,
+            options=options,
+            scales=tuple(features.scales if scales is None else scales),
+        )
 
 
 def _array_among(

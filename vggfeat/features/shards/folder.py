@@ -134,7 +134,8 @@ class ShardFolder:
     def leftovers(self, part: int) -> list[Path]:
         """What processes have begun of a part, whether they live or not."""
         shard = self.shard(part)
-        return sorted(shard.parent.glob(f".{glob.escape(shard.stem)}.*"))
+        # Two dots begin what was not even begun to the end, see `storage.files`.
+        return sorted(shard.parent.glob(f".*{glob.escape(shard.stem)}.*"))
 
 
 def is_shard_folder(path: Path) -> bool:

@@ -34,7 +34,7 @@ HASH_BYTES = 8
 BUCKET_ROWS = 512  # about, of the hashes that are looked through for an id
 RUN = 64  # buckets that are read together
 SMALL = ("bucket_starts", "bucket_crc32", "shards", "first_rows", "digests")
-REMEDY = "Run the same extraction again, which makes it anew."
+REMEDY = "Remove it and run the same extraction again, which makes it anew."
 
 
 def hashes_of(ids: Sequence[str]) -> np.ndarray:
@@ -120,7 +120,9 @@ class Index:
     def __init__(self, path: Path):
         self.path = path
         if not path.is_file():
-            raise StoreError(f"{path}: is not there. {REMEDY}")
+            raise StoreError(
+                f"{path}: is not there: the extraction has not come to its end. Run it again."
+            )
         with explained_index(path):
             self._file = hdf5.open_file(path)
         try:

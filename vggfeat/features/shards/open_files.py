@@ -102,6 +102,8 @@ class OpenFiles:
 
     def _opened(self, number: int) -> store.FeatureReader:
         path = self.path_of(number)
+        if self.digests is not None and not path.is_file():
+            raise StoreError(f"{path}: is missing. Run the same extraction again, which makes it.")
         reader = store.FeatureReader(path)
         try:
             num_rows = int(self.first_rows[number + 1] - self.first_rows[number])

@@ -90,7 +90,7 @@ class StoredFeatures:
         missing = np.flatnonzero(found < 0)
         if len(missing):
             raise StoreError(
-                f"{self.path}: {len(missing):,} of {counted(len(ids), 'id')} are not in it,"
+                f"{self.path}: {counted(len(missing), 'id is', 'ids are')} not in it,"
                 f" {ids[missing[0]]!r} among them."
             )
         return found
