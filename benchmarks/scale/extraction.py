@@ -24,6 +24,7 @@ OPTIONS = ("--net", NET, "--scales", str(SIDE), "--no-mirror", "--precision", "f
 class Extraction:
     """What was seen of an extraction, and whether its rows are right."""
 
+    output: Path
     facts: RunFacts
     verified: Verified
 
@@ -33,14 +34,11 @@ def extract(
     num_pictures: int,
     processes: Sequence[int],
     kills: Kills | None = None,
-    *,
-    keep: bool = False,
 ) -> Extraction:
     """Extract the first so many numbered pictures from scratch.
 
     processes says how many work in the first start of torchrun, in the second, and so on around.
-    The output, scratch/output, is removed unless it shall be kept. Raises VggfeatError unless every
-    row is right.
+    The output is there until the next extraction. Raises VggfeatError unless every row is right.
     """
     tars = write_tars(scratch / "tars", num_pictures)
     output = scratch / "output"
@@ -64,11 +62,9 @@ def extract(
     verified = verify(output, num_pictures, net, mean, std)
     error = sample_error(tars, net, mean, std)
     verified.largest_error = max(verified.largest_error, error)
-    if not keep:
-        shutil.rmtree(output)
     if not verified.is_sound:
         raise VggfeatError(f"{output}: rows are wrong: {verified.to_json()}")
-    return Extraction(facts, verified)
+    return Extraction(output, facts, verified)
 
 
 def named(tars: Sequence[Path]) -> str:

@@ -1,9 +1,9 @@
-"""`growth`: time and memory of 10^4, 10^5 and 10^6 pictures by 1, 2 and 4 processes."""
+"""`growth`: time and memory of 10^4, 10^5 and 10^6 pictures by 1, 2 and 4 processes; the index."""
 
 from pathlib import Path
 from typing import Any
 
-from vggfeat.benchmarks.scale import record
+from vggfeat.benchmarks.scale import lookups, record
 from vggfeat.benchmarks.scale.extraction import Extraction, extract, settings
 
 NAME = "growth"
@@ -21,7 +21,10 @@ def measure(out: Path, scratch: Path, command: str) -> Path:
                 where = {"pictures": num_pictures, "processes": processes, "round": round_number}
                 if round_number >= rounds or any(where.items() <= run.items() for run in runs):
                     continue
-                runs.append(where | _facts(extract(scratch, num_pictures, [processes])))
+                done = extract(scratch, num_pictures, [processes])
+                runs.append(where | _facts(done))
+                if processes == PROCESSES[-1] and not round_number:
+                    runs[-1]["index"] = lookups.measure(done.output, num_pictures)
                 record.write(NAME, out, command=command, settings=settings(list(ROUNDS)), runs=runs)
     return out / f"{NAME}.json"
 

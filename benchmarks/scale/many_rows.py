@@ -19,7 +19,7 @@ def measure(out: Path, scratch: Path, command: str) -> Path:
     """Extract, kill, verify and write the record; nothing where it is there already."""
     if record.read(NAME, out):
         return out / f"{NAME}.json"
-    done = extract(scratch, NUM_PICTURES, PROCESSES, KILLS, keep=True)
+    done = extract(scratch, NUM_PICTURES, PROCESSES, KILLS)
     facts = done.facts
     return record.write(
         NAME,

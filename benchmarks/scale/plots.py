@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 def write(out: Path) -> list[Path]:
     """Draw what there are records of, beside them."""
-    figures = {many_rows.NAME: _memory, growth.NAME: _growth}
-    found = ((draw, record.read(name, out)) for name, draw in figures.items())
+    figures = (many_rows.NAME, _memory), (growth.NAME, _growth), (growth.NAME, _index)
+    found = ((draw, record.read(name, out)) for name, draw in figures)
     return [style.save(draw(content), out, "svg") for draw, content in found if content]
 
 
@@ -114,12 +114,51 @@ def _draw_growth(canvas: Canvas, runs: Sequence[Mapping[str, Any]]) -> None:
             curve = _curve(runs, processes, quantity)
             label = f"{processes} process{'es' if processes > 1 else ''}"
             axes.plot(*zip(*curve, strict=True), label=label, **style.series(number))
-        axes.set(title=title, xscale="log")
+        axes.set_title(title)
         finish(axes)
-        numbers = sorted({run["pictures"] for run in runs})
-        axes.xaxis.set_ticks(numbers, [f"{number:,}" for number in numbers])
-        axes.xaxis.set_ticks([], minor=True)
-        axes.yaxis.set_major_formatter("{x:,g}")
-        if axes.get_subplotspec().is_last_row():
-            axes.set(xlabel="pictures")
+        _pictures_below(axes, runs)
     canvas.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+
+
+def _pictures_below(axes: Axes, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Numbers of pictures on the axis of a panel, in full."""
+    numbers = sorted({run["pictures"] for run in runs})
+    axes.set_xscale("log")
+    axes.xaxis.set_ticks(numbers, [f"{number:,}" for number in numbers])
+    axes.xaxis.set_ticks([], minor=True)
+    axes.yaxis.set_major_formatter("{x:,g}")
+    if axes.get_subplotspec().is_last_row():
+        axes.set(xlabel="pictures")
+
+
+INDEX_PANELS = (
+    ("index_built_s", "seconds to make the index", 1, _logarithmic),
+    ("one_id_s", "milliseconds to find and read an id", 1e3, _from_zero),
+)
+
+
+def _index(content: Mapping[str, Any]) -> Figure:
+    runs = [run for run in content["runs"] if "index" in run]
+    return Figure(
+        name="index",
+        title="The index against the number of pictures",
+        caption="Made by one process; one id after the other, the median of 500.",
+        table=Table.of(
+            ["pictures", *(name for _, name, _, _ in INDEX_PANELS)],
+            [
+                [run["pictures"], *(by * run["index"][key] for key, _, by, _ in INDEX_PANELS)]
+                for run in runs
+            ],
+        ),
+        draw=lambda canvas: _draw_index(canvas, runs),
+        size=(6.4, 2.6),
+    )
+
+
+def _draw_index(canvas: Canvas, runs: Sequence[Mapping[str, Any]]) -> None:
+    for axes, (key, title, by, finish) in zip(canvas.subplots(1, 2), INDEX_PANELS, strict=True):
+        numbers = [run["pictures"] for run in runs]
+        axes.plot(numbers, [by * run["index"][key] for run in runs], **style.series(0))
+        axes.set_title(title)
+        finish(axes)
+        _pictures_below(axes, runs)

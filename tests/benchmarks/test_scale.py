@@ -141,6 +141,7 @@ def test_plots_are_drawn_of_the_records_that_are_there(tmp_path):
     runs = [
         run | {"pictures": n, "processes": processes} for n in (10, 100) for processes in (1, 2)
     ]
+    runs[-1]["index"] = {"index_built_s": 1, "one_id_s": 0.01}
     record.write("growth", tmp_path, command="python", runs=runs)
-    (path,) = plots.write(tmp_path)
-    assert "2 processes" in path.read_text()
+    growth, index = plots.write(tmp_path)
+    assert "2 processes" in growth.read_text() and "milliseconds" in index.read_text()
