@@ -18,8 +18,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch.distributed as dist
-
 from vggfeat.processes.meeting import StoreLost, store_asked
 from vggfeat.processes.workers import Workers
 
@@ -84,7 +82,9 @@ class _Job:
         self.workers, self.num_parts, self.is_done, self.lease_s = (
             workers, num_parts, is_done, lease_s,
         )  # fmt: skip
-        self.store = dist.PrefixStore(f"job/{name}", workers.store)
+        from torch.distributed import PrefixStore
+
+        self.store = PrefixStore(f"job/{name}", workers.store)
         self.slot = f"slot/{workers.rank}"
         self.lock = threading.Lock()  # of what is open, and of the slot
         self.open: Claim | None = None
