@@ -82,7 +82,7 @@ def test_they_are_blocks_of_vectors_for_probes(features):
     rows = np.array([14, 2, 7])
     blocks = StoredBlocks(features, VectorOptions(aggregate="stack"), rows)
     vectors = np.concatenate([block for _, block in blocks.blocks(2)])
-    assert blocks.shape == vectors.shape == (3, 8)
+    assert blocks.shape == vectors.shape == (3, 8) and blocks.held_bytes(2) >= vectors[:2].nbytes
     expected = ALL[rows].reshape(3, 8)
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(vectors, expected, rtol=1e-6)

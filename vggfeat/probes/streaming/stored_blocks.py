@@ -40,3 +40,8 @@ class StoredBlocks(VectorBlocks):
             else:
                 stored = self.features.read_rows(self.rows[place], self.scales)
             yield place, aggregate(stored, self.options)
+
+    def held_bytes(self, rows: int) -> int:
+        """What is stored of a block, a window of it as it is read and in another order; vectors."""
+        rows, (_, dim) = min(rows, self.shape[0]), self.shape
+        return 4 * rows * (3 * len(self.scales) * self.features.dim + 2 * dim)
