@@ -14,10 +14,8 @@ from torch.utils.data import DataLoader
 from vggfeat import open_features
 from vggfeat.errors import OptionError, StoreError
 from vggfeat.features import store
-from vggfeat.features.options import VectorOptions
 from vggfeat.features.shards import index, index_build, open_files
 from vggfeat.features.shards.folder import ShardFolder
-from vggfeat.probes.streaming.stored_blocks import StoredBlocks
 
 COUNTS = (5, 0, 7, 3)
 
@@ -76,16 +74,6 @@ def test_ids_that_are_not_there_are_named(features):
         features.read_rows([15])
     with pytest.raises(OptionError, match="ids must be a sequence"):
         features.rows_of("0/0")
-
-
-def test_they_are_blocks_of_vectors_for_probes(features):
-    rows = np.array([14, 2, 7])
-    blocks = StoredBlocks(features, VectorOptions(aggregate="stack"), rows)
-    vectors = np.concatenate([block for _, block in blocks.blocks(2)])
-    assert blocks.shape == vectors.shape == (3, 8) and blocks.held_bytes(2) >= vectors[:2].nbytes
-    expected = ALL[rows].reshape(3, 8)
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(vectors, expected, rtol=1e-6)
 
 
 class Rows:
