@@ -101,8 +101,9 @@ def test_workers_of_a_data_loader_read_it(folder, method):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(features)).read_ids(ALL_IDS), ALL)
 
 
-def test_few_files_are_open_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(open_files, "MAX_OPEN", 2)
+@pytest.mark.parametrize("limit", ["MAX_OPEN", "MAX_ROWS"])
+def test_few_files_are_open_at_once(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(open_files, limit, 6 if limit == "MAX_ROWS" else 2)
     features = open_features(write_shards(tmp_path / "shards", (3,) * 6))
     for row in (0, 17, 5, 9, 1):
         np.testing.assert_array_equal(
