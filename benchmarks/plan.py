@@ -17,7 +17,8 @@ from vggfeat.benchmarks.sweep import settings_of
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.durations import in_words
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
-from vggfeat.features.extract import check_scales, missing, seconds_per_megapixel
+from vggfeat.features.conditions import check_scales
+from vggfeat.features.extract import missing, seconds_per_megapixel
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest
 from vggfeat.images import ASSUMED_ASPECT

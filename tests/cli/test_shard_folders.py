@@ -75,7 +75,7 @@ def test_what_repair_puts_back_the_same_extraction_makes_whole(run, tmp_path, co
     flip(folder / "index.h5", "hashes")
     assert run("verify", "--repair", folder).exit_code == 1
     assert run("verify", folder).exit_code == 0
-    assert extracted().num_new == 1
+    assert extracted().num_computed == 1
     assert run("verify", folder).stdout.count(": sound") == 4
     after = open_features(folder).read()
     np.testing.assert_array_equal(after[1:], before[1:])

@@ -37,7 +37,7 @@ FLAGS = {
     PICTURES: "data limit skip-unknown-classes check-data",
     PROBE: "probe save-probe",
     TRAINING: "stage set colours tensorboard",
-    COMPUTING: "gpus precision pass-size device dry-run repair older-than yes",
+    COMPUTING: "gpus precision pass-size memory device dry-run repair older-than yes",
     PLACES: "data-dir cache-dir offline out to shard-rows compression predictions save config",
     OUTPUT: "format form intervals notes title only figures open show show-config count top plot",
     ALWAYS: "quiet verbose debug version help",

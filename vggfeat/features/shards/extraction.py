@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
+
 from vggfeat import images
 from vggfeat.backbones.load import NetName, load_network
 from vggfeat.errors import OptionError, PictureError, StoreError
 from vggfeat.features.batch_pixels import measured_batch_pixels
 from vggfeat.features.batches import BATCH_PIXELS
-from vggfeat.features.extract import check_scales, conditions
+from vggfeat.features.conditions import check_scales, conditions
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import ExtractionRun
@@ -43,8 +45,9 @@ class ShardedExtraction:
     """What came of an extraction into a folder of shards."""
 
     folder: Path
-    num_rows: int  # of all shards; in processes that do not lead, of those that they made
-    num_new: int  # pictures that this process computed
+    num_rows: int  # of all shards; in processes that do not lead, what they computed
+    num_new: int  # rows of shards that this run made, by whichever process
+    num_computed: int  # pictures that went through the net in this process
     seconds: float
     num_broken: int = 0  # what is no picture that can be read: FOLDER/broken.csv
     num_duplicates: int = 0  # rows whose id stands in an earlier one: FOLDER/duplicates.csv
@@ -78,10 +81,11 @@ def extract_shards(
     run = _ShardsRun(parts, Descriptor(network), options, ShardFolder(Path(folder)), progress)
     run.begin(compression, workers)
     run.extract(workers)
-    facts = run.join(workers) if workers.leads else IndexFacts(run.num_new, 0, 0)
+    facts = run.join(workers) if workers.leads else IndexFacts(run.num_computed, 0, 0)
     return ShardedExtraction(
         folder=Path(folder),
-        num_new=run.num_new,
+        num_new=run.num_new if workers.leads else run.num_computed,
+        num_computed=run.num_computed,
         seconds=time.monotonic() - started,
         stage_seconds=run.times.seconds,
         **vars(facts),
@@ -99,7 +103,8 @@ def _wait_until_seen(paths: Iterable[Path]) -> None:
 
 
 class _ShardsRun:
-    """The shards that this process makes; num_new and times are their result."""
+    """The shards that this process makes; num_computed and times are their result, and num_new,
+    once the process that leads has joined all."""
 
     def __init__(
         self,
@@ -113,7 +118,8 @@ class _ShardsRun:
         self.folder, self.progress = folder, progress
         self.label = f"extracting {head.network.label}, parts"
         self.module = head.module  # weights that do not fit are noticed before a file is made
-        self.num_new, self.times = 0, StageTimes()
+        self.num_computed = self.num_new = 0
+        self.times = StageTimes()
 
     def begin(self, compression: str | None, workers: Workers) -> None:
         """Agree on the folder's manifest, which the process that leads writes."""
@@ -150,6 +156,9 @@ class _ShardsRun:
 
     def extract(self, workers: Workers) -> None:
         """Make the shards that nobody else makes."""
+        if workers.leads:
+            parts = range(self.parts.num_parts)
+            self.made_before = np.array([self.folder.shard(p).exists() for p in parts], bool)
         job = f"shards/{self.folder.path}"
         claims = handed_out(
             workers, job, self.parts.num_parts, is_done=lambda p: self.folder.shard(p).exists()
@@ -170,6 +179,7 @@ class _ShardsRun:
         if workers.size > 1:
             _wait_until_seen(self.folder.shard(part) for part in range(self.parts.num_parts))
         table = table_of(self.folder, self.parts.num_parts)
+        self.num_new = int(table.num_rows[~self.made_before].sum())
         facts = facts_of_current(self.folder, table)
         facts = facts or build_index(self.folder, self.manifest, table, self.progress)
         if facts.num_duplicates:
@@ -193,5 +203,5 @@ class _ShardsRun:
                 self.head, self.options, part.pictures, [writer], no_progress, times=self.times
             )
             run.extract(self.module)
-        self.num_new += run.num_new
+        self.num_computed += run.num_new
         maker.finish({**part.broken, **run.loader.skipped})

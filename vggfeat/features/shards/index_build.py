@@ -25,9 +25,11 @@ from vggfeat.features.shards.open_files import OpenFiles
 from vggfeat.plurals import counted
 from vggfeat.progress import Progress
 from vggfeat.storage.disk_file import DiskFile
-from vggfeat.storage.files import new_path
+from vggfeat.storage.files import new_path, remove_parts
 
 PIECE_ROWS = 2**21  # of which hashes and rows are sorted at once: 32 MiB, and as much for the order
+MAX_PIECE_BITS = 9  # of 512 files that are open at once; beyond 2**30 rows pieces grow
+ABANDONED_S = 3600.0  # after which what a process had begun of an index is removed
 READ_ROWS = 2**15  # whose ids are hashed at once
 PAIR = np.dtype([("hash", "<u8"), ("row", "<i8")])
 
@@ -73,9 +75,12 @@ def build_index(
     """
     files = OpenFiles(folder.shard, table.num_rows, table.digests, manifest.conditions)
     num_rows = len(files)
-    bits, piece_bits = index.bits_for(num_rows), (num_rows // PIECE_ROWS).bit_length()
+    bits = index.bits_for(num_rows)
+    piece_bits = min((num_rows // PIECE_ROWS).bit_length(), MAX_PIECE_BITS)
+    remove_parts(folder.index_path, ABANDONED_S)
+    begun = {"prefix": f".{folder.index_path.name}.", "suffix": ".part", "dir": folder.path}
     with (
-        tempfile.TemporaryDirectory(prefix=".index.", suffix=".part", dir=folder.path) as scratch,
+        tempfile.TemporaryDirectory(**begun) as scratch,
         new_path(folder.index_path) as temporary,
         DiskFile(temporary, "x+", folder.index_path) as disk,
     ):

@@ -43,8 +43,8 @@ class FeatureWriter:
     dim is D; file_bytes maps every id that shall have a row to the size of its picture's file;
     weights_name and versions go into the attributes, with other_versions: those of the files that
     rows are taken from; batch_pixels and created into those of a new file. Others may read the file
-    meanwhile; a second writer waits for the first, unless nobody else knows the file's name, which
-    needs no lock. Raises StoreError if it was made under other conditions.
+    meanwhile; a second writer waits for the first, but for locked=False, where nobody else knows
+    the file's name. Raises StoreError if it was made under other conditions.
     """
 
     def __init__(
@@ -61,16 +61,16 @@ class FeatureWriter:
         created: str | None = None,
         locked: bool = True,
     ):
-        self.dim = dim
+        self.path, self.dim = path, dim
         self._pending: list[int] = []
         self._committed_at = time.monotonic()
         with ExitStack() as opened:
             if locked:  # by this name other versions know the lock, too
                 opened.enter_context(exclusive(path, path.with_name(f"{path.name}.lock")))
                 remove_parts(path)
-            begun = {} if batch_pixels is None else {"batch_pixels": batch_pixels}
-            begun["weights_name"] = weights_name
-            begun["created"] = created or datetime.now(UTC).isoformat(timespec="seconds")
+            created = created or datetime.now(UTC).isoformat(timespec="seconds")
+            begun = {"weights_name": weights_name, "created": created}
+            begun |= {} if batch_pixels is None else {"batch_pixels": batch_pixels}
             all_versions = [dict(each) for each in (*other_versions, versions)]
             _create_or_extend(path, conditions, dim, list(file_bytes), begun, all_versions)
             self._disk = opened.enter_context(DiskFile(path, "r+"))
@@ -80,6 +80,10 @@ class FeatureWriter:
                 self._done = done_rows(self._file)
                 self._stale = self._changed_rows(file_bytes) | self._damaged_rows(path)
             self._opened = opened.pop_all()
+
+    def has_rows(self, ids: Iterable[str]) -> bool:
+        """Whether each of the ids has a row, filled or not."""
+        return self._rows.keys() >= set(ids)
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids whose descriptor is missing."""
@@ -104,17 +108,14 @@ class FeatureWriter:
             self._file["done"][...] = self._done
             self._flush()
             self._stale.difference_update(rows)
-        stored = np.asarray(descriptors, self._file["descriptors"].dtype)
         # Looking them up takes as long as writing to them.
-        vectors, sizes, lengths = (
-            self._file[name] for name in ("descriptors", "image_size", "file_bytes")
-        )
+        names = "descriptors", "image_size", "file_bytes"
+        vectors, sizes, lengths = (self._file[name] for name in names)
+        stored = np.asarray(descriptors, vectors.dtype)
         digests = picture_sha256 or [sums.UNKNOWN] * len(rows)
         of_rows = zip(ids, image_sizes, file_bytes, digests, stored, strict=True)
-        written = [(sums.sum_of(*of_row), of_row[3]) for of_row in of_rows]
-        written = np.array(written, sums.SUM)
-        image_sizes = np.asarray(image_sizes, sizes.dtype)
-        file_bytes = np.asarray(file_bytes, lengths.dtype)
+        written = np.array([(sums.sum_of(*row), row[3]) for row in of_rows], sums.SUM)
+        image_sizes, file_bytes = np.asarray(image_sizes), np.asarray(file_bytes)
         for start, end in _runs(rows):
             place = slice(rows[start], rows[start] + end - start)
             vectors[place], sizes[place] = stored[start:end], image_sizes[start:end]
