@@ -48,6 +48,11 @@ def folders(data_dir: Path | str | None = None, cache_dir: Path | str | None = N
     return Folders(data=Path(data_dir or home / "data"), cache=Path(cache_dir or home))
 
 
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there: on the same disk."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
+
+
 def home_is_stated() -> bool:
     """Whether the environment names the folder that others lie in by default."""
     return bool(os.environ.get(HOME_VARIABLE))
