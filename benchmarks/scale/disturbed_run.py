@@ -98,6 +98,7 @@ class DisturbedRun:
         self.began = self.phase_began = time.monotonic()
         self.phase, self.rows = "during", 0
         self.progressed = self.began
+        self.of_killed: set[int] = set()  # processes that were there when one was killed
         self.next_kill = self._when()
 
     def run(self) -> RunFacts:
@@ -149,17 +150,23 @@ class DisturbedRun:
                 "pss": [round(memory.pss, 1) for memory in memories],
             }
         )
-        if processes and self.left[self.phase] and time.monotonic() >= self.next_kill:
-            self._kill(self.random.choice(processes))
+        if self.left[self.phase] and time.monotonic() >= self.next_kill:
+            self._kill([pid for pid in processes if pid not in self.of_killed])
         if time.monotonic() - self.progressed > STUCK_S:
             raise VggfeatError(f"no row more for {STUCK_S:.0f} s, after {rows:,} rows")
 
-    def _kill(self, pid: int) -> None:
+    def _kill(self, processes: Sequence[int]) -> None:
+        """Kill one of the processes, drawn by lot; a dead one has no memory and does not count."""
+        living = [pid for pid in processes if memory_of(pid)]
+        if not living:
+            return
+        pid = self.random.choice(living)
         rank = environment_of(pid).get("RANK", "")
         try:
             os.kill(pid, signal.SIGKILL)  # for which no process can prepare
         except ProcessLookupError:
             return
+        self.of_killed = set(living)  # which the agent ends now
         self.left[self.phase] -= 1
         self.facts.kills += 1
         self._note("kill", rank=rank, phase=self.phase, rows=self.rows)
