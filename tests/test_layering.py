@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "interruption", "processes.launched", "options", "progress", "busy_cores"),
     ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
-     "provenance", "processes", "prefetch", "durations", "plurals", "png", "statistics",
+     "provenance", "processes", "prefetch", "durations", "plurals", "png", "statistics", "memory",
      "layouts.picture_parts"),
     ("vgg",),
     ("weights",),
@@ -23,6 +23,7 @@ LAYERS = (
     ("probes", "layouts", "doctor"),
     ("records",),
     ("report",),
+    ("costs",),
     ("pretraining", "benchmarks"),
     ("benchmarks.speed", "benchmarks.scale"),  # the first measures training, too
     ("cli", "__main__"),

@@ -176,5 +176,7 @@ def test_folders_and_tables_of_pictures_are_cut_as_well(tmp_path, caplog):
     assert not names_tars(str(tmp_path / "sub"))
     assert ids_of(parts) == [["0.jpg", "1.jpg"], ["2.jpg", "3.jpg"], ["4.jpg"]]
     assert "left out, no pictures: notes.txt, old.tar" in caplog.text
+    (tmp_path / "old.tar").write_bytes(b"")
+    assert ids_of(open_parts(tmp_path, rows=9)) == [names]
     (tmp_path / "list.csv").write_text("path\n" + "\n".join(names[:3]))
     assert ids_of(open_parts(tmp_path / "list.csv", rows=2)) == [names[:2], names[2:3]]

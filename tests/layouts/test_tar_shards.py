@@ -30,10 +30,10 @@ def folder(tmp_path):
     return tmp_path / "in"
 
 
-def packed(tmp_path, *members):
+def packed(tmp_path, *members, form=tarfile.GNU_FORMAT):
     """A tar by Python's tarfile, of (name, content) or TarInfo."""
     path = tmp_path / "some.tar"
-    with tarfile.open(path, "w", format=tarfile.GNU_FORMAT, errors="surrogateescape") as tar:
+    with tarfile.open(path, "w", format=form, errors="surrogateescape") as tar:
         for member in members:
             if isinstance(member, tarfile.TarInfo):
                 tar.addfile(member)
@@ -221,18 +221,37 @@ def test_a_tar_that_changes_after_the_scan_is_an_error_that_names_it(tmp_path):
         part_of(path, "some.tar")
 
 
-def test_damaged_bytes_never_end_in_a_traceback(tmp_path):
-    path = packed(tmp_path, *((f"{'n' * 90 * i}{i}.jpg", jpeg(i)) for i in range(4)))
-    whole = path.read_bytes()
-    rng = np.random.default_rng(0)
-    for _ in range(150):
-        content = bytearray(whole)
-        for position in rng.integers(0, len(content), rng.integers(1, 6)):
-            content[position] = rng.integers(256)
-        path.write_bytes(content[: rng.integers(1, len(content) + 1)])
+FIELDS = [(0, 100), (124, 12), (156, 1), (257, 8), (345, 155), (386, 96), (483, 12)]  # of a header
+
+
+def damaged(rng, content):
+    """Some bytes changed, or a field of a header with its checksum made to fit; then maybe cut."""
+    content = bytearray(content)
+    for position in rng.integers(0, len(content), rng.integers(1, 6)):
+        content[position] = rng.integers(256)
+    if rng.integers(2):
+        header = rng.integers(len(content) // 512) * 512
+        start, size = FIELDS[rng.integers(len(FIELDS))]
+        field = [rng.bytes(size), b"\xff" * size, b"\x80" + rng.bytes(size - 1), b"7" * size]
+        content[header + start : header + start + size] = field[rng.integers(4)]
+        content[header + 148 : header + 156] = b" " * 8
+        checksum = sum(content[header : header + 512])
+        content[header + 148 : header + 156] = b"%06o\0 " % checksum
+    return content[: rng.integers(1, len(content) + 1)] if rng.integers(4) == 0 else content
+
+
+@pytest.mark.parametrize("form", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_damaged_bytes_never_end_in_a_traceback(tmp_path, form):
+    members = [(f"{'n' * 90 * i}{i}.jpg", b"x" * 600 * i) for i in range(4)]
+    path = packed(tmp_path, *members, form=form)
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(200):
+        path.write_bytes(damaged(rng, whole))
         part = part_of(path, "some.tar")
-        for member in part.pictures.values():
+        for i, member in part.pictures.items():
             assert len(images.picture_content(member)) == member.size
+            assert i.encode() and ".." not in i.split("/") and i[0] != "/"
+        assert all("\n" not in text for entry in part.broken.items() for text in entry)
 
 
 def tars_of(tmp_path, *names):

@@ -46,6 +46,7 @@ SUMMARIES = {
         "ls",
         "What there is to choose from: nets, layers, benchmarks, probes, numbers.",
     ),
+    "plan": ("plan", "Say what extracting pictures takes: hours, disk, bottleneck and cost."),
     "predict": (
         "predict",
         "Say which classes pictures are of, by a saved probe.",
@@ -63,7 +64,7 @@ SUMMARIES = {
 # The headings of `vggfeat --help`, and the commands below each.
 GROUPS = {
     "Try it": "demo",
-    "Measure": "bench evaluate localise extract predict",
+    "Measure": "bench evaluate localise extract predict plan",
     "Look and compare": "table compare report",
     "Train": "pretrain",
     "Nets and data": "ls weights datasets inspect verify",

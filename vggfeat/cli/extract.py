@@ -13,9 +13,11 @@ from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import extraction_options
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.together import together
 from vggfeat.features.options import Extraction
 from vggfeat.options import declarations
 from vggfeat.plurals import counted
+from vggfeat.processes.workers import Workers
 from vggfeat.storage.folders import folders
 
 OF_SHARDS = ("shard_rows", "compression")
@@ -59,12 +61,21 @@ OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that 
     help="Compress the shards, losslessly.",
 )
 @extraction_options
-def extract(datasets: Sequence[str], images: str | None, to: str | None, **options: Any) -> None:
+@together
+def extract(
+    datasets: Sequence[str],
+    images: str | None,
+    to: str | None,
+    workers: Workers,
+    **options: Any,
+) -> None:
     """Store the descriptors of a dataset's pictures, or of your own.
 
     \b
     vggfeat extract --dataset caltech101 --net vgg16
     vggfeat extract --images holidays --net vgg16 --to features.h5
+    vggfeat extract --dataset caltech101 --net vgg16 --gpus 4
+    torchrun --nproc-per-node 4 -m vggfeat extract --dataset caltech101 --net vgg16
     vggfeat extract --images 'train-{0000..0099}.tar' --net vgg16 --to features/
     """
     if bool(datasets) == (images is not None):
@@ -73,9 +84,9 @@ def extract(datasets: Sequence[str], images: str | None, to: str | None, **optio
         raise click.UsageError("--to is for --images; descriptors of datasets go into the cache.")
     in_shards = {name: options.pop(name) for name in OF_SHARDS}
     if images is not None:
-        _extract_own(images, to, in_shards, options)
+        _extract_own(images, to, in_shards, options, workers)
         return
-    _check_no_folder(in_shards)
+    _check_no_folder()
     with importing():
         from vggfeat.backbones.given_names import parse_named
         from vggfeat.benchmarks.bench import extract_all
@@ -83,14 +94,18 @@ def extract(datasets: Sequence[str], images: str | None, to: str | None, **optio
     nets = options.pop("nets") or ("vgg16", "vgg19")
     job = job_of(datasets, parse_named(nets)[0], options)
     with ProgressDisplay(options["quiet"]) as progress:
-        for dataset, label, extracted in extract_all(job, progress):
+        for dataset, label, extracted in extract_all(job, progress, workers):
             skipped = f"{len(extracted.skipped)} skipped, " if extracted.skipped else ""
             new = counted(extracted.num_new, "new descriptor")
             click.echo(f"{dataset}, {label}: {new}, {skipped}{extracted.path}")
 
 
 def _extract_own(
-    images: str, to: str | None, in_shards: dict[str, Any], options: dict[str, Any]
+    images: str,
+    to: str | None,
+    in_shards: dict[str, Any],
+    options: dict[str, Any],
+    workers: Workers,
 ) -> None:
     """Make the descriptors of --images, in a file or in a folder of shards."""
     context = click.get_current_context()
@@ -114,23 +129,24 @@ def _extract_own(
         "offline": options["offline"],
     }
     if _is_folder(to):
-        _extract_into_shards(images, Path(to), job, in_shards, options["quiet"])
+        _extract_into_shards(images, Path(to), job, in_shards, options["quiet"], workers)
         return
-    _check_no_folder(in_shards)
+    _check_no_folder()
     if names_tars(images):
         raise click.UsageError(
             f"{images}: tars are extracted into shards. Name a folder for them by --to FOLDER/."
         )
-    _extract_into_file(Path(images), to and Path(to), job, options["quiet"])
+    _extract_into_file(Path(images), to and Path(to), job, options["quiet"], workers)
 
 
 def _is_folder(to: str | None) -> bool:
     return to is not None and (to.endswith(("/", os.sep)) or os.path.isdir(to))
 
 
-def _check_no_folder(in_shards: dict[str, Any]) -> None:
-    for name, value in in_shards.items():
-        if value is not None:
+def _check_no_folder() -> None:
+    context = click.get_current_context()
+    for name in OF_SHARDS:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
             raise click.UsageError(
                 f"--{name.replace('_', '-')} is for shards, which --images SOURCE --to FOLDER/"
                 " makes."
@@ -138,18 +154,22 @@ def _check_no_folder(in_shards: dict[str, Any]) -> None:
 
 
 def _extract_into_shards(
-    images: str, to: Path, job: dict[str, Any], in_shards: dict[str, Any], quiet: bool
+    images: str,
+    to: Path,
+    job: dict[str, Any],
+    in_shards: dict[str, Any],
+    quiet: bool,
+    workers: Workers,
 ) -> None:
     with importing():
         from vggfeat.benchmarks.shard_features import ShardJob, extract_into_shards
-        from vggfeat.processes.workers import workers
 
     if in_shards["shard_rows"] is not None:
         job["rows"] = in_shards["shard_rows"]
     job = ShardJob(images=images, to=to, compression=in_shards["compression"], **job)
-    with workers() as crew, ProgressDisplay(quiet) as progress:
-        label, made = extract_into_shards(job, progress, crew)
-        if not crew.leads:
+    with ProgressDisplay(quiet) as progress:
+        label, made = extract_into_shards(job, progress, workers)
+        if not workers.leads:
             return
         counts = f"{counted(made.num_rows, 'picture')}, {made.num_new:,} of them new"
         counts += f", {made.num_broken:,} broken" if made.num_broken else ""
@@ -158,13 +178,16 @@ def _extract_into_shards(
         click.echo(f"{label}: {counts}: {made.folder}")
 
 
-def _extract_into_file(images: Path, to: Path | None, job: dict[str, Any], quiet: bool) -> None:
+def _extract_into_file(
+    images: Path, to: Path | None, job: dict[str, Any], quiet: bool, workers: Workers
+) -> None:
     """Make the descriptors of a folder or list, and print where they are."""
     with importing():
         from vggfeat.benchmarks.picture_features import PictureJob, extract_pictures
 
     with ProgressDisplay(quiet) as progress:
-        for described in extract_pictures(PictureJob(images=images, to=to, **job), progress):
+        job = PictureJob(images=images, to=to, **job)
+        for described in extract_pictures(job, progress, workers):
             new, skipped = described.extracted.num_new, len(described.extracted.skipped)
             counts = f"{counted(described.num_pictures, 'picture')}, {new:,} of them new"
             counts += f", {skipped:,} skipped" if skipped else ""

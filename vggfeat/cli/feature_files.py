@@ -14,6 +14,7 @@ from vggfeat.errors import OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.storage.folders import folders
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".joblib")
 SHARDS = "shards.json"  # which makes a folder one of features
@@ -89,6 +90,8 @@ def features_job(files: Sequence[str], labels: Path | None, options: Mapping[str
         vectors=VectorOptions(**combining) if combining else None,
         probes=options["probes"],
         shots=options["shot_counts"],
+        memory=options["memory"],
+        scratch=folders(cache_dir=options["cache_dir"]).scratch,
         command=command_line(),
     )
 

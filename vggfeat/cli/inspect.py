@@ -37,7 +37,7 @@ def inspect(file: Path) -> None:
     if kind_of(file):
         _show_card(file)
         return
-    from vggfeat.features import store
+    from vggfeat.features import part_files, store
 
     if file.is_dir():
         _show_shards(file)
@@ -47,6 +47,8 @@ def inspect(file: Path) -> None:
     click.echo(f"{file}: {facts.bytes / 1e6:.1f} MB, made {facts.created}")
     click.echo(f"descriptors: {num_rows} pictures x {num_scales} scales x {dim}")
     click.echo(f"done: {facts.num_done} of {num_rows}")
+    if parts := part_files.paths(file):
+        click.echo(f"parts of several processes, not merged yet: {len(parts)}")
     click.echo(f"rows that are not finite: {facts.num_not_finite}, all zero: {facts.num_zero}")
     if facts.damaged is None:
         click.echo(f"{file}: of schema version 1, which has no checksums", err=True)

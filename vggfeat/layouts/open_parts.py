@@ -60,10 +60,9 @@ def names_tars(source: str) -> bool:
         return True
     path = Path(source)
     if path.is_dir():
-        names = [entry.name.lower() for entry in entries_of(path)]
-        return any(n.endswith(TAR) for n in names) and not any(
-            n.endswith(PICTURE_SUFFIXES) for n in names
-        )
+        entries = entries_of(path)
+        pictures = any(e.is_dir() or e.name.lower().endswith(PICTURE_SUFFIXES) for e in entries)
+        return not pictures and any(_is_tar(entry.name) for entry in entries)
     if path.is_file() and path.name.lower().endswith(".txt"):
         return _is_tar(_first_line(path))
     return _is_tar(source)
@@ -82,7 +81,7 @@ def _tars(source: str, offline: bool) -> list[str] | None:
     if path.is_dir():
         if not names_tars(source):
             return None
-        return [e.path for e in entries_of(path) if _is_tar(e.name) and not e.is_dir()]
+        return [entry.path for entry in entries_of(path) if _is_tar(entry.name)]
     if path.is_file():
         if not names_tars(source):
             return None

@@ -11,11 +11,13 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
-
-import torch.distributed as dist
+from typing import TYPE_CHECKING
 
 from vggfeat.errors import VggfeatError
 from vggfeat.processes.launched import Launched
+
+if TYPE_CHECKING:
+    import torch.distributed as dist
 
 CONNECT_S = 600.0  # for the leading process, or its agent, to be there
 SHORTEST_S, LONGEST_S = 0.02, 1.0  # between two looks for the others
@@ -40,8 +42,10 @@ def store_asked() -> Iterator[None]:
 
 
 @contextmanager
-def met(place: Launched) -> Iterator[dist.Store]:
+def met(place: Launched) -> "Iterator[dist.Store]":
     """A `with` block with the keys of this start alone. Raises StoreLost if nobody answers."""
+    import torch.distributed as dist
+
     try:
         store, _, _ = next(dist.rendezvous("env://", timeout=timedelta(seconds=CONNECT_S)))
     except (RuntimeError, ValueError) as error:
@@ -64,7 +68,7 @@ def met(place: Launched) -> Iterator[dist.Store]:
         host.join()
 
 
-def _answer(store: dist.Store, rank: int) -> str:
+def _answer(store: "dist.Store", rank: int) -> str:
     """The name of this start, as the leading process answers."""
     drawn, waiting = uuid.uuid4().hex, threading.Event()
     pause = SHORTEST_S
@@ -78,7 +82,7 @@ def _answer(store: dist.Store, rank: int) -> str:
     return start
 
 
-def _answer_all(store: dist.Store, start: str, size: int, ended: threading.Event) -> None:
+def _answer_all(store: "dist.Store", start: str, size: int, ended: threading.Event) -> None:
     """Answer the others until all have come, or this process ends."""
     missing, pause = set(range(1, size)), SHORTEST_S
     with suppress(RuntimeError):  # the store is gone, which whoever asks it is told

@@ -13,16 +13,18 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
-
-import torch.distributed as dist
+from typing import TYPE_CHECKING, Any
 
 from vggfeat.errors import VggfeatError, in_one_line
 from vggfeat.processes.launched import launched
 from vggfeat.processes.meeting import StoreLost, met, store_asked
 
+if TYPE_CHECKING:  # torch takes 2 s to import, and most commands work alone
+    import torch.distributed as dist
+
 SHORTEST_S, LONGEST_S = 0.01, 0.5  # between two looks at what another process announces
 FAREWELL_S = 10.0  # for the others to see that all is over, where the store ends with this process
+TOLD_S = 5.0  # for the leading process to tell another one's error
 FAILED, TOLD, FINISHED, LEFT = "failed", "told", "finished", "left"
 
 
@@ -41,7 +43,7 @@ class Workers:
     rank: int = 0
     size: int = 1
     local_rank: int = 0  # on its machine
-    store: dist.Store | None = None  # None: this process works alone
+    store: "dist.Store | None" = None  # None: this process works alone
     _times: Counter = field(default_factory=Counter, compare=False)  # how often names were used
 
     @property
@@ -116,18 +118,28 @@ class Workers:
         if failed["rank"] != self.rank:
             raise WorkerFailed(f"process {failed['rank']} on {failed['host']}: {failed['line']}")
 
-    def fail(self, error: BaseException) -> None:
-        """Let the others know that this process ends with an error."""
+    def fail(self, error: BaseException) -> bool:
+        """Let the others know that this process ends with an error; whether one of them tells it.
+
+        The leading process tells whichever came first, if it can within some seconds.
+        """
         if self.store is None or isinstance(error, StoreLost):
-            return
+            return False
+        line = in_one_line(error) if isinstance(error, Exception) else type(error).__name__
+        mine = json.dumps({"rank": self.rank, "host": socket.gethostname(), "line": line})
+        is_told = False
         with suppress(StoreLost), store_asked():
-            line = in_one_line(error) if isinstance(error, Exception) else type(error).__name__
-            failed = {"rank": self.rank, "host": socket.gethostname(), "line": line}
-            self.store.compare_set(FAILED, "", json.dumps(failed))
+            first = self.store.compare_set(FAILED, "", mine).decode()
             if self.leads:
                 self.announce(TOLD)
+            else:
+                ends = time.monotonic() + TOLD_S
+                while not (is_told := self.announced(TOLD)) and time.monotonic() < ends:
+                    time.sleep(SHORTEST_S)
+                is_told |= first != mine
             self.store.add(LEFT, 1)
             self._see_off()
+        return is_told
 
     def part(self) -> None:
         """Come to the end together: nobody takes the store, or a machine's agent, from the others.
@@ -169,6 +181,10 @@ def workers() -> Iterator[Workers]:
         here = Workers(place.rank, place.size, place.local_rank, store)
         try:
             yield here
+        except Exception as error:
+            if here.fail(error):
+                raise WorkerFailed("the leading process tells what failed.") from error
+            raise
         except BaseException as error:
             here.fail(error)
             raise

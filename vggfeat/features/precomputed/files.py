@@ -9,7 +9,7 @@
 import csv
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,21 @@ from vggfeat.features.aggregate import aggregate
 from vggfeat.features.exports import IDS_SUFFIX, is_list_of_ids
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.hdf5_files import hdf5_headers, hdf5_reader
-from vggfeat.features.precomputed.numpy_files import Header, npz_headers, npz_reader, open_npy
+from vggfeat.features.precomputed.numpy_files import (
+    Header,
+    forget_pages,
+    npz_headers,
+    npz_reader,
+    open_npy,
+)
 from vggfeat.features.precomputed.unit_vectors import (
+    BLOCK_BYTES,
     NUMBERS,
+    Digests,
     UnitVectors,
     check_array,
     digests_of,
+    unit_blocks,
     unit_vectors,
 )
 from vggfeat.features.shards.folder import is_shard_folder
@@ -80,6 +89,22 @@ class FeatureSource(ABC):
         damaged or not finite.
         """
 
+    def blocks(
+        self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
+    ) -> Iterator[np.ndarray]:
+        """The same vectors, block by block, whose digests are complete after the last one."""
+        raise NotImplementedError
+
+    @property
+    def vector_dim(self) -> int:
+        """The dimensions D of a vector."""
+        raise NotImplementedError
+
+    @property
+    def read_values(self) -> int:
+        """The stored values of which a vector is made."""
+        return self.vector_dim
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArraySource(FeatureSource):
@@ -104,7 +129,11 @@ class ArraySource(FeatureSource):
     @property
     def facts(self) -> Mapping[str, Any]:
         dtype = self.array.dtype.newbyteorder("=")
-        return {"file": self.name, "dim": self.array.shape[1], "dtype": str(dtype)}
+        return {"file": self.name, "dim": self.vector_dim, "dtype": str(dtype)}
+
+    @property
+    def vector_dim(self) -> int:
+        return self.array.shape[1]
 
     @property
     def protocol(self) -> Mapping[str, Any]:
@@ -115,6 +144,13 @@ class ArraySource(FeatureSource):
             self.array, rows, ids, self.name, overwrite=self.overwrite, progress=progress
         )
 
+    def blocks(
+        self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
+    ) -> Iterator[np.ndarray]:
+        for block in unit_blocks(self.array, rows, ids, self.name, digests, progress=progress):
+            yield block
+            forget_pages(self.array)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredSource(FeatureSource):
@@ -122,7 +158,7 @@ class StoredSource(FeatureSource):
 
     path: Path
     conditions: store.Conditions
-    dim: int
+    dim: int  # of a scale
     options: VectorOptions
     scales: tuple[int, ...]
 
@@ -133,6 +169,14 @@ class StoredSource(FeatureSource):
     @property
     def facts(self) -> Mapping[str, Any]:
         return {"file": self.name, "dim": self.dim, **vars(self.conditions)}
+
+    @property
+    def vector_dim(self) -> int:
+        return self.read_values if self.options.aggregate == "stack" else self.dim
+
+    @property
+    def read_values(self) -> int:
+        return len(self.scales) * self.dim
 
     @property
     def protocol(self) -> Mapping[str, Any]:
@@ -153,8 +197,22 @@ class StoredSource(FeatureSource):
             row_digests=digests_of(descriptors.reshape(len(descriptors), -1)),
         )
 
+    def blocks(
+        self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
+    ) -> Iterator[np.ndarray]:
+        at_once, done = max(1, BLOCK_BYTES // (4 * self.read_values)), 0
+        for descriptors in self._descriptor_blocks(rows, at_once):
+            digests.add(descriptors)
+            yield aggregate(descriptors, self.options)
+            done += len(descriptors)
+            progress(f"reading {self.name}", done, len(rows))
+
     def _descriptors(self, rows: np.ndarray) -> np.ndarray:
         return store.read(self.path, [self.ids[row] for row in rows], self.scales)
+
+    def _descriptor_blocks(self, rows: np.ndarray, at_once: int) -> Iterator[np.ndarray]:
+        wanted = [self.ids[row] for row in rows]
+        return store.read_blocks(self.path, wanted, self.scales, at_once)
 
 
 class ShardsSource(StoredSource):
@@ -163,6 +221,11 @@ class ShardsSource(StoredSource):
     def _descriptors(self, rows: np.ndarray) -> np.ndarray:
         with open_stored(self.path) as features:
             return features.read_rows(rows, self.scales)
+
+    def _descriptor_blocks(self, rows: np.ndarray, at_once: int) -> Iterator[np.ndarray]:
+        with open_stored(self.path) as features:
+            for start in range(0, len(rows), at_once):
+                yield features.read_rows(rows[start : start + at_once], self.scales)
 
 
 def open_features(

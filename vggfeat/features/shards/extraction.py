@@ -19,7 +19,7 @@ from vggfeat.backbones.load import NetName, load_network
 from vggfeat.errors import OptionError, PictureError, StoreError
 from vggfeat.features.batch_pixels import measured_batch_pixels
 from vggfeat.features.batches import BATCH_PIXELS
-from vggfeat.features.extract import check_scales, conditions
+from vggfeat.features.conditions import check_scales, conditions
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import ExtractionRun

@@ -39,15 +39,7 @@ class ShardMaker:
 
         file_bytes maps the id of each picture to the size of its file.
         """
-        versions, blocks = [], []
-        for path in self.folder.leftovers(self.claim.part):
-            try:
-                of_file, of_rows = store.sound_rows(path, self.manifest.conditions, file_bytes)
-            except (StoreError, OSError) as error:  # killed while it was made, or removed now
-                log.debug("nothing is taken from %s: %s", path, error)
-                continue
-            versions += of_file
-            blocks.append(of_rows)
+        begun = [*self._begun(file_bytes)]
         with store.FeatureWriter(
             self.path,
             self.manifest.conditions,
@@ -55,31 +47,47 @@ class ShardMaker:
             file_bytes=file_bytes,
             weights_name=self.manifest.weights_name,
             versions=library_versions(),
-            other_versions=versions,
+            other_versions=[each for _, versions in begun for each in versions],
             batch_pixels=self.manifest.batch_pixels,
             created=self.manifest.created,
             locked=False,  # nobody else knows the token
         ) as writer:
-            for block in blocks:
-                self._take(writer, block)
+            for path, _ in begun:
+                self._take(writer, path, file_bytes)
             yield writer
 
-    def _take(self, writer: store.FeatureWriter, blocks: Iterator[store.RowBlock]) -> None:
+    def _begun(self, file_bytes: Mapping[str, int]) -> Iterator[tuple[Path, list[dict[str, str]]]]:
+        """What others have begun of the part and can be read, and the versions that wrote it."""
+        for path in self.folder.leftovers(self.claim.part):
+            try:
+                if not file_bytes.keys().isdisjoint(store.sound_rows(path).ids):
+                    yield path, store.versions(path)
+            except (StoreError, OSError) as error:  # killed while it was made, or removed now
+                log.debug("nothing is taken from %s: %s", path, error)
+
+    def _take(self, writer: store.FeatureWriter, path: Path, file_bytes: Mapping[str, int]) -> None:
+        """Store the rows of another file that are missing, and of pictures as they are now."""
         try:
-            for block in blocks:
-                missing = writer.missing(block.ids)
-                kept = [row for row, i in enumerate(block.ids) if i in missing]
-                if kept:
-                    writer.write(
-                        [block.ids[row] for row in kept],
-                        block.descriptors[kept],
-                        block.image_sizes[kept],
-                        block.file_bytes[kept].tolist(),
-                        [block.picture_sha256[row] for row in kept],
-                    )
+            rows = store.sound_rows(path)
+        except (StoreError, OSError) as error:  # it was removed meanwhile
+            log.debug("nothing is taken from %s: %s", path, error)
+            return
+        if rows.conditions != self.manifest.conditions:
+            return
+        missing = writer.missing(file_bytes)
+        lengths = rows.file_bytes.tolist()
+        kept = [
+            row for row, i in enumerate(rows.ids) if i in missing and lengths[row] == file_bytes[i]
+        ]
+        if kept:
+            writer.write(
+                [rows.ids[row] for row in kept],
+                rows.vectors[kept],
+                rows.image_sizes[kept],
+                [lengths[row] for row in kept],
+                [rows.picture_sha256[row] for row in kept],
+            )
             writer.commit()
-        except StoreError as error:
-            log.debug("no more is taken from it: %s", error)
 
     def finish(self, broken: Mapping[str, str]) -> None:
         """Give the shard its name, unless another process was faster, and remove what is left.

@@ -14,12 +14,15 @@ from vggfeat.features.store.reader import (
     lacking,
     picture_digests,
     read,
+    read_blocks,
     read_sizes,
     read_usable,
+    versions,
 )
+from vggfeat.features.store.sound_rows import SoundRows, sound_rows
 from vggfeat.features.store.summary import Summary, inspect
 from vggfeat.features.store.sums import digest_of
-from vggfeat.features.store.whole import RowBlock, sound_rows, write_whole
+from vggfeat.features.store.whole import write_whole
 from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 
 __all__ = [
@@ -29,7 +32,7 @@ __all__ = [
     "FeatureReader",
     "FeatureWriter",
     "OtherScales",
-    "RowBlock",
+    "SoundRows",
     "StoredRow",
     "Summary",
     "UsableRows",
@@ -46,8 +49,10 @@ __all__ = [
     "lacking",
     "picture_digests",
     "read",
+    "read_blocks",
     "read_sizes",
     "read_usable",
     "sound_rows",
+    "versions",
     "write_whole",
 ]

@@ -22,7 +22,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import h5py
@@ -67,6 +67,10 @@ class Conditions:
     def scaled_jpeg(self) -> bool:
         """Whether large JPEGs were decoded smaller."""
         return self.decoder == SCALED_DECODER
+
+    def is_like(self, other: "Conditions") -> bool:
+        """Whether vectors at a scale of both are the same, which scales there are aside."""
+        return replace(self, scales=other.scales) == other
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that differ where conditions differ."""

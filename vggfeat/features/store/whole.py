@@ -1,10 +1,6 @@
-"""Feature files whose rows are all done, for good: made of files that a writer has filled.
+"""Feature files whose rows are all done, for good: made of files that a writer has filled."""
 
-Shapes: m rows of a block, S scales, D dimensions of a vector.
-"""
-
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
@@ -14,64 +10,13 @@ from vggfeat.features.store import sums
 from vggfeat.features.store.format import (
     BROKEN,
     READ_ROWS,
-    Conditions,
-    RowSums,
-    conditions_of,
     done_rows,
     opened,
 )
-from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.disk_file import DiskFile
 
 CHUNK_BYTES = 2**18  # of compressed descriptors, which are unpacked together
 LEVEL = 1  # of gzip
-
-
-@dataclass(frozen=True)
-class RowBlock:
-    """Rows that are done and as they were written, as `FeatureWriter.write` takes them."""
-
-    ids: list[str]
-    descriptors: np.ndarray  # [m, S, D]
-    image_sizes: np.ndarray  # [m, 2]
-    file_bytes: np.ndarray  # [m]
-    picture_sha256: list[bytes]
-
-
-def sound_rows(
-    path: Path, conditions: Conditions, wanted: Mapping[str, int]
-) -> tuple[list[dict[str, str]], Iterator[RowBlock]]:
-    """The versions that wrote to a file, and those of its rows that another can take, in blocks.
-
-    wanted maps id -> size of the picture's file. There are none in a file of other conditions.
-    Raises StoreError, also while the blocks are read.
-    """
-    with opened(path) as file:
-        versions = parse_json(file.attrs["versions"])
-        if conditions_of(file) != conditions:
-            return [], iter(())
-    return versions, _sound_rows(path, wanted)
-
-
-def _sound_rows(path: Path, wanted: Mapping[str, int]) -> Iterator[RowBlock]:
-    with opened(path) as file:
-        ids, done = file["ids"].asstr()[()], done_rows(file)
-        sizes, lengths = file["image_size"][()], file["file_bytes"][()]
-        written, digests = RowSums(path, file), sums.read_sums(path)["picture_sha256"]
-        fits = [wanted.get(i) == length for i, length in zip(ids, lengths.tolist(), strict=True)]
-        usable = done & np.array(fits, bool)
-        for start in range(0, len(ids), READ_ROWS):
-            rows = start + np.flatnonzero(usable[start : start + READ_ROWS])
-            block = file["descriptors"][start : start + READ_ROWS]
-            rows = np.setdiff1d(rows, written.damaged(start, block, rows))
-            if len(rows):
-                yield RowBlock(
-                    ids[rows].tolist(),
-                    block[rows - start],
-                    sizes[rows],
-                    lengths[rows],
-                    [digests[row].tobytes() for row in rows],
-                )
 
 
 def write_whole(

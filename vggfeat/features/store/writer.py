@@ -61,7 +61,7 @@ class FeatureWriter:
         created: str | None = None,
         locked: bool = True,
     ):
-        self.dim = dim
+        self.path, self.dim = path, dim
         self._pending: list[int] = []
         self._committed_at = time.monotonic()
         with ExitStack() as opened:
@@ -80,6 +80,10 @@ class FeatureWriter:
                 self._done = done_rows(self._file)
                 self._stale = self._changed_rows(file_bytes) | self._damaged_rows(path)
             self._opened = opened.pop_all()
+
+    def has_rows(self, ids: Iterable[str]) -> bool:
+        """Whether each of the ids has a row, filled or not."""
+        return self._rows.keys() >= set(ids)
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids whose descriptor is missing."""
