@@ -19,7 +19,8 @@ from vggfeat.costs.extraction_seconds import ExtractionSeconds
 from vggfeat.costs.work import BYTES_OF
 from vggfeat.durations import in_words
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
-from vggfeat.features.extract import check_scales, missing
+from vggfeat.features.conditions import check_scales
+from vggfeat.features.extract import missing
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest
 from vggfeat.images import Picture

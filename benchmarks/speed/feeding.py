@@ -30,8 +30,8 @@ from vggfeat.benchmarks.speed.measuring import (
 )
 from vggfeat.costs.photographs import write_photographs
 from vggfeat.features import store
+from vggfeat.features.conditions import conditions
 from vggfeat.features.device import Device, DeviceTimer
-from vggfeat.features.extract import conditions
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import ExtractionRun

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from helpers.training import FP32, write_pictures
 from safetensors.torch import load_file

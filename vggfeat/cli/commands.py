@@ -35,7 +35,7 @@ SUMMARIES = {
         "Store the descriptors of a dataset's pictures, or of your own.",
     ),
     "inspect": (
-        "datasets",
+        "inspect",
         "Say what is in a feature file and if it is sound; or show a card.",
     ),
     "localise": (

@@ -26,8 +26,8 @@ from vggfeat.features import store
 from vggfeat.features.allocator import kept_memory
 from vggfeat.features.batch_pixels import MAX_BATCH_PIXELS
 from vggfeat.features.batches import BATCH_PIXELS, plan_batches
+from vggfeat.features.conditions import conditions
 from vggfeat.features.device import device_for
-from vggfeat.features.extract import conditions
 from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import describe

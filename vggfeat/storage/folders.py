@@ -31,6 +31,16 @@ class Folders:
         """The folder of what was unpacked from datasets' archives."""
         return self.cache / "unpacked"
 
+    @property
+    def copies(self) -> Path:
+        """The folder of copies of remote files, which last as long as they are read."""
+        return self.cache / "copies"
+
+    @property
+    def scratch(self) -> Path:
+        """The folder of what is written while a probe is fitted, and removed after."""
+        return self.cache / "scratch"
+
 
 def folders(data_dir: Path | str | None = None, cache_dir: Path | str | None = None) -> Folders:
     """The folders of these arguments; the default is VGGFEAT_HOME, else the user's cache folder."""
