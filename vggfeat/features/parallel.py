@@ -1,6 +1,6 @@
 """An extraction that several processes share: parts of it are handed out, done, and counted.
 
-Each part that a process takes becomes a file of its own, see parts.py. Nothing fails here but a
+Each part that a process takes becomes a file of its own, see part_files.py. Nothing fails here but a
 process: what a part could not do, the extraction that follows in the leading process finds missing,
 does, or says why it cannot be done.
 """
