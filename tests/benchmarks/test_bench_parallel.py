@@ -154,8 +154,9 @@ def command(number, folder, place):
     gpus = ("--gpus", str(number)) if number > 1 else ()
     return [
         sys.executable, "-m", "vggfeat", "bench", str(folder), "--net", NARROW,
-        "--scales", "32,320", "--batch-size", "8", "--precision", "fp32", "--device", "cpu", "--splits", "2",
-        "--cache-dir", str(place), "--out", str(place / "out"), "--format", "json", *gpus,
+        "--scales", "32,320", "--batch-size", "8", "--precision", "fp32", "--device", "cpu",
+        "--splits", "2", "--cache-dir", str(place), "--out", str(place / "out"),
+        "--format", "json", *gpus,
     ]  # fmt: skip
 
 

@@ -1,8 +1,8 @@
 """An extraction that several processes share: parts of it are handed out, done, and counted.
 
-Each part that a process takes becomes a file of its own, see part_files.py. Nothing fails here but a
-process: what a part could not do, the extraction that follows in the leading process finds missing,
-does, or says why it cannot be done.
+Each part that a process takes becomes a file of its own, see part_files.py. Nothing fails here but
+a process: what a part could not do, the extraction that follows in the leading process finds
+missing, does, or says why it cannot be done.
 """
 
 import logging
