@@ -317,3 +317,27 @@ def test_a_process_with_other_pictures_is_refused(tmp_path, pictures):
     fewer = dict(list(pictures.items())[:-1])
     with pytest.raises(StoreError, match="others here"):
         extract_by(2, lambda rank: [request(fewer if rank else pictures)], tmp_path)
+
+
+def test_a_process_that_comes_when_all_is_done_has_nothing_to_do(tmp_path, pictures):
+    """The folder of the parts is gone by then, as all was merged."""
+    kept = dist.HashStore()
+    processes = [FeatureSets(tmp_path, workers=Workers(rank, 2, rank, kept)) for rank in range(2)]
+    for features in processes:
+        features.extract_together([request(pictures)])
+        if features.workers.leads:
+            features.extract(request(pictures))
+    assert not parts_below(tmp_path)
+
+
+def test_a_process_that_does_not_see_the_folder_says_so(tmp_path, pictures, monkeypatch):
+    """As where the cache is a folder of each machine's own. The leading process is at work."""
+    monkeypatch.setattr("vggfeat.features.parallel.FOLDER_S", 0.1)
+    kept, one = dist.HashStore(), request(pictures)
+    leader, other = (
+        FeatureSets(tmp_path / f"{rank}", workers=Workers(rank, 2, rank, kept)) for rank in range(2)
+    )
+    with interrupted_at(0):
+        leader.extract_together([one])
+    with pytest.raises(StoreError, match="does not see it"):
+        other.extract_together([one])
