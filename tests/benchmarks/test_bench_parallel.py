@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict
@@ -16,8 +15,8 @@ from pathlib import Path
 
 import h5py
 import pytest
-import torch.distributed as dist
 from helpers.pictures import NARROW, write_classes, write_picture
+from helpers.together import run_layer_by_layer, run_together
 from helpers.trees import write_all
 
 from vggfeat.backbones.spec import NetSpec
@@ -28,13 +27,17 @@ from vggfeat.errors import StoreError
 from vggfeat.features import store
 from vggfeat.features.options import Extraction
 from vggfeat.features.store import sums
-from vggfeat.processes.workers import Workers
 from vggfeat.progress import no_progress
 from vggfeat.records.record import Record
 from vggfeat.storage.folders import Folders
 
 OF_A_RUN = ("seconds", "time", "command")
 WIDER = NARROW.replace("random:0", "random:1")
+
+
+@pytest.fixture(autouse=True)
+def threads_do_not_trace(monkeypatch):
+    run_layer_by_layer(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -46,24 +49,9 @@ def data(tmp_path_factory):
 
 def led(size, generate):
     """What generate(workers) yields in the leading one of `size` processes, and only there."""
-    kept, yielded = dist.HashStore(), {}
-
-    def process(rank):
-        try:
-            yielded[rank] = list(generate(Workers(rank, size, rank, kept)))
-        except Exception as error:
-            yielded[rank] = error
-
-    threads = [threading.Thread(target=process, args=(rank,)) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-    for result in yielded.values():
-        if isinstance(result, Exception):
-            raise result
-    assert not any(yielded[rank] for rank in range(1, size))
-    return yielded[0]
+    yielded, *others = run_together(size, lambda workers: list(generate(workers)))
+    assert not any(others)
+    return yielded
 
 
 def folders(cache: Path, data: Path) -> Folders:
