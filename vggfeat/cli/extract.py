@@ -75,7 +75,7 @@ def extract(
     vggfeat extract --dataset caltech101 --net vgg16
     vggfeat extract --images holidays --net vgg16 --to features.h5
     vggfeat extract --dataset caltech101 --net vgg16 --gpus 4
-    torchrun --nproc-per-node 4 -m vggfeat extract --dataset caltech101 --net vgg16
+    torchrun --nproc-per-node 4 -m vggfeat extract --dataset caltech101
     vggfeat extract --images 'train-{0000..0099}.tar' --net vgg16 --to features/
     """
     if bool(datasets) == (images is not None):

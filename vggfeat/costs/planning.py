@@ -21,7 +21,7 @@ from vggfeat.costs.question import Question
 from vggfeat.costs.rates import Rates
 from vggfeat.costs.work import NUM_CROPS, PictureWork, work_of
 from vggfeat.errors import DownloadError, OptionError, PictureError
-from vggfeat.features.extract import check_scales
+from vggfeat.features.conditions import check_scales
 from vggfeat.features.options import Extraction
 from vggfeat.features.views import is_square, sees_crops
 from vggfeat.images import Picture, picture_bytes, picture_size, rescaled_size
