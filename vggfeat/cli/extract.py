@@ -60,7 +60,7 @@ def extract(
     vggfeat extract --dataset caltech101 --net vgg16
     vggfeat extract --images holidays --net vgg16 --to features.h5
     vggfeat extract --dataset caltech101 --net vgg16 --gpus 4
-    torchrun --nproc-per-node 4 -m vggfeat extract --dataset caltech101 --net vgg16
+    torchrun --nproc-per-node 4 -m vggfeat extract --dataset voc2007
     """
     if bool(datasets) == (images is not None):
         raise click.UsageError("Name a dataset by --dataset, or pictures by --images, one of both.")
