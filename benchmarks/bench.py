@@ -54,6 +54,7 @@ class Job:
     shots: Sequence[int | None] = (None,)  # training pictures a class; None: all
     sweep: Sequence[str] = ()  # axes, see sweep.AXES
     saves_probes: bool = False
+    memory: int | None = None  # bytes that the process may take; None: what is free
     command: str = ""
     names: Names = field(default_factory=dict)  # that the user gave nets
 
@@ -135,6 +136,8 @@ def measurements(
             out=out,
             command=job.command,
             saves_probe=job.saves_probes,
+            memory=job.memory,
+            scratch=job.folders.scratch,
         )
         for networks in fusions
         for settings in sweep.settings_of(chosen, job.sweep)

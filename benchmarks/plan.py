@@ -25,6 +25,7 @@ from vggfeat.images import ASSUMED_ASPECT
 from vggfeat.options import declarations
 from vggfeat.plurals import counted
 from vggfeat.progress import no_progress
+from vggfeat.storage.folders import existing
 from vggfeat.storage.sources import Source
 from vggfeat.weights import released
 
@@ -86,7 +87,7 @@ class Plan:
                 continue
             yield f"{name}: in {_place(definition.source.locate(self.job.folders))}"
             yield from lines
-        free = shutil.disk_usage(_existing(self.job.folders.cache)).free
+        free = shutil.disk_usage(existing(self.job.folders.cache)).free
         num = counted(self.num_measurements, "measurement")
         yield (
             f"In all: {num}, {self.num_made} made already;"
@@ -253,10 +254,6 @@ def _sources(parts: list) -> str:
 
 def _place(location: Path | list[Path]) -> str:
     return str(location) if isinstance(location, Path) else ", ".join(map(str, location))
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _size(num_bytes: float) -> str:

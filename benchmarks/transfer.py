@@ -6,9 +6,10 @@ Shapes: N examples, n of them readable, K classes, D dimensions of the vector of
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ import numpy as np
 from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.benchmark import rows_of
 from vggfeat.benchmarks.probe_saving import save_probe
-from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors
+from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors, path_of_probe
 from vggfeat.benchmarks.record_key import archive_key, record_key
+from vggfeat.benchmarks.streamed_vectors import StreamedVectors, fused, rows_at_once
 from vggfeat.benchmarks.submission import archive
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate, fuse
 from vggfeat.features.changed import content_sha256, written_since
-from vggfeat.features.degenerate import notes_on
+from vggfeat.features.degenerate import SeenVectors, notes_on
 from vggfeat.features.extract import Extracted
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture
@@ -96,7 +98,9 @@ class TransferMeasurement(ProbeMeasurement):
             if i in self.benchmark.used
         }
         rows = self._readable(self.benchmark.used_rows, skipped)
-        vectors, digests, remarks = self.read_vectors(rows, extracted)
+        vectors, digests, remarks = self._vectors_that_fit(
+            rows, extracted, self.scratch or features.folder
+        )
         return Vectors(
             rows=rows,
             vectors=vectors,
@@ -207,7 +211,8 @@ class TransferMeasurement(ProbeMeasurement):
         requests = self._requests(self._archived)
         extracted = [features.extract(request) for request in requests]
         rows = self._readable(rows, {i for file in extracted for i in file.skipped})
-        vectors, *_ = self.read_vectors(rows, extracted)
+        folder = self.scratch or features.folder
+        vectors, *_ = self._vectors_that_fit(rows, extracted, folder)
         readable = split.among(rows)
         fitted = benchmark.task.fit(
             vectors, benchmark.labels[rows], readable, classes=benchmark.classes,
@@ -219,9 +224,58 @@ class TransferMeasurement(ProbeMeasurement):
             benchmark.classes,
             [benchmark.ids[row] for row in scored],
             benchmark.submission.listed[np.isin(split.test, scored)],
-            fitted.decisions(vectors[readable.test]),
+            fitted.decisions(vectors, readable.test),
         )
         return packed, len(split.test) - len(scored)
+
+    def _vectors_that_fit(
+        self, rows: np.ndarray, extracted: Sequence[Extracted], folder: Path
+    ) -> tuple[np.ndarray | StreamedVectors, list[str], list[str]]:
+        """What `read_vectors` gives; vectors that do not fit into memory are in a file there."""
+        num_views = len(self.benchmark.pictures_of[self.benchmark.ids[rows[0]]])
+        num_scales = len(self.settings.extraction.scales)
+        dim = num_views * sum(network.backbone.dim for network in self.networks)
+        of_vector = num_scales * dim if self.settings.vectors.aggregate == "stack" else dim
+        choice = path_of_probe(
+            self.benchmark, self.probe, (len(rows), of_vector), num_scales * dim, self.memory
+        )
+        for remark in choice.remarks:
+            log.info("%s: %s", self.label, remark)
+        read = self.stream_vectors if choice.streams else self.read_vectors
+        vectors, digests, notes = read(rows, extracted, *[folder] * choice.streams)
+        return vectors, digests, [*notes, *choice.remarks]
+
+    def stream_vectors(
+        self, rows: np.ndarray, extracted: Sequence[Extracted], folder: Path
+    ) -> tuple[StreamedVectors, list[str], list[str]]:
+        """What `read_vectors` gives, with the vectors in a scratch file in this folder.
+
+        Of several nets each has one first, then all together, so that there are two at most.
+        """
+        benchmark, parts, digests, notes = self.benchmark, [], [], []
+        for network, file in zip(self.networks, extracted, strict=True):
+            digest = hashlib.sha256()
+            pictures = (benchmark.pictures_of[benchmark.ids[row]] for row in rows)
+            for ids in zip(*pictures, strict=True):
+                seen = SeenVectors(ids, network.label)
+                blocks = self._aggregated(file.path, ids, network.backbone.dim, digest, seen)
+                first = next(blocks)
+                vectors = StreamedVectors.written(folder, first.shape[1], chain([first], blocks))
+                parts.append(vectors)
+                notes += seen.notes()
+            digests.append(digest.hexdigest())
+        return fused(parts, folder), digests, notes
+
+    def _aggregated(
+        self, path: Path, ids: Sequence[str], dim: int, digest: Any, seen: SeenVectors
+    ) -> Iterator[np.ndarray]:
+        """Vectors of these ids, block by block; digest and seen get what they are made of."""
+        scales = self.settings.extraction.scales
+        at_once = rows_at_once(len(scales) * dim)
+        for descriptors in store.read_blocks(path, ids, scales, at_once):
+            digest.update(descriptors)
+            seen.add(descriptors)
+            yield aggregate(descriptors, self.settings.vectors)
 
     def read_vectors(
         self, rows: np.ndarray, extracted: Sequence[Extracted]

@@ -28,7 +28,7 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
     time_interleaved,
 )
-from vggfeat.benchmarks.speed.photographs import write_photographs
+from vggfeat.costs.photographs import write_photographs
 from vggfeat.features import store
 from vggfeat.features.conditions import conditions
 from vggfeat.features.device import Device, DeviceTimer

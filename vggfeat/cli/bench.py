@@ -16,6 +16,7 @@ from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import (
     Names,
     Shots,
+    Size,
     declared,
     extraction_options,
     format_,
@@ -87,6 +88,12 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
     " features that are named instead of benchmarks.",
 )
 @click.option(
+    "--memory",
+    type=Size(),
+    help="Memory that the process may take, as 800M, 8G or 8GiB: probes that need more stream"
+    " vectors from a scratch file in the cache folder. By default what is free.",
+)
+@click.option(
     "--dry-run",
     is_flag=True,
     help="Say what would be done and how long it may take. Nothing is fetched or measured; archives"
@@ -127,6 +134,7 @@ def bench(
     vggfeat bench --benchmark my_file.py:MY_DATASET
     vggfeat bench clip.npy dino.npz --labels labels.csv
     vggfeat bench caltech101 --net vgg16 --gpus 4
+    vggfeat bench features.npy --labels labels.csv --probe ridge --memory 2G
     """
     _check_solver(options["probes"])
     benchmarks = [*benchmarks, *more_benchmarks]
@@ -202,6 +210,7 @@ def job_of(
         shots=options.get("shot_counts", (None,)),
         sweep=options.get("sweep", ()),
         saves_probes=options.get("saves_probes", False),
+        memory=options.get("memory"),
         command=command_line(),
     )
 

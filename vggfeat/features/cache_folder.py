@@ -126,6 +126,12 @@ def _unpacked(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, f"pictures of {name[1] or name['made']}"
 
 
+def _copies(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.iterdir()):
+        if part := PART.fullmatch(path.name):
+            yield path, f"copy of a remote {part[1]}"
+
+
 def _libraries(folder: Path) -> Iterator[tuple[Path, str]]:
     if _holds_only(folder, FACTS):
         yield folder, "what timm and torchvision say of their nets"
@@ -150,6 +156,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], Iterator[tuple[Path, str]]]]] = {
     "features": ("features", _features),
     "weights": ("weights", _weights),
     "unpacked": ("unpacked", _unpacked),
+    "copies": ("copies", _copies),
     "libraries": ("libraries", _libraries),
     "demo": ("", _demo),
 }

@@ -58,6 +58,7 @@ class ExtractionRun:
         writers: Sequence[store.FeatureWriter],
         progress: Progress,
         device: Device | None = None,
+        times: StageTimes | None = None,  # of other runs, whose seconds are summed
     ):
         self.device = device or device_for(options.resolved_device)
         self.head, self.options = head, options
@@ -65,7 +66,7 @@ class ExtractionRun:
         self.pictures, self.writers, self.progress = pictures, writers, progress
         self.num_new = self._num_reported = 0  # pictures that are stored
         self.scale_seconds = dict.fromkeys(options.scales, 0.0)
-        self.times = StageTimes()
+        self.times = times or StageTimes()
         self.loader = PictureLoader(
             pictures, options, self.times, self.device, square=is_square(head.network)
         )

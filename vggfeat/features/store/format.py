@@ -40,6 +40,7 @@ UNSEALED = 1  # the schema version of files without checksums, which are read as
 NOT_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOMEM)
 DECODER, SCALED_DECODER = "Pillow", "Pillow, scaled JPEG"
 READ_ROWS = 1024  # rows read at once
+BROKEN = "broken"  # an array [K, 2] of some files: names of what was no picture, and reasons
 DATASETS = ("ids", "descriptors", "done", "image_size", "file_bytes")
 REMEDY = "Move it away; it will be made again."
 
@@ -162,7 +163,7 @@ def _are_texts(file: h5py.File, names: Sequence[str]) -> bool:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, what: str = "a feature file", remedy: str = REMEDY) -> Iterator[None]:
     """Turn what h5py raises at a damaged file into a StoreError that names the file."""
     try:
         yield
@@ -172,9 +173,7 @@ def explained(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in NOT_OF_THE_FILE:
             raise
         reason = str(error).partition("\n")[0]
-        raise StoreError(
-            f"{path}: cannot be read as a feature file ({reason}). {REMEDY}"
-        ) from error
+        raise StoreError(f"{path}: cannot be read as {what} ({reason}). {remedy}") from error
 
 
 def has_sums(file: h5py.File) -> bool:

@@ -21,6 +21,10 @@ class VectorBlocks(ABC):
         An array is valid until the next is asked for.
         """
 
+    @abstractmethod
+    def held_bytes(self, rows: int) -> int:
+        """The memory that `blocks` takes while it goes on."""
+
 
 class ArrayBlocks(VectorBlocks):
     """An array in memory as blocks."""
@@ -32,3 +36,34 @@ class ArrayBlocks(VectorBlocks):
         for start in range(0, len(self.X), rows):
             block = slice(start, min(start + rows, len(self.X)))
             yield block, self.X[block]
+
+    def held_bytes(self, rows: int) -> int:
+        return 0
+
+
+class Rows(VectorBlocks):
+    """Some rows of other blocks, such as the training examples, in the same order.
+
+    chosen [n] is a mask of the rows, or their numbers in ascending order.
+    """
+
+    def __init__(self, source: VectorBlocks, chosen: np.ndarray):
+        is_chosen = np.zeros(source.shape[0], bool)
+        is_chosen[chosen] = True
+        if chosen.dtype != bool and (np.diff(chosen) <= 0).any():
+            raise ValueError("Rows are gone through in their order: numbers must ascend.")
+        self.source, self.is_chosen = source, is_chosen
+        self.shape = int(is_chosen.sum()), source.shape[1]
+
+    def blocks(self, rows: int) -> Iterator[tuple[slice, np.ndarray]]:
+        stop = 0
+        for block, vectors in self.source.blocks(rows):
+            chosen = self.is_chosen[block]
+            start, stop = stop, stop + int(chosen.sum())
+            if stop > start:
+                whole = stop - start == len(vectors)
+                yield slice(start, stop), vectors if whole else vectors[chosen]
+
+    def held_bytes(self, rows: int) -> int:
+        copy = 4 * min(rows, self.shape[0]) * self.shape[1]
+        return self.source.held_bytes(rows) + copy
