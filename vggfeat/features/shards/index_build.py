@@ -77,7 +77,13 @@ def build_index(
     num_rows = len(files)
     bits = index.bits_for(num_rows)
     piece_bits = min((num_rows // PIECE_ROWS).bit_length(), MAX_PIECE_BITS)
-    remove_parts(folder.index_path, ABANDONED_S)
+    for made in (
+        folder.manifest_path,
+        folder.index_path,
+        folder.broken_list,
+        folder.duplicates_list,
+    ):
+        remove_parts(made, ABANDONED_S)
     begun = {"prefix": f".{folder.index_path.name}.", "suffix": ".part", "dir": folder.path}
     with (
         tempfile.TemporaryDirectory(**begun) as scratch,
