@@ -43,13 +43,16 @@ class PrincipalAxes:
         self.eigenvalues = values * scale
         self.elsewhere = (total - values.sum()).clamp(min=0) * scale / max(1, D - len(kept))
 
+    def leading(self, size: int) -> Tensor:
+        """The first axes [D, s] in float32, at most so many."""
+        return self.Q[:, :size].float()
+
 
 class Preconditioner:
     """Approximate inverses of the Hessians of P problems, set anew at each point of a problem."""
 
-    def __init__(self, axes: PrincipalAxes, num_problems: int, size: int):
-        self.axes, self.size = axes, min(size, axes.Q.shape[1])
-        self.leading = axes.Q[:, : self.size].float()
+    def __init__(self, axes: PrincipalAxes, num_problems: int, leading: Tensor):
+        self.axes, self.leading, self.size = axes, leading, leading.shape[1]
         beyond = axes.eigenvalues[self.size :].sum()
         self.trace = beyond + axes.elsewhere * (axes.Q.shape[0] - axes.Q.shape[1])
         self.inverses = self.leading.new_zeros(num_problems, self.size, self.size)
