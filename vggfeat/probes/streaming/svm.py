@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggfeat.probes.few_threads import at_most_threads, free_cores
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.probe import Fits
 from vggfeat.probes.streaming.blocks import VectorBlocks
@@ -44,7 +45,10 @@ class StreamedSVMFits(Fits):
         self.X, self.signs, self.class_weight, self.device = X, signs, class_weight, device
         self.memory, self.tol, self.max_iter = memory, tol, max_iter
         self.sizes = Sizes.within(memory, X, signs.shape[1])
-        self.axes = PrincipalAxes(X, device, num_axes=self.sizes.axes, num_rows=self.sizes.sample)
+        with at_most_threads(free_cores()):
+            self.axes = PrincipalAxes(
+                X, device, num_axes=self.sizes.axes, num_rows=self.sizes.sample
+            )
         self.num_passes = 0  # over the vectors, so far
         self.weights: Tensor | None = None  # [P, D] of the last decisions
         self.start: Tensor | None = None  # [K, D]
@@ -95,7 +99,8 @@ class StreamedSVMFits(Fits):
             w.copy_(start)
         sizes = Sizes.within(self.memory, self.X, signs.shape[1])
         solver = Solver(self.X, self.axes, sizes, self.max_iter)
-        solved = solver.solve(signs, costs, w, tol=tol, scores=scores)
+        with at_most_threads(free_cores()):
+            solved = solver.solve(signs, costs, w, tol=tol, scores=scores)
         self.num_passes += solver.num_passes
         return solved
 

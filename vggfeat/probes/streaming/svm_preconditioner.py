@@ -32,14 +32,18 @@ class PrincipalAxes:
         sample = torch.from_numpy(_sample(vectors, num_rows)).to(device)
         num_rows, D = sample.shape
         by_dimension = num_rows > D
-        values, axes = torch.linalg.eigh(sample.T @ sample if by_dimension else sample @ sample.T)
+        G = sample.T @ sample if by_dimension else sample @ sample.T
+        total = G.diagonal().sum(dtype=torch.float64)
+        if by_dimension:
+            del sample
+        values, axes = torch.linalg.eigh(G)
+        del G
         kept = (values > SMALLEST_EIGENVALUE * values[-1]).nonzero()[:, 0].flip(0)[:num_axes]
         values, axes = values[kept].double(), axes[:, kept]
         if not by_dimension:
             axes = sample.T @ axes
         self.Q = torch.linalg.qr(axes.double())[0]
         scale = vectors.shape[0] / num_rows
-        total = (sample**2).sum(dtype=torch.float64)
         self.eigenvalues = values * scale
         self.elsewhere = (total - values.sum()).clamp(min=0) * scale / max(1, D - len(kept))
 
