@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggfeat.features.allocator import return_freed_memory
 from vggfeat.probes.few_threads import at_most_threads, free_cores
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.probe import Fits
@@ -49,6 +50,7 @@ class StreamedSVMFits(Fits):
             self.axes = PrincipalAxes(
                 X, device, num_axes=self.sizes.axes, num_rows=self.sizes.sample
             )
+        return_freed_memory()
         self.num_passes = 0  # over the vectors, so far
         self.weights: Tensor | None = None  # [P, D] of the last decisions
         self.start: Tensor | None = None  # [K, D]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggfeat.features.allocator import return_freed_memory
 from vggfeat.probes.streaming.blocks import ArrayBlocks, VectorBlocks
 from vggfeat.probes.streaming.svm_memory import Sizes
 from vggfeat.probes.streaming.svm_pass import Passes
@@ -65,11 +66,13 @@ class Solver:
         for first in range(0, len(w), self.sizes.problems):
             group = torch.arange(first, min(first + self.sizes.problems, len(w)), device=w.device)
             near = self._by_passes(group, signs, costs, solved, tol, scores, self.sizes.room)
+            return_freed_memory()
             with_few = near >= 0
             unsolved = [
                 some[~self._on_working_set(some, signs, costs, solved, tol, scores)]
                 for some in self._with_room(group[with_few], near[with_few])
             ]
+            return_freed_memory()
             if unsolved and len(rest := torch.cat(unsolved)):
                 self._by_passes(rest, signs, costs, solved, tol, scores, room=0)
         return solved
