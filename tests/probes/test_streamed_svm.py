@@ -166,7 +166,7 @@ def test_few_examples_with_slack_are_kept_and_the_minimum_is_the_same(monkeypatc
     random = np.random.default_rng(0)
     y = random.integers(0, 6, 1500)
     X = random.normal(size=(1500, 30)) + 2 * random.normal(size=(6, 30))[y]
-    X, signs = X.astype(np.float32) / 10, signs_of(y, 6)
+    X, signs = X.astype(np.float32), signs_of(y, 6)
     sizes = []
 
     class Seen(WorkingSets):
@@ -181,7 +181,7 @@ def test_few_examples_with_slack_are_kept_and_the_minimum_is_the_same(monkeypatc
         scores = fits.decisions(signs, C)
     fits.start_from(np.ones(6, bool))
     ours = fits.fit(10.0)
-    assert sizes and max(sizes) < 1500
+    assert sizes and min(sizes) < 500
     np.testing.assert_allclose(scores, ours.decisions(X), atol=0.05)
     primal, dual = objectives(X, signs, 10.0, weights(ours))
     np.testing.assert_allclose(ours.gap, (primal - dual) / primal, rtol=1e-3)
