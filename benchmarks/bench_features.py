@@ -1,7 +1,7 @@
 """What `vggfeat bench FILE --labels FILE` does, and the same from Python: features, any probe."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.labelled_examples import labelled_benchmark
 from vggfeat.benchmarks.datasets.own_pictures import name_for
 from vggfeat.benchmarks.datasets.registry import TAKEN
+from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.precomputed import (
     PrecomputedMeasurement,
     method_name,
     read_features,
 )
+from vggfeat.benchmarks.probing import path_of_probe
 from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.shots import few_shots
 from vggfeat.errors import DatasetError, OptionError, reason_of
@@ -30,14 +32,18 @@ from vggfeat.features.precomputed.files import (
     open_features,
 )
 from vggfeat.features.requests import FeatureSets
+from vggfeat.features.shards.folder import is_shard_folder
 from vggfeat.layouts.label_table import LabelTable, read_label_table
 from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.own_pictures import PART_NAMES, PARTS
+from vggfeat.memory import as_bytes
 from vggfeat.plurals import counted
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
+from vggfeat.probes.streaming.choice import Choice
 from vggfeat.progress import Progress, no_progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
+from vggfeat.storage.folders import folders
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +60,8 @@ class FeaturesJob:
     vectors: VectorOptions | None = None  # the same
     probes: Sequence[str] = (DEFAULT_PROBE,)
     shots: Sequence[int | None] = (None,)  # training examples a class; None: all
+    memory: int | None = None  # bytes that the process may take; None: what is free
+    scratch: Path | None = None  # folder for vectors that do not fit; below the cache by default
     command: str = ""
 
     def check(self) -> None:
@@ -61,7 +69,7 @@ class FeaturesJob:
         for path in self.files:
             if path.suffix.lower() in PICKLES:
                 raise DatasetError(f"{path}: {PICKLED}")
-            if not path.is_file():
+            if not (path.is_file() or is_shard_folder(path)):
                 raise DatasetError(f"{path}: no such file of features.")
         names = [method_name(path.name) for path in self.files]
         if twice := [name for name in names if names.count(name) > 1]:
@@ -164,20 +172,40 @@ def measurements(
     """The measurements on a file, whose features are read. Raises what reading them raises."""
     source = open_features(path, job.scales, job.vectors)
     base, table = labelled or _labels_in(source, path, job.data)
-    features = read_features(source, base, table.ids, progress=progress)
-    benchmarks = [few_shots(base, replace(job.data, shots=shots)) for shots in job.shots]
     settings = base.settings(**job.settings)
+    by_probe = {probe: settings.changed({"probe": probe}) for probe in job.probes}
+    features = read_features(
+        source,
+        base,
+        table.ids,
+        choose=_chooser(source, base, by_probe.values(), job.memory),
+        folder=job.scratch or folders().scratch,
+        progress=progress,
+    )
+    benchmarks = [few_shots(base, replace(job.data, shots=shots)) for shots in job.shots]
     return [
         PrecomputedMeasurement(
-            benchmark=benchmark,
-            features=features,
-            settings=settings.changed({"probe": probe}),
-            out=out,
-            command=job.command,
+            benchmark=benchmark, features=features, settings=of_probe, out=out, command=job.command
         )
-        for probe in dict.fromkeys(job.probes)
+        for of_probe in by_probe.values()
         for benchmark in benchmarks
     ]
+
+
+def _chooser(
+    source: FeatureSource, benchmark: Benchmark, settings: Iterable[Settings], memory: int | None
+) -> Callable[[int], Choice]:
+    """Whether so many vectors are read into memory, or written to disk as one probe needs it."""
+
+    def choose(num_rows: int) -> Choice:
+        shape = num_rows, source.vector_dim
+        choices = [
+            path_of_probe(benchmark, each.fitted_probe, shape, source.read_values, memory)
+            for each in settings
+        ]
+        return next((choice for choice in choices if choice.streams), choices[0])
+
+    return choose
 
 
 def bench_features(
@@ -189,15 +217,18 @@ def bench_features(
     name: str = "features",
     num_splits: int = 3,
     seed: int = 0,
+    memory: int | str | None = None,
     **options: Any,
 ) -> Record:
     """The record of a probe on features [N, D]; it is not written.
 
     labels [N] are one class each, or several in a list for multi-label. split [N] says "train",
     "val" or "test" of each row; without it num_splits random stratified splits are drawn, by the
-    ids [N], or the rows' numbers. options are those of a probe: probe, solver, device. Raises
-    DatasetError and OptionError.
+    ids [N], or the rows' numbers. memory is what the process may take, features and all, in bytes
+    or as "8G": probes that need more stream vectors from a scratch file. options are those of a
+    probe: probe, solver, device. Raises DatasetError and OptionError.
     """
+    budget = as_bytes(memory)
     try:
         array = np.asarray(features)
     except (TypeError, RuntimeError, ValueError) as error:  # as of tensors on a GPU, or in bfloat16
@@ -217,10 +248,17 @@ def bench_features(
     )
     data = DataOptions(num_splits=num_splits, seed=seed)
     benchmark = labelled_benchmark(name_for(name, TAKEN), name, table, data)
+    settings = benchmark.settings(**options)
     measurement = PrecomputedMeasurement(
         benchmark=benchmark,
-        features=read_features(source, benchmark, table.ids),
-        settings=benchmark.settings(**options),
+        features=read_features(
+            source,
+            benchmark,
+            table.ids,
+            choose=_chooser(source, benchmark, [settings], budget),
+            folder=folders().scratch,
+        ),
+        settings=settings,
     )
     record, _ = measurement.measure(FeatureSets(Path()), no_progress)
     return record

@@ -23,6 +23,7 @@ from vggfeat.benchmarks.runner import Failure
 from vggfeat.errors import OptionError, UnknownNameError, VggfeatError
 from vggfeat.features.options import as_scales
 from vggfeat.layouts.options import DataOptions
+from vggfeat.memory import as_bytes
 from vggfeat.options import declarations
 from vggfeat.probes.registry import DEFAULT_PROBE
 from vggfeat.progress import Progress, no_progress
@@ -114,6 +115,7 @@ def bench(
     shots: int | Sequence[int | None] | None = None,
     sweep: str | Sequence[str] = (),
     save_probes: bool = False,
+    memory: int | str | None = None,
     out: str | Path = "results",
     data_dir: str | Path | None = None,
     cache_dir: str | Path | None = None,
@@ -128,8 +130,9 @@ def bench(
     together; {"name": net} has the names that tables show, as `--net NAME=SPEC`. scales are
     shortest sides in pixels. shots measures with so many training pictures a class, None with all.
     sweep names the options of which every combination is measured. What is not given is as each
-    benchmark publishes it. Records that lie in `out` are not made again, also those of the command
-    line. progress is called with (label, number done, number in all): `print` will do.
+    benchmark publishes it. memory is what the process may take, in bytes or as "8G": probes that
+    need more stream vectors from disk. Records that lie in `out` are not made again, also those of
+    the command line. progress is called with (label, number done, number in all): `print` will do.
 
     Raises VggfeatError at what is mistyped or cannot be had; if only some measurements fail, once
     all others are made and written.
@@ -141,7 +144,8 @@ def bench(
     counts = [shots] if isinstance(shots, int | None) else list(shots)
     of_data = {name: options[name] for name in declarations(DataOptions).keys() & options}
     settings: dict[str, Any] = {k: v for k, v in options.items() if k not in of_data}
-    stated = {"probes": probes, "scales": scales, "shots": shots, "sweep": sweep} | options
+    stated = {"probes": probes, "scales": scales, "shots": shots, "sweep": sweep}
+    stated |= {"memory": memory} | options
     job = Job(
         benchmarks=names,
         nets=fusions,
@@ -154,6 +158,7 @@ def bench(
         shots=counts,
         sweep=axes,
         saves_probes=save_probes,
+        memory=as_bytes(memory),
         command=_call(names, nets, stated),
     )
     return BenchResults(

@@ -11,6 +11,7 @@ import numpy as np
 
 from vggfeat import metrics
 from vggfeat.benchmarks.splits import Split
+from vggfeat.benchmarks.streamed_vectors import StreamedVectors
 from vggfeat.benchmarks.task import FittedProbe, Task, choose_and_fit
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.probes.grid_search import can_be_trained
@@ -58,7 +59,7 @@ class MultiLabel(Task):
 
     def fit(
         self,
-        vectors: np.ndarray,
+        vectors: np.ndarray | StreamedVectors,
         labels: np.ndarray,
         split: Split,
         *,

@@ -2,11 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from vggfeat.devices import for_probes
 from vggfeat.features.options import Extraction, VectorOptions
 from vggfeat.options import Declaration, declarations, split_by_owner
 from vggfeat.probes.options import ProbeOptions
+from vggfeat.probes.registry import load_probe
+
+if TYPE_CHECKING:
+    from vggfeat.probes.probe import Probe
 
 PARTS = {"extraction": Extraction, "vectors": VectorOptions, "probe": ProbeOptions}
 
@@ -29,6 +34,12 @@ class Settings:
         """The settings with these values of options. Raises OptionError, or TypeError at a name."""
         parts = split_by_owner(PARTS, values)
         return cls(**{name: PARTS[name](**stated) for name, stated in parts.items()})
+
+    @property
+    def fitted_probe(self) -> "Probe":
+        """What is fitted, and where."""
+        device = for_probes(self.extraction.resolved_device)
+        return load_probe(self.probe.probe, solver=self.probe.solver, device=device)
 
     def values(self) -> dict[str, Any]:
         """Name -> value of every option."""

@@ -7,21 +7,24 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.leaks import equal_vectors
 from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors
+from vggfeat.benchmarks.streamed_vectors import StreamedVectors
 from vggfeat.errors import DatasetError
-from vggfeat.features.degenerate import notes_on
+from vggfeat.features.degenerate import SeenVectors, notes_on
 from vggfeat.features.precomputed.files import FeatureSource
-from vggfeat.features.precomputed.unit_vectors import UnitVectors
+from vggfeat.features.precomputed.unit_vectors import Digests, UnitVectors
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.plurals import counted
+from vggfeat.probes.streaming.choice import Choice
 from vggfeat.progress import Progress, no_progress
 from vggfeat.records.record import key_of
 
@@ -37,8 +40,10 @@ class ExampleFeatures:
 
     source: FeatureSource
     rows: np.ndarray  # [n] of the benchmark
-    unit: UnitVectors  # of these rows
+    unit: UnitVectors  # of these rows; its vectors may be StreamedVectors
     seconds: float
+    notes: Sequence[str] | None = None  # on vectors that were written to disk
+    remarks: Sequence[str] = ()  # where they are
 
 
 def read_features(
@@ -46,12 +51,15 @@ def read_features(
     benchmark: Benchmark,
     order: Sequence[str],
     *,
+    choose: Callable[[int], Choice] | None = None,
+    folder: Path = Path(),
     progress: Progress = no_progress,
 ) -> ExampleFeatures:
     """The features of the examples that some split uses.
 
     order has the ids of the labels in the order of their rows, which is that of features without
-    ids. Raises DatasetError where examples have no features or ids repeat, and what reading raises.
+    ids. choose takes their number and says whether they are written to a scratch file in a folder.
+    Raises DatasetError where examples have no features or ids repeat, and what reading raises.
     """
     started = time.monotonic()
     rows = benchmark.used_rows
@@ -70,8 +78,41 @@ def read_features(
     if source.ids is None and source.labels is None:
         log.info("%s: has no ids; its rows are those of the labels, in their order", source.name)
     places = np.array([place[i] for i in ids])
-    unit = source.vectors(places, ids, progress)
-    return ExampleFeatures(source=source, rows=rows, unit=unit, seconds=time.monotonic() - started)
+    choice = choose(len(rows)) if choose else None
+    for remark in choice.remarks if choice else ():
+        log.info("%s: %s", source.name, remark)
+    notes = None
+    if choice and choice.streams:
+        unit, notes = _streamed(source, places, ids, folder, progress)
+    else:
+        unit = source.vectors(places, ids, progress)
+    return ExampleFeatures(
+        source=source,
+        rows=rows,
+        unit=unit,
+        seconds=time.monotonic() - started,
+        notes=notes,
+        remarks=choice.remarks if choice else (),
+    )
+
+
+def _streamed(
+    source: FeatureSource,
+    places: np.ndarray,
+    ids: Sequence[str],
+    folder: Path,
+    progress: Progress,
+) -> tuple[UnitVectors, list[str]]:
+    """The vectors at these places in a scratch file, and notes on degenerate ones."""
+    digests, seen = Digests(), SeenVectors(ids, source.name, REMEDY)
+
+    def blocks() -> Iterator[np.ndarray]:
+        for block in source.blocks(places, ids, digests, progress):
+            seen.add(block)
+            yield block
+
+    vectors = StreamedVectors.written(folder, source.vector_dim, blocks())
+    return UnitVectors(vectors, digests.sha256, digests.of_rows), seen.notes()
 
 
 def _rows_by_id(source: FeatureSource, order: Sequence[str]) -> dict[str, int]:
@@ -155,9 +196,15 @@ class PrecomputedMeasurement(ProbeMeasurement):
                 }
             ],
             leaks=equal_vectors(digests, benchmark.ids, benchmark.splits),
-            remarks=notes_on(read.unit.vectors, ids, read.source.name, REMEDY),
+            remarks=[*self._notes(ids), *read.remarks],
             seconds={"read": read.seconds},
         )
+
+    def _notes(self, ids: Sequence[str]) -> Sequence[str]:
+        """On degenerate vectors. Raises NetworkError if all are equal."""
+        if self.features.notes is not None:
+            return self.features.notes
+        return notes_on(self.features.unit.vectors, ids, self.features.source.name, REMEDY)
 
 
 def method_name(file: str) -> str:

@@ -19,10 +19,11 @@ from vggfeat.benchmarks.leaks import Leak, leak_notes
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.runner import Measurement
 from vggfeat.benchmarks.split_results import SplitResult
-from vggfeat.devices import for_probes
+from vggfeat.benchmarks.streamed_vectors import StreamedVectors
 from vggfeat.features.requests import FeatureSets
 from vggfeat.probes.probe import Probe
-from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
+from vggfeat.probes.registry import DEFAULT_PROBE
+from vggfeat.probes.streaming.choice import Choice, Problem, choose_path
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record, new_record
@@ -34,7 +35,7 @@ class Vectors:
     """The vectors of a benchmark's examples, and what a record says of how they came about."""
 
     rows: np.ndarray  # [n] of the examples that have a vector
-    vectors: np.ndarray  # [n, D]
+    vectors: np.ndarray | StreamedVectors  # [n, D]
     protocol: Mapping[str, Any]  # scales, aggregate, ...
     nets: Sequence[Mapping[str, Any]]
     skipped: Mapping[str, str] = field(default_factory=dict)  # picture -> reason
@@ -51,6 +52,8 @@ class ProbeMeasurement(Measurement):
     settings: Settings
     out: Path = Path()
     command: str = ""
+    memory: int | None = None  # bytes that the process may take; None: what is free
+    scratch: Path | None = None  # folder of vectors that do not fit; that of features by default
 
     @property
     @abstractmethod
@@ -89,8 +92,7 @@ class ProbeMeasurement(Measurement):
     @property
     def probe(self) -> Probe:
         """What is fitted, and where."""
-        chosen, device = self.settings.probe, self.settings.extraction.resolved_device
-        return load_probe(chosen.probe, solver=chosen.solver, device=for_probes(device))
+        return replace(self.settings.fitted_probe, memory=self.memory)
 
     @cached_property
     def path(self) -> Path:
@@ -147,7 +149,7 @@ class ProbeMeasurement(Measurement):
         return record, self._scores(results)
 
     def _evaluate(
-        self, rows: np.ndarray, vectors: np.ndarray, progress: Progress
+        self, rows: np.ndarray, vectors: np.ndarray | StreamedVectors, progress: Progress
     ) -> list[SplitResult]:
         """The result of each split; vectors [n, D] belong to these rows."""
         benchmark, results = self.benchmark, []
@@ -193,3 +195,27 @@ def _seconds(before: Mapping[str, float], results: Sequence[SplitResult]) -> dic
     for result in results:
         seconds.update(result.seconds)
     return {stage: round(value, 2) for stage, value in seconds.items()}
+
+
+def path_of_probe(
+    benchmark: Benchmark,
+    probe: Probe,
+    shape: tuple[int, int],
+    read_values: int,
+    memory: int | None,
+) -> Choice:
+    """Whether vectors of a shape [n, D] are held in memory or on disk, by the largest split.
+
+    read_values are those that are stored of a vector. Raises OptionError if neither fits.
+    """
+    splits = benchmark.splits
+    size = Problem(
+        N=shape[0],
+        n=max(len(split.train) + len(split.validation) for split in splits),
+        m=max(len(split.validation) for split in splits),
+        t=max(len(split.test) for split in splits),
+        d=shape[1],
+        K=len(benchmark.classes),
+        read_values=read_values,
+    )
+    return choose_path(probe, size, memory)

@@ -11,10 +11,13 @@ import numpy as np
 
 from vggfeat import metrics
 from vggfeat.benchmarks.splits import Split
+from vggfeat.benchmarks.streamed_vectors import StreamedVectors
 from vggfeat.benchmarks.task import FittedProbe, Task, choose_and_fit
 from vggfeat.errors import DatasetError
 from vggfeat.probes.probe import Probe
 from vggfeat.progress import Progress, no_progress
+
+ONE = np.int8(1)  # signs are as many as examples times classes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +35,7 @@ class SingleLabel(Task):
 
     def fit(
         self,
-        vectors: np.ndarray,
+        vectors: np.ndarray | StreamedVectors,
         labels: np.ndarray,
         split: Split,
         *,
@@ -50,7 +53,7 @@ class SingleLabel(Task):
         return choose_and_fit(
             probe,
             vectors[split.both],
-            np.where(of_both[:, None] == np.arange(num_classes), 1, -1),
+            np.where(of_both[:, None] == np.arange(num_classes), ONE, -ONE),
             split.validates,
             trained=np.ones(num_classes, dtype=bool),
             exclusive=True,

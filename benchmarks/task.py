@@ -2,7 +2,7 @@
 
 A task takes vectors [n, D], labels [n, K] in {1, 0, -1} and a split. It chooses the probe's
 hyper-parameter on the validation rows, fits it to training and validation rows together, and scores
-the test rows.
+the test rows. Vectors are an array, or on disk: StreamedVectors, of which rows are blocks.
 
 Shapes: n examples, D dimensions, K classes, m test examples.
 """
@@ -17,9 +17,13 @@ import numpy as np
 
 from vggfeat.benchmarks.split_results import SplitResult
 from vggfeat.benchmarks.splits import Split
+from vggfeat.benchmarks.streamed_vectors import StreamedVectors
 from vggfeat.errors import DatasetError
 from vggfeat.probes.grid_search import choose
 from vggfeat.probes.probe import Classifier, Probe
+from vggfeat.probes.streaming.blocks import VectorBlocks
+from vggfeat.probes.streaming.choice import streamed_fits
+from vggfeat.probes.streaming.scores import scores_of
 from vggfeat.progress import Progress, no_progress
 
 
@@ -34,14 +38,23 @@ class FittedProbe:
     seconds: dict[str, float]
     borrowed: Sequence[str] = ()  # classes whose hyper-parameter is the one best for the others
 
-    def decisions(self, vectors: np.ndarray) -> np.ndarray:
-        """Decision values [m, K] of vectors [m, D]; NaN for a class that was not trained.
+    def decisions(self, vectors: np.ndarray | StreamedVectors, rows: np.ndarray) -> np.ndarray:
+        """Decision values [m, K] of these rows of vectors; NaN for a class that was not trained.
 
         Raises DatasetError if a vector is not finite.
         """
-        _check_finite(vectors)
-        scores = np.full((len(vectors), len(self.trained)), np.nan)
-        scores[:, self.trained] = self.classifier.decisions(vectors)
+        if isinstance(vectors, StreamedVectors):
+            order = np.argsort(rows)
+            decisions = np.empty((len(rows), self.trained.sum()), dtype=np.float32)
+            decisions[order] = scores_of(self.classifier, vectors[rows[order]])
+        else:
+            tested = vectors[rows]
+            _check_finite(tested)
+            decisions = self.classifier.decisions(tested)
+        if self.trained.all():
+            return decisions
+        scores = np.full((len(rows), len(self.trained)), np.nan, dtype=decisions.dtype)
+        scores[:, self.trained] = decisions
         return scores
 
     def chosen_by_class(self, classes: Sequence[str]) -> float | dict[str, float] | None:
@@ -65,7 +78,7 @@ class Task(ABC):
     @abstractmethod
     def fit(
         self,
-        vectors: np.ndarray,
+        vectors: np.ndarray | StreamedVectors,
         labels: np.ndarray,
         split: Split,
         *,
@@ -93,7 +106,7 @@ class Task(ABC):
 
     def fit_and_score(
         self,
-        vectors: np.ndarray,
+        vectors: np.ndarray | StreamedVectors,
         labels: np.ndarray,
         split: Split,
         *,
@@ -105,7 +118,7 @@ class Task(ABC):
         """The result of one split, and its fitted probe. Raises what `fit` and `score` raise."""
         fitted = self.fit(vectors, labels, split, classes=classes, probe=probe, progress=progress)
         started = time.monotonic()
-        scores = fitted.decisions(vectors[split.test])
+        scores = fitted.decisions(vectors, split.test)
         scored = self.score(
             labels[split.test], scores, unread, trained=fitted.trained, classes=classes
         )
@@ -124,7 +137,7 @@ class Task(ABC):
 
 def choose_and_fit(
     probe: Probe,
-    X: np.ndarray,
+    X: np.ndarray | VectorBlocks,
     signs: np.ndarray,
     validation: np.ndarray,
     *,
@@ -138,10 +151,13 @@ def choose_and_fit(
     signs [n, T] are those of the trained classes; exclusive says that each example has exactly one
     of them. score is that of `choose`. Raises DatasetError if a vector is not finite.
     """
-    _check_finite(X)
     num_stages = len(probe.grid) + 1
     times = [time.monotonic()]
-    fits = probe.fits(X, signs, exclusive=exclusive)
+    if isinstance(X, VectorBlocks):
+        fits = streamed_fits(probe, X, signs, exclusive=exclusive)
+    else:
+        _check_finite(X)
+        fits = probe.fits(X, signs, exclusive=exclusive)
     chosen, scores = None, {}
     if probe.grid:
         chosen, scores = choose(

@@ -6,9 +6,10 @@ Shapes: N examples, n of them readable, K classes, D dimensions of the vector of
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +18,15 @@ import numpy as np
 from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.benchmark import rows_of
 from vggfeat.benchmarks.probe_saving import save_probe
-from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors
+from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors, path_of_probe
 from vggfeat.benchmarks.record_key import archive_key, record_key
+from vggfeat.benchmarks.streamed_vectors import StreamedVectors, fused, rows_at_once
 from vggfeat.benchmarks.submission import archive
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate, fuse
 from vggfeat.features.changed import content_sha256, written_since
-from vggfeat.features.degenerate import notes_on
+from vggfeat.features.degenerate import SeenVectors, notes_on
 from vggfeat.features.extract import Extracted
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture
@@ -49,8 +51,7 @@ class TransferMeasurement(ProbeMeasurement):
 
     @property
     def supplement(self) -> str:
-        sends = self.benchmark.submission is not None and not self.benchmark.limited
-        parts = ["the server's archive"] * sends + ["the saved probe"] * self.saves_probe
+        parts = ["the server's archive"] * self._sends + ["the saved probe"] * self.saves_probe
         return " and ".join(parts)
 
     @property
@@ -77,6 +78,15 @@ class TransferMeasurement(ProbeMeasurement):
     def requests(self) -> list[FeatureRequest]:
         return self._requests(self.benchmark.used)
 
+    def extractions(self, *, made_too: bool) -> list[FeatureRequest]:
+        wanted = []
+        saves = self.saves_probe and not self.probe_path.is_file()
+        if made_too or saves or self.existing() is None:
+            wanted += self._requests(self.benchmark.extracted)
+        if self._sends and (made_too or not self._archives()):
+            wanted += self._requests(self._archived)
+        return wanted
+
     def vectors(self, features: FeatureSets) -> Vectors:
         settings = self.settings
         requests = self._requests(self.benchmark.extracted)
@@ -88,7 +98,9 @@ class TransferMeasurement(ProbeMeasurement):
             if i in self.benchmark.used
         }
         rows = self._readable(self.benchmark.used_rows, skipped)
-        vectors, digests, remarks = self.read_vectors(rows, extracted)
+        vectors, digests, remarks = self._vectors_that_fit(
+            rows, extracted, self.scratch or features.folder
+        )
         return Vectors(
             rows=rows,
             vectors=vectors,
@@ -137,17 +149,14 @@ class TransferMeasurement(ProbeMeasurement):
 
         A part of a set is not sent.
         """
-        if self.benchmark.submission is not None and not self.benchmark.limited:
+        if self._sends:
             self._write_archive(features, progress)
         if self.saves_probe:
             save_probe(self, features, progress)
 
     def _write_archive(self, features: FeatureSets, progress: Progress) -> None:
         path = self.archive_path
-        existing = [path] if path.is_file() else []
-        if self.may_skip:
-            existing += path.parent.glob(f"without-*-{path.name}")
-        if existing:
+        if existing := self._archives():
             log.debug("made already: %s", existing[0])
             return
         packed, num_unscored = self.server_archive(features, progress)
@@ -163,6 +172,22 @@ class TransferMeasurement(ProbeMeasurement):
         with new_file(path) as file:
             file.write(packed)
         log.debug("wrote %s, for the evaluation server", path)
+
+    @property
+    def _sends(self) -> bool:
+        """Whether an evaluation server is sent something."""
+        return self.benchmark.submission is not None and not self.benchmark.limited
+
+    def _archives(self) -> list[Path]:
+        """The archives for the server that are there, under whichever name."""
+        path = self.archive_path
+        partial = path.parent.glob(f"without-*-{path.name}") if self.may_skip else ()
+        return [*([path] if path.is_file() else []), *partial]
+
+    @cached_property
+    def _archived(self) -> dict[str, Picture]:
+        """The pictures that the archive for the server is made of."""
+        return self.benchmark.pictures_at(rows_of([self.benchmark.submission.split]))
 
     @cached_property
     def archive_path(self) -> Path:
@@ -183,10 +208,11 @@ class TransferMeasurement(ProbeMeasurement):
         """
         benchmark, split = self.benchmark, self.benchmark.submission.split
         rows = rows_of([split])
-        requests = self._requests(benchmark.pictures_at(rows))
+        requests = self._requests(self._archived)
         extracted = [features.extract(request) for request in requests]
         rows = self._readable(rows, {i for file in extracted for i in file.skipped})
-        vectors, *_ = self.read_vectors(rows, extracted)
+        folder = self.scratch or features.folder
+        vectors, *_ = self._vectors_that_fit(rows, extracted, folder)
         readable = split.among(rows)
         fitted = benchmark.task.fit(
             vectors, benchmark.labels[rows], readable, classes=benchmark.classes,
@@ -198,9 +224,58 @@ class TransferMeasurement(ProbeMeasurement):
             benchmark.classes,
             [benchmark.ids[row] for row in scored],
             benchmark.submission.listed[np.isin(split.test, scored)],
-            fitted.decisions(vectors[readable.test]),
+            fitted.decisions(vectors, readable.test),
         )
         return packed, len(split.test) - len(scored)
+
+    def _vectors_that_fit(
+        self, rows: np.ndarray, extracted: Sequence[Extracted], folder: Path
+    ) -> tuple[np.ndarray | StreamedVectors, list[str], list[str]]:
+        """What `read_vectors` gives; vectors that do not fit into memory are in a file there."""
+        num_views = len(self.benchmark.pictures_of[self.benchmark.ids[rows[0]]])
+        num_scales = len(self.settings.extraction.scales)
+        dim = num_views * sum(network.backbone.dim for network in self.networks)
+        of_vector = num_scales * dim if self.settings.vectors.aggregate == "stack" else dim
+        choice = path_of_probe(
+            self.benchmark, self.probe, (len(rows), of_vector), num_scales * dim, self.memory
+        )
+        for remark in choice.remarks:
+            log.info("%s: %s", self.label, remark)
+        read = self.stream_vectors if choice.streams else self.read_vectors
+        vectors, digests, notes = read(rows, extracted, *[folder] * choice.streams)
+        return vectors, digests, [*notes, *choice.remarks]
+
+    def stream_vectors(
+        self, rows: np.ndarray, extracted: Sequence[Extracted], folder: Path
+    ) -> tuple[StreamedVectors, list[str], list[str]]:
+        """What `read_vectors` gives, with the vectors in a scratch file in this folder.
+
+        Of several nets each has one first, then all together, so that there are two at most.
+        """
+        benchmark, parts, digests, notes = self.benchmark, [], [], []
+        for network, file in zip(self.networks, extracted, strict=True):
+            digest = hashlib.sha256()
+            pictures = (benchmark.pictures_of[benchmark.ids[row]] for row in rows)
+            for ids in zip(*pictures, strict=True):
+                seen = SeenVectors(ids, network.label)
+                blocks = self._aggregated(file.path, ids, network.backbone.dim, digest, seen)
+                first = next(blocks)
+                vectors = StreamedVectors.written(folder, first.shape[1], chain([first], blocks))
+                parts.append(vectors)
+                notes += seen.notes()
+            digests.append(digest.hexdigest())
+        return fused(parts, folder), digests, notes
+
+    def _aggregated(
+        self, path: Path, ids: Sequence[str], dim: int, digest: Any, seen: SeenVectors
+    ) -> Iterator[np.ndarray]:
+        """Vectors of these ids, block by block; digest and seen get what they are made of."""
+        scales = self.settings.extraction.scales
+        at_once = rows_at_once(len(scales) * dim)
+        for descriptors in store.read_blocks(path, ids, scales, at_once):
+            digest.update(descriptors)
+            seen.add(descriptors)
+            yield aggregate(descriptors, self.settings.vectors)
 
     def read_vectors(
         self, rows: np.ndarray, extracted: Sequence[Extracted]

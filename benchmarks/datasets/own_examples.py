@@ -81,7 +81,7 @@ def benchmark_fields(
     return {
         "version": PROTOCOL_VERSION,
         "classes": examples.classes,
-        "labels": np.where(has_label, 1, -1).astype(np.int8),
+        "labels": np.where(has_label, np.int8(1), np.int8(-1)),
         "splits": splits,
         "task": MultiLabel(metric="map_area") if examples.is_multi_label else SingleLabel(),
         "protocol": {"own": True, "images": len(ids), **facts},

@@ -14,8 +14,10 @@ from vggfeat.errors import OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.storage.folders import folders
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".joblib")
+SHARDS = "shards.json"  # which makes a folder one of features
 # Options of bench that say something of pictures or nets, which are not there.
 OF_PICTURES = (
     "nets", "layers", "all_benchmarks", "mirror", "exif", "scaled_jpeg", "background", "limit",
@@ -26,7 +28,9 @@ OF_PICTURES = (
 
 def are_features(names: Sequence[str], labels: Path | None) -> bool:
     """Whether files of features are named. Raises UsageError where something else is, too."""
-    features = [name for name in names if name.lower().endswith(SUFFIXES)]
+    features = [
+        name for name in names if name.lower().endswith(SUFFIXES) or (Path(name) / SHARDS).is_file()
+    ]
     others = [name for name in names if name not in features]
     if features and others:
         raise click.UsageError(
@@ -35,7 +39,8 @@ def are_features(names: Sequence[str], labels: Path | None) -> bool:
         )
     if labels is not None and not features:
         raise click.UsageError(
-            "--labels goes with files of features (.npy, .npz, .h5), and none is named."
+            "--labels goes with files of features (.npy, .npz, .h5) or folders of shards, and none"
+            " is named."
         )
     return bool(features)
 
@@ -85,6 +90,8 @@ def features_job(files: Sequence[str], labels: Path | None, options: Mapping[str
         vectors=VectorOptions(**combining) if combining else None,
         probes=options["probes"],
         shots=options["shot_counts"],
+        memory=options["memory"],
+        scratch=folders(cache_dir=options["cache_dir"]).scratch,
         command=command_line(),
     )
 

@@ -12,6 +12,7 @@ from vggfeat.cli.verbosity import HELP, note
 from vggfeat.errors import OptionError
 from vggfeat.features.options import Extraction
 from vggfeat.layouts.options import DataOptions
+from vggfeat.memory import parse_size
 from vggfeat.options import Declaration, Declared, declarations
 from vggfeat.storage.folders import folders
 
@@ -58,6 +59,20 @@ class NumberOr(click.ParamType):
         if value in (None, self.unset):
             return None
         return click.IntRange(1).convert(value, parameter, context)
+
+
+class Size(click.ParamType):
+    """A size in bytes, such as 8G."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, parameter, context) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            return parse_size(value)
+        except OptionError as error:
+            self.fail(str(error))
 
 
 class Names(click.ParamType):

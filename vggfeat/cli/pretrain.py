@@ -1,6 +1,5 @@
 """pretrain: trains the nets themselves, from labelled pictures."""
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ import click
 
 from vggfeat.cli.completers import complete_recipes, complete_stages
 from vggfeat.cli.configured import command_line
-from vggfeat.cli.group import importing, main, set_up_messages
+from vggfeat.cli.group import AFTER_OTHERS_S, importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
     NumberOr,
@@ -23,12 +22,12 @@ from vggfeat.cli.options import (
     quiet,
 )
 from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
+from vggfeat.cli.together import gpus, started_by_torchrun
 from vggfeat.errors import VggfeatError
 from vggfeat.plurals import counted
 from vggfeat.processes.launched import follows
 
 FILE = click.Path(dir_okay=False, path_type=Path)
-AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
 
 
 training_options = combined(
@@ -49,13 +48,7 @@ training_options = combined(
         help="Mean colour and principal components, as colours.json of another run has them;"
         " computed from the training pictures by default.",
     ),
-    click.option(
-        "--gpus",
-        "num_processes",
-        type=click.IntRange(1),
-        metavar="N",
-        help="Train on N GPUs of this machine; with --device cpu, in N processes.",
-    ),
+    gpus,
     device,
     click.option(
         "--precision",
@@ -82,6 +75,12 @@ training_options = combined(
         " trained.",
     ),
     click.option("--dry-run", is_flag=True, help="Say what would be trained and about how long."),
+    click.option(
+        "--images-per-second",
+        type=float,
+        metavar="R",
+        help="With --dry-run: images that a device trains in a second; measured here by default.",
+    ),
     quiet,
 )
 
@@ -149,10 +148,13 @@ def run_training(
     num_processes: int | None,
     check_data: bool,
     dry_run: bool,
+    images_per_second: float | None,
     quiet: bool,
     **runtime: Any,
 ) -> None:
     """Train, plan or check these recipes, as the training options say."""
+    if images_per_second is not None and not dry_run:
+        raise click.UsageError("--images-per-second is for a plan: add --dry-run.")
     with importing():
         from vggfeat.pretraining.run import PretrainingJob
         from vggfeat.pretraining.runtime import RuntimeOptions
@@ -165,17 +167,16 @@ def run_training(
         colours=colours,
         command=command_line(),
     )
-    started_by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     if check_data:
-        if started_by_torchrun:
+        if started_by_torchrun():
             raise click.UsageError("Check before: --check-data --dry-run.")
         _check_data(job, quiet)
     if dry_run:
         from vggfeat.pretraining.plan import plan
 
-        for line in plan(job, num_processes or 1):
+        for line in plan(job, num_processes or 1, images_per_second):
             click.echo(line)
-    elif num_processes and not started_by_torchrun:
+    elif num_processes and not started_by_torchrun():
         from vggfeat.processes.launch import check, launch
 
         check(num_processes, job.runtime.device)

@@ -26,39 +26,66 @@ def notes_on(
     what names them, remedy says what to check. A picture that stands for several examples counts
     once. Raises NetworkError if all are equal.
     """
-    first_of = {i: row for row, i in reversed(list(enumerate(ids)))}
-    kept = sorted(first_of.values())
-    if len(kept) < len(ids):
-        vectors, ids = vectors[kept], [ids[row] for row in kept]
-    rows = np.ascontiguousarray(vectors.reshape(len(vectors), -1))
-    zero = ~rows.any(axis=1)
-    is_constant = len(rows) > 1 and (rows[0] == rows[-1]).all() and (rows == rows[0]).all()
-    if is_constant:
-        value = "zero" if zero.all() else "equal"
-        raise NetworkError(
-            f"{what}: the vectors of all {len(rows)} pictures are {value}: nothing can be told by"
-            f" them. {remedy}"
+    seen = SeenVectors(ids, what, remedy)
+    seen.add(vectors)
+    return seen.notes()
+
+
+class SeenVectors:
+    """What is remembered of vectors [n, ...] that come block by block: a digest of each.
+
+    Arguments are those of `notes_on`.
+    """
+
+    def __init__(self, ids: Sequence[str], what: str, remedy: str = OF_NETS):
+        self.ids, self.what, self.remedy = ids, what, remedy
+        self._digests = np.zeros(len(ids), dtype=np.uint64)  # 0 of a vector of zeros
+        self._done, self._first, self._is_constant = 0, None, True
+        self._is_first: np.ndarray | None = None  # of the vectors of one id
+        first_of = {i: row for row, i in reversed(list(enumerate(ids)))}
+        if len(first_of) < len(ids):
+            self._is_first = np.zeros(len(ids), dtype=bool)
+            self._is_first[list(first_of.values())] = True
+
+    def add(self, vectors: np.ndarray) -> None:
+        """Add the next vectors [m, ...]."""
+        rows = np.ascontiguousarray(vectors.reshape(len(vectors), -1))
+        if not len(rows):
+            return
+        self._first = rows[0].copy() if self._first is None else self._first
+        # The last row first: it mostly is another, and then nothing is compared.
+        self._is_constant = (
+            self._is_constant
+            and bool((rows[-1] == self._first).all())
+            and bool((rows == self._first).all())
         )
-    notes = []
-    if zero.any():
-        notes.append(f"{what}: the vectors of {_named(ids, zero)} are zero throughout")
-    notes += [
-        f"{what}: the vectors of {_named(ids, same)} are equal" for same in _groups(rows, zero)
-    ]
-    return notes
+        for number in np.flatnonzero(rows.any(axis=1)).tolist():
+            digest = hashlib.blake2b(rows[number], digest_size=8).digest()
+            self._digests[self._done + number] = int.from_bytes(digest) or 1
+        self._done += len(rows)
 
-
-def _groups(rows: np.ndarray, zero: np.ndarray) -> list[np.ndarray]:
-    """Masks [n] of the rows that are equal to each other, of many and not zero."""
-    by_content: dict[bytes, list[int]] = {}
-    for number in np.flatnonzero(~zero):
-        digest = hashlib.blake2b(rows[number], digest_size=16).digest()
-        by_content.setdefault(digest, []).append(int(number))
-    groups = [numbers for numbers in by_content.values() if len(numbers) >= MANY]
-    masks = [np.zeros(len(rows), dtype=bool) for _ in groups]
-    for mask, numbers in zip(masks, groups, strict=True):
-        mask[numbers] = True
-    return masks
+    def notes(self) -> list[str]:
+        """Notes on all vectors so far. Raises NetworkError if all are equal."""
+        ids, digests = self.ids, self._digests
+        if self._is_first is not None:
+            ids = [i for i, is_first in zip(ids, self._is_first, strict=True) if is_first]
+            digests = digests[self._is_first]
+        zero = digests == 0
+        if len(ids) > 1 and self._is_constant:
+            value = "zero" if zero.all() else "equal"
+            raise NetworkError(
+                f"{self.what}: the vectors of all {len(ids)} pictures are {value}: nothing can be"
+                f" told by them. {self.remedy}"
+            )
+        notes = []
+        if zero.any():
+            notes.append(f"{self.what}: the vectors of {_named(ids, zero)} are zero throughout")
+        values, first, counts = np.unique(digests, return_index=True, return_counts=True)
+        many = np.flatnonzero((counts >= MANY) & (values != 0))
+        for number in many[np.argsort(first[many])]:
+            same = digests == values[number]
+            notes.append(f"{self.what}: the vectors of {_named(ids, same)} are equal")
+        return notes
 
 
 def _named(ids: Sequence[str], mask: np.ndarray) -> str:

@@ -48,14 +48,25 @@ class CentroidFits(Fits):
 
     def _classifier(self, signs: np.ndarray) -> LinearClassifier:
         positives = self._sums(signs > 0)
-        means = positives / (signs > 0).sum(axis=0)[:, None]
-        halves = (means**2).sum(axis=1) / 2
         if self.exclusive:
-            return LinearClassifier(coef=means, intercept=-halves)
-        negatives = self.X.sum(axis=0) - positives - self._sums(signs == 0)
-        others = negatives / (signs < 0).sum(axis=0)[:, None]
-        return LinearClassifier(coef=means - others, intercept=(others**2).sum(axis=1) / 2 - halves)
+            return of_means(positives, None, signs)
+        return of_means(positives, self.X.sum(axis=0) - positives - self._sums(signs == 0), signs)
 
     def _sums(self, chosen: np.ndarray) -> np.ndarray:
         """The sum of each column's chosen examples, which are few: [P, d]; chosen is [n, P]."""
         return csr_array(chosen.T.astype(np.float64)) @ self.X
+
+
+def of_means(
+    positives: np.ndarray, negatives: np.ndarray | None, signs: np.ndarray
+) -> LinearClassifier:
+    """The classifier of the sums [P, d] of the examples with signs [n, P] of 1, and of -1.
+
+    No negatives: the classes exclude each other.
+    """
+    means = positives / (signs > 0).sum(axis=0)[:, None]
+    halves = (means**2).sum(axis=1) / 2
+    if negatives is None:
+        return LinearClassifier(coef=means, intercept=-halves)
+    others = negatives / (signs < 0).sum(axis=0)[:, None]
+    return LinearClassifier(coef=means - others, intercept=(others**2).sum(axis=1) / 2 - halves)

@@ -67,17 +67,14 @@ class NeighbourFits(Fits):
 
         Where none is held out, as with one example a class, each is.
         """
-        trained = np.tile(self.signs, signs.shape[1] // self.signs.shape[1]) != 0
-        held_out = ((signs == 0) & trained).any(axis=1)
-        held_out |= (signs == 0).any(axis=1) if held_out.any() else True
+        held_out = held_out_of(signs, self.signs)
         if self.last is None or not np.array_equal(signs, self.last[0]):
             scored = self.examples[torch.from_numpy(held_out).to(self.examples.device)]
             count = int(max(value, *WeightedNeighbours.grid))
             self.last = signs, list(_neighbours(self.examples, signs, scored, count))
         scores = np.full(signs.shape, np.nan)
-        scores[held_out] = _votes(
-            self.last[1], signs, np.full(signs.shape[1], value), self.is_plain
-        )
+        k = np.full(signs.shape[1], value)
+        scores[held_out] = votes(self.last[1], positives_of(signs), k, self.is_plain)
         return scores
 
     def fit(self, value: float | Sequence[float]) -> "NeighbourClassifier":
@@ -105,7 +102,7 @@ class NeighbourClassifier(Classifier):
         examples = torch.from_numpy(self.examples).to(self.device)
         scored = _unit_vectors(X, self.device)
         groups = list(_neighbours(examples, self.signs, scored, int(self.k.max())))
-        return _votes(groups, self.signs, self.k, self.is_plain)
+        return votes(groups, positives_of(self.signs), self.k, self.is_plain)
 
     def arrays(self) -> dict[str, np.ndarray]:
         plain = np.array(self.is_plain, np.uint8)
@@ -124,6 +121,13 @@ class NeighbourClassifier(Classifier):
             k=k,
             is_plain=bool(arrays["is_plain"]),
         )
+
+
+def held_out_of(signs: np.ndarray, all_signs: np.ndarray) -> np.ndarray:
+    """Which examples [n] are scored, of signs [n, P] for folds of all signs [n, K]: a mask."""
+    trained = np.tile(all_signs, signs.shape[1] // all_signs.shape[1]) != 0
+    held_out = ((signs == 0) & trained).any(axis=1)
+    return held_out | ((signs == 0).any(axis=1) if held_out.any() else True)
 
 
 @dataclass(frozen=True)
@@ -170,16 +174,16 @@ def _nearest(examples: Tensor, scored: Tensor, count: int) -> tuple[np.ndarray, 
     return rows.numpy(), cosines.numpy()
 
 
-def _votes(
-    groups: Sequence[Neighbours], signs: np.ndarray, k: np.ndarray, is_plain: bool
+def votes(
+    groups: Sequence[Neighbours], positives: csc_array, k: np.ndarray, is_plain: bool
 ) -> np.ndarray:
-    """The scores [m, P] of columns of signs [n, P], each by the k [P] nearest."""
-    scores = np.full((len(groups[0].rows), signs.shape[1]), np.nan)
+    """The scores [m, P] of problems with these positives [n, P], each by the k [P] nearest."""
+    scores = np.full((len(groups[0].rows), len(k)), np.nan)
     for neighbours in groups:
         for number in np.unique(k[neighbours.classes]):
             classes = neighbours.classes[k[neighbours.classes] == number]
             rows, cosines = (e[:, : int(number)] for e in (neighbours.rows, neighbours.cosines))
-            positive = csc_array((signs[:, classes] > 0).astype(np.float64))
+            positive = positives if len(classes) == len(k) else positives[:, classes]
             weights = np.exp(cosines.astype(np.float64) / TEMPERATURE)
             share = _sums(rows, weights / weights.sum(axis=1, keepdims=True), positive)
             if is_plain:
@@ -188,6 +192,11 @@ def _votes(
                 )
             scores[:, classes] = share
     return scores
+
+
+def positives_of(signs: np.ndarray) -> csc_array:
+    """Where signs [n, P] are positive, as ones: few beside the others."""
+    return csc_array(signs > 0).astype(np.float64)
 
 
 def _sums(rows: np.ndarray, weights: np.ndarray, positive: csc_array) -> np.ndarray:

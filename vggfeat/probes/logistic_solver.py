@@ -103,21 +103,27 @@ class Point:
     @property
     def gap(self) -> Tensor:
         """About what can still be gained, relative to F [P]: in W, and by the intercepts' steps."""
-        (dW, db), (_, inverse_b) = self.gradient, self.inverse
-        return ((dW * dW).sum(dim=(1, 2)) + (db * inverse_b * db).sum(dim=(1, 2))) / (2 * self.F)
+        return gap_of(self.gradient, self.inverse, self.F)
+
+
+def gap_of(gradient: Pair, inverse: Pair, F: Tensor) -> Tensor:
+    """The gap [P] relative to F [P], of the gradient and about the inverse Hessian's diagonal."""
+    (dW, db), (_, inverse_b) = gradient, inverse
+    return ((dW * dW).sum(dim=(1, 2)) + (db * inverse_b * db).sum(dim=(1, 2))) / (2 * F)
 
 
 class Memory:
     """The last steps of L-BFGS and what they changed in the gradient: the direction from there."""
 
-    def __init__(self):
+    def __init__(self, num_steps: int = MEMORY):
+        self.num_steps = num_steps
         self.pairs: list[tuple[Pair, Pair, Tensor]] = []
 
     def add(self, step: Pair, change: Pair) -> None:
         """A problem that stood still has no share in it: the inverse of s'y is 0 there."""
         product = dot(step, change)
         self.pairs.append((step, change, torch.where(product > 0, 1 / product, 0)))
-        del self.pairs[:-MEMORY]
+        del self.pairs[: -self.num_steps]
 
     def forget(self, problems: Tensor) -> Tensor:
         """Forget all of these problems [P]; which of them there was nothing of, [P]."""

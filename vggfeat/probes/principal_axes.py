@@ -31,8 +31,8 @@ class PrincipalAxes:
         mean = X.mean(dim=0)
         centred = X - mean
         is_wide = X.shape[1] > X.shape[0]
-        gram = _gram(centred if is_wide else centred.T)
-        eigenvalues, vectors = torch.linalg.eigh(gram)
+        products = gram(centred if is_wide else centred.T)
+        eigenvalues, vectors = torch.linalg.eigh(products)
         kept = eigenvalues > NEGLIGIBLE * eigenvalues.max().clamp(min=torch.finfo(X.dtype).tiny)
         eigenvalues, vectors = eigenvalues[kept], vectors[:, kept]
         axes = centred.T @ (vectors / eigenvalues.sqrt()) if is_wide else vectors
@@ -48,7 +48,7 @@ class PrincipalAxes:
         return coef, intercept - coef @ self.mean
 
 
-def _gram(A: Tensor) -> Tensor:
+def gram(A: Tensor) -> Tensor:
     """A A'; of a CPU's by NumPy, which sees that it is symmetric: half the work."""
     if A.device.type == "cpu":
         rows = A.numpy()

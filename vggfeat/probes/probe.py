@@ -32,6 +32,7 @@ class Probe(ABC):
     grid: ClassVar[tuple[float, ...]] = ()
     patience: ClassVar[int | None] = PATIENCE
     device: str = "cpu"
+    memory: int | None = None  # bytes that the process may take where vectors stream from disk
 
     @abstractmethod
     def method(self) -> dict[str, Any]:

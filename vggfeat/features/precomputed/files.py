@@ -3,12 +3,13 @@
 - .npy: an array [N, D]; ids in a list beside it, if `vggfeat extract --to` wrote both
 - .npz: `features`, else its one array of two dimensions; ids and labels if there are any
 - .h5: the same, or a feature file of vggfeat, whose scales are combined first
+- a folder of shards, of which no more is read than the rows that are used
 """
 
 import csv
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,25 @@ from vggfeat.features.aggregate import aggregate
 from vggfeat.features.exports import IDS_SUFFIX, is_list_of_ids
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.precomputed.hdf5_files import hdf5_headers, hdf5_reader
-from vggfeat.features.precomputed.numpy_files import Header, npz_headers, npz_reader, open_npy
+from vggfeat.features.precomputed.numpy_files import (
+    Header,
+    forget_pages,
+    npz_headers,
+    npz_reader,
+    open_npy,
+)
 from vggfeat.features.precomputed.unit_vectors import (
+    BLOCK_BYTES,
     NUMBERS,
+    Digests,
     UnitVectors,
     check_array,
     digests_of,
+    unit_blocks,
     unit_vectors,
 )
+from vggfeat.features.shards.folder import is_shard_folder
+from vggfeat.features.shards.reader import open_features as open_stored
 from vggfeat.plurals import counted
 from vggfeat.progress import Progress
 
@@ -77,6 +89,22 @@ class FeatureSource(ABC):
         damaged or not finite.
         """
 
+    def blocks(
+        self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
+    ) -> Iterator[np.ndarray]:
+        """The same vectors, block by block, whose digests are complete after the last one."""
+        raise NotImplementedError
+
+    @property
+    def vector_dim(self) -> int:
+        """The dimensions D of a vector."""
+        raise NotImplementedError
+
+    @property
+    def read_values(self) -> int:
+        """The stored values of which a vector is made."""
+        return self.vector_dim
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ArraySource(FeatureSource):
@@ -101,7 +129,11 @@ class ArraySource(FeatureSource):
     @property
     def facts(self) -> Mapping[str, Any]:
         dtype = self.array.dtype.newbyteorder("=")
-        return {"file": self.name, "dim": self.array.shape[1], "dtype": str(dtype)}
+        return {"file": self.name, "dim": self.vector_dim, "dtype": str(dtype)}
+
+    @property
+    def vector_dim(self) -> int:
+        return self.array.shape[1]
 
     @property
     def protocol(self) -> Mapping[str, Any]:
@@ -112,6 +144,13 @@ class ArraySource(FeatureSource):
             self.array, rows, ids, self.name, overwrite=self.overwrite, progress=progress
         )
 
+    def blocks(
+        self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
+    ) -> Iterator[np.ndarray]:
+        for block in unit_blocks(self.array, rows, ids, self.name, digests, progress=progress):
+            yield block
+            forget_pages(self.array)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class StoredSource(FeatureSource):
@@ -119,7 +158,7 @@ class StoredSource(FeatureSource):
 
     path: Path
     conditions: store.Conditions
-    dim: int
+    dim: int  # of a scale
     options: VectorOptions
     scales: tuple[int, ...]
 
@@ -132,6 +171,14 @@ class StoredSource(FeatureSource):
         return {"file": self.name, "dim": self.dim, **vars(self.conditions)}
 
     @property
+    def vector_dim(self) -> int:
+        return self.read_values if self.options.aggregate == "stack" else self.dim
+
+    @property
+    def read_values(self) -> int:
+        return len(self.scales) * self.dim
+
+    @property
     def protocol(self) -> Mapping[str, Any]:
         of_scales = ["L2 of each scale"] if self.options.scale_l2 else []
         return {
@@ -142,13 +189,43 @@ class StoredSource(FeatureSource):
         }
 
     def vectors(self, rows: np.ndarray, ids: Sequence[str], progress: Progress) -> UnitVectors:
-        descriptors = store.read(self.path, [self.ids[row] for row in rows], self.scales)
+        descriptors = self._descriptors(rows)
         combined = aggregate(descriptors, self.options)
         return UnitVectors(
             vectors=combined,
             sha256=hashlib.sha256(descriptors).hexdigest(),
             row_digests=digests_of(descriptors.reshape(len(descriptors), -1)),
         )
+
+    def blocks(
+        self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
+    ) -> Iterator[np.ndarray]:
+        at_once, done = max(1, BLOCK_BYTES // (4 * self.read_values)), 0
+        for descriptors in self._descriptor_blocks(rows, at_once):
+            digests.add(descriptors)
+            yield aggregate(descriptors, self.options)
+            done += len(descriptors)
+            progress(f"reading {self.name}", done, len(rows))
+
+    def _descriptors(self, rows: np.ndarray) -> np.ndarray:
+        return store.read(self.path, [self.ids[row] for row in rows], self.scales)
+
+    def _descriptor_blocks(self, rows: np.ndarray, at_once: int) -> Iterator[np.ndarray]:
+        wanted = [self.ids[row] for row in rows]
+        return store.read_blocks(self.path, wanted, self.scales, at_once)
+
+
+class ShardsSource(StoredSource):
+    """A folder of shards of vggfeat, as a feature file."""
+
+    def _descriptors(self, rows: np.ndarray) -> np.ndarray:
+        with open_stored(self.path) as features:
+            return features.read_rows(rows, self.scales)
+
+    def _descriptor_blocks(self, rows: np.ndarray, at_once: int) -> Iterator[np.ndarray]:
+        with open_stored(self.path) as features:
+            for start in range(0, len(rows), at_once):
+                yield features.read_rows(rows[start : start + at_once], self.scales)
 
 
 def open_features(
@@ -159,6 +236,8 @@ def open_features(
     Raises DatasetError, StoreError or OSError where it cannot be read as one, OptionError at scales
     or options for a file that has nothing to combine.
     """
+    if is_shard_folder(path):
+        return _sharded(path, scales, options or VectorOptions())
     if not path.is_file():
         raise DatasetError(f"{path}: no such file of features.")
     suffix = path.suffix.lower()
@@ -218,6 +297,19 @@ def _stored(path: Path, scales: Sequence[int] | None, options: VectorOptions) ->
         options=options,
         scales=tuple(conditions.scales if scales is None else scales),
     )
+
+
+def _sharded(path: Path, scales: Sequence[int] | None, options: VectorOptions) -> ShardsSource:
+    with open_stored(path) as features:
+        return ShardsSource(
+            name=path.name,
+            path=path,
+            ids=features.ids(),
+            conditions=features.conditions,
+            dim=features.dim,
+            options=options,
+            scales=tuple(features.scales if scales is None else scales),
+        )
 
 
 def _array_among(

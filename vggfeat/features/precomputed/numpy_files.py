@@ -3,6 +3,7 @@
 The sizes of arrays are read from their headers, before any of them is.
 """
 
+import mmap
 import tokenize
 import zipfile
 import zlib
@@ -52,6 +53,13 @@ def open_npy(path: Path) -> np.ndarray:
         if 0 in header.shape:
             return np.empty(header.shape, header.dtype)
         return npy.open_memmap(path, mode="r")
+
+
+def forget_pages(array: np.ndarray) -> None:
+    """Let go of what was read of a mapped array: it counts as memory of the process."""
+    mapped = array.base if isinstance(array.base, mmap.mmap) else getattr(array, "_mmap", None)
+    if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def npz_headers(path: Path) -> dict[str, Header]:

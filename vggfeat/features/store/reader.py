@@ -2,8 +2,8 @@
 
 import glob
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from vggfeat.features.store.format import (
 )
 from vggfeat.plurals import counted
 from vggfeat.storage import hdf5
+from vggfeat.storage.checksums import parse_json
 
 OWN_NAME = re.compile(r"-[0-9a-f]{12}\.h5$")  # the digest of the conditions
 
@@ -58,13 +59,19 @@ def batch_pixels(path: Path) -> int | None:
         return int(value) if isinstance(value, np.integer) and value > 0 else None
 
 
+def versions(path: Path) -> list[dict[str, str]]:
+    """The library versions that wrote to a file. Raises StoreError."""
+    with opened(path) as file:
+        return parse_json(file.attrs["versions"])
+
+
 def _serves(
     path: Path, file: h5py.File, conditions: Conditions, file_bytes: Mapping[str, int]
 ) -> bool:
     stored = conditions_of(file)
     if not set(conditions.scales) <= set(stored.scales):
         return False
-    if replace(stored, scales=conditions.scales) != conditions:
+    if not stored.is_like(conditions):
         return False
     return not _lacking(path, file, file_bytes)
 
@@ -131,19 +138,39 @@ def read(path: Path | str, ids: Sequence[str], scales: int | Sequence[int]) -> n
     """
     scales = _checked(ids, scales)
     result = _read(Path(path), ids, scales)
-    if not np.isfinite(result).all():
-        raise StoreError(f"{path}: holds descriptors that are not finite. {REMEDY}")
+    _refuse_not_finite(path, result)
     return result
+
+
+def read_blocks(
+    path: Path | str, ids: Sequence[str], scales: int | Sequence[int], rows_at_once: int
+) -> Iterator[np.ndarray]:
+    """What `read` gives, block by block, so that it need not fit into memory.
+
+    It is fast where the ids have about the order of the file. Raises what `read` raises.
+    """
+    scales, path = _checked(ids, scales), Path(path)
+    with opened(path) as file:
+        columns = _columns(path, file, scales)
+        rows = _done_rows(path, file, ids)
+        stored, written = file["descriptors"], RowSums(path, file)
+        for start in range(0, len(ids), rows_at_once):
+            wanted = rows[start : start + rows_at_once]
+            result = np.empty((len(wanted), len(scales), stored.shape[2]), dtype=np.float32)
+            for first in np.unique(wanted // READ_ROWS).tolist():
+                first *= READ_ROWS
+                here = np.flatnonzero((wanted >= first) & (wanted < first + READ_ROWS))
+                block = stored[first : first + READ_ROWS]
+                _refuse_damaged(path, file, written.damaged(first, block, np.unique(wanted[here])))
+                result[here] = block[wanted[here] - first][:, columns]
+            _refuse_not_finite(path, result)
+            yield result
 
 
 def _read(path: Path, ids: Sequence[str], scales: Sequence[int]) -> np.ndarray:
     """The descriptors of these ids, finite or not. Raises what `read` raises otherwise."""
     with opened(path) as file:
-        stored_scales = conditions_of(file).scales
-        missing = [scale for scale in scales if scale not in stored_scales]
-        if missing:
-            raise StoreError(f"{path}: has scales {stored_scales}, not {missing[0]}.")
-        columns = [stored_scales.index(scale) for scale in scales]
+        columns = _columns(path, file, scales)
         rows = _done_rows(path, file, ids)
         stored, written, damaged = file["descriptors"], RowSums(path, file), []
         result = np.empty((len(ids), len(scales), stored.shape[2]), dtype=np.float32)
@@ -268,6 +295,20 @@ def _done_rows(path: Path, file: h5py.File, ids: Sequence[str]) -> np.ndarray:
             f" {missing[0]!r} among them. Extract them first."
         )
     return np.array([rows[i] for i in ids], dtype=np.int64)
+
+
+def _columns(path: Path, file: h5py.File, scales: Sequence[int]) -> list[int]:
+    """Where these scales are stored. Raises StoreError if one is not."""
+    stored_scales = conditions_of(file).scales
+    missing = [scale for scale in scales if scale not in stored_scales]
+    if missing:
+        raise StoreError(f"{path}: has scales {stored_scales}, not {missing[0]}.")
+    return [stored_scales.index(scale) for scale in scales]
+
+
+def _refuse_not_finite(path: Path | str, descriptors: np.ndarray) -> None:
+    if not np.isfinite(descriptors).all():
+        raise StoreError(f"{path}: holds descriptors that are not finite. {REMEDY}")
 
 
 def _refuse_damaged(path: Path, file: h5py.File, damaged: Sequence[int]) -> None:

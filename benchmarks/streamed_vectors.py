@@ -1,0 +1,59 @@
+"""Vectors of a benchmark that do not fit into memory: in a scratch file, of which splits take rows.
+
+Shapes: n examples, D dimensions.
+"""
+
+import weakref
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from vggfeat.features.aggregate import fuse
+from vggfeat.probes.streaming.blocks import Rows, VectorBlocks
+from vggfeat.probes.streaming.vector_file import VectorFile, VectorFileWriter
+
+BLOCK_BYTES = 2**24  # of vectors that are made at once
+
+
+class StreamedVectors:
+    """Vectors [n, D] on disk. `vectors[rows]` of ascending rows are blocks for a probe.
+
+    The file goes with this object, and with the process.
+    """
+
+    def __init__(self, file: VectorFile):
+        self._file, self.shape = file, file.shape
+        weakref.finalize(self, file.close)
+
+    @classmethod
+    def written(cls, folder: Path, dim: int, blocks: Iterable[np.ndarray]) -> "StreamedVectors":
+        """The vectors of blocks [m, dim], once written. Raises OSError where there is no room."""
+        with VectorFileWriter(folder, dim) as writer:
+            for block in blocks:
+                writer.append(block)
+            return cls(writer.finish())
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: np.ndarray) -> VectorBlocks:
+        return Rows(self._file, rows)
+
+    def blocks(self, rows: int) -> Iterable[np.ndarray]:
+        """All vectors in their order, at most so many at once."""
+        return (block for _, block in self._file.blocks(rows))
+
+
+def fused(parts: Sequence[StreamedVectors], folder: Path) -> StreamedVectors:
+    """The vectors of several nets stacked and normalised again, as `fuse` does in memory."""
+    if len(parts) == 1:
+        return parts[0]
+    dim = sum(part.shape[1] for part in parts)
+    together = zip(*(part.blocks(rows_at_once(dim)) for part in parts), strict=True)
+    return StreamedVectors.written(folder, dim, map(fuse, together))
+
+
+def rows_at_once(dim: int) -> int:
+    """Rows of a block of vectors with so many values."""
+    return max(1, BLOCK_BYTES // (4 * dim))
