@@ -31,7 +31,7 @@ FITS = {  # probe -> its fits to vectors on disk
     "centroid": "vggfeat.probes.streaming.centroid:StreamedCentroidFits",
 }
 ROW_BYTES = 350  # of a vector's id and digests, by which equal ones are found
-WORKSPACE = 3 * 2**26  # of libraries, and what the allocator keeps
+WORKSPACE = 2**26  # of libraries, and what the allocator keeps
 UNKNOWN = 4 * 2**30  # where nobody says how much is free
 LARGEST_K = 200  # of neighbours
 KEPT_STEPS = 10  # of L-BFGS
@@ -89,8 +89,7 @@ def in_memory_bytes(probe: str, size: Problem) -> int:
 def streamed_bytes(probe: str, size: Problem) -> int | None:
     """What fitting to vectors on disk takes; None where the probe has no such form.
 
-    Blocks of vectors and what is computed of them: BLOCK_BYTES, twice as those before are freed
-    late. Labels: N K, signs 2 n K, decision values in float32 4 n K and 12 m K while they are
+    Blocks of vectors and what is computed of them: BLOCK_BYTES. Labels: N K, signs 2 n K, decision values in float32 4 n K and 12 m K while they are
     scored, tests 16 t K; ROW_BYTES N. And of the probe:
 
     - ridge: X'X, its axes, and their computation, 32 d^2, and 24 d K of classes
@@ -111,7 +110,7 @@ def streamed_bytes(probe: str, size: Problem) -> int | None:
     kind = "knn" if probe == "knn_plain" else probe
     if probe not in FITS:
         return None
-    return WORKSPACE + 2 * BLOCK_BYTES + labels + of_probe[kind]
+    return WORKSPACE + BLOCK_BYTES + labels + of_probe[kind]
 
 
 class _OnDisk(VectorBlocks):
