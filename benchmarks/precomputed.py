@@ -181,6 +181,7 @@ class PrecomputedMeasurement(ProbeMeasurement):
     def vectors(self, features: FeatureSets) -> Vectors:
         benchmark, read = self.benchmark, self.features
         ids = [benchmark.ids[row] for row in read.rows]
+        self.said.extend(read.remarks)
         digests = dict(zip(read.rows.tolist(), read.unit.row_digests, strict=True))
         facts = {"sha256": self.sha256, "rows": read.source.num_rows}
         return Vectors(

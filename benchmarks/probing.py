@@ -53,6 +53,7 @@ class ProbeMeasurement(Measurement):
     out: Path = Path()
     command: str = ""
     memory: int | None = None  # bytes that the process may take; None: what is free
+    said: list[str] = field(default_factory=list)  # remarks of the record that were logged
     scratch: Path | None = None  # folder of vectors that do not fit; that of features by default
 
     @property
@@ -82,7 +83,7 @@ class ProbeMeasurement(Measurement):
 
     @property
     def known_notes(self) -> Sequence[str]:
-        return [*self.benchmark.notes, *self.assumptions]
+        return [*self.benchmark.notes, *self.assumptions, *self.said]
 
     @property
     def assumptions(self) -> list[str]:

@@ -220,6 +220,7 @@ class TransferMeasurement(ProbeMeasurement):
         )
         for remark in choice.remarks:
             log.info("%s: %s", self.label, remark)
+            self.said.append(remark)
         read = self.stream_vectors if choice.streams else self.read_vectors
         vectors, digests, notes = read(rows, extracted, *[folder] * choice.streams)
         return vectors, digests, [*notes, *choice.remarks]

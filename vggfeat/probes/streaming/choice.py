@@ -65,7 +65,8 @@ def in_memory_bytes(probe: str, size: Problem) -> int:
     - logistic: 16 n d (given, centred), 12 n r, 24 r^2, and 48 n K of scores and derivatives
     - svm: X in float64 8 n d for few classes, 64 n K, and where n <= 2 d the Gram matrix and its
       low-rank form 10 n^2, or of liblinear's copies up to 24 n d
-    - knn: the unit vectors 4 n d, tests 4 (m + t) d, neighbours 16 m 200, 20 N K of votes
+    - knn: the unit vectors 4 n d, tests 4 (m + t) d, neighbours 16 m 200, 20 n K of votes, and a
+      constant of cosines
     - centroid: X in float64, 8 n d
     """
     N, n, m, t, d, K = size.N, size.n, size.m, size.t, size.d, size.K
@@ -77,7 +78,7 @@ def in_memory_bytes(probe: str, size: Problem) -> int:
         "logistic": 16 * n * d + 12 * n * r + 24 * r * r + 48 * n * K,
         "svm": 8 * n * d + 64 * n * K + (10 * n * n if n <= 2 * (d + 1) else 0),
         "liblinear": 24 * n * d,
-        "knn": 4 * (n + m + t) * d + 16 * m * LARGEST_K + 20 * n * K,
+        "knn": 4 * (n + m + t) * d + 16 * m * LARGEST_K + 20 * n * K + 2**28,
         "centroid": 8 * n * d,
     }
     kind = "knn" if probe == "knn_plain" else probe
@@ -89,8 +90,9 @@ def in_memory_bytes(probe: str, size: Problem) -> int:
 def streamed_bytes(probe: str, size: Problem) -> int | None:
     """What fitting to vectors on disk takes; None where the probe has no such form.
 
-    Blocks of vectors and what is computed of them: BLOCK_BYTES. Labels: N K, signs 2 n K, decision values in float32 4 n K and 12 m K while they are
-    scored, tests 16 t K; ROW_BYTES N. And of the probe:
+    Blocks of vectors and what is computed of them: BLOCK_BYTES. Labels: N K, signs 2 n K, decision
+    values in float32 4 n K and 12 m K while they are scored, tests 16 t K; ROW_BYTES N. And of the
+    probe:
 
     - ridge: X'X, its axes, and their computation, 32 d^2, and 24 d K of classes
     - logistic: the same, and weights, gradients and kept steps, 8 (2 KEPT_STEPS + 10) d K
@@ -103,7 +105,7 @@ def streamed_bytes(probe: str, size: Problem) -> int | None:
     of_probe = {
         "ridge": 32 * d * d + 24 * d * K,
         "logistic": 32 * d * d + 8 * (2 * KEPT_STEPS + 10) * d * K,
-        "knn": 3 * 2**27 + 24 * n,
+        "knn": 2**28 + 24 * n,
         "centroid": 40 * d * K,
         "svm": 8 * d * K + smallest_bytes(_OnDisk(n, d)),
     }
