@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +21,15 @@ from vggfeat.benchmarks.known_counts import counts
 from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.shots import few_shots
 from vggfeat.benchmarks.transfer import TransferMeasurement
-from vggfeat.features.extract import Extracted, check_scales
+from vggfeat.features.conditions import check_scales
+from vggfeat.features.extract import Extracted
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
 from vggfeat.plurals import counted
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
+from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
@@ -69,18 +72,22 @@ class Job:
         devices.resolved(self.settings.get("device") or "auto")
 
 
-def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]:
+def bench(
+    job: Job, out: Path, progress: Progress, workers: Workers = ALONE
+) -> Iterator[Record | Failure]:
     """Measure every net on every benchmark, yielding each record once it is on disk.
 
     A measurement whose record is in `out` already is not repeated. One that fails is yielded as a
-    Failure and does not stop the others. Raises VggfeatError where nothing can be measured: at
+    Failure and does not stop the others. Of several workers all extract, and the leading one
+    measures; the others yield nothing. Raises VggfeatError where nothing can be measured: at
     mistyped names, at weights that are missing, at an `out` that cannot be written.
     """
     job.check()
     names = names_of(job.benchmarks)
-    for name in names:
+    for name in names if workers.leads else ():
         records.prepare(out, name)
-    loaded = _all_networks(job)
+    with workers.leader_first("nets"):
+        loaded = _all_networks(job)
     given = names_of_networks(job.names, sweep.nets_of(job.nets, job.sweep), loaded, out)
     fusions = each_once(loaded)
     for name in names:
@@ -89,25 +96,27 @@ def bench(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]
     # What is here is looked at first, so that a damaged dataset is known before hours of work; what
     # has to be fetched is fetched when its turn comes, so that the work need not wait for it.
     away = [name for name in names if definition_of(name).source.missing(job.folders)]
-    here = [
-        item
-        for name in names
-        if name not in away
-        for item in _loaded(job, name, fusions, out, progress)
-    ]
-    _log_plan(here, away)
-    yield from runner.run(here, FeatureSets(job.folders.features, progress), progress, given)
+    away = _as_the_leader_says(workers, "to be fetched", away)
+    load = partial(_loaded_by_all, workers, job, fusions=fusions, out=out, progress=progress)
+    here = [item for name in names if name not in away for item in load(name)]
+    if workers.leads:
+        _log_plan(here, away)
+    features = FeatureSets(job.folders.features, progress, workers)
+    yield from runner.run(here, features, progress, given)
     unfetched: dict[str, str] = {}  # source -> the benchmark that could not have it
     for name in away:
         source = definition_of(name).source
-        if source.name in unfetched and source.missing(job.folders):
-            yield Failure(name, f"its dataset could not be fetched, see {unfetched[source.name]}.")
+        is_hopeless = source.name in unfetched and source.missing(job.folders)
+        if _as_the_leader_says(workers, f"without {name}", bool(is_hopeless)):
+            if workers.leads:
+                see = f"see {unfetched[source.name]}"
+                yield Failure(name, f"its dataset could not be fetched, {see}.")
             continue
-        items = _loaded(job, name, fusions, out, progress)
-        if isinstance(items[0], Failure):
+        items = load(name)
+        if any(isinstance(item, Failure) for item in items):
             unfetched[source.name] = name
         # Anew, as what was gathered for earlier ones is done.
-        features = FeatureSets(job.folders.features, progress)
+        features = FeatureSets(job.folders.features, progress, workers)
         yield from runner.run(items, features, progress, given)
 
 
@@ -137,12 +146,19 @@ def measurements(
     ]
 
 
-def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extracted]]:
-    """The descriptors of every picture of each benchmark, used in a split or not."""
+def extract_all(
+    job: Job, progress: Progress, workers: Workers = ALONE
+) -> Iterator[tuple[str, str, Extracted]]:
+    """The descriptors of every picture of each benchmark, used in a split or not.
+
+    Of several workers all extract, and only the leading one yields.
+    """
     job.check()
-    networks = {net.identity: net for fused in load_networks(job) for net in fused}.values()
+    with workers.leader_first("nets"):
+        networks = {net.identity: net for fused in load_networks(job) for net in fused}.values()
     for name in names_of(job.benchmarks):
-        benchmark = _load(job, name, progress)
+        with workers.leader_first(f"pictures of {name}"):
+            benchmark = _load(job, name, progress)
         requests = [
             FeatureRequest(
                 dataset=benchmark.feature_set,
@@ -153,9 +169,10 @@ def extract_all(job: Job, progress: Progress) -> Iterator[tuple[str, str, Extrac
             for network in networks
         ]
         # Anew for each benchmark: what was gathered for others is done.
-        features = FeatureSets(job.folders.features, progress)
+        features = FeatureSets(job.folders.features, progress, workers)
         features.gather(requests)
-        for request in requests:
+        features.extract_together(requests)
+        for request in requests if workers.leads else ():
             yield benchmark.name, request.network.label, features.extract(request)
 
 
@@ -198,6 +215,34 @@ def _loaded(
         return measurements(job, name, fusions, out, progress)
     except Exception as error:
         return [failure(name, error)]
+
+
+def _loaded_by_all(
+    workers: Workers,
+    job: Job,
+    name: str,
+    *,
+    fusions: Sequence[Sequence[Network]],
+    out: Path,
+    progress: Progress,
+) -> Sequence[TransferMeasurement | Failure]:
+    """The same in each process, once the leading one has it; nothing where that failed there."""
+    said = workers.numbered(f"loaded {name}")
+    if not workers.leads and not workers.wait_for(said):
+        return []
+    items = _loaded(job, name, fusions, out, progress)
+    if workers.leads:
+        workers.announce(said, not any(isinstance(item, Failure) for item in items))
+    return items
+
+
+def _as_the_leader_says(workers: Workers, name: str, value: Any) -> Any:
+    """The leading process's value, in all of them."""
+    said = workers.numbered(name)
+    if not workers.leads:
+        return workers.wait_for(said)
+    workers.announce(said, value)
+    return value
 
 
 def _log_plan(items: Sequence[TransferMeasurement | Failure], away: Sequence[str]) -> None:

@@ -32,6 +32,7 @@ from vggfeat.features.precomputed.files import (
     open_features,
 )
 from vggfeat.features.requests import FeatureSets
+from vggfeat.features.shards.folder import is_shard_folder
 from vggfeat.layouts.label_table import LabelTable, read_label_table
 from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.own_pictures import PART_NAMES, PARTS
@@ -68,7 +69,7 @@ class FeaturesJob:
         for path in self.files:
             if path.suffix.lower() in PICKLES:
                 raise DatasetError(f"{path}: {PICKLED}")
-            if not path.is_file():
+            if not (path.is_file() or is_shard_folder(path)):
                 raise DatasetError(f"{path}: no such file of features.")
         names = [method_name(path.name) for path in self.files]
         if twice := [name for name in names if names.count(name) > 1]:

@@ -9,12 +9,14 @@ from vggfeat.backbones.check import check_net
 from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.spec import Fusion
 from vggfeat.errors import OptionError, StoreError
+from vggfeat.features.conditions import check_scales
 from vggfeat.features.exports import EXPORT_SUFFIXES, check_export, export_features
-from vggfeat.features.extract import Extracted, check_scales, extract
+from vggfeat.features.extract import Extracted
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.unlabelled import UnlabelledPictures, read_pictures
 from vggfeat.plurals import counted
+from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress
 from vggfeat.storage import files
 from vggfeat.storage.folders import Folders
@@ -71,32 +73,23 @@ class Described:
     paths: Sequence[Path]
 
 
-def extract_pictures(job: PictureJob, progress: Progress) -> Iterator[Described]:
+def extract_pictures(
+    job: PictureJob, progress: Progress, workers: Workers = ALONE
+) -> Iterator[Described]:
     """Make the descriptors that are missing, one net after the other; nets may share passes.
 
-    Raises VggfeatError, above all at pictures or nets that are not there, and OSError.
+    Of several workers all extract, and only the leading one yields. Raises VggfeatError, above all
+    at pictures or nets that are not there, and OSError.
     """
     job.check()
     pictures = read_pictures(job.images)
     for note in pictures.notes:
         log.warning("%s: %s", job.images, note)
-    fusions = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
+    with workers.leader_first("nets"):
+        fusions = load_fusions(job.nets, weights_dir=job.folders.weights, offline=job.offline)
     networks = {net.identity: net for fused in fusions for net in fused}.values()
     for network in networks:
         check_scales(network, job.options)
-    if job.to is not None and job.to.suffix.lower() == FEATURE_FILE:
-        (network,) = networks
-        extracted = extract(
-            pictures.feature_set,
-            pictures.files,
-            network,
-            job.options,
-            to=job.to,
-            progress=progress,
-            may_change=True,
-        )
-        yield _described(network.label, pictures, extracted, [job.to])
-        return
     requests = [
         FeatureRequest(
             dataset=pictures.feature_set,
@@ -107,12 +100,15 @@ def extract_pictures(job: PictureJob, progress: Progress) -> Iterator[Described]
         )
         for network in networks
     ]
-    features = FeatureSets(job.folders.features, progress)
+    to = job.to if job.to is not None and job.to.suffix.lower() == FEATURE_FILE else None
+    folder = job.folders.features if to is None else None
+    features = FeatureSets(folder, progress, workers, to=to)
     features.gather(requests)
-    for request in requests:
+    features.extract_together(requests)
+    for request in requests if workers.leads else ():
         extracted = features.extract(request)
         paths = [extracted.path]
-        if job.to is not None:
+        if job.to is not None and to is None:
             ids = [i for i in pictures.ids if i not in extracted.skipped]
             paths = export_features(extracted.path, job.to, ids=ids, scales=job.options.scales)
         yield _described(request.network.label, pictures, extracted, paths)

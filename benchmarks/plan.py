@@ -17,13 +17,15 @@ from vggfeat.benchmarks.sweep import settings_of
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.durations import in_words
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
-from vggfeat.features.extract import check_scales, missing, seconds_per_megapixel
+from vggfeat.features.conditions import check_scales
+from vggfeat.features.extract import missing, seconds_per_megapixel
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest
 from vggfeat.images import ASSUMED_ASPECT
 from vggfeat.options import declarations
 from vggfeat.plurals import counted
 from vggfeat.progress import no_progress
+from vggfeat.storage.folders import existing
 from vggfeat.storage.sources import Source
 from vggfeat.weights import released
 
@@ -85,7 +87,7 @@ class Plan:
                 continue
             yield f"{name}: in {_place(definition.source.locate(self.job.folders))}"
             yield from lines
-        free = shutil.disk_usage(_existing(self.job.folders.cache)).free
+        free = shutil.disk_usage(existing(self.job.folders.cache)).free
         num = counted(self.num_measurements, "measurement")
         yield (
             f"In all: {num}, {self.num_made} made already;"
@@ -252,10 +254,6 @@ def _sources(parts: list) -> str:
 
 def _place(location: Path | list[Path]) -> str:
     return str(location) if isinstance(location, Path) else ", ".join(map(str, location))
-
-
-def _existing(folder: Path) -> Path:
-    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def _size(num_bytes: float) -> str:

@@ -3,7 +3,8 @@
 A `Measurement` is one record that is to be made, or is there. It says which vectors it needs, and
 makes its record and the scores of its examples of them. `run` gathers the requests of all of them,
 so that each picture goes through a net once, writes every record the moment it is known, and goes
-on after a failure.
+on after a failure. Of several processes all extract what is missing; then the leading one runs
+alone.
 """
 
 import logging
@@ -52,6 +53,10 @@ class Measurement(ABC):
     def requests(self) -> Sequence[FeatureRequest]:
         """The vectors that it needs."""
 
+    def extractions(self, *, made_too: bool) -> Sequence[FeatureRequest]:
+        """The requests that it will extract by, in their order: of what is not made yet, or all."""
+        return self.requests() if made_too or self.existing() is None else []
+
     @abstractmethod
     def measure(self, features: FeatureSets, progress: Progress) -> tuple[Record, Scores | None]:
         """Its record, and the scores of its test examples. Raises VggfeatError or OSError."""
@@ -76,12 +81,18 @@ def run(
     """Make every record that is not there yet, yielding each once it is on disk.
 
     A measurement that fails is yielded as a Failure and does not stop the others. Records get the
-    names that the user gave their nets.
+    names that the user gave their nets. A process that does not lead yields nothing, and ends when
+    all is extracted.
     """
+    leads = features.workers.leads
     for measurement in measurements:
         with suppress(Exception):  # which is a failure when its turn comes
-            if isinstance(measurement, Measurement) and _uses_features(measurement):
+            if isinstance(measurement, Measurement) and (not leads or _uses_features(measurement)):
                 features.gather(measurement.requests())
+    if features.workers.size > 1:
+        features.extract_together(_extractions(measurements, made_too=not leads))
+    if not leads:
+        return
     with RunSummary() as summary:
         for measurement in measurements:
             if isinstance(measurement, Failure):
@@ -90,6 +101,18 @@ def run(
                 summary.begin(measurement.path)
                 name = names.get(identity_of(measurement.networks), "")
                 yield from _outcomes(measurement, features, progress, summary, name)
+
+
+def _extractions(
+    measurements: Sequence[Measurement | Failure], *, made_too: bool
+) -> list[FeatureRequest]:
+    """The requests that measurements will extract by, in their order."""
+    requests: list[FeatureRequest] = []
+    for measurement in measurements:
+        with suppress(Exception):
+            if isinstance(measurement, Measurement):
+                requests += measurement.extractions(made_too=made_too)
+    return requests
 
 
 def _uses_features(measurement: Measurement) -> bool:

@@ -51,8 +51,7 @@ class TransferMeasurement(ProbeMeasurement):
 
     @property
     def supplement(self) -> str:
-        sends = self.benchmark.submission is not None and not self.benchmark.limited
-        parts = ["the server's archive"] * sends + ["the saved probe"] * self.saves_probe
+        parts = ["the server's archive"] * self._sends + ["the saved probe"] * self.saves_probe
         return " and ".join(parts)
 
     @property
@@ -78,6 +77,15 @@ class TransferMeasurement(ProbeMeasurement):
 
     def requests(self) -> list[FeatureRequest]:
         return self._requests(self.benchmark.used)
+
+    def extractions(self, *, made_too: bool) -> list[FeatureRequest]:
+        wanted = []
+        saves = self.saves_probe and not self.probe_path.is_file()
+        if made_too or saves or self.existing() is None:
+            wanted += self._requests(self.benchmark.extracted)
+        if self._sends and (made_too or not self._archives()):
+            wanted += self._requests(self._archived)
+        return wanted
 
     def vectors(self, features: FeatureSets) -> Vectors:
         settings = self.settings
@@ -141,17 +149,14 @@ class TransferMeasurement(ProbeMeasurement):
 
         A part of a set is not sent.
         """
-        if self.benchmark.submission is not None and not self.benchmark.limited:
+        if self._sends:
             self._write_archive(features, progress)
         if self.saves_probe:
             save_probe(self, features, progress)
 
     def _write_archive(self, features: FeatureSets, progress: Progress) -> None:
         path = self.archive_path
-        existing = [path] if path.is_file() else []
-        if self.may_skip:
-            existing += path.parent.glob(f"without-*-{path.name}")
-        if existing:
+        if existing := self._archives():
             log.debug("made already: %s", existing[0])
             return
         packed, num_unscored = self.server_archive(features, progress)
@@ -167,6 +172,22 @@ class TransferMeasurement(ProbeMeasurement):
         with new_file(path) as file:
             file.write(packed)
         log.debug("wrote %s, for the evaluation server", path)
+
+    @property
+    def _sends(self) -> bool:
+        """Whether an evaluation server is sent something."""
+        return self.benchmark.submission is not None and not self.benchmark.limited
+
+    def _archives(self) -> list[Path]:
+        """The archives for the server that are there, under whichever name."""
+        path = self.archive_path
+        partial = path.parent.glob(f"without-*-{path.name}") if self.may_skip else ()
+        return [*([path] if path.is_file() else []), *partial]
+
+    @cached_property
+    def _archived(self) -> dict[str, Picture]:
+        """The pictures that the archive for the server is made of."""
+        return self.benchmark.pictures_at(rows_of([self.benchmark.submission.split]))
 
     @cached_property
     def archive_path(self) -> Path:
@@ -187,7 +208,7 @@ class TransferMeasurement(ProbeMeasurement):
         """
         benchmark, split = self.benchmark, self.benchmark.submission.split
         rows = rows_of([split])
-        requests = self._requests(benchmark.pictures_at(rows))
+        requests = self._requests(self._archived)
         extracted = [features.extract(request) for request in requests]
         rows = self._readable(rows, {i for file in extracted for i in file.skipped})
         folder = self.scratch or features.folder

@@ -22,6 +22,8 @@ from vggfeat.benchmarks.ilsvrc import predictions
 from vggfeat.benchmarks.rescoring import differences
 from vggfeat.errors import RecordError, StoreError, VggfeatError, reason_of
 from vggfeat.features import store
+from vggfeat.features.shards import folder as shards
+from vggfeat.features.shards.summary import checked_index, inspect_folder, shard_folder_of
 from vggfeat.plurals import counted
 from vggfeat.probes import probe_file
 from vggfeat.records import record as records
@@ -89,9 +91,10 @@ def findings(path: Path, *, repair: bool = False) -> Iterator[Finding]:
         text = " ".join(reason_of(error).split()).removeprefix(f"{path}: ")
         found = [Finding(path, "damaged", text)]
     yield from found
-    if repair and verify is _feature_file and any(f.status == "damaged" for f in found):
+    mend = {_feature_file: _repaired, _shards_index: _without_index}.get(verify)
+    if repair and mend and any(f.status == "damaged" for f in found):
         try:
-            yield _repaired(path)
+            yield mend(path)
         except OSError as error:
             yield Finding(path, "damaged", f"cannot be repaired ({error.strerror or error})")
 
@@ -100,6 +103,8 @@ def _verifier(path: Path) -> Callable[[Path], Iterator[Finding]] | None:
     name = path.name.lower()
     if name.endswith(".scores.h5"):
         return _scores
+    if name in (shards.NAME, shards.INDEX) and shards.is_shard_folder(path.parent):
+        return _shards_manifest if name == shards.NAME else _shards_index
     if name.endswith(".h5"):
         return _feature_file
     if name.endswith(".card.json"):
@@ -134,10 +139,38 @@ def _feature_file(path: Path) -> Iterator[Finding]:
         yield Finding(path, "sound", rows)
 
 
+def _shards_manifest(path: Path) -> Iterator[Finding]:
+    facts = inspect_folder(path.parent)
+    if facts.missing and facts.facts is None and not (path.parent / shards.INDEX).exists():
+        text = f"{len(facts.missing):,} of {counted(facts.manifest.num_parts, 'shard')}"
+        yield Finding(path, "sound", f"{text} are still to be made")
+    elif facts.missing:
+        yield Finding(path, "damaged", f"{facts.missing[0]} is missing")
+    else:
+        yield Finding(path, "sound", f"{counted(facts.manifest.num_parts, 'shard')}")
+
+
+def _shards_index(path: Path) -> Iterator[Finding]:
+    facts = checked_index(shards.ShardFolder(path.parent), whole=True)
+    repeated = f", {facts.num_duplicates:,} of them repeated" if facts.num_duplicates else ""
+    yield Finding(path, "sound", f"{counted(facts.num_rows, 'id')}{repeated}")
+
+
+def _without_index(path: Path) -> Finding:
+    path.unlink()
+    return Finding(path, "not checked", "removed: the same extraction makes it anew")
+
+
 def _repaired(path: Path) -> Finding:
-    """Damaged rows count as missing from now on; a file that cannot be read is put aside."""
+    """Damaged rows count as missing from now on; a file that cannot be read is put aside.
+
+    A shard is moved to where the next extraction looks for what others have begun.
+    """
     try:
         count = store.forget_damaged(path)
+        if of_part := shard_folder_of(path):
+            folder, part = of_part
+            path.rename(folder.begun(part, "repaired"))
     except StoreError:
         numbers = (f".{number}" if number else "" for number in itertools.count())
         names = (path.with_name(f"{path.name}{DAMAGED_SUFFIX}{number}") for number in numbers)

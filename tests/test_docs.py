@@ -29,7 +29,7 @@ MEASURED = (ROOT / "docs" / "measured.md").read_text()
 PRETRAINING = (ROOT / "docs" / "pretraining.md").read_text()
 DESIGN = (ROOT / "docs" / "design.md").read_text()
 NAMES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "results/README.md",
-         "results/speed/README.md", "results/own/README.md")  # fmt: skip
+         "results/speed/README.md", "results/own/README.md", "results/scale/README.md")  # fmt: skip
 DOCUMENTS = [*(ROOT / name for name in NAMES), *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -57,8 +57,10 @@ def test_every_benchmark_of_the_paper_is_described():
 
 
 def test_every_option_the_documents_name_exists():
-    # Of torchrun, pip and mkdocs.
+    # Of torchrun, SLURM, pip and mkdocs.
     known = {"--nproc-per-node", "--max-restarts", "--index-url", "--no-deps", "--strict"}
+    known |= {"--nnodes", "--rdzv-backend", "--rdzv-id", "--rdzv-endpoint", "--local-addr"}
+    known |= {"--ntasks-per-node", "--signal", "--requeue"}
     known.add("--version")
     for command in [*main.commands.values(), *SUBCOMMANDS.values()]:
         with click.Context(command) as context:

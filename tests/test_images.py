@@ -12,7 +12,7 @@ from helpers.pictures import write_picture
 from PIL import Image
 
 from vggfeat import images
-from vggfeat.benchmarks.speed.photographs import photograph
+from vggfeat.costs.photographs import photograph
 from vggfeat.errors import PictureError
 
 

@@ -14,7 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 LAYERS = (
     ("errors", "interruption", "processes.launched", "options", "progress", "busy_cores"),
     ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
-     "provenance", "processes", "prefetch", "durations", "plurals", "png", "statistics", "memory"),
+     "provenance", "processes", "prefetch", "durations", "plurals", "png", "statistics", "memory",
+     "layouts.picture_parts"),
     ("vgg",),
     ("weights",),
     ("backbones",),
@@ -22,8 +23,9 @@ LAYERS = (
     ("probes", "layouts", "doctor"),
     ("records",),
     ("report",),
+    ("costs",),
     ("pretraining", "benchmarks"),
-    ("benchmarks.speed",),  # measures training, too
+    ("benchmarks.speed", "benchmarks.scale"),  # the first measures training, too
     ("cli", "__main__"),
 )  # fmt: skip
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
@@ -74,16 +76,20 @@ def test_only_readers_and_writers_of_hdf5_use_h5py_and_only_the_command_line_use
     def users(library):
         return {n for n, path in modules().items() if f"import {library}" in path.read_text()}
 
-    # One measures how fast the store is beside bare HDF5.
+    # One measures how fast the store is beside bare HDF5, one verifies without our reader.
     h5py = {
         "storage.hdf5",
         "storage.hdf5_look",
+        "features.shards.index",
+        "features.shards.index_build",
         "features.store.format",
         "features.store.reader",
+        "features.store.whole",
         "features.store.writer",
         "records.scores",
         "weights.matconvnet.mat_v73",
         "benchmarks.speed.store",
+        "benchmarks.scale.verification",
     }
     assert users("h5py") == h5py
     assert {name.partition(".")[0] for name in users("click")} == {"cli"}

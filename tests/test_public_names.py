@@ -28,6 +28,7 @@ reveal_type(extracted.path)  # pathlib.Path
 reveal_type(compare("a.json", "b.json").difference)  # float
 reveal_type(load_features("f.h5", as_frame=False)[0])  # list[str]
 reveal_type(vggfeat.store.read("f.h5", ["a"], 256).shape)  # tuple[Any, ...]
+reveal_type(vggfeat.open_features("f.h5").ids(0, 2))  # list[str]
 reveal_type(vggfeat.load_probe("p").predict(["a.jpg"]).best)  # list[str]
 reveal_type(vggfeat.load_benchmark("digits").run("vgg16", folder="features").metric)  # str
 reveal_type(vggfeat.sample_ids(vggfeat.load_benchmark("digits"))[0].train)  # tuple[str, ...]

@@ -33,6 +33,7 @@ _HOMES = {  # each name again below, for type checkers and editors; a test compa
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",
     "load_features": "vggfeat.features.exports",
     "load_network": "vggfeat.backbones.load",
+    "open_features": "vggfeat.features.shards.reader",
     "load_probe": "vggfeat.probes.prediction",
     "read_results": "vggfeat.report.frame",
     "sample_ids": "vggfeat.benchmarks.samples",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from vggfeat.features.exports import load_features as load_features
     from vggfeat.features.extract import extract as extract
     from vggfeat.features.options import Extraction as Extraction
+    from vggfeat.features.shards.reader import open_features as open_features
     from vggfeat.features.transformer import VGGFeatures as VGGFeatures
     from vggfeat.layouts.options import DataOptions as DataOptions
     from vggfeat.probes.prediction import load_probe as load_probe

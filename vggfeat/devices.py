@@ -5,6 +5,7 @@ import re
 from functools import cache
 
 from vggfeat.errors import OptionError
+from vggfeat.processes.launched import launched, processes_here
 
 # torch takes 2 s to import, and options name devices, too: it is imported inside functions.
 
@@ -59,6 +60,32 @@ def resolved(device: str) -> str:
         raise OptionError(f"device {device}: {reason}. Here: {listed}. Use one of these, or auto.")
     _warn_of(device)
     return device
+
+
+def of_this_process(device: str) -> str:
+    """The GPU of this process, if several were started together: "cuda:1" for "cuda" in the second.
+
+    device is a resolved one. Raises OptionError if there are fewer GPUs than processes, or all of
+    them would have the same.
+    """
+    import torch
+
+    place = launched()
+    if place is None or kind(device) != "cuda":
+        return device
+    if number(device) is not None:
+        if processes_here() == 1:
+            return device
+        raise OptionError(
+            f"device {device}: {processes_here()} processes of this machine have a GPU each. Use"
+            " --device cuda."
+        )
+    if place.local_rank >= torch.cuda.device_count():
+        raise OptionError(
+            f"process {place.local_rank} of this machine has no GPU: there are"
+            f" {torch.cuda.device_count()}. Start as many processes as there are GPUs."
+        )
+    return f"cuda:{place.local_rank}"
 
 
 def _is_here(device: str) -> bool:

@@ -5,17 +5,20 @@ Arrays are uint8. Shapes: S scales, B pictures of a batch, h w sides after resca
 """
 
 import hashlib
+import io
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, Literal
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from vggfeat import png
 from vggfeat.errors import PictureError
+from vggfeat.storage.section import Section
 
 # Files of a folder that count as pictures, and Pillow's readers of them. Its others are left alone:
 # some start programs (EPS), and none is a format of photographs.
@@ -86,7 +89,28 @@ class InMemory:
         return repr(facts).encode() + image.tobytes()
 
 
-Picture = Path | Crop | InMemory
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A picture inside an uncompressed archive: `size` bytes of the file at `path`, from `offset`.
+
+    `archive` and `name` are how messages call the two, as the file may be a copy of another.
+    """
+
+    path: Path
+    offset: int
+    size: int
+    name: str
+    archive: str
+
+    def __str__(self) -> str:
+        return f"{self.archive}, member {self.name}"
+
+    def open(self, mode: Literal["rb"] = "rb") -> BinaryIO:
+        """The picture as a file to be read. Raises OSError."""
+        return io.BufferedReader(Section(self.path, self.offset, self.size))
+
+
+Picture = Path | Crop | InMemory | Member
 
 
 def picture_size(
@@ -110,6 +134,8 @@ def picture_bytes(picture: Picture) -> int:
     """Bytes of a picture's file, which show that a picture has changed; -1 if there is no file."""
     if isinstance(picture, InMemory):
         return len(picture.content)
+    if isinstance(picture, Member):
+        return picture.size
     path = picture.path if isinstance(picture, Crop) else picture
     try:
         return path.stat().st_size
@@ -121,14 +147,17 @@ def picture_content(picture: Picture) -> bytes:
     """The bytes of a picture's file. Raises PictureError naming the file."""
     if isinstance(picture, InMemory):
         return picture.content
-    path = picture.path if isinstance(picture, Crop) else picture
-    _check_ends(path)
+    named = picture.path if isinstance(picture, Crop) else picture
     try:
-        return path.read_bytes()
+        if isinstance(named, Member):
+            with named.open() as file:
+                return file.read(named.size)
+        _check_ends(named)
+        return named.read_bytes()
     except FileNotFoundError as error:
-        raise PictureError(f"{path}: no such picture.") from error
+        raise PictureError(f"{named}: no such picture.") from error
     except OSError as error:
-        raise PictureError(f"{path}: cannot be read as a picture ({error}).") from error
+        raise PictureError(f"{named}: cannot be read as a picture ({error}).") from error
 
 
 def _check_ends(path: Path) -> None:
@@ -170,7 +199,7 @@ def reduction(size: tuple[int, int], scale: int) -> int:
 
 
 def _decode_file(
-    path: Path | InMemory, content: bytes | None, *, exif: bool, scale: int | None = None
+    path: Path | InMemory | Member, content: bytes | None, *, exif: bool, scale: int | None = None
 ) -> Image.Image:
     with _opened(path, content) as picture:
         if scale is not None:  # which nothing but a JPEG heeds
@@ -264,7 +293,7 @@ def at_scales(
 
 
 @contextmanager
-def _opened(path: Path | InMemory, content: bytes | None = None) -> Iterator[Image.Image]:
+def _opened(path: Path | InMemory | Member, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
     if content is None and isinstance(path, Path):
         _check_ends(path)
@@ -274,8 +303,10 @@ def _opened(path: Path | InMemory, content: bytes | None = None) -> Iterator[Ima
             return
         source = png.without_large_texts(path if content is None else content)
         Image.init()  # only the first time: Pillow loads its readers
-        with Image.open(source, formats=[f for f in FORMATS if f in Image.OPEN]) as picture:
-            yield picture
+        formats = [f for f in FORMATS if f in Image.OPEN]
+        with source.open() if isinstance(source, Member) else nullcontext(source) as file:
+            with Image.open(file, formats=formats) as picture:
+                yield picture
     except PictureError:
         raise
     except FileNotFoundError as error:
@@ -284,7 +315,7 @@ def _opened(path: Path | InMemory, content: bytes | None = None) -> Iterator[Ima
         raise PictureError(f"{path}: cannot be read as a picture ({error}).") from error
 
 
-def _from_16_bit(picture: Image.Image, path: Path) -> Image.Image:
+def _from_16_bit(picture: Image.Image, path: Path | InMemory | Member) -> Image.Image:
     grey = np.asarray(picture).astype(np.int64)
     if grey.min() < 0 or grey.max() > 65535:
         raise PictureError(

@@ -158,7 +158,8 @@ def _not_raised(unraisable) -> None:
 
 def _end_at_once(number: int, frame: FrameType | None) -> None:
     try:
-        os.write(2, f"{what_is_kept(number)}\n".lstrip(" ").encode())
+        if line := what_is_kept(number):
+            os.write(2, f"{line}\n".encode())
     except OSError:
         pass  # the terminal is gone
     os._exit(128 + number)

@@ -7,8 +7,7 @@ can be a bomb. Neither is needed to decode pixels, so they are left out, and not
 import io
 import struct
 import zlib
-from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal, Protocol, TypeVar
 
 from PIL import PngImagePlugin
 
@@ -17,7 +16,17 @@ TEXTS = (b"tEXt", b"zTXt", b"iTXt", b"iCCP")
 HEADER_BYTES, CHECKSUM_BYTES = 8, 4  # of a chunk, around its content
 
 
-def without_large_texts(picture: Path | bytes) -> Path | BinaryIO:
+class Openable(Protocol):
+    """What can be opened to be read, as a Path can."""
+
+    def open(self, mode: Literal["rb"]) -> BinaryIO:
+        """A file to be read."""
+
+
+File = TypeVar("File", bound=Openable)
+
+
+def without_large_texts(picture: File | bytes) -> File | BinaryIO:
     """What Pillow can open of a file or its content: all of it, but for such chunks of a PNG file.
 
     Raises OSError.

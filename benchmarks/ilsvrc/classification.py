@@ -43,6 +43,7 @@ from vggfeat.features import store
 from vggfeat.features.degenerate import notes_on
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
@@ -131,6 +132,10 @@ class ClassificationMeasurement(IlsvrcMeasurement):
             for head in VIEWS[self.view]
         ]
 
+    def extractions(self, *, made_too: bool) -> list[FeatureRequest]:
+        is_saved = self.save is None or self._saved_path.exists()
+        return self.requests() if made_too or not is_saved or self.existing() is None else []
+
     def measure(self, features: FeatureSets, progress: Progress) -> tuple[Record, Scores]:
         predictions = self.predictions(features)
         device = self._extraction("dense", (1,)).resolved_device
@@ -143,12 +148,13 @@ class ClassificationMeasurement(IlsvrcMeasurement):
 
     def finish(self, features: FeatureSets, progress: Progress) -> None:
         """Write the predictions where they are to be saved and are not there yet."""
-        if self.save is None:
-            return
-        path = self.save / self.path.with_suffix(".safetensors").name
-        if not path.exists():
-            write(path, self.predictions(features))
-            log.info("wrote %s", path)
+        if self.save is not None and not self._saved_path.exists():
+            write(self._saved_path, self.predictions(features))
+            log.info("wrote %s", self._saved_path)
+
+    @property
+    def _saved_path(self) -> Path:
+        return self.save / self.path.with_suffix(".safetensors").name
 
     def predictions(self, features: FeatureSets) -> Predictions:
         """The mean posteriors of the pictures that could be read. Raises what extraction raises."""
@@ -220,21 +226,26 @@ class ClassificationMeasurement(IlsvrcMeasurement):
         return notes + [network.assumption for network in self.networks if network.assumed]
 
 
-def evaluate(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]:
+def evaluate(
+    job: Job, out: Path, progress: Progress, workers: Workers = ALONE
+) -> Iterator[Record | Failure]:
     """Make every measurement of the grid, yielding each record once it is on disk.
 
     A measurement whose record is in `out` is not repeated. One that fails is yielded as a Failure
-    and does not stop the others. Raises VggfeatError where nothing can be measured, above all if
-    the classes of a net are not those of the pictures.
+    and does not stop the others. Of several workers all extract, and the leading one measures; the
+    others yield nothing. Raises VggfeatError where nothing can be measured, above all if the
+    classes of a net are not those of the pictures.
     """
     job.check()
-    records.prepare(out, BENCHMARK)
-    if job.save is not None:
-        files.check_writable(job.save)
+    if workers.leads:
+        records.prepare(out, BENCHMARK)
+        if job.save is not None:
+            files.check_writable(job.save)
     where = {"weights_dir": job.folders.weights, "offline": job.offline}
-    names = names_of_nets(job.names, job.nets, out, **where)
-    each_once = {measurement.key: measurement for measurement in measurements(job, out)}
-    features = FeatureSets(job.folders.features, progress)
+    with workers.leader_first("nets and pictures"):
+        names = names_of_nets(job.names, job.nets, out, **where)
+        each_once = {measurement.key: measurement for measurement in measurements(job, out)}
+    features = FeatureSets(job.folders.features, progress, workers)
     yield from runner.run(list(each_once.values()), features, progress, names)
 
 

@@ -32,9 +32,10 @@ from vggfeat.benchmarks.ilsvrc.views import BOX_VIEWS
 from vggfeat.benchmarks.runner import Failure
 from vggfeat.box_merging import THRESHOLD
 from vggfeat.errors import OptionError, UnknownNameError
-from vggfeat.features.extract import check_scales
+from vggfeat.features.conditions import check_scales
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureSets
+from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
@@ -79,16 +80,21 @@ class Job:
             check_net(spec)
 
 
-def localise(job: Job, out: Path, progress: Progress) -> Iterator[Record | Failure]:
+def localise(
+    job: Job, out: Path, progress: Progress, workers: Workers = ALONE
+) -> Iterator[Record | Failure]:
     """Make every measurement, yielding each record once it is on disk.
 
     A measurement whose record is in `out` is not repeated. One that fails is yielded as a Failure
-    and does not stop the others. Raises VggfeatError where nothing can be measured.
+    and does not stop the others. Of several workers all extract, and the leading one measures; the
+    others yield nothing. Raises VggfeatError where nothing can be measured.
     """
-    records.prepare(out, BENCHMARK)
-    names = names_of_nets(job.names, job.nets, out, weights_dir=job.folders.weights)
-    each_once = {measurement.key: measurement for measurement in measurements(job, out)}
-    features = FeatureSets(job.folders.features, progress)
+    if workers.leads:
+        records.prepare(out, BENCHMARK)
+    with workers.leader_first("nets and pictures"):
+        names = names_of_nets(job.names, job.nets, out, weights_dir=job.folders.weights)
+        each_once = {measurement.key: measurement for measurement in measurements(job, out)}
+    features = FeatureSets(job.folders.features, progress, workers)
     yield from runner.run(list(each_once.values()), features, progress, names)
 
 

@@ -21,7 +21,7 @@ from vggfeat.benchmarks.ilsvrc.scales import scales_of
 from vggfeat.benchmarks.ilsvrc.sheets import Cell, ScoreMap, box_sheet, score_map_sheet
 from vggfeat.boxes import iou
 from vggfeat.errors import DatasetError, NetworkError, OptionError
-from vggfeat.features.extract import check_scales
+from vggfeat.features.conditions import check_scales
 from vggfeat.features.forward import autocast_for, to_input
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureSets

@@ -12,7 +12,6 @@ from torch import nn
 
 from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import Network
-from vggfeat.benchmarks.speed import flops
 from vggfeat.benchmarks.speed.limits import TERA, jpeg_decoding, matrix_product, product_name
 from vggfeat.benchmarks.speed.measuring import (
     Contender,
@@ -28,9 +27,10 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
     time_interleaved,
 )
-from vggfeat.benchmarks.speed.photographs import write_photographs
 from vggfeat.benchmarks.speed.usual import NAME as USUAL
 from vggfeat.benchmarks.speed.usual import UsualWay
+from vggfeat.costs import flops
+from vggfeat.costs.photographs import write_photographs
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, extract
 from vggfeat.features.options import Extraction

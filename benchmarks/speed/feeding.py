@@ -28,10 +28,10 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
     time_interleaved,
 )
-from vggfeat.benchmarks.speed.photographs import write_photographs
+from vggfeat.costs.photographs import write_photographs
 from vggfeat.features import store
+from vggfeat.features.conditions import conditions
 from vggfeat.features.device import Device, DeviceTimer
-from vggfeat.features.extract import conditions
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.options import Extraction
 from vggfeat.features.pipeline import ExtractionRun

@@ -33,7 +33,7 @@ from vggfeat.benchmarks.speed.measuring import (
     Timings,
     time_interleaved,
 )
-from vggfeat.benchmarks.speed.photographs import write_photographs
+from vggfeat.costs.photographs import write_photographs
 from vggfeat.errors import VggfeatError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.records.record import read_all

@@ -26,9 +26,9 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
     time_interleaved,
 )
-from vggfeat.benchmarks.speed.photographs import varied_sizes, write_photographs
 from vggfeat.benchmarks.speed.usual import NAME as USUAL
 from vggfeat.benchmarks.speed.usual import prepared
+from vggfeat.costs.photographs import varied_sizes, write_photographs
 from vggfeat.features import store
 from vggfeat.features.extract import Extracted, extract
 from vggfeat.features.inference import layer_by_layer

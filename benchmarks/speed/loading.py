@@ -17,8 +17,8 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
     time_interleaved,
 )
-from vggfeat.benchmarks.speed.photographs import write_photographs
 from vggfeat.benchmarks.speed.training import FULL, GREY, NUM_CLASSES, RATE, SMALL, Case
+from vggfeat.costs.photographs import write_photographs
 from vggfeat.layouts.imagenet import Pictures
 from vggfeat.prefetch import available_cores
 from vggfeat.pretraining.data_loader import Loader, MicroBatch

@@ -24,7 +24,7 @@ from vggfeat.benchmarks.speed.measuring import (
     speed_row,
     time_interleaved,
 )
-from vggfeat.benchmarks.speed.photographs import write_photographs
+from vggfeat.costs.photographs import write_photographs
 from vggfeat.features.batches import plan_batches
 from vggfeat.features.device import Cpu
 from vggfeat.features.options import Extraction

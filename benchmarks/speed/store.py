@@ -19,7 +19,7 @@ from vggfeat.benchmarks.speed.measuring import (
     time_interleaved,
 )
 from vggfeat.features import store
-from vggfeat.features.extract import conditions
+from vggfeat.features.conditions import conditions
 from vggfeat.features.options import Extraction
 
 SCALES = (256, 384, 512)

@@ -9,7 +9,6 @@ import torchvision
 from torch import nn
 
 from vggfeat import vgg
-from vggfeat.benchmarks.speed import flops
 from vggfeat.benchmarks.speed.limits import TERA, finish, matrix_product, product_name
 from vggfeat.benchmarks.speed.measuring import (
     Contender,
@@ -22,6 +21,7 @@ from vggfeat.benchmarks.speed.measuring import (
     time_interleaved,
 )
 from vggfeat.boxes import NO_BOXES
+from vggfeat.costs import flops
 from vggfeat.pretraining.colours import Colours
 from vggfeat.pretraining.data_loader import MicroBatch
 from vggfeat.pretraining.recipe import Recipe

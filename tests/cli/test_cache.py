@@ -29,7 +29,8 @@ def cache(run, tmp_path, home):
                  "unpacked/101_ObjectCategories-0123456789ab/x/1.jpg", "unpacked/digits-1/0.png",
                  "unpacked/.synthetic_scenes-1.01234567.part/0.png", "unpacked/my-pictures/1.jpg",
                  "unpacked/holidays-2012/1.jpg", "data/VOCdevkit/VOC2007/1.jpg",
-                 "demo/digits/a.json", "demo_runs-3/vgg11.safetensors", "notes.txt"):  # fmt: skip
+                 "copies/.train-0.tar.01234567.part", "demo/digits/a.json",
+                 "demo_runs-3/vgg11.safetensors", "notes.txt"):  # fmt: skip
         path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b"1234567890")
@@ -58,6 +59,7 @@ def test_what_vggfeat_made_is_listed_with_its_size_and_use(run, cache):
         by_name["101_ObjectCategories-0123456789ab"]["what"] == "pictures of 101_ObjectCategories"
     )
     assert "not finished" in by_name[".synthetic_scenes-1.01234567.part"]["what"]
+    assert by_name[".train-0.tar.01234567.part"]["what"] == "copy of a remote train-0.tar"
     assert not {"mine.pth", "my-pictures", "holidays-2012", "data", "notes.txt"} & by_name.keys()
     only = json.loads(run("cache", "ls", "libraries", "demo", "--format", "json").stdout)
     assert [line["kind"] for line in only] == ["libraries", "demo", "demo"]

@@ -25,7 +25,10 @@ DOCUMENTS = (
     ROOT / "README.md",
     ROOT / "CONTRIBUTING.md",
     *sorted((ROOT / "docs").glob("*.md")),
-    *(ROOT / "results" / name for name in ("README.md", "speed/README.md", "own/README.md")),
+    *(
+        ROOT / "results" / name
+        for name in ("README.md", "speed/README.md", "own/README.md", "scale/README.md")
+    ),
 )
 BLOCKS = [block for document in DOCUMENTS for block in blocks_of(document)]
 COMMANDS = [(block, command) for block in BLOCKS for command in block.commands()]
@@ -41,6 +44,10 @@ RUN = {
 PARSED_ONLY = {
     r"make |(\.venv/bin/|uv )?pip |uv venv|python3 -m venv|\. |sbatch |torchrun "
     r"|python beside": "builds or installs, needs a cluster or other programs",
+    r"python -m vggfeat\.benchmarks\.scale": "made committed records in half an hour;"
+    " tests/benchmarks/test_scale.py tests its parts",
+    r"vggfeat (extract|bench) .*--(gpus|memory)|vggfeat plan ": "on clusters, and at sizes that"
+    " take one; tests/processes and tests/probes run the options on small pictures",
     r"vggfeat (bench|table|compare|report|verify|datasets verify) .*(results|pictures/caltech)"
     r"|vggfeat (table|compare|bench-speed|localise|evaluate|pretrain) .*(runs|speed|results|--out)"
     r"|vggfeat bench-speed|vggfeat pretrain COMMON|vggfeat localise train"

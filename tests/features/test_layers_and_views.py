@@ -18,7 +18,8 @@ from vggfeat.backbones.load import load_network
 from vggfeat.backbones.network import joint_module, sharing_forward
 from vggfeat.errors import NetworkError, OptionError, PictureError
 from vggfeat.features import store
-from vggfeat.features.extract import check_scales, conditions, extract
+from vggfeat.features.conditions import check_scales, conditions
+from vggfeat.features.extract import extract
 from vggfeat.features.options import Extraction
 
 MEAN, STD = np.array([123.675, 116.28, 103.53]), np.array([58.395, 57.12, 57.375])

@@ -12,8 +12,9 @@ from vggfeat import vgg
 from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.ilsvrc.views import HEADS, VIEWS
 from vggfeat.features import store
+from vggfeat.features.conditions import conditions
 from vggfeat.features.crops import centre, grid
-from vggfeat.features.extract import conditions, extract
+from vggfeat.features.extract import extract
 from vggfeat.features.heads.posterior import Centre, Crops, Dense
 from vggfeat.features.options import Extraction
 

@@ -6,7 +6,7 @@ from helpers.pictures import NARROW
 from PIL import Image
 
 from vggfeat.backbones.load import load_network
-from vggfeat.benchmarks.speed.photographs import photograph
+from vggfeat.costs.photographs import photograph
 from vggfeat.features import store
 from vggfeat.features.extract import extract
 from vggfeat.features.options import Extraction

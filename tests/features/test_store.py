@@ -370,3 +370,27 @@ def test_what_a_killed_process_began_is_removed_by_the_next_writer(tmp_path):
     stale.touch(), other.touch()
     fill(tmp_path / "f.h5", ["a"])
     assert not stale.exists() and other.exists()
+
+
+def test_a_file_that_was_packed_for_good_can_be_extended_all_the_same(tmp_path):
+    """HDF5 cannot change packed values in place: it becomes a file like others again."""
+    path, packed = tmp_path / "a.h5", tmp_path / "packed.h5"
+    fill(path, ["a", "b", "c"])
+    store.write_whole(path, packed, compression="gzip", broken={"d.jpg": "no picture"})
+    with h5py.File(packed) as file:
+        assert (file["descriptors"].compression, file["descriptors"].shuffle) == ("gzip", True)
+        assert file["broken"].asstr()[()].tolist() == [["d.jpg", "no picture"]]
+    assert store.inspect(packed).damaged == []
+    fill(packed, ["d"])
+    assert store.inspect(packed).num_done == 4 and h5py.File(packed)["descriptors"].chunks is None
+    ids = ["d", "a", "c", "b"]
+    np.testing.assert_array_equal(store.read(packed, ids, (32, 48)), descriptors(ids))
+
+
+def test_rows_of_a_batch_in_any_order_find_their_places(tmp_path):
+    path, ids = tmp_path / "a.h5", list("abcdefgh")
+    with writer(path, ids) as file:
+        for batch in (["c", "d", "e", "a"], ["h", "g", "b", "f"], []):
+            file.write(batch, descriptors(batch), [(8, 6)] * len(batch), [100] * len(batch))
+    assert store.inspect(path).damaged == []
+    np.testing.assert_array_equal(store.read(path, ids, (32, 48)), descriptors(ids))

@@ -10,7 +10,8 @@ from helpers.pictures import NARROW, write_picture
 
 from vggfeat.backbones.load import load_network
 from vggfeat.features import store
-from vggfeat.features.extract import conditions, extract
+from vggfeat.features.conditions import conditions
+from vggfeat.features.extract import extract
 from vggfeat.features.inference import layer_by_layer
 from vggfeat.features.options import Extraction
 from vggfeat.images import picture_bytes

@@ -3,7 +3,10 @@
 There need be no GPU: tests/helpers/fake_cuda.py is one, and raises where two devices meet.
 """
 
+import json
+
 import pytest
+import torch.distributed as dist
 from helpers.fake_cuda import fake_cuda
 from helpers.net_files import write_net
 from helpers.pictures import NARROW, write_picture
@@ -15,6 +18,8 @@ from vggfeat.features.heads.box import CentreBox, DenseBoxes, DensePosteriors, L
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.posterior import Centre, Crops, Dense
 from vggfeat.features.options import Extraction
+from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.processes.workers import Workers
 
 LABELS = Labels({f"{number}": number for number in range(4)}, "digest")
 SCALES = (32, 33)
@@ -77,3 +82,20 @@ def test_batches_are_sized_by_a_measurement(pictures, boxes_net, tmp_path, monke
     monkeypatch.setattr(batch_pixels, "BATCH_PIXELS", 2**11)
     waits = waits_for(pictures, boxes_net, tmp_path, head, mirror=False, batch_size=None)
     assert waits["event"] > 2  # of the measurement, and the last batch
+
+
+def test_the_leading_process_sizes_the_batches_of_all(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(batch_pixels, "BATCH_PIXELS", 2**11)
+    kept = dist.HashStore()
+    network = load_network(NARROW)
+    assert Descriptor(network).module
+    features = FeatureSets(tmp_path, workers=Workers(0, 2, 0, kept))
+    with fake_cuda():
+        options = Extraction(scales=SCALES, device="cuda")
+        one = FeatureRequest(dataset="test", pictures=pictures, network=network, options=options)
+        features.extract_together([one])
+        (part, *_) = tmp_path.glob("*.parts/*.h5")
+        extracted = features.extract(one)
+    said = json.loads(kept.get("said/features#1/0"))
+    assert said["batch_pixels"] == store.batch_pixels(extracted.path) > 0
+    assert extracted.num_new == len(pictures) and not part.exists()

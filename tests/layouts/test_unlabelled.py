@@ -142,3 +142,8 @@ def test_a_quote_that_is_not_closed_swallows_no_pictures(tmp_path):
     (tmp_path / "list.csv").write_text('path,note\na.jpg,x\nb.jpg,"x\nc.jpg,x\n')
     with pytest.raises(DatasetError, match="is no CSV .* Close every quote"):
         read_pictures(tmp_path / "list.csv")
+
+
+def test_a_folder_of_nothing_but_tars_says_where_they_go(tmp_path):
+    (tmp_path / "a.tar").write_bytes(b"")
+    refused(tmp_path, "no picture in it", "Its tars go into shards")

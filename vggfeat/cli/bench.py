@@ -24,6 +24,7 @@ from vggfeat.cli.options import (
     out,
 )
 from vggfeat.cli.outcomes import show_outcomes
+from vggfeat.cli.together import together
 from vggfeat.errors import OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
@@ -31,6 +32,7 @@ from vggfeat.options import declarations
 from vggfeat.plurals import counted
 from vggfeat.probes.options import ProbeOptions
 from vggfeat.probes.registry import DEFAULT_PROBE, PROBES
+from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.storage.folders import folders
 
 _AXES = [name for name, declaration in measurement_options().items() if declaration.sweep]
@@ -100,6 +102,7 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 @intervals
 @out
 @format_
+@together
 def bench(
     benchmarks: Sequence[str],
     all_benchmarks: bool,
@@ -109,6 +112,7 @@ def bench(
     intervals: bool,
     out: Path,
     form: str,
+    workers: Workers,
     **options: Any,
 ) -> None:
     """Measure nets on benchmarks, beside the published numbers.
@@ -129,11 +133,14 @@ def bench(
     vggfeat bench caltech101 --net vgg16 --shots 1,2,4,8,16,all
     vggfeat bench --benchmark my_file.py:MY_DATASET
     vggfeat bench clip.npy dino.npz --labels labels.csv
+    vggfeat bench caltech101 --net vgg16 --gpus 4
     vggfeat bench features.npy --labels labels.csv --probe ridge --memory 2G
     """
     _check_solver(options["probes"])
     benchmarks = [*benchmarks, *more_benchmarks]
     if are_features(benchmarks, labels):
+        if not workers.leads:
+            return
         bench_feature_files(benchmarks, labels, dry_run, out, form, options, intervals)
         return
     if not benchmarks and not all_benchmarks:
@@ -149,10 +156,10 @@ def bench(
         benchmarks = [*benchmarks, *registry.names_in_paper()]
     fusions, names = parse_named(options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19"))
     job = job_of(benchmarks, fusions, options, names)
-    if dry_run:
+    if dry_run and workers.leads:
         _show(planning.Plan(job, out))
-    else:
-        run_bench(job, out, form, options["quiet"], intervals)
+    elif not dry_run:
+        run_bench(job, out, form, options["quiet"], intervals, workers)
 
 
 def _show(plan: Any) -> None:
@@ -208,13 +215,20 @@ def job_of(
     )
 
 
-def run_bench(job, out: Path, form: str, quiet: bool, intervals: bool = False) -> None:
+def run_bench(
+    job,
+    out: Path,
+    form: str,
+    quiet: bool,
+    intervals: bool = False,
+    workers: Workers = ALONE,
+) -> None:
     """Run the job and show its records and failures."""
     from vggfeat.benchmarks.bench import bench
     from vggfeat.benchmarks.datasets.registry import definition_of
 
     show_outcomes(
-        lambda progress: bench(job, out, progress),
+        lambda progress: bench(job, out, progress, workers),
         "shots" if any(job.shots) else "sweep" if job.sweep else "transfer",
         published=[row for name in job.benchmarks for row in definition_of(name).published],
         out=out,

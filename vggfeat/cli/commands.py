@@ -35,7 +35,7 @@ SUMMARIES = {
         "Store the descriptors of a dataset's pictures, or of your own.",
     ),
     "inspect": (
-        "datasets",
+        "inspect",
         "Say what is in a feature file and if it is sound; or show a card.",
     ),
     "localise": (
@@ -46,6 +46,7 @@ SUMMARIES = {
         "ls",
         "What there is to choose from: nets, layers, benchmarks, probes, numbers.",
     ),
+    "plan": ("plan", "Say what extracting pictures takes: hours, disk, bottleneck and cost."),
     "predict": (
         "predict",
         "Say which classes pictures are of, by a saved probe.",
@@ -63,7 +64,7 @@ SUMMARIES = {
 # The headings of `vggfeat --help`, and the commands below each.
 GROUPS = {
     "Try it": "demo",
-    "Measure": "bench evaluate localise extract predict",
+    "Measure": "bench evaluate localise extract predict plan",
     "Look and compare": "table compare report",
     "Train": "pretrain",
     "Nets and data": "ls weights datasets inspect verify",

@@ -1,11 +1,9 @@
-"""datasets and inspect: what data is there, and whether it is sound."""
+"""datasets: what data is there, and whether it is sound."""
 
 import csv
-import json
 import sys
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -245,61 +243,3 @@ def splits(
     writer.writerow(["split", "part", "example", "classes"])
     writer.writerows(split_table(benchmark))
     click.echo(f"splits_sha256 {benchmark.splits_sha256}", err=True)
-
-
-@main.command()
-@click.argument("file", type=click.Path(path_type=Path))
-def inspect(file: Path) -> None:
-    """Say what is in a feature file and if it is sound; or show a card.
-
-    Cards are of weights and of saved probes.
-
-    \b
-    vggfeat inspect features/caltech101-vgg16-0123456789ab.h5
-    vggfeat inspect runs/vgg16-256.safetensors
-    """
-    from vggfeat.backbones.spec import FILE_SUFFIXES
-    from vggfeat.probes import probe_file
-    from vggfeat.weights.formats import kind_of
-
-    if file.name.lower().endswith(probe_file.SUFFIX):
-        card, _ = probe_file.read(file)
-        click.echo(json.dumps(asdict(card), indent=1))
-        return
-    if file.suffix.lower() in FILE_SUFFIXES and not kind_of(file):
-        raise click.ClickException(
-            f"{file}: a net. `vggfeat doctor --weights {file}` describes it."
-        )
-    if kind_of(file):
-        _show_card(file)
-        return
-    from vggfeat.features import store
-
-    facts = store.inspect(file)
-    num_rows, num_scales, dim = facts.shape
-    click.echo(f"{file}: {facts.bytes / 1e6:.1f} MB, made {facts.created}")
-    click.echo(f"descriptors: {num_rows} pictures x {num_scales} scales x {dim}")
-    click.echo(f"done: {facts.num_done} of {num_rows}")
-    click.echo(f"rows that are not finite: {facts.num_not_finite}, all zero: {facts.num_zero}")
-    if facts.damaged is None:
-        click.echo(f"{file}: of schema version 1, which has no checksums", err=True)
-    else:
-        named = f", {facts.damaged[0]!r} among them" if facts.damaged else ""
-        click.echo(f"rows that are not as written: {len(facts.damaged)}{named}")
-    for name, value in vars(facts.conditions).items():
-        click.echo(f"{name}: {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
-    click.echo(f"weights name: {facts.weights_name}")
-    for versions in facts.versions:
-        click.echo("written by: " + ", ".join(f"{name} {v}" for name, v in versions.items()))
-
-
-def _show_card(file: Path) -> None:
-    from vggfeat.weights.formats import read_card
-
-    card = read_card(file)
-    if card is None:
-        raise click.ClickException(
-            f"{file}: has no card; it was not exported by vggfeat. `vggfeat doctor --weights"
-            f" NET@{file}`, or with the file alone if it is a net, shows what it holds."
-        )
-    click.echo(json.dumps(card.to_json(), indent=1))

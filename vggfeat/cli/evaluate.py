@@ -23,6 +23,8 @@ from vggfeat.cli.options import (
     quiet,
 )
 from vggfeat.cli.outcomes import show_outcomes
+from vggfeat.cli.together import together
+from vggfeat.processes.workers import Workers
 from vggfeat.storage.folders import folders
 
 FILE = click.Path(dir_okay=False, path_type=Path)
@@ -74,12 +76,14 @@ EXTRACTION_OPTIONS = ("device", "precision", "batch_size", "on_error")
 @intervals
 @out
 @format_
+@together
 def evaluate(
     nets: Sequence[str],
     predictions: Sequence[Path],
     shown: Path | None,
     out: Path,
     form: str,
+    workers: Workers,
     **options: Any,
 ) -> None:
     """Top-1 and top-5 error of nets: the paper's Tables 3 to 7.
@@ -91,6 +95,7 @@ def evaluate(
     vggfeat evaluate --net vgg16 --net vgg19 --net vgg16+vgg19 --data ILSVRC2012
     vggfeat evaluate --net runs/vgg16-256.safetensors --data pictures \\
         --scales single --scales multi --views dense --views crops --views both
+    vggfeat evaluate --net vgg16 --data ILSVRC2012 --gpus 4
     """
     set_up_messages(options["quiet"])
     measures = any(options[name] for name in ("data", "views", "save", "skip_unknown_classes"))
@@ -104,6 +109,8 @@ def evaluate(
         from vggfeat.benchmarks.ilsvrc.classification import evaluate
         from vggfeat.benchmarks.ilsvrc.saved import evaluate_files
 
+    if (shown or predictions) and not workers.leads:
+        return
     fusions, names = parse_named(nets or ("vgg16", "vgg19", "vgg16+vgg19"))
     if shown:
         _draw_score_maps(fusions, shown, out, options)
@@ -114,7 +121,7 @@ def evaluate(
         show_outcomes(lambda _: evaluate_files(predictions, out, command), "ilsvrc", **where)
         return
     job = job_of(fusions, options, names)
-    show_outcomes(lambda progress: evaluate(job, out, progress), "ilsvrc", **where)
+    show_outcomes(lambda progress: evaluate(job, out, progress, workers), "ilsvrc", **where)
 
 
 def _draw_score_maps(fusions: Sequence, picture: Path, out: Path, options: dict[str, Any]) -> None:

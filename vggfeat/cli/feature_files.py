@@ -17,6 +17,7 @@ from vggfeat.options import declarations
 from vggfeat.storage.folders import folders
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".joblib")
+SHARDS = "shards.json"  # which makes a folder one of features
 # Options of bench that say something of pictures or nets, which are not there.
 OF_PICTURES = (
     "nets", "layers", "all_benchmarks", "mirror", "exif", "scaled_jpeg", "background", "limit",
@@ -27,7 +28,9 @@ OF_PICTURES = (
 
 def are_features(names: Sequence[str], labels: Path | None) -> bool:
     """Whether files of features are named. Raises UsageError where something else is, too."""
-    features = [name for name in names if name.lower().endswith(SUFFIXES)]
+    features = [
+        name for name in names if name.lower().endswith(SUFFIXES) or (Path(name) / SHARDS).is_file()
+    ]
     others = [name for name in names if name not in features]
     if features and others:
         raise click.UsageError(
@@ -36,7 +39,8 @@ def are_features(names: Sequence[str], labels: Path | None) -> bool:
         )
     if labels is not None and not features:
         raise click.UsageError(
-            "--labels goes with files of features (.npy, .npz, .h5), and none is named."
+            "--labels goes with files of features (.npy, .npz, .h5) or folders of shards, and none"
+            " is named."
         )
     return bool(features)
 

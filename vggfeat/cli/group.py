@@ -4,6 +4,7 @@ import errno
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -18,6 +19,9 @@ from vggfeat.cli.verbosity import show_traceback
 from vggfeat.cli.waiting import let_threads_sleep
 from vggfeat.errors import VggfeatError, in_one_line, nearest, printable
 from vggfeat.interruption import signals_end_at_once, signals_interrupt, what_is_kept
+from vggfeat.processes.launched import follows
+
+AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
 
 # Libraries are imported inside the commands: `vggfeat --help` must not wait for torch.
 
@@ -103,6 +107,9 @@ def _explained(context: click.Context | None) -> Iterator[None]:
     try:
         yield
     except click.ClickException as error:
+        if isinstance(error, click.UsageError) and follows():
+            let_leader_speak()  # which has the same command line
+            raise click.exceptions.Exit(error.exit_code) from None
         raise _coloured(error) from None
     except VggfeatError as error:
         _show_traceback(context)
@@ -121,6 +128,12 @@ def _explained(context: click.Context | None) -> Iterator[None]:
             with suppress(OSError):  # SIGHUP comes when the terminal is gone
                 click.echo(line, err=True)
         raise click.exceptions.Exit(128 + number) from interrupt
+
+
+def let_leader_speak() -> None:
+    """Wait a little before a process ends with an error that the leading one prints."""
+    with signals_end_at_once():
+        time.sleep(AFTER_OTHERS_S)
 
 
 def _coloured(error: click.ClickException) -> click.ClickException:

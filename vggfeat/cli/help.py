@@ -32,14 +32,16 @@ CHANGED = {
 # Others have the same name in every command, and so the same heading.
 FLAGS = {
     MEASURED: "all benchmark labels shots sweep dataset images views view scales ilsvrc runs quick"
-    " repeats pictures merge-threshold",
+    " repeats pictures merge-threshold picture-size picture-bytes",
     NETS: "net layer classifier classifier-scales weights picture prototxt",
     PICTURES: "data limit skip-unknown-classes check-data",
     PROBE: "probe save-probe",
     TRAINING: "stage set colours tensorboard",
-    COMPUTING: "gpus precision pass-size device dry-run repair older-than yes memory",
-    PLACES: "data-dir cache-dir offline out to predictions save config",
-    OUTPUT: "format form intervals notes title only figures open show show-config count top plot",
+    COMPUTING: "gpus cores images-per-second tflops utilisation rates save-rates read-rate"
+    " precision pass-size memory device dry-run repair older-than yes",
+    PLACES: "data-dir cache-dir offline out to shard-rows compression predictions save config",
+    OUTPUT: "watts price disk-price format form intervals notes title only figures open show"
+    " show-config count top plot",
     ALWAYS: "quiet verbose debug version help",
 }
 ORDER = (MEASURED, NETS, PICTURES, DESCRIPTORS, PROBE, TRAINING, COMPUTING, PLACES, OUTPUT)

@@ -23,6 +23,8 @@ from vggfeat.cli.options import (
 from vggfeat.cli.outcomes import show_outcomes
 from vggfeat.cli.pretrain import pairs, run_training, training_options
 from vggfeat.cli.progress import ProgressDisplay
+from vggfeat.cli.together import together
+from vggfeat.processes.workers import Workers
 from vggfeat.storage.folders import folders
 
 PAPER_REGRESSORS = ("vgg16-256-pcr", "vgg16-384-pcr")
@@ -118,7 +120,8 @@ def train(regressors: Sequence[str], overrides: Sequence[str], **options: Any) -
 @click.option("--limit", type=int, metavar="N", help="At most N pictures a class.")
 @out
 @format_
-def evaluate(out: Path, form: str, **options: Any) -> None:
+@together
+def evaluate(out: Path, form: str, workers: Workers, **options: Any) -> None:
     """Localisation error of regressors: the paper's Tables 8 to 10.
 
     From the centre crop the box of the true class is predicted; of dense boxes the best merged one
@@ -134,7 +137,7 @@ def evaluate(out: Path, form: str, **options: Any) -> None:
     from vggfeat.benchmarks.ilsvrc.localisation import localise
 
     show_outcomes(
-        lambda progress: localise(job, out, progress),
+        lambda progress: localise(job, out, progress, workers),
         "ilsvrc",
         out=out,
         form=form,

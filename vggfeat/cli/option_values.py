@@ -9,6 +9,7 @@ import click
 
 from vggfeat.cli.options import DeclaredOption, Names, NumberOr, Numbers, Shots
 from vggfeat.options import check_value
+from vggfeat.storage.urls import is_url
 
 # Options whose values may be paths, and may be names: of nets, and of datasets.
 OF_NETS, OF_DATASETS = ("net", "classifier", "weights"), ("benchmark", "dataset")
@@ -87,7 +88,10 @@ def _placed(option: click.Option, text: str, folder: Path) -> str:
     if "\0" in text:
         raise WrongValue("must be a text without zero bytes")
     if isinstance(option.type, click.Path):
-        return str(folder / Path(text).expanduser())
+        if is_url(text):
+            return text
+        # A slash at the end says that it is a folder.
+        return str(folder / Path(text).expanduser()) + "/" * text.endswith("/")
     if folder == Path():
         return text
     if key_of(option) in OF_DATASETS:

@@ -1,6 +1,5 @@
 """pretrain: trains the nets themselves, from labelled pictures."""
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ import click
 
 from vggfeat.cli.completers import complete_recipes, complete_stages
 from vggfeat.cli.configured import command_line
-from vggfeat.cli.group import importing, main, set_up_messages
+from vggfeat.cli.group import AFTER_OTHERS_S, importing, main, set_up_messages
 from vggfeat.cli.options import (
     FOLDER,
     NumberOr,
@@ -23,12 +22,12 @@ from vggfeat.cli.options import (
     quiet,
 )
 from vggfeat.cli.progress import ProgressDisplay, TrainingDisplay
+from vggfeat.cli.together import gpus, started_by_torchrun
 from vggfeat.errors import VggfeatError
 from vggfeat.plurals import counted
 from vggfeat.processes.launched import follows
 
 FILE = click.Path(dir_okay=False, path_type=Path)
-AFTER_OTHERS_S = 2  # torchrun ends the other processes when one has ended
 
 
 training_options = combined(
@@ -49,13 +48,7 @@ training_options = combined(
         help="Mean colour and principal components, as colours.json of another run has them;"
         " computed from the training pictures by default.",
     ),
-    click.option(
-        "--gpus",
-        "num_processes",
-        type=click.IntRange(1),
-        metavar="N",
-        help="Train on N GPUs of this machine; with --device cpu, in N processes.",
-    ),
+    gpus,
     device,
     click.option(
         "--precision",
@@ -165,9 +158,8 @@ def run_training(
         colours=colours,
         command=command_line(),
     )
-    started_by_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     if check_data:
-        if started_by_torchrun:
+        if started_by_torchrun():
             raise click.UsageError("Check before: --check-data --dry-run.")
         _check_data(job, quiet)
     if dry_run:
@@ -175,7 +167,7 @@ def run_training(
 
         for line in plan(job, num_processes or 1):
             click.echo(line)
-    elif num_processes and not started_by_torchrun:
+    elif num_processes and not started_by_torchrun():
         from vggfeat.processes.launch import check, launch
 
         check(num_processes, job.runtime.device)

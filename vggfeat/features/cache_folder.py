@@ -24,6 +24,7 @@ UNPACKED = re.compile(
     r"(.+?)-(?:joined-)?[0-9a-f]{12}|(?P<made>digits|drawings|synthetic_[a-z]+)-\d+"
 )
 FEATURES = re.compile(r".+-[0-9a-f]{12}\.h5")  # with the digest of the conditions
+PARTS = re.compile(r"(.+-[0-9a-f]{12}\.h5)\.parts")
 FACTS = re.compile(r"\w+-[0-9a-f]{32}\.json")
 OF_HUGGINGFACE = re.compile(r"models--.+|\.locks|CACHEDIR\.TAG|version\.txt")
 DEMO, DEMO_RUNS = "demo", re.compile(r"demo_runs-\w+")
@@ -79,6 +80,8 @@ def _features(folder: Path) -> Iterator[tuple[Path, str]]:
     for path in sorted(folder.iterdir()):
         if part := PART.fullmatch(path.name):
             yield path, f"begun and not finished: {part[1]}"
+        if parts := PARTS.fullmatch(path.name):
+            yield path, f"parts that several processes extracted, not merged yet: {parts[1]}"
         if not FEATURES.fullmatch(path.name):
             continue  # lies here by the user's wish
         if path.is_symlink():
@@ -123,6 +126,12 @@ def _unpacked(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, f"pictures of {name[1] or name['made']}"
 
 
+def _copies(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.iterdir()):
+        if part := PART.fullmatch(path.name):
+            yield path, f"copy of a remote {part[1]}"
+
+
 def _libraries(folder: Path) -> Iterator[tuple[Path, str]]:
     if _holds_only(folder, FACTS):
         yield folder, "what timm and torchvision say of their nets"
@@ -147,6 +156,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], Iterator[tuple[Path, str]]]]] = {
     "features": ("features", _features),
     "weights": ("weights", _weights),
     "unpacked": ("unpacked", _unpacked),
+    "copies": ("copies", _copies),
     "libraries": ("libraries", _libraries),
     "demo": ("", _demo),
 }
@@ -176,6 +186,10 @@ def remove(entry: Entry, places: Folders) -> bool:
     """
     if not _is_inside(entry.path.parent, places.cache):
         return False  # a link was put there meanwhile
+    if entry.kind == "features" and PARTS.fullmatch(entry.path.name):
+        from vggfeat.features import part_files
+
+        return part_files.remove_all(entry.path)
     own_lock = entry.path.with_name(f"{entry.path.name}.lock")
     with if_free(entry.path, own_lock if entry.kind == "features" else None) as free:
         if not free:

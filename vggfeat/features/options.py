@@ -125,8 +125,8 @@ class Extraction(Declared):
 
     @property
     def resolved_device(self) -> str:
-        """The device to compute on, as torch calls it."""
-        return devices.resolved(self.device)
+        """The device that this process computes on, as torch calls it."""
+        return devices.of_this_process(devices.resolved(self.device))
 
     @property
     def resolved_precision(self) -> str:

@@ -47,6 +47,7 @@ class PictureLoader:
         self.pictures, self.options, self.times, self.square = pictures, options, times, square
         self.device = device
         self.skipped: dict[str, str] = {}
+        self.skipped_level = logging.WARNING  # of the messages about them
         self.sha256: dict[str, bytes] = {}
         self.file_bytes: dict[str, int] = {}
 
@@ -148,7 +149,7 @@ class PictureLoader:
     def _skip(self, picture_id: str, error: PictureError) -> None:
         """Leave out a picture that cannot be read, or raise PictureError if none may be."""
         self._stop_if_asked(error)
-        log.warning("skipped: %s", error)
+        log.log(self.skipped_level, "skipped: %s", error)
         self.skipped[picture_id] = str(error)
 
     def _stop_if_asked(self, error: PictureError) -> None:

@@ -9,7 +9,7 @@ Shapes: B pictures of a batch, S scales, D dimensions of a vector, h w sides of 
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
@@ -58,15 +58,18 @@ class ExtractionRun:
         writers: Sequence[store.FeatureWriter],
         progress: Progress,
         device: Device | None = None,
+        times: StageTimes | None = None,  # of other runs, whose seconds are summed
     ):
         self.device = device or device_for(options.resolved_device)
         self.head, self.options = head, options
-        self.label, self.square = head.network.label, is_square(head.network)
+        self.label = head.network.label
         self.pictures, self.writers, self.progress = pictures, writers, progress
         self.num_new = self._num_reported = 0  # pictures that are stored
         self.scale_seconds = dict.fromkeys(options.scales, 0.0)
-        self.times = StageTimes()
-        self.loader = PictureLoader(pictures, options, self.times, self.device, square=self.square)
+        self.times = times or StageTimes()
+        self.loader = PictureLoader(
+            pictures, options, self.times, self.device, square=is_square(head.network)
+        )
 
     def extract(self, module: nn.Module) -> None:
         """Extract and store what the writers lack; module is the head's.
@@ -75,8 +78,27 @@ class ExtractionRun:
         where memory does not suffice, NetworkError at vectors that are not finite and at a net
         that needs another order in memory.
         """
+        with self._explained():
+            module = for_inference(
+                module, self.head.network, self.device.name, self.options.resolved_precision
+            )
+            sizes = self.loader.sizes()
+            # Planned over all pictures, so that a resumed run cuts the same batches.
+            self._extract(module, sizes, batches_of(sizes, self.head, self.options))
+
+    def extract_batches(self, module: nn.Module, batches: Sequence[list[str]]) -> None:
+        """Extract and store what the writers lack of batches that were planned before.
+
+        module is the head's as `for_inference` returns it. Raises what `extract` raises.
+        """
+        with self._explained():
+            self._extract(module, self.loader.sizes(), batches)
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        """Turn errors of memory and of its order into those that name the net."""
         try:
-            self._extract(module)
+            yield
         except (MemoryError, RuntimeError) as error:
             if isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate" in str(error):
                 raise OptionError(
@@ -91,23 +113,19 @@ class ExtractionRun:
                 ) from error
             raise
 
-    def _extract(self, module: nn.Module) -> None:
-        options = self.options
+    def _extract(
+        self,
+        module: nn.Module,
+        sizes: Mapping[str, tuple[int, int]],
+        plan: Sequence[list[str]],
+    ) -> None:
         missing_of = [writer.missing(self.pictures) for writer in self.writers]
         missing = set().union(*missing_of)
-        module = for_inference(
-            module, self.head.network, self.device.name, options.resolved_precision
-        )
-        sizes = self.loader.sizes()
-        # Planned over all pictures, so that a resumed run cuts the same batches.
-        plan = plan_batches(
-            sizes, options.scales, options.batch_size,
-            batch_pixels=self.head.batch_pixels, square=self.square,
-        )  # fmt: skip
-        batches = [batch for ids in plan if (batch := [i for i in ids if i in missing])]
+        wanted = missing & sizes.keys()
+        batches = [batch for ids in plan if (batch := [i for i in ids if i in wanted])]
         with (
             kept_memory(),
-            autocast_for(self.device.name, options.resolved_precision),
+            autocast_for(self.device.name, self.options.resolved_precision),
             closing(self.loader.loaded(batches)) as loaded,
             StoringThread(partial(self._store, sizes, missing_of)) as storing,
         ):
@@ -204,3 +222,13 @@ class ExtractionRun:
                     )
                 first += writer.dim
         self.num_new += len(ids)
+
+
+def batches_of(
+    sizes: Mapping[str, tuple[int, int]], head: Head, options: Extraction
+) -> list[list[str]]:
+    """The batches that pictures of these sizes go through the head's module in."""
+    return plan_batches(
+        sizes, options.scales, options.batch_size,
+        batch_pixels=head.batch_pixels, square=is_square(head.network),
+    )  # fmt: skip

@@ -112,7 +112,7 @@ class PartialExtraction:
 
         Raises what `ExtractionRun.extract` raises.
         """
-        groups = self._groups(pictures, others)
+        groups = scale_groups(pictures, others, self.options.scales)
         self.total = len(set().union(*(writer.missing(pictures) for writer in writers)))
         anew = groups.pop((), {})
         for stored, group in groups.items():
@@ -132,18 +132,6 @@ class PartialExtraction:
         if anew:
             scale_seconds = self._run(module, self.options.scales, anew, writers)
             self.scale_seconds = {} if groups else scale_seconds
-
-    def _groups(
-        self, pictures: Mapping[str, images.Picture], others: Sequence[store.OtherScales]
-    ) -> dict[tuple[int, ...], dict[str, images.Picture]]:
-        """Scales that need not be computed -> the pictures, all of them: a resumed run has the
-        same batches."""
-        groups: dict[tuple[int, ...], dict[str, images.Picture]] = {}
-        for i, picture in pictures.items():
-            common = set.intersection(*(set(other.scales_of(i)) for other in others))
-            stored = tuple(scale for scale in self.options.scales if scale in common)
-            groups.setdefault(stored, {})[i] = picture
-        return groups
 
     def _run(
         self,
@@ -191,6 +179,21 @@ class PartialExtraction:
             "%s: scale %s of %d pictures is not computed again: %s",
             self.head.network.label, ", ".join(map(str, stored)), len(group), ", ".join(paths),
         )  # fmt: skip
+
+
+def scale_groups(
+    pictures: Mapping[str, images.Picture],
+    others: Sequence[store.OtherScales],
+    scales: Sequence[int],
+) -> dict[tuple[int, ...], dict[str, images.Picture]]:
+    """Scales that need not be computed -> the pictures, all of them: a resumed run has the same
+    batches."""
+    groups: dict[tuple[int, ...], dict[str, images.Picture]] = {}
+    for i, picture in pictures.items():
+        common = set.intersection(*(set(other.scales_of(i)) for other in others))
+        stored = tuple(scale for scale in scales if scale in common)
+        groups.setdefault(stored, {})[i] = picture
+    return groups
 
 
 def _is_of(row: store.StoredRow, file_bytes: int, picture_sha256: bytes) -> bool:

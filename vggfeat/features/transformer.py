@@ -32,7 +32,8 @@ from vggfeat.backbones.spec import NetSpec
 from vggfeat.errors import PictureError
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate
-from vggfeat.features.extract import check_scales, extract
+from vggfeat.features.conditions import check_scales
+from vggfeat.features.extract import extract
 from vggfeat.features.options import Extraction, VectorOptions
 from vggfeat.progress import Progress, no_progress
 

@@ -78,7 +78,11 @@ def _of_folder(root: Path) -> UnlabelledPictures:
             else:
                 (ids if is_picture(entry) else others).append(path)
     if not ids:
-        raise DatasetError(f"{root}: no picture in it or below it ({', '.join(PICTURE_SUFFIXES)}).")
+        tars = any(name.endswith(".tar") for name in others)
+        raise DatasetError(
+            f"{root}: no picture in it or below it ({', '.join(PICTURE_SUFFIXES)})."
+            + " Its tars go into shards: name them as 'FOLDER/*.tar', and --to FOLDER/." * tars
+        )
     notes = _left_out("no pictures", others)
     notes += _left_out("links to folders that are taken already, or above", repeated)
     return UnlabelledPictures(root=root, ids=sorted(ids), notes=notes)

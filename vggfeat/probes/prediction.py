@@ -24,7 +24,7 @@ from vggfeat.backbones.spec import NetSpec, parse_fusion
 from vggfeat.errors import DownloadError, PictureError, ProbeError, WeightsError, in_one_line
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate, fuse
-from vggfeat.features.extract import conditions
+from vggfeat.features.conditions import conditions
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.layouts.unlabelled import read_pictures

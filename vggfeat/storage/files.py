@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,12 +75,14 @@ def new_folder(target: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def remove_parts(target: Path) -> None:
-    """Remove what processes that were killed had begun of a file or folder.
+def remove_parts(target: Path, age_s: float = 0.0) -> None:
+    """Remove what processes that were killed had begun of a file or folder, so long ago.
 
-    Whoever calls it holds the lock of `target`, so nobody is at it now.
+    Whoever calls it holds the lock of `target`, or knows that nobody is at it for as long.
     """
     for part in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
+        if age_s and time.time() < part.stat().st_mtime + age_s:
+            continue
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:

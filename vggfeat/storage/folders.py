@@ -32,6 +32,11 @@ class Folders:
         return self.cache / "unpacked"
 
     @property
+    def copies(self) -> Path:
+        """The folder of copies of remote files, which last as long as they are read."""
+        return self.cache / "copies"
+
+    @property
     def scratch(self) -> Path:
         """The folder of what is written while a probe is fitted, and removed after."""
         return self.cache / "scratch"
@@ -41,6 +46,11 @@ def folders(data_dir: Path | str | None = None, cache_dir: Path | str | None = N
     """The folders of these arguments; the default is VGGFEAT_HOME, else the user's cache folder."""
     home = Path(os.environ.get(HOME_VARIABLE) or platformdirs.user_cache_dir("vggfeat"))
     return Folders(data=Path(data_dir or home / "data"), cache=Path(cache_dir or home))
+
+
+def existing(folder: Path) -> Path:
+    """The folder, or the nearest above it that is there: on the same disk."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())
 
 
 def home_is_stated() -> bool:

@@ -15,7 +15,6 @@ from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.speed import (
     extraction,
     feeding,
-    flops,
     jobs,
     light,
     limits,
@@ -30,7 +29,8 @@ from vggfeat.benchmarks.speed import (
 )
 from vggfeat.benchmarks.speed.gil import seconds_with_gil
 from vggfeat.benchmarks.speed.measuring import Contender, Setup, Timings
-from vggfeat.benchmarks.speed.photographs import SIZES, photograph, varied_sizes, write_photographs
+from vggfeat.costs import flops
+from vggfeat.costs.photographs import SIZES, photograph, varied_sizes, write_photographs
 from vggfeat.features import store as features_store
 from vggfeat.features.extract import extract
 from vggfeat.features.options import Extraction

@@ -3,6 +3,7 @@
 - .npy: an array [N, D]; ids in a list beside it, if `vggfeat extract --to` wrote both
 - .npz: `features`, else its one array of two dimensions; ids and labels if there are any
 - .h5: the same, or a feature file of vggfeat, whose scales are combined first
+- a folder of shards, of which no more is read than the rows that are used
 """
 
 import csv
@@ -38,6 +39,8 @@ from vggfeat.features.precomputed.unit_vectors import (
     unit_blocks,
     unit_vectors,
 )
+from vggfeat.features.shards.folder import is_shard_folder
+from vggfeat.features.shards.reader import open_features as open_stored
 from vggfeat.plurals import counted
 from vggfeat.progress import Progress
 
@@ -186,7 +189,7 @@ class StoredSource(FeatureSource):
         }
 
     def vectors(self, rows: np.ndarray, ids: Sequence[str], progress: Progress) -> UnitVectors:
-        descriptors = store.read(self.path, [self.ids[row] for row in rows], self.scales)
+        descriptors = self._descriptors(rows)
         combined = aggregate(descriptors, self.options)
         return UnitVectors(
             vectors=combined,
@@ -197,13 +200,32 @@ class StoredSource(FeatureSource):
     def blocks(
         self, rows: np.ndarray, ids: Sequence[str], digests: Digests, progress: Progress
     ) -> Iterator[np.ndarray]:
-        at_once = max(1, BLOCK_BYTES // (4 * self.read_values))
-        wanted, done = [self.ids[row] for row in rows], 0
-        for descriptors in store.read_blocks(self.path, wanted, self.scales, at_once):
+        at_once, done = max(1, BLOCK_BYTES // (4 * self.read_values)), 0
+        for descriptors in self._descriptor_blocks(rows, at_once):
             digests.add(descriptors)
             yield aggregate(descriptors, self.options)
             done += len(descriptors)
             progress(f"reading {self.name}", done, len(rows))
+
+    def _descriptors(self, rows: np.ndarray) -> np.ndarray:
+        return store.read(self.path, [self.ids[row] for row in rows], self.scales)
+
+    def _descriptor_blocks(self, rows: np.ndarray, at_once: int) -> Iterator[np.ndarray]:
+        wanted = [self.ids[row] for row in rows]
+        return store.read_blocks(self.path, wanted, self.scales, at_once)
+
+
+class ShardsSource(StoredSource):
+    """A folder of shards of vggfeat, as a feature file."""
+
+    def _descriptors(self, rows: np.ndarray) -> np.ndarray:
+        with open_stored(self.path) as features:
+            return features.read_rows(rows, self.scales)
+
+    def _descriptor_blocks(self, rows: np.ndarray, at_once: int) -> Iterator[np.ndarray]:
+        with open_stored(self.path) as features:
+            for start in range(0, len(rows), at_once):
+                yield features.read_rows(rows[start : start + at_once], self.scales)
 
 
 def open_features(
@@ -214,6 +236,8 @@ def open_features(
     Raises DatasetError, StoreError or OSError where it cannot be read as one, OptionError at scales
     or options for a file that has nothing to combine.
     """
+    if is_shard_folder(path):
+        return _sharded(path, scales, options or VectorOptions())
     if not path.is_file():
         raise DatasetError(f"{path}: no such file of features.")
     suffix = path.suffix.lower()
@@ -273,6 +297,19 @@ def _stored(path: Path, scales: Sequence[int] | None, options: VectorOptions) ->
         options=options,
         scales=tuple(conditions.scales if scales is None else scales),
     )
+
+
+def _sharded(path: Path, scales: Sequence[int] | None, options: VectorOptions) -> ShardsSource:
+    with open_stored(path) as features:
+        return ShardsSource(
+            name=path.name,
+            path=path,
+            ids=features.ids(),
+            conditions=features.conditions,
+            dim=features.dim,
+            options=options,
+            scales=tuple(features.scales if scales is None else scales),
+        )
 
 
 def _array_among(

@@ -1,5 +1,6 @@
 """Feature files: found, read, inspected and written."""
 
+from vggfeat.features.store.feature_reader import FeatureReader
 from vggfeat.features.store.format import DECODER, SCALED_DECODER, Conditions
 from vggfeat.features.store.other_scales import OtherScales, StoredRow
 from vggfeat.features.store.reader import (
@@ -16,21 +17,28 @@ from vggfeat.features.store.reader import (
     read_blocks,
     read_sizes,
     read_usable,
+    versions,
 )
+from vggfeat.features.store.sound_rows import SoundRows, sound_rows
 from vggfeat.features.store.summary import Summary, inspect
+from vggfeat.features.store.sums import digest_of
+from vggfeat.features.store.whole import write_whole
 from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
 
 __all__ = [
     "DECODER",
     "SCALED_DECODER",
     "Conditions",
+    "FeatureReader",
     "FeatureWriter",
     "OtherScales",
+    "SoundRows",
     "StoredRow",
     "Summary",
     "UsableRows",
     "batch_pixels",
     "contents",
+    "digest_of",
     "find",
     "forget",
     "forget_damaged",
@@ -44,4 +52,7 @@ __all__ = [
     "read_blocks",
     "read_sizes",
     "read_usable",
+    "sound_rows",
+    "versions",
+    "write_whole",
 ]

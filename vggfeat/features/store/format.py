@@ -22,7 +22,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import h5py
@@ -40,6 +40,7 @@ UNSEALED = 1  # the schema version of files without checksums, which are read as
 NOT_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOMEM)
 DECODER, SCALED_DECODER = "Pillow", "Pillow, scaled JPEG"
 READ_ROWS = 1024  # rows read at once
+BROKEN = "broken"  # an array [K, 2] of some files: names of what was no picture, and reasons
 DATASETS = ("ids", "descriptors", "done", "image_size", "file_bytes")
 REMEDY = "Move it away; it will be made again."
 
@@ -66,6 +67,10 @@ class Conditions:
     def scaled_jpeg(self) -> bool:
         """Whether large JPEGs were decoded smaller."""
         return self.decoder == SCALED_DECODER
+
+    def is_like(self, other: "Conditions") -> bool:
+        """Whether vectors at a scale of both are the same, which scales there are aside."""
+        return replace(self, scales=other.scales) == other
 
     def digest(self) -> str:
         """Twelve hexadecimal digits that differ where conditions differ."""
@@ -158,7 +163,7 @@ def _are_texts(file: h5py.File, names: Sequence[str]) -> bool:
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explained(path: Path, what: str = "a feature file", remedy: str = REMEDY) -> Iterator[None]:
     """Turn what h5py raises at a damaged file into a StoreError that names the file."""
     try:
         yield
@@ -168,9 +173,7 @@ def explained(path: Path) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno in NOT_OF_THE_FILE:
             raise
         reason = str(error).partition("\n")[0]
-        raise StoreError(
-            f"{path}: cannot be read as a feature file ({reason}). {REMEDY}"
-        ) from error
+        raise StoreError(f"{path}: cannot be read as {what} ({reason}). {remedy}") from error
 
 
 def has_sums(file: h5py.File) -> bool:

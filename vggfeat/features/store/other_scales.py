@@ -133,8 +133,7 @@ def _useful(path: Path, conditions: Conditions, file_bytes: Mapping[str, int]) -
         with opened(path) as file:
             stored = conditions_of(file)
             versions = parse_json(file.attrs["versions"])
-        is_alike = replace(stored, scales=conditions.scales) == conditions
-        if not is_alike or set(conditions.scales).isdisjoint(stored.scales):
+        if not stored.is_like(conditions) or set(conditions.scales).isdisjoint(stored.scales):
             return None
         ids = frozenset(file_bytes) - lacking(path, file_bytes)
     except StoreError:

@@ -3,7 +3,7 @@
 import glob
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from vggfeat.features.store.format import (
 )
 from vggfeat.plurals import counted
 from vggfeat.storage import hdf5
+from vggfeat.storage.checksums import parse_json
 
 OWN_NAME = re.compile(r"-[0-9a-f]{12}\.h5$")  # the digest of the conditions
 
@@ -58,13 +59,19 @@ def batch_pixels(path: Path) -> int | None:
         return int(value) if isinstance(value, np.integer) and value > 0 else None
 
 
+def versions(path: Path) -> list[dict[str, str]]:
+    """The library versions that wrote to a file. Raises StoreError."""
+    with opened(path) as file:
+        return parse_json(file.attrs["versions"])
+
+
 def _serves(
     path: Path, file: h5py.File, conditions: Conditions, file_bytes: Mapping[str, int]
 ) -> bool:
     stored = conditions_of(file)
     if not set(conditions.scales) <= set(stored.scales):
         return False
-    if replace(stored, scales=conditions.scales) != conditions:
+    if not stored.is_like(conditions):
         return False
     return not _lacking(path, file, file_bytes)
 

@@ -15,6 +15,7 @@ tables. Files of schema version 1 have none of this.
 """
 
 import hashlib
+import struct
 import zlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -77,6 +78,21 @@ def read_sums(path: Path) -> np.ndarray:
     return np.frombuffer(content, SUM)
 
 
+def digest_of(path: Path) -> tuple[int, bytes]:
+    """N, and the SHA-256 of a sealed file's seal and sums: files that hold the same agree in it.
+
+    Raises ValueError where there are no checksums, and OSError.
+    """
+    with path.open("rb") as file:
+        start = file.read(_START)
+        if not start.startswith(MAGIC) or len(start) < _START:
+            raise ValueError("its checksums are damaged or missing")
+        num_rows = int(np.frombuffer(start[: _HEADER.itemsize], _HEADER)["num_rows"][0])
+        total = hashlib.sha256(start[: _HEADER.itemsize])
+        _update(total, file, _START, offset_of(num_rows))
+    return num_rows, total.digest()
+
+
 def sum_of(
     picture_id: str, size: Iterable[int], length: int, picture: bytes, descriptors: np.ndarray
 ) -> int:
@@ -85,7 +101,7 @@ def sum_of(
     The vectors as they are stored, float32 or float16, little-endian.
     """
     total = zlib.crc32(picture_id.encode(errors="surrogateescape"))
-    total = zlib.crc32(np.asarray([*size, length], "<i8").tobytes(), total)
+    total = zlib.crc32(struct.pack("<3q", *size, length), total)
     total = zlib.crc32(picture, total)
     values = np.ascontiguousarray(descriptors, descriptors.dtype.newbyteorder("<"))
     return zlib.crc32(values, total)

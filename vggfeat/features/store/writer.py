@@ -3,10 +3,11 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import h5py
@@ -41,8 +42,9 @@ class FeatureWriter:
 
     dim is D; file_bytes maps every id that shall have a row to the size of its picture's file;
     weights_name and versions go into the attributes, with other_versions: those of the files that
-    rows are taken from; batch_pixels into those of a new file. Others may read the file meanwhile;
-    a second writer waits for the first. Raises StoreError if it was made under other conditions.
+    rows are taken from; batch_pixels and created into those of a new file. Others may read the file
+    meanwhile; a second writer waits for the first, but for locked=False, where nobody else knows
+    the file's name. Raises StoreError if it was made under other conditions.
     """
 
     def __init__(
@@ -56,16 +58,19 @@ class FeatureWriter:
         versions: Mapping[str, str],
         other_versions: Sequence[Mapping[str, str]] = (),
         batch_pixels: int | None = None,
+        created: str | None = None,
+        locked: bool = True,
     ):
-        self.dim = dim
+        self.path, self.dim = path, dim
         self._pending: list[int] = []
         self._committed_at = time.monotonic()
         with ExitStack() as opened:
-            # By this name other versions know the lock, too.
-            opened.enter_context(exclusive(path, path.with_name(f"{path.name}.lock")))
-            remove_parts(path)
-            begun = {} if batch_pixels is None else {"batch_pixels": batch_pixels}
-            begun["weights_name"] = weights_name
+            if locked:  # by this name other versions know the lock, too
+                opened.enter_context(exclusive(path, path.with_name(f"{path.name}.lock")))
+                remove_parts(path)
+            created = created or datetime.now(UTC).isoformat(timespec="seconds")
+            begun = {"weights_name": weights_name, "created": created}
+            begun |= {} if batch_pixels is None else {"batch_pixels": batch_pixels}
             all_versions = [dict(each) for each in (*other_versions, versions)]
             _create_or_extend(path, conditions, dim, list(file_bytes), begun, all_versions)
             self._disk = opened.enter_context(DiskFile(path, "r+"))
@@ -75,6 +80,10 @@ class FeatureWriter:
                 self._done = done_rows(self._file)
                 self._stale = self._changed_rows(file_bytes) | self._damaged_rows(path)
             self._opened = opened.pop_all()
+
+    def has_rows(self, ids: Iterable[str]) -> bool:
+        """Whether each of the ids has a row, filled or not."""
+        return self._rows.keys() >= set(ids)
 
     def missing(self, ids: Iterable[str]) -> set[str]:
         """Those of the ids whose descriptor is missing."""
@@ -99,19 +108,20 @@ class FeatureWriter:
             self._file["done"][...] = self._done
             self._flush()
             self._stale.difference_update(rows)
-        stored = np.asarray(descriptors, self._file["descriptors"].dtype)
         # Looking them up takes as long as writing to them.
-        vectors, sizes, lengths = (
-            self._file[name] for name in ("descriptors", "image_size", "file_bytes")
-        )
+        names = "descriptors", "image_size", "file_bytes"
+        vectors, sizes, lengths = (self._file[name] for name in names)
+        stored = np.asarray(descriptors, vectors.dtype)
         digests = picture_sha256 or [sums.UNKNOWN] * len(rows)
-        for i, row, descriptor, size, length, digest in zip(
-            ids, rows, stored, image_sizes, file_bytes, digests, strict=True
-        ):
-            vectors[row], sizes[row], lengths[row] = descriptor, size, length
-            crc32 = sums.sum_of(i, size, length, digest, descriptor)
-            self._disk.seek(sums.offset_of(row))
-            self._disk.write(np.array((crc32, digest), sums.SUM).tobytes())
+        of_rows = zip(ids, image_sizes, file_bytes, digests, stored, strict=True)
+        written = np.array([(sums.sum_of(*row), row[3]) for row in of_rows], sums.SUM)
+        image_sizes, file_bytes = np.asarray(image_sizes), np.asarray(file_bytes)
+        for start, end in _runs(rows):
+            place = slice(rows[start], rows[start] + end - start)
+            vectors[place], sizes[place] = stored[start:end], image_sizes[start:end]
+            lengths[place] = file_bytes[start:end]
+            self._disk.seek(sums.offset_of(rows[start]))
+            self._disk.write(written[start:end].tobytes())
         self._pending += rows  # whole batches only, also at an interrupt
         if time.monotonic() - self._committed_at >= COMMIT_EVERY_S:
             self.commit()
@@ -158,6 +168,12 @@ class FeatureWriter:
         return {
             row for row, length in rows.items() if stored[row] not in (0, length) and length >= 0
         }
+
+
+def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """The beginnings and ends of the places at which rows follow each other by one."""
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    return pairwise([0, *breaks.tolist(), len(rows)] if len(rows) else [])
 
 
 def forget_damaged(path: Path) -> int:
@@ -207,10 +223,9 @@ def _create_or_extend(
 ) -> None:
     """Make sure that the file exists, fits the conditions, has a row for every id, and names the
     library versions that write to it. begun are attributes that stay as they were at first."""
-    provenance = begun | {"created": datetime.now(UTC).isoformat(timespec="seconds")}
     if not path.exists():
         with new_path(path) as temporary, DiskFile(temporary, "x+", path) as disk:
-            _write_new(disk, conditions, dim, ids, provenance, _each_once(versions))
+            _write_new(disk, conditions, dim, ids, begun, _each_once(versions))
         return
     with open_file(path, "r") as old:
         with explained(path):
@@ -219,11 +234,12 @@ def _create_or_extend(
             writers = parse_json(old.attrs["versions"])
             names = ("weights_name", "created", "batch_pixels")
             provenance = {name: old.attrs[name] for name in names if name in old.attrs}
+            is_packed = old["descriptors"].chunks is not None  # and cannot be changed in place
         _check_conditions(path, stored=stored, asked=conditions)
         known_ids = set(old_ids)
         new_ids = [i for i in ids if i not in known_ids]
         all_writers = _each_once([*writers, *versions])
-        if new_ids or all_writers != writers or not has_sums(old):
+        if new_ids or all_writers != writers or not has_sums(old) or is_packed:
             with new_path(path) as temporary, DiskFile(temporary, "x+", path) as disk:
                 _write_new(disk, conditions, dim, old_ids + new_ids, provenance, all_writers, old)
 

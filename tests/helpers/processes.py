@@ -1,0 +1,46 @@
+"""Processes of a test that share a store which outlives them, as torchrun's agent keeps it."""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import torch.distributed as dist
+
+
+class Agent:
+    """Keeps the store of a test's processes, as torchrun's agent does, and starts them."""
+
+    def __init__(self, size: int):
+        self.size = size
+        self.store = dist.TCPStore(
+            "127.0.0.1", 0, is_master=True, wait_for_workers=False, timeout=timedelta(seconds=60)
+        )
+        self.context = multiprocessing.get_context("forkserver")
+        self.context.set_forkserver_preload(["helpers.processes", "vggfeat.processes.claims"])
+
+    def start(self, function: Callable, *arguments: Any) -> list:
+        """A process for each rank, which calls the function with its Workers."""
+        processes = [
+            self.context.Process(
+                target=run_as, args=(rank, self.size, self.store.port, function, arguments)
+            )
+            for rank in range(self.size)
+        ]
+        for process in processes:
+            process.start()
+        return processes
+
+
+def run_as(rank: int, size: int, port: int, function: Callable, arguments: tuple) -> None:
+    """Call the function as the process of this rank."""
+    os.environ |= {
+        "RANK": str(rank), "WORLD_SIZE": str(size), "LOCAL_RANK": str(rank),
+        "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }  # fmt: skip
+    from vggfeat.processes.workers import workers
+
+    with workers() as together:
+        function(together, *arguments)
