@@ -21,6 +21,7 @@ from vggfeat.probes.probe import Fits, Probe
 from vggfeat.probes.streaming.block_size import BLOCK_BYTES
 from vggfeat.probes.streaming.blocks import VectorBlocks
 from vggfeat.probes.streaming.svm_memory import smallest_bytes
+from vggfeat.probes.streaming.wide import WideFits, is_wide
 
 FITS = {  # probe -> its fits to vectors on disk
     "svm": "vggfeat.probes.streaming.svm:StreamedSVMFits",
@@ -31,6 +32,7 @@ FITS = {  # probe -> its fits to vectors on disk
     "centroid": "vggfeat.probes.streaming.centroid:StreamedCentroidFits",
 }
 ROW_BYTES = 350  # of a vector's id and digests, by which equal ones are found
+OF_PRODUCTS = ("ridge", "logistic")
 WORKSPACE = 2**26  # of libraries, and what the allocator keeps
 UNKNOWN = 4 * 2**30  # where nobody says how much is free
 LARGEST_K = 200  # of neighbours
@@ -96,6 +98,7 @@ def streamed_bytes(probe: str, size: Problem) -> int | None:
 
     - ridge: X'X, its axes, and their computation, 32 d^2, and 24 d K of classes
     - logistic: the same, and weights, gradients and kept steps, 8 (2 KEPT_STEPS + 10) d K
+    - both where is_wide(n, d): X X' and what stands above of n x n in memory, 80 n^2, 16 d K
     - knn: blocks of cosines, a constant, and 24 n of positives
     - centroid: 40 d K
     - svm: whatever there is, from svm_memory.py's least on; a tenth of X is wanted
@@ -109,6 +112,8 @@ def streamed_bytes(probe: str, size: Problem) -> int | None:
         "centroid": 40 * d * K,
         "svm": 8 * d * K + smallest_bytes(_OnDisk(n, d)),
     }
+    if probe in OF_PRODUCTS and is_wide(n, d):
+        of_probe[probe] = 80 * n * n + 16 * d * K + 48 * n * K
     kind = "knn" if probe == "knn_plain" else probe
     if probe not in FITS:
         return None
@@ -180,6 +185,8 @@ def streamed_fits(
     name = _name(probe)
     if name not in FITS:
         raise OptionError(f"{name} has no form for vectors that stream from disk. {REMEDY}.")
+    if name in OF_PRODUCTS and is_wide(*X.shape):
+        return WideFits(X, signs, lambda Z: probe.fits(Z, signs, exclusive=exclusive))
     module, _, kind = FITS[name].partition(":")
     make: Callable[..., Fits] = getattr(import_module(module), kind)
     if name == "svm":
