@@ -20,6 +20,7 @@ from vggfeat.plurals import counted, in_bytes
 from vggfeat.probes.probe import Fits, Probe
 from vggfeat.probes.streaming.block_size import BLOCK_BYTES
 from vggfeat.probes.streaming.blocks import VectorBlocks
+from vggfeat.probes.streaming.sharded import ShardedFits, can_be_shared
 from vggfeat.probes.streaming.svm_memory import smallest_bytes
 from vggfeat.probes.streaming.wide import WideFits, is_wide
 
@@ -185,6 +186,8 @@ def streamed_fits(
     name = _name(probe)
     if name not in FITS:
         raise OptionError(f"{name} has no form for vectors that stream from disk. {REMEDY}.")
+    if can_be_shared(probe, X, signs.shape[1], exclusive=exclusive):
+        return ShardedFits(probe, X, signs, streamed_fits)
     if name in OF_PRODUCTS and is_wide(*X.shape):
         return WideFits(X, signs, lambda Z: probe.fits(Z, signs, exclusive=exclusive))
     module, _, kind = FITS[name].partition(":")
