@@ -34,7 +34,7 @@ def test_pictures_are_counted_with_their_own_sizes(measured, tmp_path):
     options = Extraction(scales=(48,), device="cpu")
     a_picture = 2 * 3072 / 1e6 * 2.0 + 2 / 3 * 0.5 + 3072 / 1e6 / available_cores()
     assert seconds.of(network, options, 300, pictures) == pytest.approx(3 + 300 * a_picture)
-    assert seconds.machine and measured == [((48,), 3)]
+    assert seconds.has_measured and measured == [((48,), 3)]
     # What is known is not measured again, and has begun.
     assert seconds.of(network, options, 300, pictures) == pytest.approx(300 * a_picture)
     seconds.of(network, Extraction(scales=(32, 48), device="cpu"), 1, pictures)

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vggfeat.backbones.network import Network
-from vggfeat.costs.calibration import NUM_PICTURES, loading_rate, machine_text
+from vggfeat.costs.calibration import NUM_PICTURES, loading_rate
 from vggfeat.costs.forward_calibration import batch_pixels_of, forward_rates
 from vggfeat.costs.model import FORWARD, LOAD, overlapped
 from vggfeat.costs.photographs import write_photographs
@@ -29,7 +29,11 @@ class ExtractionSeconds:
         self._forward: dict[tuple[Network, str, str, int], ForwardRate] = {}
         self._starts: dict[Network, float] = {}
         self._loading: LoadingRate | None = None
-        self.machine = ""  # that was measured, in words; empty while none was
+
+    @property
+    def has_measured(self) -> bool:
+        """Whether anything was to be extracted, so that rates were measured."""
+        return bool(self._starts)
 
     def of(
         self,
@@ -64,7 +68,6 @@ class ExtractionSeconds:
         pictures: Mapping[str, Picture] | None,
     ) -> None:
         """Measure what is not known yet."""
-        self.machine = machine_text(options.resolved_device)
         key = (network, options.resolved_device, options.resolved_precision)
         lacking = tuple(s for s in options.scales if (*key, s) not in self._forward)
         if lacking:
