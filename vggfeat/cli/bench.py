@@ -155,7 +155,8 @@ def bench(
     fusions, names = parse_named(options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19"))
     job = job_of(benchmarks, fusions, options, names)
     if dry_run and workers.leads:
-        _show(planning.Plan(job, out))
+        num_devices = click.get_current_context().params["num_processes"] or 1
+        _show(planning.Plan(job, out, num_devices))
     elif not dry_run:
         run_bench(job, out, form, options["quiet"], intervals, workers)
 
