@@ -190,6 +190,7 @@ def workers() -> Iterator[Workers]:
                 raise WorkerFailed("the leading process tells what failed.") from error
             raise
         except BaseException as error:
-            here.fail(error)
+            if here.leads:  # the others do without one that a signal ends
+                here.fail(error)
             raise
         here.part()
