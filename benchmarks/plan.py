@@ -1,7 +1,7 @@
 """What `bench --dry-run` says: what is there, what is missing, and how long it may take."""
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,21 +15,21 @@ from vggfeat.benchmarks.datasets.registry import definition_of, names_of
 from vggfeat.benchmarks.options import Settings, measurement_options
 from vggfeat.benchmarks.sweep import settings_of
 from vggfeat.benchmarks.transfer import TransferMeasurement
+from vggfeat.costs.extraction_seconds import ExtractionSeconds
+from vggfeat.costs.work import BYTES_OF
 from vggfeat.durations import in_words
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
 from vggfeat.features.conditions import check_scales
-from vggfeat.features.extract import missing, seconds_per_megapixel
+from vggfeat.features.extract import missing
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest
-from vggfeat.images import ASSUMED_ASPECT
+from vggfeat.images import Picture
 from vggfeat.options import declarations
 from vggfeat.plurals import counted
 from vggfeat.progress import no_progress
 from vggfeat.storage.folders import existing
 from vggfeat.storage.sources import Source
 from vggfeat.weights import released
-
-BYTES_OF = {"float32": 4, "float16": 2}
 
 
 class Plan:
@@ -46,7 +46,7 @@ class Plan:
         self.num_measurements = self.num_made = self.num_descriptors = self.num_bytes = 0
         self.seconds = 0.0
         self.planned: dict[tuple, set[str]] = {}  # feature file -> ids
-        self.rates: dict[Network, float] = {}  # seconds a megapixel
+        self.extraction = ExtractionSeconds()
         self.names: dict[Network, str] = {}
         self.fetched: set[Source] = set()
         self.absent: dict[str, int] = {}  # net whose weights are to be fetched -> bytes
@@ -89,10 +89,13 @@ class Plan:
             yield from lines
         free = shutil.disk_usage(existing(self.job.folders.cache)).free
         num = counted(self.num_measurements, "measurement")
+        machine = self.extraction.machine
+        measured = f" as measured just now on {machine}" if machine else ""
         yield (
             f"In all: {num}, {self.num_made} made already;"
             f" {counted(self.num_descriptors, 'descriptor')} to extract, {_size(self.num_bytes)} of"
-            f" {_size(free)} free, about {in_words(self.seconds)}, and the classifiers on top."
+            f" {_size(free)} free, about {in_words(self.seconds)}{measured}, and the classifiers"
+            " on top."
         )
 
     @property
@@ -157,7 +160,7 @@ class Plan:
             counts.append(len(lacking - planned))
             planned |= lacking
             files.append(f"{path.name} {'is there' if path.is_file() else 'is missing'}")
-        to_do = self._added(measurement.networks, options, counts)
+        to_do = self._added(measurement.networks, options, counts, pictures)
         files_are = f" ({', '.join(files)})" if any(counts) else ""
         return f"{what}, {counted(len(pictures), 'picture')}; {to_do}{files_are}"
 
@@ -198,14 +201,18 @@ class Plan:
         return f"{definition.num_pictures:,} pictures{limited}; {added}"
 
     def _added(
-        self, networks: Sequence[Network], options: Extraction, counts: Sequence[int]
+        self,
+        networks: Sequence[Network],
+        options: Extraction,
+        counts: Sequence[int],
+        pictures: Mapping[str, Picture] | None = None,
     ) -> str:
-        """Add so many new descriptors of each net to the sums, and say so."""
+        """Add so many new descriptors of each net, of these pictures, to the sums, and say so."""
         num_bytes, seconds = 0, 0.0
         for network, count in zip(networks, counts, strict=True):
             if count:
                 num_bytes += count * len(options.scales) * network.backbone.dim
-                seconds += count * self._seconds(network, options)
+                seconds += self.extraction.of(network, options, count, pictures)
         num_bytes *= BYTES_OF[options.dtype]
         self.num_descriptors += sum(counts)
         self.num_bytes += num_bytes
@@ -216,18 +223,6 @@ class Plan:
             f"{counted(sum(counts), 'descriptor')} to extract, {_size(num_bytes)},"
             f" about {in_words(seconds)}"
         )
-
-    def _seconds(self, network: Network, options: Extraction) -> float:
-        """Seconds a picture will take, by a short timing of the net.
-
-        0 for a net that shares its forward pass with an earlier one.
-        """
-        if network not in self.rates and any(map(network.shares_pass, self.rates)):
-            return 0
-        if network not in self.rates:
-            self.rates[network] = seconds_per_megapixel(network, options)
-        pixels = sum(scale * scale * ASSUMED_ASPECT for scale in options.scales)
-        return self.rates[network] * pixels / 1e6 * (2 if options.mirror else 1)
 
 
 def _lacking(measurement: TransferMeasurement, sends: bool) -> list[str]:

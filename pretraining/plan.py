@@ -1,6 +1,6 @@
 """`--dry-run`: the stages and updates of a job, and about how long they will take.
 
-The durations are extrapolated from short timings on this machine.
+The durations are extrapolated from short timings on this machine, or from a speed that is given.
 """
 
 import time
@@ -9,7 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from vggfeat.costs.calibration import machine_text
+from vggfeat.costs.model import FORWARD, LOAD, overlapped
+from vggfeat.costs.quantities import time_text
 from vggfeat.durations import in_words
+from vggfeat.errors import OptionError
 from vggfeat.layouts.imagenet import Pictures
 from vggfeat.plurals import counted
 from vggfeat.prefetch import available_cores
@@ -29,11 +33,17 @@ NUM_DECODED = 64
 GREY = Colours((128.0,) * 3, (0.0,) * 3, ((0.0,) * 3,) * 3)
 
 
-def plan(job: PretrainingJob, num_processes: int) -> Iterator[str]:
-    """A line for the pictures and one for each stage, timed as if it began now.
+def plan(
+    job: PretrainingJob, num_processes: int, images_per_second: float | None = None
+) -> Iterator[str]:
+    """A line for the pictures, one for each stage, timed as if it began now, and one for all.
 
-    Raises TrainingError where training would, as at weights that were trained otherwise.
+    images_per_second is what a device trains; without it this machine is timed. Raises
+    TrainingError where training would, as at weights that were trained otherwise, and OptionError
+    unless images_per_second is a number of more than 0.
     """
+    if images_per_second is not None and not 0 < images_per_second < float("inf"):
+        raise OptionError(f"images per second must be more than 0; got {images_per_second:g}.")
     pictures = job.pictures()
     for note in pictures.notes:
         yield f"{job.data}: {note}"
@@ -51,39 +61,72 @@ def plan(job: PretrainingJob, num_processes: int) -> Iterator[str]:
         if recipe.start not in planned:
             check_start(recipe, job.out)
         planned.add(recipe.name)
-        seconds, line = _plan_stage(recipe, job.runtime, pictures, num_processes)
+        if images_per_second is None:
+            image_s = seconds_per_image(recipe, job.runtime, _loader(recipe, job.runtime, pictures))
+        else:
+            image_s = 1 / images_per_second
+        at_once = 1 if _share_this_cpu(job.runtime) else num_processes
+        seconds, line = _plan_stage(recipe, job.runtime, pictures, image_s / at_once)
         total += seconds
-        yield line
-    several = f" with {num_processes} processes as fast as this one" if num_processes > 1 else ""
-    yield f"in all about {in_words(total)}{several}"
+        is_given = images_per_second is not None
+        yield f"{line} ({time_text(image_s)} an image{' as given' if is_given else ' here'})"
+    yield f"in all about {in_words(total)}{_by_what(job.runtime, num_processes, images_per_second)}"
+
+
+def _loader(recipe: Recipe, runtime: RuntimeOptions, pictures: Pictures) -> Loader:
+    return Loader(pictures, recipe, GREY, World(), NUM_DECODED, runtime.on_error)
+
+
+def _share_this_cpu(runtime: RuntimeOptions) -> bool:
+    """Whether several processes were asked for on a CPU, whose cores they share."""
+    return runtime.device == "cpu"
+
+
+def _by_what(runtime: RuntimeOptions, num_processes: int, images_per_second: float | None) -> str:
+    """What the durations are of: how many devices, and whose speed theirs is."""
+    several = f" on {num_processes} devices" if num_processes > 1 else ""
+    if images_per_second is not None:
+        return f"{several} of {images_per_second:g} images per second, as given"
+    machine = machine_text(runtime.device_type)
+    if runtime.device_type != "cpu":
+        return f"{several} as measured just now on {machine}"
+    if num_processes > 1 and _share_this_cpu(runtime):
+        return (
+            f" as measured just now on this CPU ({machine}), whose cores the {num_processes}"
+            " processes share"
+        )
+    if num_processes > 1:
+        return (
+            f"{several}, if each is as fast as this CPU ({machine}), which was measured just now."
+            " No GPU is here, and one will differ: give its speed by --images-per-second"
+        )
+    return f" as measured just now on this CPU ({machine})"
 
 
 def _plan_stage(
-    recipe: Recipe, runtime: RuntimeOptions, pictures: Pictures, num_processes: int
+    recipe: Recipe, runtime: RuntimeOptions, pictures: Pictures, image_s: float
 ) -> tuple[float, str]:
-    """The seconds that a stage will take, and its line."""
-    loader = Loader(pictures, recipe, GREY, World(), NUM_DECODED, runtime.on_error)
+    """The seconds that a stage will take, of image_s for each image, and its line."""
+    num_batches = _loader(recipe, runtime, pictures).num_batches
     num_images = len(pictures.train) * recipe.epochs
-    image_s = seconds_per_image(recipe, runtime, loader)
     # Without a backward pass, a validation picture takes a third.
     num_passed = num_images + len(pictures.validation) * recipe.epochs / 3
-    seconds = num_passed * image_s / num_processes
+    seconds = num_passed * image_s
     smallest, largest = recipe.scales
-    num_updates = loader.num_batches * recipe.epochs
+    num_updates = num_batches * recipe.epochs
     return seconds, (
         f"{recipe.name}: {recipe.net_specification}, from {recipe.begins_with}, S"
         f" {smallest if smallest == largest else f'{smallest} to {largest}'}, rate"
         f" {recipe.learning_rate:g}, at most {counted(recipe.epochs, 'epoch')}:"
         f" {counted(num_images, 'image')}, {counted(num_updates, 'update')}, about"
         f" {in_words(seconds)}"
-        f" ({1000 * image_s:.3g} ms an image in one process here)"
     )
 
 
 def seconds_per_image(recipe: Recipe, runtime: RuntimeOptions, loader: Loader) -> float:
     """Seconds of training here: the net's, timed on noise, and the pictures', timed on some.
 
-    On a CPU both take turns; beside a GPU the slower one counts.
+    On a CPU both take turns; beside a GPU the slower one counts, as in extraction.
     """
     net_s = _net_seconds(recipe, runtime, len(loader.pictures.classes))
     numbers = np.arange(min(NUM_DECODED, len(loader.pictures.train)))
@@ -93,7 +136,8 @@ def seconds_per_image(recipe: Recipe, runtime: RuntimeOptions, loader: Loader) -
         loader.training_crops(0, numbers, slice(0, len(numbers)), len(numbers))
         times.append(time.monotonic() - began)
     picture_s = min(times) / len(numbers) / available_cores()
-    return max(net_s, picture_s) if runtime.device_type == "cuda" else net_s + picture_s
+    stages = {LOAD: picture_s, FORWARD: net_s}
+    return overlapped(stages, is_cpu=runtime.device_type != "cuda")
 
 
 def _net_seconds(recipe: Recipe, runtime: RuntimeOptions, num_classes: int) -> float:

@@ -38,7 +38,6 @@ MAX_RESCALED_PIXELS = 2**23
 SCALED_MARGIN = 2
 JPEG_REDUCTIONS = (8, 4, 2)  # libjpeg computes fewer frequencies of its blocks of 8 x 8
 ORIENTATION = 0x0112  # the EXIF tag
-ASSUMED_ASPECT = 4 / 3  # width over height of a photograph whose size is not known yet
 
 
 @dataclass(frozen=True)

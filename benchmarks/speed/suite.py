@@ -15,6 +15,7 @@ from vggfeat.benchmarks.speed import (
     light,
     loading,
     plane_figure,
+    planning,
     preparation,
     probes,
     quick,
@@ -47,6 +48,7 @@ BENCHMARKS: dict[str, Callable[..., SpeedResult]] = {
     "training": training.measure,
     "loading": loading.measure,
     "feeding": feeding.measure,
+    "plan": planning.measure,
 }
 # The others run on the CPU.
 USE_A_GPU = ("extraction", "svm", "svm-plane", "probes", "training", "loading")

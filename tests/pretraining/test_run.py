@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import CliRunner
 from helpers.training import FP32, write_pictures
 from safetensors.torch import load_file
@@ -301,11 +302,29 @@ def test_a_plan_says_what_is_there_and_what_will_be_trained(pictures, trained):
     assert "vgg13:width=0.0625,input_size=32, from vgg11-256, Glorot, S 37" in lines[5]
     assert "at most 1 epoch: 23 images, 3 updates" in lines[5]
     assert not (out / "vgg13-256").exists()
+    assert lines[-1].startswith("in all about ") and "measured just now on this CPU (" in lines[-1]
     # What training would refuse is refused.
     otherwise = run("vgg16", "--data", pictures, "--out", out, "--dry-run")
     assert otherwise.exit_code == 1 and "was trained otherwise than asked" in otherwise.stderr
     alone = run("--stage", "vgg16-384", "--data", pictures, "--out", out / "new", "--dry-run")
     assert alone.exit_code == 1 and "starts from vgg16-256" in alone.stderr
+
+
+def test_a_plan_says_whose_speed_it_goes_by(pictures, tmp_path):
+    fixed = ("vgg11-256", "--data", pictures, "--out", tmp_path, "--dry-run")
+    if not torch.cuda.is_available():
+        told = run(*fixed, *SET, "--gpus", 4).stdout
+        assert "on 4 devices, if each is as fast as this CPU (" in told
+        assert "No GPU is here" in told and "--images-per-second" in told
+    shared = run(*fixed, *SET, "--gpus", 4, "--device", "cpu").stdout
+    assert "whose cores the 4 processes share" in shared
+    # 23 images and a third of 7 for validation, 0.1 a second on each of two devices: 127 s.
+    given = run(*fixed, *SET, "--gpus", 2, "--images-per-second", 0.1).stdout
+    assert "about 2 min (10.0 s an image as given)" in given
+    assert given.endswith("in all about 2 min on 2 devices of 0.1 images per second, as given\n")
+    wrong = run(*fixed, *SET, "--images-per-second", 0)
+    assert wrong.exit_code == 1 and "must be more than 0; got 0" in wrong.stderr
+    assert run(*fixed[:-1], *SET, "--images-per-second", 5).exit_code == 2
 
 
 def test_check_data_names_every_corrupt_picture(tmp_path):

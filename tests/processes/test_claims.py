@@ -58,7 +58,7 @@ def test_every_part_is_done_once_by_some_process(tmp_path):
     path(tmp_path, 3).write_text("part 3")
     agent = Agent(3)
     for process in agent.start(work, tmp_path, 40, 0.01):
-        process.join(30)
+        process.join(120)
         assert process.exitcode == 0
     assert sorted(times_done(tmp_path)) == [part for part in range(40) if part != 3]
     assert len({line.split()[1] for line in (tmp_path / "log").read_text().splitlines()}) > 1
@@ -83,11 +83,11 @@ def tortured(folder: Path, seed: int, num_parts: int, size: int) -> None:
     if draw.random() < 0.5:  # some wake up before the end, others after it
         time.sleep(draw.uniform(0, 2 * LEASE_S))
     else:
-        processes[survivor].join(60)
+        processes[survivor].join(120)
     for process in stopped:
         os.kill(process.pid, signal.SIGCONT)
     for process in (processes[survivor], *stopped):
-        process.join(60)
+        process.join(120)
         assert process.exitcode == 0
     assert contents(folder, num_parts) == [f"part {part}" for part in range(num_parts)]
 

@@ -75,6 +75,12 @@ training_options = combined(
         " trained.",
     ),
     click.option("--dry-run", is_flag=True, help="Say what would be trained and about how long."),
+    click.option(
+        "--images-per-second",
+        type=float,
+        metavar="R",
+        help="With --dry-run: images that a device trains in a second; measured here by default.",
+    ),
     quiet,
 )
 
@@ -142,10 +148,13 @@ def run_training(
     num_processes: int | None,
     check_data: bool,
     dry_run: bool,
+    images_per_second: float | None,
     quiet: bool,
     **runtime: Any,
 ) -> None:
     """Train, plan or check these recipes, as the training options say."""
+    if images_per_second is not None and not dry_run:
+        raise click.UsageError("--images-per-second is for a plan: add --dry-run.")
     with importing():
         from vggfeat.pretraining.run import PretrainingJob
         from vggfeat.pretraining.runtime import RuntimeOptions
@@ -165,7 +174,7 @@ def run_training(
     if dry_run:
         from vggfeat.pretraining.plan import plan
 
-        for line in plan(job, num_processes or 1):
+        for line in plan(job, num_processes or 1, images_per_second):
             click.echo(line)
     elif num_processes and not started_by_torchrun():
         from vggfeat.processes.launch import check, launch

@@ -26,8 +26,8 @@ from vggfeat.features import store
 from vggfeat.features.allocator import kept_memory
 from vggfeat.features.batch_pixels import MAX_BATCH_PIXELS
 from vggfeat.features.batches import BATCH_PIXELS, plan_batches
+from vggfeat.features.conditions import conditions
 from vggfeat.features.device import device_for
-from vggfeat.features.extract import conditions
 from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import describe
@@ -44,7 +44,7 @@ from vggfeat.storage.folders import existing
 
 FORWARD_S, LOADING_S, DISK_S = 12.0, 4.0, 2.0  # of the 20; the rest builds the net
 NUM_PICTURES = 64  # that are decoded, again and again
-LEAST_TIMINGS, MOST_TIMINGS, NUM_NEW_SHAPES = 2, 9, 3
+LEAST_TIMINGS, MOST_TIMINGS, NUM_NEW_SHAPES = 2, 5, 3
 CHUNK, MOST_CHUNKS = 2**23, 64  # bytes of the file by which the disk is measured
 ROWS_TOGETHER, STORED_BYTES = 8, 2**26
 Clock = Callable[[], float]
@@ -108,10 +108,14 @@ def forward_rates(
     options: Extraction,
     size: tuple[int, int],
     *,
+    scales: tuple[int, ...] = (),
     clock: Clock = time.monotonic,
     seconds: float | None = None,
 ) -> tuple[dict[int, ForwardRate], float]:
-    """What the net takes at each scale, of pictures of this (width, height); seconds to begin."""
+    """What the net takes of pictures of this (width, height), and seconds until it computes.
+
+    At the scales, which are all of the options' by default.
+    """
     device, precision = options.resolved_device, options.resolved_precision
     head, square = Descriptor(network), is_square(network)
     head.batch_pixels = batch_pixels_of(device)
@@ -130,15 +134,21 @@ def forward_rates(
         return clock() - began
 
     with kept_memory(), autocast_for(device, precision):
-        width, height = shapes[min(shapes)]
+        measured = scales or options.scales
+        width, height = shapes[min(measured)]
         run(1, width if square else width + 2, height)  # the first pass casts weights
         start_s = clock() - began
-        share = (FORWARD_S if seconds is None else seconds) / len(shapes)
+        share = (FORWARD_S if seconds is None else seconds) / len(measured)
         return {
             scale: _forward_rate(
-                run, count, shape, share, num_images=2 if options.mirror else 1, square=square
-            )
-            for scale, shape in shapes.items()
+                run,
+                count,
+                shapes[scale],
+                share,
+                num_images=2 if options.mirror else 1,
+                square=square,
+            )  # fmt: skip
+            for scale in measured
         }, start_s
 
 

@@ -86,7 +86,7 @@ def answer(question: Question, *, weights_dir: Path, folder: Path) -> Answer:
     else:
         log.info("measuring for about 20 seconds")
         num_processes = question.num_devices if shares_machine else 1
-        with _share_of_threads(num_processes):
+        with share_of_threads(num_processes):
             sample = dict(islice((question.pictures or {}).items(), NUM_SAMPLED))
             rates = calibrate(network, options, usual, pictures=sample, folder=folder)
     device = "cpu" if question.speed_is_given else rates.device
@@ -255,7 +255,7 @@ def _headline(question: Question, rates: Rates) -> str:
 
 
 @contextmanager
-def _share_of_threads(num_processes: int) -> Iterator[None]:
+def share_of_threads(num_processes: int) -> Iterator[None]:
     """A `with` block in which torch has as many threads as in one of so many processes here."""
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, threads // num_processes))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from vggfeat.costs.work import PictureWork
+from vggfeat.costs.work import PictureWork, ScaleWork
 from vggfeat.errors import OptionError
 from vggfeat.storage.checksums import parse_json
 from vggfeat.storage.files import new_file
@@ -22,6 +22,14 @@ class ForwardRate:
     megapixel_s: float
     pass_s: float = 0.0
     new_shape_s: float = 0.0
+
+    def seconds(self, work: ScaleWork) -> float:
+        """Seconds of the net for a picture at this scale."""
+        return (
+            work.net_mp * self.megapixel_s
+            + work.passes * self.pass_s
+            + work.new_shapes * self.new_shape_s
+        )
 
 
 @dataclass(frozen=True)
@@ -67,13 +75,7 @@ class Rates:
 
     def forward_s(self, work: PictureWork) -> float:
         """Seconds of one device that a picture takes at all scales."""
-        return sum(
-            at.net_mp * rate.megapixel_s
-            + at.passes * rate.pass_s
-            + at.new_shapes * rate.new_shape_s
-            for at in work.scales
-            for rate in [self.forward[at.scale]]
-        )
+        return sum(self.forward[at.scale].seconds(at) for at in work.scales)
 
 
 def save(rates: Rates, path: Path) -> None:

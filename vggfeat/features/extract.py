@@ -16,29 +16,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
 from vggfeat import images
 from vggfeat.backbones.load import NetName, load_network
 from vggfeat.backbones.network import Network
 from vggfeat.features import part_files, store
-from vggfeat.features.allocator import kept_memory
 from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.conditions import conditions
-from vggfeat.features.forward import autocast_for
 from vggfeat.features.heads.descriptor import Descriptor
-from vggfeat.features.heads.head import Head, describe
+from vggfeat.features.heads.head import Head
 from vggfeat.features.incomplete import incomplete
-from vggfeat.features.inference import for_inference
 from vggfeat.features.merging import ids_in, merge
 from vggfeat.features.options import Extraction
 from vggfeat.features.stored_scales import PartialExtraction
-from vggfeat.features.views import is_square
 from vggfeat.progress import Progress, no_progress
 
 log = logging.getLogger(__name__)
-
-NUM_TIMINGS = 3  # the first of which warms up
 
 
 @dataclass(frozen=True)
@@ -79,23 +71,6 @@ def missing(
     no_others = store.OtherScales(None, "", wanted, {}, path=path)
     in_parts = ids_in(part_files.paths(path), no_others, file_bytes, {})
     return path, store.lacking(path, file_bytes) - in_parts
-
-
-def seconds_per_megapixel(network: Network, options: Extraction) -> float:
-    """Seconds that the net takes a million pixels on this machine: a picture timed a few times."""
-    device, precision = options.resolved_device, options.resolved_precision
-    head = Descriptor(network)
-    module = for_inference(head.module, network, device, precision)
-    scale = min(options.scales)
-    aspect = 1 if is_square(network) else images.ASSUMED_ASPECT
-    picture = np.zeros((1, scale, round(scale * aspect), 3), dtype=np.uint8)
-    times = []
-    with kept_memory(), autocast_for(device, precision):
-        for _ in range(NUM_TIMINGS):
-            started = time.monotonic()
-            describe(head, module, picture, mirror=False, device=device, precision=precision).cpu()
-            times.append(time.monotonic() - started)
-    return min(times) / (picture.size / 3 / 1e6)
 
 
 def extract(
