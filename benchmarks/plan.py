@@ -16,6 +16,7 @@ from vggfeat.benchmarks.options import Settings, measurement_options
 from vggfeat.benchmarks.sweep import settings_of
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.costs.extraction_seconds import ExtractionSeconds
+from vggfeat.costs.whose_speed import at_once, whose_speed
 from vggfeat.costs.work import BYTES_OF
 from vggfeat.durations import in_words
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
@@ -39,8 +40,10 @@ class Plan:
     weights files that are not there.
     """
 
-    def __init__(self, job: Job, out: Path):
+    def __init__(self, job: Job, out: Path, num_devices: int = 1):
         job.check()
+        self.num_devices = num_devices
+        self.device = job.settings.get("device", "auto")
         self.job, self.out = job, out
         self.num_impossible = 0  # benchmarks
         self.num_measurements = self.num_made = self.num_descriptors = self.num_bytes = 0
@@ -89,8 +92,10 @@ class Plan:
             yield from lines
         free = shutil.disk_usage(existing(self.job.folders.cache)).free
         num = counted(self.num_measurements, "measurement")
-        machine = self.extraction.machine
-        measured = f" as measured just now on {machine}" if machine else ""
+        measured = ""
+        if self.extraction.has_measured:
+            remedy = ": see vggfeat plan"
+            measured = whose_speed(self.device, self.num_devices, remedy=remedy)
         yield (
             f"In all: {num}, {self.num_made} made already;"
             f" {counted(self.num_descriptors, 'descriptor')} to extract, {_size(self.num_bytes)} of"
@@ -212,7 +217,8 @@ class Plan:
         for network, count in zip(networks, counts, strict=True):
             if count:
                 num_bytes += count * len(options.scales) * network.backbone.dim
-                seconds += self.extraction.of(network, options, count, pictures)
+                alone = self.extraction.of(network, options, count, pictures)
+                seconds += alone / at_once(self.device, self.num_devices)
         num_bytes *= BYTES_OF[options.dtype]
         self.num_descriptors += sum(counts)
         self.num_bytes += num_bytes

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from vggfeat.costs.calibration import machine_text
 from vggfeat.costs.model import FORWARD, LOAD, overlapped
 from vggfeat.costs.quantities import time_text
+from vggfeat.costs.whose_speed import at_once, whose_speed
 from vggfeat.durations import in_words
 from vggfeat.errors import OptionError
 from vggfeat.layouts.imagenet import Pictures
@@ -65,42 +65,22 @@ def plan(
             image_s = seconds_per_image(recipe, job.runtime, _loader(recipe, job.runtime, pictures))
         else:
             image_s = 1 / images_per_second
-        at_once = 1 if _share_this_cpu(job.runtime) else num_processes
-        seconds, line = _plan_stage(recipe, job.runtime, pictures, image_s / at_once)
+        each_s = image_s / at_once(job.runtime.device, num_processes)
+        seconds, line = _plan_stage(recipe, job.runtime, pictures, each_s)
         total += seconds
         is_given = images_per_second is not None
         yield f"{line} ({time_text(image_s)} an image{' as given' if is_given else ' here'})"
-    yield f"in all about {in_words(total)}{_by_what(job.runtime, num_processes, images_per_second)}"
+    whose = whose_speed(
+        job.runtime.device,
+        num_processes,
+        given=images_per_second,
+        remedy=": give its speed by --images-per-second",
+    )
+    yield f"in all about {in_words(total)}{whose}"
 
 
 def _loader(recipe: Recipe, runtime: RuntimeOptions, pictures: Pictures) -> Loader:
     return Loader(pictures, recipe, GREY, World(), NUM_DECODED, runtime.on_error)
-
-
-def _share_this_cpu(runtime: RuntimeOptions) -> bool:
-    """Whether several processes were asked for on a CPU, whose cores they share."""
-    return runtime.device == "cpu"
-
-
-def _by_what(runtime: RuntimeOptions, num_processes: int, images_per_second: float | None) -> str:
-    """What the durations are of: how many devices, and whose speed theirs is."""
-    several = f" on {num_processes} devices" if num_processes > 1 else ""
-    if images_per_second is not None:
-        return f"{several} of {images_per_second:g} images per second, as given"
-    machine = machine_text(runtime.device_type)
-    if runtime.device_type != "cpu":
-        return f"{several} as measured just now on {machine}"
-    if num_processes > 1 and _share_this_cpu(runtime):
-        return (
-            f" as measured just now on this CPU ({machine}), whose cores the {num_processes}"
-            " processes share"
-        )
-    if num_processes > 1:
-        return (
-            f"{several}, if each is as fast as this CPU ({machine}), which was measured just now."
-            " No GPU is here, and one will differ: give its speed by --images-per-second"
-        )
-    return f" as measured just now on this CPU ({machine})"
 
 
 def _plan_stage(

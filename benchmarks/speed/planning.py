@@ -114,11 +114,10 @@ def _round(case: Case, pictures: Mapping[str, Path], folder: Path) -> tuple[floa
     number = max(1, case.num_processes)
     folder.mkdir(exist_ok=True)
     sizes, lengths = sampled(pictures, most=len(pictures))
-    usual = tuple(round(float(np.median(sides))) for sides in zip(*sizes, strict=True))
     with one_core() if alone else nullcontext():
         with share_of_threads(number):
             rates = calibrate(
-                network, options, usual, pictures=pictures, folder=folder, clock=clock
+                network, options, sizes, pictures=pictures, folder=folder, clock=clock
             )
         work = work_of(network, options, sizes, float(np.mean(lengths)))
         machines = Machines(

@@ -9,6 +9,7 @@ import tarfile
 from dataclasses import replace
 
 import pytest
+import torch
 from click.testing import CliRunner
 from helpers.pictures import NARROW, write_picture
 from helpers.trees import write_all
@@ -296,7 +297,7 @@ def test_dry_run_counts_what_is_not_fetched_yet(run, home, tmp_path):
 def test_dry_run_plans_for_weights_that_are_not_fetched_yet(run, monkeypatch, tmp_path):
     def seconds(self, network, options, count, pictures):
         assert network.name == "vgg11" and len(pictures) == count
-        self.machine = "a slow CPU"
+        self._starts[network] = 0.0  # it was measured
         return 36.0 * count
 
     monkeypatch.setattr("vggfeat.costs.extraction_seconds.ExtractionSeconds.of", seconds)
@@ -304,7 +305,15 @@ def test_dry_run_plans_for_weights_that_are_not_fetched_yet(run, monkeypatch, tm
     # 132,863,336 parameters (paper, table 2).
     assert result.stdout.startswith("vgg11@torchvision: weights to be fetched, 0.5 GB\n")
     assert "  vgg11@torchvision: to measure, 133 pictures; 133 descriptors" in result.stdout
-    assert "free, about 80 min as measured just now on a slow CPU, and the" in result.stdout
+    assert "free, about 80 min as measured just now on this CPU (" in result.stdout
+    several = run("bench", "caltech101", "--net", "vgg11", "--dry-run", "--gpus", 4)
+    if not torch.cuda.is_available():
+        assert "about 20 min on 4 devices, if each is as fast as this CPU (" in several.stdout
+    shared = run(
+        "bench", "caltech101", "--net", "vgg11", "--dry-run", "--gpus", 4, "--device", "cpu"
+    )
+    assert "about 80 min as measured just now on this CPU (" in shared.stdout
+    assert "whose cores the 4 processes share" in shared.stdout
 
 
 def test_dry_run_offline_promises_no_weights_that_would_have_to_be_fetched(run):

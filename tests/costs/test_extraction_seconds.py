@@ -16,8 +16,8 @@ def measured(monkeypatch):
     """What was timed: 2 s a megapixel, 0.5 a pass, 3 to begin; a core loads a megapixel in 1 s."""
     timed = []
 
-    def forward_rates(network, options, size, *, scales, seconds):
-        timed.append((scales, size))
+    def forward_rates(network, options, sizes, *, scales, seconds):
+        timed.append((scales, len(sizes)))
         return {scale: ForwardRate(2.0, pass_s=0.5) for scale in scales}, 3.0
 
     monkeypatch.setattr(extraction_seconds, "forward_rates", forward_rates)
@@ -34,7 +34,7 @@ def test_pictures_are_counted_with_their_own_sizes(measured, tmp_path):
     options = Extraction(scales=(48,), device="cpu")
     a_picture = 2 * 3072 / 1e6 * 2.0 + 2 / 3 * 0.5 + 3072 / 1e6 / available_cores()
     assert seconds.of(network, options, 300, pictures) == pytest.approx(3 + 300 * a_picture)
-    assert seconds.machine and measured == [((48,), (64, 48))]
+    assert seconds.has_measured and measured == [((48,), 3)]
     # What is known is not measured again, and has begun.
     assert seconds.of(network, options, 300, pictures) == pytest.approx(300 * a_picture)
     seconds.of(network, Extraction(scales=(32, 48), device="cpu"), 1, pictures)

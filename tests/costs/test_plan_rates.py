@@ -8,7 +8,7 @@ import torch
 from helpers.pictures import NARROW
 
 from vggfeat.backbones.load import load_network
-from vggfeat.costs import calibration, rates
+from vggfeat.costs import calibration, forward_calibration, rates
 from vggfeat.costs.rates import DiskRate, ForwardRate, LoadingRate, Rates
 from vggfeat.costs.work import PictureWork, ScaleWork
 from vggfeat.errors import OptionError
@@ -40,9 +40,9 @@ class Machine:
 
 def test_the_parts_of_a_pass_are_told_apart(monkeypatch):
     machine = Machine()
-    monkeypatch.setattr(calibration, "describe", machine.describe)
-    found, start_s = calibration.forward_rates(
-        load_network(NARROW), Extraction(scales=(32, 48)), (64, 48), clock=machine, seconds=100.0
+    monkeypatch.setattr(forward_calibration, "describe", machine.describe)
+    found, start_s = forward_calibration.forward_rates(
+        load_network(NARROW), Extraction(scales=(32, 48)), [(64, 48)], clock=machine, seconds=100.0
     )
     assert start_s == pytest.approx(0.6, abs=0.01)
     for rate in found.values():
@@ -52,12 +52,25 @@ def test_the_parts_of_a_pass_are_told_apart(monkeypatch):
 
 def test_a_net_that_takes_longer_than_there_is_time_is_timed_on_single_pictures(monkeypatch):
     machine = Machine()
-    monkeypatch.setattr(calibration, "describe", machine.describe)
-    found, _ = calibration.forward_rates(
-        load_network(NARROW), Extraction(scales=(48,)), (64, 48), clock=machine, seconds=0.2
+    monkeypatch.setattr(forward_calibration, "describe", machine.describe)
+    found, _ = forward_calibration.forward_rates(
+        load_network(NARROW), Extraction(scales=(48,)), [(64, 48)], clock=machine, seconds=0.2
     )
     mp = 2 * 64 * 48 / 1e6
     assert found[48].megapixel_s == pytest.approx((2.0 * mp + 0.1) / mp) and not found[48].pass_s
+
+
+def test_pictures_of_many_sizes_are_timed_as_their_own_batches(monkeypatch):
+    """Two batches, of three pictures and of one: each is new, and has a pass of its own."""
+    machine = Machine()
+    monkeypatch.setattr(forward_calibration, "describe", machine.describe)
+    sizes = [(64, 48), (48, 64), (64, 48), (64, 48)]
+    found, _ = forward_calibration.forward_rates(
+        load_network(NARROW), Extraction(scales=(48,)), sizes, clock=machine, seconds=100.0
+    )
+    mp = 4 * 2 * 64 * 48 / 1e6
+    assert found[48].megapixel_s == pytest.approx((2.0 * mp + 2 * (0.1 + 0.5)) / mp)
+    assert not found[48].pass_s and not found[48].new_shape_s
 
 
 def test_a_picture_takes_what_its_passes_take():
@@ -68,13 +81,14 @@ def test_a_picture_takes_what_its_passes_take():
 
 
 def test_rates_of_this_machine_are_whole(tmp_path, monkeypatch):
-    for name in ("FORWARD_S", "LOADING_S", "DISK_S"):
+    monkeypatch.setattr(forward_calibration, "FORWARD_S", 0.0)
+    for name in ("LOADING_S", "DISK_S"):
         monkeypatch.setattr(calibration, name, 0.0)
     monkeypatch.setattr(calibration, "CHUNK", 1000)
     monkeypatch.setattr(calibration, "NUM_PICTURES", 4)
     options = Extraction(scales=(32,), device="cpu")
     found = calibration.calibrate(
-        load_network(NARROW), options, (64, 48), folder=tmp_path / "not there yet"
+        load_network(NARROW), options, [(64, 48)], folder=tmp_path / "not there yet"
     )
     assert found.forward[32].megapixel_s > 0 and found.loading.decode_mp_s > 0
     assert found.disk.row_s > 0 and found.disk.read_bytes_s > 0

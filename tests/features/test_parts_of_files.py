@@ -4,7 +4,9 @@ The processes are threads here, which share a store in memory; a few tests start
 """
 
 import threading
+import time
 from dataclasses import replace
+from functools import partial
 
 import h5py
 import numpy as np
@@ -23,6 +25,7 @@ from vggfeat.features.heads import head
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.features.store import sums
+from vggfeat.processes.claims import handed_out
 from vggfeat.processes.workers import Workers
 
 SHAPES = ((48, 36), (40, 60), (36, 36))
@@ -332,3 +335,20 @@ def test_a_process_that_does_not_see_the_folder_says_so(tmp_path, pictures, monk
         leader.extract_together([one])
     with pytest.raises(StoreError, match="does not see it"):
         other.extract_together([one])
+
+
+@pytest.mark.slow
+def test_the_part_of_a_slow_process_is_done_by_another(tmp_path, pictures, alone, monkeypatch):
+    """It goes on meanwhile, and what it leaves behind is removed by whoever sees it last."""
+
+    def slowly(*arguments, **options):
+        if threading.current_thread().name == "process 1":
+            time.sleep(3)
+        return head.describe(*arguments, **options)
+
+    monkeypatch.setattr("vggfeat.features.pipeline.describe", slowly)
+    soon = partial(handed_out, lease_s=0.3)
+    monkeypatch.setattr("vggfeat.features.parallel.handed_out", soon)
+    (extracted,) = extract_by(2, [request(pictures)], tmp_path / "slow")
+    same_bits(alone, extracted.path)
+    assert not parts_below(tmp_path / "slow")

@@ -12,7 +12,7 @@ from helpers.net_files import write_net
 from helpers.pictures import NARROW, write_picture
 
 from vggfeat.backbones.load import load_network
-from vggfeat.costs.calibration import forward_rates
+from vggfeat.costs.forward_calibration import forward_rates
 from vggfeat.features import store
 from vggfeat.features.extract import extract
 from vggfeat.features.heads.box import CentreBox, DenseBoxes, DensePosteriors, Labels
@@ -142,5 +142,5 @@ def test_a_damaged_picture_costs_itself_alone(device, tmp_path, pictures):
 
 def test_the_time_of_a_megapixel_is_measured(device):
     options = Extraction(scales=(64,), device=device)
-    rates, _ = forward_rates(load_network(NARROW), options, (64, 48), seconds=0.1)
+    rates, _ = forward_rates(load_network(NARROW), options, [(64, 48)], seconds=0.1)
     assert 0 < rates[64].megapixel_s < 60

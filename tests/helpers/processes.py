@@ -2,7 +2,7 @@
 
 import multiprocessing
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -26,14 +26,16 @@ class Agent:
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["helpers.processes", "vggfeat.processes.claims"])
 
-    def start(self, function: Callable, *arguments: Any) -> list:
-        """A process for each rank, which calls the function with its Workers."""
+    def start(
+        self, function: Callable, *arguments: Any, ranks: Iterable[int] | None = None
+    ) -> list:
+        """A process for each rank, or for some, which calls the function with its Workers."""
         processes = [
             self.context.Process(
                 target=run_as,
                 args=(rank, self.size, self.port, self.keeps_store, function, arguments),
             )
-            for rank in range(self.size)
+            for rank in (range(self.size) if ranks is None else ranks)
         ]
         for process in processes:
             process.start()

@@ -21,7 +21,9 @@ def run_together(size: int, process: Callable[[Workers], Any]) -> list:
         except Exception as error:
             errors.append(error)
 
-    threads = [threading.Thread(target=run, args=(rank,)) for rank in range(size)]
+    threads = [
+        threading.Thread(target=run, args=(rank,), name=f"process {rank}") for rank in range(size)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

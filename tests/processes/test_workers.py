@@ -28,6 +28,12 @@ def told(folder: Path) -> list[str]:
     return [path.read_text() for path in sorted(folder.glob("rank*"))]
 
 
+def all_here(workers: Workers) -> None:
+    workers.announce(f"here {workers.rank}")
+    for rank in range(workers.size):
+        workers.wait_for(f"here {rank}")
+
+
 def announced(workers: Workers, folder: Path) -> None:
     if workers.leads:
         workers.announce("conditions", {"parts": 3, "name": "Bäume"})
@@ -44,6 +50,7 @@ def first(workers: Workers, folder: Path) -> None:
 
 
 def leader_fails(workers: Workers, folder: Path) -> None:
+    all_here(workers)
     try:
         with workers.leader_first("dataset"):
             assert workers.leads, "another process tried it, too"
@@ -55,6 +62,7 @@ def leader_fails(workers: Workers, folder: Path) -> None:
 
 def second_fails(workers: Workers, folder: Path) -> None:
     """In the middle of a part, say; the others look now and then whether all is well."""
+    all_here(workers)
     if workers.rank == 1:
         raise OptionError("its disk is full.")
     try:
@@ -162,3 +170,17 @@ def test_a_process_alone_uses_the_gpu_that_is_named(monkeypatch):
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert devices.of_this_process("cuda:1") == "cuda:1"
     assert devices.of_this_process("cuda") == "cuda"
+
+
+def late(workers: Workers, folder: Path) -> None:
+    tell(folder, workers, "was here")
+
+
+def test_the_leading_process_does_not_leave_before_late_ones_have_come(tmp_path):
+    """As it may, where everything was made already."""
+    agent = Agent(2)
+    processes = agent.start(late, tmp_path, ranks=[0])
+    while told(tmp_path) != ["was here"]:
+        time.sleep(0.01)
+    processes += agent.start(late, tmp_path, ranks=[1])
+    assert ended(processes) == [0, 0]

@@ -139,9 +139,7 @@ def bench(
     _check_solver(options["probes"])
     benchmarks = [*benchmarks, *more_benchmarks]
     if are_features(benchmarks, labels):
-        if not workers.leads:
-            return
-        bench_feature_files(benchmarks, labels, dry_run, out, form, options, intervals)
+        bench_feature_files(benchmarks, labels, dry_run, out, form, options, intervals, workers)
         return
     if not benchmarks and not all_benchmarks:
         raise click.UsageError(
@@ -157,7 +155,8 @@ def bench(
     fusions, names = parse_named(options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19"))
     job = job_of(benchmarks, fusions, options, names)
     if dry_run and workers.leads:
-        _show(planning.Plan(job, out))
+        num_devices = click.get_current_context().params["num_processes"] or 1
+        _show(planning.Plan(job, out, num_devices))
     elif not dry_run:
         run_bench(job, out, form, options["quiet"], intervals, workers)
 

@@ -1,14 +1,13 @@
 """Rates of this machine, measured in some 20 seconds: the net, decoding, and the disk.
 
-The net is timed on black pictures at each scale, as batches that an extraction would make; decoding
-on some of the user's pictures, or on generated photographs, by the extraction's own loader; the
-disk by a file of 64 MB or more, and by rows of a feature file.
+The net is timed by forward_calibration.py; decoding on some of the user's pictures, or on generated
+photographs, by the extraction's own loader; the disk by a file of 64 MB or more, and by rows of a
+feature file.
 """
 
 import os
-import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
@@ -19,19 +18,14 @@ import numpy as np
 
 from vggfeat.backbones.network import Network
 from vggfeat.busy_cores import busy_cores
+from vggfeat.costs.forward_calibration import Clock, forward_rates
 from vggfeat.costs.photographs import write_photographs
-from vggfeat.costs.rates import DiskRate, ForwardRate, LoadingRate, Rates
+from vggfeat.costs.rates import DiskRate, LoadingRate, Rates
 from vggfeat.costs.work import BYTES_OF, PictureWork
 from vggfeat.features import store
-from vggfeat.features.allocator import kept_memory
-from vggfeat.features.batch_pixels import MAX_BATCH_PIXELS
-from vggfeat.features.batches import BATCH_PIXELS, plan_batches
+from vggfeat.features.batches import plan_batches
 from vggfeat.features.conditions import conditions
 from vggfeat.features.device import device_for
-from vggfeat.features.forward import autocast_for
-from vggfeat.features.heads.descriptor import Descriptor
-from vggfeat.features.heads.head import describe
-from vggfeat.features.inference import for_inference
 from vggfeat.features.options import Extraction
 from vggfeat.features.picture_loader import PictureLoader
 from vggfeat.features.stage_times import StageTimes
@@ -42,12 +36,10 @@ from vggfeat.prefetch import available_cores
 from vggfeat.provenance import hardware, library_versions
 from vggfeat.storage.folders import existing
 
-FORWARD_S, LOADING_S, DISK_S = 12.0, 4.0, 2.0  # of the 20; the rest builds the net
+LOADING_S, DISK_S = 4.0, 2.0  # of the 20; the net takes most of them
 NUM_PICTURES = 64  # that are decoded, again and again
-LEAST_TIMINGS, MOST_TIMINGS, NUM_NEW_SHAPES = 2, 5, 3
 CHUNK, MOST_CHUNKS = 2**23, 64  # bytes of the file by which the disk is measured
 ROWS_TOGETHER, STORED_BYTES = 8, 2**26
-Clock = Callable[[], float]
 
 
 def machine_text(device: str) -> str:
@@ -60,7 +52,7 @@ def machine_text(device: str) -> str:
 def calibrate(
     network: Network,
     options: Extraction,
-    size: tuple[int, int],
+    sizes: Sequence[tuple[int, int]],
     *,
     pictures: Mapping[str, Picture] | None = None,
     folder: Path,
@@ -68,18 +60,18 @@ def calibrate(
 ) -> Rates:
     """The rates of this machine for a net, at the scales of the options.
 
-    size is the (width, height) of a usual picture; pictures are some of those that shall be
-    decoded, generated photographs of that size where there are none. The disk is that of `folder`.
+    sizes are (width, height) of pictures of the job, or one that all have; pictures are some that
+    shall be decoded, generated photographs where there are none. The disk is that of `folder`.
     """
     device = options.resolved_device
     with TemporaryDirectory(prefix="vggfeat-plan-", dir=existing(folder)) as scratch:
         what = "the first pictures of the job" if pictures else "generated photographs"
         if not pictures:
             pictures = write_photographs(
-                Path(scratch) / "photographs", NUM_PICTURES // 2, sizes=(size,)
+                Path(scratch) / "photographs", NUM_PICTURES // 2, sizes=tuple(sizes)
             )
         busy = busy_cores()
-        forward, start_s = forward_rates(network, options, size, clock=clock)
+        forward, start_s = forward_rates(network, options, sizes, clock=clock)
         return Rates(
             machine=machine_text(device),
             cores=available_cores(),
@@ -96,99 +88,6 @@ def calibrate(
             busy_cores=busy,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
         )
-
-
-def batch_pixels_of(device: str) -> int:
-    """Pixels a batch on this device, where nothing has measured which number is best."""
-    return BATCH_PIXELS if device_for(device).free_bytes() is None else MAX_BATCH_PIXELS // 2
-
-
-def forward_rates(
-    network: Network,
-    options: Extraction,
-    size: tuple[int, int],
-    *,
-    scales: tuple[int, ...] = (),
-    clock: Clock = time.monotonic,
-    seconds: float | None = None,
-) -> tuple[dict[int, ForwardRate], float]:
-    """What the net takes of pictures of this (width, height), and seconds until it computes.
-
-    At the scales, which are all of the options' by default.
-    """
-    device, precision = options.resolved_device, options.resolved_precision
-    head, square = Descriptor(network), is_square(network)
-    head.batch_pixels = batch_pixels_of(device)
-    shapes = {scale: rescaled_size(size, scale, square=square) for scale in options.scales}
-    most = max(width * height for width, height in shapes.values())
-    count = options.batch_size or max(1, head.batch_pixels // most)
-    began = clock()
-    module = for_inference(head.module, network, device, precision)
-
-    def run(count: int, width: int, height: int) -> float:
-        pixels = np.zeros((count, height, width, 3), dtype=np.uint8)
-        began = clock()
-        describe(
-            head, module, pixels, mirror=options.mirror, device=device, precision=precision
-        ).cpu()
-        return clock() - began
-
-    with kept_memory(), autocast_for(device, precision):
-        measured = scales or options.scales
-        width, height = shapes[min(measured)]
-        run(1, width if square else width + 2, height)  # the first pass casts weights
-        start_s = clock() - began
-        share = (FORWARD_S if seconds is None else seconds) / len(measured)
-        return {
-            scale: _forward_rate(
-                run,
-                count,
-                shapes[scale],
-                share,
-                num_images=2 if options.mirror else 1,
-                square=square,
-            )  # fmt: skip
-            for scale in measured
-        }, start_s
-
-
-def _forward_rate(
-    run: Callable[[int, int, int], float],
-    count: int,
-    shape: tuple[int, int],
-    seconds: float,
-    *,
-    num_images: int,
-    square: bool,
-) -> ForwardRate:
-    """A single picture, the same of other shapes, and a batch: what each part takes."""
-    width, height = shape
-    run(1, *shape)
-    one = _again(run, 1, shape, seconds / 4)
-    news = () if square else range(2, 2 * NUM_NEW_SHAPES + 1, 2)
-    new_shape_s = statistics.median([run(1, width + n, height) - one for n in news] or [0.0])
-    mp = width * height * num_images / 1e6
-    count = min(count, max(1, int(seconds / 4 / max(one, 1e-9))))
-    if count == 1:
-        return ForwardRate(one / mp, 0.0, max(0.0, new_shape_s))
-    run(count, *shape)
-    batch = _again(run, count, shape, seconds / 2)
-    megapixel_s = (batch - one) / (mp * (count - 1))
-    if megapixel_s <= 0:  # of a pass that takes the same whatever is in it
-        megapixel_s = batch / (mp * count)
-    return ForwardRate(
-        megapixel_s, max(0.0, batch - megapixel_s * mp * count), max(0.0, new_shape_s)
-    )
-
-
-def _again(
-    run: Callable[[int, int, int], float], count: int, shape: tuple[int, int], seconds: float
-) -> float:
-    """The median of some runs."""
-    times: list[float] = []
-    while len(times) < LEAST_TIMINGS or (len(times) < MOST_TIMINGS and sum(times) < seconds):
-        times.append(run(count, *shape))
-    return statistics.median(times)
 
 
 def loading_rate(

@@ -1,6 +1,5 @@
 """Seconds that extractions take on this machine, by rates that are measured once for each net."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
@@ -8,13 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from vggfeat.backbones.network import Network
-from vggfeat.costs.calibration import (
-    NUM_PICTURES,
-    batch_pixels_of,
-    forward_rates,
-    loading_rate,
-    machine_text,
-)
+from vggfeat.costs.calibration import NUM_PICTURES, loading_rate
+from vggfeat.costs.forward_calibration import batch_pixels_of, forward_rates
 from vggfeat.costs.model import FORWARD, LOAD, overlapped
 from vggfeat.costs.photographs import write_photographs
 from vggfeat.costs.planning import USUAL_SIZE, sampled
@@ -35,7 +29,11 @@ class ExtractionSeconds:
         self._forward: dict[tuple[Network, str, str, int], ForwardRate] = {}
         self._starts: dict[Network, float] = {}
         self._loading: LoadingRate | None = None
-        self.machine = ""  # that was measured, in words; empty while none was
+
+    @property
+    def has_measured(self) -> bool:
+        """Whether anything was to be extracted, so that rates were measured."""
+        return bool(self._starts)
 
     def of(
         self,
@@ -70,14 +68,11 @@ class ExtractionSeconds:
         pictures: Mapping[str, Picture] | None,
     ) -> None:
         """Measure what is not known yet."""
-        self.machine = machine_text(options.resolved_device)
         key = (network, options.resolved_device, options.resolved_precision)
         lacking = tuple(s for s in options.scales if (*key, s) not in self._forward)
         if lacking:
-            usual = tuple(round(statistics.median(sides)) for sides in zip(*sizes, strict=True))
-            # Batches are as large as the largest scale allows, also at the others.
             rates, start_s = forward_rates(
-                network, options, usual, scales=lacking, seconds=FORWARD_S
+                network, options, sizes, scales=lacking, seconds=FORWARD_S
             )
             self._forward |= {(*key, scale): rate for scale, rate in rates.items()}
             self._starts.setdefault(network, start_s)

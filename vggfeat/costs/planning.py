@@ -14,8 +14,9 @@ from vggfeat.backbones.load import load_network, yet_to_be_fetched
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import parse_fusion
 from vggfeat.costs import rates as rate_files
-from vggfeat.costs.calibration import batch_pixels_of, calibrate
+from vggfeat.costs.calibration import calibrate
 from vggfeat.costs.flops import count_forward
+from vggfeat.costs.forward_calibration import batch_pixels_of
 from vggfeat.costs.model import Estimate, Machines, estimate
 from vggfeat.costs.question import Question
 from vggfeat.costs.rates import Rates
@@ -76,10 +77,6 @@ def answer(question: Question, *, weights_dir: Path, folder: Path) -> Answer:
     options = question.options
     check_scales(network, options)
     sizes, source_bytes, assumptions = _pictures(question)
-    usual = (
-        round(statistics.median(width for width, _ in sizes)),
-        round(statistics.median(height for _, height in sizes)),
-    )
     shares_machine = options.device == "cpu"
     if question.rates:
         rates = rate_files.load(question.rates, network.name, options.scales)
@@ -88,7 +85,7 @@ def answer(question: Question, *, weights_dir: Path, folder: Path) -> Answer:
         num_processes = question.num_devices if shares_machine else 1
         with share_of_threads(num_processes):
             sample = dict(islice((question.pictures or {}).items(), NUM_SAMPLED))
-            rates = calibrate(network, options, usual, pictures=sample, folder=folder)
+            rates = calibrate(network, options, sizes, pictures=sample, folder=folder)
     device = "cpu" if question.speed_is_given else rates.device
     pixels = batch_pixels_of(device)
     work = work_of(network, options, sizes, source_bytes, batch_pixels=pixels)

@@ -85,6 +85,19 @@ def work_of(
     )
 
 
+def net_megapixels(network: Network, options: Extraction, shape: tuple[int, int]) -> float:
+    """Megapixels that go through the net of a picture rescaled to (width, height): all views."""
+    num_views, width, height = _views(network, options, shape)
+    return num_views * width * height / 1e6
+
+
+def _views(network: Network, options: Extraction, shape: tuple[int, int]) -> tuple[int, int, int]:
+    """How many views the net sees of a picture rescaled to this shape, their width and height."""
+    number = NUM_CROPS.get(network.backbone.view, 1) * (2 if options.mirror else 1)
+    side = network.backbone.input_size
+    return (number, side, side) if sees_crops(network) else (number, *shape)
+
+
 def _at_scale(
     network: Network,
     options: Extraction,
@@ -95,14 +108,12 @@ def _at_scale(
     *,
     is_one: bool,
 ) -> ScaleWork:
-    num_views = NUM_CROPS.get(network.backbone.view, 1) * (2 if options.mirror else 1)
     rescaled = net = 0.0
     num_passes, shapes = 0, []
     for ids in batches:
         width, height = rescaled_size(sizes[ids[0]], scale, square=is_square(network))
         rescaled += len(ids) * width * height
-        if sees_crops(network):
-            width = height = network.backbone.input_size
+        num_views, width, height = _views(network, options, (width, height))
         net += len(ids) * width * height * num_views
         # As heads.descriptor.in_passes joins the views of a batch.
         joined = min(num_views, max(1, 2 * batch_pixels // (len(ids) * width * height)))

@@ -70,6 +70,7 @@ class SharedExtraction:
         self.workers, self.job, self.lack = workers, job, lack
         self.batch_pixels, self.num_parts, self.progress = batch_pixels, num_parts, progress
         self.total = 0  # pictures of all parts, where that is known
+        self.is_late = False  # whether another process has a part of this one's meanwhile
 
     def lead(self, plan: Plan) -> Shared:
         """Hand the parts of the plan out, do some, and wait for the others' to be done."""
@@ -108,6 +109,8 @@ class SharedExtraction:
         self.workers.wait_for(f"{self.job}/ready")
         if all(self._sees(part_files.folder_of(path)) for path in self.lack.files):
             self.take_parts()
+        for path in self.lack.files if self.is_late else ():
+            part_files.clear(path)  # what was merged while this process wrote to it
 
     def take_parts(self) -> None:
         """Do one part after the other. An error ends all processes' work at this extraction."""
@@ -164,9 +167,7 @@ class SharedExtraction:
             run = ExtractionRun(self._joint, options, pictures, writers, self._report)
             run.loader.skipped_level = logging.DEBUG  # the extraction that follows says it
             run.extract_batches(self._module, left)
-        if claim.lost:  # another process has made the same meanwhile, or will
-            for path in self.lack.files:
-                part_files.discard(part_files.part_path(path, claim.part, claim.token))
+        self.is_late |= claim.lost
         self._note(run, len(pictures))
 
     def _writer(

@@ -19,6 +19,7 @@ from vggfeat.benchmarks.speed import (
     light,
     limits,
     loading,
+    planning,
     preparation,
     probes,
     startup,
@@ -29,7 +30,7 @@ from vggfeat.benchmarks.speed import (
 )
 from vggfeat.benchmarks.speed.gil import seconds_with_gil
 from vggfeat.benchmarks.speed.measuring import Contender, Setup, Timings
-from vggfeat.costs import flops
+from vggfeat.costs import calibration, flops, forward_calibration
 from vggfeat.costs.photographs import SIZES, photograph, varied_sizes, write_photographs
 from vggfeat.features import store as features_store
 from vggfeat.features.extract import extract
@@ -251,6 +252,18 @@ def test_the_usual_script_has_the_features_of_our_centre_crop(setup, tmp_path, m
     theirs = usual_job.features_of(job, [str(path) for path in pictures.values()])
     cosines = (ours * theirs).sum(axis=1) / np.linalg.norm(ours, axis=1)
     np.testing.assert_allclose(cosines, 1, atol=1e-4)
+
+
+def test_predictions_stand_beside_measurements(setup, monkeypatch):
+    monkeypatch.setattr(calibration, "LOADING_S", 0.0)
+    monkeypatch.setattr(calibration, "DISK_S", 0.0)
+    monkeypatch.setattr(forward_calibration, "FORWARD_S", 0.0)
+    case = planning.Case(NARROW, (32,), 2)
+    result = planning.measure(replace(setup, repeats=1), cases=(case,))
+    predicted, measured, ratio, sizes = result.rows
+    assert case.name == "vgg11, 32, 2" and predicted.quantity == "s of one core, predicted"
+    assert ratio.value.median == predicted.value.median / measured.value.median
+    assert sizes.value.median == pytest.approx(1, abs=0.9)  # of two rows, a file's head is much
 
 
 @pytest.mark.slow
