@@ -14,8 +14,8 @@ import numpy as np
 from vggfeat.errors import StoreError
 from vggfeat.features import store
 
-# Files that are open at a time, of which HDF5 keeps a megabyte or two each, and their rows, of which
-# each has a checksum of 36 bytes in memory.
+# Files that are open at a time, of which HDF5 keeps a megabyte or two each, and their rows, each of
+# which has a checksum of 36 bytes in memory.
 MAX_OPEN, MAX_ROWS = 16, 2**20
 
 
