@@ -48,7 +48,7 @@ def test_the_objective_is_that_of_liblinear_and_the_gap_that_of_the_dual_problem
     X, y = ODD_PROBLEMS[name]
     signs = signs_of(y)
     signs = signs[:, (signs > 0).any(axis=0)]
-    ours = streamed(X, signs).fit(C)
+    ours = streamed(X, signs, max_iter=2000).fit(C)
     assert ours.converged.all()
     primal, dual = objectives(X, signs, C, weights(ours))
     np.testing.assert_allclose(ours.gap, (primal - dual) / primal, rtol=1e-3, atol=1e-12)
