@@ -28,7 +28,7 @@ from vggfeat.probes.registry import load_probe
 from vggfeat.probes.streaming import choice
 
 name, streams, folder = sys.argv[1], sys.argv[2] == "True", Path(sys.argv[3])
-N, d, K = 24_000, 128, 20
+N, d, K = 8000, 64, 8
 torch.linalg.eigh(torch.eye(9, dtype=torch.float64))
 random = np.random.default_rng(0)
 y = np.arange(N) % K
