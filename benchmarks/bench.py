@@ -55,6 +55,7 @@ class Job:
     sweep: Sequence[str] = ()  # axes, see sweep.AXES
     saves_probes: bool = False
     memory: int | None = None  # bytes that the process may take; None: what is free
+    workers: Workers = ALONE  # who share the classes of probes whose vectors stream from disk
     command: str = ""
     names: Names = field(default_factory=dict)  # that the user gave nets
 
@@ -97,7 +98,8 @@ def bench(
     # has to be fetched is fetched when its turn comes, so that the work need not wait for it.
     away = [name for name in names if definition_of(name).source.missing(job.folders)]
     away = _as_the_leader_says(workers, "to be fetched", away)
-    load = partial(_loaded_by_all, workers, job, fusions=fusions, out=out, progress=progress)
+    shared = replace(job, workers=workers)
+    load = partial(_loaded_by_all, workers, shared, fusions=fusions, out=out, progress=progress)
     here = [item for name in names if name not in away for item in load(name)]
     if workers.leads:
         _log_plan(here, away)
@@ -138,6 +140,7 @@ def measurements(
             saves_probe=job.saves_probes,
             memory=job.memory,
             scratch=job.folders.scratch,
+            workers=job.workers,
         )
         for networks in fusions
         for settings in sweep.settings_of(chosen, job.sweep)

@@ -40,6 +40,7 @@ from vggfeat.memory import as_bytes
 from vggfeat.plurals import counted
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
 from vggfeat.probes.streaming.choice import Choice
+from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress, no_progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
@@ -62,6 +63,7 @@ class FeaturesJob:
     shots: Sequence[int | None] = (None,)  # training examples a class; None: all
     memory: int | None = None  # bytes that the process may take; None: what is free
     scratch: Path | None = None  # folder for vectors that do not fit; below the cache by default
+    workers: Workers = ALONE  # who share the classes of probes whose vectors stream from disk
     command: str = ""
 
     def check(self) -> None:
@@ -180,12 +182,19 @@ def measurements(
         table.ids,
         choose=_chooser(source, base, by_probe.values(), job.memory),
         folder=job.scratch or folders().scratch,
+        shared=job.workers.size > 1,
         progress=progress,
     )
     benchmarks = [few_shots(base, replace(job.data, shots=shots)) for shots in job.shots]
     return [
         PrecomputedMeasurement(
-            benchmark=benchmark, features=features, settings=of_probe, out=out, command=job.command
+            benchmark=benchmark,
+            features=features,
+            settings=of_probe,
+            out=out,
+            command=job.command,
+            memory=job.memory,
+            workers=job.workers,
         )
         for of_probe in by_probe.values()
         for benchmark in benchmarks
@@ -259,6 +268,7 @@ def bench_features(
             folder=folders().scratch,
         ),
         settings=settings,
+        memory=budget,
     )
     record, _ = measurement.measure(FeatureSets(Path()), no_progress)
     return record

@@ -29,6 +29,10 @@ EXTRAS = {
     "timm": (("timm",), "nets named timm/NAME"),
     "onnx": (("onnx", "onnxruntime", "onnxscript"), "nets in ONNX files"),
     "plot": (("matplotlib",), "figures and curves"),
+    "remote": (
+        ("fsspec", "aiohttp", "s3fs", "gcsfs", "huggingface_hub"),
+        "tar shards at s3://, gs://, https:// and hf://",
+    ),
     "tensorboard": (("tensorboard",), "TensorBoard's files of training"),
 }
 

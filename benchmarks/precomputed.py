@@ -53,12 +53,14 @@ def read_features(
     *,
     choose: Callable[[int], Choice] | None = None,
     folder: Path = Path(),
+    shared: bool = False,
     progress: Progress = no_progress,
 ) -> ExampleFeatures:
     """The features of the examples that some split uses.
 
     order has the ids of the labels in the order of their rows, which is that of features without
-    ids. choose takes their number and says whether they are written to a scratch file in a folder.
+    ids. choose takes their number and says whether they are written to a scratch file in a folder,
+    which other processes read if shared.
     Raises DatasetError where examples have no features or ids repeat, and what reading raises.
     """
     started = time.monotonic()
@@ -83,7 +85,7 @@ def read_features(
         log.info("%s: %s", source.name, remark)
     notes = None
     if choice and choice.streams:
-        unit, notes = _streamed(source, places, ids, folder, progress)
+        unit, notes = _streamed(source, places, ids, folder, shared, progress)
     else:
         unit = source.vectors(places, ids, progress)
     return ExampleFeatures(
@@ -101,6 +103,7 @@ def _streamed(
     places: np.ndarray,
     ids: Sequence[str],
     folder: Path,
+    shared: bool,
     progress: Progress,
 ) -> tuple[UnitVectors, list[str]]:
     """The vectors at these places in a scratch file, and notes on degenerate ones."""
@@ -111,7 +114,7 @@ def _streamed(
             seen.add(block)
             yield block
 
-    vectors = StreamedVectors.written(folder, source.vector_dim, blocks())
+    vectors = StreamedVectors.written(folder, source.vector_dim, blocks(), shared=shared)
     return UnitVectors(vectors, digests.sha256, digests.of_rows), seen.notes()
 
 
@@ -181,6 +184,7 @@ class PrecomputedMeasurement(ProbeMeasurement):
     def vectors(self, features: FeatureSets) -> Vectors:
         benchmark, read = self.benchmark, self.features
         ids = [benchmark.ids[row] for row in read.rows]
+        self.said.extend(read.remarks)
         digests = dict(zip(read.rows.tolist(), read.unit.row_digests, strict=True))
         facts = {"sha256": self.sha256, "rows": read.source.num_rows}
         return Vectors(

@@ -24,6 +24,7 @@ from vggfeat.features.requests import FeatureSets
 from vggfeat.probes.probe import Probe
 from vggfeat.probes.registry import DEFAULT_PROBE
 from vggfeat.probes.streaming.choice import Choice, Problem, choose_path
+from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record, new_record
@@ -53,6 +54,8 @@ class ProbeMeasurement(Measurement):
     out: Path = Path()
     command: str = ""
     memory: int | None = None  # bytes that the process may take; None: what is free
+    workers: Workers = ALONE  # who share the classes of probes whose vectors stream from disk
+    said: list[str] = field(default_factory=list)  # remarks of the record that were logged
     scratch: Path | None = None  # folder of vectors that do not fit; that of features by default
 
     @property
@@ -82,7 +85,7 @@ class ProbeMeasurement(Measurement):
 
     @property
     def known_notes(self) -> Sequence[str]:
-        return [*self.benchmark.notes, *self.assumptions]
+        return [*self.benchmark.notes, *self.assumptions, *self.said]
 
     @property
     def assumptions(self) -> list[str]:
@@ -92,7 +95,7 @@ class ProbeMeasurement(Measurement):
     @property
     def probe(self) -> Probe:
         """What is fitted, and where."""
-        return replace(self.settings.fitted_probe, memory=self.memory)
+        return replace(self.settings.fitted_probe, memory=self.memory, workers=self.workers)
 
     @cached_property
     def path(self) -> Path:

@@ -20,6 +20,8 @@ from vggfeat.benchmarks.given_names import NamesOfNetworks, identity_of, with_na
 from vggfeat.benchmarks.run_summary import RunSummary
 from vggfeat.errors import VggfeatError, in_one_line, reason_of
 from vggfeat.features.requests import FeatureRequest, FeatureSets
+from vggfeat.probes.streaming.choice import streamed_fits
+from vggfeat.probes.streaming.sharded import end, serve
 from vggfeat.progress import Progress
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
@@ -81,8 +83,8 @@ def run(
     """Make every record that is not there yet, yielding each once it is on disk.
 
     A measurement that fails is yielded as a Failure and does not stop the others. Records get the
-    names that the user gave their nets. A process that does not lead yields nothing, and ends when
-    all is extracted.
+    names that the user gave their nets. A process that does not lead yields nothing: it extracts
+    its share, and fits its classes of probes whose vectors stream from disk.
     """
     leads = features.workers.leads
     for measurement in measurements:
@@ -92,7 +94,21 @@ def run(
     if features.workers.size > 1:
         features.extract_together(_extractions(measurements, made_too=not leads))
     if not leads:
+        serve(features.workers, streamed_fits)
         return
+    try:
+        yield from _all_outcomes(measurements, features, progress, names)
+    finally:
+        end(features.workers)
+
+
+def _all_outcomes(
+    measurements: Sequence[Measurement | Failure],
+    features: FeatureSets,
+    progress: Progress,
+    names: NamesOfNetworks,
+) -> Iterator[Record | Failure]:
+    """What comes of each measurement, in their order."""
     with RunSummary() as summary:
         for measurement in measurements:
             if isinstance(measurement, Failure):

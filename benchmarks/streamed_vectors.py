@@ -27,12 +27,17 @@ class StreamedVectors:
         weakref.finalize(self, file.close)
 
     @classmethod
-    def written(cls, folder: Path, dim: int, blocks: Iterable[np.ndarray]) -> "StreamedVectors":
-        """The vectors of blocks [m, dim], once written. Raises OSError where there is no room."""
+    def written(
+        cls, folder: Path, dim: int, blocks: Iterable[np.ndarray], *, shared: bool = False
+    ) -> "StreamedVectors":
+        """The vectors of blocks [m, dim], once written, for other processes to read if shared.
+
+        Raises OSError where there is no room.
+        """
         with VectorFileWriter(folder, dim) as writer:
             for block in blocks:
                 writer.append(block)
-            return cls(writer.finish())
+            return cls(writer.finish(shared=shared))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -45,13 +50,15 @@ class StreamedVectors:
         return (block for _, block in self._file.blocks(rows))
 
 
-def fused(parts: Sequence[StreamedVectors], folder: Path) -> StreamedVectors:
+def fused(
+    parts: Sequence[StreamedVectors], folder: Path, *, shared: bool = False
+) -> StreamedVectors:
     """The vectors of several nets stacked and normalised again, as `fuse` does in memory."""
     if len(parts) == 1:
         return parts[0]
     dim = sum(part.shape[1] for part in parts)
     together = zip(*(part.blocks(rows_at_once(dim)) for part in parts), strict=True)
-    return StreamedVectors.written(folder, dim, map(fuse, together))
+    return StreamedVectors.written(folder, dim, map(fuse, together), shared=shared)
 
 
 def rows_at_once(dim: int) -> int:

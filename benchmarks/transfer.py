@@ -241,6 +241,7 @@ class TransferMeasurement(ProbeMeasurement):
         )
         for remark in choice.remarks:
             log.info("%s: %s", self.label, remark)
+            self.said.append(remark)
         read = self.stream_vectors if choice.streams else self.read_vectors
         vectors, digests, notes = read(rows, extracted, *[folder] * choice.streams)
         return vectors, digests, [*notes, *choice.remarks]
@@ -260,11 +261,13 @@ class TransferMeasurement(ProbeMeasurement):
                 seen = SeenVectors(ids, network.label)
                 blocks = self._aggregated(file.path, ids, network.backbone.dim, digest, seen)
                 first = next(blocks)
-                vectors = StreamedVectors.written(folder, first.shape[1], chain([first], blocks))
+                vectors = StreamedVectors.written(
+                    folder, first.shape[1], chain([first], blocks), shared=self.workers.size > 1
+                )
                 parts.append(vectors)
                 notes += seen.notes()
             digests.append(digest.hexdigest())
-        return fused(parts, folder), digests, notes
+        return fused(parts, folder, shared=self.workers.size > 1), digests, notes
 
     def _aggregated(
         self, path: Path, ids: Sequence[str], dim: int, digest: Any, seen: SeenVectors

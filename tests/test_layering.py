@@ -82,6 +82,7 @@ def test_only_readers_and_writers_of_hdf5_use_h5py_and_only_the_command_line_use
         "storage.hdf5_look",
         "features.shards.index",
         "features.shards.index_build",
+        "features.store.forgetting",
         "features.store.format",
         "features.store.reader",
         "features.store.whole",

@@ -98,7 +98,8 @@ class DisturbedRun:
         self.began = self.phase_began = time.monotonic()
         self.phase, self.rows = "during", 0
         self.progressed = self.began
-        self.next_kill = self._when()
+        self.of_killed: set[int] = set()  # processes that were there when one was killed
+        self.next_kill: float | None = None  # not drawn yet
 
     def run(self) -> RunFacts:
         """Raises VggfeatError where it does not end well, though nothing was killed."""
@@ -140,7 +141,7 @@ class DisturbedRun:
             self.rows, self.progressed = rows, time.monotonic()
         if self.phase == "during" and rows >= self.num_rows:
             self.phase, self.facts.extracted_s = "joining", self._now()
-            self.next_kill = self._when()
+            self.next_kill = None
         self.facts.samples.append(
             {
                 "s": round(self._now(), 2),
@@ -149,21 +150,30 @@ class DisturbedRun:
                 "pss": [round(memory.pss, 1) for memory in memories],
             }
         )
-        if processes and self.left[self.phase] and time.monotonic() >= self.next_kill:
-            self._kill(self.random.choice(processes))
+        self._kill_if_due([pid for pid in processes if pid not in self.of_killed])
         if time.monotonic() - self.progressed > STUCK_S:
             raise VggfeatError(f"no row more for {STUCK_S:.0f} s, after {rows:,} rows")
 
-    def _kill(self, pid: int) -> None:
+    def _kill_if_due(self, processes: Sequence[int]) -> None:
+        """Kill one of the processes if it is time, which is drawn once they are seen."""
+        living = [pid for pid in processes if memory_of(pid)]  # a dead one does not count
+        if not living or not self.left[self.phase]:
+            return
+        if self.next_kill is None:
+            self.next_kill = self._when()
+        if time.monotonic() < self.next_kill:
+            return
+        pid = self.random.choice(living)
         rank = environment_of(pid).get("RANK", "")
         try:
             os.kill(pid, signal.SIGKILL)  # for which no process can prepare
         except ProcessLookupError:
             return
+        self.of_killed = set(living)  # which the agent ends now
         self.left[self.phase] -= 1
         self.facts.kills += 1
         self._note("kill", rank=rank, phase=self.phase, rows=self.rows)
-        self.next_kill = self._when()
+        self.next_kill = None
 
     def _when(self) -> float:
         return time.monotonic() + self.random.expovariate(1 / self.mean_s[self.phase])

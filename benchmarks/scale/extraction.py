@@ -15,6 +15,7 @@ from vggfeat.benchmarks.scale.verification import SHARDS, Verified, sample_error
 from vggfeat.errors import VggfeatError
 
 FACTORY = "vggfeat.benchmarks.scale.small_net:small_net"
+TARS_READ = 40  # at most, of which a few pictures go through the net in plain torch
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)
 NET = f"{FACTORY}:input_size={SIDE},mean={'/'.join(map(str, MEAN))},std={'/'.join(map(str, STD))}"
 OPTIONS = ("--net", NET, "--scales", str(SIDE), "--no-mirror", "--precision", "fp32", "--quiet")
@@ -60,7 +61,7 @@ def extract(
     ).run()
     net, mean, std = build(FACTORY), np.array(MEAN), np.array(STD)
     verified = verify(output, num_pictures, net, mean, std)
-    error = sample_error(tars, net, mean, std)
+    error = sample_error(tars[:: -(-len(tars) // TARS_READ)], net, mean, std)
     verified.largest_error = max(verified.largest_error, error)
     if not verified.is_sound:
         raise VggfeatError(f"{output}: rows are wrong: {verified.to_json()}")

@@ -21,6 +21,8 @@ def memory_of(pid: int) -> Memory | None:
     except OSError:
         return None
     kib = {words[0]: int(words[1]) for words in map(str.split, lines[1:])}
+    if "Rss:" not in kib:  # ended, though nobody has asked how
+        return None
     return Memory(kib["Rss:"] / 1024, kib["Pss:"] / 1024)
 
 

@@ -12,6 +12,7 @@ from helpers.pictures import write_picture
 
 from vggfeat.cli import main
 from vggfeat.features.cache_folder import KINDS, UNPACKED
+from vggfeat.features.part_files import part_path
 from vggfeat.storage.locks import exclusive, if_free
 
 NET = "vgg11:width=0.0625,input_size=32@random:0"
@@ -147,6 +148,24 @@ def test_what_is_being_written_stays(run, cache):
     assert result.stderr.count("another process is at work on it") == 2
     run("cache", "clear", "--yes")
     assert not features.exists() and not unpacked.exists()
+
+
+def test_parts_of_an_extraction_stay_while_somebody_writes_to_them(run, cache):
+    """Copies of a feature file stand for parts of it."""
+    (features,) = cache.glob("features/pictures-*.h5")
+    parts = [part_path(features, number, "01234567") for number in range(2)]
+    parts[0].parent.mkdir()
+    for part in parts:
+        part.write_bytes(features.read_bytes())
+    assert f"not merged yet: {features.name}" in run("cache", "ls").stdout
+    assert "parts of several processes, not merged yet: 2" in run("inspect", features).stdout
+    assert "verified (3)" in run("verify", features, parts[0].parent).stderr
+    with filelock.FileLock(f"{parts[0]}.lock"):
+        result = run("cache", "clear", "features", "--yes")
+    assert "another process is at work on it" in result.stderr
+    assert [path.name for path in parts[0].parent.glob("*.h5")] == [parts[0].name]
+    run("cache", "clear", "features", "--yes")
+    assert not parts[0].parent.exists() and not features.exists()
 
 
 def test_a_lock_is_free_or_not(tmp_path):

@@ -246,7 +246,7 @@ def test_every_option_survives_the_way_through_a_command_line():
     given = {
         "Numbers": "32,48", "Shots": "1,all", "Names": "scales,relu", "NumberOr": "3",
         "Path": "a b", "Int": "3", "IntRange": "3", "Float": "0.5", "Checked": "cuda:1",
-        "String": "x y",
+        "String": "x y", "Size": "3",
     }  # fmt: skip
     for option in bench.params:
         if isinstance(option, click.Argument):

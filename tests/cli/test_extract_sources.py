@@ -71,6 +71,7 @@ def test_a_list_goes_into_shards_of_so_many_rows_and_broken_lines_are_counted(
     "images, to, options, part",
     [
         ("t-0.tar", "x.h5", [], "tars are extracted into shards. Name a folder"),
+        ("https://u:pw@host/t.tar?t=1", None, [], " https://host/t.tar: tars are extracted into"),
         ("t-0.tar", None, [], "tars are extracted into shards. Name a folder"),
         ("pictures", "x.h5", ["--shard-rows", "5"], "--shard-rows is for shards"),
         ("pictures", None, ["--compression", "gzip"], "--compression is for shards"),
@@ -78,7 +79,8 @@ def test_a_list_goes_into_shards_of_so_many_rows_and_broken_lines_are_counted(
 )
 def test_what_does_not_go_together_is_wrong_usage(root, run, tmp_path, images, to, options, part):
     where = [] if to is None else ["--to", tmp_path / to]
-    result = run("extract", "--images", tmp_path / images, *where, "--net", NARROW, *options)
+    source = images if "://" in images else tmp_path / images
+    result = run("extract", "--images", source, *where, "--net", NARROW, *options)
     assert result.exit_code == 2 and part in result.stderr
 
 

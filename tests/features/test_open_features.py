@@ -14,10 +14,8 @@ from torch.utils.data import DataLoader
 from vggfeat import open_features
 from vggfeat.errors import OptionError, StoreError
 from vggfeat.features import store
-from vggfeat.features.options import VectorOptions
 from vggfeat.features.shards import index, index_build, open_files
 from vggfeat.features.shards.folder import ShardFolder
-from vggfeat.probes.streaming.stored_blocks import StoredBlocks
 
 COUNTS = (5, 0, 7, 3)
 
@@ -78,16 +76,6 @@ def test_ids_that_are_not_there_are_named(features):
         features.rows_of("0/0")
 
 
-def test_they_are_blocks_of_vectors_for_probes(features):
-    rows = np.array([14, 2, 7])
-    blocks = StoredBlocks(features, VectorOptions(aggregate="stack"), rows)
-    vectors = np.concatenate([block for _, block in blocks.blocks(2)])
-    assert blocks.shape == vectors.shape == (3, 8)
-    expected = ALL[rows].reshape(3, 8)
-    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
-    np.testing.assert_allclose(vectors, expected, rtol=1e-6)
-
-
 class Rows:
     """A torch data set, as a user writes one."""
 
@@ -113,8 +101,9 @@ def test_workers_of_a_data_loader_read_it(folder, method):
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(features)).read_ids(ALL_IDS), ALL)
 
 
-def test_few_files_are_open_at_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(open_files, "MAX_OPEN", 2)
+@pytest.mark.parametrize("limit", ["MAX_OPEN", "MAX_ROWS"])
+def test_few_files_are_open_at_once(tmp_path, monkeypatch, limit):
+    monkeypatch.setattr(open_files, limit, 6 if limit == "MAX_ROWS" else 2)
     features = open_features(write_shards(tmp_path / "shards", (3,) * 6))
     for row in (0, 17, 5, 9, 1):
         np.testing.assert_array_equal(

@@ -4,7 +4,9 @@ The processes are threads here, which share a store in memory; a few tests start
 """
 
 import threading
+import time
 from dataclasses import replace
+from functools import partial
 
 import h5py
 import numpy as np
@@ -13,6 +15,7 @@ import torch.distributed as dist
 from helpers.disks import files_of_at_most
 from helpers.interrupts import interrupted_at
 from helpers.pictures import NARROW, write_picture
+from helpers.together import run_layer_by_layer, run_together
 
 from vggfeat.backbones.load import load_network
 from vggfeat.errors import PictureError, StoreError
@@ -22,6 +25,7 @@ from vggfeat.features.heads import head
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.features.store import sums
+from vggfeat.processes.claims import handed_out
 from vggfeat.processes.workers import Workers
 
 SHAPES = ((48, 36), (40, 60), (36, 36))
@@ -48,26 +52,14 @@ def request(pictures, *scales, net=NARROW, **options):
 
 def extract_by(size, requests, folder):
     """What the leading one of `size` processes extracts; requests are all's, or of a rank."""
-    kept, results, errors = dist.HashStore(), [], []
 
-    def process(rank):
-        features = FeatureSets(folder, workers=Workers(rank, size, rank, kept))
-        try:
-            own = requests(rank) if callable(requests) else requests
-            features.extract_together(own)
-            if rank == 0:
-                results.extend(features.extract(one) for one in own)
-        except Exception as error:
-            errors.append(error)
+    def process(workers):
+        features = FeatureSets(folder, workers=workers)
+        own = requests(workers.rank) if callable(requests) else requests
+        features.extract_together(own)
+        return [features.extract(one) for one in own] if workers.leads else []
 
-    threads = [threading.Thread(target=process, args=(rank,)) for rank in range(size)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    if errors:
-        raise errors[0]
-    return results
+    return run_together(size, process)[0]
 
 
 def killed_at(number, one, folder):
@@ -84,6 +76,7 @@ def killed_at(number, one, folder):
 @pytest.fixture(autouse=True)
 def described(monkeypatch):
     """The ids of all pictures that went through a net, as often as they did."""
+    run_layer_by_layer(monkeypatch)
     ids = []
 
     def describe(*arguments, **options):
@@ -215,6 +208,7 @@ def test_only_scales_that_are_not_stored_are_computed(tmp_path, pictures):
 
 
 def test_a_scale_that_hinders_others_is_left_out_for_them(tmp_path, pictures):
+    pictures = dict(list(pictures.items())[:6])
     pictures["long"] = write_picture(tmp_path / "long.png", (4000, 20))
     files = []
     for size in (1, 2):
@@ -317,3 +311,44 @@ def test_a_process_with_other_pictures_is_refused(tmp_path, pictures):
     fewer = dict(list(pictures.items())[:-1])
     with pytest.raises(StoreError, match="others here"):
         extract_by(2, lambda rank: [request(fewer if rank else pictures)], tmp_path)
+
+
+def test_a_process_that_comes_when_all_is_done_has_nothing_to_do(tmp_path, pictures):
+    """The folder of the parts is gone by then, as all was merged."""
+    kept = dist.HashStore()
+    processes = [FeatureSets(tmp_path, workers=Workers(rank, 2, rank, kept)) for rank in range(2)]
+    for features in processes:
+        features.extract_together([request(pictures)])
+        if features.workers.leads:
+            features.extract(request(pictures))
+    assert not parts_below(tmp_path)
+
+
+def test_a_process_that_does_not_see_the_folder_says_so(tmp_path, pictures, monkeypatch):
+    """As where the cache is a folder of each machine's own. The leading process is at work."""
+    monkeypatch.setattr("vggfeat.features.parallel.FOLDER_S", 0.1)
+    kept, one = dist.HashStore(), request(pictures)
+    leader, other = (
+        FeatureSets(tmp_path / f"{rank}", workers=Workers(rank, 2, rank, kept)) for rank in range(2)
+    )
+    with interrupted_at(0):
+        leader.extract_together([one])
+    with pytest.raises(StoreError, match="does not see it"):
+        other.extract_together([one])
+
+
+@pytest.mark.slow
+def test_the_part_of_a_slow_process_is_done_by_another(tmp_path, pictures, alone, monkeypatch):
+    """It goes on meanwhile, and what it leaves behind is removed by whoever sees it last."""
+
+    def slowly(*arguments, **options):
+        if threading.current_thread().name == "process 1":
+            time.sleep(3)
+        return head.describe(*arguments, **options)
+
+    monkeypatch.setattr("vggfeat.features.pipeline.describe", slowly)
+    soon = partial(handed_out, lease_s=0.3)
+    monkeypatch.setattr("vggfeat.features.parallel.handed_out", soon)
+    (extracted,) = extract_by(2, [request(pictures)], tmp_path / "slow")
+    same_bits(alone, extracted.path)
+    assert not parts_below(tmp_path / "slow")

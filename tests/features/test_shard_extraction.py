@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import time
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -12,6 +14,7 @@ import pytest
 from helpers.interrupts import interrupted_at
 from helpers.parts import written_parts
 from helpers.pictures import NARROW
+from helpers.processes import Agent
 
 from vggfeat.backbones.load import load_network
 from vggfeat.errors import OptionError, PictureError, StoreError
@@ -19,11 +22,12 @@ from vggfeat.features import store
 from vggfeat.features.heads.descriptor import Descriptor
 from vggfeat.features.heads.head import describe
 from vggfeat.features.options import Extraction
+from vggfeat.features.shards import extraction
 from vggfeat.features.shards.extraction import extract_shards
 from vggfeat.features.shards.folder import ShardFolder
 from vggfeat.features.shards.shard import ShardMaker
 from vggfeat.images import load_batch
-from vggfeat.processes.claims import Claim
+from vggfeat.processes.claims import Claim, handed_out
 
 
 @pytest.fixture
@@ -231,8 +235,34 @@ def killed_again_and_again(tmp_path, *, kills, pictures):
     return met
 
 
+def run_together(workers, parts, out):
+    """As one of several processes, which takes over what was silent for half a second."""
+    extraction.handed_out = partial(handed_out, lease_s=0.5)
+    options = Extraction(scales=(32, 48), precision="fp32")
+    made = extract_shards(parts, NARROW, options, folder=out, workers=workers)
+    if workers.leads:
+        assert (made.num_new, made.num_rows) == (80, 80)
+    os._exit(0)  # no agent is there that would end the others after a kill
+
+
+@pytest.mark.slow
+def test_several_processes_change_no_bit_nor_does_one_that_dies(tmp_path):
+    parts = written_parts(tmp_path / "pictures", [10] * 8)
+    run(parts, tmp_path / "whole")
+    out = begun_like(tmp_path / "out", tmp_path / "whole")
+    agent = Agent(3)
+    processes = agent.start(run_together, parts, out)
+    while not [*out.glob("000/.part-*")] and processes[2].is_alive():
+        time.sleep(0.01)
+    os.kill(processes[2].pid, signal.SIGKILL)
+    for process in processes[:2]:
+        process.join(60)
+    assert [process.exitcode for process in processes[:2]] == [0, 0]
+    assert contents(out) == contents(tmp_path / "whole")
+
+
 def test_kills_at_any_moment_change_no_bit(tmp_path):
-    assert killed_again_and_again(tmp_path, kills=4, pictures=[30] * 8)
+    assert killed_again_and_again(tmp_path, kills=3, pictures=[20] * 5)
 
 
 @pytest.mark.slow

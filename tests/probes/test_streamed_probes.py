@@ -8,7 +8,7 @@ from sklearn.neighbors import KNeighborsClassifier, NearestCentroid
 
 from vggfeat.probes.grid_search import choose
 from vggfeat.probes.registry import load_probe
-from vggfeat.probes.streaming import block_size, knn, moments
+from vggfeat.probes.streaming import block_size, knn, moments, wide
 from vggfeat.probes.streaming.blocks import ArrayBlocks, Rows
 from vggfeat.probes.streaming.choice import streamed_fits
 from vggfeat.probes.streaming.scores import scores_of
@@ -138,6 +138,22 @@ def test_an_iteration_of_logistic_regression_is_about_one_pass(monkeypatch):
     fits = streamed_fits(load_probe("logistic"), ArrayBlocks(X.astype(np.float32)), signs_of(y))
     fitted = fits.fit(10.0)
     assert len(passes) < 1.5 * fitted.num_iterations.max() + 10
+
+
+@pytest.mark.parametrize("name", ["ridge", "logistic"])
+@pytest.mark.parametrize("shape", [(30, 50), (40, 300), (20, 1000)])
+def test_few_examples_of_many_dimensions_are_fitted_by_their_products(name, shape, monkeypatch):
+    monkeypatch.setattr(wide, "WIDE", 1)
+    X, y = problem(*shape)
+    X, signs = X.astype(np.float32), signs_of(y)
+    signs[3, 0] = 0
+    in_memory, streamed = both(name, X, signs)
+    assert isinstance(streamed, wide.WideFits)
+    held_out = np.concatenate([signs, np.where(np.arange(len(X))[:, None] < 9, 0, signs)], axis=1)
+    ours, theirs = streamed.decisions(held_out, 1.0), in_memory.decisions(held_out, 1.0)
+    np.testing.assert_allclose(ours, theirs, atol=1e-2 if name == "logistic" else 1e-6)
+    ours, theirs = (fits.fit(1.0).decisions(X) for fits in (streamed, in_memory))
+    np.testing.assert_allclose(ours, theirs, atol=5e-3 if name == "logistic" else 1e-6)
 
 
 def test_saved_neighbours_are_those_in_memory():

@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+import torch
 from helpers.probes import ODD_PROBLEMS, fits_of, problem, signs_of
 from sklearn.svm import LinearSVC
 
 from vggfeat.errors import OptionError
 from vggfeat.probes.grid_search import choose
+from vggfeat.probes.streaming import svm_fit
 from vggfeat.probes.streaming.blocks import ArrayBlocks, Rows
 from vggfeat.probes.streaming.svm import StreamedSVMFits, sign_weights
 from vggfeat.probes.streaming.svm_memory import smallest_bytes
+from vggfeat.probes.streaming.svm_working_set import WorkingSets
 from vggfeat.probes.streaming.vector_file import VectorFileWriter
 from vggfeat.probes.svm import example_weights
 
@@ -157,3 +160,40 @@ def test_steps_that_are_too_few_are_reported_as_such():
     X, y = problem()
     classifier = streamed(X, signs_of(y), max_iter=1).fit(10.0)
     assert not classifier.converged.any() and (classifier.gap > 1e-5).all()
+
+
+def test_few_examples_with_slack_are_kept_and_the_minimum_is_the_same(monkeypatch):
+    random = np.random.default_rng(0)
+    y = random.integers(0, 6, 1500)
+    X = random.normal(size=(1500, 30)) + 2 * random.normal(size=(6, 30))[y]
+    X, signs = X.astype(np.float32), signs_of(y, 6)
+    sizes = []
+
+    class Seen(WorkingSets):
+        def at(self, *args):
+            kept = super().at(*args)
+            sizes.append(len(kept.X))
+            return kept
+
+    monkeypatch.setattr(svm_fit, "WorkingSets", Seen)
+    fits = streamed(X, signs, tol=1e-5)
+    for C in (0.1, 10.0):
+        scores = fits.decisions(signs, C)
+    fits.start_from(np.ones(6, bool))
+    ours = fits.fit(10.0)
+    assert sizes and min(sizes) < 500
+    np.testing.assert_allclose(scores, ours.decisions(X), atol=0.05)
+    primal, dual = objectives(X, signs, 10.0, weights(ours))
+    np.testing.assert_allclose(ours.gap, (primal - dual) / primal, rtol=1e-3)
+    assert ours.converged.all() and (ours.gap <= 1e-5).all()
+
+
+def test_working_sets_without_room_say_so():
+    X, y = problem()
+    costs = torch.ones(2, 3, dtype=torch.float64)
+    blocks = ArrayBlocks(X.astype(np.float32))
+    nothing = torch.zeros(3, 21, dtype=torch.float64)  # all examples have slack
+    assert WorkingSets(blocks, signs_of(y), costs, rows=20, room=89).at(nothing) is None
+    kept = WorkingSets(blocks, signs_of(y), costs, rows=20, room=90).at(nothing)
+    np.testing.assert_array_equal(kept.X, X.astype(np.float32))
+    np.testing.assert_allclose(kept.objective, 90)

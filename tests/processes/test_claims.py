@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -58,10 +59,15 @@ def test_every_part_is_done_once_by_some_process(tmp_path):
     path(tmp_path, 3).write_text("part 3")
     agent = Agent(3)
     for process in agent.start(work, tmp_path, 40, 0.01):
-        process.join(30)
+        process.join(120)
         assert process.exitcode == 0
     assert sorted(times_done(tmp_path)) == [part for part in range(40) if part != 3]
     assert len({line.split()[1] for line in (tmp_path / "log").read_text().splitlines()}) > 1
+
+
+def send(number: int, process) -> None:
+    with suppress(ProcessLookupError):  # it may be done
+        os.kill(process.pid, number)
 
 
 def tortured(folder: Path, seed: int, num_parts: int, size: int) -> None:
@@ -77,19 +83,33 @@ def tortured(folder: Path, seed: int, num_parts: int, size: int) -> None:
         if process is not processes[survivor]:
             time.sleep(draw.uniform(0, 0.3))
             kind = draw.choice([signal.SIGKILL, signal.SIGSTOP])
-            if process.is_alive():
-                os.kill(process.pid, kind)
-                stopped += [process] if kind == signal.SIGSTOP else []
+            send(kind, process)
+            stopped += [process] if kind == signal.SIGSTOP else []
     if draw.random() < 0.5:  # some wake up before the end, others after it
         time.sleep(draw.uniform(0, 2 * LEASE_S))
     else:
-        processes[survivor].join(60)
+        processes[survivor].join(120)
     for process in stopped:
-        os.kill(process.pid, signal.SIGCONT)
+        send(signal.SIGCONT, process)
     for process in (processes[survivor], *stopped):
-        process.join(60)
+        process.join(120)
         assert process.exitcode == 0
     assert contents(folder, num_parts) == [f"part {part}" for part in range(num_parts)]
+
+
+def give_up(workers: Workers, folder: Path) -> None:
+    """One process is interrupted at its part, when the others have nothing left but to wait."""
+    for claim in handed_out(workers, "test", 3, is_done=lambda part: False, lease_s=600):
+        if workers.rank == 1:
+            raise KeyboardInterrupt
+        path(folder, claim.part).write_text(f"part {claim.part}")
+
+
+def test_the_part_of_an_interrupted_process_goes_to_another_at_once(tmp_path):
+    agent = Agent(2)
+    for process in agent.start(give_up, tmp_path):
+        process.join(120)
+    assert contents(tmp_path, 3) == ["part 0", "part 1", "part 2"]
 
 
 def test_what_killed_and_stuck_processes_leave_is_done_by_others(tmp_path):

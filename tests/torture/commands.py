@@ -24,7 +24,9 @@ from safetensors.numpy import load_file
 NET = "vgg11:width=0.125,input_size=32@random:0"
 STAGE = "width=0.0625 input_size=32 batch_size=8 epochs=4 init=glorot learning_rate=0.001 dropout=0"
 CLASSES = ("accordion", "bee", "cat", "dog", "elk", "fox")
-OF_ONE_RUN = ("time", "seconds", "hardware", "versions", "git", "command", "sha256", "curve")
+OF_ONE_RUN = (
+    "created", "time", "seconds", "hardware", "versions", "git", "command", "sha256", "curve",
+)  # fmt: skip
 MACHINE = ("--device", "cpu", "--precision", "fp32")
 ENVIRONMENT = {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "COLUMNS": "80"}
 
@@ -65,6 +67,16 @@ def _archive(folder: Path) -> None:
     shutil.rmtree(folder / "101_ObjectCategories")
 
 
+def _tars(folder: Path) -> None:
+    """Small pictures in tars."""
+    write_classes(folder / "pictures", {name: 30 for name in CLASSES})
+    (folder / "data").mkdir()
+    for name in CLASSES:
+        with tarfile.open(folder / "data" / f"{name}.tar", "w") as tar:
+            for path in sorted((folder / "pictures" / name).iterdir()):
+                tar.add(path, f"{name}-{path.name}")
+
+
 def _labelled(folder: Path) -> None:
     write_classes(folder / "pictures" / "train", dict.fromkeys(CLASSES, 12))
     write_classes(folder / "pictures" / "val", dict.fromkeys(CLASSES, 40))
@@ -99,6 +111,12 @@ COMMANDS = (
         "extract",
         ("extract", "--dataset", "caltech101", "--net", NET, "--scales", "64,96", *_DATA, *MACHINE),
         _archive,
+    ),
+    Command(
+        "extract shards",
+        ("extract", "--images", "data", "--net", NET, "--scales", "64,96", "--to", "shards/",
+         "--compression", "gzip", *MACHINE),
+        _tars,
     ),
     Command(
         "bench",
@@ -140,6 +158,9 @@ def unfinished(folder: Path) -> list[str]:
 
 
 def _content(path: Path) -> bytes:
+    if path.name == "index.h5":
+        with h5py.File(path) as file:
+            return file["hashes"][()].tobytes() + file["rows"][()].tobytes()
     if path.suffix == ".h5" and not path.name.endswith(".scores.h5"):
         with h5py.File(path) as file:
             ids, done = file["ids"].asstr()[()].tolist(), file["done"][()]

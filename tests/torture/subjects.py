@@ -256,3 +256,32 @@ def pictures(folder: Path) -> Subject:
             raise refused
 
     return Subject(files, mutations.of_bytes, read)
+
+
+@subject("tar shards")
+def tar_shards(folder: Path) -> Subject:
+    import io
+    import tarfile
+
+    from vggfeat import images
+    from vggfeat.errors import PictureError
+    from vggfeat.layouts.open_parts import open_parts
+
+    forms = {"gnu": tarfile.GNU_FORMAT, "pax": tarfile.PAX_FORMAT, "ustar": tarfile.USTAR_FORMAT}
+    files = [folder / f"{name}.tar" for name in forms]
+    for path, form in zip(files, forms.values(), strict=True):
+        with tarfile.open(path, "w", format=form) as tar:
+            for name in ("a.jpg", "a.cls", f"{'long/' * 19}é.png", "b.jpg"):
+                member = tarfile.TarInfo(name)
+                member.size = 700
+                tar.addfile(member, io.BytesIO(b"x" * 700))
+
+    def read():
+        for path in files:
+            with open_parts(str(path), copies=folder).opened(0) as part:
+                for picture in part.pictures.values():
+                    assert len(images.picture_content(picture)) == images.picture_bytes(picture)
+                for name, reason in part.broken.items():
+                    raise PictureError(f"{name}: {reason}")
+
+    return Subject(files, mutations.of_bytes, read)

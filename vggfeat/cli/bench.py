@@ -139,9 +139,7 @@ def bench(
     _check_solver(options["probes"])
     benchmarks = [*benchmarks, *more_benchmarks]
     if are_features(benchmarks, labels):
-        if not workers.leads:
-            return
-        bench_feature_files(benchmarks, labels, dry_run, out, form, options, intervals)
+        bench_feature_files(benchmarks, labels, dry_run, out, form, options, intervals, workers)
         return
     if not benchmarks and not all_benchmarks:
         raise click.UsageError(

@@ -19,6 +19,7 @@ from vggfeat.options import declarations
 from vggfeat.plurals import counted
 from vggfeat.processes.workers import Workers
 from vggfeat.storage.folders import folders
+from vggfeat.storage.urls import is_url, shown
 
 OF_SHARDS = ("shard_rows", "compression")
 OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that mean nothing else
@@ -75,7 +76,7 @@ def extract(
     vggfeat extract --dataset caltech101 --net vgg16
     vggfeat extract --images holidays --net vgg16 --to features.h5
     vggfeat extract --dataset caltech101 --net vgg16 --gpus 4
-    torchrun --nproc-per-node 4 -m vggfeat extract --dataset caltech101 --net vgg16
+    torchrun --nproc-per-node 4 -m vggfeat extract --dataset caltech101
     vggfeat extract --images 'train-{0000..0099}.tar' --net vgg16 --to features/
     """
     if bool(datasets) == (images is not None):
@@ -133,8 +134,9 @@ def _extract_own(
         return
     _check_no_folder()
     if names_tars(images):
+        named = shown(images) if is_url(images) else images
         raise click.UsageError(
-            f"{images}: tars are extracted into shards. Name a folder for them by --to FOLDER/."
+            f"{named}: tars are extracted into shards. Name a folder for them by --to FOLDER/."
         )
     _extract_into_file(Path(images), to and Path(to), job, options["quiet"], workers)
 

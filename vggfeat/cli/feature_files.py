@@ -1,6 +1,7 @@
 """bench, where files of features are named instead of benchmarks."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from vggfeat.errors import OptionError
 from vggfeat.features.options import VectorOptions
 from vggfeat.layouts.options import DataOptions
 from vggfeat.options import declarations
+from vggfeat.processes.workers import Workers
 from vggfeat.storage.folders import folders
 
 SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".joblib")
@@ -53,14 +55,21 @@ def bench_feature_files(
     form: str,
     options: Mapping[str, Any],
     intervals: bool,
+    workers: Workers,
 ) -> None:
     """Fit the probes to the features in these files, or say with dry_run what would be done."""
     _refuse_options_of_pictures()
     set_up_messages(options["quiet"])
+    if not workers.leads:
+        from vggfeat.probes.streaming.choice import streamed_fits
+        from vggfeat.probes.streaming.sharded import serve
+
+        serve(workers, streamed_fits)
+        return
     with importing():
         from vggfeat.benchmarks.bench_features import bench_files, plan
 
-    job = features_job(files, labels, options)
+    job = replace(features_job(files, labels, options), workers=workers)
     if dry_run:
         for line in plan(job, out):
             click.echo(line)

@@ -41,6 +41,13 @@ def kept_memory() -> Iterator[None]:
         _keep(libc, -1)
 
 
+def return_freed_memory() -> None:
+    """Hand what is freed, but kept for what follows, back to the system, where glibc allocates."""
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(libc, "malloc_trim"):
+        libc.malloc_trim(0)
+
+
 def _keep(libc: ctypes.CDLL, change: int) -> None:
     global _keeping
     with _keeping_lock:

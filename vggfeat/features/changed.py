@@ -68,7 +68,8 @@ def content_sha256(digests: Mapping[str, bytes]) -> str:
 def _written(picture: images.Picture) -> float:
     """When a picture's file was last written or changed its name; 0 where it cannot be seen."""
     try:
-        status = os.stat(picture.path if isinstance(picture, images.Crop) else picture)
+        lies_in_one = isinstance(picture, images.Crop | images.Member)
+        status = os.stat(picture.path if lies_in_one else picture)
     except OSError:
         return 0.0
     return max(status.st_mtime, status.st_ctime)

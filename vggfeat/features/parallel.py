@@ -1,8 +1,8 @@
 """An extraction that several processes share: parts of it are handed out, done, and counted.
 
-Each part that a process takes becomes a file of its own, see parts.py. Nothing fails here but a
-process: what a part could not do, the extraction that follows in the leading process finds missing,
-does, or says why it cannot be done.
+Each part that a process takes becomes a file of its own, see part_files.py. Nothing fails here but
+a process: what a part could not do, the extraction that follows in the leading process finds
+missing, does, or says why it cannot be done.
 """
 
 import logging
@@ -70,6 +70,7 @@ class SharedExtraction:
         self.workers, self.job, self.lack = workers, job, lack
         self.batch_pixels, self.num_parts, self.progress = batch_pixels, num_parts, progress
         self.total = 0  # pictures of all parts, where that is known
+        self.is_late = False  # whether another process has a part of this one's meanwhile
 
     def lead(self, plan: Plan) -> Shared:
         """Hand the parts of the plan out, do some, and wait for the others' to be done."""
@@ -81,6 +82,7 @@ class SharedExtraction:
         self.workers.announce(f"{self.job}/ready")
         self.total = sum(part.num_pictures for part in plan.parts)
         self.take_parts()
+        self.workers.announce(f"{self.job}/over")
         self._report(f"extracting {self.lack.network.label}", 0, 0)
         if self.workers.announced(f"{self.job}/stopped"):
             stopped = self.workers.wait_for(f"{self.job}/stopped")
@@ -105,9 +107,10 @@ class SharedExtraction:
     def follow(self) -> None:
         """Do parts until all are done. Raises StoreError if the leader's folder is not seen."""
         self.workers.wait_for(f"{self.job}/ready")
-        for path in self.lack.files:
-            self._await_folder(part_files.folder_of(path))
-        self.take_parts()
+        if all(self._sees(part_files.folder_of(path)) for path in self.lack.files):
+            self.take_parts()
+        for path in self.lack.files if self.is_late else ():
+            part_files.clear(path)  # what was merged while this process wrote to it
 
     def take_parts(self) -> None:
         """Do one part after the other. An error ends all processes' work at this extraction."""
@@ -164,9 +167,7 @@ class SharedExtraction:
             run = ExtractionRun(self._joint, options, pictures, writers, self._report)
             run.loader.skipped_level = logging.DEBUG  # the extraction that follows says it
             run.extract_batches(self._module, left)
-        if claim.lost:  # another process has made the same meanwhile, or will
-            for path in self.lack.files:
-                part_files.discard(part_files.part_path(path, claim.part, claim.token))
+        self.is_late |= claim.lost
         self._note(run, len(pictures))
 
     def _writer(
@@ -211,14 +212,18 @@ class SharedExtraction:
         if self.total:
             self.progress(label, min(self._sum("progress") + done, self.total), self.total)
 
-    def _await_folder(self, folder: Path) -> None:
+    def _sees(self, folder: Path) -> bool:
+        """Whether there is something left to do in the folder that the leading process made."""
         ends = time.monotonic() + FOLDER_S
         for _ in self.workers.looks():
+            if self.workers.announced(f"{self.job}/over"):
+                return False  # it may be gone again
             if folder.is_dir():
-                return
+                break
             if time.monotonic() > ends:
                 raise StoreError(
                     f"{folder}: the leading process has made this folder, and this one does not"
                     " see it. Feature files must lie where all machines see them: name such a"
                     " folder by --cache-dir or --to."
                 )
+        return True

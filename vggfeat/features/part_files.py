@@ -92,13 +92,6 @@ def _begun(folder: Path) -> Iterator[str]:
             yield name.removesuffix(".lock")
 
 
-def discard(part: Path) -> None:
-    """Remove a part that another process does, too, and its folder if it is empty then."""
-    remove(part)
-    with suppress(OSError):
-        part.parent.rmdir()
-
-
 def remove(part: Path) -> None:
     """Remove a part, with what a killed process left beside it, unless it is being written."""
     lock = part.with_name(f"{part.name}.lock")

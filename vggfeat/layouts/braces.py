@@ -8,6 +8,7 @@ import itertools
 import re
 
 from vggfeat.errors import DatasetError
+from vggfeat.storage.urls import is_url, shown
 
 RANGE = r"(\d{1,18})\.\.(\d{1,18})(?:\.\.(\d{1,18}))?"
 GROUP = re.compile(r"\{(?:" + RANGE + r"|([^{},]*(?:,[^{},]*)+))\}")
@@ -30,12 +31,16 @@ def expanded(text: str) -> list[str]:
         choices = _choices(group)
         num_names *= len(choices)
         if num_names > MAX_NAMES:
-            raise DatasetError(f"{text}: stands for more than {MAX_NAMES:,} names.")
+            raise DatasetError(f"{_named(text)}: stands for more than {MAX_NAMES:,} names.")
         pieces += [[text[end : group.start()]], list(choices)]
         end = group.end()
     if pieces and set("{}") & set(GROUP.sub("", text)):
-        raise DatasetError(f"{text}: has braces inside of braces. Write them side by side.")
+        raise DatasetError(f"{_named(text)}: has braces inside of braces. Write them side by side.")
     return ["".join(names) for names in itertools.product(*pieces, [text[end:]])]
+
+
+def _named(text: str) -> str:
+    return shown(text) if is_url(text) else text
 
 
 def _choices(group: re.Match) -> list[str]:

@@ -42,7 +42,7 @@ def open_parts(
     DatasetError where there are none, naming what is missing, and DownloadError.
     """
     path = Path(source)
-    if path.is_file() and path.name.lower().endswith(".txt") and not names_tars(source):
+    if not names_tars(source) and _is_text_list(source):
         return LongList(path, rows)
     tars = _tars(source, offline)
     if tars is None:
@@ -58,14 +58,17 @@ def names_tars(source: str) -> bool:
     """Whether a source is of tars, which come in parts; the first of them is not looked into."""
     if is_url(source):
         return True
-    path = Path(source)
-    if path.is_dir():
-        entries = entries_of(path)
+    if os.path.isdir(source):
+        entries = entries_of(Path(source))
         pictures = any(e.is_dir() or e.name.lower().endswith(PICTURE_SUFFIXES) for e in entries)
         return not pictures and any(_is_tar(entry.name) for entry in entries)
-    if path.is_file() and path.name.lower().endswith(".txt"):
-        return _is_tar(_first_line(path))
+    if _is_text_list(source):
+        return _is_tar(_first_line(Path(source)))
     return _is_tar(source)
+
+
+def _is_text_list(source: str) -> bool:
+    return source.lower().endswith(".txt") and os.path.isfile(source)
 
 
 def _is_tar(name: str) -> bool:
@@ -77,15 +80,12 @@ def _tars(source: str, offline: bool) -> list[str] | None:
     """The tars of a source; None if it is of pictures. Raises DatasetError where there are none."""
     if is_url(source):
         return _of_url(source, offline)
-    path = Path(source)
-    if path.is_dir():
-        if not names_tars(source):
-            return None
-        return [entry.path for entry in entries_of(path) if _is_tar(entry.name)]
-    if path.is_file():
-        if not names_tars(source):
-            return None
-        return [source] if _is_tar(source) else _of_list(path)
+    if os.path.exists(source) and not names_tars(source):
+        return None
+    if os.path.isdir(source):
+        return [entry.path for entry in entries_of(Path(source)) if _is_tar(entry.name)]
+    if os.path.isfile(source):
+        return [source] if _is_tar(source) else _of_list(Path(source))
     if has_braces(source):
         return expanded(source)
     if glob.has_magic(source):

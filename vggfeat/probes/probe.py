@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vggfeat.probes.grid_search import PATIENCE, SATURATED
+from vggfeat.processes.workers import ALONE, Workers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +33,9 @@ class Probe(ABC):
     grid: ClassVar[tuple[float, ...]] = ()
     patience: ClassVar[int | None] = PATIENCE
     device: str = "cpu"
-    memory: int | None = None  # bytes that the process may take where vectors stream from disk
+    # Where vectors stream from disk: bytes that the process may take, and who shares the classes.
+    memory: int | None = None
+    workers: Workers = ALONE
 
     @abstractmethod
     def method(self) -> dict[str, Any]:

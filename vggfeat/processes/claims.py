@@ -15,6 +15,7 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +26,7 @@ LEASE_S = 60.0  # of silence, after which a part goes to another process
 BEATS = 10  # of a slot in this time, and looks at all slots by idle processes
 SLOW = 3.0  # times as long as other parts, which is so slow that another process does it, too
 FREE, TAKEN = "-", "taken"  # what a slot holds that has no open part
+LEFT = "left"  # in the place of the number, of a part that a process gave up
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,13 @@ class _Job:
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        """Beat no more: what is open after an error goes to another process."""
+        """Beat no more: what is open after an error or a signal goes to another process."""
         self.ended.set()
         self.thread.join()
+        if kind is not None and self.open is not None and not self.open.lost:
+            left = f"{self.open.part} {self.open.token} {LEFT}"
+            with suppress(StoreLost):
+                self._ask("compare_set", self.slot, self.written, left)
 
     def fresh(self) -> Claim | None:
         """The next part that nobody has had yet, if there is one."""
@@ -166,7 +172,7 @@ class _Job:
 
     def _taken_over(self, slot: "_Slot", now: float) -> Claim | None:
         """The part of another's slot, if that is silent, or slow and not done twice already."""
-        if now >= slot.silent_since + self.lease_s:
+        if slot.is_left or now >= slot.silent_since + self.lease_s:
             claim = Claim(slot.part)
             self._open(claim)  # before: a part that somebody has open cannot be forgotten
             taken = f"{TAKEN} {claim.token}"
@@ -244,6 +250,11 @@ class _Slot:
     part: int | None  # None: it has none open
     open_since: float
     silent_since: float
+
+    @property
+    def is_left(self) -> bool:
+        """Whether the process said that it will not go on with its part."""
+        return self.text.endswith(f" {LEFT}")
 
     @classmethod
     def seen(cls, rank: int, text: str, old: "_Slot | None", now: float) -> "_Slot":

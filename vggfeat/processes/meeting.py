@@ -42,8 +42,12 @@ def store_asked() -> Iterator[None]:
 
 
 @contextmanager
-def met(place: Launched) -> "Iterator[dist.Store]":
-    """A `with` block with the keys of this start alone. Raises StoreLost if nobody answers."""
+def met(place: Launched) -> "Iterator[tuple[dist.Store, threading.Event]]":
+    """A `with` block with the keys of this start alone, and what is set once all have met.
+
+    The leading process must not leave before that: nobody else answers. Raises StoreLost if nobody
+    does.
+    """
     import torch.distributed as dist
 
     try:
@@ -56,13 +60,15 @@ def met(place: Launched) -> "Iterator[dist.Store]":
         ) from error
     store = dist.PrefixStore("vggfeat", store)
     if place.rank > 0:
-        yield dist.PrefixStore(_answer(store, place.rank), store)
+        yield dist.PrefixStore(_answer(store, place.rank), store), threading.Event()
         return
-    start, ended = uuid.uuid4().hex, threading.Event()
-    host = threading.Thread(target=_answer_all, args=(store, start, place.size, ended), daemon=True)
+    start, all_met, ended = uuid.uuid4().hex, threading.Event(), threading.Event()
+    host = threading.Thread(
+        target=_answer_all, args=(store, start, place.size, all_met, ended), daemon=True
+    )
     host.start()
     try:
-        yield dist.PrefixStore(start, store)
+        yield dist.PrefixStore(start, store), all_met
     finally:
         ended.set()
         host.join()
@@ -82,7 +88,9 @@ def _answer(store: "dist.Store", rank: int) -> str:
     return start
 
 
-def _answer_all(store: "dist.Store", start: str, size: int, ended: threading.Event) -> None:
+def _answer_all(
+    store: "dist.Store", start: str, size: int, all_met: threading.Event, ended: threading.Event
+) -> None:
     """Answer the others until all have come, or this process ends."""
     missing, pause = set(range(1, size)), SHORTEST_S
     with suppress(RuntimeError):  # the store is gone, which whoever asks it is told
@@ -95,6 +103,7 @@ def _answer_all(store: "dist.Store", start: str, size: int, ended: threading.Eve
                     missing.remove(rank)
                 else:
                     store.set(f"answer/{drawn}", start)
-            if ended.wait(pause):
+            if missing and ended.wait(pause):
                 return
             pause = min(pause * 1.5, LONGEST_S)
+    all_met.set()

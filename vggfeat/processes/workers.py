@@ -8,6 +8,7 @@ store, which torchrun's agent keeps for them; without an agent the leading proce
 import json
 import os
 import socket
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from vggfeat.errors import VggfeatError, in_one_line
 from vggfeat.processes.launched import launched
-from vggfeat.processes.meeting import StoreLost, met, store_asked
+from vggfeat.processes.meeting import CONNECT_S, StoreLost, met, store_asked
 
 if TYPE_CHECKING:  # torch takes 2 s to import, and most commands work alone
     import torch.distributed as dist
@@ -44,6 +45,7 @@ class Workers:
     size: int = 1
     local_rank: int = 0  # on its machine
     store: "dist.Store | None" = None  # None: this process works alone
+    _all_met: threading.Event = field(default_factory=threading.Event, compare=False, repr=False)
     _times: Counter = field(default_factory=Counter, compare=False)  # how often names were used
 
     @property
@@ -132,6 +134,7 @@ class Workers:
             first = self.store.compare_set(FAILED, "", mine).decode()
             if self.leads:
                 self.announce(TOLD)
+                self._all_met.wait(FAREWELL_S)
             else:
                 ends = time.monotonic() + TOLD_S
                 while not (is_told := self.announced(TOLD)) and time.monotonic() < ends:
@@ -149,6 +152,7 @@ class Workers:
         """
         if self.leads:
             self.announce(FINISHED)
+            self._all_met.wait(CONNECT_S)  # some start late, and look for it
         else:
             self.wait_for(FINISHED)
         with store_asked():
@@ -177,8 +181,8 @@ def workers() -> Iterator[Workers]:
     if place is None:
         yield ALONE
         return
-    with met(place) as store:
-        here = Workers(place.rank, place.size, place.local_rank, store)
+    with met(place) as (store, all_met):
+        here = Workers(place.rank, place.size, place.local_rank, store, all_met)
         try:
             yield here
         except Exception as error:
@@ -186,6 +190,7 @@ def workers() -> Iterator[Workers]:
                 raise WorkerFailed("the leading process tells what failed.") from error
             raise
         except BaseException as error:
-            here.fail(error)
+            if here.leads:  # the others do without one that a signal ends
+                here.fail(error)
             raise
         here.part()

@@ -166,7 +166,7 @@ def _judging(url: str) -> Iterator[None]:
 def _judged(error: Exception, url: str) -> tuple[type[Exception], str]:
     """Which error to raise, and why, in words without secrets."""
     if isinstance(error, ImportError):
-        return DownloadError, f"needs a package that is not installed ({error.name}). {INSTALL}"
+        return DownloadError, f"needs a package ({reason_of(error)}). {INSTALL}"
     cause = error.__cause__ if isinstance(error, FileNotFoundError) else None
     status = getattr(cause or error, "status", None)  # of HTTP
     if isinstance(error, FileNotFoundError) and (cause is None or status in (404, 410)):
@@ -177,7 +177,9 @@ def _judged(error: Exception, url: str) -> tuple[type[Exception], str]:
         return DownloadError, f"HTTP status {status}"
     if isinstance(status, int):
         return _Passing, f"HTTP status {status}"
-    kind = _NoRanges if isinstance(error, ValueError) and "range" in str(error) else _Passing
+    kind: type[Exception] = _Passing
+    if isinstance(error, ValueError):  # of a protocol that fsspec does not know
+        kind = _NoRanges if "range" in str(error) else DownloadError
     return kind, _without_secrets(reason_of(cause or error), url)
 
 

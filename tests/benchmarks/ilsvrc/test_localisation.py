@@ -1,6 +1,7 @@
 """Localisation: what nets of known outputs predict, how it is scored, and what a user reads."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from helpers.boxed import TINTS, line, rectangle, write_boxed
 from helpers.interrupts import interrupted_at
 from helpers.pictures import write_picture
+from helpers.together import run_layer_by_layer, run_together
 from helpers.training import FP32
 from PIL import Image
 from safetensors.torch import save_file
@@ -650,3 +652,22 @@ def test_score_maps_are_not_drawn_of_a_regressor(run, nets, pictures):
     picture = pictures / "val/ant/0.png"
     result = run("evaluate", "--net", nets / "random.safetensors", "--show", picture)
     assert result.exit_code == 1 and "predicts boxes, not classes" in result.stderr
+
+
+def test_several_processes_make_the_records_of_one(pictures, nets, tmp_path, monkeypatch):
+    """Of boxes in the centre and everywhere, which posteriors of two kinds are extracted for."""
+    run_layer_by_layer(monkeypatch)
+    records = {}
+    for size in (1, 2):
+        one = job(
+            pictures, tmp_path / f"{size}", nets / "random.safetensors",
+            classifier=nets / "classes.safetensors", views=["centre", "dense"],
+        )  # fmt: skip
+        out = tmp_path / f"out{size}"
+        localise = partial(localisation.localise, one, out, silent)
+        records[size], *others = run_together(size, lambda w, by=localise: list(by(workers=w)))
+        assert not any(others)
+    assert [record.protocol["view"] for record in records[1]] == ["centre", "dense"]
+    of_a_run = {"seconds": {}, "time": "", "command": ""}
+    alone, together = ([replace(record, **of_a_run) for record in records[n]] for n in (1, 2))
+    assert alone == together

@@ -107,8 +107,7 @@ class ShardFolder:
         if not self.manifest_path.exists():
             with new_file(self.manifest_path) as file:
                 file.write(asked.to_json().encode())
-            return asked
-        begun = self.manifest()
+        begun = self.manifest()  # another command may have begun it at the same moment
         differences = [
             f"{name} is {value!r} in the folder, {asked.promises[name]!r} asked"
             for name, value in begun.promises.items()

@@ -14,7 +14,8 @@ import numpy as np
 from vggfeat.errors import StoreError
 from vggfeat.features import store
 
-MAX_OPEN = 8
+# Files that are open at a time, and their rows, of which each holds a checksum of 36 bytes.
+MAX_OPEN, MAX_ROWS = 64, 2**20
 
 
 class OpenFiles:
@@ -49,7 +50,7 @@ class OpenFiles:
         result = np.empty((len(rows), len(columns), dim), np.float32)
         with self._turn():
             for reader, here, place in self._by_file(rows):
-                result[place] = reader.read(here, columns)
+                reader.read(here, columns, result[place])
         return result
 
     def broken(self, number: int) -> dict[str, str]:
@@ -95,10 +96,13 @@ class OpenFiles:
         if reader is None:
             reader = self._opened(number)
             self._open[number] = reader
-            if len(self._open) > MAX_OPEN:
+            while len(self._open) > 1 and self._holds_too_much():
                 self._open.popitem(last=False)[1].close()
         self._open.move_to_end(number)
         return reader
+
+    def _holds_too_much(self) -> bool:
+        return len(self._open) > MAX_OPEN or sum(map(len, self._open.values())) > MAX_ROWS
 
     def _opened(self, number: int) -> store.FeatureReader:
         path = self.path_of(number)

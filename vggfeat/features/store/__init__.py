@@ -1,6 +1,7 @@
 """Feature files: found, read, inspected and written."""
 
 from vggfeat.features.store.feature_reader import FeatureReader
+from vggfeat.features.store.forgetting import forget, forget_damaged
 from vggfeat.features.store.format import DECODER, SCALED_DECODER, Conditions
 from vggfeat.features.store.other_scales import OtherScales, StoredRow
 from vggfeat.features.store.reader import (
@@ -23,7 +24,7 @@ from vggfeat.features.store.sound_rows import SoundRows, sound_rows
 from vggfeat.features.store.summary import Summary, inspect
 from vggfeat.features.store.sums import digest_of
 from vggfeat.features.store.whole import write_whole
-from vggfeat.features.store.writer import FeatureWriter, forget, forget_damaged
+from vggfeat.features.store.writer import FeatureWriter
 
 __all__ = [
     "DECODER",

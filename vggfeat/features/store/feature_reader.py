@@ -23,7 +23,7 @@ from vggfeat.features.store.format import (
     open_file,
 )
 
-WINDOW = 4096  # rows whose ids and sizes are read together
+WINDOW, WINDOW_BYTES = 4096, 2**22  # rows that are read and compared together, and their vectors
 # What lies between two rows and is read too, rather than that HDF5 begins anew.
 GAP_BYTES, GAP_IDS = 2**17, 64
 
@@ -42,7 +42,7 @@ class FeatureReader:
                 self._sums = sums.read_sums(path) if has_sums(self._file) else None
                 done = done_rows(self._file)
                 # Looking them up takes as long as reading from them.
-                self._ids = self._file["ids"].asstr()
+                self._ids = self._file["ids"]
                 self._vectors = self._file["descriptors"]
                 self._sizes, self._lengths = self._file["image_size"], self._file["file_bytes"]
         except BaseException:
@@ -51,6 +51,8 @@ class FeatureReader:
         self._rows = None if done.all() else np.flatnonzero(done)
         self._num_rows = int(done.sum())
         self.shape = (self._num_rows, *self._vectors.shape[1:])
+        self._row_bytes = max(1, self._vectors.dtype.itemsize * self.shape[1] * self.shape[2])
+        self._window = max(1, min(WINDOW, WINDOW_BYTES // self._row_bytes))
 
     def __len__(self) -> int:
         return self._num_rows
@@ -71,37 +73,37 @@ class FeatureReader:
         """The ids of these rows [n], which ascend."""
         found: list[str] = []
         with explained(self.path):
-            for window in _windows(self._in_file(rows)):
+            for window in _windows(self._in_file(rows), WINDOW):
                 for here in _together(window, GAP_IDS):
                     first = int(here[0])
-                    found += self._ids[first : int(here[-1]) + 1][here - first].tolist()
+                    ids = self._ids[first : int(here[-1]) + 1][here - first]
+                    found += [i.decode(errors="surrogateescape") for i in ids]
         return found
 
-    def read(self, rows: np.ndarray, columns: Sequence[int]) -> np.ndarray:
-        """The descriptors of these rows [n], which ascend, at these scales: [n, S, D] float32.
+    def read(self, rows: np.ndarray, columns: Sequence[int], result: np.ndarray) -> None:
+        """Write the descriptors of these rows [n], which ascend, into result [n, S, D] float32.
 
-        Raises StoreError at rows that are damaged or not finite.
+        columns [S] are numbers of scales. Raises StoreError at rows that are damaged or not finite.
         """
-        result = np.empty((len(rows), len(columns), self.shape[2]), np.float32)
         done, all_columns = 0, list(columns) == list(range(self.shape[1]))
         with explained(self.path):
-            for here in _windows(self._in_file(rows)):
+            for here in _windows(self._in_file(rows), self._window):
                 block = self._checked(here)
                 block = block if all_columns else block[:, columns]
+                if not np.isfinite(block).all():
+                    raise StoreError(
+                        f"{self.path}: holds descriptors that are not finite. {REMEDY}"
+                    )
                 result[done : done + len(here)] = block
                 done += len(here)
-        if not np.isfinite(result).all():
-            raise StoreError(f"{self.path}: holds descriptors that are not finite. {REMEDY}")
-        return result
 
     def _in_file(self, rows: np.ndarray) -> np.ndarray:
         return rows if self._rows is None else self._rows[rows]
 
     def _checked(self, rows: np.ndarray) -> np.ndarray:
         """The descriptors of rows of the file within a window, as they are stored."""
-        row_bytes = self._vectors.dtype.itemsize * self.shape[1] * self.shape[2]
         parts = []
-        for here in _together(rows, max(1, GAP_BYTES // max(1, row_bytes))):
+        for here in _together(rows, max(1, GAP_BYTES // self._row_bytes)):
             first = int(here[0])
             block = self._vectors[first : int(here[-1]) + 1]
             parts.append(block if len(block) == len(here) else block[here - first])
@@ -113,30 +115,27 @@ class FeatureReader:
     def _compare(self, rows: np.ndarray, block: np.ndarray) -> None:
         """Raise StoreError unless rows of the file, descriptors and all, are as written."""
         first, end = int(rows[0]), int(rows[-1]) + 1
-        ids, sizes = self._ids[first:end], self._sizes[first:end].tolist()
-        lengths, written = self._lengths[first:end].tolist(), self._sums[first:end]
-        damaged = [
-            row
-            for row, descriptors in zip((rows - first).tolist(), block, strict=True)
-            if written["crc32"][row]
-            != sums.sum_of(
-                ids[row], sizes[row], lengths[row],
-                written["picture_sha256"][row].tobytes(), descriptors,
-            )
-        ]  # fmt: skip
-        if damaged:
+        here, written = rows - first, self._sums[rows]
+        ids = self._ids[first:end][here]
+        found = sums.sums_of(
+            ids, self._sizes[first:end][here], self._lengths[first:end][here],
+            written["picture_sha256"].tobytes(), block,
+        )  # fmt: skip
+        damaged = np.flatnonzero(written["crc32"] != np.array(found, np.uint32))
+        if len(damaged):
+            named = ids[damaged[0]].decode(errors="surrogateescape")
             raise StoreError(
                 f"{self.path}: {len(damaged)} of the rows that were read are damaged,"
-                f" {ids[damaged[0]]!r} among them. `vggfeat verify --repair` has them extracted"
+                f" {named!r} among them. `vggfeat verify --repair` has them extracted"
                 " again."
             )
 
 
-def _windows(rows: np.ndarray) -> Iterator[np.ndarray]:
-    """Ascending rows, those together that lie within WINDOW rows."""
+def _windows(rows: np.ndarray, length: int) -> Iterator[np.ndarray]:
+    """Ascending rows, those together that lie within so many."""
     start = 0
     while start < len(rows):
-        end = int(np.searchsorted(rows, rows[start] + WINDOW))
+        end = int(np.searchsorted(rows, rows[start] + length))
         yield rows[start:end]
         start = end
 

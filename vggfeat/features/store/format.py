@@ -201,23 +201,21 @@ class RowSums:
     def __init__(self, path: Path, file: h5py.File):
         self._written = sums.read_sums(path) if has_sums(file) else None
         if self._written is not None:
-            self._ids = file["ids"].asstr()[()]
+            self._ids = file["ids"][()]
             self._sizes, self._lengths = file["image_size"][()], file["file_bytes"][()]
 
     def damaged(self, start: int, block: np.ndarray, rows: np.ndarray) -> list[int]:
         """Those of the rows [m] that are not as written; block [n, S, D] begins at row `start`."""
         if self._written is None:
             return []
-        crc32, pictures = self._written["crc32"], self._written["picture_sha256"]
-        return [
-            int(row)
-            for row in rows
-            if crc32[row]
-            != sums.sum_of(
-                self._ids[row], self._sizes[row], self._lengths[row],
-                pictures[row].tobytes(), block[row - start],
-            )
-        ]  # fmt: skip
+        ids, sizes, lengths = self._ids[rows], self._sizes[rows], self._lengths[rows]
+        written = self._written[rows]
+        whole = len(rows) == len(block)
+        found = sums.sums_of(
+            ids, sizes, lengths, written["picture_sha256"].tobytes(),
+            block if whole else block[rows - start],
+        )  # fmt: skip
+        return rows[written["crc32"] != np.array(found, np.uint32)].tolist()
 
 
 def damaged_rows(path: Path, file: h5py.File, rows: np.ndarray) -> np.ndarray:

@@ -15,9 +15,8 @@ tables. Files of schema version 1 have none of this.
 """
 
 import hashlib
-import struct
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -93,18 +92,30 @@ def digest_of(path: Path) -> tuple[int, bytes]:
     return num_rows, total.digest()
 
 
-def sum_of(
-    picture_id: str, size: Iterable[int], length: int, picture: bytes, descriptors: np.ndarray
-) -> int:
-    """The CRC-32 of a row: id, (width, height), bytes and SHA-256 of the picture, vectors [S, D].
+def sums_of(
+    ids: Sequence[bytes],
+    sizes: np.ndarray,
+    lengths: np.ndarray,
+    pictures: bytes,
+    descriptors: np.ndarray,
+) -> list[int]:
+    """The CRC-32 of each of m rows: id, (width, height), bytes and SHA-256 of the picture, vectors.
 
-    The vectors as they are stored, float32 or float16, little-endian.
+    sizes are [m, 2], lengths [m], pictures the digests one after the other, and descriptors
+    [m, S, D] as they are stored, float32 or float16, little-endian.
     """
-    total = zlib.crc32(picture_id.encode(errors="surrogateescape"))
-    total = zlib.crc32(struct.pack("<3q", *size, length), total)
-    total = zlib.crc32(picture, total)
+    facts = np.empty((len(ids), 3), "<i8")
+    facts[:, :2], facts[:, 2] = np.reshape(sizes, (-1, 2)), lengths
     values = np.ascontiguousarray(descriptors, descriptors.dtype.newbyteorder("<"))
-    return zlib.crc32(values, total)
+    values, facts = memoryview(values.reshape(-1).view(np.uint8)), facts.tobytes()
+    num_bytes, crc32 = len(values) // max(1, len(ids)), zlib.crc32
+    return [
+        crc32(
+            values[num_bytes * row : num_bytes * (row + 1)],
+            crc32(i + facts[24 * row : 24 * row + 24] + pictures[32 * row : 32 * row + 32]),
+        )
+        for row, i in enumerate(ids)
+    ]
 
 
 def _seal_of(file: BinaryIO, header: np.void) -> bytes:

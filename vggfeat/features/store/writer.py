@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -113,9 +113,11 @@ class FeatureWriter:
         vectors, sizes, lengths = (self._file[name] for name in names)
         stored = np.asarray(descriptors, vectors.dtype)
         digests = picture_sha256 or [sums.UNKNOWN] * len(rows)
-        of_rows = zip(ids, image_sizes, file_bytes, digests, stored, strict=True)
-        written = np.array([(sums.sum_of(*row), row[3]) for row in of_rows], sums.SUM)
         image_sizes, file_bytes = np.asarray(image_sizes), np.asarray(file_bytes)
+        names = [i.encode(errors="surrogateescape") for i in ids]
+        written = np.zeros(len(rows), sums.SUM)
+        written["picture_sha256"] = digests
+        written["crc32"] = sums.sums_of(names, image_sizes, file_bytes, b"".join(digests), stored)
         for start, end in _runs(rows):
             place = slice(rows[start], rows[start] + end - start)
             vectors[place], sizes[place] = stored[start:end], image_sizes[start:end]
@@ -174,43 +176,6 @@ def _runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
     """The beginnings and ends of the places at which rows follow each other by one."""
     breaks = np.flatnonzero(np.diff(rows) != 1) + 1
     return pairwise([0, *breaks.tolist(), len(rows)] if len(rows) else [])
-
-
-def forget_damaged(path: Path) -> int:
-    """Mark the damaged rows of a file as not done, so that they are extracted again; how many.
-
-    Raises StoreError if more than rows is damaged.
-    """
-    return _forget(path, lambda file, done: damaged_rows(path, file, np.flatnonzero(done)))
-
-
-def forget(path: Path, ids: Iterable[str]) -> int:
-    """Mark the rows of these ids as not done, so that they are extracted again; how many were.
-
-    Raises StoreError.
-    """
-
-    def chosen(file: h5py.File, done: np.ndarray) -> np.ndarray:
-        rows = rows_of(file)
-        return np.array([rows[i] for i in ids if i in rows and done[rows[i]]], dtype=np.int64)
-
-    return _forget(path, chosen)
-
-
-def _forget(path: Path, choose: Callable[[h5py.File, np.ndarray], np.ndarray]) -> int:
-    """Mark the rows that choose(file, done) returns as not done; how many."""
-    with (
-        exclusive(path, path.with_name(f"{path.name}.lock")),
-        DiskFile(path, "r+") as disk,
-        open_file(path, "r+", disk) as file,
-    ):
-        done = done_rows(file)
-        rows = choose(file, done)
-        done[rows] = False
-        file["done"][...] = done
-        file.flush()
-        disk.sync()
-    return len(rows)
 
 
 def _create_or_extend(
@@ -301,15 +266,16 @@ def _sums_of(old: h5py.File) -> np.ndarray:
     path = Path(old.filename)
     if has_sums(old):
         return sums.read_sums(path)
-    ids, sizes, lengths = old["ids"].asstr()[()], old["image_size"][()], old["file_bytes"][()]
+    ids, sizes, lengths = (old[name][()] for name in ("ids", "image_size", "file_bytes"))
     new_sums = np.zeros(len(ids), sums.SUM)
-    done = np.flatnonzero(done_rows(old))
     for start in range(0, len(ids), READ_ROWS):
-        block = old["descriptors"][start : start + READ_ROWS]
-        for row in done[(done >= start) & (done < start + READ_ROWS)]:
-            new_sums["crc32"][row] = sums.sum_of(
-                ids[row], sizes[row], lengths[row], sums.UNKNOWN, block[row - start]
-            )
+        here = slice(start, start + READ_ROWS)
+        block = old["descriptors"][here]
+        unknown = sums.UNKNOWN * len(block)
+        new_sums["crc32"][here] = sums.sums_of(
+            ids[here], sizes[here], lengths[here], unknown, block
+        )
+    new_sums["crc32"][~done_rows(old)] = 0
     return new_sums
 
 

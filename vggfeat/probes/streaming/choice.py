@@ -20,7 +20,9 @@ from vggfeat.plurals import counted, in_bytes
 from vggfeat.probes.probe import Fits, Probe
 from vggfeat.probes.streaming.block_size import BLOCK_BYTES
 from vggfeat.probes.streaming.blocks import VectorBlocks
+from vggfeat.probes.streaming.sharded import ShardedFits, can_be_shared
 from vggfeat.probes.streaming.svm_memory import smallest_bytes
+from vggfeat.probes.streaming.wide import WideFits, is_wide
 
 FITS = {  # probe -> its fits to vectors on disk
     "svm": "vggfeat.probes.streaming.svm:StreamedSVMFits",
@@ -31,7 +33,8 @@ FITS = {  # probe -> its fits to vectors on disk
     "centroid": "vggfeat.probes.streaming.centroid:StreamedCentroidFits",
 }
 ROW_BYTES = 350  # of a vector's id and digests, by which equal ones are found
-WORKSPACE = 3 * 2**26  # of libraries, and what the allocator keeps
+OF_PRODUCTS = ("ridge", "logistic")
+WORKSPACE = 2**26  # of libraries, and what the allocator keeps
 UNKNOWN = 4 * 2**30  # where nobody says how much is free
 LARGEST_K = 200  # of neighbours
 KEPT_STEPS = 10  # of L-BFGS
@@ -65,7 +68,8 @@ def in_memory_bytes(probe: str, size: Problem) -> int:
     - logistic: 16 n d (given, centred), 12 n r, 24 r^2, and 48 n K of scores and derivatives
     - svm: X in float64 8 n d for few classes, 64 n K, and where n <= 2 d the Gram matrix and its
       low-rank form 10 n^2, or of liblinear's copies up to 24 n d
-    - knn: the unit vectors 4 n d, tests 4 (m + t) d, neighbours 16 m 200, 20 N K of votes
+    - knn: the unit vectors 4 n d, tests 4 (m + t) d, neighbours 16 m 200, 20 n K of votes, and a
+      constant of cosines
     - centroid: X in float64, 8 n d
     """
     N, n, m, t, d, K = size.N, size.n, size.m, size.t, size.d, size.K
@@ -77,7 +81,7 @@ def in_memory_bytes(probe: str, size: Problem) -> int:
         "logistic": 16 * n * d + 12 * n * r + 24 * r * r + 48 * n * K,
         "svm": 8 * n * d + 64 * n * K + (10 * n * n if n <= 2 * (d + 1) else 0),
         "liblinear": 24 * n * d,
-        "knn": 4 * (n + m + t) * d + 16 * m * LARGEST_K + 20 * n * K,
+        "knn": 4 * (n + m + t) * d + 16 * m * LARGEST_K + 20 * n * K + 2**28,
         "centroid": 8 * n * d,
     }
     kind = "knn" if probe == "knn_plain" else probe
@@ -89,12 +93,13 @@ def in_memory_bytes(probe: str, size: Problem) -> int:
 def streamed_bytes(probe: str, size: Problem) -> int | None:
     """What fitting to vectors on disk takes; None where the probe has no such form.
 
-    Blocks of vectors and what is computed of them: BLOCK_BYTES, twice as those before are freed
-    late. Labels: N K, signs 2 n K, decision values in float32 4 n K and 12 m K while they are
-    scored, tests 16 t K; ROW_BYTES N. And of the probe:
+    Blocks of vectors and what is computed of them: BLOCK_BYTES. Labels: N K, signs 2 n K, decision
+    values in float32 4 n K and 12 m K while they are scored, tests 16 t K; ROW_BYTES N. And of the
+    probe:
 
     - ridge: X'X, its axes, and their computation, 32 d^2, and 24 d K of classes
     - logistic: the same, and weights, gradients and kept steps, 8 (2 KEPT_STEPS + 10) d K
+    - both where is_wide(n, d): X X' and what stands above of n x n in memory, 80 n^2, 16 d K
     - knn: blocks of cosines, a constant, and 24 n of positives
     - centroid: 40 d K
     - svm: whatever there is, from svm_memory.py's least on; a tenth of X is wanted
@@ -104,14 +109,16 @@ def streamed_bytes(probe: str, size: Problem) -> int | None:
     of_probe = {
         "ridge": 32 * d * d + 24 * d * K,
         "logistic": 32 * d * d + 8 * (2 * KEPT_STEPS + 10) * d * K,
-        "knn": 3 * 2**27 + 24 * n,
+        "knn": 2**28 + 24 * n,
         "centroid": 40 * d * K,
         "svm": 8 * d * K + smallest_bytes(_OnDisk(n, d)),
     }
+    if probe in OF_PRODUCTS and is_wide(n, d):
+        of_probe[probe] = 80 * n * n + 16 * d * K + 48 * n * K
     kind = "knn" if probe == "knn_plain" else probe
     if probe not in FITS:
         return None
-    return WORKSPACE + 2 * BLOCK_BYTES + labels + of_probe[kind]
+    return WORKSPACE + BLOCK_BYTES + labels + of_probe[kind]
 
 
 class _OnDisk(VectorBlocks):
@@ -179,6 +186,10 @@ def streamed_fits(
     name = _name(probe)
     if name not in FITS:
         raise OptionError(f"{name} has no form for vectors that stream from disk. {REMEDY}.")
+    if can_be_shared(probe, X, signs.shape[1], exclusive=exclusive):
+        return ShardedFits(probe, X, signs, streamed_fits)
+    if name in OF_PRODUCTS and is_wide(*X.shape):
+        return WideFits(X, signs, lambda Z: probe.fits(Z, signs, exclusive=exclusive))
     module, _, kind = FITS[name].partition(":")
     make: Callable[..., Fits] = getattr(import_module(module), kind)
     if name == "svm":

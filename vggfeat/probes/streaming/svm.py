@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from vggfeat.features.allocator import return_freed_memory
+from vggfeat.probes.few_threads import at_most_threads, free_cores
 from vggfeat.probes.linear import LinearClassifier
 from vggfeat.probes.probe import Fits
 from vggfeat.probes.streaming.blocks import VectorBlocks
+from vggfeat.probes.streaming.svm_fit import Solved, Solver
 from vggfeat.probes.streaming.svm_memory import Sizes
-from vggfeat.probes.streaming.svm_pass import Passes
-from vggfeat.probes.streaming.svm_preconditioner import Preconditioner, PrincipalAxes
-from vggfeat.probes.streaming.svm_solver import Problems
+from vggfeat.probes.streaming.svm_pass import sign_counts
+from vggfeat.probes.streaming.svm_preconditioner import PrincipalAxes
 from vggfeat.probes.svm import SELECTION_TOL, ClassWeight, checked_C
-
-SIGNS_AT_ONCE = 2**22  # values
 
 
 class StreamedSVMFits(Fits):
@@ -46,7 +46,11 @@ class StreamedSVMFits(Fits):
         self.X, self.signs, self.class_weight, self.device = X, signs, class_weight, device
         self.memory, self.tol, self.max_iter = memory, tol, max_iter
         self.sizes = Sizes.within(memory, X, signs.shape[1])
-        self.axes = PrincipalAxes(X, device, num_axes=self.sizes.axes, num_rows=self.sizes.sample)
+        with at_most_threads(free_cores()):
+            self.axes = PrincipalAxes(
+                X, device, num_axes=self.sizes.axes, num_rows=self.sizes.sample
+            )
+        return_freed_memory()
         self.num_passes = 0  # over the vectors, so far
         self.weights: Tensor | None = None  # [P, D] of the last decisions
         self.start: Tensor | None = None  # [K, D]
@@ -57,8 +61,7 @@ class StreamedSVMFits(Fits):
             start = None
         C, tol = checked_C(value, signs.shape[1]), max(self.tol, SELECTION_TOL)
         scores = np.empty(signs.shape, np.float32)
-        solved = self._solve(signs, C, start, tol=tol, scores=scores)
-        self.weights = solved[0]
+        self.weights = self._solve(signs, C, start, tol=tol, scores=scores).w
         return scores
 
     def start_from(self, classes: np.ndarray) -> None:
@@ -70,9 +73,8 @@ class StreamedSVMFits(Fits):
 
     def fit(self, value: float | Sequence[float]) -> LinearClassifier:
         C = checked_C(value, self.signs.shape[1])
-        w, objective, gap, steps = (
-            each.cpu().numpy() for each in self._solve(self.signs, C, self.start, tol=self.tol)
-        )
+        solved = self._solve(self.signs, C, self.start, tol=self.tol)
+        w, objective, gap, steps = (each.cpu().numpy() for each in vars(solved).values())
         return LinearClassifier(
             coef=w[:, :-1],
             intercept=w[:, -1],
@@ -89,48 +91,20 @@ class StreamedSVMFits(Fits):
         *,
         tol: float,
         scores: np.ndarray | None = None,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Weights [P, D], objectives, gaps and steps [P], group by group; fills scores [n, P]."""
-        P, D = signs.shape[1], self.X.shape[1] + 1
-        w = torch.zeros(P, D, dtype=torch.float64, device=self.device)
+    ) -> Solved:
+        """The minima for signs [n, P] and C [P], from weights [P, D]; fills scores [n, P]."""
+        weights = sign_weights(self.class_weight, sign_counts(signs))
+        costs = torch.from_numpy(C * weights).to(self.device)
+        shape = signs.shape[1], self.X.shape[1] + 1
+        w = torch.zeros(shape, dtype=torch.float64, device=self.device)
         if start is not None:
             w.copy_(start)
-        objective, gap = w.new_zeros(2, P)
-        steps = torch.zeros(P, dtype=torch.long, device=self.device)
-        size = Sizes.within(self.memory, self.X, P).problems
-        for first in range(0, P, size):
-            group = slice(first, first + size)
-            of_group = None if scores is None else scores[:, group]
-            problems = self._problems(signs[:, group], C[group], w[group], tol, of_group)
-            problems.run(self.max_iter)
-            w[group], objective[group] = problems.w, problems.objective
-            gap[group], steps[group] = problems.gap, problems.steps
-            self.num_passes += problems.passes.count
-        return w, objective, gap, steps
-
-    def _problems(
-        self,
-        signs: np.ndarray,
-        C: np.ndarray,
-        start: Tensor,
-        tol: float,
-        scores: np.ndarray | None,
-    ) -> Problems:
-        """The problems of signs [n, P], from weights [P, D]; scores is None in `fit`."""
-        counts = _counts(signs)
-        costs = C * sign_weights(self.class_weight, counts)
-        preconditioner = Preconditioner(self.axes, len(start), self.sizes.leading)
-        passes = Passes(
-            self.X,
-            signs,
-            torch.from_numpy(costs).to(self.device),
-            rows=self.sizes.rows,
-            leading=preconditioner.leading,
-            scores=scores,
-        )
-        at_zero = torch.from_numpy((costs * counts).sum(axis=0)).to(self.device)
-        confirm = scores is None
-        return Problems(passes, preconditioner, start, at_zero, tol=tol, confirm=confirm)
+        sizes = Sizes.within(self.memory, self.X, signs.shape[1])
+        solver = Solver(self.X, self.axes, sizes, self.max_iter)
+        with at_most_threads(free_cores()):
+            solved = solver.solve(signs, costs, w, tol=tol, scores=scores)
+        self.num_passes += solver.num_passes
+        return solved
 
 
 def sign_weights(class_weight: ClassWeight, counts: np.ndarray) -> np.ndarray:
@@ -144,13 +118,3 @@ def sign_weights(class_weight: ClassWeight, counts: np.ndarray) -> np.ndarray:
         return counts.sum(axis=0) / ((counts > 0).sum(axis=0).clip(1) * counts.clip(1))
     values = np.array([class_weight.get(-1, 1.0), class_weight.get(1, 1.0)], float)
     return np.broadcast_to(values[:, None], counts.shape)
-
-
-def _counts(signs: np.ndarray) -> np.ndarray:
-    """The number of negatives and of positives in each column of signs [n, P]: [2, P]."""
-    counts = np.zeros((2, signs.shape[1]), np.int64)
-    step = max(1, SIGNS_AT_ONCE // signs.shape[1])
-    for first in range(0, len(signs), step):
-        block = signs[first : first + step]
-        counts += [(block < 0).sum(axis=0), (block > 0).sum(axis=0)]
-    return counts

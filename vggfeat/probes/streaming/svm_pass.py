@@ -14,6 +14,9 @@ from torch import Tensor
 from vggfeat.probes.streaming.blocks import VectorBlocks
 from vggfeat.probes.streaming.svm_memory import ROWS_IN_FLOAT64, samples_of_a_block
 
+SIGNS_AT_ONCE = 2**20  # values
+NEAR = 0.05  # examples beyond the margin by no more than this are nearly in the active set
+
 
 @dataclass(frozen=True)
 class Points:
@@ -21,7 +24,8 @@ class Points:
 
     loss [Q] is sum c s^2, combination [Q, D] is X'b with b = 2 c y s, trace [Q] that of X_S' 2c X_S
     and hessian [Q, s, s] about its block along the leading axes; num_active [Q] is the size of the
-    active set S, which num_changed [Q] of the examples have joined or left.
+    active set S, which num_changed [Q] of the examples have joined or left; num_near [Q] examples
+    are in it or nearly.
     """
 
     problems: Tensor
@@ -32,13 +36,14 @@ class Points:
     hessian: Tensor
     num_active: Tensor
     num_changed: Tensor
+    num_near: Tensor
 
     @classmethod
     def at(cls, problems: Tensor, w: Tensor, size: int) -> "Points":
-        loss, trace, num_active, num_changed = w.new_zeros(4, len(w))
+        loss, trace, num_active, num_changed, num_near = w.new_zeros(5, len(w))
         hessian = w.new_zeros(len(w), size, size, dtype=torch.float32)
         sums = torch.zeros_like(w)
-        return cls(problems, w, loss, sums, trace, hessian, num_active, num_changed)
+        return cls(problems, w, loss, sums, trace, hessian, num_active, num_changed, num_near)
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,11 @@ class Passes:
                     if len(points.problems):
                         self._add_points(part, x, points)
 
+    def objective_at_zero(self) -> Tensor:
+        """The objectives [P] of no weights."""
+        counts = torch.from_numpy(sign_counts(self.signs)).to(self.costs)
+        return (self.costs * counts).sum(dim=0)
+
     def _parts(
         self, block: slice, rows: np.ndarray, dtype: torch.dtype
     ) -> Iterator[tuple[slice, Tensor]]:
@@ -119,7 +129,9 @@ class Passes:
         if self.scores is not None:
             self._set_columns(self.scores, part, chosen, z)
         y = self._columns(self.signs, part, chosen).to(x.dtype)
-        slack = z.mul_(y).neg_().add_(1).clamp_(min=0).mul_(y.abs())
+        margin = z.mul_(y)
+        points.num_near.add_(((margin < 1 + NEAR) & (y != 0)).sum(dim=0))
+        slack = margin.neg_().add_(1).clamp_(min=0).mul_(y.abs())
         active = slack > 0
         negative, positive = self.costs[:, chosen].to(x.dtype)
         c = torch.where(y > 0, positive, negative)
@@ -166,3 +178,13 @@ class Passes:
         Z = self.leading.new_zeros(len(num_taken), int(num_taken.max()), size)
         Z[problem, place] = along * weight.sqrt()[:, None].to(along)
         hessian.baddbmm_(Z.transpose(1, 2), Z)
+
+
+def sign_counts(signs: np.ndarray) -> np.ndarray:
+    """The number of negatives and of positives in each column of signs [n, P]: [2, P]."""
+    counts = np.zeros((2, signs.shape[1]), np.int64)
+    step = max(1, SIGNS_AT_ONCE // signs.shape[1])
+    for first in range(0, len(signs), step):
+        block = signs[first : first + step]
+        counts += [(block < 0).sum(axis=0), (block > 0).sum(axis=0)]
+    return counts

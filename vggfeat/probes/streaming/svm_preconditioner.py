@@ -32,24 +32,31 @@ class PrincipalAxes:
         sample = torch.from_numpy(_sample(vectors, num_rows)).to(device)
         num_rows, D = sample.shape
         by_dimension = num_rows > D
-        values, axes = torch.linalg.eigh(sample.T @ sample if by_dimension else sample @ sample.T)
+        G = sample.T @ sample if by_dimension else sample @ sample.T
+        total = G.diagonal().sum(dtype=torch.float64)
+        if by_dimension:
+            del sample
+        values, axes = torch.linalg.eigh(G)
+        del G
         kept = (values > SMALLEST_EIGENVALUE * values[-1]).nonzero()[:, 0].flip(0)[:num_axes]
         values, axes = values[kept].double(), axes[:, kept]
         if not by_dimension:
             axes = sample.T @ axes
         self.Q = torch.linalg.qr(axes.double())[0]
         scale = vectors.shape[0] / num_rows
-        total = (sample**2).sum(dtype=torch.float64)
         self.eigenvalues = values * scale
         self.elsewhere = (total - values.sum()).clamp(min=0) * scale / max(1, D - len(kept))
+
+    def leading(self, size: int) -> Tensor:
+        """The first axes [D, s] in float32, at most so many."""
+        return self.Q[:, :size].float()
 
 
 class Preconditioner:
     """Approximate inverses of the Hessians of P problems, set anew at each point of a problem."""
 
-    def __init__(self, axes: PrincipalAxes, num_problems: int, size: int):
-        self.axes, self.size = axes, min(size, axes.Q.shape[1])
-        self.leading = axes.Q[:, : self.size].float()
+    def __init__(self, axes: PrincipalAxes, num_problems: int, leading: Tensor):
+        self.axes, self.leading, self.size = axes, leading, leading.shape[1]
         beyond = axes.eigenvalues[self.size :].sum()
         self.trace = beyond + axes.elsewhere * (axes.Q.shape[0] - axes.Q.shape[1])
         self.inverses = self.leading.new_zeros(num_problems, self.size, self.size)

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from vggfeat.probes.newton.batched import dot
+from vggfeat.probes.streaming.svm_memory import ENOUGH
 from vggfeat.probes.streaming.svm_pass import Passes, Points, Products
 from vggfeat.probes.streaming.svm_preconditioner import Preconditioner
 
@@ -33,15 +34,17 @@ SLOPE_LEFT = 0.5  # of the slope at 0, beyond which a step led too far
 MAX_TRIALS = 12  # step lengths
 # So many steps in turn that gain no more than rounding would: the digits are exhausted.
 MAX_STALLED_STEPS, LEAST_GAIN = 2, 10  # LEAST_GAIN counts units of the objective's last place
-POINT, DIRECTION, DONE = range(3)  # what a problem waits for
+# What a problem may still take: so many steps like the last, or passes; and a working set.
+STEPS_LEFT, PASSES_LEFT, PASSES_OF_A_SET = 3, 30, 3
+POINT, DIRECTION, FEW_EXAMPLES, DONE = range(4)  # what a problem waits for
 
 
 class Problems:
     """SVMs and where each stands: weights w [P, D], objective, gap and Newton steps taken [P].
 
-    start [P, D] in float64 is where they begin; least [P] is the objective of no weights. A problem
-    is solved when its gap is at most tol times its objective: in float64, if that is to be
-    confirmed.
+    start [P, D] in float64 is where they begin, or at 0 if that is better. A problem is solved when
+    its gap is at most tol times its objective: in float64, if that is to be confirmed. It is left
+    for a working set once that is better: room says how many examples that may have.
     """
 
     def __init__(
@@ -49,13 +52,14 @@ class Problems:
         passes: Passes,
         preconditioner: Preconditioner,
         start: Tensor,
-        at_zero: Tensor,
         *,
         tol: float,
         confirm: bool,
+        room: int = 0,
     ):
         self.passes, self.preconditioner = passes, preconditioner
-        self.at_zero, self.tol, self.confirm = at_zero, tol, confirm
+        self.tol, self.confirm, self.room = tol, confirm, room
+        self.at_zero = at_zero = passes.objective_at_zero()
         nothing, count = torch.zeros_like(at_zero), torch.zeros_like(at_zero, dtype=torch.long)
         # The point that is tried is w + t p; at first p is the start, and w is 0.
         self.w, self.p, self.t = torch.zeros_like(start), start.clone(), nothing + 1
@@ -67,13 +71,13 @@ class Problems:
         self.slope_low, self.slope_high = nothing.clone(), nothing.clone()
         self.steps, self.stalled_steps = count.clone(), count.clone()
         self.num_trials, self.num_products = count.clone(), count.clone()
-        self.waits_for = count + POINT
+        self.waits_for, self.num_near = count + POINT, count.clone()
         self.is_anew = count == 0  # the point is not the end of a step
         self.is_settled, self.in_float64 = count > 0, count > 0
 
     def run(self, max_steps: int) -> None:
-        """Newton's method for all problems until they are solved or stand still."""
-        while (self.waits_for != DONE).any():
+        """Newton's method for all problems until they are solved, stand still, or have few."""
+        while (self.waits_for < FEW_EXAMPLES).any():
             works = list(filter(None, map(self._work, (torch.float32, torch.float64))))
             self.passes.run(works)
             for dtype, points, products in works:
@@ -116,6 +120,7 @@ class Problems:
         self.is_settled[at] = (points.num_changed <= SETTLED * points.num_active)[accepted]
         is_stalled = (~is_anew & ~(before - objective > resolution))[accepted]
         self.stalled_steps[at] = torch.where(is_stalled, self.stalled_steps[at] + 1, 0)
+        self.num_near[at] = points.num_near[accepted].long()
         going = self._going(at, max_steps)
         where = accepted.nonzero()[:, 0][going]
         self.preconditioner.set(at[going], points.hessian[where], points.trace[where])
@@ -131,7 +136,21 @@ class Problems:
         self.waits_for[at[(solved & in_float64) | over]] = DONE
         self._to_float64(at[solved & ~in_float64])
         self._exhausted(at[exhausted & ~over])
-        return ~solved & ~exhausted & ~over
+        going = ~solved & ~exhausted & ~over
+        have_few = going & self._have_few(at)
+        self.waits_for[at[have_few]] = FEW_EXAMPLES
+        return going & ~have_few
+
+    def _have_few(self, at: Tensor) -> Tensor:
+        """Which of these problems [Q] would take less time on a working set, about.
+
+        As many of them as there is room for share its passes, which take no more than reading.
+        Passes for all take as long for ENOUGH problems.
+        """
+        sharing = self.room / self.num_near[at].clamp(min=1)
+        passes_left = (STEPS_LEFT * self.num_products[at]).clamp(min=PASSES_LEFT)
+        passes_of_each = PASSES_OF_A_SET * min(len(self.w), ENOUGH) / sharing
+        return (passes_of_each <= passes_left) & (sharing >= 1)
 
     def _start_again(self, problems: Tensor) -> None:
         """Start from 0: what was given is worse."""

@@ -70,6 +70,10 @@ class VectorFile(VectorBlocks):
         if os.name == "posix":
             self.path.unlink(missing_ok=True)
 
+    def release(self) -> None:
+        """Close the file, which the process that made it removes."""
+        self._file.close()
+
     def close(self) -> None:
         """Close the file and remove it."""
         self._file.close()
