@@ -17,7 +17,7 @@ from vggfeat.benchmarks.sweep import settings_of
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.costs.extraction_seconds import ExtractionSeconds
 from vggfeat.costs.whose_speed import at_once, whose_speed
-from vggfeat.costs.work import BYTES_OF
+from vggfeat.costs.work import BYTES_OF, ROW_BYTES
 from vggfeat.durations import in_words
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
 from vggfeat.features.conditions import check_scales
@@ -216,10 +216,10 @@ class Plan:
         num_bytes, seconds = 0, 0.0
         for network, count in zip(networks, counts, strict=True):
             if count:
-                num_bytes += count * len(options.scales) * network.backbone.dim
+                numbers = len(options.scales) * network.backbone.dim
+                num_bytes += count * (numbers * BYTES_OF[options.dtype] + ROW_BYTES)
                 alone = self.extraction.of(network, options, count, pictures)
                 seconds += alone / at_once(self.device, self.num_devices)
-        num_bytes *= BYTES_OF[options.dtype]
         self.num_descriptors += sum(counts)
         self.num_bytes += num_bytes
         self.seconds += seconds

@@ -3,6 +3,7 @@
 The durations are extrapolated from short timings on this machine, or from a speed that is given.
 """
 
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -26,7 +27,8 @@ from vggfeat.pretraining.runtime import RuntimeOptions
 from vggfeat.pretraining.trainer import build_trainer
 from vggfeat.processes.world import World
 
-NUM_TIMINGS = 3  # at least; the fastest counts, as the first ones warm up
+NUM_TIMINGS = 3  # at least, of which the median counts
+VALIDATION_SHARE = 1 / 3  # of the net's time, as there is no backward pass
 TIMED_S = 1.0  # at least, of the net
 TIMED_PIXELS = 2**18  # of the pictures that are timed together
 NUM_DECODED = 64
@@ -62,12 +64,17 @@ def plan(
             check_start(recipe, job.out)
         planned.add(recipe.name)
         if images_per_second is None:
-            image_s = seconds_per_image(recipe, job.runtime, _loader(recipe, job.runtime, pictures))
+            loader = _loader(recipe, job.runtime, pictures)
+            image_s, validation_s = seconds_per_image(recipe, job.runtime, loader)
         else:
             image_s = 1 / images_per_second
-        each_s = image_s / at_once(job.runtime.device, num_processes)
-        seconds, line = _plan_stage(recipe, job.runtime, pictures, each_s)
+            validation_s = VALIDATION_SHARE * image_s
+        seconds = recipe.epochs * (
+            len(pictures.train) * image_s + len(pictures.validation) * validation_s
+        )
+        seconds /= at_once(job.runtime.device, num_processes)
         total += seconds
+        line = _stage_line(recipe, job.runtime, pictures, seconds)
         is_given = images_per_second is not None
         yield f"{line} ({time_text(image_s)} an image{' as given' if is_given else ' here'})"
     whose = whose_speed(
@@ -83,18 +90,13 @@ def _loader(recipe: Recipe, runtime: RuntimeOptions, pictures: Pictures) -> Load
     return Loader(pictures, recipe, GREY, World(), NUM_DECODED, runtime.on_error)
 
 
-def _plan_stage(
-    recipe: Recipe, runtime: RuntimeOptions, pictures: Pictures, image_s: float
-) -> tuple[float, str]:
-    """The seconds that a stage will take, of image_s for each image, and its line."""
+def _stage_line(recipe: Recipe, runtime: RuntimeOptions, pictures: Pictures, seconds: float) -> str:
+    """What a stage is, and how long it takes."""
     num_batches = _loader(recipe, runtime, pictures).num_batches
     num_images = len(pictures.train) * recipe.epochs
-    # Without a backward pass, a validation picture takes a third.
-    num_passed = num_images + len(pictures.validation) * recipe.epochs / 3
-    seconds = num_passed * image_s
     smallest, largest = recipe.scales
     num_updates = num_batches * recipe.epochs
-    return seconds, (
+    return (
         f"{recipe.name}: {recipe.net_specification}, from {recipe.begins_with}, S"
         f" {smallest if smallest == largest else f'{smallest} to {largest}'}, rate"
         f" {recipe.learning_rate:g}, at most {counted(recipe.epochs, 'epoch')}:"
@@ -103,21 +105,28 @@ def _plan_stage(
     )
 
 
-def seconds_per_image(recipe: Recipe, runtime: RuntimeOptions, loader: Loader) -> float:
-    """Seconds of training here: the net's, timed on noise, and the pictures', timed on some.
+def seconds_per_image(
+    recipe: Recipe, runtime: RuntimeOptions, loader: Loader
+) -> tuple[float, float]:
+    """Seconds here of an image that is trained on, and of one that validates.
 
+    The net is timed on noise, reading and cropping on some of the pictures, once each.
     On a CPU both take turns; beside a GPU the slower one counts, as in extraction.
     """
     net_s = _net_seconds(recipe, runtime, len(loader.pictures.classes))
-    numbers = np.arange(min(NUM_DECODED, len(loader.pictures.train)))
-    times = []
-    for _ in range(NUM_TIMINGS):
+    num_train = len(loader.pictures.train)
+    times, count = [], min(NUM_DECODED, num_train)
+    for number in range(NUM_TIMINGS):
+        numbers = np.arange(number * count, (number + 1) * count) % num_train
         began = time.monotonic()
-        loader.training_crops(0, numbers, slice(0, len(numbers)), len(numbers))
+        loader.training_crops(0, numbers, slice(0, count), count)
         times.append(time.monotonic() - began)
-    picture_s = min(times) / len(numbers) / available_cores()
-    stages = {LOAD: picture_s, FORWARD: net_s}
-    return overlapped(stages, is_cpu=runtime.device_type != "cuda")
+    picture_s = statistics.median(times) / count / available_cores()
+    is_cpu = runtime.device_type != "cuda"
+    return (
+        overlapped({LOAD: picture_s, FORWARD: net_s}, is_cpu=is_cpu),
+        overlapped({LOAD: picture_s, FORWARD: VALIDATION_SHARE * net_s}, is_cpu=is_cpu),
+    )
 
 
 def _net_seconds(recipe: Recipe, runtime: RuntimeOptions, num_classes: int) -> float:
@@ -135,4 +144,4 @@ def _net_seconds(recipe: Recipe, runtime: RuntimeOptions, num_classes: int) -> f
         began = time.monotonic()
         trainer.update(batch, step=0).read()  # when the device is done
         times.append(time.monotonic() - began)
-    return min(times) / size
+    return statistics.median(times) / size

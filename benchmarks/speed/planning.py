@@ -6,6 +6,7 @@ processor's work, on one core, stand beside them. Several processes are started 
 them; the seconds until they compute are those of the same command when nothing is left to do.
 """
 
+import json
 import logging
 import os
 import subprocess
@@ -22,11 +23,10 @@ import numpy as np
 from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.speed.measuring import Row, Setup, SpeedResult, Spread, one_core
 from vggfeat.costs.calibration import calibrate
-from vggfeat.costs.model import Estimate, Machines, estimate
+from vggfeat.costs.model import Machines, estimate
 from vggfeat.costs.photographs import varied_sizes, write_photographs
 from vggfeat.costs.planning import sampled, share_of_threads
 from vggfeat.costs.work import work_of
-from vggfeat.features.extract import extract
 from vggfeat.features.options import Extraction
 from vggfeat.prefetch import available_cores
 from vggfeat.storage.folders import folders
@@ -36,6 +36,17 @@ log = logging.getLogger(__name__)
 CALTECH = "101_ObjectCategories"
 TIMM = "timm/tf_efficientnet_lite0:mean=127.5/127.5/127.5,std=127.5/127.5/127.5@random:0"
 CPU, WALL = "s of one core", "s"
+_EXTRACT = """
+import json, sys, time
+from vggfeat.backbones.load import load_network
+from vggfeat.features.extract import extract
+from vggfeat.features.options import Extraction
+job = json.load(sys.stdin)
+options = Extraction(scales=job["scales"], mirror=job["mirror"], device="cpu")
+began = time.process_time()
+extract("plan", job["pictures"], load_network(job["net"]), options, to=job["to"])
+print(time.process_time() - began)
+"""
 
 
 @dataclass(frozen=True)
@@ -128,18 +139,28 @@ def _round(case: Case, pictures: Mapping[str, Path], folder: Path) -> tuple[floa
             len(pictures), work, machines, rates.loading, rates.disk, is_sharded=False
         )
         if alone:
-            began = clock()
-            path = extract("plan", pictures, network, options, folder=folder / case.name).path
-            measured = clock() - began
-            network = load_network(case.net)
+            path = folder / f"{network.slug}-{len(case.scales)}-{case.mirror}.h5"
+            measured = _alone(case, pictures, path)
         else:
             measured, path = _in_processes(case, pictures, folder)
-    return _without_start(planned, alone), measured, planned.file_bytes / path.stat().st_size
+    return planned.seconds, measured, planned.file_bytes / path.stat().st_size
 
 
-def _without_start(planned: Estimate, alone: bool) -> float:
-    """Of one process that was timed before, whose net is built."""
-    return planned.seconds - planned.machines.start_s if alone else planned.seconds
+def _alone(case: Case, pictures: Mapping[str, Path], path: Path) -> float:
+    """Seconds that a process of its own works, which has no kernels yet for any shape."""
+    job = {
+        "net": case.net, "scales": case.scales, "mirror": case.mirror, "to": str(path),
+        "pictures": {picture_id: str(file) for picture_id, file in pictures.items()},
+    }  # fmt: skip
+    process = subprocess.run(
+        [sys.executable, "-c", _EXTRACT],
+        input=json.dumps(job),
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    return float(process.stdout)
 
 
 def _in_processes(case: Case, pictures: Mapping[str, Path], folder: Path) -> tuple[float, Path]:
