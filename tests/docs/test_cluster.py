@@ -33,7 +33,7 @@ def test_the_sizes_are_what_the_formulas_give():
         "index": INDEX_BYTES,
         "extraction": 1 / (GPUS * RATE),
         "joining": INDEX_S,
-        "requests to the store": 4 / TAR,
+        "requests to the store": 6 / TAR,
     }
     for name, each in formulas.items():
         np.testing.assert_allclose(cells(name), [each * n for n in NUMBERS], rtol=0.03)
