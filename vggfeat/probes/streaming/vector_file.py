@@ -34,7 +34,7 @@ class VectorFile(VectorBlocks):
     """
 
     def __init__(self, path: Path, dim: int):
-        self.path = path
+        self.path, self.folder = path, path.parent
         self._file = path.open("rb", buffering=0)
         self._lock = threading.Lock()
         self.held = ExitStack()  # the lock of the file's name, by which `cache clear` knows its use
