@@ -3,6 +3,7 @@
 import multiprocessing
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import h5py
@@ -70,10 +71,51 @@ def test_ids_that_are_not_there_are_named(features):
         features.rows_of([ALL_IDS[0], "nobody", "none"])
     with pytest.raises(StoreError, match=r"has scales \(32, 48\), not 64"):
         features.read(scales=[64])
-    with pytest.raises(OptionError, match="rows must be a list of numbers from 0 to 14"):
+    with pytest.raises(OptionError, match="rows must be a list of whole numbers from 0 to 14"):
         features.read_rows([15])
     with pytest.raises(OptionError, match="ids must be a sequence"):
         features.rows_of("0/0")
+
+
+@pytest.mark.parametrize(
+    "rows", [[1.7], [float("nan")], [True] * 15, ["1"], None, 3, [-1], [10**30], [[1]]], ids=str
+)
+def test_what_are_no_rows_is_refused(features, rows):
+    with pytest.raises(OptionError, match="rows must be a list of whole numbers from 0 to 14"):
+        features.read_rows(rows)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (None, "ids must be a sequence"),
+        ([0], "ids must be texts such as 'a.jpg'; got 0"),
+        ([b"0/0"], "ids must be texts such as 'a.jpg'; got b'0/0'"),
+        (["0/0", "\ud800"], r"'\\ud800' is not in it"),
+    ],
+)
+def test_what_are_no_ids_is_refused(features, ids, message):
+    with pytest.raises((OptionError, StoreError), match=message):
+        features.rows_of(ids)
+
+
+def test_one_scale_may_stand_alone_and_no_text(features):
+    np.testing.assert_array_equal(features.read(scales=48), ALL[:, [1]])
+    with pytest.raises(OptionError, match="scales must be a sequence"):
+        features.read(scales="48")
+    with pytest.raises(OptionError, match="rows must be a whole number from 1 on; got 1.5"):
+        next(features.blocks(1.5))
+
+
+def test_threads_may_close_it_while_others_read(features):
+    def read(thread):
+        for turn in range(8):
+            np.testing.assert_array_equal(features.read_ids(ALL_IDS[-2:]), ALL[-2:])
+            if turn % 3 == thread % 3:
+                features.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(read, range(6)))
 
 
 class Rows:
@@ -154,6 +196,25 @@ def flipped_at(path, name, offset=0):
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_shard_that_claims_more_rows_than_it_can_have_is_damaged(tmp_path, compression):
+    folder = ShardFolder(write_shards(tmp_path / "shards", COUNTS, compression=compression))
+    content = bytearray(folder.shard(0).read_bytes())
+    content[55] ^= 0x80  # of its number of rows
+    folder.shard(0).write_bytes(content)
+    with pytest.raises(StoreError, match=r"part-000000\.h5: its checksums are damaged"):
+        index_build.table_of(folder, len(COUNTS))
+
+
+def test_an_index_with_another_number_of_rows_is_damaged(folder):
+    with h5py.File(folder / "index.h5", "r+") as file:
+        rows = file["rows"][:-1]
+        del file["rows"]
+        file["rows"] = rows
+    with pytest.raises(StoreError, match=r"index\.h5: .*not as many as they were"):
+        open_features(folder)
 
 
 @pytest.mark.parametrize("name", ["hashes", "rows", "bucket_starts", "digests", "first_rows"])

@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.disks import files_of_at_most
 
-from vggfeat.storage.files import new_file, new_folder, new_path, sha256_of
+from vggfeat.storage.files import new_file, new_folder, new_path, remove_parts, sha256_of
 
 
 def _save_with_torch(file):
@@ -66,3 +66,9 @@ def test_a_full_disk_names_the_folder_that_is_made(tmp_path):
     ):
         (folder / "b").write_bytes(b"content")
     assert not any(tmp_path.iterdir())
+
+
+def test_what_another_process_finishes_meanwhile_is_no_error(tmp_path):
+    gone = tmp_path / ".index.h5.0000.part"
+    gone.symlink_to(tmp_path / "nowhere")  # listed, and not there when it is looked at
+    remove_parts(tmp_path / "index.h5", 3600.0)

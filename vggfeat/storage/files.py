@@ -81,7 +81,10 @@ def remove_parts(target: Path, age_s: float = 0.0) -> None:
     Whoever calls it holds the lock of `target`, or knows that nobody is at it for as long.
     """
     for part in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
-        if age_s and time.time() < part.stat().st_mtime + age_s:
+        try:
+            if age_s and time.time() < part.stat().st_mtime + age_s:
+                continue
+        except FileNotFoundError:  # its process has just finished it
             continue
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
