@@ -1,5 +1,6 @@
 """Stored vectors read by range and by id, of a file or of shards, without reading all of them."""
 
+import json
 import multiprocessing
 import pickle
 import shutil
@@ -17,6 +18,7 @@ from vggfeat.errors import OptionError, StoreError
 from vggfeat.features import store
 from vggfeat.features.shards import index, index_build, open_files
 from vggfeat.features.shards.folder import ShardFolder
+from vggfeat.storage.checksums import sealed
 
 COUNTS = (5, 0, 7, 3)
 
@@ -196,6 +198,19 @@ def flipped_at(path, name, offset=0):
     content = bytearray(path.read_bytes())
     content[place] ^= 1
     path.write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_parts", "4"), ("num_parts", -1), ("dim", 4.0), ("compression", [1]), ("created", None),
+     ("batch_pixels", "x"), ("conditions", []), ("schema_version", 2)],
+)  # fmt: skip
+def test_a_manifest_that_another_program_wrote_is_refused_in_one_line(folder, name, value):
+    path = folder / "shards.json"
+    path.write_text(json.dumps(sealed({**json.loads(path.read_text()), name: value})))
+    with pytest.raises(StoreError, match=r"shards\.json: cannot be read") as raised:
+        ShardFolder(folder).manifest()
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("compression", [None, "gzip"])
