@@ -137,9 +137,10 @@ def _check_tars(tars: Sequence[str], source: str, offline: bool) -> None:
     missing = []
     for tar in tars:
         named = shown(tar) if is_url(tar) else tar
-        if tar in seen:
+        place = tar if is_url(tar) else os.path.normpath(tar)
+        if place in seen:
             raise DatasetError(f"{source}: names {named} twice. Name it once.")
-        seen.add(tar)
+        seen.add(place)
         if named.lower().endswith(COMPRESSED):
             raise DatasetError(
                 f"{named}: is compressed, and pictures are read where they lie in a tar. Unpack it"
