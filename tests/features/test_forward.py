@@ -150,6 +150,35 @@ def test_what_the_user_has_set_is_left(monkeypatch):
         assert not libc.asked
 
 
+def test_memory_goes_back_when_the_process_has_grown_much_since_it_last_did(monkeypatch):
+    libc, resident = Libc(), iter([100, 164, 165, 90, 154, 155])
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: libc)
+    monkeypatch.setattr(allocator, "MOST_GROWTH", 64)
+    monkeypatch.setattr(allocator, "resident", lambda: next(resident))
+    with allocator.kept_memory() as memory:
+        libc.asked.clear()
+        trimmed = []
+        for _ in range(6):
+            memory.batch_done()
+            trimmed.append(libc.asked.count("trim"))
+    assert trimmed == [0, 0, 1, 1, 1, 2]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux says how much memory a process has")
+def test_freed_memory_that_is_kept_can_be_handed_back(monkeypatch):
+    monkeypatch.setattr(allocator, "MOST_GROWTH", 2**24)
+    with allocator.kept_memory() as memory:
+        memory.batch_done()
+        blocks = [torch.ones(2**21) for _ in range(16)]  # 8 MiB each
+        behind = torch.ones(2**10)  # so that they are not at the end of the heap
+        del blocks
+        kept = allocator.resident()
+        memory.batch_done()
+        assert allocator.resident() < kept - 2**26
+    assert behind.sum() == 2**10
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's page faults are Linux's")
 def test_afterwards_blocks_of_some_megabytes_are_used_again():
     """As in any process that has freed large blocks: no page is cleared for each of them."""

@@ -62,10 +62,10 @@ def leader_fails(workers: Workers, folder: Path) -> None:
 
 def second_fails(workers: Workers, folder: Path) -> None:
     """In the middle of a part, say; the others look now and then whether all is well."""
-    all_here(workers)
-    if workers.rank == 1:
-        raise OptionError("its disk is full.")
     try:
+        all_here(workers)
+        if workers.rank == 1:
+            raise OptionError("its disk is full.")
         for _ in workers.looks():
             pass
     except WorkerFailed as error:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from vggfeat import images
 from vggfeat.errors import NetworkError, OptionError
 from vggfeat.features import store
-from vggfeat.features.allocator import kept_memory
+from vggfeat.features.allocator import KeptMemory, kept_memory
 from vggfeat.features.batches import plan_batches
 from vggfeat.features.device import Device, DeviceTimer, device_for
 from vggfeat.features.forward import autocast_for
@@ -124,16 +124,21 @@ class ExtractionRun:
         wanted = missing & sizes.keys()
         batches = [batch for ids in plan if (batch := [i for i in ids if i in wanted])]
         with (
-            kept_memory(),
+            kept_memory() as memory,
             autocast_for(self.device.name, self.options.resolved_precision),
             closing(self.loader.loaded(batches)) as loaded,
             StoringThread(partial(self._store, sizes, missing_of)) as storing,
         ):
-            self._compute(module, loaded, storing, len(missing))
+            self._compute(module, loaded, storing, memory, len(missing))
         self._report(len(missing))
 
     def _compute(
-        self, module: nn.Module, loaded: Iterator[Loaded], storing: StoringThread, total: int
+        self,
+        module: nn.Module,
+        loaded: Iterator[Loaded],
+        storing: StoringThread,
+        memory: KeptMemory,
+        total: int,
     ) -> None:
         """Put the batches' vectors in for storing, on a GPU each once the next has been queued."""
         in_flight: deque[_InFlight] = deque()
@@ -148,6 +153,7 @@ class ExtractionRun:
                     in_flight.append(self._enqueue(module, ids, pictures))
                 if len(in_flight) > self.device.num_in_flight:
                     hand_over()
+                memory.batch_done()
                 self._report(total)
         finally:  # also at an error or an interrupt: what was computed before it is not lost
             while in_flight:
