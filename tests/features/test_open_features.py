@@ -18,6 +18,9 @@ from vggfeat.errors import OptionError, StoreError
 from vggfeat.features import store
 from vggfeat.features.shards import index, index_build, open_files
 from vggfeat.features.shards.folder import ShardFolder
+from vggfeat.features.shards.shard import ShardMaker
+from vggfeat.processes.claims import Claim
+from vggfeat.progress import no_progress
 from vggfeat.storage.checksums import sealed
 
 COUNTS = (5, 0, 7, 3)
@@ -293,3 +296,18 @@ def test_a_file_of_other_conditions_in_place_of_a_shard_is_refused(folder):
         file.write(ids, vectors_of(3, 3), [(8, 6)] * 3, [9] * 3)
     with pytest.raises(StoreError, match="is not the file that was here"):
         open_features(folder).read()
+
+
+def test_names_that_are_no_texts_are_listed_as_broken(tmp_path):
+    folder = ShardFolder(tmp_path / "shards")
+    write_shards(folder.path, [0])
+    folder.shard(0).unlink()
+    maker = ShardMaker(folder, folder.manifest(), Claim(0))
+    with maker.writer({"a": 9}) as writer:
+        writer.write(["a"], vectors_of(0, 1), [(8, 6)], [9])
+    maker.finish({"\udcff.tar, member b\nc": "ends\0 early"})
+    table = index_build.table_of(folder, 1)
+    assert index_build.build_index(folder, folder.manifest(), table, no_progress).num_broken == 1
+    listed = folder.broken_list.read_text().splitlines()[1]
+    assert listed == r'000/part-000000.h5,"\udcff.tar, member b\nc",ends\x00 early'
+    assert open_features(folder.path).ids() == ["a"]
