@@ -1,5 +1,6 @@
 """Stored vectors read by range and by id, of a file or of shards, without reading all of them."""
 
+import errno
 import json
 import multiprocessing
 import pickle
@@ -10,6 +11,7 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from helpers.disks import files_of_at_most
 from helpers.shards import CONDITIONS, ids_of, vectors_of, write_shards
 from torch.utils.data import DataLoader
 
@@ -311,3 +313,17 @@ def test_names_that_are_no_texts_are_listed_as_broken(tmp_path):
     listed = folder.broken_list.read_text().splitlines()[1]
     assert listed == r'000/part-000000.h5,"\udcff.tar, member b\nc",ends\x00 early'
     assert open_features(folder.path).ids() == ["a"]
+
+
+def test_a_full_disk_is_no_damage_of_what_is_packed(tmp_path):
+    folder = ShardFolder(write_shards(tmp_path / "shards", [40], compression="gzip"))
+    folder.shard(0).unlink()
+    ids = ids_of(0, 40)
+    maker = ShardMaker(folder, folder.manifest(), Claim(0))
+    with maker.writer(dict.fromkeys(ids, 9)) as writer:
+        writer.write(ids, vectors_of(0, 40), [(8, 6)] * 40, [9] * 40)
+    with files_of_at_most(4096), pytest.raises(OSError, match=r"-whole\.h5") as raised:
+        maker.finish({})
+    assert raised.value.errno == errno.EFBIG
+    maker.finish({})
+    np.testing.assert_array_equal(open_features(folder.path).read(), vectors_of(0, 40))
