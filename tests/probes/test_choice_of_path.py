@@ -115,6 +115,17 @@ def test_other_sizes_are_refused_in_one_line(text):
         memory.parse_size(text)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), -1, 0, 1.5, True, [1], 10**400, "1e30", "1 byte"],
+    ids=repr,
+)
+def test_what_is_no_memory_is_refused_from_python(value):
+    assert memory.as_bytes(8e9) == memory.as_bytes("8G") == 8_000_000_000
+    with pytest.raises(OptionError, match="memory must be"):
+        memory.as_bytes(value)
+
+
 def test_a_probe_of_somebody_elses_has_no_streaming_form():
     from helpers.discriminant import Discriminant
 

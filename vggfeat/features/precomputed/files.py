@@ -116,7 +116,7 @@ def _stored(path: Path, scales: Sequence[int] | None, options: VectorOptions) ->
 def _sharded(path: Path, scales: Sequence[int] | None, options: VectorOptions) -> ShardsSource:
     with open_stored(path) as features:
         return ShardsSource(
-            name=path.name,
+            name=path.resolve().name,  # of ".", too
             path=path,
             ids=features.ids(),
             conditions=features.conditions,
