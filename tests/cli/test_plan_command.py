@@ -86,7 +86,7 @@ def test_of_tars_the_first_and_the_last_are_looked_into(run, tmp_path):
                 tar.add(write_picture(tmp_path / name, (40 + picture, 40)), name)
     result = run("--images", tmp_path / "{0..3}.tar", "--format", "json")
     assert json.loads(result.stdout)["pictures"] == 10
-    assert "about 10 pictures: 4 tars of 3 as the first" in result.stderr
+    assert "about 10 pictures, as the first of its 4 tars has 3" in result.stderr
     given = run("--images", tmp_path / "*.tar", "--pictures", "100M", "--format", "json")
     assert json.loads(given.stdout)["pictures"] == 10**8 and "about" not in given.stderr
     picture = json.loads(given.stdout)["picture"]

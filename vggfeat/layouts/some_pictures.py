@@ -40,5 +40,6 @@ def some_pictures(source: str) -> SomePictures:
         number = len(first) * (parts.num_parts - 1) + len(part.pictures)
     if not first:
         raise DatasetError(f"{source}: no picture in its first tar, which a plan looks into.")
-    told = f"about {number:,} pictures: {parts.num_parts:,} tars of {len(first):,} as the first"
+    told = f"about {number:,} pictures, as the first of its {parts.num_parts:,} tars has"
+    told += f" {len(first):,}"
     return SomePictures(first, number, told if parts.num_parts > 2 else "")
