@@ -77,6 +77,16 @@ def test_pictures_at_hand_say_how_many_and_how_large(run, tmp_path):
     assert json.loads(many.stdout)["pictures"] == 1_000_000
 
 
+def test_a_given_disk_is_another_machines(run):
+    """A picture has 2 scales x 256 numbers x 4 bytes, and some more: 10^6 at 1 MB/s."""
+    disk = ("--write-rate", 1, "--read-rate", 2, "--picture-bytes", "1k")
+    values = json.loads(run("--pictures", "1M", *disk, "--format", "json").stdout)
+    assert values["stage_seconds"]["read"] == pytest.approx(500)
+    assert values["stage_seconds"]["write"] == pytest.approx(values["disk_bytes"]["files"] / 1e6)
+    assert values["sources"]["write"] == values["sources"]["read"] == "given"
+    assert values["bottleneck"] == "write"
+
+
 def test_of_tars_the_first_and_the_last_are_looked_into(run, tmp_path):
     """3 pictures in each of the first three, 1 in the fourth."""
     for number in range(4):

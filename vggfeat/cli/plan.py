@@ -79,6 +79,13 @@ _devices = combined(
     click.option(
         "--read-rate", "read_mb_s", type=float, metavar="MB/S", help="At which pictures are read."
     ),
+    click.option(
+        "--write-rate",
+        "write_mb_s",
+        type=float,
+        metavar="MB/S",
+        help="At which descriptors are written.",
+    ),
 )
 _prices = combined(
     click.option("--watts", type=float, metavar="W", help="Power of a device, for the energy."),

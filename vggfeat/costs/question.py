@@ -11,6 +11,7 @@ from vggfeat.images import Picture
 WORDS = {
     "num_pictures": "pictures", "num_devices": "gpus", "cores": "cores",
     "images_per_second": "images per second", "tflops": "tflops", "read_mb_s": "read rate",
+    "write_mb_s": "write rate",
     "watts": "watts", "price": "price", "disk_price": "disk price",
 }  # fmt: skip
 
@@ -32,6 +33,7 @@ class Question:
     utilisation: float | None = None
     rates: Path | None = None
     read_mb_s: float | None = None  # of all devices together
+    write_mb_s: float | None = None  # likewise
     watts: float | None = None  # of one device
     price: float | None = None  # of an hour of one device
     disk_price: float | None = None  # of a TB a month
@@ -42,7 +44,7 @@ class Question:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise OptionError(f"{WORDS[name]} must be at least 1; got {value}.")
-        for name in ("images_per_second", "tflops", "read_mb_s"):
+        for name in ("images_per_second", "tflops", "read_mb_s", "write_mb_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):
                 raise OptionError(f"{WORDS[name]} must be more than 0; got {value:g}.")
