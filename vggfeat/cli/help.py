@@ -37,8 +37,8 @@ FLAGS = {
     PICTURES: "data limit skip-unknown-classes check-data",
     PROBE: "probe save-probe",
     TRAINING: "stage set colours tensorboard",
-    COMPUTING: "gpus cores images-per-second tflops utilisation rates save-rates read-rate write-rate"
-    " precision pass-size memory device dry-run repair older-than yes",
+    COMPUTING: "gpus cores images-per-second tflops utilisation rates save-rates read-rate"
+    " write-rate precision pass-size memory device dry-run repair older-than yes",
     PLACES: "data-dir cache-dir offline out to shard-rows compression predictions save config",
     OUTPUT: "watts price disk-price format form intervals notes title only figures open show"
     " show-config count top plot",
