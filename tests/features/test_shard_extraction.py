@@ -26,6 +26,7 @@ from vggfeat.features.options import Extraction
 from vggfeat.features.shards import extraction
 from vggfeat.features.shards.extraction import extract_shards
 from vggfeat.features.shards.folder import ShardFolder
+from vggfeat.features.shards.progress import PicturesDone
 from vggfeat.features.shards.shard import ShardMaker
 from vggfeat.images import load_batch
 from vggfeat.processes.claims import Claim, handed_out
@@ -301,3 +302,42 @@ def test_machines_may_name_the_folder_otherwise(tmp_path, parts, monkeypatch):
 
     made, _ = together.run_together(2, process)
     assert made.num_new == 12
+def told_of(work):
+    """(pictures done, all) of each call of progress, and the label, which is one."""
+    calls = []
+    work(lambda *call: calls.append(call))
+    (label,) = {label for label, _, _ in calls if label.startswith("extracting")}
+    return label, [(done, total) for name, done, total in calls if name == label]
+
+
+def test_progress_is_in_pictures_each_part_as_large_as_the_first(tmp_path):
+    parts = written_parts(tmp_path / "pictures", [4, 2, 6])
+    options = Extraction(scales=(32,), precision="fp32")
+    label, told = told_of(
+        lambda progress: extract_shards(
+            parts, NARROW, options, folder=tmp_path / "out", progress=progress
+        )
+    )
+    assert label.startswith("extracting vgg11") and label.endswith(" (estimate)")
+    assert {total for _, total in told} == {12} and told == sorted(told)
+    assert {0, 4, 8, 11, 12} <= {done for done, _ in told} and told.count((12, 12)) == 1
+
+
+def test_progress_within_a_part_counts_for_all_processes():
+    def work(progress):
+        done = PicturesDone(progress, "extracting net", 10, 4)
+        done.begin(0, 100)
+        done("", 30, 60)  # 40 were there
+        done.begin(4, 90)
+
+    assert told_of(work) == ("extracting net (estimate)", [(0, 1000), (200, 1000), (400, 1000)])
+
+
+def test_progress_of_one_part_is_exact():
+    def work(progress):
+        done = PicturesDone(progress, "extracting net", 1, 2)
+        done.begin(0, 8)
+        done("", 2, 8)
+        done.end()
+
+    assert told_of(work) == ("extracting net", [(0, 8), (2, 8), (8, 8)])

@@ -25,6 +25,7 @@ from vggfeat.features.pipeline import ExtractionRun
 from vggfeat.features.shards.folder import COMPRESSIONS, Manifest, ShardFolder, parse_manifest
 from vggfeat.features.shards.index import IndexFacts
 from vggfeat.features.shards.index_build import build_index, facts_of_current, table_of
+from vggfeat.features.shards.progress import PicturesDone
 from vggfeat.features.shards.shard import ShardMaker
 from vggfeat.features.stage_times import StageTimes
 from vggfeat.layouts.picture_parts import Part, PictureParts
@@ -103,7 +104,6 @@ class _ShardsRun:
     ):
         self.parts, self.head, self.options = parts, head, options
         self.folder, self.progress = folder, progress
-        self.label = f"extracting {head.network.label}, parts"
         self.module = head.module  # weights that do not fit are noticed before a file is made
         self.num_computed = self.num_new = 0
         self.times = StageTimes()
@@ -152,16 +152,18 @@ class _ShardsRun:
         claims = handed_out(
             workers, "shards", num_parts, is_done=lambda part: self.folder.shard(part).exists()
         )
+        label = f"extracting {self.head.network.label}"
+        done = PicturesDone(self.progress, label, num_parts, workers.size)
         for claim in claims:
-            self.progress(self.label, claim.part, num_parts)
             maker = ShardMaker(self.folder, self.manifest, claim)
             try:
                 with self.parts.opened(claim.part) as part:
-                    self._make(maker, part)
+                    done.begin(claim.part, len(part.pictures))
+                    self._make(maker, part, done)
             except (OSError, StoreError):  # as of files that a faster process has removed
                 if not self.folder.shard(claim.part).exists():
                     raise
-        self.progress(self.label, num_parts, num_parts)
+        done.end()
 
     def join(self, workers: Workers) -> IndexFacts:
         """Write the index, unless it is of these shards already; what it says."""
@@ -179,7 +181,7 @@ class _ShardsRun:
             )  # fmt: skip
         return facts
 
-    def _make(self, maker: ShardMaker, part: Part) -> None:
+    def _make(self, maker: ShardMaker, part: Part, progress: Progress) -> None:
         if part.broken and self.options.on_error == "stop":
             name, reason = next(iter(part.broken.items()))
             raise PictureError(
@@ -189,7 +191,7 @@ class _ShardsRun:
         file_bytes = {i: images.picture_bytes(picture) for i, picture in part.pictures.items()}
         with maker.writer(file_bytes) as writer:
             run = ExtractionRun(
-                self.head, self.options, part.pictures, [writer], no_progress, times=self.times
+                self.head, self.options, part.pictures, [writer], progress, times=self.times
             )
             run.extract(self.module)
         self.num_computed += run.num_new
