@@ -302,6 +302,8 @@ def test_machines_may_name_the_folder_otherwise(tmp_path, parts, monkeypatch):
 
     made, _ = together.run_together(2, process)
     assert made.num_new == 12
+
+
 def told_of(work):
     """(pictures done, all) of each call of progress, and the label, which is one."""
     calls = []
