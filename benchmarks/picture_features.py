@@ -56,7 +56,10 @@ class PictureJob:
         if self.to.suffix.lower() != FEATURE_FILE:
             if self.to.suffix.lower() not in EXPORT_SUFFIXES:
                 suffixes = ", ".join((FEATURE_FILE, *EXPORT_SUFFIXES))
-                raise OptionError(f"{self.to}: descriptors are written to {suffixes}.")
+                raise OptionError(
+                    f"{self.to}: descriptors are written to {suffixes}, or to shards in a folder:"
+                    f" --to {self.to}/, with a slash."
+                )
             check_export(self.to)
         if self.to.is_dir():
             raise OptionError(f"{self.to}: is a folder. Name a file with --to.")

@@ -38,7 +38,7 @@ class ShardJob:
         if len(specs) != 1:
             raise OptionError(
                 f"{self.to}: holds the descriptors of one net at one layer, and {len(specs)} are"
-                " asked for. Give each its own command and folder."
+                f" asked for. Give each its own command and folder, such as --net {specs[0]}."
             )
         try:
             files.check_writable(self.to)

@@ -140,7 +140,10 @@ def test_several_nets_or_layers_need_a_file_each(extract, tmp_path):
 @pytest.mark.parametrize(
     "options, parts",
     [
-        (["--to", "x.pkl"], ["x.pkl: descriptors are written to .h5, .npy, .parquet"]),
+        (
+            ["--to", "x.pkl"],
+            ["x.pkl: descriptors are written to .h5, .npy, .parquet, or to shards"],
+        ),
         (["--images", "nowhere"], ["nowhere: no such folder or list of pictures"]),
         (["--net", "vgg99"], ["vgg99"]),
         (["--scales", "8"], ["scale 8 is too small"]),

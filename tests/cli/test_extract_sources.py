@@ -84,6 +84,15 @@ def test_what_does_not_go_together_is_wrong_usage(root, run, tmp_path, images, t
     assert result.exit_code == 2 and part in result.stderr
 
 
+def test_an_unquoted_star_is_told(root, run, tmp_path):
+    """As a shell would give it."""
+    result = run("extract", "--images", tmp_path / "t-0.tar", tmp_path / "t-1.tar", "--to", "x/")
+    assert result.exit_code == 2
+    assert "Quote them: --images 'train-*.tar'." in result.stderr
+    other = run("extract", "--images", root, "more", "--to", "x/")
+    assert "unexpected extra argument (more)" in other.stderr
+
+
 def test_one_net_goes_into_a_folder(extract, root, tmp_path):
     result = extract(tmp_path / "t-0.tar", f"{tmp_path}/shards/", "--net", "vgg13")
     assert result.exit_code == 1 and "2 are asked for. Give each its own" in result.stderr

@@ -1,10 +1,11 @@
 """`vggfeat plan`, with rates from a file: what it prints, as a table and as JSON."""
 
 import json
+import tarfile
 
 import pytest
 from click.testing import CliRunner
-from helpers.pictures import NARROW, write_classes
+from helpers.pictures import NARROW, write_classes, write_picture
 
 from vggfeat.cli import main
 from vggfeat.costs import rates
@@ -76,6 +77,32 @@ def test_pictures_at_hand_say_how_many_and_how_large(run, tmp_path):
     assert json.loads(many.stdout)["pictures"] == 1_000_000
 
 
+def test_a_given_disk_is_another_machines(run):
+    """A picture has 2 scales x 256 numbers x 4 bytes, and some more: 10^6 at 1 MB/s."""
+    disk = ("--write-rate", 1, "--read-rate", 2, "--picture-bytes", "1k")
+    values = json.loads(run("--pictures", "1M", *disk, "--format", "json").stdout)
+    assert values["stage_seconds"]["read"] == pytest.approx(500)
+    assert values["stage_seconds"]["write"] == pytest.approx(values["disk_bytes"]["files"] / 1e6)
+    assert values["sources"]["write"] == values["sources"]["read"] == "given"
+    assert values["bottleneck"] == "write"
+
+
+def test_of_tars_the_first_and_the_last_are_looked_into(run, tmp_path):
+    """3 pictures in each of the first three, 1 in the fourth."""
+    for number in range(4):
+        with tarfile.open(tmp_path / f"{number}.tar", "w") as tar:
+            for picture in range(3 if number < 3 else 1):
+                name = f"{number}{picture}.png"
+                tar.add(write_picture(tmp_path / name, (40 + picture, 40)), name)
+    result = run("--images", tmp_path / "{0..3}.tar", "--format", "json")
+    assert json.loads(result.stdout)["pictures"] == 10
+    assert "about 10 pictures, as the first of its 4 tars has 3" in result.stderr
+    given = run("--images", tmp_path / "*.tar", "--pictures", "100M", "--format", "json")
+    assert json.loads(given.stdout)["pictures"] == 10**8 and "about" not in given.stderr
+    picture = json.loads(given.stdout)["picture"]
+    assert picture["source_mp"] == pytest.approx(41 * 40 / 1e6)  # on average
+
+
 def test_processes_of_one_machine_share_its_cores(run):
     values = json.loads(run("--gpus", 2, "--device", "cpu", "--format", "json").stdout)
     assert values["cores"] == 4 and not values["headline"]
@@ -102,6 +129,8 @@ def test_processes_of_one_machine_share_its_cores(run):
         (("--utilisation", "0.5"), "give that, too"),
         (("--tflops", "1", "--images-per-second", "1"), "give one"),
         (("--images", "/nowhere"), "no such folder"),
+        (("--images", "/nowhere/{0..3}.tar"), "no such file"),
+        (("--images", "s3://bucket/{0..3}.tar"), "a plan fetches nothing"),
     ],
 )
 def test_mistakes_are_told_in_one_line(run, arguments, message):

@@ -115,6 +115,8 @@ def test_what_is_no_feature_file_or_has_not_the_scale(path, tmp_path):
         vggfeat.load_features(path, ids="a.jpg")
     with pytest.raises(StoreError, match="none.h5: no such feature file"):
         vggfeat.load_features(tmp_path / "none.h5")
+    with pytest.raises(StoreError, match="is a folder, no feature file. vggfeat.open_features"):
+        vggfeat.load_features(tmp_path)
     (tmp_path / "odd.h5").write_bytes(b"odd")
     with pytest.raises(StoreError, match="odd.h5"):
         vggfeat.load_features(tmp_path / "odd.h5")

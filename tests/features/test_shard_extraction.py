@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from helpers import together
 from helpers.interrupts import interrupted_at
 from helpers.parts import written_parts
 from helpers.pictures import NARROW
@@ -25,9 +26,11 @@ from vggfeat.features.options import Extraction
 from vggfeat.features.shards import extraction
 from vggfeat.features.shards.extraction import extract_shards
 from vggfeat.features.shards.folder import ShardFolder
+from vggfeat.features.shards.progress import PicturesDone
 from vggfeat.features.shards.shard import ShardMaker
 from vggfeat.images import load_batch
 from vggfeat.processes.claims import Claim, handed_out
+from vggfeat.processes.workers import Workers
 
 
 @pytest.fixture
@@ -268,3 +271,75 @@ def test_kills_at_any_moment_change_no_bit(tmp_path):
 @pytest.mark.slow
 def test_many_kills_at_any_moment_change_no_bit(tmp_path):
     assert killed_again_and_again(tmp_path, kills=40, pictures=[30] * 60) > 20
+
+
+def test_each_part_is_opened_once(tmp_path, parts, monkeypatch):
+    """It may be a tar that is fetched from far away."""
+    opened, as_ever = [], parts.opened
+    monkeypatch.setattr(parts, "opened", lambda part: opened.append(part) or as_ever(part))
+    run(parts, tmp_path / "out", device="cpu")
+    assert opened == [0, 1, 2]
+
+
+def test_machines_may_name_the_folder_otherwise(tmp_path, parts, monkeypatch):
+    """The leading process tells as new what the others make while it goes on itself."""
+    together.run_layer_by_layer(monkeypatch)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "same").symlink_to("out")
+    announce, manifest = Workers.announce, "shards#1"
+
+    def and_wait(workers, name, value=None):
+        announce(workers, name, value)
+        while name == manifest and not ShardFolder(tmp_path / "out").shard(0).exists():
+            time.sleep(0.01)
+
+    monkeypatch.setattr(Workers, "announce", and_wait)
+    options = Extraction(scales=(32,), precision="fp32")
+
+    def process(workers):
+        folder = tmp_path / ("same" if workers.rank else "out")
+        return extract_shards(parts, NARROW, options, folder=folder, workers=workers)
+
+    made, _ = together.run_together(2, process)
+    assert made.num_new == 12
+
+
+def told_of(work):
+    """(pictures done, all) of each call of progress, and the label, which is one."""
+    calls = []
+    work(lambda *call: calls.append(call))
+    (label,) = {label for label, _, _ in calls if label.startswith("extracting")}
+    return label, [(done, total) for name, done, total in calls if name == label]
+
+
+def test_progress_is_in_pictures_each_part_as_large_as_the_first(tmp_path):
+    parts = written_parts(tmp_path / "pictures", [4, 2, 6])
+    options = Extraction(scales=(32,), precision="fp32")
+    label, told = told_of(
+        lambda progress: extract_shards(
+            parts, NARROW, options, folder=tmp_path / "out", progress=progress
+        )
+    )
+    assert label.startswith("extracting vgg11") and label.endswith(" (estimate)")
+    assert {total for _, total in told} == {12} and told == sorted(told)
+    assert {0, 4, 8, 11, 12} <= {done for done, _ in told} and told.count((12, 12)) == 1
+
+
+def test_progress_within_a_part_counts_for_all_processes():
+    def work(progress):
+        done = PicturesDone(progress, "extracting net", 10, 4)
+        done.begin(0, 100)
+        done("", 30, 60)  # 40 were there
+        done.begin(4, 90)
+
+    assert told_of(work) == ("extracting net (estimate)", [(0, 1000), (200, 1000), (400, 1000)])
+
+
+def test_progress_of_one_part_is_exact():
+    def work(progress):
+        done = PicturesDone(progress, "extracting net", 1, 2)
+        done.begin(0, 8)
+        done("", 2, 8)
+        done.end()
+
+    assert told_of(work) == ("extracting net", [(0, 8), (2, 8), (8, 8)])

@@ -132,3 +132,13 @@ def test_a_probe_of_somebody_elses_has_no_streaming_form():
     assert choice.streamed_bytes(Discriminant.name, SMALL) is None
     with pytest.raises(OptionError, match="cannot stream them from disk"):
         choose_path(Discriminant(), SMALL, 10)
+
+
+def test_processes_of_a_machine_have_its_free_memory_together(monkeypatch):
+    monkeypatch.setattr(memory, "resident", lambda: 10**9)
+    monkeypatch.setattr(memory, "available", lambda: 8 * 10**9)
+    svm = load_probe("svm")
+    beside = choice.WORKSPACE + 9 * 100 * 5  # for signs and decision values
+    assert choice._left_for_fits(svm, 100, 5) == 8 * 10**9 - beside
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert choice._left_for_fits(svm, 100, 5) == 2 * 10**9 - beside

@@ -68,7 +68,15 @@ def test_a_full_disk_names_the_folder_that_is_made(tmp_path):
     assert not any(tmp_path.iterdir())
 
 
-def test_what_another_process_finishes_meanwhile_is_no_error(tmp_path):
-    gone = tmp_path / ".index.h5.0000.part"
-    gone.symlink_to(tmp_path / "nowhere")  # listed, and not there when it is looked at
-    remove_parts(tmp_path / "index.h5", 3600.0)
+def test_what_is_being_written_in_a_folder_is_not_removed_with_what_was_left(tmp_path):
+    """The folder itself changes only where files come and go."""
+    left, used, gone = (tmp_path / f".index.h5.{n}.part" for n in "123")
+    for folder in (left, used):
+        folder.mkdir()
+        (folder / "0").write_text("a piece")
+        for path in (folder, folder / "0"):
+            os.utime(path, (0, 0))
+    os.utime(used / "0")
+    gone.symlink_to("nowhere")  # as what another process has just given its name
+    remove_parts(tmp_path / "index.h5", 3600)
+    assert not left.exists() and (used / "0").exists()

@@ -122,7 +122,8 @@ def bench(
     NAMES are benchmarks (`vggfeat datasets ls`) or pictures of your own: a folder with a folder for
     each class, maybe below train/, val/ and test/, or a CSV file with the columns path, label
     (several: a;b) and, if there is one, split. With --labels they are files of features that were
-    made elsewhere (.npy, .npz, .h5), whose rows are found by id, or have the order of the labels.
+    made elsewhere (.npy, .npz, .h5), or folders of shards that `vggfeat extract` made, whose rows
+    are found by id, or have the order of the labels.
 
     \b
     vggfeat bench --all

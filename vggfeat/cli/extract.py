@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from vggfeat.cli.bench import job_of
+from vggfeat.cli.command import Command
 from vggfeat.cli.completers import complete_benchmarks
 from vggfeat.cli.group import importing, main, set_up_messages
 from vggfeat.cli.options import extraction_options
@@ -25,7 +26,22 @@ OF_SHARDS = ("shard_rows", "compression")
 OF_DATASETS = ("data_dir", "background", "limit", "box_margin")  # options that mean nothing else
 
 
-@main.command()
+class Extract(Command):
+    """The command, which knows what an unquoted star becomes."""
+
+    def parse_args(self, context: click.Context, arguments: list[str]) -> list[str]:
+        try:
+            return super().parse_args(context, arguments)
+        except click.UsageError as error:
+            if ".tar" in error.message and "unexpected extra" in error.message:
+                raise click.UsageError(
+                    "The shell has filled in stars or braces. Quote them: --images 'train-*.tar'.",
+                    context,
+                ) from None
+            raise
+
+
+@main.command(cls=Extract)
 @click.option(
     "--dataset",
     "datasets",

@@ -38,7 +38,7 @@ FLAGS = {
     PROBE: "probe save-probe",
     TRAINING: "stage set colours tensorboard",
     COMPUTING: "gpus cores images-per-second tflops utilisation rates save-rates read-rate"
-    " precision pass-size memory device dry-run repair older-than yes",
+    " write-rate precision pass-size memory device dry-run repair older-than yes",
     PLACES: "data-dir cache-dir offline out to shard-rows compression predictions save config",
     OUTPUT: "watts price disk-price format form intervals notes title only figures open show"
     " show-config count top plot",

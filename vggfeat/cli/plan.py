@@ -1,5 +1,6 @@
 """plan: hours, disk and cost of a job, before it is begun."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from vggfeat.cli.options import Numbers, cache_dir, combined, declared, quiet
 from vggfeat.cli.width import stdout_width
 from vggfeat.features.options import Extraction
 from vggfeat.storage.folders import folders
+
+log = logging.getLogger(__name__)
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 DEFAULT_NUMBER = 1_000_000  # of pictures
@@ -26,8 +29,10 @@ _job = combined(
     ),
     click.option(
         "--images",
-        type=click.Path(path_type=Path),
-        help="Folder or list of your pictures: their sizes and how fast they decode are measured.",
+        type=click.Path(),
+        metavar="SOURCE",
+        help="Your pictures, as `extract` takes them, but for URLs: their sizes and how fast they"
+        " decode are measured; of tars those of the first.",
     ),
     click.option("--picture-size", metavar="WxH", help="Usual size in pixels, such as 500x375."),
     click.option("--picture-bytes", metavar="BYTES", help="Usual size of a file, such as 110k."),
@@ -74,6 +79,13 @@ _devices = combined(
     click.option(
         "--read-rate", "read_mb_s", type=float, metavar="MB/S", help="At which pictures are read."
     ),
+    click.option(
+        "--write-rate",
+        "write_mb_s",
+        type=float,
+        metavar="MB/S",
+        help="At which descriptors are written.",
+    ),
 )
 _prices = combined(
     click.option("--watts", type=float, metavar="W", help="Power of a device, for the energy."),
@@ -98,7 +110,7 @@ _prices = combined(
 )
 def plan(
     count: str | None,
-    images: Path | None,
+    images: str | None,
     picture_size: str | None,
     picture_bytes: str | None,
     scales: tuple[int, ...],
@@ -116,6 +128,7 @@ def plan(
     \b
     vggfeat plan --pictures 100M --net vgg16 --scales 256,384,512 --gpus 32
     vggfeat plan --images pictures --net resnet50 --gpus 8 --device cpu
+    vggfeat plan --images 'train-{0000..0999}.tar' --net vgg16 --gpus 8
     vggfeat plan --pictures 1.3M --net vgg16 --tflops 990 --gpus 8 --price 2.5
     vggfeat plan --net vgg16 --save-rates rates.json
     vggfeat plan --net vgg16 --rates rates.json --pictures 100M --gpus 32
@@ -125,17 +138,19 @@ def plan(
         from vggfeat.costs import quantities, rates, shown
         from vggfeat.costs.planning import answer
         from vggfeat.costs.question import Question
-        from vggfeat.layouts.unlabelled import read_pictures
+        from vggfeat.layouts.some_pictures import some_pictures
 
     of_extraction = {name: options.pop(name) for name in EXTRACTION}
     given = {name: value for name, value in of_extraction.items() if value is not None}
     extraction = Extraction(scales=scales, **given)
-    pictures = read_pictures(images).files if images else None
-    number = len(pictures) if pictures else DEFAULT_NUMBER
+    found = some_pictures(images) if images else None
+    if found and found.told and not count:
+        log.info("%s: %s", images, found.told)
+    number = found.number if found else DEFAULT_NUMBER
     question = Question(
         options=extraction,
         num_pictures=quantities.as_count(count) if count else number,
-        pictures=pictures,
+        pictures=found.pictures if found else None,
         picture_size=quantities.as_picture_size(picture_size) if picture_size else None,
         picture_bytes=quantities.as_bytes(picture_bytes) if picture_bytes else None,
         **options,

@@ -103,6 +103,8 @@ def answer(question: Question, *, weights_dir: Path, folder: Path) -> Answer:
     disk = rates.disk
     if question.read_mb_s:
         disk = replace(disk, read_bytes_s=question.read_mb_s * 1e6)
+    if question.write_mb_s:
+        disk = replace(disk, write_bytes_s=question.write_mb_s * 1e6)
     machines, cores_source = _machines(question, rates, forward_s)
     if cores_source:
         assumptions.append(cores_source)
@@ -118,7 +120,7 @@ def answer(question: Question, *, weights_dir: Path, folder: Path) -> Answer:
             "decode": measured,
             "forward": forward_source,
             "store": measured,
-            "write": measured,
+            "write": "given" if question.write_mb_s else measured,
         },
         assumptions=[*assumptions, *_always_assumed(machines)],
         headline=_headline(question, rates),
@@ -248,7 +250,7 @@ def _machines(question: Question, rates: Rates, forward_s: float) -> tuple[Machi
 
 
 def _always_assumed(machines: Machines) -> list[str]:
-    told = ["one disk for all processes, for reading and for writing (--read-rate)"]
+    told = ["one disk for all processes (--read-rate, --write-rate)"]
     if machines.is_cpu:
         told.append("decoding and the net share the cores: their times add up")
     else:

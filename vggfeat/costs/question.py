@@ -12,6 +12,7 @@ from vggfeat.images import Picture
 WORDS = {
     "num_pictures": "pictures", "num_devices": "gpus", "cores": "cores",
     "images_per_second": "images per second", "tflops": "tflops", "read_mb_s": "read rate",
+    "write_mb_s": "write rate",
     "watts": "watts", "price": "price", "disk_price": "disk price",
 }  # fmt: skip
 
@@ -37,6 +38,7 @@ class Question:
     utilisation: float | None = None
     rates: Path | None = None
     read_mb_s: float | None = None  # of all devices together
+    write_mb_s: float | None = None  # likewise
     watts: float | None = None  # of one device
     price: float | None = None  # of an hour of one device
     disk_price: float | None = None  # of a TB a month
@@ -47,7 +49,7 @@ class Question:
             raise OptionError(f"pictures must be at least 1; got {self.num_pictures}.")
         for names, least, most in (
             (("num_devices", "cores"), 1, MOST_DEVICES),
-            (("images_per_second", "tflops", "read_mb_s"), LEAST_SPEED, MOST),
+            (("images_per_second", "tflops", "read_mb_s", "write_mb_s"), LEAST_SPEED, MOST),
             (("watts", "price", "disk_price"), 0, MOST),
         ):
             for name in names:

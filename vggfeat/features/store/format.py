@@ -103,6 +103,10 @@ def open_file(path: Path, mode: str, disk: DiskFile | None = None) -> h5py.File:
     HDF5's own lock is not used: FeatureWriter has one for writers, and reading beside a writer is
     safe, as only values inside arrays change.
     """
+    if path.is_dir():
+        raise StoreError(
+            f"{path}: is a folder, no feature file. vggfeat.open_features reads folders of shards."
+        )
     if not path.is_file():
         raise StoreError(f"{path}: no such feature file.")
     with explained(path):
