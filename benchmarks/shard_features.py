@@ -40,7 +40,12 @@ class ShardJob:
                 f"{self.to}: holds the descriptors of one net at one layer, and {len(specs)} are"
                 f" asked for. Give each its own command and folder, such as --net {specs[0]}."
             )
-        files.check_writable(self.to)
+        try:
+            files.check_writable(self.to)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise OptionError(
+                f"{self.to}: {error.filename} is no folder. Choose another one by --to."
+            ) from error
 
 
 def extract_into_shards(

@@ -63,7 +63,7 @@ def test_an_unreadable_folder_of_data_is_not_blamed_on_the_cache(data):
             told = advice_as_another_user(path)
             assert told.startswith(f"Permission denied: {path}. Ask for the right to read it")
             assert "--cache-dir" not in told
-        assert "--cache-dir and --out" in advice_as_another_user(closed / "new.h5")
+        assert "--cache-dir, --out and --to" in advice_as_another_user(closed / "new.h5")
     finally:
         locked.chmod(0o755)
         closed.chmod(0o755)

@@ -96,3 +96,11 @@ def test_an_unquoted_star_is_told(root, run, tmp_path):
 def test_one_net_goes_into_a_folder(extract, root, tmp_path):
     result = extract(tmp_path / "t-0.tar", f"{tmp_path}/shards/", "--net", "vgg13")
     assert result.exit_code == 1 and "2 are asked for. Give each its own" in result.stderr
+
+
+def test_a_place_that_is_no_folder_is_told_in_one_line(extract, root, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    for to, words in (("", "--to names no file"), (f"{tmp_path}/file/", "is no folder. Choose")):
+        result = extract(root, to)
+        assert result.exit_code in (1, 2) and words in result.stderr.splitlines()[-1]
+    assert (tmp_path / "file").is_file()

@@ -99,6 +99,8 @@ def extract(
         raise click.UsageError("Name a dataset by --dataset, or pictures by --images, one of both.")
     if to is not None and images is None:
         raise click.UsageError("--to is for --images; descriptors of datasets go into the cache.")
+    if to == "":
+        raise click.UsageError("--to names no file and no folder. Give it FILE.h5 or FOLDER/.")
     in_shards = {name: options.pop(name) for name in OF_SHARDS}
     if images is not None:
         _extract_own(images, to, in_shards, options, workers)
