@@ -229,14 +229,17 @@ def _loaded_by_all(
     out: Path,
     progress: Progress,
 ) -> Sequence[TransferMeasurement | Failure]:
-    """The same in each process, once the leading one has it; nothing where that failed there."""
+    """The same in each process, once the leading one has it; nothing where that failed there.
+
+    Raises what `measurements` raises in the others.
+    """
     said = workers.numbered(f"loaded {name}")
-    if not workers.leads and not workers.wait_for(said):
-        return []
-    items = _loaded(job, name, fusions, out, progress)
     if workers.leads:
+        items = _loaded(job, name, fusions, out, progress)
         workers.announce(said, not any(isinstance(item, Failure) for item in items))
-    return items
+        return items
+    # What fails here alone, as where a machine lacks the data, is no failure of the benchmark.
+    return measurements(job, name, fusions, out, progress) if workers.wait_for(said) else []
 
 
 def _as_the_leader_says(workers: Workers, name: str, value: Any) -> Any:

@@ -13,6 +13,13 @@ from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.labelled_examples import labelled_benchmark
 from vggfeat.benchmarks.datasets.own_pictures import name_for
 from vggfeat.benchmarks.datasets.registry import TAKEN
+from vggfeat.benchmarks.labelled_features import (
+    benchmark_of,
+    counts_in_words,
+    labels_in,
+    names_of,
+    part_of,
+)
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.precomputed import (
     PrecomputedMeasurement,
@@ -24,18 +31,12 @@ from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.shots import few_shots
 from vggfeat.errors import DatasetError, OptionError, reason_of
 from vggfeat.features.options import VectorOptions
-from vggfeat.features.precomputed.files import (
-    PICKLED,
-    PICKLES,
-    FeatureSource,
-    array_source,
-    open_features,
-)
+from vggfeat.features.precomputed.files import PICKLED, PICKLES, array_source, open_features
+from vggfeat.features.precomputed.sources import FeatureSource
 from vggfeat.features.requests import FeatureSets
 from vggfeat.features.shards.folder import is_shard_folder
 from vggfeat.layouts.label_table import LabelTable, read_label_table
 from vggfeat.layouts.options import DataOptions
-from vggfeat.layouts.own_pictures import PART_NAMES, PARTS
 from vggfeat.memory import as_bytes
 from vggfeat.plurals import counted
 from vggfeat.probes.registry import DEFAULT_PROBE, load_probe
@@ -122,7 +123,7 @@ def _outcomes(
         benchmark = measured[0].benchmark.whole
         if benchmark.name not in described:
             described.add(benchmark.name)
-            log.info("%s; %s", *_counts(benchmark))
+            log.info("%s; %s", *counts_in_words(benchmark))
         records.prepare(out, benchmark.name)
     except Exception as error:
         yield failure(path.name, error)
@@ -143,7 +144,7 @@ def _lines(
     benchmark, source = measured[0].benchmark.whole, measured[0].features.source
     if benchmark.name not in described:
         described.add(benchmark.name)
-        examples, drawn = _counts(benchmark)
+        examples, drawn = counts_in_words(benchmark)
         yield examples
         yield f"  {drawn}"
     vectors, dimensions = counted(source.num_rows, "vector"), f"{source.facts['dim']:,} dimensions"
@@ -173,7 +174,7 @@ def measurements(
 ) -> list[PrecomputedMeasurement]:
     """The measurements on a file, whose features are read. Raises what reading them raises."""
     source = open_features(path, job.scales, job.vectors)
-    base, table = labelled or _labels_in(source, path, job.data)
+    base, table = labelled or labels_in(source, path, job.data)
     settings = base.settings(**job.settings)
     by_probe = {probe: settings.changed({"probe": probe}) for probe in job.probes}
     features = read_features(
@@ -252,8 +253,8 @@ def bench_features(
             raise DatasetError(f"{name}: has {len(rows):,} vectors, and {len(values):,} {what}.")
     table = LabelTable(
         ids=rows if ids is None else [str(i) for i in ids],
-        labels=[_names(label) for label in labels],
-        parts=None if split is None else [_part(part) for part in split],
+        labels=[names_of(label) for label in labels],
+        parts=None if split is None else [part_of(part) for part in split],
     )
     data = DataOptions(num_splits=num_splits, seed=seed)
     benchmark = labelled_benchmark(name_for(name, TAKEN), name, table, data)
@@ -279,63 +280,4 @@ def _labelled(job: FeaturesJob) -> tuple[Benchmark, LabelTable] | None:
     if job.labels is None:
         return None
     table = read_label_table(job.labels)
-    return _benchmark(job.labels, table, job.data), table
-
-
-def _labels_in(
-    source: FeatureSource, path: Path, data: DataOptions
-) -> tuple[Benchmark, LabelTable]:
-    """The benchmark that labels beside the features make. Raises DatasetError without any."""
-    if source.labels is None:
-        raise DatasetError(
-            f"{path}: holds no labels. Name a CSV file of labels with --labels, with the columns"
-            " path (or id) and label."
-        )
-    ids = [str(row) for row in range(source.num_rows)] if source.ids is None else source.ids
-    try:
-        table = LabelTable(ids=ids, labels=[(label,) if label else () for label in source.labels])
-    except DatasetError as error:
-        raise DatasetError(f"{path}: {error}") from error
-    return _benchmark(path, table, data), table
-
-
-def _benchmark(path: Path, table: LabelTable, data: DataOptions) -> Benchmark:
-    try:
-        benchmark = labelled_benchmark(name_for(path.stem, TAKEN), path.stem, table, data)
-    except DatasetError as error:
-        raise DatasetError(f"{path}: {error}") from error
-    for note in benchmark.notes:
-        log.warning("%s: %s", benchmark.name, note)
-    return benchmark
-
-
-def _counts(benchmark: Benchmark) -> tuple[str, str]:
-    """How many examples a benchmark has, and how they are split, in words."""
-    split, count = benchmark.splits[0], len(benchmark.splits)
-    drawn = "the split as given"
-    if benchmark.protocol["split"] != "as given":
-        drawn = f"{count} random splits" if count > 1 else "a random split"
-    examples = (
-        f"{counted(len(benchmark.ids), 'example')} of {counted(len(benchmark.classes), 'class')}"
-    )
-    return (
-        f"{benchmark.name}: {examples}, {benchmark.task.kind}",
-        f"{drawn}: {len(split.train):,} train, {len(split.validation):,} validate,"
-        f" {len(split.test):,} test",
-    )
-
-
-def _names(label: Any) -> tuple[str, ...]:
-    if isinstance(label, str | int | np.str_ | np.integer):
-        return (str(label),)
-    if isinstance(label, list | tuple | set | frozenset):
-        return tuple(dict.fromkeys(str(name) for name in label))
-    raise OptionError(
-        f"labels must be texts or whole numbers, or lists of them for several; got {label!r}."
-    )
-
-
-def _part(part: str) -> str:
-    if not isinstance(part, str) or part.lower() not in PART_NAMES:
-        raise OptionError(f"split must be one of {', '.join(PARTS)}; got {part!r}.")
-    return PART_NAMES[part.lower()]
+    return benchmark_of(job.labels, table, job.data), table

@@ -20,7 +20,7 @@ from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors
 from vggfeat.benchmarks.streamed_vectors import StreamedVectors
 from vggfeat.errors import DatasetError
 from vggfeat.features.degenerate import SeenVectors, notes_on
-from vggfeat.features.precomputed.files import FeatureSource
+from vggfeat.features.precomputed.sources import FeatureSource
 from vggfeat.features.precomputed.unit_vectors import Digests, UnitVectors
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.plurals import counted

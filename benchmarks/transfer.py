@@ -5,28 +5,26 @@ Shapes: N examples, n of them readable, K classes, D dimensions of the vector of
 
 import hashlib
 import logging
-from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.benchmark import rows_of
+from vggfeat.benchmarks.net_facts import net_facts, stage_seconds
 from vggfeat.benchmarks.probe_saving import save_probe
 from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors, path_of_probe
 from vggfeat.benchmarks.record_key import archive_key, record_key
-from vggfeat.benchmarks.streamed_vectors import StreamedVectors, fused, rows_at_once
+from vggfeat.benchmarks.streamed_vectors import StreamedVectors, of_nets
 from vggfeat.benchmarks.submission import archive
 from vggfeat.errors import DatasetError
 from vggfeat.features import store
 from vggfeat.features.aggregate import aggregate, fuse
 from vggfeat.features.changed import content_sha256, written_since
-from vggfeat.features.degenerate import SeenVectors, notes_on
+from vggfeat.features.degenerate import notes_on
 from vggfeat.features.extract import Extracted
 from vggfeat.features.requests import FeatureRequest, FeatureSets
 from vggfeat.images import Picture
@@ -112,12 +110,12 @@ class TransferMeasurement(ProbeMeasurement):
                 "normalisation": self._normalisation(),
             },
             nets=[
-                _net_facts(request, file, digest) | self._content(file, skipped)
+                net_facts(request, file, digest) | self._content(file, skipped)
                 for request, file, digest in zip(requests, extracted, digests, strict=True)
             ],
             skipped=skipped,
             remarks=remarks,
-            seconds=_seconds(extracted),
+            seconds=stage_seconds(extracted),
         )
 
     def check_existing(self, record: Record) -> None:
@@ -249,36 +247,17 @@ class TransferMeasurement(ProbeMeasurement):
     def stream_vectors(
         self, rows: np.ndarray, extracted: Sequence[Extracted], folder: Path
     ) -> tuple[StreamedVectors, list[str], list[str]]:
-        """What `read_vectors` gives, with the vectors in a scratch file in this folder.
-
-        Of several nets each has one first, then all together, so that there are two at most.
-        """
-        benchmark, parts, digests, notes = self.benchmark, [], [], []
-        for network, file in zip(self.networks, extracted, strict=True):
-            digest = hashlib.sha256()
-            pictures = (benchmark.pictures_of[benchmark.ids[row]] for row in rows)
-            for ids in zip(*pictures, strict=True):
-                seen = SeenVectors(ids, network.label)
-                blocks = self._aggregated(file.path, ids, network.backbone.dim, digest, seen)
-                first = next(blocks)
-                vectors = StreamedVectors.written(
-                    folder, first.shape[1], chain([first], blocks), shared=self.workers.size > 1
-                )
-                parts.append(vectors)
-                notes += seen.notes()
-            digests.append(digest.hexdigest())
-        return fused(parts, folder, shared=self.workers.size > 1), digests, notes
-
-    def _aggregated(
-        self, path: Path, ids: Sequence[str], dim: int, digest: Any, seen: SeenVectors
-    ) -> Iterator[np.ndarray]:
-        """Vectors of these ids, block by block; digest and seen get what they are made of."""
-        scales = self.settings.extraction.scales
-        at_once = rows_at_once(len(scales) * dim)
-        for descriptors in store.read_blocks(path, ids, scales, at_once):
-            digest.update(descriptors)
-            seen.add(descriptors)
-            yield aggregate(descriptors, self.settings.vectors)
+        """What `read_vectors` gives, with the vectors in a scratch file in this folder."""
+        ids, views = self.benchmark.ids, self.benchmark.pictures_of
+        return of_nets(
+            self.networks,
+            [file.path for file in extracted],
+            [*zip(*(views[ids[row]] for row in rows), strict=True)],
+            self.settings.extraction.scales,
+            self.settings.vectors,
+            folder=folder,
+            shared=self.workers.size > 1,
+        )
 
     def read_vectors(
         self, rows: np.ndarray, extracted: Sequence[Extracted]
@@ -334,29 +313,3 @@ class TransferMeasurement(ProbeMeasurement):
         if len(self.networks) * num_views > 1:
             steps.append("L2 of the stacked vectors")
         return ", ".join(steps)
-
-
-def _net_facts(request: FeatureRequest, extracted: Extracted, digest: str) -> dict[str, Any]:
-    """What a record says of a net; digest is of the descriptors used, in the examples' order."""
-    network = request.network
-    return {
-        "name": network.name,
-        "weights": network.weights,
-        "weights_sha256": network.weights_sha256,
-        **network.assumed_fact,
-        "original": network.original,  # how published rows name these weights, if they do
-        "features": {
-            "file": extracted.path.name,
-            "sha256": digest,
-            "dim": network.backbone.dim,
-            **vars(request.conditions),
-        },
-    }
-
-
-def _seconds(extracted: Sequence[Extracted]) -> Counter:
-    """Seconds of the extraction by stage, over all nets."""
-    seconds = Counter(extract=sum(file.seconds for file in extracted))
-    for file in extracted:
-        seconds.update(file.stage_seconds)
-    return seconds

@@ -138,11 +138,11 @@ def _in_one_line(error: VggfeatError | OSError) -> str:
     file = f": {error.filename}" if error.filename else ""
     advice = ""
     if error.errno in NO_ROOM:
-        advice = "Free some space, or choose another --cache-dir or --out."
+        advice = "Free some space, or choose another --cache-dir, --out or --to."
     if error.errno == errno.EFBIG:
         advice = "Raise the limit on the size of files (ulimit -f), or choose another disk."
     if error.errno in (errno.EACCES, errno.EROFS):
-        advice = "Choose another folder: --cache-dir and --out name those that are written to."
+        advice = "Choose another folder: --cache-dir, --out and --to say which are written to."
         if error.filename and not _is_readable(error.filename):
             advice = "Ask for the right to read it, or choose another place of the data."
     return f"{reason}{file}. {advice}" if advice else f"{reason}{file}"

@@ -1,6 +1,7 @@
 """Memory of the machine and of this process in bytes, and sizes as users write them: 8G, 8GiB."""
 
 import re
+from numbers import Real
 from pathlib import Path
 
 from vggfeat.errors import OptionError
@@ -25,9 +26,10 @@ def as_bytes(memory: int | str | None) -> int | None:
     """Memory as Python takes it, in bytes or as text. Raises OptionError."""
     if isinstance(memory, str):
         return parse_size(memory)
-    if memory is not None and (isinstance(memory, bool) or int(memory) != memory or memory <= 0):
+    is_number = isinstance(memory, Real) and not isinstance(memory, bool)
+    if memory is not None and not (is_number and 0 < memory < 2**80 and memory % 1 == 0):
         raise OptionError(f"memory must be bytes or a size such as '8G'; got {memory!r}.")
-    return memory
+    return None if memory is None else int(memory)
 
 
 def available() -> int | None:

@@ -15,18 +15,20 @@ from pathlib import Path
 
 import h5py
 import pytest
+import torch.distributed as dist
 from helpers.pictures import NARROW, write_classes, write_picture
 from helpers.together import run_layer_by_layer, run_together
 from helpers.trees import write_all
 
 from vggfeat.backbones.spec import NetSpec
-from vggfeat.benchmarks.bench import Job, bench, extract_all
+from vggfeat.benchmarks.bench import Job, _loaded_by_all, bench, extract_all
 from vggfeat.benchmarks.picture_features import PictureJob, extract_pictures
 from vggfeat.benchmarks.runner import Failure
-from vggfeat.errors import StoreError
+from vggfeat.errors import StoreError, VggfeatError
 from vggfeat.features import store
 from vggfeat.features.options import Extraction
 from vggfeat.features.store import sums
+from vggfeat.processes.workers import Workers
 from vggfeat.progress import no_progress
 from vggfeat.records.record import Record
 from vggfeat.storage.folders import Folders
@@ -180,3 +182,18 @@ def test_a_job_whose_processes_are_all_killed_goes_on_with_another_number_of_the
         assert records[1][name] == records[3][name], name
     assert contents(tmp_path / "alone") == contents(tmp_path / "killed")
     assert not list((tmp_path / "killed").rglob("*.parts"))
+
+
+def test_a_machine_that_lacks_the_data_says_so(tmp_path):
+    """In its own words: the leading process has found all, and would only miss an answer."""
+    store_of_all = dist.HashStore()
+    leader, other = (Workers(rank, 2, rank, store_of_all) for rank in range(2))
+    leader.announce("loaded caltech101#1", True)
+    job = Job(
+        benchmarks=["caltech101"],
+        nets=[],
+        folders=folders(tmp_path, tmp_path / "nothing"),
+        offline=True,
+    )
+    with pytest.raises(VggfeatError, match="101_ObjectCategories"):
+        _loaded_by_all(other, job, "caltech101", fusions=[], out=tmp_path, progress=no_progress)

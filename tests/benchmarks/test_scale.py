@@ -1,7 +1,10 @@
 """What measures runs at scale: pictures that show their number, killed processes, verification."""
 
+import re
 import sys
 import tarfile
+from pathlib import Path
+from statistics import median
 
 import h5py
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from PIL import Image
 
 from vggfeat.backbones.factory import build
-from vggfeat.benchmarks.scale import disturbed_run, plots, record
+from vggfeat.benchmarks.scale import disturbed_run, growth, plots, record
 from vggfeat.benchmarks.scale.disturbed_run import DisturbedRun, Kills
 from vggfeat.benchmarks.scale.extraction import FACTORY, MEAN, STD, named
 from vggfeat.benchmarks.scale.many_rows import by_tenth, thinned
@@ -143,5 +146,32 @@ def test_plots_are_drawn_of_the_records_that_are_there(tmp_path):
     ]
     runs[-1]["index"] = {"index_built_s": 1, "one_id_s": 0.01}
     record.write("growth", tmp_path, command="python", runs=runs)
-    growth, index = plots.write(tmp_path)
-    assert "2 processes" in growth.read_text() and "milliseconds" in index.read_text()
+    curves, index = plots.write(tmp_path)
+    assert "2 processes" in curves.read_text() and "milliseconds" in index.read_text()
+
+
+RESULTS = Path(__file__).resolve().parents[2] / "results" / "scale"
+
+
+def test_the_committed_table_is_what_the_records_give():
+    """Seconds and MiB, medians over the rounds."""
+    table = re.findall(r"^\| ([\d,]+) \| (.*) \|$", (RESULTS / "README.md").read_text(), re.M)
+    runs = record.read("growth", RESULTS)["runs"]
+    assert [int(number.replace(",", "")) for number, _ in table] == list(growth.ROUNDS)
+    for number, cells in table:
+        for processes, cell in zip(growth.PROCESSES, cells.split(" | "), strict=True):
+            told = [float(value) for value in cell.replace(" s", "").split(", ")]
+            here = [run for run in runs if run["processes"] == processes
+                    and run["pictures"] == int(number.replace(",", ""))]  # fmt: skip
+            assert len(here) == growth.ROUNDS[here[0]["pictures"]]
+            for value, name in zip(told, ("seconds", "peak_rss_mib"), strict=True):
+                assert value == pytest.approx(median(run[name] for run in here), rel=0.02)
+
+
+def test_the_committed_record_is_of_a_million_rows_and_twenty_kills():
+    rows = record.read("rows", RESULTS)
+    assert rows["verified"]["is_sound"] and rows["verified"]["rows"] == 10**6
+    assert rows["kills"] >= 20
+    same = {run["sha256"] for run in record.read("growth", RESULTS)["runs"]
+            if run["pictures"] == 10**6}  # fmt: skip
+    assert same == {rows["verified"]["sha256"]}  # whoever worked on them, killed or not

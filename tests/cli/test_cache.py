@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import filelock
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from helpers.pictures import write_picture
@@ -13,6 +14,7 @@ from helpers.pictures import write_picture
 from vggfeat.cli import main
 from vggfeat.features.cache_folder import KINDS, UNPACKED
 from vggfeat.features.part_files import part_path
+from vggfeat.probes.streaming.vector_file import VectorFileWriter
 from vggfeat.storage.locks import exclusive, if_free
 
 NET = "vgg11:width=0.0625,input_size=32@random:0"
@@ -30,7 +32,8 @@ def cache(run, tmp_path, home):
                  "unpacked/101_ObjectCategories-0123456789ab/x/1.jpg", "unpacked/digits-1/0.png",
                  "unpacked/.synthetic_scenes-1.01234567.part/0.png", "unpacked/my-pictures/1.jpg",
                  "unpacked/holidays-2012/1.jpg", "data/VOCdevkit/VOC2007/1.jpg",
-                 "copies/.train-0.tar.01234567.part", "demo/digits/a.json",
+                 "copies/.train-0.tar.01234567.part", "scratch/.vectors-01234567.float32",
+                 "scratch/.vectors-01234567.float32-fits-ab_12345/signs.npy", "demo/digits/a.json",
                  "demo_runs-3/vgg11.safetensors", "notes.txt"):  # fmt: skip
         path = home / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -230,3 +233,19 @@ def test_the_command_names_the_kinds():
     from vggfeat.cli.cache import KINDS as named
 
     assert tuple(KINDS) == named
+
+
+def test_vectors_that_a_fit_reads_stay_with_all_that_is_beside_them(run, cache):
+    """As several processes share them; what a killed job left goes with the rest."""
+    with VectorFileWriter(cache / "scratch", 7) as writer:
+        writer.append(np.zeros((9, 7)))
+        vectors = writer.finish(shared=True)
+    fits = vectors.path.with_name(f"{vectors.path.name}-fits-0123abc_")
+    fits.mkdir()
+    assert run("cache", "ls", "scratch").stdout.count("vectors of a probe") == 4
+    result = run("cache", "clear", "scratch", "--yes")
+    assert result.stderr.count("another process is at work on it") == 2
+    assert sorted((cache / "scratch").glob(".vectors*")) == [vectors.path, fits]
+    vectors.close()
+    run("cache", "clear", "scratch", "--yes")
+    assert not list((cache / "scratch").iterdir())

@@ -73,6 +73,13 @@ def test_pictures_of_many_sizes_are_timed_as_their_own_batches(monkeypatch):
     assert not found[48].pass_s and not found[48].new_shape_s
 
 
+def test_huge_photographs_are_generated_smaller():
+    assert calibration._drawn((640, 480)) == (640, 480)
+    width, height = calibration._drawn((40_000, 10_000))
+    assert width * height == pytest.approx(2**22, rel=0.01) and width == pytest.approx(4 * height)
+    assert calibration._drawn((999_999, 1))[1] == 1
+
+
 def test_a_picture_takes_what_its_passes_take():
     scales = (ScaleWork(256, 0.1, 0.2, 0.5, 0.25), ScaleWork(384, 0.2, 0.4, 0.5, 0.25))
     work = PictureWork(source_mp=1.0, source_bytes=1.0, scales=scales, vector_bytes=1)
@@ -116,6 +123,12 @@ def test_rates_are_read_as_they_were_written(tmp_path):
         (lambda v: v["forward"]["256"].update(pass_s="x"), "pass_s is 'x'"),
         (lambda v: v["forward"].update({"256": 3}), "no sound file of rates"),
         (lambda v: v.update(cores=0), "cores is 0"),
+        (lambda v: v.update(cores=10**400), "cores is 1000"),
+        (lambda v: v["disk"].update(read_bytes_s=0), "read_bytes_s is 0"),
+        (lambda v: v["disk"].update(row_bytes=0), "row_bytes is 0"),
+        (lambda v: v["loading"].update(decode_mp_s=10**400), "decode_mp_s is 1000"),
+        (lambda v: v.update(start_s="soon"), "start_s is 'soon'"),
+        (lambda v: v.update(machine=["a"]), "machine is "),
     ],
 )
 def test_unfit_rates_are_refused_in_one_line(tmp_path, change, message):

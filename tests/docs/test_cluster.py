@@ -15,7 +15,7 @@ UNITS = {"B": 1, "MB": 1e6, "GB": 1e9, "TB": 1e12, "s": 1, "min": 60, "h": 3600,
 PICTURE_BYTES, TAR, DIM = 110e3, 10_000, 4096
 GPUS, RATE = 32, 1000
 ROW_BYTES, INDEX_BYTES = 2 * DIM + 140, 16.2
-INDEX_S = 9e-6
+INDEX_S = 2.4e-6
 
 
 def cells(name: str) -> list[float]:

@@ -1,13 +1,17 @@
 """Stored vectors read by range and by id, of a file or of shards, without reading all of them."""
 
+import errno
+import json
 import multiprocessing
 import pickle
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import h5py
 import numpy as np
 import pytest
+from helpers.disks import files_of_at_most
 from helpers.shards import CONDITIONS, ids_of, vectors_of, write_shards
 from torch.utils.data import DataLoader
 
@@ -16,6 +20,10 @@ from vggfeat.errors import OptionError, StoreError
 from vggfeat.features import store
 from vggfeat.features.shards import index, index_build, open_files
 from vggfeat.features.shards.folder import ShardFolder
+from vggfeat.features.shards.shard import ShardMaker
+from vggfeat.processes.claims import Claim
+from vggfeat.progress import no_progress
+from vggfeat.storage.checksums import sealed
 
 COUNTS = (5, 0, 7, 3)
 
@@ -70,10 +78,51 @@ def test_ids_that_are_not_there_are_named(features):
         features.rows_of([ALL_IDS[0], "nobody", "none"])
     with pytest.raises(StoreError, match=r"has scales \(32, 48\), not 64"):
         features.read(scales=[64])
-    with pytest.raises(OptionError, match="rows must be a list of numbers from 0 to 14"):
+    with pytest.raises(OptionError, match="rows must be a list of whole numbers from 0 to 14"):
         features.read_rows([15])
     with pytest.raises(OptionError, match="ids must be a sequence"):
         features.rows_of("0/0")
+
+
+@pytest.mark.parametrize(
+    "rows", [[1.7], [float("nan")], [True] * 15, ["1"], None, 3, [-1], [10**30], [[1]]], ids=str
+)
+def test_what_are_no_rows_is_refused(features, rows):
+    with pytest.raises(OptionError, match="rows must be a list of whole numbers from 0 to 14"):
+        features.read_rows(rows)
+
+
+@pytest.mark.parametrize(
+    ("ids", "message"),
+    [
+        (None, "ids must be a sequence"),
+        ([0], "ids must be texts such as 'a.jpg'; got 0"),
+        ([b"0/0"], "ids must be texts such as 'a.jpg'; got b'0/0'"),
+        (["0/0", "\ud800"], r"'\\ud800' is not in it"),
+    ],
+)
+def test_what_are_no_ids_is_refused(features, ids, message):
+    with pytest.raises((OptionError, StoreError), match=message):
+        features.rows_of(ids)
+
+
+def test_one_scale_may_stand_alone_and_no_text(features):
+    np.testing.assert_array_equal(features.read(scales=48), ALL[:, [1]])
+    with pytest.raises(OptionError, match="scales must be a sequence"):
+        features.read(scales="48")
+    with pytest.raises(OptionError, match="rows must be a whole number from 1 on; got 1.5"):
+        next(features.blocks(1.5))
+
+
+def test_threads_may_close_it_while_others_read(features):
+    def read(thread):
+        for turn in range(8):
+            np.testing.assert_array_equal(features.read_ids(ALL_IDS[-2:]), ALL[-2:])
+            if turn % 3 == thread % 3:
+                features.close()
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(read, range(6)))
 
 
 class Rows:
@@ -156,6 +205,38 @@ def flipped_at(path, name, offset=0):
     path.write_bytes(content)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_parts", "4"), ("num_parts", -1), ("dim", 4.0), ("compression", [1]), ("created", None),
+     ("batch_pixels", "x"), ("conditions", []), ("schema_version", 2)],
+)  # fmt: skip
+def test_a_manifest_that_another_program_wrote_is_refused_in_one_line(folder, name, value):
+    path = folder / "shards.json"
+    path.write_text(json.dumps(sealed({**json.loads(path.read_text()), name: value})))
+    with pytest.raises(StoreError, match=r"shards\.json: cannot be read") as raised:
+        ShardFolder(folder).manifest()
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+def test_a_shard_that_claims_more_rows_than_it_can_have_is_damaged(tmp_path, compression):
+    folder = ShardFolder(write_shards(tmp_path / "shards", COUNTS, compression=compression))
+    content = bytearray(folder.shard(0).read_bytes())
+    content[55] ^= 0x80  # of its number of rows
+    folder.shard(0).write_bytes(content)
+    with pytest.raises(StoreError, match=r"part-000000\.h5: its checksums are damaged"):
+        index_build.table_of(folder, len(COUNTS))
+
+
+def test_an_index_with_another_number_of_rows_is_damaged(folder):
+    with h5py.File(folder / "index.h5", "r+") as file:
+        rows = file["rows"][:-1]
+        del file["rows"]
+        file["rows"] = rows
+    with pytest.raises(StoreError, match=r"index\.h5: .*not as many as they were"):
+        open_features(folder)
+
+
 @pytest.mark.parametrize("name", ["hashes", "rows", "bucket_starts", "digests", "first_rows"])
 def test_a_damaged_index_is_an_error_in_one_line(folder, name):
     flipped_at(folder / "index.h5", name, 8)
@@ -217,3 +298,32 @@ def test_a_file_of_other_conditions_in_place_of_a_shard_is_refused(folder):
         file.write(ids, vectors_of(3, 3), [(8, 6)] * 3, [9] * 3)
     with pytest.raises(StoreError, match="is not the file that was here"):
         open_features(folder).read()
+
+
+def test_names_that_are_no_texts_are_listed_as_broken(tmp_path):
+    folder = ShardFolder(tmp_path / "shards")
+    write_shards(folder.path, [0])
+    folder.shard(0).unlink()
+    maker = ShardMaker(folder, folder.manifest(), Claim(0))
+    with maker.writer({"a": 9}) as writer:
+        writer.write(["a"], vectors_of(0, 1), [(8, 6)], [9])
+    maker.finish({"\udcff.tar, member b\nc": "ends\0 early"})
+    table = index_build.table_of(folder, 1)
+    assert index_build.build_index(folder, folder.manifest(), table, no_progress).num_broken == 1
+    listed = folder.broken_list.read_text().splitlines()[1]
+    assert listed == r'000/part-000000.h5,"\udcff.tar, member b\nc",ends\x00 early'
+    assert open_features(folder.path).ids() == ["a"]
+
+
+def test_a_full_disk_is_no_damage_of_what_is_packed(tmp_path):
+    folder = ShardFolder(write_shards(tmp_path / "shards", [40], compression="gzip"))
+    folder.shard(0).unlink()
+    ids = ids_of(0, 40)
+    maker = ShardMaker(folder, folder.manifest(), Claim(0))
+    with maker.writer(dict.fromkeys(ids, 9)) as writer:
+        writer.write(ids, vectors_of(0, 40), [(8, 6)] * 40, [9] * 40)
+    with files_of_at_most(4096), pytest.raises(OSError, match=r"-whole\.h5") as raised:
+        maker.finish({})
+    assert raised.value.errno == errno.EFBIG
+    maker.finish({})
+    np.testing.assert_array_equal(open_features(folder.path).read(), vectors_of(0, 40))

@@ -77,6 +77,7 @@ def killed_at(number, one, folder):
 def described(monkeypatch):
     """The ids of all pictures that went through a net, as often as they did."""
     run_layer_by_layer(monkeypatch)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "9")  # all on this machine
     ids = []
 
     def describe(*arguments, **options):
@@ -118,6 +119,26 @@ def test_several_processes_make_the_file_that_one_makes(tmp_path, pictures, alon
     assert shared.scale_seconds[32] > 0 and shared.stage_seconds["decode"] > 0
     same_bits(alone, shared.path)
     assert not parts_below(tmp_path / "shared")
+
+
+def test_what_other_machines_made_is_waited_for(tmp_path, pictures, alone, monkeypatch):
+    """A file server may show it a minute later; nothing is extracted twice for that."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "1")
+    awaited = []
+    monkeypatch.setattr("vggfeat.features.parallel.wait_until_seen", awaited.extend)
+    extract_by(2, [request(pictures)], tmp_path / "shared")
+    folder = tmp_path / "shared" / f"{alone.name}.parts"
+    assert len(set(awaited)) == len(awaited) > 4 and {path.parent for path in awaited} == {folder}
+
+
+def test_a_file_in_the_place_of_the_parts_leaves_all_to_one_process(tmp_path, pictures, alone):
+    """The others have not heard of a job that they would wait for."""
+    in_the_way = tmp_path / "shared" / f"{alone.name}.parts"
+    in_the_way.parent.mkdir()
+    in_the_way.write_text("mine")
+    (extracted,) = extract_by(2, [request(pictures)], tmp_path / "shared")
+    same_bits(alone, extracted.path)
+    assert in_the_way.read_text() == "mine"
 
 
 @pytest.mark.parametrize("size", [1, 3])

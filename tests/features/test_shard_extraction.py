@@ -11,6 +11,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from helpers import together
 from helpers.interrupts import interrupted_at
 from helpers.parts import written_parts
 from helpers.pictures import NARROW
@@ -29,6 +30,7 @@ from vggfeat.features.shards.progress import PicturesDone
 from vggfeat.features.shards.shard import ShardMaker
 from vggfeat.images import load_batch
 from vggfeat.processes.claims import Claim, handed_out
+from vggfeat.processes.workers import Workers
 
 
 @pytest.fixture
@@ -269,6 +271,37 @@ def test_kills_at_any_moment_change_no_bit(tmp_path):
 @pytest.mark.slow
 def test_many_kills_at_any_moment_change_no_bit(tmp_path):
     assert killed_again_and_again(tmp_path, kills=40, pictures=[30] * 60) > 20
+
+
+def test_each_part_is_opened_once(tmp_path, parts, monkeypatch):
+    """It may be a tar that is fetched from far away."""
+    opened, as_ever = [], parts.opened
+    monkeypatch.setattr(parts, "opened", lambda part: opened.append(part) or as_ever(part))
+    run(parts, tmp_path / "out", device="cpu")
+    assert opened == [0, 1, 2]
+
+
+def test_machines_may_name_the_folder_otherwise(tmp_path, parts, monkeypatch):
+    """The leading process tells as new what the others make while it goes on itself."""
+    together.run_layer_by_layer(monkeypatch)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "same").symlink_to("out")
+    announce, manifest = Workers.announce, "shards#1"
+
+    def and_wait(workers, name, value=None):
+        announce(workers, name, value)
+        while name == manifest and not ShardFolder(tmp_path / "out").shard(0).exists():
+            time.sleep(0.01)
+
+    monkeypatch.setattr(Workers, "announce", and_wait)
+    options = Extraction(scales=(32,), precision="fp32")
+
+    def process(workers):
+        folder = tmp_path / ("same" if workers.rank else "out")
+        return extract_shards(parts, NARROW, options, folder=folder, workers=workers)
+
+    made, _ = together.run_together(2, process)
+    assert made.num_new == 12
 
 
 def told_of(work):

@@ -69,6 +69,10 @@ def test_what_is_missing_or_no_tar_is_refused_before_anything_is_extracted(root)
     refused(root / "none.tar", "no such folder, list or tar")
     (root / "list.txt").write_text("train-00.tar\ntrain-00.tar\n")
     refused(root / "list.txt", "train-00.tar twice")
+    (root / "list.txt").write_text("train-00.tar\n./train-00.tar\n")
+    refused(root / "list.txt", "./train-00.tar twice")
+    (root / "list.txt").write_text("")
+    refused(root / "list.txt", "list.txt: is empty. Write a path a line.")
     (root / "list.txt").write_text("train-00.tar\na.jpg\n")
     refused(root / "list.txt", "a.jpg: is no .tar, as the shards")
     (root / "list.txt").write_bytes(b"train-00.tar\n\xff.tar\n")
@@ -108,13 +112,13 @@ def test_a_list_is_cut_into_parts_of_so_many_lines(tmp_path):
     assert open_parts(moved, rows=4).digest == parts.digest
 
 
-@pytest.mark.parametrize("num_lines, rows", [(0, 3), (1, 3), (3, 3), (4, 3), (6, 3), (7, 1)])
+@pytest.mark.parametrize("num_lines, rows", [(1, 3), (3, 3), (4, 3), (6, 3), (7, 1)])
 @pytest.mark.parametrize("end", ["", "\n"])
 def test_every_line_is_in_one_part(tmp_path, monkeypatch, num_lines, rows, end):
     monkeypatch.setattr("vggfeat.layouts.long_list.CHUNK", 5)  # a line spans chunks
     names = [f"{n}.jpg" for n in range(num_lines)]
     path = tmp_path / "list.txt"
-    path.write_text("\n".join(names) + (end if names else ""))
+    path.write_text("\n".join(names) + end)
     parts = open_parts(path, rows=rows)
     assert parts.num_parts == -(-num_lines // rows)
     missing = []

@@ -285,6 +285,15 @@ def test_keys_that_begin_anew_in_every_tar_get_its_name_before_them(tmp_path, ca
     assert ids_of(alone) == ["a/0"]
 
 
+def test_a_tar_whose_name_is_no_text_cannot_stand_in_ids(tmp_path):
+    content = packed(tmp_path, ("0.jpg", jpeg())).read_bytes()
+    tars = [tmp_path / name for name in ("a.tar", "\udcff.tar")]
+    for tar in tars:
+        tar.write_bytes(content)
+    with pytest.raises(DatasetError, match="is no text in UTF-8. Rename it"):
+        TarShards([str(tar) for tar in tars], tmp_path)
+
+
 def test_remote_tars_are_read_as_local_ones_and_missing_ones_are_broken(tmp_path):
     memory = fsspec.filesystem("memory")
     paths = tars_of(tmp_path, "a/0.jpg", "a/0.jpg")

@@ -115,9 +115,30 @@ def test_other_sizes_are_refused_in_one_line(text):
         memory.parse_size(text)
 
 
+@pytest.mark.parametrize(
+    "value",
+    [float("nan"), float("inf"), -1, 0, 1.5, True, [1], 10**400, "1e30", "1 byte"],
+    ids=repr,
+)
+def test_what_is_no_memory_is_refused_from_python(value):
+    assert memory.as_bytes(8e9) == memory.as_bytes("8G") == 8_000_000_000
+    with pytest.raises(OptionError, match="memory must be"):
+        memory.as_bytes(value)
+
+
 def test_a_probe_of_somebody_elses_has_no_streaming_form():
     from helpers.discriminant import Discriminant
 
     assert choice.streamed_bytes(Discriminant.name, SMALL) is None
     with pytest.raises(OptionError, match="cannot stream them from disk"):
         choose_path(Discriminant(), SMALL, 10)
+
+
+def test_processes_of_a_machine_have_its_free_memory_together(monkeypatch):
+    monkeypatch.setattr(memory, "resident", lambda: 10**9)
+    monkeypatch.setattr(memory, "available", lambda: 8 * 10**9)
+    svm = load_probe("svm")
+    beside = choice.WORKSPACE + 9 * 100 * 5  # for signs and decision values
+    assert choice._left_for_fits(svm, 100, 5) == 8 * 10**9 - beside
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
+    assert choice._left_for_fits(svm, 100, 5) == 2 * 10**9 - beside

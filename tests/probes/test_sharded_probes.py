@@ -1,6 +1,7 @@
 """Classes of streamed probes shared by processes; here by threads with a store between them."""
 
 from dataclasses import replace
+from shutil import rmtree
 from threading import Thread
 
 import numpy as np
@@ -81,3 +82,18 @@ def test_softmax_is_one_problem_which_one_process_fits(shared):
     end(leader)
     assert not isinstance(fits, ShardedFits)
     file.close()
+
+
+def test_an_error_in_one_process_takes_no_files_from_the_others(shared, monkeypatch):
+    """They come to the end of what they were asked, and go on with whatever is asked next."""
+
+    def fail(*_):
+        raise MemoryError
+
+    fits, leader, file = shared("ridge", 3)
+    monkeypatch.setattr(fits.own, "decisions", fail)
+    with pytest.raises(MemoryError):
+        fits.decisions(SIGNS, 1.0)
+    rmtree(fits.folder)  # as it goes with the fits
+    file.close()
+    end(leader)

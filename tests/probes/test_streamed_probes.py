@@ -1,5 +1,7 @@
 """Probes of vectors that come block by block, beside those in memory and scikit-learn's."""
 
+import tempfile
+
 import numpy as np
 import pytest
 from helpers.probes import HELD_OUT, ODD_PROBLEMS, problem, signs_of
@@ -12,6 +14,7 @@ from vggfeat.probes.streaming import block_size, knn, moments, wide
 from vggfeat.probes.streaming.blocks import ArrayBlocks, Rows
 from vggfeat.probes.streaming.choice import streamed_fits
 from vggfeat.probes.streaming.scores import scores_of
+from vggfeat.probes.streaming.vector_file import VectorFileWriter
 
 # Of decision values, beside those in memory. What is closed is exact, but for scores in float32.
 TOLERANCES = {"ridge": 1e-5, "centroid": 1e-5, "knn": 1e-6, "knn_plain": 1e-6}
@@ -162,6 +165,20 @@ def test_saved_neighbours_are_those_in_memory():
     arrays = streamed.fit(5.0).arrays()
     for name, expected in in_memory.fit(5.0).arrays().items():
         np.testing.assert_allclose(arrays[name], expected, atol=1e-7)
+
+
+def test_neighbours_that_are_found_lie_on_the_disk_of_the_vectors(tmp_path, monkeypatch):
+    """The system's folder for such files may be in memory."""
+    folders, make = [], tempfile.TemporaryFile
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda dir: folders.append(dir) or make(dir=dir))
+    X, y = problem(n=100)
+    with VectorFileWriter(tmp_path, X.shape[1]) as writer:
+        writer.append(X)
+        file = writer.finish()
+    with file:
+        fits = streamed_fits(load_probe("knn"), Rows(file, np.arange(100)), signs_of(y))
+        fits.decisions(signs_of(y), 5.0)
+    assert folders == [tmp_path]
 
 
 def test_rows_of_rows_are_the_rows_of_the_file():

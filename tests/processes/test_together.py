@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from helpers.pictures import write_classes
 
+from vggfeat.errors import OptionError
+from vggfeat.processes import launch
+
 VGGFEAT = (sys.executable, "-m", "vggfeat")
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "vggfeat")
 NET = "vgg11:width=0.0625,input_size=32@random:0"
@@ -37,6 +40,23 @@ def run(folder: Path, *command: str) -> tuple[int, str, list[str]]:
 def folder(tmp_path):
     write_classes(tmp_path / "pictures", {"ant": 40, "bee": 40})
     return tmp_path
+
+
+def test_more_processes_than_a_machine_can_bear_are_refused():
+    with pytest.raises(OptionError, match="--gpus 1000000: at most [0-9]+ processes share"):
+        launch.check(10**6, "cpu")
+    launch.check(4, "cpu")
+
+
+@pytest.mark.slow
+def test_the_machines_own_name_need_not_be_known(folder):
+    """As in a container without a line for it in /etc/hosts."""
+    if subprocess.run(["unshare", "--uts", "true"], capture_output=True).returncode:
+        pytest.skip("this user may not make a namespace")
+    alone = ("unshare", "--uts", "sh", "-c", 'hostname nobody-knows.invalid && exec "$0" "$@"')
+    command = ("extract", "--images", "pictures", "--net", NET, "--scales", "32", "--device", "cpu")
+    status, out, _ = run(folder, *alone, *VGGFEAT, *command, "--to", "out/", *TOGETHER)
+    assert status == 0 and "80 pictures, 80 of them new" in out
 
 
 @pytest.mark.slow

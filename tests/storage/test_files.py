@@ -9,7 +9,7 @@ import pytest
 import torch
 from helpers.disks import files_of_at_most
 
-from vggfeat.storage.files import new_file, new_folder, new_path, sha256_of
+from vggfeat.storage.files import new_file, new_folder, new_path, remove_parts, sha256_of
 
 
 def _save_with_torch(file):
@@ -66,3 +66,17 @@ def test_a_full_disk_names_the_folder_that_is_made(tmp_path):
     ):
         (folder / "b").write_bytes(b"content")
     assert not any(tmp_path.iterdir())
+
+
+def test_what_is_being_written_in_a_folder_is_not_removed_with_what_was_left(tmp_path):
+    """The folder itself changes only where files come and go."""
+    left, used, gone = (tmp_path / f".index.h5.{n}.part" for n in "123")
+    for folder in (left, used):
+        folder.mkdir()
+        (folder / "0").write_text("a piece")
+        for path in (folder, folder / "0"):
+            os.utime(path, (0, 0))
+    os.utime(used / "0")
+    gone.symlink_to("nowhere")  # as what another process has just given its name
+    remove_parts(tmp_path / "index.h5", 3600)
+    assert not left.exists() and (used / "0").exists()

@@ -11,7 +11,7 @@ import pytest
 
 from vggfeat.errors import DownloadError
 from vggfeat.storage import remote
-from vggfeat.storage.remote import NotThere, fetched, listed
+from vggfeat.storage.remote import NotThere, beginning, fetched, listed
 from vggfeat.storage.urls import shown
 
 CONTENT = b"".join(hashlib.sha256(b"%d" % i).digest() for i in range(1000))
@@ -81,6 +81,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def refused(self):
         self.answer(b"", 403)
+
+    def unready(self):  # as a server that is asked by many at once
+        busy = len(self.server.requests) < 4
+        self.answer(b"", 503) if busy else self.part()
+
+    def endless(self):
+        self.answer(b"", 302, Location=self.path)
 
     def gone(self):
         self.answer(b"", 404)
@@ -163,8 +170,32 @@ def test_what_cannot_be_fetched_is_said_in_a_line_without_secrets(url_of, tmp_pa
     nobody = f"http://user:{SECRET}@127.0.0.1:1/x.tar?token={SECRET}"
     assert "5 times" in str(refused(nobody, tmp_path).value)
     unknown = refused("what://bucket/x.tar", tmp_path)
-    assert str(unknown.value).startswith("what://bucket/x.tar: Protocol not known")
+    assert "x.tar: is no address that can be fetched (Protocol not known" in str(unknown.value)
+    endless = str(refused(url_of("endless"), tmp_path).value)
+    assert endless.endswith("/endless/x.tar: leads from one address to another without end")
     assert SECRET not in caplog.text
+
+
+def test_the_first_look_is_tried_again(url_of, server):
+    assert beginning(url_of("unready"), 100) == CONTENT[:100]
+    with pytest.raises(DownloadError, match="HTTP status 500, 3 times. Try again.") as caught:
+        beginning(url_of("broken"), 100)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://[::1/x.tar", "http:///x.tar", "http://h:99999/x.tar", f"http://me:{SECRET}/x"]
+)
+def test_what_is_no_address_is_told_without_secrets(url):
+    with pytest.raises(DownloadError, match="http://...: has no host, or a port that is") as caught:
+        shown(url)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_long_name_is_no_longer_than_file_names_may_be(memory, tmp_path):
+    memory.pipe(f"/bucket/{'ä' * 250}.tar", CONTENT)
+    with fetched(f"memory://bucket/{'ä' * 250}.tar", tmp_path) as copy:
+        assert copy.read_bytes() == CONTENT
 
 
 def test_a_package_that_is_missing_is_named(tmp_path, monkeypatch):

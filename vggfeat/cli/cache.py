@@ -14,7 +14,8 @@ from vggfeat.cli.options import cache_dir
 from vggfeat.plurals import in_bytes
 from vggfeat.storage.folders import Folders, folders
 
-KINDS = ("features", "weights", "unpacked", "copies", "libraries", "demo")  # as cache_folder.KINDS
+# As cache_folder.KINDS.
+KINDS = ("features", "weights", "unpacked", "copies", "scratch", "libraries", "demo")
 DAYS = {"h": 1 / 24, "d": 1, "w": 7}
 
 

@@ -5,6 +5,7 @@ photographs, by the extraction's own loader; the disk by a file of 64 MB or more
 feature file.
 """
 
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -38,6 +39,7 @@ from vggfeat.storage.folders import existing
 
 LOADING_S, DISK_S = 4.0, 2.0  # of the 20; the net takes most of them
 NUM_PICTURES = 64  # that are decoded, again and again
+MOST_DRAWN = 2**22  # pixels of a generated one, of which there are many; rates are per megapixel
 CHUNK, MOST_CHUNKS = 2**23, 64  # bytes of the file by which the disk is measured
 ROWS_TOGETHER, STORED_BYTES = 8, 2**26
 
@@ -68,7 +70,9 @@ def calibrate(
         what = "the first pictures of the job" if pictures else "generated photographs"
         if not pictures:
             pictures = write_photographs(
-                Path(scratch) / "photographs", NUM_PICTURES // 2, sizes=tuple(sizes)
+                Path(scratch) / "photographs",
+                NUM_PICTURES // 2,
+                sizes=tuple(map(_drawn, sizes)),
             )
         busy = busy_cores()
         forward, start_s = forward_rates(network, options, sizes, clock=clock)
@@ -88,6 +92,12 @@ def calibrate(
             busy_cores=busy,
             time=datetime.now(UTC).isoformat(timespec="seconds"),
         )
+
+
+def _drawn(size: tuple[int, int]) -> tuple[int, int]:
+    """The (width, height) in which a photograph is generated: not larger than MOST_DRAWN pixels."""
+    by = max(1.0, math.sqrt(size[0] * size[1] / MOST_DRAWN))
+    return max(1, round(size[0] / by)), max(1, round(size[1] / by))
 
 
 def loading_rate(

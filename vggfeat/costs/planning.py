@@ -1,6 +1,7 @@
 """A question, as of 100 million pictures on 32 GPUs -> what it takes, and how that is known."""
 
 import logging
+import math
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,7 +26,13 @@ from vggfeat.errors import DownloadError, OptionError, PictureError
 from vggfeat.features.conditions import check_scales
 from vggfeat.features.options import Extraction
 from vggfeat.features.views import is_square, sees_crops
-from vggfeat.images import Picture, picture_bytes, picture_size, rescaled_size
+from vggfeat.images import (
+    MAX_RESCALED_PIXELS,
+    Picture,
+    picture_bytes,
+    picture_size,
+    rescaled_size,
+)
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +84,8 @@ def answer(question: Question, *, weights_dir: Path, folder: Path) -> Answer:
     options = question.options
     check_scales(network, options)
     sizes, source_bytes, assumptions = _pictures(question)
+    if len(sizes) == 1:
+        _check_fits(sizes[0], options, square=is_square(network))
     shares_machine = options.device == "cpu"
     if question.rates:
         rates = rate_files.load(question.rates, network.name, options.scales)
@@ -148,7 +157,9 @@ def _network(net: str, weights_dir: Path) -> Network:
         return yet_to_be_fetched(specs[0])
 
 
-def _pictures(question: Question) -> tuple[list[tuple[int, int]], float, list[str]]:
+def _pictures(
+    question: Question, *, square: bool
+) -> tuple[list[tuple[int, int]], float, list[str]]:
     """Sizes, bytes a picture, and what is assumed of them."""
     if question.pictures:
         sizes, lengths = sampled(question.pictures, exif=question.options.exif)
@@ -164,6 +175,17 @@ def _pictures(question: Question) -> tuple[list[tuple[int, int]], float, list[st
     if not question.picture_bytes:
         told.append(f"{length / 1000:.0f} kB a picture, as ILSVRC's have (--picture-bytes)")
     return [size], length, told
+
+
+def _check_fits(size: tuple[int, int], options: Extraction, *, square: bool) -> None:
+    """Raise OptionError at a size (width, height) that extraction refuses at one of the scales."""
+    for scale in options.scales:
+        if math.prod(rescaled_size(size, scale, square=square)) > MAX_RESCALED_PIXELS:
+            raise OptionError(
+                f"pictures of {size[0]}x{size[1]} at scale {scale} have more than"
+                f" {MAX_RESCALED_PIXELS:,} pixels, which extraction refuses. Give smaller --scales"
+                " or another --picture-size."
+            )
 
 
 def sampled(

@@ -43,11 +43,11 @@ def _whole(text: str, what: str, *, units: tuple[str, ...], example: str) -> int
 
 
 def three_digits(value: float) -> str:
-    """A number with three digits that say something: "0.00123", "12.3", "1,230"."""
-    if value == 0:
-        return "0"
-    digits = max(0, 2 - math.floor(math.log10(abs(value))))
-    return f"{value:,.{digits}f}"
+    """A number with three digits that say something: "0.00123", "12.3", "1,230", "1.23e-12"."""
+    if value == 0 or not math.isfinite(value):
+        return f"{value:g}"
+    digits = 2 - math.floor(math.log10(abs(value)))
+    return f"{value:,.{max(0, digits)}f}" if -15 < digits < 9 else f"{value:.3g}"
 
 
 def size_text(num_bytes: float) -> str:

@@ -1,5 +1,6 @@
 """What a plan is asked: pictures, a net, devices, and what is known of their speed and price."""
 
+import reprlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,10 @@ WORDS = {
     "write_mb_s": "write rate",
     "watts": "watts", "price": "price", "disk_price": "disk price",
 }  # fmt: skip
+
+
+# Beyond these a number is mistyped, and what it leads to can be infinite.
+MOST_DEVICES, LEAST_SPEED, MOST = 10**6, 1e-6, 1e12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +45,18 @@ class Question:
 
     def __post_init__(self) -> None:
         """Raise OptionError at values that are not allowed."""
-        for name in ("num_pictures", "num_devices", "cores"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise OptionError(f"{WORDS[name]} must be at least 1; got {value}.")
-        for name in ("images_per_second", "tflops", "read_mb_s", "write_mb_s"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise OptionError(f"{WORDS[name]} must be more than 0; got {value:g}.")
-        for name in ("watts", "price", "disk_price"):
-            value = getattr(self, name)
-            if value is not None and not 0 <= value < float("inf"):
-                raise OptionError(f"{WORDS[name]} must be 0 or more; got {value:g}.")
+        if self.num_pictures < 1:
+            raise OptionError(f"pictures must be at least 1; got {self.num_pictures}.")
+        for names, least, most in (
+            (("num_devices", "cores"), 1, MOST_DEVICES),
+            (("images_per_second", "tflops", "read_mb_s", "write_mb_s"), LEAST_SPEED, MOST),
+            (("watts", "price", "disk_price"), 0, MOST),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if value is not None and not least <= value <= most:
+                    allowed = f"from {least:g} to {most:.0e}"
+                    raise OptionError(f"{WORDS[name]} must be {allowed}; got {_shown(value)}.")
         if self.utilisation is not None and not 0 < self.utilisation <= 1:
             raise OptionError(
                 f"utilisation must be more than 0 and at most 1; got {self.utilisation:g}."
@@ -65,3 +70,8 @@ class Question:
     def speed_is_given(self) -> bool:
         """Whether the user says how fast the devices run the net."""
         return self.images_per_second is not None or self.tflops is not None
+
+
+def _shown(value: float) -> str:
+    """A number in a message, whatever its length."""
+    return f"{value:g}" if isinstance(value, float) else reprlib.repr(value)

@@ -13,6 +13,9 @@ from vggfeat.storage.files import new_file
 
 SCHEMA_VERSION = 1
 MAX_BYTES = 2**20
+MOST, MOST_CORES = 1e18, 10**6  # of what a file can say; more is no machine's
+TEXTS = ("machine", "device", "precision", "net", "pictures", "time")
+DIVISORS = ("read_bytes_s", "write_bytes_s", "row_bytes")
 
 
 @dataclass(frozen=True)
@@ -122,6 +125,9 @@ def _of_json(path: Path, values: Any) -> Rates:
         )
     try:
         plain = {f.name: values[f.name] for f in fields(Rates) if f.name != "source"}
+        if odd := [name for name in TEXTS if not isinstance(plain[name], str)]:
+            raise ValueError(f"{odd[0]} is {plain[odd[0]]!r}")
+        _numbers({"start_s": plain["start_s"]})
         forward = {int(s): ForwardRate(**_numbers(r)) for s, r in plain["forward"].items()}
         plain |= {
             "forward": forward,
@@ -139,14 +145,15 @@ def _of_json(path: Path, values: Any) -> Rates:
 
 def _count(values: Mapping[str, Any], name: str, least: int) -> int:
     """A whole number. Raises ValueError at another value."""
-    if type(values[name]) is not int or values[name] < least:
+    if type(values[name]) is not int or not least <= values[name] <= MOST_CORES:
         raise ValueError(f"{name} is {values[name]!r}")
     return values[name]
 
 
 def _numbers(values: Mapping[str, Any]) -> dict[str, float]:
-    """The values as they are. Raises ValueError unless they are numbers of at least 0."""
+    """The values as they are. Raises ValueError unless they are numbers that a machine has."""
     for name, value in values.items():
-        if type(value) not in (int, float) or not 0 <= value < float("inf"):
+        least = 1 if name in DIVISORS else 0
+        if type(value) not in (int, float) or not least <= value <= MOST:
             raise ValueError(f"{name} is {value!r}")
     return dict(values)

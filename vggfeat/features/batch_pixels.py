@@ -33,6 +33,11 @@ MEMORY_SHARE = 0.5  # of what is free; the rest is for shapes that come later
 NUM_TIMED = 3  # batches in a row
 
 
+def is_measured(options: Extraction) -> bool:
+    """Whether batches are cut by measurement: on GPUs, unless the user states their pictures."""
+    return device_for(options.resolved_device).free_bytes() is not None and not options.batch_size
+
+
 def measured_batch_pixels(
     head: Head,
     module: nn.Module,
@@ -46,8 +51,7 @@ def measured_batch_pixels(
     a CPU: on one, by a file that states nothing, where the user states the number of pictures, and
     where none can be read.
     """
-    device = device_for(options.resolved_device)
-    if device.free_bytes() is None or options.batch_size:
+    if not is_measured(options):
         return None
     if path.exists():
         try:
@@ -58,6 +62,7 @@ def measured_batch_pixels(
     if example is None:
         return None
     picture_id, size = example  # some heads give vectors of the pictures that they know only
+    device = device_for(options.resolved_device)
     width, height = rescaled_size(size, max(options.scales), square=is_square(head.network))
     module = module.to(device.name, memory_format=torch.channels_last)
     random = np.random.default_rng(0)

@@ -25,6 +25,7 @@ UNPACKED = re.compile(
 )
 FEATURES = re.compile(r".+-[0-9a-f]{12}\.h5")  # with the digest of the conditions
 PARTS = re.compile(r"(.+-[0-9a-f]{12}\.h5)\.parts")
+SCRATCH = re.compile(r"(\.vectors-[0-9a-f]{8}\.float32)(?:-fits-\w+)?")
 FACTS = re.compile(r"\w+-[0-9a-f]{32}\.json")
 OF_HUGGINGFACE = re.compile(r"models--.+|\.locks|CACHEDIR\.TAG|version\.txt")
 DEMO, DEMO_RUNS = "demo", re.compile(r"demo_runs-\w+")
@@ -132,6 +133,12 @@ def _copies(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, f"copy of a remote {part[1]}"
 
 
+def _scratch(folder: Path) -> Iterator[tuple[Path, str]]:
+    for path in sorted(folder.iterdir()):
+        if SCRATCH.fullmatch(path.name):
+            yield path, "vectors of a probe, while it is fitted"
+
+
 def _libraries(folder: Path) -> Iterator[tuple[Path, str]]:
     if _holds_only(folder, FACTS):
         yield folder, "what timm and torchvision say of their nets"
@@ -157,6 +164,7 @@ KINDS: dict[str, tuple[str, Callable[[Path], Iterator[tuple[Path, str]]]]] = {
     "weights": ("weights", _weights),
     "unpacked": ("unpacked", _unpacked),
     "copies": ("copies", _copies),
+    "scratch": ("scratch", _scratch),
     "libraries": ("libraries", _libraries),
     "demo": ("", _demo),
 }
@@ -191,7 +199,10 @@ def remove(entry: Entry, places: Folders) -> bool:
 
         return part_files.remove_all(entry.path)
     own_lock = entry.path.with_name(f"{entry.path.name}.lock")
-    with if_free(entry.path, own_lock if entry.kind == "features" else None) as free:
+    target = entry.path
+    if entry.kind == "scratch":  # what a fit leaves beside its vectors goes by their lock
+        target = target.with_name(SCRATCH.fullmatch(target.name)[1])
+    with if_free(target, own_lock if entry.kind == "features" else None) as free:
         if not free:
             return False
         if entry.path.is_symlink() or not entry.path.is_dir():

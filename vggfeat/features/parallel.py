@@ -8,7 +8,7 @@ missing, does, or says why it cannot be done.
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -28,10 +28,12 @@ from vggfeat.features.part_plan import Plan
 from vggfeat.features.pipeline import ExtractionRun
 from vggfeat.features.stage_times import StageTimes
 from vggfeat.processes.claims import Claim, handed_out
+from vggfeat.processes.launched import processes_here
 from vggfeat.processes.meeting import StoreLost
 from vggfeat.processes.workers import WorkerFailed, Workers
 from vggfeat.progress import Progress, no_progress
 from vggfeat.provenance import library_versions
+from vggfeat.storage.late_files import wait_until_seen
 
 log = logging.getLogger(__name__)
 
@@ -73,16 +75,19 @@ class SharedExtraction:
         self.is_late = False  # whether another process has a part of this one's meanwhile
 
     def lead(self, plan: Plan) -> Shared:
-        """Hand the parts of the plan out, do some, and wait for the others' to be done."""
+        """Hand the parts of the plan out, do some, and wait for the others' to be done.
+
+        The folders of the parts are there.
+        """
         began = time.monotonic()
-        for path in self.lack.files:
-            part_files.folder_of(path).mkdir(parents=True, exist_ok=True)
         for number, part in enumerate(plan.parts):
             self.workers.announce(f"{self.job}/part{number}", [part.scales, part.batches])
         self.workers.announce(f"{self.job}/ready")
         self.total = sum(part.num_pictures for part in plan.parts)
         self.take_parts()
         self.workers.announce(f"{self.job}/over")
+        if processes_here() < self.workers.size:  # on other machines, too
+            wait_until_seen(self._made())
         self._report(f"extracting {self.lack.network.label}", 0, 0)
         if self.workers.announced(f"{self.job}/stopped"):
             stopped = self.workers.wait_for(f"{self.job}/stopped")
@@ -167,8 +172,17 @@ class SharedExtraction:
             run = ExtractionRun(self._joint, options, pictures, writers, self._report)
             run.loader.skipped_level = logging.DEBUG  # the extraction that follows says it
             run.extract_batches(self._module, left)
+        self.workers.announce(f"{self.job}/made{claim.part}", claim.token)
         self.is_late |= claim.lost
         self._note(run, len(pictures))
+
+    def _made(self) -> Iterator[Path]:
+        """The part files of whoever came to the end of a part last."""
+        for part in range(self.num_parts):
+            if self.workers.announced(made := f"{self.job}/made{part}"):  # else nobody could
+                token = self.workers.wait_for(made)
+                for path in self.lack.files:
+                    yield part_files.part_path(path, part, token)
 
     def _writer(
         self, path: Path, claim: Claim, wanted: store.Conditions, file_bytes: Mapping[str, int]

@@ -16,7 +16,7 @@ from typing import Any
 
 from vggfeat.backbones.network import Network
 from vggfeat.errors import StoreError
-from vggfeat.features import store
+from vggfeat.features import part_files, store
 from vggfeat.features.conditions import conditions
 from vggfeat.features.extract import Extracted
 from vggfeat.features.incomplete import Incomplete, incomplete
@@ -83,6 +83,9 @@ class Together:
         plan = planned(lack, self.workers.size)
         if not plan.parts:
             return Shared(skipped=plan.skipped)
+        # Before the others hear of it, who would wait if this went wrong.
+        for path in lack.files:
+            part_files.folder_of(path).mkdir(parents=True, exist_ok=True)
         files = {path.name: of_source(wanted) for path, (_, wanted) in lack.files.items()}
         asked = {
             "request": digest_of(request),

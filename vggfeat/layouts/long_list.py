@@ -33,6 +33,8 @@ class LongList(PictureParts):
             self._state = _state(file)
             self._starts, digest = _parts(file, rows)
         self.num_parts = len(self._starts) - 1
+        if not self.num_parts:
+            raise DatasetError(f"{path}: is empty. Write a path a line.")
         self.digest = hashlib.sha256(f"{rows} lines of {digest}".encode()).hexdigest()
         self.name = f"list-{self.digest[:12]}"
 

@@ -11,7 +11,6 @@ import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
@@ -23,7 +22,7 @@ from vggfeat.layouts.picture_parts import PictureParts
 from vggfeat.layouts.tar_shards import TarShards
 from vggfeat.layouts.unlabelled import read_pictures
 from vggfeat.storage.remote import listed
-from vggfeat.storage.urls import is_url, shown
+from vggfeat.storage.urls import is_url, shown, split
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +71,7 @@ def _is_text_list(source: str) -> bool:
 
 
 def _is_tar(name: str) -> bool:
-    name = urlsplit(name).path if is_url(name) else name
+    name = split(name).path if is_url(name) else name
     return name.lower().endswith((TAR, *COMPRESSED))
 
 
@@ -106,7 +105,7 @@ def _called(name: str) -> list[str]:
 def _of_url(source: str, offline: bool) -> list[str]:
     if "*" not in source or offline:
         return expanded(source)
-    if urlsplit(source).scheme.lower() in ("http", "https"):
+    if split(source).scheme.lower() in ("http", "https"):
         raise DatasetError(
             f"{shown(source)}: a web server cannot be searched. Write train-{{000..099}}.tar."
         )
@@ -145,9 +144,10 @@ def _check_tars(tars: Sequence[str], source: str, offline: bool) -> None:
     missing = []
     for tar in tars:
         named = shown(tar) if is_url(tar) else tar
-        if tar in seen:
+        place = tar if is_url(tar) else os.path.normpath(tar)
+        if place in seen:
             raise DatasetError(f"{source}: names {named} twice. Name it once.")
-        seen.add(tar)
+        seen.add(place)
         if named.lower().endswith(COMPRESSED):
             raise DatasetError(
                 f"{named}: is compressed, and pictures are read where they lie in a tar. Unpack it"

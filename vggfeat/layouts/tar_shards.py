@@ -58,6 +58,11 @@ class TarShards(PictureParts):
         if len(tars) > 1 and (first := _first_key(tars[0])) and first == _first_key(tars[1]):
             self._stems = [f"{name.removesuffix('.tar')}/" for name in names]
             facts.append(("ids", "tar/key"))
+            for tar, stem in zip(tars, self._stems, strict=True):
+                if not _is_text(stem):
+                    raise DatasetError(
+                        f"{tar}: its name stands in ids, and is no text in UTF-8. Rename it."
+                    )
             log.warning(
                 "the first two tars both begin with the key %s: ids are names of tars and keys,"
                 " such as %s%s", first, self._stems[0], first,
@@ -170,6 +175,14 @@ def split_name(name: str) -> tuple[str, str] | None:
 def _shown(name: str) -> str:
     """A member's name in a message, whatever it holds."""
     return printable(name if len(name) < 200 else f"{name[:100]}...{name[-50:]}", one_line=True)
+
+
+def _is_text(name: str) -> bool:
+    """Whether a name of a file can be written in UTF-8."""
+    try:
+        return name.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _place(tar: str) -> str:

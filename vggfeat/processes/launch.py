@@ -14,12 +14,21 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from vggfeat.errors import OptionError
+from vggfeat.plurals import counted
 
 log = logging.getLogger(__name__)
 
+MOST_A_CORE = 16  # processes; far more would take all memory before anybody could stop them
+
 
 def check(num_processes: int, device: str) -> None:
-    """Raise OptionError unless each process has a GPU, or CPUs were asked for."""
+    """Raise OptionError unless each process has a GPU, or CPUs were asked for, and not too many."""
+    cores = os.cpu_count() or 1
+    if device == "cpu" and num_processes > MOST_A_CORE * cores:
+        raise OptionError(
+            f"--gpus {num_processes}: at most {MOST_A_CORE * cores} processes share the"
+            f" {counted(cores, 'core')} of this machine. One a core is usual."
+        )
     if device != "cpu" and torch.cuda.device_count() < num_processes:
         raise OptionError(
             f"--gpus {num_processes}: this machine has {torch.cuda.device_count()} GPUs. With"
@@ -68,6 +77,7 @@ def _run(num_processes: int, arguments: Sequence[str]) -> tuple[int, _Killed | N
         run_id=uuid.uuid4().hex,
         rdzv_backend="c10d",
         rdzv_endpoint="localhost:0",
+        local_addr="localhost",  # this machine's own name may be known to nobody
         max_restarts=0,  # torch would start them again after any error
     )
     logging.disable()  # torch's remarks: the processes speak for themselves

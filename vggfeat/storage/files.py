@@ -81,12 +81,21 @@ def remove_parts(target: Path, age_s: float = 0.0) -> None:
     Whoever calls it holds the lock of `target`, or knows that nobody is at it for as long.
     """
     for part in target.parent.glob(f".{glob.escape(target.name)}.*.part"):
-        if age_s and time.time() < part.stat().st_mtime + age_s:
+        if age_s and time.time() < _last_written(part) + age_s:
             continue
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+def _last_written(path: Path) -> float:
+    """When a file, or one in a folder, was written last; now where it goes at this moment."""
+    try:
+        inside = path.iterdir() if path.is_dir() else ()
+        return max(each.stat().st_mtime for each in (path, *inside))
+    except FileNotFoundError:  # as it has got its name
+        return time.time()
 
 
 def sha256_of(path: Path) -> str:

@@ -24,8 +24,10 @@ log = logging.getLogger(__name__)
 
 CHUNK = 2**23  # bytes of a request
 NUM_TRIES = 5  # connections one after the other that bring nothing
+NUM_FIRST_TRIES = 3  # of the first look, as an address may be mistyped
 PAUSE_S = 2.0  # before the second; twice that before the third
 INSTALL = "pip install 'vggfeat[remote]'"
+MAX_NAME = 50  # letters of a copy's name, which may have 255 bytes in all
 LEFT = ".*.part"  # copies, by their names; a process that was killed leaves its
 
 
@@ -50,10 +52,19 @@ def listed(pattern: str) -> list[str]:
 
 def beginning(url: str, num_bytes: int) -> bytes:
     """The first bytes of a remote file. Raises NotThere and DownloadError."""
-    with _judging(url):
-        system, path = _file_system(url)
-        with system.open(path, "rb", block_size=num_bytes, cache_type="none") as remote:
-            return remote.read(num_bytes)
+    for number in range(NUM_FIRST_TRIES):
+        try:
+            system, path = _file_system(url)
+            with system.open(path, "rb", block_size=num_bytes, cache_type="none") as remote:
+                return remote.read(num_bytes)
+        except Exception as error:
+            kind, reason = _judged(error, url)
+            if not issubclass(kind, _Passing):
+                raise kind(f"{shown(url)}: {reason}") from None
+        if number + 1 < NUM_FIRST_TRIES:
+            log.info("%s: %s; trying again", shown(url), reason)
+            time.sleep(PAUSE_S * 2**number)
+    raise DownloadError(f"{shown(url)}: {reason}, {NUM_FIRST_TRIES} times. Try again.")
 
 
 @contextmanager
@@ -64,7 +75,7 @@ def fetched(url: str, folder: Path) -> Iterator[Path]:
     left in the folder are removed. Raises NotThere, or DownloadError.
     """
     name = PurePosixPath(urlsplit(url).path).name
-    copy = folder / f".{name}.{uuid.uuid4().hex[:8]}.part"
+    copy = folder / f".{name[-MAX_NAME:]}.{uuid.uuid4().hex[:8]}.part"
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _remove_left(folder)
@@ -175,12 +186,18 @@ def _judged(error: Exception, url: str) -> tuple[type[Exception], str]:
         return DownloadError, "access is refused. Check the credentials."
     if isinstance(status, int) and 400 <= status < 500 and status not in (408, 425, 429):
         return DownloadError, f"HTTP status {status}"
+    if status == 0:  # aiohttp's, of an address that leads to itself
+        return DownloadError, "leads from one address to another without end"
     if isinstance(status, int):
         return _Passing, f"HTTP status {status}"
-    kind: type[Exception] = _Passing
-    if isinstance(error, ValueError):  # of a protocol that fsspec does not know
-        kind = _NoRanges if "range" in str(error) else DownloadError
-    return kind, _without_secrets(reason_of(cause or error), url)
+    reason = _without_secrets(reason_of(cause or error), url)
+    if isinstance(error, TimeoutError):
+        return _Passing, f"nothing came for {TIMEOUT_S:.0f} seconds"
+    if isinstance(error, ValueError) and "range" in str(error) and "://" not in str(error):
+        return _NoRanges, reason
+    if isinstance(cause or error, ValueError):  # of an address, or of a protocol that is not known
+        return DownloadError, f"is no address that can be fetched ({reason})"
+    return _Passing, reason
 
 
 def _without_secrets(text: str, url: str) -> str:

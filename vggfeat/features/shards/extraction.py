@@ -5,9 +5,8 @@ system will do. Batches are planned within a part, so that one or many processes
 """
 
 import logging
-import os
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,7 +16,7 @@ import numpy as np
 from vggfeat import images
 from vggfeat.backbones.load import NetName, load_network
 from vggfeat.errors import OptionError, PictureError, StoreError
-from vggfeat.features.batch_pixels import measured_batch_pixels
+from vggfeat.features.batch_pixels import is_measured, measured_batch_pixels
 from vggfeat.features.batches import BATCH_PIXELS
 from vggfeat.features.conditions import check_scales, conditions
 from vggfeat.features.heads.descriptor import Descriptor
@@ -34,11 +33,9 @@ from vggfeat.plurals import counted
 from vggfeat.processes.claims import handed_out
 from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress, no_progress
+from vggfeat.storage.late_files import wait_until_seen
 
 log = logging.getLogger(__name__)
-
-# NFS remembers for up to a minute that a file was not there.
-SEEN_AFTER_S, LOOK_EVERY_S = 120.0, 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +90,6 @@ def extract_shards(
     )
 
 
-def _wait_until_seen(paths: Iterable[Path]) -> None:
-    """Wait for what other machines have written, until a shared file system shows it here."""
-    give_up = time.monotonic() + SEEN_AFTER_S
-    for path in paths:
-        while not path.exists() and time.monotonic() < give_up:
-            if path.parent.is_dir():
-                os.listdir(path.parent)  # makes NFS look anew
-            time.sleep(LOOK_EVERY_S)
-
-
 class _ShardsRun:
     """The shards that this process makes; num_computed and times are their result, and num_new,
     once the process that leads has joined all."""
@@ -123,9 +110,12 @@ class _ShardsRun:
 
     def begin(self, compression: str | None, workers: Workers) -> None:
         """Agree on the folder's manifest, which the process that leads writes."""
-        name = workers.numbered(f"shards/{self.folder.path}")
+        name = workers.numbered("shards")  # not by the folder, which machines may name otherwise
         if workers.leads:
             self.manifest = self.folder.begin(self._asked(compression))
+            # Before the others begin: what they make is new.
+            parts = range(self.parts.num_parts)
+            self.made_before = np.array([self.folder.shard(p).exists() for p in parts], bool)
             workers.announce(name, self.manifest.to_json())
         else:  # a shared file system may show the file much later
             text = workers.wait_for(name)
@@ -149,6 +139,8 @@ class _ShardsRun:
         """Pixels a batch on a GPU, by the first pictures there are, unless it was measured."""
         if self.folder.manifest_path.exists() or not self.parts.num_parts:
             return None
+        if not is_measured(self.options):
+            return None  # a part is not opened, which may be far away
         with self.parts.opened(0) as part:
             return measured_batch_pixels(
                 self.head, self.module, self.options, part.pictures, self.folder.shard(0)
@@ -156,15 +148,12 @@ class _ShardsRun:
 
     def extract(self, workers: Workers) -> None:
         """Make the shards that nobody else makes."""
-        if workers.leads:
-            parts = range(self.parts.num_parts)
-            self.made_before = np.array([self.folder.shard(p).exists() for p in parts], bool)
-        job = f"shards/{self.folder.path}"
+        num_parts = self.parts.num_parts
         claims = handed_out(
-            workers, job, self.parts.num_parts, is_done=lambda p: self.folder.shard(p).exists()
+            workers, "shards", num_parts, is_done=lambda part: self.folder.shard(part).exists()
         )
         label = f"extracting {self.head.network.label}"
-        done = PicturesDone(self.progress, label, self.parts.num_parts, workers.size)
+        done = PicturesDone(self.progress, label, num_parts, workers.size)
         for claim in claims:
             maker = ShardMaker(self.folder, self.manifest, claim)
             try:
@@ -179,7 +168,7 @@ class _ShardsRun:
     def join(self, workers: Workers) -> IndexFacts:
         """Write the index, unless it is of these shards already; what it says."""
         if workers.size > 1:
-            _wait_until_seen(self.folder.shard(part) for part in range(self.parts.num_parts))
+            wait_until_seen(self.folder.shard(part) for part in range(self.parts.num_parts))
         table = table_of(self.folder, self.parts.num_parts)
         self.num_new = int(table.num_rows[~self.made_before].sum())
         facts = facts_of_current(self.folder, table)

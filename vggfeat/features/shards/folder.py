@@ -21,6 +21,10 @@ NAME, INDEX = "shards.json", "index.h5"
 SCHEMA_VERSION = 1
 COMPRESSIONS = ("gzip",)
 PER_FOLDER = 1000  # shards, as file systems and people grow slow where there are more
+KINDS = {  # of what a manifest holds, of which programs of others may make what they like
+    "weights_name": (str,), "dim": (int,), "source": (str,), "num_parts": (int,),
+    "compression": (str, type(None)), "created": (str,), "batch_pixels": (int, type(None)),
+}  # fmt: skip
 REMEDY = "Choose another folder with --to, or move this one away."
 
 
@@ -58,6 +62,9 @@ def parse_manifest(text: str | bytes, named: Path) -> Manifest:
         if not is_sound(values):
             raise ValueError("it is not as it was written")
         kept = {name: values[name] for name in Manifest.__dataclass_fields__}
+        for name, kinds in KINDS.items():
+            if type(kept[name]) not in kinds or (kinds == (int,) and kept[name] < 0):
+                raise ValueError(f"{name} is {kept[name]!r}")
         stated = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in kept.pop("conditions").items()

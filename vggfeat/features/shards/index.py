@@ -145,6 +145,8 @@ class Index:
         self._hashes, self._rows = file["hashes"], file["rows"]
         self._starts, self._crc32 = file["bucket_starts"][()], file["bucket_crc32"][()]
         self.table = ShardTable(np.diff(file["first_rows"][()]), file["digests"][()])
+        if {self._hashes.shape, self._rows.shape} != {(int(self._starts[-1]),)}:
+            raise ValueError("hashes and rows are not as many as they were")
 
     def close(self) -> None:
         """Close the file."""

@@ -43,26 +43,27 @@ class OpenFiles:
 
     def ids(self, rows: np.ndarray) -> list[str]:
         """The ids of rows [n], which ascend. Raises StoreError."""
-        with self._turn():
+        with self.turn():
             return [i for reader, here, _ in self._by_file(rows) for i in reader.ids(here)]
 
     def read(self, rows: np.ndarray, columns: Sequence[int], dim: int) -> np.ndarray:
         """The descriptors of rows [n], which ascend, [n, S, D] float32. Raises StoreError."""
         result = np.empty((len(rows), len(columns), dim), np.float32)
-        with self._turn():
+        with self.turn():
             for reader, here, place in self._by_file(rows):
                 reader.read(here, columns, result[place])
         return result
 
     def broken(self, number: int) -> dict[str, str]:
         """What was no picture in one of the files: name -> reason. Raises StoreError."""
-        with self._turn():
+        with self.turn():
             return self._reader(number).broken
 
     def close(self) -> None:
         """Close all files, which are opened again when they are needed."""
-        while self._open:
-            self._open.popitem()[1].close()
+        with self.turn():
+            while self._open:
+                self._open.popitem()[1].close()
 
     def __getstate__(self) -> dict:
         kept = ("path_of", "digests", "conditions", "first_rows")
@@ -76,8 +77,8 @@ class OpenFiles:
         self._process, self._lock = os.getpid(), threading.RLock()
         self._open: OrderedDict[int, store.FeatureReader] = OrderedDict()
 
-    def _turn(self) -> threading.RLock:
-        """The lock, of this process: a thread may have held it when the process was forked."""
+    def turn(self) -> threading.RLock:
+        """The lock of what is open, of this process: a thread may have held it at the fork."""
         if self._process != os.getpid():
             self._begin()
         return self._lock

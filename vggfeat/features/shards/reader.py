@@ -4,8 +4,10 @@ Shapes: N rows in all, n rows asked for, S scales, D dimensions of a vector.
 """
 
 import os
+import reprlib
 from collections.abc import Iterator, Sequence
 from functools import partial
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,7 @@ from vggfeat.features import store
 from vggfeat.features.shards import index
 from vggfeat.features.shards.folder import ShardFolder, is_shard_folder
 from vggfeat.features.shards.open_files import OpenFiles
+from vggfeat.features.store.reader import checked
 from vggfeat.plurals import counted
 
 HASHED_ROWS = 2**15  # whose ids are read at once where there is no index
@@ -65,9 +68,14 @@ class StoredFeatures:
         self, rows: Sequence[int] | np.ndarray, scales: Sequence[int] | None = None
     ) -> np.ndarray:
         """The vectors of these rows, in their order: [n, S, D] float32. Raises what `read` does."""
-        rows = np.asarray(rows, np.int64)
-        if rows.ndim != 1 or (len(rows) and not 0 <= rows.min() <= rows.max() < len(self)):
-            raise OptionError(f"rows must be a list of numbers from 0 to {len(self) - 1}.")
+        given, rows = rows, np.asarray(rows)
+        are_numbers = rows.ndim == 1 and (rows.dtype.kind in "iu" or not len(rows))
+        if not are_numbers or (len(rows) and not 0 <= rows.min() <= rows.max() < len(self)):
+            raise OptionError(
+                f"rows must be a list of whole numbers from 0 to {len(self) - 1}, as"
+                f" np.flatnonzero makes of a mask; got {reprlib.repr(given)}."
+            )
+        rows = rows.astype(np.int64)
         ascending, places = np.unique(rows, return_inverse=True)
         vectors = self._files.read(ascending, self._columns(scales), self.dim)
         return vectors if np.array_equal(ascending, rows) else vectors[places]
@@ -77,9 +85,16 @@ class StoredFeatures:
 
         Raises StoreError where one is not there.
         """
-        if isinstance(ids, str):
-            raise OptionError(f"ids must be a sequence such as ['a.jpg']; got {ids!r}.")
-        numbers, rows = self._opened_index().candidates(index.hashes_of(ids))
+        checked(ids, ())
+        ids = list(ids)
+        if no_texts := [i for i in ids if not isinstance(i, str)]:
+            raise OptionError(f"ids must be texts such as 'a.jpg'; got {no_texts[0]!r}.")
+        try:
+            hashes = index.hashes_of(ids)
+        except UnicodeEncodeError as error:  # which no file can hold
+            raise StoreError(f"{self.path}: {error.object!r} is not in it.") from error
+        with self._files.turn():
+            numbers, rows = self._opened_index().candidates(hashes)
         ascending, places = np.unique(rows, return_inverse=True)
         names = self._files.ids(ascending)
         found = np.full(len(ids), -1, np.int64)
@@ -106,18 +121,19 @@ class StoredFeatures:
         self, rows: int, scales: Sequence[int] | None = None
     ) -> Iterator[tuple[slice, np.ndarray]]:
         """All vectors, so many rows at a time: where they stand, and [n, S, D] float32."""
-        if rows < 1:
-            raise OptionError(f"rows must be at least 1; got {rows}.")
+        if not isinstance(rows, Integral) or rows < 1:
+            raise OptionError(f"rows must be a whole number from 1 on; got {rows!r}.")
         for start in range(0, len(self), rows):
             place = slice(start, min(start + rows, len(self)))
             yield place, self.read(place.start, place.stop, scales)
 
     def close(self) -> None:
         """Close what is open; it is opened again when it is needed."""
-        self._files.close()
-        if isinstance(self._index, index.Index):
-            self._index.close()
-            self._index = None
+        with self._files.turn():
+            self._files.close()
+            if isinstance(self._index, index.Index):
+                self._index.close()
+                self._index = None
 
     def __enter__(self) -> "StoredFeatures":
         return self
@@ -133,7 +149,7 @@ class StoredFeatures:
         return np.arange(*slice(start, stop).indices(len(self)))
 
     def _columns(self, scales: Sequence[int] | None) -> list[int]:
-        wanted = self.scales if scales is None else scales
+        wanted = self.scales if scales is None else checked((), scales)
         missing = [scale for scale in wanted if scale not in self.scales]
         if missing:
             raise StoreError(f"{self.path}: has scales {self.scales}, not {missing[0]}.")

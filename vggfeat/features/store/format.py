@@ -28,7 +28,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from vggfeat.errors import StoreError
+from vggfeat.errors import NO_ROOM, StoreError
 from vggfeat.features.store import sums
 from vggfeat.storage import hdf5
 from vggfeat.storage.checksums import parse_json
@@ -36,8 +36,10 @@ from vggfeat.storage.disk_file import DiskFile
 
 SCHEMA_VERSION = 2
 UNSEALED = 1  # the schema version of files without checksums, which are read as ever
-# Errors of the machine, which say nothing of the file.
-NOT_OF_THE_FILE = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOMEM)
+# Errors of the machine, which say nothing of the file; a full disk is where rows are copied to.
+NOT_OF_THE_FILE = (
+    errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENOMEM, errno.EROFS, *NO_ROOM,
+)  # fmt: skip
 DECODER, SCALED_DECODER = "Pillow", "Pillow, scaled JPEG"
 READ_ROWS = 1024  # rows read at once
 BROKEN = "broken"  # an array [K, 2] of some files: names of what was no picture, and reasons

@@ -136,7 +136,7 @@ def read(path: Path | str, ids: Sequence[str], scales: int | Sequence[int]) -> n
     One scale is S = 1. Raises StoreError if one is missing, not done, damaged or not finite,
     OptionError if ids or scales are no sequences.
     """
-    scales = _checked(ids, scales)
+    scales = checked(ids, scales)
     result = _read(Path(path), ids, scales)
     _refuse_not_finite(path, result)
     return result
@@ -149,7 +149,7 @@ def read_blocks(
 
     It is fast where the ids have about the order of the file. Raises what `read` raises.
     """
-    scales, path = _checked(ids, scales), Path(path)
+    scales, path = checked(ids, scales), Path(path)
     with opened(path) as file:
         columns = _columns(path, file, scales)
         rows = _done_rows(path, file, ids)
@@ -214,7 +214,7 @@ def read_usable(
         rows, done = rows_of(file), done_rows(file)
         stored_scales = conditions_of(file).scales
     wanted_ids = list(rows) if ids is None else ids
-    scales = _checked(wanted_ids, stored_scales if scales is None else scales)
+    scales = checked(wanted_ids, stored_scales if scales is None else scales)
     ready = [i for i in wanted_ids if i in rows and done[rows[i]]]
     with opened(path) as file:
         bad = set(damaged_rows(path, file, np.array(sorted({rows[i] for i in ready}), np.int64)))
@@ -239,7 +239,7 @@ def read_sizes(path: Path | str, ids: Sequence[str]) -> np.ndarray:
     Raises StoreError if the descriptor of one is missing, not done or damaged, OptionError if ids
     are no sequence.
     """
-    _checked(ids, ())
+    checked(ids, ())
     path = Path(path)
     with opened(path) as file:
         rows = _done_rows(path, file, ids)
@@ -276,7 +276,7 @@ def known_digests(path: Path) -> tuple[str, dict[str, bytes]]:
         return made, {i: digest for i, digest in found.items() if digest != sums.UNKNOWN}
 
 
-def _checked(ids: Sequence[str], scales: int | Sequence[int]) -> tuple[int, ...]:
+def checked(ids: Sequence[str], scales: int | Sequence[int]) -> tuple[int, ...]:
     """The scales, of which one may stand alone. Raises OptionError at what is no sequence."""
     scales = (scales,) if isinstance(scales, Integral) else scales
     for name, value, example in (("ids", ids, "['a.jpg']"), ("scales", scales, "[256]")):

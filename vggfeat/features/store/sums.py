@@ -87,6 +87,8 @@ def digest_of(path: Path) -> tuple[int, bytes]:
         if not start.startswith(MAGIC) or len(start) < _START:
             raise ValueError("its checksums are damaged or missing")
         num_rows = int(np.frombuffer(start[: _HEADER.itemsize], _HEADER)["num_rows"][0])
+        if offset_of(num_rows) > file.seek(0, 2):
+            raise ValueError("its checksums are damaged or missing")
         total = hashlib.sha256(start[: _HEADER.itemsize])
         _update(total, file, _START, offset_of(num_rows))
     return num_rows, total.digest()

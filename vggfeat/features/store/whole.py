@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from vggfeat.errors import printable
 from vggfeat.features.store import sums
 from vggfeat.features.store.format import (
     BROKEN,
@@ -38,7 +39,11 @@ def write_whole(
             ids = old["ids"].asstr()[()][rows].tolist()
             file.create_dataset("ids", data=ids, shape=(len(ids),), dtype=text)
             if broken:
-                file.create_dataset(BROKEN, data=[*broken.items()], dtype=text)
+                # Names of files can hold what no text can, and HDF5's texts no zero.
+                lines = [
+                    [printable(part, one_line=True) for part in pair] for pair in broken.items()
+                ]
+                file.create_dataset(BROKEN, data=lines, dtype=text)
             for name in sums.MUTABLE:
                 packed = compression if name == "descriptors" else None
                 _copy(old[name], file, name, rows, packed, disk)

@@ -5,6 +5,7 @@ Shapes: n examples, d dimensions, m rows of a block.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 
@@ -13,6 +14,7 @@ class VectorBlocks(ABC):
     """Vectors [n, d] of float32 that can be gone through any number of times, in their order."""
 
     shape: tuple[int, int]
+    folder: Path | None = None  # where files of what is found of them may be; None: the system's
 
     @abstractmethod
     def blocks(self, rows: int) -> Iterator[tuple[slice, np.ndarray]]:
@@ -52,7 +54,7 @@ class Rows(VectorBlocks):
         is_chosen[chosen] = True
         if chosen.dtype != bool and (np.diff(chosen) <= 0).any():
             raise ValueError("Rows are gone through in their order: numbers must ascend.")
-        self.source, self.is_chosen = source, is_chosen
+        self.source, self.is_chosen, self.folder = source, is_chosen, source.folder
         self.shape = int(is_chosen.sum()), source.shape[1]
 
     def blocks(self, rows: int) -> Iterator[tuple[slice, np.ndarray]]:

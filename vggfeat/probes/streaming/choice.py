@@ -23,6 +23,7 @@ from vggfeat.probes.streaming.blocks import VectorBlocks
 from vggfeat.probes.streaming.sharded import ShardedFits, can_be_shared
 from vggfeat.probes.streaming.svm_memory import smallest_bytes
 from vggfeat.probes.streaming.wide import WideFits, is_wide
+from vggfeat.processes.launched import processes_here
 
 FITS = {  # probe -> its fits to vectors on disk
     "svm": "vggfeat.probes.streaming.svm:StreamedSVMFits",
@@ -203,8 +204,8 @@ def streamed_fits(
 def _left_for_fits(probe: Probe, n: int, K: int) -> int:
     """What is left of the process's memory once signs and decision values are there."""
     budget = probe.memory
-    if budget is None:
-        budget = machine.resident() + (machine.available() or UNKNOWN)
+    if budget is None:  # the processes of a machine have it together
+        budget = machine.resident() + (machine.available() or UNKNOWN) // processes_here()
     return budget - machine.resident() - WORKSPACE - 9 * n * K
 
 

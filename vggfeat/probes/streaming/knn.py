@@ -10,6 +10,7 @@ import tempfile
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from vggfeat.probes.knn import (
 from vggfeat.probes.probe import Classifier, Fits
 from vggfeat.probes.streaming.blocks import Rows, VectorBlocks
 from vggfeat.probes.streaming.moments import alike
+from vggfeat.storage.files import full_disk_names
 
 READ_BYTES = 2**24  # of vectors at once
 COSINES_BYTES = 2**25  # of a block by a block: as float32, as whole numbers, and sorted
@@ -55,7 +57,7 @@ class StreamedNeighbourFits(Fits):
             count = int(max(value, *WeightedNeighbours.grid))
             scored = Rows(self.X, held_out)
             found = neighbours(self.X, signs, scored, count, self.device)
-            self.last = signs.copy(), FoundNeighbours(found)
+            self.last = signs.copy(), FoundNeighbours(found, self.X.folder)
         scores = np.full(signs.shape, np.nan, dtype=np.float32)
         rows, k = np.flatnonzero(held_out), np.full(signs.shape[1], value)
         positives = positives_of(signs)
@@ -115,16 +117,21 @@ class StreamedNeighbourClassifier(Classifier):
 
 
 class FoundNeighbours:
-    """Neighbours of many scored vectors, in a scratch file without a name."""
+    """Neighbours of many scored vectors, in a scratch file without a name in a folder.
 
-    def __init__(self, found: Iterator[tuple[slice, list[Neighbours]]]):
-        self._file = tempfile.TemporaryFile()  # noqa: SIM115  # it is closed with this object
+    The system's own may be kept in memory. Raises OSError where there is no room.
+    """
+
+    def __init__(self, found: Iterator[tuple[slice, list[Neighbours]]], folder: Path | None):
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115  # closed with this object
         weakref.finalize(self, self._file.close)
         self._places: list[tuple[slice, list[tuple[np.ndarray, tuple[int, int]]]]] = []
         for place, groups in found:
-            for group in groups:
-                self._file.write(group.rows.astype(np.int32).tobytes())
-                self._file.write(group.cosines.astype(np.float32).tobytes())
+            with full_disk_names(Path(folder or tempfile.gettempdir())):
+                for group in groups:
+                    self._file.write(group.rows.astype(np.int32).tobytes())
+                    self._file.write(group.cosines.astype(np.float32).tobytes())
+                self._file.flush()
             self._places.append((place, [(each.classes, each.rows.shape) for each in groups]))
 
     def blocks(self) -> Iterator[tuple[slice, list[Neighbours]]]:

@@ -11,7 +11,8 @@ Shapes: n examples, d dimensions, K classes, P problems.
 import shutil
 import tempfile
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,44 +43,45 @@ class ShardedFits(Fits):
 
     def __init__(self, probe: Probe, X: Rows, signs: np.ndarray, make: Make):
         self.signs, self.workers = signs, probe.workers
-        self.folder = Path(tempfile.mkdtemp(prefix=".fits-", dir=X.source.path.parent))
+        vectors = X.source.path  # by whose lock `cache clear` knows that the folder is in use
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{vectors.name}-fits-", dir=vectors.parent))
         weakref.finalize(self, shutil.rmtree, self.folder, ignore_errors=True)
         np.save(self.folder / "rows.npy", np.flatnonzero(X.is_chosen))
         np.save(self.folder / "signs.npy", signs)
-        self._ask(
-            "begin",
-            folder=str(self.folder),
-            vectors=str(X.source.path),
-            dim=X.shape[1],
-            probe=probe.name,
-            device=probe.device.partition(":")[0],
-            memory=probe.memory,
-        )
-        classes = _classes_of(self.workers, 0, signs.shape[1])
-        self.own = make(replace(probe, workers=ALONE), X, signs[:, classes])
+        begin = {
+            "folder": str(self.folder),
+            "vectors": str(vectors),
+            "dim": X.shape[1],
+            "probe": probe.name,
+            "device": probe.device.partition(":")[0],
+            "memory": probe.memory,
+        }
+        with self._asked("begin", **begin):
+            classes = _classes_of(self.workers, 0, signs.shape[1])
+            self.own = make(replace(probe, workers=ALONE), X, signs[:, classes])
 
     def decisions(self, signs: np.ndarray, value: float) -> np.ndarray:
         np.save(self.folder / "asked.npy", signs)
-        asked = self._ask("decisions", value=value)
-        scores = np.empty(signs.shape, dtype=np.float32)
-        own = _columns_of(self.workers, 0, signs.shape[1], self.signs.shape[1])
-        scores[:, own] = self.own.decisions(signs[:, own], value)
-        for rank in self._others(asked):
+        with self._asked("decisions", value=value):
+            scores = np.empty(signs.shape, dtype=np.float32)
+            own = _columns_of(self.workers, 0, signs.shape[1], self.signs.shape[1])
+            scores[:, own] = self.own.decisions(signs[:, own], value)
+        for rank in self._others:
             columns = _columns_of(self.workers, rank, signs.shape[1], self.signs.shape[1])
             scores[:, columns] = np.load(self.folder / f"scores-{rank}.npy", mmap_mode="r")
         return scores
 
     def start_from(self, classes: np.ndarray) -> None:
-        self._ask("start_from", classes=np.flatnonzero(classes).tolist())
-        self.own.start_from(classes[_classes_of(self.workers, 0, self.signs.shape[1])])
+        with self._asked("start_from", classes=np.flatnonzero(classes).tolist()):
+            self.own.start_from(classes[_classes_of(self.workers, 0, self.signs.shape[1])])
 
     def fit(self, value: float | Sequence[float]) -> LinearClassifier:
         num_classes = self.signs.shape[1]
         values = np.broadcast_to(value, num_classes)
-        asked = self._ask("fit", values=values.tolist())
-        fitted = self.own.fit(values[_classes_of(self.workers, 0, num_classes)])
+        with self._asked("fit", values=values.tolist()):
+            fitted = self.own.fit(values[_classes_of(self.workers, 0, num_classes)])
         parts = [{name: getattr(fitted, name) for name in OF_FIT}]
-        for rank in self._others(asked):
+        for rank in self._others:
             with np.load(self.folder / f"fit-{rank}.npz") as arrays:
                 if arrays.files:  # a process more than there are classes has nothing
                     parts.append({name: arrays[name] for name in arrays.files})
@@ -88,17 +90,29 @@ class ShardedFits(Fits):
             **{name: np.concatenate([part[name] for part in parts]) for name in shared}
         )
 
-    def _ask(self, what: str, **more: Any) -> str:
+    @property
+    def _others(self) -> range:
+        return range(1, self.workers.size)
+
+    @contextmanager
+    def _asked(self, what: str, **more: Any) -> Iterator[None]:
+        """A `with` block for this process's share of what all are asked to do.
+
+        It ends when the others have done theirs, also after an error: they read files that go with
+        these fits and with the vectors.
+        """
         name = self.workers.numbered(ASKED)
         self.workers.announce(name, {"do": what, **more})
-        return name
+        try:
+            yield
+        except Exception:
+            self._wait_for_others(name)
+            raise
+        self._wait_for_others(name)
 
-    def _others(self, asked: str) -> range:
-        """The other processes, once all have done what was asked."""
-        others = range(1, self.workers.size)
-        for rank in others:
+    def _wait_for_others(self, asked: str) -> None:
+        for rank in self._others:
             self.workers.wait_for(f"{asked} by {rank}")
-        return others
 
 
 def serve(workers: Workers, make: Make) -> None:

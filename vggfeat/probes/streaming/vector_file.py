@@ -12,7 +12,7 @@ import os
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 
@@ -22,6 +22,7 @@ from vggfeat.errors import StoreError
 from vggfeat.prefetch import prefetch
 from vggfeat.probes.streaming.blocks import VectorBlocks
 from vggfeat.storage.files import full_disk_names
+from vggfeat.storage.locks import exclusive
 
 DTYPE = np.dtype(np.float32)
 
@@ -33,9 +34,10 @@ class VectorFile(VectorBlocks):
     """
 
     def __init__(self, path: Path, dim: int):
-        self.path = path
+        self.path, self.folder = path, path.parent
         self._file = path.open("rb", buffering=0)
         self._lock = threading.Lock()
+        self.held = ExitStack()  # the lock of the file's name, by which `cache clear` knows its use
         size, row = os.fstat(self._file.fileno()).st_size, dim * DTYPE.itemsize
         if size % row:
             self._file.close()
@@ -78,6 +80,7 @@ class VectorFile(VectorBlocks):
         """Close the file and remove it."""
         self._file.close()
         self.path.unlink(missing_ok=True)
+        self.held.close()
 
     def __enter__(self) -> "VectorFile":
         return self
@@ -121,7 +124,10 @@ class VectorFileWriter:
         self._finished = False
 
     def __enter__(self) -> "VectorFileWriter":
-        self._file = self.path.open("xb", buffering=0)
+        with ExitStack() as held:
+            held.enter_context(exclusive(self.path))
+            self._file = self.path.open("xb", buffering=0)
+            self._held = held.pop_all()
         return self
 
     def append(self, vectors: np.ndarray) -> None:
@@ -143,7 +149,9 @@ class VectorFileWriter:
         self._file.close()  # before it is opened anew: some disks report a lack of room only now
         vectors = VectorFile(self.path, self.dim)
         self._finished = True
-        if not shared:
+        if shared:
+            vectors.held = self._held.pop_all()
+        else:
             vectors.remove_name()
         return vectors
 
@@ -156,3 +164,4 @@ class VectorFileWriter:
         self._file.close()
         if not self._finished:
             self.path.unlink(missing_ok=True)
+        self._held.close()
