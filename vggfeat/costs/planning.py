@@ -157,9 +157,7 @@ def _network(net: str, weights_dir: Path) -> Network:
         return yet_to_be_fetched(specs[0])
 
 
-def _pictures(
-    question: Question, *, square: bool
-) -> tuple[list[tuple[int, int]], float, list[str]]:
+def _pictures(question: Question) -> tuple[list[tuple[int, int]], float, list[str]]:
     """Sizes, bytes a picture, and what is assumed of them."""
     if question.pictures:
         sizes, lengths = sampled(question.pictures, exif=question.options.exif)
