@@ -47,7 +47,13 @@ def refused(source, *texts, **options):
 
 def test_tars_are_named_by_folder_glob_braces_and_list_and_are_the_same_parts(root):
     (root / "list.txt").write_text(f"\ufefftrain-00.tar\r\n\n{root}/train-{{01..02}}.tar\n")
-    sources = [f"{root}", f"{root}/*.tar", f"{root}/train-{{00..02}}.tar", f"{root}/list.txt"]
+    sources = [
+        f"{root}",
+        f"{root}/*.tar",
+        f"{root}/train-{{00,*[12]}}.tar",
+        f"{root}/train-{{00..02}}.tar",
+        f"{root}/list.txt",
+    ]
     (root / ".hidden.tar").write_bytes(b"")
     assert all(names_tars(source) for source in sources)
     opened = [open_parts(source) for source in sources]
@@ -57,6 +63,7 @@ def test_tars_are_named_by_folder_glob_braces_and_list_and_are_the_same_parts(ro
 
 
 def test_what_is_missing_or_no_tar_is_refused_before_anything_is_extracted(root):
+    refused(root / "{train,test}-*.tar", "test-*.tar: no .tar that is called so")
     refused(root / "train-{00..09}.tar", "train-03.tar and 6 more of 10: no such file")
     refused(root / "none-*.tar", "no .tar that is called so")
     refused(root / "none.tar", "no such folder, list or tar")

@@ -86,13 +86,20 @@ def _tars(source: str, offline: bool) -> list[str] | None:
     if os.path.isfile(source):
         return [source] if _is_tar(source) else _of_list(Path(source))
     if has_braces(source):
-        return expanded(source)
+        return [tar for name in expanded(source) for tar in _called(name)]
     if glob.has_magic(source):
-        tars = sorted(name for name in glob.glob(source, recursive=True) if _is_tar(name))
-        if not tars:
-            raise DatasetError(f"{source}: no .tar that is called so.")
-        return tars
+        return _called(source)
     raise DatasetError(f"{source}: no such folder, list or tar.")
+
+
+def _called(name: str) -> list[str]:
+    """The tars that a name with stars is of; any other name is of itself."""
+    if not glob.has_magic(name) or os.path.exists(name):
+        return [name]
+    tars = sorted(found for found in glob.glob(name, recursive=True) if _is_tar(found))
+    if not tars:
+        raise DatasetError(f"{name}: no .tar that is called so.")
+    return tars
 
 
 def _of_url(source: str, offline: bool) -> list[str]:
