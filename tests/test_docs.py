@@ -61,7 +61,7 @@ def test_every_option_the_documents_name_exists():
     known = {"--nproc-per-node", "--max-restarts", "--index-url", "--no-deps", "--strict"}
     known |= {"--nnodes", "--rdzv-backend", "--rdzv-id", "--rdzv-endpoint", "--local-addr"}
     known.add("--rdzv-conf")
-    known |= {"--ntasks-per-node", "--signal", "--requeue"}
+    known |= {"--ntasks-per-node", "--cpus-per-task", "--signal", "--requeue"}
     known.add("--version")
     for command in [*main.commands.values(), *SUBCOMMANDS.values()]:
         with click.Context(command) as context:
