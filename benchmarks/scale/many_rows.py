@@ -18,7 +18,7 @@ MOST_SAMPLES = 400
 def measure(out: Path, scratch: Path, command: str) -> Path:
     """Extract, kill, verify and write the record; nothing where it is there already."""
     if record.read(NAME, out):
-        return out / f"{NAME}.json"
+        return out / NAME
     done = extract(scratch, NUM_PICTURES, PROCESSES, KILLS)
     facts = done.facts
     return record.write(

@@ -1,4 +1,4 @@
-"""Records of runs at scale: JSON, schema version 1, a file each, `results/scale/<name>.json`."""
+"""Records of runs at scale: JSON, schema version 1, `results/scale/<name>/cpu.json`."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def write(name: str, folder: Path, *, command: str, **content: Any) -> Path:
         "git": git_state(),
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    path = folder / f"{name}.json"
+    path = _path(name, folder)
     with new_file(path) as file:
         file.write(json.dumps(sealed(facts | content), indent=1).encode() + b"\n")
     return path
@@ -34,7 +34,7 @@ def write(name: str, folder: Path, *, command: str, **content: Any) -> Path:
 
 def read(name: str, folder: Path) -> dict[str, Any] | None:
     """A record without its digest; None if there is none. Raises RecordError."""
-    path = folder / f"{name}.json"
+    path = _path(name, folder)
     try:
         content = parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -50,3 +50,7 @@ def read(name: str, folder: Path) -> dict[str, Any] | None:
     if is_damaged(content):
         raise RecordError(f"{path}: not as it was written: its digest is another. {REMEDY}")
     return {key: value for key, value in content.items() if key != SEAL}
+
+
+def _path(name: str, folder: Path) -> Path:
+    return folder / name / "cpu.json"
