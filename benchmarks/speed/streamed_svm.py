@@ -51,9 +51,9 @@ NOTES = [
 class Case:
     """Binary problems of n pictures; the fields are a record's settings."""
 
-    num_pictures: int = 80_000
-    dim: int = 1024
-    num_classes: int = 20
+    num_pictures: int = 160_000
+    dim: int = 2048
+    num_classes: int = 10
     grid: tuple[float, ...] = (0.1, 1.0, 10.0)
     apart: float = 0.35  # how far apart the classes are
     share: float = 0.2  # of what the vectors take, which the streamed fits may take
