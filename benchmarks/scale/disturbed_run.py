@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vggfeat.benchmarks.scale.process_memory import children_of, environment_of, memory_of
+from vggfeat.benchmarks.scale.process_memory import PROC, children_of, environment_of, memory_of
 from vggfeat.errors import VggfeatError
 
 log = logging.getLogger(__name__)
@@ -103,6 +103,8 @@ class DisturbedRun:
 
     def run(self) -> RunFacts:
         """Raises VggfeatError where it does not end well, though nothing was killed."""
+        if not (PROC.is_dir() and hasattr(os, "kill") and hasattr(signal, "SIGKILL")):
+            raise VggfeatError("processes can be killed and their memory watched on Linux only.")
         with self.log_path.open("ab") as output:
             while True:
                 command = self.commands[self.facts.starts % len(self.commands)]
