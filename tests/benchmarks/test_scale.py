@@ -89,12 +89,21 @@ def test_a_picture_without_a_row_is_noticed(shards):
     assert verified(shards, 11).missing == 1
 
 
-# Two processes that make a row each, and a parent that fails when one of them does.
+# Two processes that make a row each, the first time too late for whoever kills one, and a parent
+# that ends the other and fails when one of them does.
 AGENT = """
-import subprocess, sys
-job = "import pathlib, time; time.sleep(0.25); pathlib.Path({!r}, {!r}).touch()"
-rows = [[sys.executable, "-S", "-c", job.format(sys.argv[1], name)] for name in "ab"]
-sys.exit(any([process.wait() for process in [subprocess.Popen(row) for row in rows]]))
+import pathlib, subprocess, sys, time
+started = pathlib.Path(sys.argv[1] + ".started")
+seconds = 0.2 if started.exists() else 60
+started.touch()
+job = "import pathlib, time; time.sleep({!r}); pathlib.Path({!r}, {!r}).touch()"
+jobs = [[sys.executable, "-S", "-c", job.format(seconds, sys.argv[1], name)] for name in "ab"]
+processes = [subprocess.Popen(job) for job in jobs]
+while any(p.poll() is None for p in processes) and not any(p.poll() for p in processes):
+    time.sleep(0.01)
+for process in processes:
+    process.kill()
+sys.exit(any([process.wait() for process in processes]))
 """
 
 
