@@ -1,7 +1,7 @@
 """Whether a probe is fitted in memory or to vectors that stream from disk: by what each takes.
 
 The bytes below are those at the peak, beside what the process holds before it reads vectors. They
-are upper bounds to some tens of percent (tests/probes/test_memory_of_probes.py measures them), and
+are upper bounds to some tens of percent (tests/probes/test_choice_of_path.py measures them), and
 leave out what no size changes.
 
 Shapes: N vectors of a benchmark, n of them trained on or validated, m validated, t tested;
