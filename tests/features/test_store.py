@@ -10,27 +10,14 @@ from dataclasses import replace
 import h5py
 import numpy as np
 import pytest
+from helpers import shards
 from helpers.disks import files_of_at_most
 
 from vggfeat.errors import OptionError, StoreError
 from vggfeat.features import store
 from vggfeat.features.store.format import READ_ROWS
 
-CONDITIONS = store.Conditions(
-    dataset="caltech101",
-    network="vgg11",
-    weights="random:0",
-    layer="fc7",
-    scales=(32, 48),
-    mirror=True,
-    mean=(1.0, 2.0, 3.0),
-    std=(1.0, 1.0, 1.0),
-    decoder="Pillow",
-    exif=False,
-    resize_filter="bilinear",
-    precision="fp32",
-    dtype="float32",
-)
+CONDITIONS = replace(shards.CONDITIONS, dataset="caltech101")
 PROVENANCE = {"weights_name": "random:0", "versions": {"torch": "1"}}
 
 
