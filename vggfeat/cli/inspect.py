@@ -70,7 +70,7 @@ def _show_shards(folder: Path) -> None:
     click.echo(f"shards: {num_made:,} of {manifest.num_parts:,}")
     if facts.facts is None:
         click.echo(f"descriptors: {num_scales} scales x {manifest.dim}")
-        click.echo(f"no index: {facts.told}")
+        click.echo(f"no index: {facts.reason}")
     else:
         rows = f"{facts.facts.num_rows:,} pictures x {num_scales} scales x {manifest.dim}"
         click.echo(f"descriptors: {rows}")

@@ -144,8 +144,8 @@ def plan(
     given = {name: value for name, value in of_extraction.items() if value is not None}
     extraction = Extraction(scales=scales, **given)
     found = some_pictures(images) if images else None
-    if found and found.told and not count:
-        log.info("%s: %s", images, found.told)
+    if found and found.assumption and not count:
+        log.info("%s: %s", images, found.assumption)
     number = found.number if found else DEFAULT_NUMBER
     question = Question(
         options=extraction,

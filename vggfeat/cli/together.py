@@ -53,9 +53,9 @@ def together(command: Callable) -> Callable:
             if not follows:
                 raise
             let_leader_speak()
-            is_told = isinstance(error, WorkerFailed)
-            is_told |= isinstance(error, StoreLost) and place.local_rank > 0
-            if is_told:
+            is_reported = isinstance(error, WorkerFailed)
+            is_reported |= isinstance(error, StoreLost) and place.local_rank > 0
+            if is_reported:
                 sys.exit(getattr(error, "exit_code", 1))
             raise
 

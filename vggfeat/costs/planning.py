@@ -167,12 +167,14 @@ def _pictures(question: Question) -> tuple[list[tuple[int, int]], float, list[st
     size = question.picture_size or USUAL_SIZE
     area = size[0] * size[1] / (USUAL_SIZE[0] * USUAL_SIZE[1])
     length = question.picture_bytes or USUAL_BYTES * area
-    told = []
+    assumptions = []
     if not question.picture_size:
-        told.append(f"pictures of {size[0]}x{size[1]} pixels, as most of ILSVRC's (--picture-size)")
+        assumptions.append(
+            f"pictures of {size[0]}x{size[1]} pixels, as most of ILSVRC's (--picture-size)"
+        )
     if not question.picture_bytes:
-        told.append(f"{length / 1000:.0f} kB a picture, as ILSVRC's have (--picture-bytes)")
-    return [size], length, told
+        assumptions.append(f"{length / 1000:.0f} kB a picture, as ILSVRC's have (--picture-bytes)")
+    return [size], length, assumptions
 
 
 def _check_fits(size: tuple[int, int], options: Extraction, *, square: bool) -> None:
@@ -222,19 +224,19 @@ def _forward(
             " it. Give --images-per-second."
         )
     used = question.utilisation or USUAL_UTILISATION
-    told = "given" if question.utilisation else "assumed"
-    source = f"{used:.0%} ({told}) of {question.tflops:g} TFLOP/s"
+    origin = "given" if question.utilisation else "assumed"
+    source = f"{used:.0%} ({origin}) of {question.tflops:g} TFLOP/s"
     return flops / (question.tflops * 1e12 * used), source
 
 
 def _machines(question: Question, rates: Rates, forward_s: float) -> tuple[Machines, str]:
     """The devices and their cores, and what is assumed of these."""
-    number, told = question.num_devices, ""
+    number, assumption = question.num_devices, ""
     is_cpu = rates.device == "cpu" and not question.speed_is_given
     if is_cpu and question.options.device == "cpu":
         cores = rates.cores
         if number > 1:
-            told = f"{number} processes share the {cores} cores of one machine"
+            assumption = f"{number} processes share the {cores} cores of one machine"
     elif is_cpu:
         cores = number * rates.cores
     elif question.cores:
@@ -243,19 +245,21 @@ def _machines(question: Question, rates: Rates, forward_s: float) -> tuple[Machi
         cores = number * rates.cores
     else:
         cores = number * USUAL_CORES
-        told = f"{USUAL_CORES} cores for each GPU (--cores), as fast as those of {rates.machine}"
+        assumption = (
+            f"{USUAL_CORES} cores for each GPU (--cores), as fast as those of {rates.machine}"
+        )
     return Machines(
         num_devices=number, cores=cores, is_cpu=is_cpu, forward_s=forward_s, start_s=rates.start_s
-    ), told
+    ), assumption
 
 
 def _always_assumed(machines: Machines) -> list[str]:
-    told = ["one disk for all processes (--read-rate, --write-rate)"]
+    assumptions = ["one disk for all processes (--read-rate, --write-rate)"]
     if machines.is_cpu:
-        told.append("decoding and the net share the cores: their times add up")
+        assumptions.append("decoding and the net share the cores: their times add up")
     else:
-        told.append("stages overlap: the slowest decides")
-    return told
+        assumptions.append("stages overlap: the slowest decides")
+    return assumptions
 
 
 def _headline(question: Question, rates: Rates) -> str:

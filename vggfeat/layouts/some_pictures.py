@@ -17,7 +17,7 @@ class SomePictures:
 
     pictures: Mapping[str, Picture]
     number: int
-    told: str = ""
+    assumption: str = ""
 
 
 def some_pictures(source: str) -> SomePictures:
@@ -40,6 +40,6 @@ def some_pictures(source: str) -> SomePictures:
         number = len(first) * (parts.num_parts - 1) + len(part.pictures)
     if not first:
         raise DatasetError(f"{source}: no picture in its first tar, which a plan looks into.")
-    told = f"about {number:,} pictures, as the first of its {parts.num_parts:,} tars has"
-    told += f" {len(first):,}"
-    return SomePictures(first, number, told if parts.num_parts > 2 else "")
+    assumption = f"about {number:,} pictures, as the first of its {parts.num_parts:,} tars has"
+    assumption += f" {len(first):,}"
+    return SomePictures(first, number, assumption if parts.num_parts > 2 else "")

@@ -25,12 +25,12 @@ if TYPE_CHECKING:  # torch takes 2 s to import, and most commands work alone
 
 SHORTEST_S, LONGEST_S = 0.01, 0.5  # between two looks at what another process announces
 FAREWELL_S = 10.0  # for the others to see that all is over, where the store ends with this process
-TOLD_S = 5.0  # for the leading process to tell another one's error
-FAILED, TOLD, FINISHED, LEFT = "failed", "told", "finished", "left"
+REPORTED_S = 5.0  # for the leading process to report another one's error
+FAILED, REPORTED, FINISHED, LEFT = "failed", "reported", "finished", "left"
 
 
 class WorkerFailed(VggfeatError):
-    """Another of the processes failed; raised in all others, and told by the leading one."""
+    """Another of the processes failed; raised in all others, and reported by the leading one."""
 
 
 @dataclass(frozen=True)
@@ -121,28 +121,28 @@ class Workers:
             raise WorkerFailed(f"process {failed['rank']} on {failed['host']}: {failed['line']}")
 
     def fail(self, error: BaseException) -> bool:
-        """Let the others know that this process ends with an error; whether one of them tells it.
+        """Let the others know that this process ends with an error; whether one of them reports it.
 
-        The leading process tells whichever came first, if it can within some seconds.
+        The leading process reports whichever came first, if it can within some seconds.
         """
         if self.store is None or isinstance(error, StoreLost):
             return False
         line = in_one_line(error) if isinstance(error, Exception) else type(error).__name__
         mine = json.dumps({"rank": self.rank, "host": socket.gethostname(), "line": line})
-        is_told = False
+        is_reported = False
         with suppress(StoreLost), store_asked():
             first = self.store.compare_set(FAILED, "", mine).decode()
             if self.leads:
-                self.announce(TOLD)
+                self.announce(REPORTED)
                 self._all_met.wait(FAREWELL_S)
             else:
-                ends = time.monotonic() + TOLD_S
-                while not (is_told := self.announced(TOLD)) and time.monotonic() < ends:
+                ends = time.monotonic() + REPORTED_S
+                while not (is_reported := self.announced(REPORTED)) and time.monotonic() < ends:
                     time.sleep(SHORTEST_S)
-                is_told |= first != mine
+                is_reported |= first != mine
             self.store.add(LEFT, 1)
             self._see_off()
-        return is_told
+        return is_reported
 
     def part(self) -> None:
         """Come to the end together: nobody takes the store, or a machine's agent, from the others.
@@ -187,7 +187,7 @@ def workers() -> Iterator[Workers]:
             yield here
         except Exception as error:
             if here.fail(error):
-                raise WorkerFailed("the leading process tells what failed.") from error
+                raise WorkerFailed("the leading process reports what failed.") from error
             raise
         except BaseException as error:
             if here.leads:  # the others do without one that a signal ends

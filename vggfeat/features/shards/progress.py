@@ -4,7 +4,7 @@ from vggfeat.progress import Progress
 
 
 class PicturesDone:
-    """Turns parts, and how far the open one is, into pictures: `progress` is told of them.
+    """Turns parts, and how far the open one is, into pictures: `progress` is called with them.
 
     How many pictures there are nobody knows before all parts were open, so that each counts as
     having as many as the first that this process opens, and the label says that this is an

@@ -17,7 +17,7 @@ class FolderSummary:
     missing: list[Path]  # shards that are not there yet
     bytes: int  # of the shards
     facts: IndexFacts | None  # None where there is no index of these shards
-    told: str = ""  # why there is none
+    reason: str = ""  # why there is none
 
 
 def inspect_folder(path: Path) -> FolderSummary:
@@ -30,12 +30,12 @@ def inspect_folder(path: Path) -> FolderSummary:
             num_bytes += folder.shard(part).stat().st_size
         except FileNotFoundError:
             missing.append(folder.shard(part))
-    facts, told = None, ""
+    facts, reason = None, ""
     try:
         facts = checked_index(folder)
     except StoreError as error:
-        told = str(error)
-    return FolderSummary(manifest, missing, num_bytes, facts, told)
+        reason = str(error)
+    return FolderSummary(manifest, missing, num_bytes, facts, reason)
 
 
 def checked_index(folder: ShardFolder, *, whole: bool = False) -> IndexFacts:
