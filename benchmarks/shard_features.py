@@ -7,10 +7,12 @@ from pathlib import Path
 from vggfeat.backbones.check import check_net
 from vggfeat.backbones.load import load_fusions
 from vggfeat.backbones.spec import Fusion
-from vggfeat.errors import OptionError
+from vggfeat.errors import DatasetError, OptionError
 from vggfeat.features.options import Extraction
 from vggfeat.features.shards.extraction import ShardedExtraction, extract_shards
+from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.open_parts import ROWS, open_parts
+from vggfeat.plurals import counted
 from vggfeat.processes.workers import ALONE, Workers
 from vggfeat.progress import Progress
 from vggfeat.storage import files
@@ -69,4 +71,11 @@ def extract_into_shards(
         workers=workers,
         progress=progress,
     )
+    if workers.leads and not made.num_rows:
+        raise DatasetError(
+            f"{job.images}: holds no picture that can be read"
+            f" ({', '.join(PICTURE_SUFFIXES)}; hidden files and folders are left out), and"
+            f" {counted(made.num_broken, 'broken one')}. Name another source by --images, and"
+            f" another folder than {job.to} by --to."
+        )
     return network.label, made

@@ -52,6 +52,19 @@ def test_tars_give_the_vectors_of_the_files_in_them(extract, root, tmp_path):
         np.testing.assert_allclose(found, vector, rtol=1e-5, atol=1e-6)
 
 
+def test_a_source_without_a_picture_is_an_error_also_the_second_time(extract, root, tmp_path):
+    (root / ".hidden").mkdir()
+    (root / "0/0.jpg").rename(root / ".hidden/0.jpg")
+    (root / "notes.md").write_text("no picture")
+    tar = tmp_path / "none.tar"
+    subprocess.run(["tar", "cf", tar, ".hidden", "notes.md"], cwd=root, check=True)
+    for _ in range(2):
+        done = extract(tar, f"{tmp_path}/shards/")
+        assert done.exit_code == 1
+        assert f"{tar}: holds no picture that can be read (.jpg," in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
 def test_a_list_goes_into_shards_of_so_many_rows_and_broken_lines_are_counted(
     extract, root, tmp_path
 ):
