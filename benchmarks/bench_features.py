@@ -10,7 +10,6 @@ import numpy as np
 
 from vggfeat.benchmarks import runner
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.datasets.labelled_examples import labelled_benchmark
 from vggfeat.benchmarks.datasets.own_pictures import name_for
 from vggfeat.benchmarks.datasets.registry import TAKEN
 from vggfeat.benchmarks.labelled_features import (
@@ -27,6 +26,7 @@ from vggfeat.benchmarks.precomputed import (
     read_features,
 )
 from vggfeat.benchmarks.probing import path_of_probe
+from vggfeat.benchmarks.protocols.labelled_examples import labelled_benchmark
 from vggfeat.benchmarks.runner import Failure, failure
 from vggfeat.benchmarks.shots import few_shots
 from vggfeat.errors import DatasetError, OptionError, reason_of

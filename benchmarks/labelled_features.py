@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.datasets.labelled_examples import labelled_benchmark
 from vggfeat.benchmarks.datasets.own_pictures import name_for
 from vggfeat.benchmarks.datasets.registry import TAKEN
+from vggfeat.benchmarks.protocols.labelled_examples import labelled_benchmark
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.features.precomputed.sources import FeatureSource
 from vggfeat.layouts.label_table import LabelTable

@@ -20,7 +20,7 @@ from dataclasses import replace
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.datasets.random_splits import divided
+from vggfeat.benchmarks.protocols.random_splits import divided
 from vggfeat.benchmarks.splits import Split
 from vggfeat.layouts.options import DataOptions
 

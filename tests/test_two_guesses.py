@@ -64,7 +64,7 @@ ANSWERS = (
     ),
     (
         "How do the seed and the number of a split decide who trains?",
-        "benchmarks/datasets/random_splits.py",
+        "benchmarks/protocols/random_splits.py",
         'sha256(f"{draw}/{i}".encode())',
     ),
     (

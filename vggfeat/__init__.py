@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 _HOMES = {  # each name again below, for type checkers and editors; a test compares the two
     "Benchmark": "vggfeat.benchmarks.benchmark",
-    "ClassFolderProtocol": "vggfeat.benchmarks.datasets.class_folder_protocol",
+    "ClassFolderProtocol": "vggfeat.benchmarks.protocols.class_folder_protocol",
     "DatasetDefinition": "vggfeat.benchmarks.datasets.definition",
     "Extraction": "vggfeat.features.options",
     "OneVsRestSVM": "vggfeat.probes.svm_estimator",
-    "LocalFolder": "vggfeat.benchmarks.datasets.local_folder",
+    "LocalFolder": "vggfeat.benchmarks.sources.local_folder",
     "NetSpec": "vggfeat.backbones.spec",
     "Network": "vggfeat.backbones.network",
     "PublishedRow": "vggfeat.report.published",
@@ -27,7 +27,7 @@ _HOMES = {  # each name again below, for type checkers and editors; a test compa
     "bench": "vggfeat.benchmarks.bench_nets",
     "compare": "vggfeat.benchmarks.comparison.comparison",
     "bench_features": "vggfeat.benchmarks.bench_features",
-    "class_folder_benchmark": "vggfeat.benchmarks.datasets.class_folder_protocol",
+    "class_folder_benchmark": "vggfeat.benchmarks.protocols.class_folder_protocol",
     "export_features": "vggfeat.features.exports",
     "extract": "vggfeat.features.extract",
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",
@@ -50,16 +50,16 @@ if TYPE_CHECKING:
     from vggfeat.benchmarks.bench_nets import bench as bench
     from vggfeat.benchmarks.benchmark import Benchmark as Benchmark
     from vggfeat.benchmarks.comparison.comparison import compare as compare
-    from vggfeat.benchmarks.datasets.class_folder_protocol import (
+    from vggfeat.benchmarks.datasets.definition import DatasetDefinition as DatasetDefinition
+    from vggfeat.benchmarks.datasets.registry import load_benchmark as load_benchmark
+    from vggfeat.benchmarks.protocols.class_folder_protocol import (
         ClassFolderProtocol as ClassFolderProtocol,
     )
-    from vggfeat.benchmarks.datasets.class_folder_protocol import (
+    from vggfeat.benchmarks.protocols.class_folder_protocol import (
         class_folder_benchmark as class_folder_benchmark,
     )
-    from vggfeat.benchmarks.datasets.definition import DatasetDefinition as DatasetDefinition
-    from vggfeat.benchmarks.datasets.local_folder import LocalFolder as LocalFolder
-    from vggfeat.benchmarks.datasets.registry import load_benchmark as load_benchmark
     from vggfeat.benchmarks.samples import sample_ids as sample_ids
+    from vggfeat.benchmarks.sources.local_folder import LocalFolder as LocalFolder
     from vggfeat.errors import VggfeatError as VggfeatError
     from vggfeat.features.exports import export_features as export_features
     from vggfeat.features.exports import load_features as load_features

@@ -4,12 +4,12 @@
 training pictures, scales stacked, mean class recall. The clutter counts as a class: 257.
 """
 
-from vggfeat.benchmarks.datasets.class_folder_protocol import (
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.protocols.class_folder_protocol import (
     ClassFolderProtocol,
     class_folder_benchmark,
 )
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.benchmarks.datasets.distribution import Distribution
+from vggfeat.benchmarks.sources.distribution import Distribution
 from vggfeat.storage.sources import Source
 
 PICTURES = {

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vggfeat.benchmarks.datasets.class_folder_protocol import (
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.protocols.class_folder_protocol import (
     ClassFolderProtocol,
     class_folder_benchmark,
 )
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.datasets.generated import Generated
+from vggfeat.benchmarks.sources.generated import Generated
 
 
 def write_digits(root: Path) -> None:

@@ -9,8 +9,8 @@ from collections.abc import Collection
 from pathlib import Path
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.datasets.local_folder import LocalFolder
-from vggfeat.benchmarks.datasets.own_protocol import OwnPictures, own_benchmark
+from vggfeat.benchmarks.protocols.own_protocol import OwnPictures, own_benchmark
+from vggfeat.benchmarks.sources.local_folder import LocalFolder
 from vggfeat.errors import printable
 from vggfeat.layouts.own_pictures import feature_set_of, slug
 

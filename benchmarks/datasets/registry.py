@@ -22,8 +22,8 @@ from vggfeat.benchmarks.datasets import (
     voc2012_actions,
 )
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.datasets.distribution import Distribution
 from vggfeat.benchmarks.shots import few_shots
+from vggfeat.benchmarks.sources.distribution import Distribution
 from vggfeat.errors import DatasetError, UnknownNameError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import Progress, no_progress

@@ -7,14 +7,14 @@ through the code of PASCAL VOC with pictures on disk; they say nothing about pho
 from pathlib import Path
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.datasets.generated import Generated
 from vggfeat.benchmarks.datasets.synthetic_drawing import (
     SHAPES,
     write_action_lists,
     write_devkit,
 )
-from vggfeat.benchmarks.datasets.voc_action_protocol import ActionProtocol, actions_benchmark
-from vggfeat.benchmarks.datasets.voc_protocol import VocProtocol, voc_benchmark
+from vggfeat.benchmarks.protocols.voc_action_protocol import ActionProtocol, actions_benchmark
+from vggfeat.benchmarks.protocols.voc_protocol import VocProtocol, voc_benchmark
+from vggfeat.benchmarks.sources.generated import Generated
 
 CLASSES = tuple(f"{colour}_{shape}" for colour in ("red", "green") for shape in SHAPES)
 # The shapes as people; those of the last class do something else.

@@ -1,14 +1,14 @@
 """PASCAL VOC 2007 classification: trained on `trainval`, scored on `test`."""
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.benchmarks.datasets.distribution import Distribution
-from vggfeat.benchmarks.datasets.voc_protocol import (
+from vggfeat.benchmarks.protocols.voc_protocol import (
     CLASSES,
     VOC_SCALES,
     VocProtocol,
     voc_benchmark,
     voc_mirrors,
 )
+from vggfeat.benchmarks.sources.distribution import Distribution
 
 # Pictures with an instance that is not difficult, in the order of CLASSES.
 TRAIN = (

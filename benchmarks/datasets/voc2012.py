@@ -1,14 +1,14 @@
 """PASCAL VOC 2012 classification: scored on `val`; `test` is for the evaluation server."""
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.benchmarks.datasets.distribution import Distribution
-from vggfeat.benchmarks.datasets.voc_protocol import (
+from vggfeat.benchmarks.protocols.voc_protocol import (
     CLASSES,
     VOC_SCALES,
     VocProtocol,
     voc_benchmark,
     voc_mirrors,
 )
+from vggfeat.benchmarks.sources.distribution import Distribution
 
 # The evaluation server hands the test pictures to its users; only its archive needs them.
 VOC2012_DISTRIBUTION = Distribution(

@@ -4,12 +4,12 @@ from dataclasses import replace
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.datasets.voc2012 import VOC2012_DISTRIBUTION
-from vggfeat.benchmarks.datasets.voc_action_protocol import (
+from vggfeat.benchmarks.protocols.voc_action_protocol import (
     ACTIONS,
     ActionProtocol,
     actions_benchmark,
 )
-from vggfeat.benchmarks.datasets.voc_protocol import VOC_SCALES
+from vggfeat.benchmarks.protocols.voc_protocol import VOC_SCALES
 
 # People who do it, in the order of ACTIONS.
 TRAIN = (

@@ -5,8 +5,8 @@ from helpers.pictures import write_classes
 
 from vggfeat.benchmarks.datasets.registry import DATASETS, definition_of, load_benchmark
 from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
-from vggfeat.benchmarks.datasets.voc_protocol import CLASSES
 from vggfeat.benchmarks.known_counts import counts
+from vggfeat.benchmarks.protocols.voc_protocol import CLASSES
 from vggfeat.storage.folders import Folders
 
 

@@ -221,8 +221,8 @@ def test_no_file_says_yes(run, tmp_path, monkeypatch):
 
 
 def test_generated_folders_are_known_by_the_names_of_the_registry():
-    from vggfeat.benchmarks.datasets.generated import Generated
     from vggfeat.benchmarks.datasets.registry import DATASETS
+    from vggfeat.benchmarks.sources.generated import Generated
     from vggfeat.storage.folders import Folders
 
     for source in (d.source for d in DATASETS if isinstance(d.source, Generated)):

@@ -6,7 +6,7 @@ from PIL import Image
 
 from vggfeat import ClassFolderProtocol, DatasetDefinition, class_folder_benchmark
 from vggfeat.benchmarks.datasets.definition import KnownCounts
-from vggfeat.benchmarks.datasets.generated import Generated
+from vggfeat.benchmarks.sources.generated import Generated
 
 
 def write_pictures(root: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from helpers.pictures import write_classes, write_picture
 from vggfeat.benchmarks.datasets.synthetic_drawing import Shape, write_action_lists, write_devkit
-from vggfeat.benchmarks.datasets.voc_action_protocol import ACTIONS
-from vggfeat.benchmarks.datasets.voc_protocol import CLASSES
+from vggfeat.benchmarks.protocols.voc_action_protocol import ACTIONS
+from vggfeat.benchmarks.protocols.voc_protocol import CLASSES
 
 NUM_BEFORE_JUMPING = 3  # pictures of each set whose people the lists of `jumping` leave out
 

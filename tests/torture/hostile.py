@@ -23,7 +23,7 @@ import numpy as np
 from helpers.pictures import write_classes, write_picture
 
 from torture.commands import ENVIRONMENT, NET
-from vggfeat.benchmarks.datasets.voc_action_protocol import ACTIONS
+from vggfeat.benchmarks.protocols.voc_action_protocol import ACTIONS
 
 MAX_SECONDS, MAX_BYTES = 20, 6 * 2**30  # with all libraries, of which torch reserves some GiB
 

@@ -83,7 +83,7 @@ def action_lists(folder: Path) -> Subject:
     from dataclasses import replace
 
     from vggfeat.benchmarks.datasets.voc2012_actions import PICTURE_AND_BOX
-    from vggfeat.benchmarks.datasets.voc_action_protocol import actions_benchmark
+    from vggfeat.benchmarks.protocols.voc_action_protocol import actions_benchmark
     from vggfeat.layouts.options import DataOptions
 
     root = _small_devkit(folder / "VOC2012", ("cat", "dog"))
@@ -100,7 +100,7 @@ def image_sets(folder: Path) -> Subject:
     from dataclasses import replace
 
     from vggfeat.benchmarks.datasets.voc2007 import VOC2007
-    from vggfeat.benchmarks.datasets.voc_protocol import voc_benchmark
+    from vggfeat.benchmarks.protocols.voc_protocol import voc_benchmark
     from vggfeat.layouts.options import DataOptions
 
     root = _small_devkit(folder / "VOC2007", ("cat", "dog"))

@@ -10,8 +10,8 @@ from helpers.pictures import NARROW, write_classes
 from vggfeat import load_benchmark
 from vggfeat.benchmarks.datasets import registry
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.datasets.local_folder import LocalFolder
 from vggfeat.benchmarks.known_counts import counts
+from vggfeat.benchmarks.sources.local_folder import LocalFolder
 from vggfeat.errors import DatasetError, UnknownNameError
 from vggfeat.features import store
 from vggfeat.report.published import PublishedRow
@@ -235,7 +235,7 @@ def test_features_are_shared_only_with_a_dataset_of_the_same_source(own_folder):
 
 
 def test_a_source_cannot_have_the_name_of_another(own_folder):
-    generated = "__import__('vggfeat.benchmarks.datasets.generated', fromlist='G').Generated"
+    generated = "__import__('vggfeat.benchmarks.sources.generated', fromlist='G').Generated"
     source = f"{generated}(name='digits', version=1, write=print)"
     name = write_definition(own_folder, source=source)
     with pytest.raises(DatasetError, match="another dataset has a source named 'digits'"):

@@ -20,7 +20,8 @@ import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.datasets.voc_protocol import (
+from vggfeat.benchmarks.multi_label import MultiLabel
+from vggfeat.benchmarks.protocols.voc_protocol import (
     NO_ARCHIVE,
     VERSION,
     limit_notes,
@@ -28,7 +29,6 @@ from vggfeat.benchmarks.datasets.voc_protocol import (
     official_split,
     rows_of_sets,
 )
-from vggfeat.benchmarks.multi_label import MultiLabel
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.errors import DatasetError
 from vggfeat.images import Crop, Picture

@@ -12,10 +12,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from helpers.pictures import write_classes
 
-from vggfeat.benchmarks.datasets.distribution import Distribution
 from vggfeat.benchmarks.datasets.registry import distribution_of, distributions, load_benchmark
 from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
-from vggfeat.benchmarks.datasets.voc_protocol import CLASSES
+from vggfeat.benchmarks.protocols.voc_protocol import CLASSES
+from vggfeat.benchmarks.sources.distribution import Distribution
 from vggfeat.errors import DatasetError, DownloadError, UnknownNameError
 from vggfeat.storage.folders import Folders
 from vggfeat.storage.sources import Source

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from vggfeat.benchmarks.datasets.own_splits import SplitPlan, splits_of
 from vggfeat.benchmarks.multi_label import MultiLabel
+from vggfeat.benchmarks.protocols.own_splits import SplitPlan, splits_of
 from vggfeat.benchmarks.single_label import SingleLabel
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions

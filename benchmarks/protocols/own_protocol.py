@@ -10,8 +10,8 @@ import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.datasets.own_examples import benchmark_fields, plan_of, usable
 from vggfeat.benchmarks.leaks import copies_of
+from vggfeat.benchmarks.protocols.own_examples import benchmark_fields, plan_of, usable
 from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.label_list import read_list

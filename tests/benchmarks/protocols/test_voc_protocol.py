@@ -14,7 +14,7 @@ from sklearn.svm import LinearSVC
 from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
-from vggfeat.benchmarks.datasets.voc_protocol import CLASSES
+from vggfeat.benchmarks.protocols.voc_protocol import CLASSES
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError
 from vggfeat.features import store

@@ -12,7 +12,7 @@ import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.datasets.random_splits import (
+from vggfeat.benchmarks.protocols.random_splits import (
     VALIDATION_SHARE,
     IdsByClass,
     num_trained_on,

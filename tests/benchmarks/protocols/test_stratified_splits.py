@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from vggfeat.benchmarks.datasets.stratified_splits import (
+from vggfeat.benchmarks.protocols.stratified_splits import (
     in_drawn_order,
     of_multi_labels,
     of_single_labels,

@@ -16,7 +16,7 @@ from vggfeat import images
 from vggfeat.backbones.load import load_network
 from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
-from vggfeat.benchmarks.datasets.voc_action_protocol import ACTIONS
+from vggfeat.benchmarks.protocols.voc_action_protocol import ACTIONS
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.errors import DatasetError, OptionError, PictureError
 from vggfeat.features import store

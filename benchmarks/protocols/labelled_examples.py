@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
-from vggfeat.benchmarks.datasets.own_examples import benchmark_fields, plan_of, usable
+from vggfeat.benchmarks.protocols.own_examples import benchmark_fields, plan_of, usable
 from vggfeat.layouts.label_table import LabelTable
 from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.own_pictures import LabelledPictures, alike

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vggfeat.benchmarks.datasets.stratified_splits import (
+from vggfeat.benchmarks.protocols.stratified_splits import (
     in_drawn_order,
     of_multi_labels,
     of_single_labels,

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from helpers.pictures import write_classes
 
-from vggfeat.benchmarks.datasets.class_folder_protocol import (
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.protocols.class_folder_protocol import (
     ClassFolderProtocol,
     class_folder_benchmark,
 )
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.datasets.local_folder import LocalFolder
+from vggfeat.benchmarks.sources.local_folder import LocalFolder
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.layouts.options import DataOptions
 

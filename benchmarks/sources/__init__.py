@@ -1,0 +1,1 @@
+"""Where the pictures of a dataset come from: archives, folders, functions that draw them."""
