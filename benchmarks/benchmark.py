@@ -21,7 +21,7 @@ from vggfeat.benchmarks.submission import Submission
 from vggfeat.benchmarks.task import Task
 from vggfeat.errors import DatasetError, OptionError
 from vggfeat.features.requests import FeatureSets
-from vggfeat.images import Crop, Picture
+from vggfeat.images import Crop, Picture, Whole
 from vggfeat.progress import Progress, no_progress
 from vggfeat.records.record import Record
 
@@ -176,11 +176,11 @@ class Benchmark:
         return find_leaks(self.files, self.splits)
 
     @property
-    def files(self) -> dict[str, Path]:
-        """The file of each example, or the first of its files."""
+    def files(self) -> dict[str, Whole]:
+        """The file of each example, or the first of its files; a row is a file of its own."""
         return {i: self._file_of(i) for i in self.ids}
 
-    def _file_of(self, example: str) -> Path:
+    def _file_of(self, example: str) -> Whole:
         picture = self.pictures[self.pictures_of[example][0]]
         return picture.path if isinstance(picture, Crop) else picture
 
