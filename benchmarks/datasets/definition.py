@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.errors import DatasetError
@@ -16,6 +16,7 @@ from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import Progress
 from vggfeat.report.published import PublishedRow
 from vggfeat.storage.folders import Folders
+from vggfeat.storage.sources import Source
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # becomes part of the names of files
 
@@ -45,6 +46,27 @@ class DataSource(Protocol):
 
     def open(self, folders: Folders, *, offline: bool, progress: Progress) -> Path:
         """The folder that holds the dataset. Raises DatasetError or DownloadError."""
+
+
+@runtime_checkable
+class Fetchable(DataSource, Protocol):
+    """A source of files that lie on servers, or that its owners give to whom they choose.
+
+    `by_hand` says how to get what cannot be fetched, and `is_served` whether all of it can.
+    """
+
+    by_hand: str
+
+    @property
+    def is_served(self) -> bool:
+        """Whether all of it can be fetched."""
+
+    @property
+    def files(self) -> tuple[tuple[Source, ...], ...]:
+        """All that can be fetched, each as its addresses."""
+
+    def fetch(self, folders: Folders, *, offline: bool, progress: Progress) -> None:
+        """Download what is missing into the data folder. Raises DatasetError or DownloadError."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,6 +39,17 @@ class Distribution:
     manual_archives: tuple[str, ...] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+    by_hand = ""  # as all of it can be fetched, or lies where the user says
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it can be fetched."""
+        return bool(self.archives)
+
+    @property
+    def files(self) -> tuple[tuple[Source, ...], ...]:
+        """All that can be fetched, each as its addresses."""
+        return self.archives
 
     def locate(self, folders: Folders) -> Path | list[Path] | None:
         """The dataset's folder in the data folder, else its archives there, else None."""
