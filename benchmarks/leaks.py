@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.splits import Split
+from vggfeat.images import Whole, digest, picture_bytes
 from vggfeat.storage.files import sha256_of
 
 NUM_NAMED = 3  # pictures that a note names
@@ -22,7 +23,7 @@ class Leak:
     train: str
 
 
-def find_leaks(files: Mapping[str, Path], splits: tuple[Split, ...]) -> list[Leak]:
+def find_leaks(files: Mapping[str, Whole], splits: tuple[Split, ...]) -> list[Leak]:
     """The leaks of each split; files maps id -> file in the order of the splits' row numbers.
 
     A picture that several examples show counts once. Only files of the same size as another are
@@ -80,46 +81,52 @@ def leak_notes(leaks: Sequence[Leak], what: str = "pictures") -> list[str]:
     return notes
 
 
-def contents_of(files: Mapping[str, Path]) -> dict[str, object]:
+def contents_of(files: Mapping[str, Whole]) -> dict[str, object]:
     """id -> a value that is equal for equal files.
 
     It is as much of size, a block from the middle and digest as no other file has; in place of what
-    cannot be read stands the path.
+    cannot be read stands the file itself.
     """
-    content_of: dict[Path, object] = {}
+    content_of: dict[Whole, object] = {}
     undecided = [list(dict.fromkeys(files.values()))]
-    for look in (_size, _middle, sha256_of):
-        groups: list[list[Path]] = []
-        for paths in undecided:
-            alike: dict[object, list[Path]] = {}
-            for path in paths:
-                content_of[path] = content = (content_of.get(path), _or_path(look, path))
-                alike.setdefault(content, []).append(path)
-            groups += [group for group in alike.values() if len(group) > 1]
+    for look in (_size, _middle, _digest):
+        groups: list[list[Whole]] = []
+        for alike in undecided:
+            same: dict[object, list[Whole]] = {}
+            for file in alike:
+                content_of[file] = content = (content_of.get(file), _or_itself(look, file))
+                same.setdefault(content, []).append(file)
+            groups += [group for group in same.values() if len(group) > 1]
         undecided = groups
-    return {i: content_of[path] for i, path in files.items()}
+    return {i: content_of[file] for i, file in files.items()}
 
 
-def copies_of(files: Mapping[str, Path]) -> dict[str, str]:
+def copies_of(files: Mapping[str, Whole]) -> dict[str, str]:
     """id -> the first id with an equal file, of every file that is equal to an earlier one."""
     first: dict[object, str] = {}
     contents = contents_of(files)
     return {i: j for i, content in contents.items() if (j := first.setdefault(content, i)) != i}
 
 
-def _size(path: Path) -> int:
-    return path.stat().st_size
+def _size(file: Whole) -> int:
+    return file.stat().st_size if isinstance(file, Path) else picture_bytes(file)
 
 
-def _middle(path: Path) -> bytes:
+def _middle(file: Whole) -> bytes:
     """A block from the middle of a file; the first bytes of many pictures are the same."""
-    with path.open("rb") as file:
-        file.seek(path.stat().st_size // 2)
-        return file.read(BLOCK)
+    if not isinstance(file, Path):  # its size has shown all of it
+        return b""
+    with file.open("rb") as opened:
+        opened.seek(file.stat().st_size // 2)
+        return opened.read(BLOCK)
 
 
-def _or_path(look: Callable[[Path], object], path: Path) -> object:
+def _digest(file: Whole) -> object:
+    return sha256_of(file) if isinstance(file, Path) else digest(file) or str(file)
+
+
+def _or_itself(look: Callable[[Whole], object], file: Whole) -> object:
     try:
-        return look(path)
+        return look(file)
     except OSError:
-        return path
+        return file

@@ -6,14 +6,13 @@ byte.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.leaks import copies_of, leak_notes
 from vggfeat.errors import PictureError
-from vggfeat.images import decode, picture_size
+from vggfeat.images import Whole, decode, picture_size
 from vggfeat.layouts.own_pictures import named
 from vggfeat.prefetch import prefetch
 from vggfeat.progress import Progress
@@ -98,14 +97,15 @@ def _decoded(benchmark: Benchmark, progress: Progress) -> Iterator[Finding]:
         yield Finding("every picture can be decoded")
 
 
-def _look_at(file: tuple[str, Path]) -> tuple[str, str, bool]:
+def _look_at(file: tuple[str, Whole]) -> tuple[str, str, bool]:
     """A picture's id, why it cannot be decoded if so, and whether its EXIF data turn it."""
-    i, path = file
+    i, picture = file
     try:
-        decode(path)
-        return i, "", picture_size(path, exif=True) != picture_size(path)
+        decode(picture)
+        return i, "", picture_size(picture, exif=True) != picture_size(picture)
     except PictureError as error:
-        return i, str(error).removeprefix(f"{path}: ").replace(str(path), path.name), False
+        reason = str(error).removeprefix(f"{picture}: ").replace(str(picture), picture.name)
+        return i, reason, False
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from vggfeat.benchmarks.ilsvrc.class_errors import PRESENT, class_errors
 from vggfeat.benchmarks.multi_label import MultiLabel
-from vggfeat.benchmarks.single_label import SingleLabel
+from vggfeat.benchmarks.single_label import METRICS, SingleLabel
 from vggfeat.benchmarks.split_results import summarise
 from vggfeat.metrics import AP_RULES
 from vggfeat.records.record import Record
@@ -36,9 +36,10 @@ def _metrics(record: Record, scores: Scores) -> dict[str, dict[str, Any]]:
         present = record.metrics.get(f"top1_error{PRESENT}", {}).get("per_class", ())
         labels = scores.labels.argmax(axis=1)
         return class_errors(scores.scores, labels, scores.classes, present)
-    if record.metric not in (*AP_RULES, SingleLabel.metric):
+    if record.metric not in (*AP_RULES, *METRICS):
         return {}
-    task = MultiLabel(metric=record.metric) if record.metric in AP_RULES else SingleLabel()
+    kind = MultiLabel if record.metric in AP_RULES else SingleLabel
+    task = kind(metric=record.metric)
     splits = [_of_split(task, scores, scores.splits == n) for n in np.unique(scores.splits)]
     return summarise([SimpleNamespace(**split) for split in splits], scores.classes)
 

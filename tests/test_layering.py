@@ -15,7 +15,7 @@ LAYERS = (
     ("errors", "interruption", "processes.launched", "options", "progress", "busy_cores"),
     ("storage", "devices", "amx", "images", "input_statistics", "metrics", "boxes", "box_merging",
      "provenance", "processes", "prefetch", "durations", "plurals", "png", "statistics", "memory",
-     "layouts.picture_parts"),
+     "dataset_rows", "layouts.picture_parts"),
     ("vgg",),
     ("weights",),
     ("backbones",),

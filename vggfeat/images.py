@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from vggfeat import png
+from vggfeat.dataset_rows import DatasetRow
 from vggfeat.errors import PictureError
 from vggfeat.storage.section import Section
 
@@ -109,7 +110,8 @@ class Member:
         return io.BufferedReader(Section(self.path, self.offset, self.size))
 
 
-Picture = Path | Crop | InMemory | Member
+Whole = Path | InMemory | Member | DatasetRow
+Picture = Whole | Crop
 
 
 def picture_size(
@@ -130,11 +132,16 @@ def picture_size(
 
 
 def picture_bytes(picture: Picture) -> int:
-    """Bytes of a picture's file, which show that a picture has changed; -1 if there is no file."""
+    """Bytes of a picture's file, which show that it has changed; -1 if it cannot be read."""
     if isinstance(picture, InMemory):
         return len(picture.content)
     if isinstance(picture, Member):
         return picture.size
+    if isinstance(picture, DatasetRow):
+        try:
+            return len(_content_of_row(picture))
+        except PictureError:
+            return -1
     path = picture.path if isinstance(picture, Crop) else picture
     try:
         return path.stat().st_size
@@ -151,12 +158,21 @@ def picture_content(picture: Picture) -> bytes:
         if isinstance(named, Member):
             with named.open() as file:
                 return file.read(named.size)
+        if isinstance(named, DatasetRow):
+            return _content_of_row(named)
         _check_ends(named)
         return named.read_bytes()
     except FileNotFoundError as error:
         raise PictureError(f"{named}: no such picture.") from error
     except OSError as error:
         raise PictureError(f"{named}: cannot be read as a picture ({error}).") from error
+
+
+def _content_of_row(row: DatasetRow) -> bytes:
+    try:
+        return row.read()
+    except Exception as error:  # whatever the library that reads the dataset raises
+        raise PictureError(f"{row}: cannot be read as a picture ({error}).") from error
 
 
 def _check_ends(path: Path) -> None:
@@ -198,7 +214,7 @@ def reduction(size: tuple[int, int], scale: int) -> int:
 
 
 def _decode_file(
-    path: Path | InMemory | Member, content: bytes | None, *, exif: bool, scale: int | None = None
+    path: Whole, content: bytes | None, *, exif: bool, scale: int | None = None
 ) -> Image.Image:
     with _opened(path, content) as picture:
         if scale is not None:  # which nothing but a JPEG heeds
@@ -292,7 +308,7 @@ def at_scales(
 
 
 @contextmanager
-def _opened(path: Path | InMemory | Member, content: bytes | None = None) -> Iterator[Image.Image]:
+def _opened(path: Whole, content: bytes | None = None) -> Iterator[Image.Image]:
     """Open a picture in a `with` block; any error inside the block becomes a PictureError."""
     if content is None and isinstance(path, Path):
         _check_ends(path)
@@ -300,6 +316,8 @@ def _opened(path: Path | InMemory | Member, content: bytes | None = None) -> Ite
         if isinstance(path, InMemory):
             yield path.image
             return
+        if content is None and isinstance(path, DatasetRow):
+            content = _content_of_row(path)
         source = png.without_large_texts(path if content is None else content)
         Image.init()  # only the first time: Pillow loads its readers
         formats = [f for f in FORMATS if f in Image.OPEN]
@@ -314,7 +332,7 @@ def _opened(path: Path | InMemory | Member, content: bytes | None = None) -> Ite
         raise PictureError(f"{path}: cannot be read as a picture ({error}).") from error
 
 
-def _from_16_bit(picture: Image.Image, path: Path | InMemory | Member) -> Image.Image:
+def _from_16_bit(picture: Image.Image, path: Whole) -> Image.Image:
     grey = np.asarray(picture).astype(np.int64)
     if grey.min() < 0 or grey.max() > 65535:
         raise PictureError(

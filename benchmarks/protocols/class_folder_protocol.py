@@ -18,7 +18,7 @@ from vggfeat.benchmarks.protocols.random_splits import (
     num_trained_on,
     random_split,
 )
-from vggfeat.benchmarks.single_label import SingleLabel
+from vggfeat.benchmarks.single_label import MEAN_CLASS_RECALL, SingleLabel
 from vggfeat.errors import DatasetError
 from vggfeat.images import PICTURE_SUFFIXES
 from vggfeat.layouts.class_folders import scan_class_folders
@@ -35,7 +35,7 @@ class ClassFolderProtocol:
     DatasetError at a number below 1.
     """
 
-    metric: ClassVar[str] = SingleLabel.metric
+    metric: ClassVar[str] = MEAN_CLASS_RECALL
     train_per_class: int
     test_per_class: int | None = None
     background: str | None = None

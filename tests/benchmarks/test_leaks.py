@@ -6,6 +6,7 @@ import numpy as np
 
 from vggfeat.benchmarks.leaks import Leak, contents_of, copies_of, find_leaks
 from vggfeat.benchmarks.splits import Split
+from vggfeat.dataset_rows import DatasetRow, as_file
 
 SPLITS = (
     Split(train=np.array([0, 1]), validation=np.array([2]), test=np.array([3, 4])),
@@ -73,3 +74,15 @@ def test_pictures_that_cannot_be_read_are_not_equal(tmp_path):
         paths[name].unlink()
         paths[name].mkdir()
     assert find_leaks(paths, SPLITS) == []
+
+
+def test_rows_of_an_array_leak_as_files_do():
+    pixels = np.zeros((5, 4, 4, 3), dtype=np.uint8)
+    pixels[:4] = np.arange(4)[:, None, None, None]
+    pixels[4] = pixels[0]
+    rows = {
+        f"id{n}": DatasetRow(lambda number: as_file(pixels[number]), n, f"row {n}")
+        for n in range(5)
+    }
+    assert find_leaks(rows, SPLITS[:1]) == [Leak(0, "id4", "id0")]
+    assert copies_of(rows) == {"id4": "id0"}

@@ -34,6 +34,29 @@ def test_single_labels_are_scored_by_mean_class_recall():
     assert (result.num_train, result.num_test) == (90, 60) and result.chosen in NEWTON.grid
 
 
+def test_the_metric_of_the_headline_chooses_the_hyperparameter():
+    X, y = problem(n=150)
+    y[:90][np.arange(90) % 4 > 0] = 0  # more of one class, so that the two differ
+    C = NEWTON.grid[0]
+    fitted = NEWTON.fits(X[:60], signs_of(y[:60]), exclusive=True).fit(C)
+    predicted = fitted.decisions(X[60:90]).argmax(axis=1)
+    expected = {
+        "mean_class_recall": balanced_accuracy_score(y[60:90], predicted),
+        "accuracy": (predicted == y[60:90]).mean(),
+    }
+    assert expected["accuracy"] != pytest.approx(expected["mean_class_recall"], abs=0.01)
+    for metric, value in expected.items():
+        task = SingleLabel(metric=metric)
+        assert evaluate(task, X, signs_of(y)).validation_scores[C] == pytest.approx(value)
+        rule = f"best {metric.replace('_', ' ')} on the validation part"
+        assert task.settings(NEWTON)["c_rule"].startswith(rule)
+
+
+def test_a_metric_that_is_none_of_the_task_is_an_error():
+    with pytest.raises(OptionError, match="metric must be mean_class_recall or accuracy; got 'f1'"):
+        SingleLabel(metric="f1")
+
+
 def test_multiple_labels_are_scored_by_average_precision():
     X, y = problem(n=150)
     labels = signs_of(y)

@@ -67,9 +67,11 @@ def content_sha256(digests: Mapping[str, bytes]) -> str:
 
 def _written(picture: images.Picture) -> float:
     """When a picture's file was last written or changed its name; 0 where it cannot be seen."""
+    path = picture if isinstance(picture, Path) else picture.path
+    if path is None:
+        return 0.0
     try:
-        lies_in_one = isinstance(picture, images.Crop | images.Member)
-        status = os.stat(picture.path if lies_in_one else picture)
+        status = os.stat(path)
     except OSError:
         return 0.0
     return max(status.st_mtime, status.st_ctime)

@@ -11,9 +11,9 @@ DRAWS = 100
 def chance_level(scores: Scores, metric: str) -> float:
     """The metric's expected value, a fraction of one, where scores say nothing of the labels.
 
-    metric is "mean_class_recall", which is 1 / K, or a rule of average precision: that depends on
-    how many examples have each class, and is the mean of 100 rankings drawn by lot, the same each
-    time. The labels are those of the first split.
+    metric is "mean_class_recall" or "accuracy", which are 1 / K, or a rule of average precision:
+    that depends on how many examples have each class, and is the mean of 100 rankings drawn by lot,
+    the same each time. The labels are those of the first split.
     """
     if metric not in AP_RULES:
         return 1 / len(scores.classes)
