@@ -73,11 +73,12 @@ class Part:
         return None
 
     def _is(self, path: Path) -> bool:
+        """Not where it cannot be looked at, as into lost+found."""
         if self.marker:
-            return (path / self.marker).exists()
-        if not path.is_dir():
-            return path.is_file()
-        if (path / path.name).is_dir():
+            return os.path.exists(path / self.marker)
+        if not os.path.isdir(path):
+            return os.path.isfile(path)
+        if os.path.isdir(path / path.name) or not os.access(path, os.R_OK):
             return False
         with os.scandir(path) as entries:
             return any(
@@ -115,7 +116,7 @@ class Search:
         """For the other parts, the files that hold them."""
         files = {
             part: [path for place in self._own_places for name in part.files
-                   if (path := place / name).is_file()]
+                   if os.path.isfile(path := place / name)]
             for part in self.parts
             if part not in self.unpacked
         }  # fmt: skip

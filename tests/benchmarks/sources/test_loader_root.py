@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from vggfeat.benchmarks.sources.distribution import Distribution
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 from vggfeat.errors import DatasetError, DownloadError
 from vggfeat.storage.folders import Folders
@@ -347,8 +350,6 @@ def test_one_archive_may_hold_several_parts(places):
 
 
 def test_another_file_than_the_distributed_is_told_and_used(data, places, caplog):
-    for name, content in data.files.items():
-        data.files[name] = content + b"" if name.endswith(".zip") else content
     changed = {
         name: packed(
             name, content + b"!" if isinstance(content, bytes) else {**content, "new": b""}
@@ -362,6 +363,33 @@ def test_another_file_than_the_distributed_is_told_and_used(data, places, caplog
     for name in changed:
         assert f"{name}: is not the " in caplog.text
     assert caplog.text.count("that is distributed, whose md5 is another") == len(changed)
+
+
+def test_a_changed_file_in_torchvisions_own_folder_is_told(places):
+    data = Set("flowers102")
+    data.unpack(places.data / "flowers-102")
+    assert not data.source.altered(places)
+    (places.data / "flowers-102/setid.mat").write_bytes(b"other")
+    assert data.source.altered(places) == [places.data / "flowers-102/setid.mat"]
+
+
+def test_folders_that_cannot_be_looked_into_are_passed_over(tmp_path_factory):
+    """As lost+found on a disk of its own; by another user where this one may see everything."""
+    with tempfile.TemporaryDirectory() as name:
+        places = Folders(Path(name), tmp_path_factory.getbasetemp())
+        data = Set("dtd")
+        data.unpack(places.data / "mine")
+        (places.data / "lost+found").mkdir(mode=0)
+        places.data.chmod(0o755)
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(65534)
+        try:
+            assert data.source.locate(places) == [places.data / "mine/dtd"]
+            assert Distribution(name="x", folder="dtd").locate(places) == places.data / "mine/dtd"
+        finally:
+            if is_root:
+                os.seteuid(0)
 
 
 @pytest.mark.parametrize("damage", ["cut", "a web page"])
