@@ -4,11 +4,11 @@ torchvision keeps the lists in attributes without a promise; tests hold the load
 and labels against these. Pictures are decoded by us from the files, not by torchvision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from vggfeat.benchmarks.protocols.official_protocol import Labelled
+from vggfeat.benchmarks.protocols.official_protocol import Labelled, LabelledSets
 from vggfeat.dataset_rows import DatasetRow, as_file
 from vggfeat.errors import DatasetError, reason_of
 
@@ -29,6 +29,31 @@ def opened(name: str, root: Path | str, **arguments: Any) -> Any:
             f" {type(error).__name__}: {reason_of(error)}. Fetch the dataset again, or lay it out"
             " as torchvision does."
         ) from error
+
+
+def sets_of_files(
+    name: str, folder: str, sets: Mapping[str, Mapping[str, Any]]
+) -> Callable[[Path], LabelledSets]:
+    """A reader of the sets of torchvision's dataset `name`; sets maps each to its arguments.
+
+    Ids are paths below the folder of the root. The reader raises DatasetError, also where sets
+    differ in their classes: torchvision numbers those that a list names.
+    """
+
+    def read(root: Path) -> LabelledSets:
+        datasets = {key: opened(name, root, **arguments) for key, arguments in sets.items()}
+        classes = {key: class_names(dataset) for key, dataset in datasets.items()}
+        first = next(iter(sets))
+        for key in sets:
+            if differing := set(classes[key]).symmetric_difference(classes[first]):
+                raise DatasetError(
+                    f"{root}: the sets {first!r} and {key!r} of torchvision's {name} differ in"
+                    f" their classes: {', '.join(sorted(differing)[:3])}. Fetch the dataset again."
+                )
+        labelled = {key: files_of(dataset, root / folder) for key, dataset in datasets.items()}
+        return LabelledSets(classes=classes[first], sets=labelled)
+
+    return read
 
 
 def files_of(dataset: Any, below: Path | str) -> Labelled:
