@@ -1,15 +1,18 @@
 """Benchmarks held against the pictures and labels that torchvision's own loaders hand out."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets import registry
-from vggfeat.benchmarks.datasets.definition import KnownCounts
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
 from vggfeat.images import decode
 
 
@@ -41,3 +44,24 @@ def state_counts(
         for definition in registry.DATASETS
     )
     monkeypatch.setattr(registry, "DATASETS", tuple(changed))
+
+
+def fetched_by(torchvision_class: Any, root: Path, *arguments: dict) -> dict[str, str | None]:
+    """Address -> MD5 of all that a class of torchvision would fetch, which is not fetched."""
+    module = sys.modules[torchvision_class.__module__]
+    addresses: dict[str, str | None] = {}
+
+    def note(url: str, *args: Any, md5: str | None = None, **kwargs: Any) -> None:
+        addresses[url] = md5
+
+    name = "download_and_extract_archive"
+    with mock.patch.object(module, name, note):
+        for given in arguments:
+            with pytest.raises(RuntimeError, match="Dataset not found"):
+                torchvision_class(root, download=True, **given)
+    return addresses
+
+
+def stated_by(definition: DatasetDefinition) -> dict[str, str]:
+    """Address -> digest of all that our source of a dataset would fetch."""
+    return {s.url: s.digest for mirrors in definition.source.files for s in mirrors}
