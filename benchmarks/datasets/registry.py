@@ -13,6 +13,8 @@ from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets import (
     caltech101,
     caltech256,
+    cifar10,
+    cifar100,
     digits,
     own_pictures,
     synthetic,
@@ -36,6 +38,8 @@ DATASETS: tuple[DatasetDefinition, ...] = (
     caltech256.CALTECH256,
     voc2012_actions.WHOLE_PICTURE,
     voc2012_actions.PICTURE_AND_BOX,
+    cifar10.CIFAR10,
+    cifar100.CIFAR100,
     digits.DIGITS,
     synthetic.SYNTHETIC_SCENES,
     synthetic.SYNTHETIC_ACTIONS,
