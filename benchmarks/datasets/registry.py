@@ -13,6 +13,8 @@ from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets import (
     caltech101,
     caltech256,
+    cifar10,
+    cifar100,
     digits,
     flowers102,
     gtsrb,
@@ -40,6 +42,8 @@ DATASETS: tuple[DatasetDefinition, ...] = (
     voc2012_actions.PICTURE_AND_BOX,
     flowers102.FLOWERS102,
     gtsrb.GTSRB,
+    cifar10.CIFAR10,
+    cifar100.CIFAR100,
     digits.DIGITS,
     synthetic.SYNTHETIC_SCENES,
     synthetic.SYNTHETIC_ACTIONS,
