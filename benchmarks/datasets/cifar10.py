@@ -1,0 +1,54 @@
+"""CIFAR-10: 60,000 pictures of 32 x 32 pixels, enlarged to the net's input; accuracy.
+
+Its files are pickles. torchvision compares the MD5 of each with the one it knows before it reads
+it, batches.meta too, so a file of anybody else's is never unpickled.
+"""
+
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.protocols.official_protocol import OfficialSplits, official_benchmark
+from vggfeat.benchmarks.protocols.torchvision_sets import sets_in_arrays
+from vggfeat.benchmarks.scales import OfInput
+from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
+from vggfeat.storage.sources import Source
+
+CLASSES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+
+CIFAR10 = DatasetDefinition(
+    name="cifar10",
+    title="CIFAR-10",
+    about="10 classes of 32 x 32 pixels",
+    num_pictures=60_000,
+    source=LoaderRoot(
+        name="cifar10",
+        parts=(
+            Part(
+                "cifar-10-batches-py",
+                (
+                    Source(
+                        "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+                        "md5",
+                        "c58f30108f718f92721af3b95e74349a",
+                    ),
+                ),
+                marker="batches.meta",
+            ),
+        ),
+    ),
+    build=official_benchmark,
+    protocol=OfficialSplits(
+        metric="accuracy",
+        read=sets_in_arrays("CIFAR10", {"train": {"train": True}, "test": {"train": False}}),
+    ),
+    scales=OfInput(),
+    known_counts=tuple(
+        KnownCounts(
+            set=name,
+            total=10 * per_class,
+            classes=dict.fromkeys(CLASSES, per_class),
+            source="www.cs.toronto.edu/~kriz/cifar.html",
+        )
+        for name, per_class in (("train", 5000), ("test", 1000))
+    ),
+)
