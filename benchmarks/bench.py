@@ -19,6 +19,7 @@ from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark, 
 from vggfeat.benchmarks.given_names import identity_of, names_of_networks
 from vggfeat.benchmarks.known_counts import counts
 from vggfeat.benchmarks.runner import Failure, failure
+from vggfeat.benchmarks.scales import scales_for
 from vggfeat.benchmarks.shots import few_shots
 from vggfeat.benchmarks.transfer import TransferMeasurement
 from vggfeat.features.conditions import check_scales
@@ -91,9 +92,7 @@ def bench(
         loaded = _all_networks(job)
     given = names_of_networks(job.names, sweep.nets_of(job.nets, job.sweep), loaded, out)
     fusions = each_once(loaded)
-    for name in names:
-        for network in (network for networks in fusions for network in networks):
-            check_scales(network, extraction_of(job, name))
+    check_all_scales(job, names, fusions)
     # What is here is looked at first, so that a damaged dataset is known before hours of work; what
     # has to be fetched is fetched when its turn comes, so that the work need not wait for it.
     away = [name for name in names if definition_of(name).source.missing(job.folders)]
@@ -129,7 +128,6 @@ def measurements(
     base = _load(job, name, progress)
     benchmarks = [few_shots(base, replace(job.data, shots=shots)) for shots in job.shots]
     _log_few(benchmarks)
-    chosen = base.settings(**job.settings)
     return [
         TransferMeasurement(
             benchmark=benchmark,
@@ -143,7 +141,7 @@ def measurements(
             workers=job.workers,
         )
         for networks in fusions
-        for settings in sweep.settings_of(chosen, job.sweep)
+        for settings in sweep.settings_of(base.settings(networks, **job.settings), job.sweep)
         for probe in dict.fromkeys(job.probes)
         for benchmark in benchmarks
     ]
@@ -167,7 +165,7 @@ def extract_all(
                 dataset=benchmark.feature_set,
                 pictures=benchmark.pictures,
                 network=network,
-                options=benchmark.settings(**job.settings).extraction,
+                options=benchmark.settings([network], **job.settings).extraction,
             )
             for network in networks
         ]
@@ -195,11 +193,25 @@ def each_once(fusions: Sequence[list[Network]]) -> list[list[Network]]:
     return list({identity_of(fusion): fusion for fusion in fusions}.values())
 
 
-def extraction_of(job: Job, name: str) -> Extraction:
-    """How pictures of a benchmark will be described, before it is loaded. Raises OptionError."""
+def check_all_scales(job: Job, names: Sequence[str], fusions: Sequence[Sequence[Network]]) -> None:
+    """Raise OptionError if a net's descriptors cannot be computed at a scale of a benchmark."""
+    for name in names:
+        for networks in fusions:
+            extraction = extraction_of(job, name, networks)
+            for network in networks:
+                check_scales(network, extraction)
+
+
+def extraction_of(job: Job, name: str, networks: Sequence[Network]) -> Extraction:
+    """How pictures of a benchmark will be described by nets that are used together.
+
+    Known before it is loaded. Raises OptionError.
+    """
     stated = {option: job.settings.get(option) for option in declarations(Extraction)}
     chosen = {option: value for option, value in stated.items() if value is not None}
-    return Extraction(**({"scales": definition_of(name).scales} | chosen))
+    if "scales" not in chosen:
+        chosen["scales"] = scales_for(definition_of(name).scales, networks)
+    return Extraction(**chosen)
 
 
 def _load(job: Job, name: str, progress: Progress) -> Benchmark:

@@ -14,8 +14,10 @@ from typing import Any
 import numpy as np
 
 from vggfeat.backbones.load import NetName, load_network
+from vggfeat.backbones.network import Network
 from vggfeat.benchmarks.leaks import Leak, find_leaks
 from vggfeat.benchmarks.options import Settings
+from vggfeat.benchmarks.scales import Scales, scales_for
 from vggfeat.benchmarks.splits import Split
 from vggfeat.benchmarks.submission import Submission
 from vggfeat.benchmarks.task import Task
@@ -45,7 +47,7 @@ class Benchmark:
     labels: np.ndarray  # [N, K] in {1, 0, -1}, in the order of the examples
     splits: tuple[Split, ...]
     sets: Mapping[str, np.ndarray]  # rows of the dataset's own sets, such as train and val
-    scales: tuple[int, ...]
+    scales: Scales
     aggregate: str  # one of features.options.AGGREGATES
     task: Task
     mirror: bool = True
@@ -129,13 +131,16 @@ class Benchmark:
         ]
         return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
-    def settings(self, **values: Any) -> Settings:
+    def settings(self, networks: Sequence[Network] = (), **values: Any) -> Settings:
         """The published settings, but for these values of options; None leaves one as published.
 
-        Raises OptionError, or TypeError at a name that is no option.
+        networks are those that are used together, for scales that depend on their input. Raises
+        OptionError, or TypeError at a name that is no option.
         """
-        published = {"scales": self.scales, "mirror": self.mirror, "aggregate": self.aggregate}
         chosen = {name: value for name, value in values.items() if value is not None}
+        published = {"mirror": self.mirror, "aggregate": self.aggregate}
+        if "scales" not in chosen:
+            published["scales"] = scales_for(self.scales, networks)
         return Settings.of(published | chosen)
 
     def run(
@@ -160,10 +165,11 @@ class Benchmark:
         from vggfeat.benchmarks.transfer import TransferMeasurement  # which builds on benchmarks
 
         several = [networks] if isinstance(networks, NetName) else networks
+        loaded = [load_network(net) for net in several]
         measurement = TransferMeasurement(
             benchmark=self,
-            networks=[load_network(net) for net in several],
-            settings=settings or self.settings(),
+            networks=loaded,
+            settings=settings or self.settings(loaded),
             command=command,
         )
         features = FeatureSets(Path(folder or features_dir), progress)

@@ -9,7 +9,7 @@ from vggfeat.backbones.load import load_network, yet_to_be_fetched
 from vggfeat.backbones.network import Network
 from vggfeat.backbones.spec import TIMM_WEIGHTS, NetSpec
 from vggfeat.benchmarks import sweep
-from vggfeat.benchmarks.bench import Job, each_once, extraction_of, measurements
+from vggfeat.benchmarks.bench import Job, check_all_scales, each_once, extraction_of, measurements
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.datasets.registry import definition_of, names_of
 from vggfeat.benchmarks.options import Settings, measurement_options
@@ -20,7 +20,6 @@ from vggfeat.costs.whose_speed import at_once, whose_speed
 from vggfeat.costs.work import BYTES_OF, ROW_BYTES
 from vggfeat.durations import in_words
 from vggfeat.errors import DownloadError, VggfeatError, in_one_line
-from vggfeat.features.conditions import check_scales
 from vggfeat.features.extract import missing
 from vggfeat.features.options import Extraction
 from vggfeat.features.requests import FeatureRequest
@@ -54,9 +53,7 @@ class Plan:
         self.fetched: set[Source] = set()
         self.absent: dict[str, int] = {}  # net whose weights are to be fetched -> bytes
         self.fusions = self._fusions()
-        for name in job.benchmarks:
-            for network in self.names:
-                check_scales(network, extraction_of(job, name))
+        check_all_scales(job, job.benchmarks, self.fusions)
 
     def lines(self) -> Iterator[str]:
         """A line for each benchmark and each measurement, and one for all of them.
@@ -165,7 +162,7 @@ class Plan:
             counts.append(len(lacking - planned))
             planned |= lacking
             files.append(f"{path.name} {'is there' if path.is_file() else 'is missing'}")
-        to_do = self._added(measurement.networks, options, counts, pictures)
+        to_do = self._added(measurement.networks, [options] * len(counts), counts, pictures)
         files_are = f" ({', '.join(files)})" if any(counts) else ""
         return f"{what}, {counted(len(pictures), 'picture')}; {to_do}{files_are}"
 
@@ -178,9 +175,9 @@ class Plan:
 
     def _unseen(self, name: str, definition: DatasetDefinition) -> str:
         """What a benchmark whose pictures are not here yet will take, all of its pictures."""
-        options = extraction_of(self.job, name)
         networks = list(dict.fromkeys(network for fused in self.fusions for network in fused))
-        values = {name: getattr(options, name) for name in declarations(Extraction)}
+        options = [extraction_of(self.job, name, [network]) for network in networks]
+        values = {name: getattr(options[0], name) for name in declarations(Extraction)}
         variants = list(settings_of(Settings.of(values), self.job.sweep))
         num_probes = len(dict.fromkeys(self.job.probes))
         num_variants = len(variants) * num_probes * len(self.job.shots)
@@ -188,14 +185,14 @@ class Plan:
         ids = {f"picture {n}" for n in range(definition.num_pictures)}
         ids |= {f"crop {n}" for n in range(definition.num_crops)}
         counts = []
-        for network in networks:
+        for network, of_network in zip(networks, options, strict=True):
             count = 0
             for mirror in dict.fromkeys(variant.extraction.mirror for variant in variants):
                 request = FeatureRequest(
                     dataset=definition.feature_set,
                     pictures={},
                     network=network,
-                    options=replace(options, mirror=mirror),
+                    options=replace(of_network, mirror=mirror),
                 )
                 planned = self.planned.setdefault(request.source, set())
                 count += len(ids - planned)
@@ -208,17 +205,17 @@ class Plan:
     def _added(
         self,
         networks: Sequence[Network],
-        options: Extraction,
+        options: Sequence[Extraction],
         counts: Sequence[int],
         pictures: Mapping[str, Picture] | None = None,
     ) -> str:
         """Add so many new descriptors of each net, of these pictures, to the sums, and say so."""
         num_bytes, seconds = 0, 0.0
-        for network, count in zip(networks, counts, strict=True):
+        for network, of_network, count in zip(networks, options, counts, strict=True):
             if count:
-                numbers = len(options.scales) * network.backbone.dim
-                num_bytes += count * (numbers * BYTES_OF[options.dtype] + ROW_BYTES)
-                alone = self.extraction.of(network, options, count, pictures)
+                numbers = len(of_network.scales) * network.backbone.dim
+                num_bytes += count * (numbers * BYTES_OF[of_network.dtype] + ROW_BYTES)
+                alone = self.extraction.of(network, of_network, count, pictures)
                 seconds += alone / at_once(self.device, self.num_devices)
         self.num_descriptors += sum(counts)
         self.num_bytes += num_bytes

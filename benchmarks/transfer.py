@@ -18,6 +18,7 @@ from vggfeat.benchmarks.net_facts import net_facts, stage_seconds
 from vggfeat.benchmarks.probe_saving import save_probe
 from vggfeat.benchmarks.probing import ProbeMeasurement, Vectors, path_of_probe
 from vggfeat.benchmarks.record_key import archive_key, record_key
+from vggfeat.benchmarks.scales import OfInput, scales_for
 from vggfeat.benchmarks.streamed_vectors import StreamedVectors, of_nets
 from vggfeat.benchmarks.submission import archive
 from vggfeat.errors import DatasetError
@@ -114,9 +115,16 @@ class TransferMeasurement(ProbeMeasurement):
                 for request, file, digest in zip(requests, extracted, digests, strict=True)
             ],
             skipped=skipped,
-            remarks=remarks,
+            remarks=[*remarks, *self._scale_remarks()],
             seconds=stage_seconds(extracted),
         )
+
+    def _scale_remarks(self) -> list[str]:
+        """What the scales follow from, where they follow from the nets' input."""
+        stated, used = self.benchmark.scales, self.settings.extraction.scales
+        if not isinstance(stated, OfInput) or used != scales_for(stated, self.networks):
+            return []
+        return [f"the scale of {used[0]} pixels is {stated}"]
 
     def check_existing(self, record: Record) -> None:
         """Raise DatasetError if a user's pictures hold something else than when they were measured.

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.benchmarks.scales import OfInput, Scales
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import Progress
@@ -65,12 +66,12 @@ class DatasetDefinition:
     """A dataset and how it is measured, before anything of it is read.
 
     `build` reads the dataset's folder, in whichever layout it has, and makes the benchmark by
-    `protocol`, which is of the type that `build` expects. `scales` (shortest sides in pixels) and
-    `aggregate` are the defaults of its measurements. `features_of` names another dataset of the
-    same source, to use its feature files; picture ids must mean the same there. `published` holds
-    numbers to compare with, for datasets that have none in published.csv. Raises DatasetError at a
-    name that cannot be part of a file's name, at a field of another kind than is declared here, and
-    at published rows of another benchmark.
+    `protocol`, which is of the type that `build` expects. `scales` (shortest sides in pixels, or
+    OfInput) and `aggregate` are the defaults of its measurements. `features_of` names another
+    dataset of the same source, to use its feature files; picture ids must mean the same there.
+    `published` holds numbers to compare with, for datasets that have none in published.csv. Raises
+    DatasetError at a name that cannot be part of a file's name, at a field of another kind than is
+    declared here, and at published rows of another benchmark.
     """
 
     name: str
@@ -78,7 +79,7 @@ class DatasetDefinition:
     source: DataSource
     build: Callable[["DatasetDefinition", Path, DataOptions], Benchmark]
     protocol: Any
-    scales: tuple[int, ...]
+    scales: Scales
     aggregate: str = "average"  # one of features.options.AGGREGATES
     features_of: str | None = None
     about: str = ""
@@ -114,10 +115,10 @@ class DatasetDefinition:
         yield "source", is_source, "a DataSource, such as LocalFolder"
         yield "build", callable(self.build), "a function, such as class_folder_benchmark"
         yield "title", isinstance(self.title, str), "text"
-        are_sides = isinstance(self.scales, tuple | list) and all(
-            type(side) is int for side in self.scales
+        are_sides = isinstance(self.scales, OfInput) or (
+            isinstance(self.scales, tuple | list) and all(type(side) is int for side in self.scales)
         )
-        yield "scales", are_sides, "whole numbers, such as (256, 384)"
+        yield "scales", are_sides, "whole numbers, such as (256, 384), or OfInput()"
         for name, kind in (("known_counts", KnownCounts), ("published", PublishedRow)):
             are_of_kind = all(isinstance(item, kind) for item in getattr(self, name))
             yield name, are_of_kind, f"a tuple of {kind.__name__}"

@@ -1,0 +1,213 @@
+"""Sets that a dataset's authors made -> a benchmark by their splits, as today's papers measure it.
+
+What no set validates is drawn from the training pictures: 20 % of each class, by a seed. A dataset
+without a test set is split at random, as own_splits.py does it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from vggfeat.benchmarks.benchmark import Benchmark
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.protocols.own_splits import TEST_SHARE, VALIDATION_SHARE
+from vggfeat.benchmarks.protocols.stratified_splits import in_drawn_order, of_single_labels
+from vggfeat.benchmarks.single_label import SingleLabel
+from vggfeat.benchmarks.splits import Split
+from vggfeat.errors import DatasetError
+from vggfeat.images import Picture
+from vggfeat.layouts.options import DataOptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Labelled:
+    """Pictures by id, and the number of each one's class, in the same order."""
+
+    pictures: Mapping[str, Picture]
+    labels: Sequence[int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelledSets:
+    """A dataset's classes and its sets; sets may share pictures, which have one class then."""
+
+    classes: Sequence[str]
+    sets: Mapping[str, Labelled]
+    notes: Sequence[str] = ()  # what is to be known of the files as they lie there
+
+
+@dataclass(frozen=True, kw_only=True)
+class GivenSplit:
+    """The names of the sets that train, validate and are tested; None: drawn from `train`."""
+
+    train: tuple[str, ...] = ("train",)
+    validation: str | None = None
+    test: str = "test"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OfficialSplits:
+    """How a dataset with sets of its own is measured.
+
+    `read` reads the sets in the dataset's folder. The mean over `splits` is the number; without
+    any, random splits are drawn. `together` gives of a picture's id what may not be torn apart
+    where pictures are drawn, such as the frames of one film. `facts` are further points of the
+    protocol, for records.
+    """
+
+    metric: str  # one of single_label.METRICS
+    read: Callable[[Path], LabelledSets]
+    splits: tuple[GivenSplit, ...] = (GivenSplit(),)
+    together: Callable[[str], str] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    version: int = 1
+
+
+def official_benchmark(
+    definition: DatasetDefinition, root: Path | str, options: DataOptions
+) -> Benchmark:
+    """The benchmark of the sets in a folder, by an OfficialSplits. Raises DatasetError."""
+    protocol: OfficialSplits = definition.protocol
+    read = protocol.read(Path(root))
+    table = _Table.of(read, Path(root), options.limit)
+    notes = list(read.notes)
+    if options.limit is not None:
+        notes.append(f"limited to {options.limit} pictures a class of each set")
+    draws = _Draws(table, protocol, options)
+    labels = np.full((len(table.ids), len(read.classes)), -1, dtype=np.int8)
+    labels[np.arange(len(table.ids)), table.class_of] = 1
+    return Benchmark(
+        name=definition.name,
+        title=definition.title,
+        version=protocol.version,
+        classes=tuple(read.classes),
+        pictures=table.pictures,
+        labels=labels,
+        splits=draws.given() if protocol.splits else draws.random(),
+        sets=table.sets,
+        scales=definition.scales,
+        aggregate=definition.aggregate,
+        task=SingleLabel(metric=protocol.metric),
+        dataset=definition.feature_set,
+        protocol={"images": len(table.ids), **_facts(protocol, options), **protocol.facts},
+        notes=tuple(notes),
+        limited=options.limit is not None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Table:
+    """The pictures of all sets, each once. Shapes: N pictures."""
+
+    pictures: Mapping[str, Picture]
+    class_of: np.ndarray  # [N]
+    sets: Mapping[str, np.ndarray]  # name -> rows
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return list(self.pictures)
+
+    @classmethod
+    def of(cls, read: LabelledSets, root: Path, limit: int | None) -> "_Table":
+        """Raises DatasetError at a set that lacks a class, and at a picture of two classes."""
+        pictures: dict[str, Picture] = {}
+        class_of: dict[str, int] = {}
+        kept = {name: _limited(labelled, limit) for name, labelled in read.sets.items()}
+        for name, labels in kept.items():
+            absent = set(range(len(read.classes))).difference(labels.values())
+            if absent:
+                raise DatasetError(
+                    f"{root}: set {name!r} has no picture of {len(absent)} of the"
+                    f" {len(read.classes)} classes, {read.classes[min(absent)]!r} among them. Fetch"
+                    " the dataset again."
+                )
+            for i, label in labels.items():
+                if class_of.setdefault(i, label) != label:
+                    both = " and ".join(read.classes[k] for k in (class_of[i], label))
+                    raise DatasetError(f"{root}: picture {i!r} is of two classes, {both}.")
+                pictures[i] = read.sets[name].pictures[i]
+        row_of = {i: row for row, i in enumerate(pictures)}
+        return cls(
+            pictures,
+            np.array([class_of[i] for i in pictures]),
+            {name: np.array([row_of[i] for i in labels]) for name, labels in kept.items()},
+        )
+
+
+def _limited(labelled: Labelled, limit: int | None) -> dict[str, int]:
+    """Id -> class; at most so many pictures a class, the first ones."""
+    labels = dict(zip(labelled.pictures, map(int, labelled.labels), strict=True))
+    if limit is None:
+        return labels
+    counts: dict[int, int] = {}
+    kept = {}
+    for i, label in labels.items():
+        counts[label] = counts.get(label, 0) + 1
+        if counts[label] <= limit:
+            kept[i] = label
+    return kept
+
+
+class _Draws:
+    """The splits of a table of pictures. Shapes: N pictures, n of them drawn from."""
+
+    def __init__(self, table: _Table, protocol: OfficialSplits, options: DataOptions):
+        self.table, self.protocol, self.options = table, protocol, options
+        self.ids = table.ids
+        together = protocol.together or (lambda picture_id: picture_id)
+        first: dict[str, int] = {}
+        # The first row of those that stay together stands for all of them, [N].
+        self.first = np.array([
+            first.setdefault(together(i), row) for row, i in enumerate(self.ids)
+        ])  # fmt: skip
+
+    def given(self) -> tuple[Split, ...]:
+        """The authors' splits, with a drawn validation part where they have none."""
+        sets, splits = self.table.sets, []
+        for number, given in enumerate(self.protocol.splits):
+            train = np.unique(np.concatenate([sets[name] for name in given.train]))
+            if given.validation:
+                validation = sets[given.validation]
+            else:
+                shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE)
+                train, validation = self._drawn(train, shares, number)
+            splits.append(Split(train=train, validation=validation, test=sets[given.test]))
+        return tuple(splits)
+
+    def random(self) -> tuple[Split, ...]:
+        """Random stratified splits of all pictures, as many as the options say."""
+        rest = 1 - TEST_SHARE
+        shares = (rest * (1 - VALIDATION_SHARE), TEST_SHARE, rest * VALIDATION_SHARE)
+        splits = []
+        for number in range(self.options.num_splits):
+            train, test, validation = self._drawn(np.arange(len(self.ids)), shares, number)
+            splits.append(Split(train=train, validation=validation, test=test))
+        return tuple(splits)
+
+    def _drawn(self, rows: np.ndarray, shares: Sequence[float], number: int) -> list[np.ndarray]:
+        """The rows [n] divided by these shares of each class; what stays together is one."""
+        draw = f"{self.protocol.version}/{self.options.seed}/{number}"
+        units = in_drawn_order(np.unique(self.first[rows]), self.ids, draw)
+        parts = of_single_labels(self.table.class_of, units, shares)
+        return [rows[np.isin(self.first[rows], part)] for part in parts]
+
+
+def _facts(protocol: OfficialSplits, options: DataOptions) -> dict[str, Any]:
+    """What a record states of the splits; the sets' names are those of the first one."""
+    drawn = {"seed": options.seed, "validation_share": VALIDATION_SHARE}
+    if not protocol.splits:
+        facts = {"split": "random, stratified", "test_share": TEST_SHARE}
+        return facts | drawn | {"splits": options.num_splits}
+    first = protocol.splits[0]
+    sets = dict.fromkeys([*first.train, *([first.validation] if first.validation else [])])
+    facts = {
+        "split": "official",
+        "trained_on": " and ".join(sets),
+        "validation": first.validation or f"drawn from {' and '.join(first.train)}",
+        "scored_on": first.test,
+        "splits": len(protocol.splits),
+    }
+    return facts if first.validation else facts | drawn

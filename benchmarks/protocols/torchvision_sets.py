@@ -1,0 +1,85 @@
+"""What torchvision's dataset classes have read: which file, or row of an array, has which label.
+
+torchvision keeps the lists in attributes without a promise; tests hold the loaders' own pictures
+and labels against these. Pictures are decoded by us from the files, not by torchvision.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vggfeat.benchmarks.protocols.official_protocol import Labelled
+from vggfeat.dataset_rows import DatasetRow, as_file
+from vggfeat.errors import DatasetError, reason_of
+
+FILES = ("samples", "_samples", "_image_files", "_images")  # pairs with a label, or files alone
+LABELS = ("_labels", "targets", "labels")
+
+
+def opened(name: str, root: Path | str, **arguments: Any) -> Any:
+    """torchvision's dataset of this class name, its files below root. Raises DatasetError."""
+    from torchvision import datasets  # 2 s to import
+
+    try:
+        return getattr(datasets, name)(root, **arguments)
+    except Exception as error:  # damaged files make its readers raise almost anything
+        given = "".join(f", {key} {value}" for key, value in arguments.items())
+        raise DatasetError(
+            f"{root}: torchvision's {name}{given} cannot be read there:"
+            f" {type(error).__name__}: {reason_of(error)}. Fetch the dataset again, or lay it out"
+            " as torchvision does."
+        ) from error
+
+
+def files_of(dataset: Any, below: Path | str) -> Labelled:
+    """The files of a dataset and their labels; an id is the file's path below a folder.
+
+    Raises DatasetError at a file elsewhere, and at one that is listed twice.
+    """
+    files = next((getattr(dataset, name) for name in FILES if hasattr(dataset, name)), None)
+    if files is None:
+        raise DatasetError(f"{type(dataset).__name__} of torchvision lists no picture files.")
+    paths = [Path(file[0] if isinstance(file, tuple | list) else file) for file in files]
+    pictures = {path.relative_to(below).as_posix(): path for path in paths}
+    if len(pictures) < len(paths):
+        raise DatasetError(f"{below}: {len(paths) - len(pictures)} pictures are listed twice.")
+    return Labelled(pictures=pictures, labels=labels_of(dataset))
+
+
+def rows_of(dataset: Any, set_name: str, path: Path | None = None) -> Labelled:
+    """The pictures of a dataset that holds them in arrays; an id is set and row, `train/00012`.
+
+    path is the file that holds them, if it is one.
+    """
+
+    def read_row(number: int) -> bytes:
+        return as_file(dataset[number][0])
+
+    digits = len(str(max(0, len(dataset) - 1)))
+    names = [f"{set_name}/{number:0{digits}d}" for number in range(len(dataset))]
+    return Labelled(
+        pictures={name: DatasetRow(read_row, n, name, path) for n, name in enumerate(names)},
+        labels=labels_of(dataset),
+    )
+
+
+def labels_of(dataset: Any) -> Sequence[int]:
+    """The class numbers of a dataset's pictures, in their order, without reading a picture.
+
+    Raises DatasetError where the dataset keeps none.
+    """
+    for name in ("samples", "_samples"):
+        if hasattr(dataset, name):
+            return [int(label) for _, label in getattr(dataset, name)]
+    for name in LABELS:
+        if (labels := getattr(dataset, name, None)) is not None:
+            return [int(label) for label in labels]
+    raise DatasetError(f"{type(dataset).__name__} of torchvision lists no labels.")
+
+
+def class_names(dataset: Any, num_classes: int | None = None) -> tuple[str, ...]:
+    """The names of a dataset's classes by number, each another; numbers where it has none."""
+    names = list(getattr(dataset, "classes", None) or map(str, range(num_classes or 0)))
+    # Two classes of one name, as SUN397 and Cars might have them, are told apart by number.
+    several = {name for name in names if names.count(name) > 1}
+    return tuple(f"{n} ({k})" if n in several else str(n) for k, n in enumerate(names))

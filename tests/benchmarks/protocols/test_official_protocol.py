@@ -1,0 +1,145 @@
+"""Sets that a dataset's authors made, as a benchmark: what trains, validates and is tested."""
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.protocols.official_protocol import (
+    GivenSplit,
+    Labelled,
+    LabelledSets,
+    OfficialSplits,
+    official_benchmark,
+)
+from vggfeat.benchmarks.sources.local_folder import LocalFolder
+from vggfeat.errors import DatasetError
+from vggfeat.layouts.options import DataOptions
+
+CLASSES = ("cat", "dog", "owl")
+
+
+def labelled(name, per_class, first=0):
+    ids = [f"{name}/{c}_{n:02d}.jpg" for c in CLASSES for n in range(first, first + per_class)]
+    labels = [CLASSES.index(i.split("/")[1][:3]) for i in ids]
+    return Labelled(pictures={i: Path(i) for i in ids}, labels=labels)
+
+
+def benchmark_of(sets, options=None, *, classes=CLASSES, **protocol):
+    protocol = {"metric": "accuracy"} | protocol
+    definition = DatasetDefinition(
+        name="toy",
+        title="Toy",
+        source=LocalFolder("."),
+        build=official_benchmark,
+        protocol=OfficialSplits(
+            read=lambda root: LabelledSets(classes=classes, sets=sets), **protocol
+        ),
+        scales=(32,),
+    )
+    return official_benchmark(definition, Path("data"), options or DataOptions())
+
+
+def ids_of(benchmark, rows):
+    return [benchmark.ids[row] for row in rows]
+
+
+def per_class(benchmark, rows):
+    return Counter(i.split("/")[1][:3] for i in ids_of(benchmark, rows))
+
+
+def test_the_authors_sets_train_validate_and_are_tested():
+    sets = {"train": labelled("train", 5), "val": labelled("val", 2), "test": labelled("test", 3)}
+    benchmark = benchmark_of(sets, splits=(GivenSplit(validation="val"),))
+    (split,) = benchmark.splits
+    assert ids_of(benchmark, split.train) == list(sets["train"].pictures)
+    assert ids_of(benchmark, split.validation) == list(sets["val"].pictures)
+    assert ids_of(benchmark, split.test) == list(sets["test"].pictures)
+    assert benchmark.task.metric == "accuracy"
+    assert benchmark.protocol == {
+        "images": 30, "split": "official", "trained_on": "train and val", "validation": "val",
+        "scored_on": "test", "splits": 1,
+    }  # fmt: skip
+    assert benchmark.labels.tolist()[0] == [1, -1, -1]
+
+
+def test_without_a_validation_set_a_fifth_of_each_class_is_drawn_by_the_seed():
+    sets = {"train": labelled("train", 10), "test": labelled("test", 3)}
+    benchmark = benchmark_of(sets)
+    (split,) = benchmark.splits
+    assert per_class(benchmark, split.validation) == dict.fromkeys(CLASSES, 2)
+    assert per_class(benchmark, split.train) == dict.fromkeys(CLASSES, 8)
+    assert sorted(ids_of(benchmark, split.both)) == sorted(sets["train"].pictures)
+    again = benchmark_of(sets)
+    other = benchmark_of(sets, DataOptions(seed=1))
+    assert benchmark.splits_sha256 == again.splits_sha256 != other.splits_sha256
+    assert benchmark.protocol["validation"] == "drawn from train"
+    assert benchmark.protocol["validation_share"] == 0.2 and benchmark.protocol["seed"] == 0
+
+
+def test_several_official_splits_share_pictures():
+    whole = labelled("all", 6)
+    parts = {f"{name}{k}": _some(whole, k + 3 * n) for k in (1, 2) for n, name in enumerate("ab")}
+    splits = tuple(GivenSplit(train=(f"a{k}",), test=f"b{k}") for k in (1, 2))
+    benchmark = benchmark_of(parts, splits=splits)
+    assert len(benchmark.ids) == len({i for p in parts.values() for i in p.pictures})
+    assert [sorted(ids_of(benchmark, s.test)) for s in benchmark.splits] == [
+        sorted(parts[f"b{k}"].pictures) for k in (1, 2)
+    ]
+
+
+def _some(whole, n):
+    """Two pictures of each class."""
+    kept = [i for i in whole.pictures if int(i[-6:-4]) in (n % 6, (n + 1) % 6)]
+    label_of = dict(zip(whole.pictures, whole.labels, strict=True))
+    return Labelled(
+        pictures={i: whole.pictures[i] for i in kept}, labels=[label_of[i] for i in kept]
+    )
+
+
+def test_what_belongs_together_validates_together():
+    sets = {"train": labelled("train", 40), "test": labelled("test", 3)}
+
+    def track(i):  # ten pictures that follow each other
+        return i[: len("train/cat_0")]
+
+    benchmark = benchmark_of(sets, together=track)
+    (split,) = benchmark.splits
+    train, validation = ({track(i) for i in ids_of(benchmark, rows)} for rows in
+                         (split.train, split.validation))  # fmt: skip
+    assert not train & validation
+    assert per_class(benchmark, split.validation) == dict.fromkeys(CLASSES, 10)
+
+
+def test_without_official_splits_random_ones_are_drawn():
+    benchmark = benchmark_of({"all": labelled("all", 25)}, DataOptions(num_splits=2), splits=())
+    assert len(benchmark.splits) == 2
+    for split in benchmark.splits:
+        assert per_class(benchmark, split.test) == dict.fromkeys(CLASSES, 5)
+        assert per_class(benchmark, split.validation) == dict.fromkeys(CLASSES, 4)
+        assert per_class(benchmark, split.train) == dict.fromkeys(CLASSES, 16)
+    assert not np.array_equal(benchmark.splits[0].test, benchmark.splits[1].test)
+    assert benchmark.protocol["split"] == "random, stratified"
+
+
+def test_a_limit_takes_the_first_of_each_class_of_each_set():
+    sets = {"train": labelled("train", 10), "test": labelled("test", 5)}
+    benchmark = benchmark_of(sets, DataOptions(limit=4))
+    assert per_class(benchmark, benchmark.sets["train"]) == dict.fromkeys(CLASSES, 4)
+    assert per_class(benchmark, benchmark.sets["test"]) == dict.fromkeys(CLASSES, 4)
+    assert benchmark.limited and benchmark.notes == ("limited to 4 pictures a class of each set",)
+
+
+def test_a_set_without_pictures_of_a_class_is_not_whole():
+    few = Labelled(pictures={"test/cat_00.jpg": Path("x")}, labels=[0])
+    with pytest.raises(DatasetError, match="set 'test' has no picture of 2 of the 3 classes"):
+        benchmark_of({"train": labelled("train", 3), "test": few})
+
+
+def test_a_picture_cannot_be_of_two_classes():
+    twice = labelled("train", 3)
+    wrong = Labelled(pictures=twice.pictures, labels=[(k + 1) % 3 for k in twice.labels])
+    with pytest.raises(DatasetError, match="is of two classes, cat and dog"):
+        benchmark_of({"train": twice, "test": wrong})
