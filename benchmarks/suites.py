@@ -98,7 +98,8 @@ KORNBLITH12 = Suite(
     ),
 )  # fmt: skip
 
-# Read in google-research/task_adaptation: README.md, docs/benchmark.html, data/{caltech,sun397}.py.
+# As google-research/task_adaptation has it (README.md, docs/benchmark.html, data/caltech.py and
+# sun397.py) and TensorFlow Datasets (image_classification/caltech.py and sun.py).
 VTAB_NATURAL = Suite(
     name="vtab-natural",
     title="VTAB's natural tasks",
@@ -120,9 +121,9 @@ VTAB_NATURAL = Suite(
         "VTAB fine-tunes whole nets on 1,000 examples a task or on all of them, by the splits of"
         " TensorFlow Datasets; here a probe is fitted to frozen features by each set's own"
         " protocol.",
-        "Caltech-101: VTAB has one split, whose test set is not balanced; here it is three random"
-        " ones of at most 50 test pictures a class. SUN397: VTAB has a split of its own; here it is"
-        " partition 1 of the set's authors.",
+        "Caltech-101: VTAB's is one random split of 30 training pictures a class, tested on all"
+        " others; here it is three, tested on at most 50 a class. SUN397: VTAB's is a random split"
+        " into 70, 10 and 20 %; here it is partition 1 of the set's authors.",
     ),
 )  # fmt: skip
 
