@@ -1,6 +1,6 @@
 """Oxford-IIIT Pet: 37 breeds; trained on `trainval`, scored on `test`; mean class recall.
 
-Some of its .jpg files are PNG or GIF, grey or with transparency; each is read as what it is.
+Some of its .jpg files are PNG or GIF, or grey; each is read as what it is.
 """
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts

@@ -16,7 +16,6 @@ from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.images import decode
 from vggfeat.storage.folders import Folders
 
-
 # torchvision leaves pictures of this set open, which is no matter of ours.
 leaves_files_open = pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 
