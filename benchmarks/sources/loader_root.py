@@ -127,7 +127,9 @@ class LoaderRoot:
 
     def _how_to_get(self, parts: Sequence[Part], folders: Folders) -> str:
         """What to do about parts that cannot be fetched."""
-        paths = ", ".join(part.path for part in parts)
+        paths = ", ".join(
+            part.path + (f" (with {part.marker} in it)" if part.marker else "") for part in parts
+        )
         names = dict.fromkeys(name for part in parts for name in part.archives)
         archives = f", or {', '.join(names)} into {folders.data / self.name}" if names else ""
         how = f" {self.by_hand}" if self.by_hand else ""
