@@ -21,6 +21,12 @@ from vggfeat.storage.sources import Source
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # becomes part of the names of files
 
+# Groups of datasets, in the order in which they are listed.
+IN_PAPER, TRANSFER, IMAGENET, MADE = (
+    "the paper's", "transfer", "ImageNet and its variants", "made here",
+)  # fmt: skip
+GROUPS = (IN_PAPER, TRANSFER, IMAGENET, MADE)
+
 SOURCE_ATTRIBUTES = ("name", "locate", "missing", "altered", "open")
 
 
@@ -53,7 +59,8 @@ class DataSource(Protocol):
 class Fetchable(DataSource, Protocol):
     """A source of files that lie on servers, or that its owners give to whom they choose.
 
-    `by_hand` says how to get what cannot be fetched, and `is_served` whether all of it can.
+    `by_hand` says how to get what cannot be fetched, `is_served` whether all of it can, and
+    `is_here` whether nothing has to be fetched or asked for.
     """
 
     by_hand: str
@@ -65,6 +72,9 @@ class Fetchable(DataSource, Protocol):
     @property
     def files(self) -> tuple[tuple[Source, ...], ...]:
         """All that can be fetched, each as its addresses."""
+
+    def is_here(self, folders: Folders) -> bool:
+        """Whether all of it is there."""
 
     def fetch(self, folders: Folders, *, offline: bool, progress: Progress) -> None:
         """Download what is missing into the data folder. Raises DatasetError or DownloadError."""
@@ -91,9 +101,11 @@ class DatasetDefinition:
     `protocol`, which is of the type that `build` expects. `scales` (shortest sides in pixels, or
     OfInput) and `aggregate` are the defaults of its measurements. `features_of` names another
     dataset of the same source, to use its feature files; picture ids must mean the same there.
-    `published` holds numbers to compare with, for datasets that have none in published.csv. Raises
-    DatasetError at a name that cannot be part of a file's name, at a field of another kind than is
-    declared here, and at published rows of another benchmark.
+    `published` holds numbers to compare with, for datasets that have none in published.csv.
+    `licence` is the licence or the terms of the pictures, as their authors state them, in a few
+    words, and `disk_bytes` what they take when unpacked; both are empty where nobody has read them.
+    Raises DatasetError at a name that cannot be part of a file's name, at a field of another kind
+    than is declared here, and at published rows of another benchmark.
     """
 
     name: str
@@ -110,6 +122,16 @@ class DatasetDefinition:
     known_counts: tuple[KnownCounts, ...] = ()
     published: tuple[PublishedRow, ...] = ()
     in_paper: bool = False  # whether `bench --all` measures it
+    group: str = TRANSFER  # one of GROUPS
+    licence: str = ""
+    disk_bytes: int | None = None
+
+    @property
+    def download_bytes(self) -> int | None:
+        """What is fetched of it; None if nothing is, or not all sizes are known."""
+        files = getattr(self.source, "files", ())
+        sizes = [mirrors[0].size for mirrors in files]
+        return sum(sizes) if sizes and all(sizes) else None
 
     @property
     def feature_set(self) -> str:
@@ -137,6 +159,8 @@ class DatasetDefinition:
         yield "source", is_source, "a DataSource, such as LocalFolder"
         yield "build", callable(self.build), "a function, such as class_folder_benchmark"
         yield "title", isinstance(self.title, str), "text"
+        yield "licence", isinstance(self.licence, str), "text"
+        yield "group", self.group in GROUPS, f"one of {', '.join(GROUPS)}"
         are_sides = isinstance(self.scales, OfInput) or (
             isinstance(self.scales, tuple | list) and all(type(side) is int for side in self.scales)
         )

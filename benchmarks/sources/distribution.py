@@ -51,6 +51,10 @@ class Distribution:
         """All that can be fetched, each as its addresses."""
         return self.archives
 
+    def is_here(self, folders: Folders) -> bool:
+        """Whether its folder is there, or all archives."""
+        return bool(self.locate(folders)) and not self.missing(folders)
+
     def locate(self, folders: Folders) -> Path | list[Path] | None:
         """The dataset's folder in the data folder, else its archives there, else None."""
         candidates = list(self._folders_in(folders))

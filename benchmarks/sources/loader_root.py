@@ -52,6 +52,10 @@ class LoaderRoot:
         """All that can be fetched, each as its addresses."""
         return tuple(dict.fromkeys(part.mirrors for part in self.parts if part.mirrors))
 
+    def is_here(self, folders: Folders) -> bool:
+        """Whether all parts are there, unpacked or packed."""
+        return not self._search(folders).absent
+
     def locate(self, folders: Folders) -> Path | list[Path] | None:
         """The root where all parts are as the loader expects them, else what is there, or None."""
         search = self._search(folders)

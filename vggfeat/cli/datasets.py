@@ -10,13 +10,15 @@ from typing import Any
 import click
 
 from vggfeat.cli.completers import complete_benchmarks, complete_datasets
+from vggfeat.cli.dataset_list import dataset_lines
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
+from vggfeat.cli.ls import listing_format, show_listing
 from vggfeat.cli.options import data_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
-from vggfeat.cli.width import echo_list
+from vggfeat.cli.width import stdout_width
 from vggfeat.errors import printable
 from vggfeat.layouts.options import DataOptions
-from vggfeat.plurals import counted, leaks_text
+from vggfeat.plurals import counted, in_bytes, leaks_text
 from vggfeat.storage.folders import Folders, folders
 
 MAX_SHOWN = 10  # differences and leaks of a dataset
@@ -41,21 +43,23 @@ def datasets() -> None:
 
 @datasets.command("ls")
 @data_dir
-def ls(data_dir: Path | None) -> None:
-    """List the benchmarks and where their data is.
+@listing_format
+def ls(data_dir: Path | None, form: str) -> None:
+    """List the datasets of the benchmarks: size, licence or terms, and whether they are there.
 
     \b
     vggfeat datasets ls --data-dir DATA
     """
-    from vggfeat.benchmarks.datasets.registry import DATASETS
+    with importing():
+        from vggfeat.benchmarks import listings
 
-    places, rows = folders(data_dir), []
-    for definition in DATASETS:
-        located = definition.source.locate(places) if definition.in_paper else "embedded"
-        where = ", ".join(map(str, located)) if isinstance(located, list) else located
-        about = f"{definition.num_pictures:,} pictures, {definition.about}"
-        rows.append([definition.name, about, str(where or f"not in {places.data}")])
-    echo_list(rows, "{:<20} {:<76} {}".format)
+    places = folders(data_dir)
+    lines = listings.datasets(places)
+    if form != "table":
+        show_listing(lines, form)
+        return
+    for text in dataset_lines(lines, places, stdout_width()):
+        click.echo(text)
 
 
 @datasets.command()
@@ -65,6 +69,8 @@ def ls(data_dir: Path | None) -> None:
 @quiet
 def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet: bool) -> None:
     """Download datasets: verified, resumed where an earlier try was cut off.
+
+    Of those that must be asked for, or that no server has any more, it says where to get them.
 
     \b
     vggfeat datasets fetch voc2007 caltech101
@@ -76,8 +82,9 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
         raise click.UsageError(f"Name a dataset ({', '.join(distributions())}) or give --all.")
     set_up_messages(quiet)
     places, failures = folders(data_dir), []
-    everything = distributions() if all_datasets else ()
-    wanted = [distribution_of(name) for name in dict.fromkeys([*names, *everything])]
+    wanted = [distribution_of(name) for name in dict.fromkeys(names)]
+    wanted += _all_served(places) if all_datasets else []
+    wanted = list({distribution.name: distribution for distribution in wanted}.values())
     with ProgressDisplay(quiet) as progress:
         for distribution in wanted:
             try:
@@ -96,6 +103,27 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
             f"{failed} could not be fetched. What came is kept; the same command goes on from"
             " there."
         )
+
+
+def _all_served(places: Folders) -> list[Any]:
+    """What can be fetched; says how much that is, and what must be asked for by hand."""
+    from vggfeat.benchmarks.datasets.registry import distributions
+
+    served = []
+    for source in distributions().values():
+        if source.is_served or source.is_here(places):
+            served.append(source)
+        else:
+            click.echo(
+                f"{source.name}: left out, as it cannot be fetched. {source.by_hand}".strip()
+            )
+    lacking = [mirrors[0].size for source in served for mirrors in source.missing(places)]
+    if lacking:
+        size = in_bytes(sum(size or 0 for size in lacking))
+        unknown = counted(sum(size is None for size in lacking), "file")
+        more = f" and {unknown} of unknown size" if None in lacking else ""
+        click.echo(f"to be fetched into {places.data}: {size}{more}", err=True)
+    return served
 
 
 @datasets.command()
@@ -118,13 +146,16 @@ def verify(
     vggfeat datasets verify path/to/folder
     """
     with importing():
-        from vggfeat.benchmarks.datasets.registry import definition_of, names_in_paper, names_of
+        from vggfeat.benchmarks.datasets.definition import Fetchable
+        from vggfeat.benchmarks.datasets.registry import DATASETS, names_of
 
     set_up_messages(quiet)
     places = folders(data_dir, cache_dir)
     chosen = names_of(names)
     if not names:
-        chosen = [name for name in names_in_paper() if definition_of(name).source.locate(places)]
+        chosen = [
+            d.name for d in DATASETS if isinstance(d.source, Fetchable) and d.source.locate(places)
+        ]
     if not chosen:
         raise click.ClickException(f"{places.data}: holds none of the datasets.")
     wrong = [name for name in chosen if not _is_sound(name, places, quiet)]

@@ -18,6 +18,7 @@ from vggfeat.storage.folders import folders
 WIDTH = 48  # of names that share a line
 MAX_NETS = 60  # of a library that are listed without a text to look for
 TASK_WIDTH = 20
+STATES = {"here": "here", "made here": "here", "in part": "part"}  # in the column of the data
 BEST = "best: the best number of the paper's tables, in %; data: whether it is in the data folder."
 listing_format = click.option(
     "--format",
@@ -119,13 +120,16 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
     if form in ("csv", "json"):
         show_listing(lines, form)
         return
-    rows, notes = [], Notes()
+    rows, notes, group = [], Notes(), ""
     for line in lines:
+        if line["group"] != group:
+            group = line["group"]
+            rows.append((f"{group}:", "", "", "", ""))
         best = Cell()
         if line["best published (%)"] is not None:
             best = Cell(values=(line["best published (%)"],), notes=notes.refer(line["by"]))
         first, *more = textwrap.wrap(line["task"], TASK_WIDTH)
-        data = "here" if line["data"] else "-"
+        data = STATES.get(line["state"], "-")
         rows.append((line["benchmark"], metric_name(line["metric"]), best, data, first))
         rows += [("", "", "", "", part) for part in more]
     table = Table.of(("benchmark", "metric", "best", "data", "task"), rows, notes=notes.texts)
