@@ -26,7 +26,7 @@ def counts(benchmark: Benchmark) -> list[Count]:
         for of_set in definition_of(benchmark.name).known_counts
         # The test set of VOC 2012 comes in an archive of its own, and is not needed.
         if of_set.set in benchmark.sets or of_set.set != "test"
-        for name, expected in ((None, of_set.total), *of_set.classes.items())
+        for name, expected in ((None, of_set.total), *of_set.of_classes(benchmark.classes).items())
     ]
 
 

@@ -5,8 +5,8 @@ its benchmark is built.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -84,13 +84,19 @@ class Fetchable(DataSource, Protocol):
 class KnownCounts:
     """Examples in one of the dataset's own sets: pictures, or people where people are classified.
 
-    `classes` holds the positives of each class; `source` says who states the numbers.
+    `classes` holds the positives of each class, or `per_class` those of every class where all have
+    as many; `source` says who states the numbers.
     """
 
     set: str
     total: int
-    classes: Mapping[str, int]
+    classes: Mapping[str, int] = field(default_factory=dict)
+    per_class: int | None = None
     source: str
+
+    def of_classes(self, names: Iterable[str]) -> Mapping[str, int]:
+        """The known counts of a dataset's classes; none where nobody states them."""
+        return self.classes if self.per_class is None else dict.fromkeys(names, self.per_class)
 
 
 @dataclass(frozen=True, kw_only=True)

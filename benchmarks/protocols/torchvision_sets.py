@@ -4,12 +4,12 @@ torchvision keeps the lists in attributes without a promise; tests hold the load
 and labels against these. Pictures are decoded by us from the files, not by torchvision.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from vggfeat.benchmarks.protocols.official_protocol import Labelled, LabelledSets
+from vggfeat.benchmarks.protocols.torchvision_digests import check_digests
 from vggfeat.dataset_rows import DatasetRow, as_file
 from vggfeat.errors import DatasetError, reason_of
 
@@ -29,8 +29,7 @@ def read_by(dataset_class: Callable, root: Path | str, **arguments: Any) -> Any:
     try:
         return dataset_class(root, **arguments)
     except Exception as error:  # damaged files make its readers raise almost anything
-        for path, md5 in files_with_md5(dataset_class, root):
-            _check(path, md5)
+        check_digests(dataset_class, root, arguments)
         name = dataset_class.__name__
         given = "".join(f", {key} {value}" for key, value in arguments.items())
         raise DatasetError(
@@ -40,26 +39,29 @@ def read_by(dataset_class: Callable, root: Path | str, **arguments: Any) -> Any:
         ) from error
 
 
-def files_with_md5(dataset_class: Any, root: Path | str) -> Iterator[tuple[Path, str]]:
-    """The files whose MD5 a class of torchvision's compares before it reads them."""
-    folder = Path(root, getattr(dataset_class, "base_folder", ""))
-    for name in ("train_list", "test_list"):
-        for file, md5 in getattr(dataset_class, name, ()):
-            yield folder / file, md5
-    if meta := getattr(dataset_class, "meta", None):
-        yield folder / meta["filename"], meta["md5"]
+def sets_of_files(
+    name: str, folder: str, sets: Mapping[str, Mapping[str, Any]]
+) -> Callable[[Path], LabelledSets]:
+    """A reader of the sets of torchvision's dataset `name`; sets maps each to its arguments.
 
+    Ids are paths below the folder of the root. The reader raises DatasetError, also where sets
+    differ in their classes: torchvision numbers those that a list names.
+    """
 
-def _check(path: Path, md5: str) -> None:
-    """Raise DatasetError where a file is not the one that is distributed."""
-    if not path.is_file():
-        raise DatasetError(f"{path}: is missing. Fetch the dataset again.")
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "md5").hexdigest() != md5:
-            raise DatasetError(
-                f"{path}: is not the file that is distributed, whose MD5 is {md5}: it was not read."
-                " Fetch the dataset again."
-            )
+    def read(root: Path) -> LabelledSets:
+        datasets = {key: opened(name, root, **arguments) for key, arguments in sets.items()}
+        classes = {key: class_names(dataset) for key, dataset in datasets.items()}
+        first = next(iter(sets))
+        for key in sets:
+            if differing := set(classes[key]).symmetric_difference(classes[first]):
+                raise DatasetError(
+                    f"{root}: the sets {first!r} and {key!r} of torchvision's {name} differ in"
+                    f" their classes: {', '.join(sorted(differing)[:3])}. Fetch the dataset again."
+                )
+        labelled = {key: files_of(dataset, root / folder) for key, dataset in datasets.items()}
+        return LabelledSets(classes=classes[first], sets=labelled)
+
+    return read
 
 
 def files_of(dataset: Any, below: Path | str) -> Labelled:
