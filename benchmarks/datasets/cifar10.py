@@ -28,6 +28,7 @@ CIFAR10 = DatasetDefinition(
                         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
                         "md5",
                         "c58f30108f718f92721af3b95e74349a",
+                        170_498_071,
                     ),
                 ),
                 marker="batches.meta",
@@ -44,4 +45,5 @@ CIFAR10 = DatasetDefinition(
         KnownCounts(set="train", total=50_000, per_class=5000, source=PAGE),
         KnownCounts(set="test", total=10_000, per_class=1000, source=PAGE),
     ),
+    disk_bytes=186_000_000,  # the pixels of 60,000 rows, and their names
 )

@@ -27,6 +27,7 @@ CIFAR100 = DatasetDefinition(
                         "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
                         "md5",
                         "eb9058c3a382ffc7106e4002c42a8d85",
+                        169_001_437,
                     ),
                 ),
                 marker="meta",
@@ -44,4 +45,5 @@ CIFAR100 = DatasetDefinition(
         KnownCounts(set="train", total=50_000, per_class=500, source=PAGE),
         KnownCounts(set="test", total=10_000, per_class=100, source=PAGE),
     ),
+    disk_bytes=186_000_000,  # the pixels of 60,000 rows, and their names
 )
