@@ -67,7 +67,7 @@ class LoaderRoot:
         return list(mirrors) if all(mirrors) else []
 
     def altered(self, folders: Folders) -> list[Path]:
-        """Files that have a distributed name and other content; reads them to the end."""
+        """Files as downloaded that have other content than distributed; reads them to the end."""
         search = self._search(folders)
         paths = [] if search.root else search.paths
         return [path for path in paths if not self._is_as_distributed(path)]
