@@ -263,7 +263,8 @@ def test_nothing_there_and_offline_says_what_to_put_where(data, places):
         data.source.open(places, offline=True)
     for name in data.files:
         assert name in str(error.value)
-    assert str(places.data / data.name) in str(error.value) and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"{places.data / data.name} lacks {len(data.files)} file")
+    assert not list(places.data.iterdir())
     assert data.source.locate(places) is None
 
 
