@@ -18,7 +18,8 @@ def write_country211(data: Path, codes: Sequence[str] = CODES) -> Path:
         for part, (name, count) in enumerate(PER_CLASS.items()):
             for n in range(count):
                 key = f"{seed:02x}{part}{n}" * 8
-                write_picture(root / name / code / f"{key}.jpg", (40 + n, 36), 99 * seed + 9 * part + n)
+                path = root / name / code / f"{key}.jpg"
+                write_picture(path, (40 + n, 36), 99 * seed + 9 * part + n)
     some = next((root / "train" / codes[0]).iterdir())
     some.rename(some.with_name(SPACED))
     return root
