@@ -111,7 +111,7 @@ AVERAGES = {
             "InsDis": 62.29, "MoCo v1": 62.41, "PCL v1": 56.73, "PIRL": 63.92, "PCL v2": 69.13,
             "SimCLR": 72.59, "MoCo v2": 72.31, "SimCLRv2": 75.07, "SeLa-v2": 72.09,
             "InfoMin": 72.21, "BYOL": 77.05, "DeepCluster-v2": 78.92, "SwAV": 77.97,
-            "supervised": 73.75,
+            "torchvision": 73.75,
         }.items()
     },
 }  # fmt: skip
