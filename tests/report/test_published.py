@@ -99,17 +99,35 @@ def test_clips_table_is_there_as_another_paper_quotes_it():
          "imagenet": 74.3}  # fmt: skip
 
 
-def test_the_averages_that_dinov2_prints_are_those_of_its_rows():
-    printed = {
+AVERAGES = {
+    "Oquab et al. (DINOv2) Table 8": {
         "OpenCLIP ViT-G/14": 91.9, "MAE ViT-H/14": 78.0, "DINO ViT-B/8": 85.1,
         "iBOT ViT-L/16": 86.6, "DINOv2 ViT-S/14": 87.7, "DINOv2 ViT-B/14": 90.1,
         "DINOv2 ViT-L/14": 91.2, "DINOv2 ViT-g/14": 92.1,
-    }  # fmt: skip
-    rows = of_source("Oquab et al. (DINOv2) Table 8")
-    assert rows.keys() == printed.keys()
+    },
+    "Ericsson et al. (2021) Table 1": {
+        f"ResNet-50, {name}": average
+        for name, average in {
+            "InsDis": 62.29, "MoCo v1": 62.41, "PCL v1": 56.73, "PIRL": 63.92, "PCL v2": 69.13,
+            "SimCLR": 72.59, "MoCo v2": 72.31, "SimCLRv2": 75.07, "SeLa-v2": 72.09,
+            "InfoMin": 72.21, "BYOL": 77.05, "DeepCluster-v2": 78.92, "SwAV": 77.97,
+            "torchvision": 73.75,
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "source, more_sets, digits",
+    [("Oquab et al. (DINOv2) Table 8", {"cub200"}, 1), ("Ericsson et al. (2021) Table 1", (), 2)],
+)
+def test_the_averages_that_a_table_prints_are_those_of_its_rows(source, more_sets, digits):
+    rows = of_source(source)
+    assert rows.keys() == AVERAGES[source].keys()
     for method, values in rows.items():
-        assert values.keys() == {*SUITE, "cub200"}
-        assert sum(values.values()) / 12 == pytest.approx(printed[method], abs=0.051)
+        assert values.keys() == {*SUITE, *more_sets}
+        average = sum(values.values()) / len(values)
+        assert average == pytest.approx(AVERAGES[source][method], abs=0.6 * 10**-digits)
 
 
 def test_simclrs_numbers_are_those_that_byol_quotes_of_it():
