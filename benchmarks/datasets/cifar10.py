@@ -11,9 +11,7 @@ from vggfeat.benchmarks.scales import OfInput
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 from vggfeat.storage.sources import Source
 
-CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
+PAGE = "www.cs.toronto.edu/~kriz/cifar.html"
 
 CIFAR10 = DatasetDefinition(
     name="cifar10",
@@ -30,6 +28,7 @@ CIFAR10 = DatasetDefinition(
                         "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
                         "md5",
                         "c58f30108f718f92721af3b95e74349a",
+                        170_498_071,
                     ),
                 ),
                 marker="batches.meta",
@@ -42,13 +41,9 @@ CIFAR10 = DatasetDefinition(
         read=sets_in_arrays("CIFAR10", {"train": {"train": True}, "test": {"train": False}}),
     ),
     scales=OfInput(),
-    known_counts=tuple(
-        KnownCounts(
-            set=name,
-            total=10 * per_class,
-            classes=dict.fromkeys(CLASSES, per_class),
-            source="www.cs.toronto.edu/~kriz/cifar.html",
-        )
-        for name, per_class in (("train", 5000), ("test", 1000))
+    known_counts=(
+        KnownCounts(set="train", total=50_000, per_class=5000, source=PAGE),
+        KnownCounts(set="test", total=10_000, per_class=1000, source=PAGE),
     ),
+    disk_bytes=186_000_000,  # the pixels of 60,000 rows, and their names
 )

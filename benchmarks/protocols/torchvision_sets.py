@@ -4,12 +4,13 @@ torchvision keeps the lists in attributes without a promise; tests hold the load
 and labels against these. Pictures are decoded by us from the files, not by torchvision.
 """
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from vggfeat.benchmarks.protocols.official_protocol import Labelled, LabelledSets
+from vggfeat.benchmarks.protocols.torchvision_digests import check_digests
 from vggfeat.dataset_rows import DatasetRow, as_file
 from vggfeat.errors import DatasetError, reason_of
 
@@ -29,8 +30,7 @@ def read_by(dataset_class: Callable, root: Path | str, **arguments: Any) -> Any:
     try:
         return dataset_class(root, **arguments)
     except Exception as error:  # damaged files make its readers raise almost anything
-        for path, md5 in files_with_md5(dataset_class, root):
-            _check(path, md5)
+        check_digests(dataset_class, root, arguments)
         name = dataset_class.__name__
         given = "".join(f", {key} {value}" for key, value in arguments.items())
         raise DatasetError(
@@ -38,28 +38,6 @@ def read_by(dataset_class: Callable, root: Path | str, **arguments: Any) -> Any:
             f" {type(error).__name__}: {reason_of(error)}. Fetch the dataset again, or lay it out"
             " as torchvision does."
         ) from error
-
-
-def files_with_md5(dataset_class: Any, root: Path | str) -> Iterator[tuple[Path, str]]:
-    """The files whose MD5 a class of torchvision's compares before it reads them."""
-    folder = Path(root, getattr(dataset_class, "base_folder", ""))
-    for name in ("train_list", "test_list"):
-        for file, md5 in getattr(dataset_class, name, ()):
-            yield folder / file, md5
-    if meta := getattr(dataset_class, "meta", None):
-        yield folder / meta["filename"], meta["md5"]
-
-
-def _check(path: Path, md5: str) -> None:
-    """Raise DatasetError where a file is not the one that is distributed."""
-    if not path.is_file():
-        raise DatasetError(f"{path}: is missing. Fetch the dataset again.")
-    with path.open("rb") as file:
-        if hashlib.file_digest(file, "md5").hexdigest() != md5:
-            raise DatasetError(
-                f"{path}: is not the file that is distributed, whose MD5 is {md5}: it was not read."
-                " Fetch the dataset again."
-            )
 
 
 def sets_of_files(
@@ -76,11 +54,12 @@ def sets_of_files(
         classes = {key: class_names(dataset) for key, dataset in datasets.items()}
         first = next(iter(sets))
         for key in sets:
-            if differing := set(classes[key]).symmetric_difference(classes[first]):
-                raise DatasetError(
-                    f"{root}: the sets {first!r} and {key!r} of torchvision's {name} differ in"
-                    f" their classes: {', '.join(sorted(differing)[:3])}. Fetch the dataset again."
-                )
+            for number, (one, other) in enumerate(zip_longest(classes[first], classes[key])):
+                if one != other:
+                    raise DatasetError(
+                        f"{root}: class {number} of torchvision's {name} is {one!r} in the set"
+                        f" {first!r} and {other!r} in {key!r}. Fetch the dataset again."
+                    )
         labelled = {key: files_of(dataset, root / folder) for key, dataset in datasets.items()}
         return LabelledSets(classes=classes[first], sets=labelled)
 

@@ -167,7 +167,8 @@ class Distribution:
         around = itertools.chain.from_iterable(map(_unwrapped, places))
         for path in dict.fromkeys(place / self.folder for place in around):
             hidden = any(name.startswith(".") for name in path.relative_to(data).parts)
-            if path.is_dir() and not hidden and not path.is_relative_to(folders.unpacked):
+            is_folder = os.path.isdir(path)  # False where it cannot be looked, as into lost+found
+            if is_folder and not hidden and not path.is_relative_to(folders.unpacked):
                 yield path
 
     def _is_whole(self, root: Path) -> bool:

@@ -3,7 +3,7 @@
 import itertools
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -73,11 +73,12 @@ class Part:
         return None
 
     def _is(self, path: Path) -> bool:
+        """Not where it cannot be looked at, as into lost+found."""
         if self.marker:
-            return (path / self.marker).exists()
-        if not path.is_dir():
-            return path.is_file()
-        if (path / path.name).is_dir():
+            return os.path.exists(path / self.marker)
+        if not os.path.isdir(path):
+            return os.path.isfile(path)
+        if os.path.isdir(path / path.name) or not os.access(path, os.R_OK):
             return False
         with os.scandir(path) as entries:
             return any(
@@ -99,8 +100,7 @@ class Search:
         data = self.folders.data.absolute()
         above = all(part.path.startswith(f"{data.name}/") for part in self.parts)
         for place in (*([data.parent] if above else []), *self._places):
-            paths = [(part, place / part.path) for part in self.parts]
-            if all(part.at(path) == path for part, path in paths):
+            if all(self._at(part, place, part.path) == place / part.path for part in self.parts):
                 return place
         return None
 
@@ -115,7 +115,7 @@ class Search:
         """For the other parts, the files that hold them."""
         files = {
             part: [path for place in self._own_places for name in part.files
-                   if (path := place / name).is_file()]
+                   if os.path.isfile(path := place / name)]
             for part in self.parts
             if part not in self.unpacked
         }  # fmt: skip
@@ -136,7 +136,7 @@ class Search:
     def _unpacked_in(self, part: Part) -> Iterator[Path]:
         for left_out, tail in part.tails.items():
             for place in self._places:
-                path = part.at(place / tail)
+                path = self._at(part, place, tail)
                 if path and (path.is_file() or part.marker or self._is_ours(place, left_out, tail)):
                     yield path
         data = self.folders.data.absolute()
@@ -153,7 +153,7 @@ class Search:
         if _plain(place.absolute().name) in self._names or self._has_name(tail):
             return True
         beside = [part for part in self.parts if left_out in part.tails]
-        return all(part.at(place / part.tails[left_out]) for part in beside)
+        return all(self._at(part, place, part.tails[left_out]) for part in beside)
 
     def _has_name(self, path: str) -> bool:
         return any(name in _plain(path) for name in self._names)
@@ -171,17 +171,36 @@ class Search:
         data, *others = self._places
         return [data, *(place for place in others if _plain(place.name) in self._names)]
 
-    @cached_property
-    def _places(self) -> list[Path]:
-        """The data folder, that of the dataset's name, and the others, up to two levels down.
+    def _at(self, part: Part, place: Path, tail: str) -> Path | None:
+        """A part in a place, unless that is known to hold nothing of its name."""
+        names = self._listed.get(place)
+        if names is not None and PurePosixPath(tail).parts[0] not in names:
+            return None
+        return part.at(place / tail)
 
-        Not what this tool has unpacked, if the cache lies in the data folder.
+    @property
+    def _places(self) -> Iterable[Path]:
+        return self._listed
+
+    @cached_property
+    def _listed(self) -> dict[Path, frozenset[str] | None]:
+        """The data folder, that of the dataset's name, and others, up to two levels down.
+
+        Each with the names in it. Not what this tool has unpacked, if the cache lies in the data
+        folder.
         """
         data = self.folders.data
-        first = _folders_in(data)
-        second = itertools.chain.from_iterable(map(_folders_in, first))
-        places = dict.fromkeys((data / self.name, *first, *second))
-        return [data, *(p for p in places if not p.is_relative_to(self.folders.unpacked))]
+        names, first = _listing(data, None)
+        listed, second = {data: names}, []
+        own = data / self.name
+        for place in sorted(first, key=lambda place: place != own):
+            listed[place], inside = _listing(place, MAX_ENTRIES)
+            second += inside
+        listed |= {place: _listing(place, MAX_ENTRIES)[0] for place in second}
+        unpacked = self.folders.unpacked
+        return {
+            p: names for p, names in listed.items() if p == data or not p.is_relative_to(unpacked)
+        }
 
 
 def _plain(name: str) -> str:
@@ -189,10 +208,13 @@ def _plain(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _folders_in(folder: Path) -> list[Path]:
+def _listing(folder: Path, most: int | None) -> tuple[frozenset[str] | None, list[Path]]:
+    """The names in a folder, None where there are so many, and the folders in it."""
     try:
-        with os.scandir(folder) as entries:
-            few = itertools.islice(entries, MAX_ENTRIES)
-            return sorted(Path(e.path) for e in few if e.is_dir() and not e.name.startswith("."))
+        with os.scandir(folder) as found:
+            entries = list(itertools.islice(found, most))
+            inside = [Path(e.path) for e in entries if e.is_dir() and not e.name.startswith(".")]
     except OSError:
-        return []
+        return frozenset(), []
+    names = frozenset(entry.name for entry in entries)
+    return (names if most is None or len(entries) < most else None), sorted(inside)

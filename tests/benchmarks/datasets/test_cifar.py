@@ -7,20 +7,17 @@ import json
 import os
 import pickle
 import shutil
-from dataclasses import replace
 
 import pytest
 from helpers import cifar
-from helpers.loaders import assert_same_as_loader
+from helpers.loaders import assert_same_as_loader, state_counts
 from helpers.packing import pack
 from helpers.pictures import NARROW
-from helpers.torchvision_digests import accept
+from helpers.torchvision_md5 import accept
 from torchvision import datasets
 
-from vggfeat.benchmarks.datasets import registry
 from vggfeat.benchmarks.datasets.cifar10 import CIFAR10
 from vggfeat.benchmarks.datasets.cifar100 import CIFAR100
-from vggfeat.benchmarks.datasets.definition import KnownCounts
 from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.known_counts import counts
 from vggfeat.errors import DatasetError
@@ -127,37 +124,23 @@ def test_addresses_and_digests_are_torchvisions(name):
 
 
 def test_known_counts_are_balanced():
-    for name, (classes, train, test) in {"cifar10": (10, 5000, 1000),
-                                         "cifar100": (100, 500, 100)}.items():  # fmt: skip
+    for name, num_classes in (("cifar10", 10), ("cifar100", 100)):
         stated = {known.set: known for known in DEFINITIONS[name].known_counts}
         assert {k: v.total for k, v in stated.items()} == {"train": 50_000, "test": 10_000}
-        assert len(stated["train"].classes) == classes
-        assert set(stated["train"].classes.values()) == {train}
-        assert set(stated["test"].classes.values()) == {test}
+        assert all(known.total == num_classes * known.per_class for known in stated.values())
 
 
-@pytest.fixture
-def stand_in_counts(monkeypatch):
-    """CIFAR-10 of 120 pictures, as the tree has them, but for one bird that the tree lacks."""
-    known = tuple(
-        KnownCounts(set=name, total=10 * n, classes=dict.fromkeys(cifar.CLASSES10, n), source="x")
-        for name, n in (("train", 10), ("test", 2))
-    )
-    few = replace(known[1], classes=known[1].classes | {"bird": 3})
-    definition = replace(CIFAR10, known_counts=(known[0], few))
-    others = tuple(d for d in registry.DATASETS if d.name != "cifar10")
-    monkeypatch.setattr(registry, "DATASETS", (*others, definition))
-
-
-def test_counts_are_compared_with_known_ones(cifar10, stand_in_counts, tmp_path):
+def test_counts_are_compared_with_known_ones(cifar10, monkeypatch, tmp_path):
+    state_counts(monkeypatch, "cifar10", {"train": (10, 10), "test": (10, 3)})
     compared = counts(load("cifar10", cifar10, tmp_path))
     assert len(compared) == 22
-    (differing,) = [count for count in compared if count.actual != count.expected]
-    assert (differing.set, differing.class_name) == ("test", "bird")
-    assert (differing.actual, differing.expected) == (2, 3)
+    assert {c.set for c in compared if c.actual != c.expected} == {"test"}
+    assert {(c.class_name, c.actual, c.expected) for c in compared if c.set == "test"} == {
+        (None, 20, 30), *((name, 2, 3) for name in cifar.CLASSES10)
+    }  # fmt: skip
 
 
-def test_bench_and_verify_from_the_command_line(cifar10, stand_in_counts, run, tmp_path):
+def test_bench_and_verify_from_the_command_line(cifar10, run, monkeypatch, tmp_path):
     out = tmp_path / "out"
     result = run("bench", "cifar10", "--limit", 4, "--net", NARROW, "--data-dir", cifar10,
                  "--out", out, "--offline")  # fmt: skip
@@ -171,6 +154,9 @@ def test_bench_and_verify_from_the_command_line(cifar10, stand_in_counts, run, t
     } == record["protocol"]  # fmt: skip
     assert "the scale of 32 pixels is 1 x the net's input" in record["remarks"]
     assert "accuracy" in record["metrics"]
+    state_counts(monkeypatch, "cifar10", {"train": (10, 10), "test": (10, 2)})
+    assert run("datasets", "verify", "cifar10", "--data-dir", cifar10).exit_code == 0
+    state_counts(monkeypatch, "cifar10", {"train": (10, 10), "test": (10, 3)})
     verified = run("datasets", "verify", "cifar10", "--data-dir", cifar10)
     assert verified.exit_code == 1
     assert "bird" in verified.stdout + verified.stderr

@@ -8,11 +8,14 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from vggfeat.benchmarks.sources.distribution import Distribution
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 from vggfeat.errors import DatasetError, DownloadError
 from vggfeat.storage.folders import Folders
@@ -260,7 +263,8 @@ def test_nothing_there_and_offline_says_what_to_put_where(data, places):
         data.source.open(places, offline=True)
     for name in data.files:
         assert name in str(error.value)
-    assert str(places.data / data.name) in str(error.value) and "\n" not in str(error.value)
+    assert str(error.value).startswith(f"{places.data / data.name} lacks {len(data.files)} file")
+    assert not list(places.data.iterdir())
     assert data.source.locate(places) is None
 
 
@@ -280,6 +284,17 @@ def test_wrapped_in_folders_of_the_same_name(places):
     data.unpack(places.data / "dtd/dtd/dtd")
     root = data.source.open(places, offline=True)
     assert files_below(root) == data.whole
+
+
+def test_among_many_files(places, monkeypatch):
+    """Of a folder with more entries than are listed, every name may be there."""
+    monkeypatch.setattr("vggfeat.benchmarks.sources.loader_parts.MAX_ENTRIES", 3)
+    data = Set("flowers102")
+    data.unpack(places.data / "mine" / "flowers-102")
+    for number in range(9):
+        (places.data / f"{number}.jpg").write_bytes(b"")
+        (places.data / "mine" / f"{number}.jpg").write_bytes(b"")
+    assert data.source.open(places, offline=True) == places.data / "mine"
 
 
 def test_folders_of_others_are_not_taken(places):
@@ -325,7 +340,7 @@ def test_one_archive_may_hold_several_parts(places):
     source = LoaderRoot(
         "cars",
         (
-            Part("stanford_cars/devkit", archives=("cars.zip",)),
+            Part("stanford_cars/devkit", archives=("cars.zip",), marker="meta.mat"),
             Part("stanford_cars/cars_test.mat", archives=("cars.zip",)),
         ),
         by_hand="Its home is gone; copies are on Kaggle.",
@@ -333,8 +348,8 @@ def test_one_archive_may_hold_several_parts(places):
     with pytest.raises(DatasetError) as error:
         source.open(places)
     assert str(error.value) == (
-        f"{places.data}: holds no stanford_cars/devkit, stanford_cars/cars_test.mat of cars, which"
-        " cannot be fetched. Its home is gone; copies are on Kaggle. Put them there under these"
+        f"{places.data}: holds no stanford_cars/devkit (with meta.mat in it), stanford_cars/cars_test.mat"
+        " of cars, which cannot be fetched. Its home is gone; copies are on Kaggle. Put them there under these"
         f" paths, or cars.zip into {places.data / 'cars'}."
     )
     assert not source.is_served and not source.missing(places)
@@ -347,8 +362,6 @@ def test_one_archive_may_hold_several_parts(places):
 
 
 def test_another_file_than_the_distributed_is_told_and_used(data, places, caplog):
-    for name, content in data.files.items():
-        data.files[name] = content + b"" if name.endswith(".zip") else content
     changed = {
         name: packed(
             name, content + b"!" if isinstance(content, bytes) else {**content, "new": b""}
@@ -362,6 +375,25 @@ def test_another_file_than_the_distributed_is_told_and_used(data, places, caplog
     for name in changed:
         assert f"{name}: is not the " in caplog.text
     assert caplog.text.count("that is distributed, whose md5 is another") == len(changed)
+
+
+def test_folders_that_cannot_be_looked_into_are_passed_over(tmp_path_factory):
+    """As lost+found on a disk of its own; by another user where this one may see everything."""
+    with tempfile.TemporaryDirectory() as name:
+        places = Folders(Path(name), tmp_path_factory.getbasetemp())
+        data = Set("dtd")
+        data.unpack(places.data / "mine")
+        (places.data / "lost+found").mkdir(mode=0)
+        places.data.chmod(0o755)
+        is_root = os.geteuid() == 0
+        if is_root:
+            os.seteuid(65534)
+        try:
+            assert data.source.locate(places) == [places.data / "mine/dtd"]
+            assert Distribution(name="x", folder="dtd").locate(places) == places.data / "mine/dtd"
+        finally:
+            if is_root:
+                os.seteuid(0)
 
 
 @pytest.mark.parametrize("damage", ["cut", "a web page"])

@@ -13,9 +13,15 @@ def md5(path: Path) -> str:
 def accept(monkeypatch: pytest.MonkeyPatch, dataset_class: type, folder: Path) -> None:
     """torchvision's class takes the files in a folder for the distributed ones, as they are now."""
     for name in ("train_list", "test_list"):
-        files = [[file, md5(folder / file)] for file, _ in getattr(dataset_class, name)
-                 if (folder / file).exists()]  # fmt: skip
-        monkeypatch.setattr(dataset_class, name, files)
+        if stated := getattr(dataset_class, name, None):
+            files = [[file, md5(folder / file)] for file, _ in stated]
+            monkeypatch.setattr(dataset_class, name, files)
     if meta := getattr(dataset_class, "meta", None):
         digest = md5(folder / meta["filename"])
         monkeypatch.setattr(dataset_class, "meta", meta | {"md5": digest})
+    if splits := getattr(dataset_class, "split_list", None):
+        changed = {
+            split: [url, file, md5(folder / file) if (folder / file).exists() else digest]
+            for split, (url, file, digest) in splits.items()
+        }
+        monkeypatch.setattr(dataset_class, "split_list", changed)
