@@ -127,7 +127,7 @@ SUN397 = DatasetDefinition(
     build=official_benchmark,
     protocol=_protocol(*PARTITIONS),
     scales=(256,),
-    licence="for research purposes only",
+    licence="for research purposes only",  # as its page states
     known_counts=_counts(*PARTITIONS),
 )
 SUN397_1 = replace(
