@@ -19,6 +19,7 @@ COUNTRY211 = DatasetDefinition(
     title="Country211",
     about="211 countries, by photographs taken there",
     num_pictures=NUM_CLASSES * sum(PER_CLASS.values()),
+    disk_bytes=11_000_000_000,  # the archive, by CLIP's data/country211.md
     source=LoaderRoot(
         name="country211",
         parts=(
