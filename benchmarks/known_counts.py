@@ -1,6 +1,7 @@
 """Whether a dataset is whole: examples of each set and class against the known counts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.registry import definition_of
@@ -28,6 +29,12 @@ def counts(benchmark: Benchmark) -> list[Count]:
         if of_set.set in benchmark.sets or of_set.set != "test"
         for name, expected in ((None, of_set.total), *of_set.of_classes(benchmark.classes).items())
     ]
+
+
+def missing_pictures(benchmark: Benchmark) -> list[str]:
+    """The examples that the dataset names and whose files are not there."""
+    files = benchmark.files.items()
+    return [i for i, file in files if isinstance(file, Path) and not file.exists()]
 
 
 def _actual(benchmark: Benchmark, set_name: str, class_name: str | None) -> int:

@@ -17,8 +17,13 @@ _HOMES = {  # each name again below, for type checkers and editors; a test compa
     "Extraction": "vggfeat.features.options",
     "OneVsRestSVM": "vggfeat.probes.svm_estimator",
     "LocalFolder": "vggfeat.benchmarks.sources.local_folder",
+    "GivenSplit": "vggfeat.benchmarks.protocols.official_protocol",
+    "Labelled": "vggfeat.benchmarks.protocols.official_protocol",
+    "LabelledSets": "vggfeat.benchmarks.protocols.official_protocol",
     "NetSpec": "vggfeat.backbones.spec",
     "Network": "vggfeat.backbones.network",
+    "OfInput": "vggfeat.benchmarks.scales",
+    "OfficialSplits": "vggfeat.benchmarks.protocols.official_protocol",
     "PublishedRow": "vggfeat.report.published",
     "Record": "vggfeat.records.record",
     "VGGFeatures": "vggfeat.features.transformer",
@@ -33,6 +38,7 @@ _HOMES = {  # each name again below, for type checkers and editors; a test compa
     "load_benchmark": "vggfeat.benchmarks.datasets.registry",
     "load_features": "vggfeat.features.exports",
     "load_network": "vggfeat.backbones.load",
+    "official_benchmark": "vggfeat.benchmarks.protocols.official_protocol",
     "open_features": "vggfeat.features.shards.reader",
     "load_probe": "vggfeat.probes.prediction",
     "read_results": "vggfeat.report.frame",
@@ -58,7 +64,23 @@ if TYPE_CHECKING:
     from vggfeat.benchmarks.protocols.class_folder_protocol import (
         class_folder_benchmark as class_folder_benchmark,
     )
+    from vggfeat.benchmarks.protocols.official_protocol import (
+        GivenSplit as GivenSplit,
+    )
+    from vggfeat.benchmarks.protocols.official_protocol import (
+        Labelled as Labelled,
+    )
+    from vggfeat.benchmarks.protocols.official_protocol import (
+        LabelledSets as LabelledSets,
+    )
+    from vggfeat.benchmarks.protocols.official_protocol import (
+        OfficialSplits as OfficialSplits,
+    )
+    from vggfeat.benchmarks.protocols.official_protocol import (
+        official_benchmark as official_benchmark,
+    )
     from vggfeat.benchmarks.samples import sample_ids as sample_ids
+    from vggfeat.benchmarks.scales import OfInput as OfInput
     from vggfeat.benchmarks.sources.local_folder import LocalFolder as LocalFolder
     from vggfeat.errors import VggfeatError as VggfeatError
     from vggfeat.features.exports import export_features as export_features

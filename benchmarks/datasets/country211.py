@@ -1,15 +1,12 @@
-"""Country211: in which of 211 countries was a photograph taken? From YFCC100M, with GPS positions."""
-
-from pathlib import Path
+"""Country211: in which of 211 countries was a photograph taken? From YFCC100M, by GPS positions."""
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.protocols.official_protocol import (
     GivenSplit,
-    LabelledSets,
     OfficialSplits,
     official_benchmark,
 )
-from vggfeat.benchmarks.protocols.torchvision_sets import class_names, files_of, opened
+from vggfeat.benchmarks.protocols.torchvision_sets import sets_of_files
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 from vggfeat.storage.sources import Source
 
@@ -17,20 +14,12 @@ NUM_CLASSES = 211
 PER_CLASS = {"train": 150, "valid": 50, "test": 100}
 
 
-def read(root: Path) -> LabelledSets:
-    """The sets train, valid and test in root/country211. Raises DatasetError."""
-    sets = {name: opened("Country211", root, split=name) for name in PER_CLASS}
-    return LabelledSets(
-        classes=class_names(sets["train"]),
-        sets={name: files_of(dataset, root / "country211") for name, dataset in sets.items()},
-    )
-
-
 COUNTRY211 = DatasetDefinition(
     name="country211",
     title="Country211",
     about="211 countries, by photographs taken there",
     num_pictures=NUM_CLASSES * sum(PER_CLASS.values()),
+    disk_bytes=11_000_000_000,  # the archive, by CLIP's data/country211.md
     source=LoaderRoot(
         name="country211",
         parts=(
@@ -49,14 +38,17 @@ COUNTRY211 = DatasetDefinition(
     ),
     build=official_benchmark,
     protocol=OfficialSplits(
-        metric="accuracy", read=read, splits=(GivenSplit(validation="valid", test="test"),)
+        metric="accuracy",
+        read=sets_of_files("Country211", "country211", {n: {"split": n} for n in PER_CLASS}),
+        splits=(GivenSplit(validation="valid"),),
     ),
     scales=(256,),
+    licence="Creative Commons, as each photograph's author chose",
     known_counts=tuple(
         KnownCounts(
             set=name,
             total=NUM_CLASSES * count,
-            classes={},
+            per_class=count,
             source="openai/CLIP, data/country211.md",
         )
         for name, count in PER_CLASS.items()

@@ -21,6 +21,7 @@ EUROSAT = DatasetDefinition(
     title="EuroSAT",
     about="10 land uses of 64 x 64 pixels, split at random",
     num_pictures=27_000,
+    licence="MIT",  # its repository
     source=LoaderRoot(
         name="eurosat",
         parts=(

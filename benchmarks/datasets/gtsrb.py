@@ -77,8 +77,6 @@ GTSRB = DatasetDefinition(
             classes={"0": 150, "1": 1500, "2": 1500},
             source="a count of the archive in a public repository of solutions",
         ),
-        KnownCounts(
-            set="test", total=12630, classes={}, source="the archive's Readme-Images-Final-test.txt"
-        ),
+        KnownCounts(set="test", total=12630, source="the archive's Readme-Images-Final-test.txt"),
     ),
 )

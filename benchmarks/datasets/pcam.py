@@ -119,8 +119,10 @@ PCAM = DatasetDefinition(
         metric="accuracy", read=read, splits=(GivenSplit(validation="val", test="test"),)
     ),
     scales=OfInput(1.0),
+    licence="CC0",
+    disk_bytes=SIDE * SIDE * 3 * sum(COUNTS.values()),
     known_counts=tuple(
-        KnownCounts(set=name, total=total, classes={}, source="readme of basveeling/pcam")
+        KnownCounts(set=name, total=total, source="readme of basveeling/pcam")
         for name, total in COUNTS.items()
     ),
 )

@@ -18,13 +18,14 @@ STANFORD_CARS = DatasetDefinition(
     source=LoaderRoot(
         name="stanford_cars",
         parts=(
-            Part("stanford_cars/cars_train", archives=("cars_train.tgz",)),
-            Part("stanford_cars/cars_test", archives=("cars_test.tgz",)),
+            Part("stanford_cars/cars_train", archives=("cars_train.tgz",), marker="00001.jpg"),
+            Part("stanford_cars/cars_test", archives=("cars_test.tgz",), marker="00001.jpg"),
             Part("stanford_cars/devkit", archives=("car_devkit.tgz",), marker="cars_meta.mat"),
             # The labels that the devkit's cars_test_annos.mat leaves out.
             Part("stanford_cars/cars_test_annos_withlabels.mat"),
         ),
-        by_hand="Its page at Stanford is gone: ask for a copy of these files where you work.",
+        by_hand="Its page at Stanford is gone: github.com/pytorch/vision/issues/7545 says where"
+        " copies are.",
     ),
     build=official_benchmark,
     protocol=OfficialSplits(

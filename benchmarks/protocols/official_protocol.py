@@ -33,11 +33,28 @@ class Labelled:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelledSets:
-    """A dataset's classes and its sets; sets may share pictures, which have one class then."""
+    """A dataset's classes and its sets; sets may share pictures, which have one class then.
+
+    `notes` say what is to be known of the files as they lie there. Raises DatasetError where
+    pictures and labels are not as many, and at a label that is no number of a class.
+    """
 
     classes: Sequence[str]
     sets: Mapping[str, Labelled]
-    notes: Sequence[str] = ()  # what is to be known of the files as they lie there
+    notes: Sequence[str] = ()
+
+    def __post_init__(self):
+        for name, labelled in self.sets.items():
+            num_pictures, labels = len(labelled.pictures), list(labelled.labels)
+            if num_pictures != len(labels):
+                raise DatasetError(
+                    f"set {name!r} has {num_pictures:,} pictures and {len(labels):,} labels."
+                )
+            if odd := [label for label in labels if not 0 <= label < len(self.classes)]:
+                raise DatasetError(
+                    f"set {name!r} has label {odd[0]}; the {len(self.classes)} classes have the"
+                    f" numbers 0 to {len(self.classes) - 1}."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from vggfeat.benchmarks.sources.loader_parts import PACKED_SUFFIXES, Part, Search
 from vggfeat.errors import DatasetError, DownloadError
+from vggfeat.plurals import counted
 from vggfeat.progress import Progress, in_megabytes, no_progress
 from vggfeat.storage.archives import unpack_parts
 from vggfeat.storage.download import download
@@ -77,11 +78,15 @@ class LoaderRoot:
         unserved = [part for part in self._search(folders).absent if not part.mirrors]
         if unserved:
             raise DatasetError(self._how_to_get(unserved, folders))
-        failures = []
-        for mirrors in self.missing(folders):
-            place = folders.data / self.name
+        missing, place, failures = self.missing(folders), folders.data / self.name, []
+        if missing and offline:
+            raise DownloadError(
+                f"{place} lacks {counted(len(missing), 'file')}, and nothing may be fetched"
+                f" (--offline or --dry-run). Put there by hand: {'; '.join(map(_any_of, missing))}."
+            )
+        for mirrors in missing:
             try:
-                download(mirrors, place, offline=offline, progress=in_megabytes(progress))
+                download(mirrors, place, progress=in_megabytes(progress))
             except DownloadError as error:
                 failures.append(str(error))
         if failures:
@@ -127,7 +132,9 @@ class LoaderRoot:
 
     def _how_to_get(self, parts: Sequence[Part], folders: Folders) -> str:
         """What to do about parts that cannot be fetched."""
-        paths = ", ".join(part.path for part in parts)
+        paths = ", ".join(
+            part.path + (f" (with {part.marker} in it)" if part.marker else "") for part in parts
+        )
         names = dict.fromkeys(name for part in parts for name in part.archives)
         archives = f", or {', '.join(names)} into {folders.data / self.name}" if names else ""
         how = f" {self.by_hand}" if self.by_hand else ""
@@ -136,6 +143,11 @@ class LoaderRoot:
             f"{folders.data}: holds no {paths} of {self.name}, which cannot be fetched.{how} Put"
             f" {it} there under {path}{archives}."
         )
+
+
+def _any_of(mirrors: Sequence[Source]) -> str:
+    files = dict.fromkeys(f"{each.name} ({each.algorithm} {each.digest})" for each in mirrors)
+    return " or ".join(files)
 
 
 def _inside(root: Path, part: Part, archive: Path) -> Path:

@@ -41,17 +41,36 @@ def new_folder(tmp_path, monkeypatch):
 
 def test_a_dataset_with_and_without_published_numbers(run, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_from_user_files", {})
-    plain, published = python_of("add-dataset.md")
+    plain, _, published = python_of("add-dataset.md")
     Path("insects.py").write_text(plain)
     Path("insects_published.py").write_text(published)
     write_classes(tmp_path / "insects", {"ant": 24, "bee": 23})
-    verify, bench = commands_of("add-dataset.md")
+    verify, bench = commands_of("add-dataset.md")[:2]
     assert "no test pictures are training pictures too" in run(*words_of(verify)).stdout
     small = bench.replace("vgg16", NARROW) + " --scales 32"
     assert "Insects, mean class recall (%)" in run(*words_of(small)).stdout
     registry._from_user_files.clear()  # as in a process of its own
     table = run(*words_of(small.replace("insects.py", "insects_published.py"))).stdout
     assert "Somebody, 16 layers" in table and "71.3 ± 0.8" in table
+
+
+def test_a_dataset_with_sets_of_its_own(run, tmp_path, monkeypatch):
+    monkeypatch.setattr(registry, "_from_user_files", {})
+    _, code, _ = python_of("add-dataset.md")
+    Path("birds.py").write_text(code)
+    write_classes(tmp_path / "birds", {"finch": 9, "owl": 9})
+    pictures = sorted((tmp_path / "birds").glob("*/*.jpg"))
+    for name, some in (("train", pictures[::3] + pictures[1::3]), ("test", pictures[2::3])):
+        lines = [f"{p.relative_to(tmp_path / 'birds').as_posix()} {1 + ('owl' in str(p))}\n"
+                 for p in some]  # fmt: skip
+        (tmp_path / "birds" / f"{name}.txt").write_text("".join(lines))
+    verify, bench = commands_of("add-dataset.md")[2:]
+    assert "no test pictures are training pictures too" in run(*words_of(verify)).stdout
+    result = run(*words_of(bench.replace("vgg16", NARROW) + " --scales 32 --out records"))
+    assert "Birds, mean class recall (%)" in result.stdout
+    (record,) = (json.loads(path.read_text()) for path in Path("records").rglob("*.json"))
+    assert record["protocol"]["validation"] == "drawn from train"
+    assert (record["n_train"], record["n_test"]) == ([12], [6])
 
 
 def test_a_probe(tmp_path, monkeypatch):

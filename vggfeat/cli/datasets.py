@@ -90,19 +90,18 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
             try:
                 distribution.fetch(places, offline=False, progress=progress)
             except VggfeatError as error:
-                failures.append(f"{distribution.name}: {error}")
+                failures.append((distribution, error))
                 continue
             located = distribution.locate(places)
             where = ", ".join(map(str, located)) if isinstance(located, list) else located
             click.echo(f"{distribution.name}: {where}")
+    for distribution, error in failures:
+        click.echo(f"Failed: {distribution.name}: {error}", err=True)
     if failures:
-        for failure in failures:
-            click.echo(f"Failed: {failure}", err=True)
-        failed = f"{len(failures)} of {counted(len(wanted), 'dataset')}"
-        raise click.ClickException(
-            f"{failed} could not be fetched. What came is kept; the same command goes on from"
-            " there."
-        )
+        failed = f"{len(failures)} of {counted(len(wanted), 'dataset')} could not be fetched."
+        again = " What came is kept; the same command goes on from there."
+        may_come = any(distribution.is_served for distribution, _ in failures)
+        raise click.ClickException(failed + (again if may_come else ""))
 
 
 def _all_served(places: Folders) -> list[Any]:
@@ -180,7 +179,7 @@ def _is_own(name: str) -> bool:
 def _is_sound(name: str, places: Folders, quiet: bool) -> bool:
     """Whether the dataset is as distributed and leaks nothing; prints what differs."""
     from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark
-    from vggfeat.benchmarks.known_counts import counts
+    from vggfeat.benchmarks.known_counts import counts, missing_pictures
     from vggfeat.errors import VggfeatError
 
     altered = definition_of(name).source.altered(places)
@@ -205,12 +204,17 @@ def _is_sound(name: str, places: Folders, quiet: bool) -> bool:
         click.echo(f"  {what}: {count.actual:,} found, {count.expected:,} known")
     if len(different) > MAX_SHOWN:
         click.echo(f"  and {len(different) - MAX_SHOWN} more")
+    missing = missing_pictures(benchmark)
+    for picture in missing[:MAX_SHOWN]:
+        click.echo(f"  {picture} is named and not there")
+    if len(missing) > MAX_SHOWN:
+        click.echo(f"  and {len(missing) - MAX_SHOWN} more")
     leaks = benchmark.leaks
     nothing = "no test pictures are training pictures too"
     click.echo(f"  {leaks_text(len(leaks)) if leaks else nothing}")
     for leak in leaks[:MAX_SHOWN]:
         click.echo(f"  split {leak.split}: {leak.test} is {leak.train}")
-    return not (altered or different or leaks)
+    return not (altered or different or missing or leaks)
 
 
 def _are_sound_pictures(benchmark: Any, quiet: bool) -> bool:

@@ -152,3 +152,17 @@ def test_a_picture_cannot_be_of_two_classes():
     wrong = Labelled(pictures=twice.pictures, labels=[(k + 1) % 3 for k in twice.labels])
     with pytest.raises(DatasetError, match="is of two classes, cat and dog"):
         benchmark_of({"train": twice, "test": wrong})
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1], "set 'train' has 3 pictures and 2 labels"),
+        ([1, 2, 3], "set 'train' has label 3; the 3 classes have the numbers 0 to 2"),
+        ([0, 1, -1], "set 'train' has label -1"),
+    ],
+)
+def test_labels_are_numbers_of_classes_and_as_many_as_pictures(labels, message):
+    pictures = {f"{n}.jpg": Path(f"{n}.jpg") for n in range(3)}
+    with pytest.raises(DatasetError, match=message):
+        LabelledSets(classes=CLASSES, sets={"train": Labelled(pictures=pictures, labels=labels)})
