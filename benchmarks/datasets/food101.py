@@ -42,7 +42,6 @@ FOOD101 = DatasetDefinition(
         read=sets_of_files("Food101", "food-101", {name: {"split": name} for name in SETS}),
     ),
     scales=(256,),
-    licence="scientific fair use; others' pictures",  # its license_agreement.txt
     known_counts=(
         KnownCounts(set="train", total=75_750, per_class=750, source=COUNTS),
         KnownCounts(set="test", total=25_250, per_class=250, source=COUNTS),

@@ -50,7 +50,6 @@ OXFORD_PET = DatasetDefinition(
         splits=(GivenSplit(train=("trainval",)),),
     ),
     scales=(256,),
-    licence="CC BY-SA 4.0",  # as cards of its copies on the Hugging Face hub state
     known_counts=(
         KnownCounts(set="trainval", total=3680, source=COUNTS),
         KnownCounts(set="test", total=3669, source=COUNTS),
