@@ -107,10 +107,15 @@ def sets_in_arrays(
     return read
 
 
-def rows_of(dataset: Any, set_name: str, path: Path | None = None) -> Labelled:
+def rows_of(
+    dataset: Any,
+    set_name: str,
+    path: Path | None = None,
+    labels: Sequence[int] | None = None,
+) -> Labelled:
     """The pictures of a dataset that holds them in arrays; an id is set and row, `train/00012`.
 
-    path is the file that holds them, if it is one.
+    path is the file that holds them, if it is one. labels are given where they are known.
     """
 
     def read_row(number: int) -> bytes:
@@ -120,7 +125,7 @@ def rows_of(dataset: Any, set_name: str, path: Path | None = None) -> Labelled:
     names = [f"{set_name}/{number:0{digits}d}" for number in range(len(dataset))]
     return Labelled(
         pictures={name: DatasetRow(read_row, n, name, path) for n, name in enumerate(names)},
-        labels=labels_of(dataset),
+        labels=labels_of(dataset) if labels is None else labels,
     )
 
 
