@@ -16,7 +16,6 @@ from vggfeat.errors import DatasetError
 from vggfeat.images import picture_content
 from vggfeat.storage.folders import Folders
 
-
 COUNT = 40  # patches of a set: more than are read at once
 
 
