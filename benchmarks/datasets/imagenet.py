@@ -44,4 +44,5 @@ IMAGENET = DatasetDefinition(
         KnownCounts(set="val", total=50_000, source="Grill et al. (2020), Table 10"),
     ),
     group=GROUP,
+    disk_bytes=147_897_477_120 + 6_744_924_160,  # the tars, as TensorFlow Datasets states them
 )

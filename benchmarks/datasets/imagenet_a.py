@@ -51,4 +51,5 @@ IMAGENET_A = DatasetDefinition(
         KnownCounts(set="test", total=7_500, source="a count in a public repository of benchmarks"),
     ),
     group=GROUP,
+    disk_bytes=687_552_512,
 )

@@ -49,4 +49,5 @@ IMAGENET_R = DatasetDefinition(
     features_of=IMAGENET.name,
     known_counts=(KnownCounts(set="test", total=30_000, source="readme of hendrycks/imagenet-r"),),
     group=GROUP,
+    disk_bytes=2_191_079_936,
 )

@@ -35,4 +35,5 @@ IMAGENET_SKETCH = DatasetDefinition(
     features_of=IMAGENET.name,
     known_counts=(KnownCounts(set="test", total=50_889, source="TensorFlow Datasets"),),
     group=GROUP,
+    disk_bytes=8_400_000_000,  # as its readme says
 )

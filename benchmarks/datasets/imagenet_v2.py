@@ -53,5 +53,6 @@ IMAGENET_V2 = DatasetDefinition(
         ),
     ),
     group=GROUP,
+    disk_bytes=1_264_079_360,
     licence="each photograph's, by Flickr",
 )
