@@ -43,7 +43,7 @@ def test_ls_says_what_is_there_by_groups(run, listed, tmp_path):
     lines = text.splitlines()
     assert max(map(len, (line for line in lines if str(tmp_path) not in line))) <= 80
     order = [lines.index(f"{group}:") for group in ("the paper's", "transfer")]
-    assert order == sorted(order) and "ImageNet and its variants:" in lines
+    assert order == sorted(order) and "ImageNet:" in lines
     (birds,) = (line for line in lines if line.startswith("  birds "))
     assert birds.split()[2:6] == ["~8", "bytes", "to", "fetch"]
     (cars,) = (line for line in lines if line.startswith("  cars "))
@@ -56,7 +56,7 @@ def test_ls_as_json(run, listed, tmp_path):
     lines = json.loads(run("datasets", "ls", "--data-dir", tmp_path, "--format", "json").stdout)
     by_name = {line["benchmark"]: line for line in lines}
     assert by_name["cars"] == {
-        "benchmark": "cars", "group": "ImageNet and its variants", "pictures": 9144,
+        "benchmark": "cars", "group": "ImageNet", "pictures": 9144,
         "bytes on disk": 2 * 10**9, "bytes to fetch": None, "state": "by hand",
         "licence or terms": None, "by hand": "Its home is gone; a copy is at example.org.",
         "data": None,
