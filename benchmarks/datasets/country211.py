@@ -43,7 +43,6 @@ COUNTRY211 = DatasetDefinition(
         splits=(GivenSplit(validation="valid"),),
     ),
     scales=(256,),
-    disk_bytes=11_000_000_000,  # of the archive, as CLIP's repository says
     licence="Creative Commons, as each photograph's author chose",
     known_counts=tuple(
         KnownCounts(
