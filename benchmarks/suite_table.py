@@ -50,7 +50,7 @@ def table(suite: Suite, records: Sequence[Record]) -> Table:
     return Table.of(
         [*named, *_labels(columns)],
         zip(*heads, *lines, strict=True),
-        title=f"{suite.title}: {what} (%)",
+        title=f"{suite.title}: {what} (%){_probe(columns)}",
         notes=notes.texts,
         legend=(
             *_legend(suite),
@@ -172,6 +172,12 @@ def _labels(columns: Sequence[Column]) -> list[str]:
         words = ", ".join([*([column.probe] if has_probes else []), *few])
         labels.append(f"{column.method} ({words})" if words else column.method)
     return labels
+
+
+def _probe(columns: Sequence[Column]) -> str:
+    """The probe for the title, where all columns have the same."""
+    probes = {column.probe for column in columns}
+    return f", probe {probes.pop()}" if len(probes) == 1 else ""
 
 
 def _head(column: Column) -> dict[str, str]:

@@ -103,7 +103,10 @@ def test_each_net_has_an_average_of_its_own():
 
 def test_a_suite_may_average_accuracy_where_the_headline_is_another():
     table = suite_table.table(replace(TWO, metric="accuracy"), BOTH)
-    assert table.title == "Two sets: accuracy (%)" and table.columns == ("benchmark", "vgg16@w")
+    assert table.title == "Two sets: accuracy (%), probe svm" and table.columns == (
+        "benchmark",
+        "vgg16@w",
+    )
     assert column(table)["mean of 2 of 3 (%)"] == "50.0"
 
 
