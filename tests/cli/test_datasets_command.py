@@ -113,3 +113,7 @@ def test_verify_names_the_file_that_is_not_as_distributed(run, listed, tmp_path)
     assert result.exit_code == 1 and "cars.tgz: damaged or cut short" in result.stdout
     everything = run("datasets", "verify", "--data-dir", tmp_path)
     assert "cars_too: " in everything.stdout and everything.exit_code == 1
+    (tmp_path / "cars/labels.mat").unlink()
+    in_part = run("datasets", "verify", "--data-dir", tmp_path)
+    assert "left out unless they are named: cars, cars_too" in in_part.stdout
+    assert "holds none of the datasets" in in_part.stderr

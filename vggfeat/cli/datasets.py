@@ -152,9 +152,10 @@ def verify(
     places = folders(data_dir, cache_dir)
     chosen = names_of(names)
     if not names:
-        chosen = [
-            d.name for d in DATASETS if isinstance(d.source, Fetchable) and d.source.locate(places)
-        ]
+        there = [d for d in DATASETS if isinstance(d.source, Fetchable) and d.source.locate(places)]
+        chosen = [d.name for d in there if d.source.is_here(places)]
+        if in_part := [d.name for d in there if d.name not in chosen]:
+            click.echo(f"there in part, and left out unless they are named: {', '.join(in_part)}")
     if not chosen:
         raise click.ClickException(f"{places.data}: holds none of the datasets.")
     wrong = [name for name in chosen if not _is_sound(name, places, quiet)]
