@@ -5,6 +5,7 @@ and labels against these. Pictures are decoded by us from the files, not by torc
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -75,10 +76,19 @@ def files_of(dataset: Any, below: Path | str) -> Labelled:
     if files is None:
         raise DatasetError(f"{type(dataset).__name__} of torchvision lists no picture files.")
     paths = [Path(file[0] if isinstance(file, tuple | list) else file) for file in files]
-    pictures = {path.relative_to(below).as_posix(): path for path in paths}
+    pictures = {_path_below(path, Path(below)): path for path in paths}
     if len(pictures) < len(paths):
         raise DatasetError(f"{below}: {len(paths) - len(pictures)} pictures are listed twice.")
     return Labelled(pictures=pictures, labels=labels_of(dataset))
+
+
+def _path_below(path: Path, folder: Path) -> str:
+    """The POSIX path of a file below a folder. Raises DatasetError where it leads elsewhere."""
+    with suppress(ValueError):  # it is not below
+        inside = path.relative_to(folder)
+        if ".." not in inside.parts and "\0" not in path.name:
+            return inside.as_posix()
+    raise DatasetError(f"{folder}: a list names {str(path)!r}. Fetch the dataset again.")
 
 
 def sets_in_arrays(
@@ -99,10 +109,15 @@ def sets_in_arrays(
     return read
 
 
-def rows_of(dataset: Any, set_name: str, path: Path | None = None) -> Labelled:
+def rows_of(
+    dataset: Any,
+    set_name: str,
+    path: Path | None = None,
+    labels: Sequence[int] | None = None,
+) -> Labelled:
     """The pictures of a dataset that holds them in arrays; an id is set and row, `train/00012`.
 
-    path is the file that holds them, if it is one.
+    path is the file that holds them, if it is one. labels are given where they are known.
     """
 
     def read_row(number: int) -> bytes:
@@ -112,7 +127,7 @@ def rows_of(dataset: Any, set_name: str, path: Path | None = None) -> Labelled:
     names = [f"{set_name}/{number:0{digits}d}" for number in range(len(dataset))]
     return Labelled(
         pictures={name: DatasetRow(read_row, n, name, path) for n, name in enumerate(names)},
-        labels=labels_of(dataset),
+        labels=labels_of(dataset) if labels is None else labels,
     )
 
 
