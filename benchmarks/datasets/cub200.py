@@ -12,7 +12,7 @@ from vggfeat.benchmarks.protocols.official_protocol import (
     OfficialSplits,
     official_benchmark,
 )
-from vggfeat.benchmarks.sources.distribution import Distribution
+from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 from vggfeat.errors import DatasetError
 from vggfeat.storage.sources import Source
 
@@ -24,7 +24,8 @@ OVERLAP = (
 
 
 def read(root: Path) -> LabelledSets:
-    """The sets train and test of an unpacked CUB_200_2011. Raises DatasetError."""
+    """The sets train and test of root/CUB_200_2011. Raises DatasetError."""
+    root = root / FOLDER
     names = _numbered(root / "classes.txt")
     paths = _numbered(root / "images.txt")
     class_of, in_train = (
@@ -73,18 +74,20 @@ CUB200 = DatasetDefinition(
     title="CUB-200-2011",
     about="200 birds; pictures overlap with ImageNet's",
     num_pictures=11788,
-    source=Distribution(
+    source=LoaderRoot(
         name="cub200",
-        folder=FOLDER,
-        marker="images",
-        archives=(
-            (
-                Source(
-                    f"https://data.caltech.edu/records/65de6-vp158/files/{FOLDER}.tgz",
-                    "sha256",
-                    "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
-                    1_150_585_339,
+        parts=(
+            Part(
+                FOLDER,
+                (
+                    Source(
+                        f"https://data.caltech.edu/records/65de6-vp158/files/{FOLDER}.tgz",
+                        "sha256",
+                        "0c685df5597a8b24909f6a7c9db6d11e008733779a671760afef78feb49bf081",
+                        1_150_585_339,
+                    ),
                 ),
+                marker="images.txt",
             ),
         ),
     ),

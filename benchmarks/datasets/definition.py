@@ -23,7 +23,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # becomes part of the name
 
 # Groups of datasets, in the order in which they are listed.
 IN_PAPER, TRANSFER, IMAGENET, MADE = (
-    "the paper's", "transfer", "ImageNet and its variants", "made here",
+    "the paper's", "transfer", "ImageNet", "made here",
 )  # fmt: skip
 GROUPS = (IN_PAPER, TRANSFER, IMAGENET, MADE)
 
@@ -106,7 +106,8 @@ class DatasetDefinition:
     `build` reads the dataset's folder, in whichever layout it has, and makes the benchmark by
     `protocol`, which is of the type that `build` expects. `scales` (shortest sides in pixels, or
     OfInput) and `aggregate` are the defaults of its measurements. `features_of` names another
-    dataset of the same source, to use its feature files; picture ids must mean the same there.
+    dataset, to use its feature files; picture ids must mean the same there, for which a user's
+    dataset must have the same source.
     `published` holds numbers to compare with, for datasets that have none in published.csv.
     `licence` is the licence or the terms of the pictures, as their authors state them, in a few
     words, and `disk_bytes` what they take when unpacked; both are empty where nobody has read them.
@@ -133,9 +134,14 @@ class DatasetDefinition:
     disk_bytes: int | None = None
 
     @property
+    def is_served(self) -> bool:
+        """Whether all of it can be fetched."""
+        return isinstance(self.source, Fetchable) and self.source.is_served
+
+    @property
     def download_bytes(self) -> int | None:
-        """What is fetched of it; None if nothing is, or not all sizes are known."""
-        files = getattr(self.source, "files", ())
+        """What is fetched of it; None if not all of it is, or not all sizes are known."""
+        files = self.source.files if self.is_served else ()
         sizes = [mirrors[0].size for mirrors in files]
         return sum(sizes) if sizes and all(sizes) else None
 

@@ -27,7 +27,7 @@ def check_digests(dataset_class: Any, root: Path | str, arguments: Mapping[str, 
 def _listed(
     dataset_class: Any, root: Path, arguments: Mapping[str, Any]
 ) -> Iterator[tuple[Path, str]]:
-    """The files and their MD5, as CIFAR's, STL-10's and SVHN's classes list them."""
+    """The files and their MD5, as CIFAR's, STL-10's, SVHN's and Flowers' classes list them."""
     folder = root / getattr(dataset_class, "base_folder", "")
     for name in ("train_list", "test_list"):
         for file, md5 in getattr(dataset_class, name, ()):
@@ -37,3 +37,6 @@ def _listed(
     if of_split := getattr(dataset_class, "split_list", {}).get(arguments.get("split")):
         _, file, md5 = of_split
         yield folder / file, md5
+    for file, md5 in getattr(dataset_class, "_file_dict", {}).values():
+        if file.endswith(".mat"):  # of the archive it asks when that is fetched
+            yield root / "flowers-102" / file, md5

@@ -5,6 +5,7 @@ and labels against these. Pictures are decoded by us from the files, not by torc
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -53,11 +54,12 @@ def sets_of_files(
         classes = {key: class_names(dataset) for key, dataset in datasets.items()}
         first = next(iter(sets))
         for key in sets:
-            if differing := set(classes[key]).symmetric_difference(classes[first]):
-                raise DatasetError(
-                    f"{root}: the sets {first!r} and {key!r} of torchvision's {name} differ in"
-                    f" their classes: {', '.join(sorted(differing)[:3])}. Fetch the dataset again."
-                )
+            for number, (one, other) in enumerate(zip_longest(classes[first], classes[key])):
+                if one != other:
+                    raise DatasetError(
+                        f"{root}: class {number} of torchvision's {name} is {one!r} in the set"
+                        f" {first!r} and {other!r} in {key!r}. Fetch the dataset again."
+                    )
         labelled = {key: files_of(dataset, root / folder) for key, dataset in datasets.items()}
         return LabelledSets(classes=classes[first], sets=labelled)
 

@@ -43,7 +43,7 @@ def test_ls_says_what_is_there_by_groups(run, listed, tmp_path):
     lines = text.splitlines()
     assert max(map(len, (line for line in lines if str(tmp_path) not in line))) <= 80
     order = [lines.index(f"{group}:") for group in ("the paper's", "transfer")]
-    assert order == sorted(order) and "ImageNet and its variants:" in lines
+    assert order == sorted(order) and "ImageNet:" in lines
     (birds,) = (line for line in lines if line.startswith("  birds "))
     assert birds.split()[2:6] == ["~8", "bytes", "to", "fetch"]
     (cars,) = (line for line in lines if line.startswith("  cars "))
@@ -56,7 +56,7 @@ def test_ls_as_json(run, listed, tmp_path):
     lines = json.loads(run("datasets", "ls", "--data-dir", tmp_path, "--format", "json").stdout)
     by_name = {line["benchmark"]: line for line in lines}
     assert by_name["cars"] == {
-        "benchmark": "cars", "group": "ImageNet and its variants", "pictures": 9144,
+        "benchmark": "cars", "group": "ImageNet", "pictures": 9144,
         "bytes on disk": 2 * 10**9, "bytes to fetch": None, "state": "by hand",
         "licence or terms": None, "by hand": "Its home is gone; a copy is at example.org.",
         "data": None,
@@ -87,6 +87,21 @@ def test_fetch_all_leaves_out_what_cannot_be_fetched(run, listed, tmp_path, monk
     (tmp_path / "birds/birds.mat").write_bytes(b"pictures")
     again = run("datasets", "fetch", "--all", "--data-dir", tmp_path)
     assert again.exit_code == 0 and f"birds: {tmp_path / 'birds'}" in again.stdout
+
+
+def test_what_can_be_fetched_is_when_the_rest_is_there(run, monkeypatch, tmp_path):
+    """As ImageNet-A, once ImageNet's training pictures have been put there."""
+    rest = LoaderRoot("rest", (Part("rest/train"), *SERVED.parts))
+    monkeypatch.setattr(
+        registry, "DATASETS", (replace(registry.definition_of("digits"), name="r", source=rest),)
+    )
+    asked = run("datasets", "fetch", "--all", "--data-dir", tmp_path)
+    assert asked.exit_code == 0 and "rest: left out" in asked.stdout
+    (tmp_path / "rest/train").mkdir(parents=True)
+    (tmp_path / "rest/train/1.jpg").write_bytes(b"")
+    fetched = run("datasets", "fetch", "--all", "--data-dir", tmp_path)
+    assert "Failed: rest: Nothing could be fetched" in fetched.stderr
+    assert "What came is kept" in fetched.stderr
 
 
 def test_verify_names_the_file_that_is_not_as_distributed(run, listed, tmp_path):

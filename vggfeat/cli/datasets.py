@@ -100,7 +100,7 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
     if failures:
         failed = f"{len(failures)} of {counted(len(wanted), 'dataset')} could not be fetched."
         again = " What came is kept; the same command goes on from there."
-        may_come = any(distribution.is_served for distribution, _ in failures)
+        may_come = any(distribution.missing(places) for distribution, _ in failures)
         raise click.ClickException(failed + (again if may_come else ""))
 
 
@@ -110,7 +110,7 @@ def _all_served(places: Folders) -> list[Any]:
 
     served = []
     for source in distributions().values():
-        if source.is_served or source.is_here(places):
+        if source.missing(places) or source.is_here(places):
             served.append(source)
         else:
             click.echo(
