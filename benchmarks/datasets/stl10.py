@@ -96,7 +96,6 @@ STL10 = DatasetDefinition(
         KnownCounts(set="train", total=5000, per_class=500, source=PAGE),
         KnownCounts(set="test", total=8000, per_class=800, source=PAGE),
     ),
-    disk_bytes=13_000 * (96 * 96 * 3 + 1),
 )
 
 STL10_FOLDS = DatasetDefinition(
@@ -110,7 +109,7 @@ STL10_FOLDS = DatasetDefinition(
         metric="accuracy",
         read=read_folds,
         splits=tuple(GivenSplit(train=(name,)) for name in FOLDS),
-        facts={"trained_on": "each of ten folds of 1,000"},
+        facts={"trained_on": "each of ten folds of 1,000", "validation": "drawn from each fold"},
     ),
     scales=OfInput(),
     features_of="stl10",
@@ -118,5 +117,4 @@ STL10_FOLDS = DatasetDefinition(
         *(KnownCounts(set=name, total=1000, source=PAGE) for name in FOLDS),
         STL10.known_counts[1],
     ),
-    disk_bytes=STL10.disk_bytes,
 )
