@@ -163,6 +163,23 @@ def _who(row: PublishedRow) -> str:
     return row.network or row.method
 
 
+def suites() -> list[Line]:
+    """Every suite: its benchmarks, what its authors average, what is missing, and its source."""
+    from vggfeat.benchmarks.suites import SUITES
+
+    return [
+        {
+            "suite": suite.name,
+            "benchmarks": " ".join(suite.benchmarks),
+            "average": suite.average.name if suite.average else None,
+            "not measured": ", ".join(suite.missing) or None,
+            "source": suite.citation,
+            "differs": " ".join(suite.differs) or None,
+        }
+        for suite in SUITES
+    ]
+
+
 def probe_lines() -> list[Line]:
     """Every probe and what it is."""
     return [{"probe": name, "what it is": probes.ABOUT[name]} for name in probes.PROBES]

@@ -198,6 +198,8 @@ class Plan:
                 count += len(ids - planned)
                 planned |= ids
             counts.append(count)
+        if not ids:
+            return "how many pictures it has is known then"
         added = self._added(networks, options, counts)
         limited = " (all of them, --limit not counted)" if self.job.data.limit else ""
         return f"{definition.num_pictures:,} pictures{limited}; {added}"

@@ -19,6 +19,7 @@ COUNTRY211 = DatasetDefinition(
     title="Country211",
     about="211 countries, by photographs taken there",
     num_pictures=NUM_CLASSES * sum(PER_CLASS.values()),
+    disk_bytes=11_000_000_000,  # the archive, by CLIP's data/country211.md
     source=LoaderRoot(
         name="country211",
         parts=(
@@ -42,7 +43,6 @@ COUNTRY211 = DatasetDefinition(
         splits=(GivenSplit(validation="valid"),),
     ),
     scales=(256,),
-    disk_bytes=11_000_000_000,  # of the archive, as CLIP's repository says
     licence="Creative Commons, as each photograph's author chose",
     known_counts=tuple(
         KnownCounts(

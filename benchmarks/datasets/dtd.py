@@ -66,7 +66,7 @@ DTD = DatasetDefinition(
     build=official_benchmark,
     protocol=_protocol(*PARTITIONS),
     scales=(256,),
-    licence="for research purposes",  # its page, as TensorFlow Datasets quotes it
+    licence="for research purposes",  # as its page states
     known_counts=_counts(*PARTITIONS),
 )
 DTD_1 = replace(

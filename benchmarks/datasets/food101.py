@@ -18,6 +18,7 @@ FOOD101 = DatasetDefinition(
     title="Food-101",
     about="101 dishes; training pictures with some wrong labels",
     num_pictures=101_000,
+    licence="scientific fair use",  # its licence agreement: the pictures are Foodspotting's
     source=LoaderRoot(
         "food101",
         (

@@ -9,7 +9,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.protocols.own_protocol import OwnPictures, own_benchmark
+from vggfeat.benchmarks.protocols.own_protocol import OwnPictures, OwnProtocol, own_benchmark
 from vggfeat.benchmarks.sources.local_folder import LocalFolder
 from vggfeat.errors import printable
 from vggfeat.layouts.own_pictures import feature_set_of, slug
@@ -55,8 +55,8 @@ def name_for(title: str, taken: Collection[str]) -> str:
 
 
 def is_own(definition: DatasetDefinition) -> bool:
-    """Whether a dataset is a folder or a list of the user's."""
-    return isinstance(definition.protocol, OwnPictures)
+    """Whether a dataset is the user's: a folder, a list, or one by its name elsewhere."""
+    return isinstance(definition.protocol, OwnProtocol)
 
 
 def _is_list(name: str) -> bool:

@@ -31,6 +31,7 @@ OXFORD_PET = DatasetDefinition(
     title="Oxford-IIIT Pet",
     about="37 breeds of cats and dogs",
     num_pictures=7349,
+    licence="CC BY-SA 4.0",  # as cards of copies on the Hugging Face hub say of its page
     source=LoaderRoot(
         "oxford_pet",
         (

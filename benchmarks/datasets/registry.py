@@ -1,7 +1,8 @@
 """The list of datasets. A new one is a file with its definition and one line here.
 
 A user's own is named by its path: a folder or a CSV list of pictures (own_pictures.py), or a Python
-file that defines it, `my_file.py:MY_DATASET` (user_file.py).
+file that defines it, `my_file.py:MY_DATASET` (user_file.py). Others' are named by where they are
+listed: `torchvision:CIFAR10` (by_name.py).
 """
 
 import os
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets import (
+    by_name,
     caltech101,
     caltech256,
     cifar10,
@@ -19,6 +21,8 @@ from vggfeat.benchmarks.datasets import (
     cub200,
     digits,
     dtd,
+    eurosat,
+    fgvc_aircraft,
     flowers102,
     food101,
     gtsrb,
@@ -30,6 +34,7 @@ from vggfeat.benchmarks.datasets import (
     own_pictures,
     oxford_pet,
     pcam,
+    stanford_cars,
     stl10,
     sun397,
     svhn,
@@ -61,15 +66,18 @@ DATASETS: tuple[DatasetDefinition, ...] = (
     food101.FOOD101,
     sun397.SUN397,
     sun397.SUN397_1,
-    gtsrb.GTSRB,
-    country211.COUNTRY211,
-    pcam.PCAM,
+    stanford_cars.STANFORD_CARS,
+    fgvc_aircraft.FGVC_AIRCRAFT,
     cub200.CUB200,
     cifar10.CIFAR10,
     cifar100.CIFAR100,
     stl10.STL10,
     stl10.STL10_FOLDS,
     svhn.SVHN,
+    eurosat.EUROSAT,
+    country211.COUNTRY211,
+    gtsrb.GTSRB,
+    pcam.PCAM,
     imagenet.IMAGENET,
     imagenet_v2.IMAGENET_V2,
     imagenet_r.IMAGENET_R,
@@ -97,31 +105,33 @@ def definition_of(name: str | Path) -> DatasetDefinition:
     UnknownNameError, and DatasetError at a file without such a definition and at a definition with
     a name that another dataset has.
     """
-    by_name = _by_name()
+    definitions = _definitions()
     if isinstance(name, str) and user_file.is_user_file(name):
         definition = user_file.load_definition(name)
-        if by_name.get(definition.name) is not definition:
-            _check_names(name, definition, by_name)
+        if definitions.get(definition.name) is not definition:
+            _check_names(name, definition, definitions)
             _from_user_files[definition.name] = definition
         return definition
-    if isinstance(name, str) and name in by_name:
-        return by_name[name]
+    if isinstance(name, str) and name in definitions:
+        return definitions[name]
     known, folder = _from_paths.get(name, (None, ""))
     if known and (folder == os.getcwd() or not os.path.exists(name)):
         return known
     return _dataset_at(name)
 
 
-def _by_name() -> dict[str, DatasetDefinition]:
+def _definitions() -> dict[str, DatasetDefinition]:
     return {definition.name: definition for definition in DATASETS} | _from_user_files
 
 
 def _dataset_at(path: str | Path) -> DatasetDefinition:
-    """The dataset of a folder or a list. Raises UnknownNameError."""
+    """The dataset of a folder or a list, or of torchvision's. Raises as definition_of."""
+    if isinstance(path, str) and by_name.is_by_name(path):
+        return by_name.dataset_named(path, taken=TAKEN)
     if definition := own_pictures.dataset_at(path, taken=TAKEN):
         return definition
-    by_name, name = _by_name(), os.fspath(path)
-    raise UnknownNameError("benchmark", name, by_name, reason=own_pictures.why_none(name))
+    name = os.fspath(path)
+    raise UnknownNameError("benchmark", name, _definitions(), reason=own_pictures.why_none(name))
 
 
 def _check_names(
@@ -151,9 +161,11 @@ def names_of(names: Sequence[str | Path]) -> list[str]:
     DatasetError at two paths of the same name.
     """
     chosen: dict[str, tuple[str | Path, DatasetDefinition]] = {}
+    definitions = _definitions()
     for name in names:
         # A name that an earlier command gave to a path does not stand in the way of this one's.
-        is_known = isinstance(name, str) and (user_file.is_user_file(name) or name in _by_name())
+        is_text = isinstance(name, str)
+        is_known = is_text and (user_file.is_user_file(name) or name in definitions)
         definition = definition_of(name) if is_known else _named_before(name) or _dataset_at(name)
         earlier, same = chosen.setdefault(definition.name, (name, definition))
         if same != definition:

@@ -55,6 +55,8 @@ def _listed(path: Path, folder: Path, class_of: Mapping[str, int]) -> Labelled:
         lines = path.read_text(encoding="utf-8").split()
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path}: cannot be read as a list: {reason_of(error)}") from error
+    if odd := next((line for line in lines if not line.isprintable()), None):
+        raise DatasetError(f"{path}: {odd!r} is no picture's path. Fetch Partitions.zip again.")
     ids = list(dict.fromkeys(line.lstrip("/") for line in lines))
     folders = [str(PurePosixPath(picture).parent) for picture in ids]
     if unknown := sorted(set(folders).difference(class_of)):
@@ -127,7 +129,7 @@ SUN397 = DatasetDefinition(
     build=official_benchmark,
     protocol=_protocol(*PARTITIONS),
     scales=(256,),
-    licence="for research purposes only",
+    licence="for research purposes only",  # as its page states
     known_counts=_counts(*PARTITIONS),
 )
 SUN397_1 = replace(

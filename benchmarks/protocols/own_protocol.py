@@ -1,5 +1,6 @@
-"""Pictures of the user's -> a benchmark: class folders or a list, by own_splits.py's protocol."""
+"""Pictures of the user's -> a benchmark, by own_splits.py's protocol, whoever reads them."""
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,20 +21,37 @@ from vggfeat.layouts.options import DataOptions
 from vggfeat.layouts.own_pictures import PARTS, LabelledPictures
 
 
+class OwnProtocol(ABC):
+    """How labelled pictures are read that nobody has measured by a protocol of their own."""
+
+    @abstractmethod
+    def read(self, root: Path) -> LabelledPictures:
+        """The pictures of a dataset in its folder. Raises DatasetError."""
+
+    def place(self, root: Path) -> str:
+        """Where the pictures are, as errors name it."""
+        return str(root)
+
+
 @dataclass(frozen=True)
-class OwnPictures:
+class OwnPictures(OwnProtocol):
     """Where the labels stand: in a CSV file in the dataset's folder, or in its folders' names."""
 
     label_list: Path | None = None
 
+    def read(self, root: Path) -> LabelledPictures:
+        """The pictures of the list, or of the class folders in a folder. Raises DatasetError."""
+        return read_list(self.label_list) if self.label_list else read_folders(root)
+
+    def place(self, root: Path) -> str:
+        """The list, or else the folder."""
+        return str(self.label_list or root)
+
 
 def own_benchmark(definition: DatasetDefinition, root: Path, options: DataOptions) -> Benchmark:
-    """The benchmark of a folder of class folders, or of the list that its OwnPictures names.
-
-    Raises DatasetError.
-    """
-    label_list = definition.protocol.label_list
-    pictures = read_list(label_list) if label_list else read_folders(root)
+    """The benchmark of the pictures that an OwnProtocol reads. Raises DatasetError."""
+    protocol: OwnProtocol = definition.protocol
+    pictures = protocol.read(root)
     notes = list(pictures.warnings)
     if options.limit is not None:
         pictures = _limited(pictures, options.limit)
@@ -42,15 +60,16 @@ def own_benchmark(definition: DatasetDefinition, root: Path, options: DataOption
         plan = plan_of(pictures, "picture")
         # Copies by another name would be trained on and tested by random splits; others are as
         # given.
-        copies = copies_of({i: root / i for i in pictures.labels}) if plan.is_random else {}
+        copies = copies_of(pictures.files) if plan.is_random else {}
         pictures, left_out = usable(pictures, plan, "picture", copies=copies)
     except DatasetError as error:
-        raise DatasetError(f"{label_list or root}: {error}") from error
+        raise DatasetError(f"{protocol.place(root)}: {error}") from error
     fields = benchmark_fields(pictures, plan, options, copies=copies)
+    fields["protocol"] |= pictures.facts
     return Benchmark(
         name=definition.name,
         title=definition.title,
-        pictures={i: root / i for i in pictures.labels},
+        pictures=pictures.files,
         sets=_sets(pictures),
         scales=definition.scales,
         aggregate=definition.aggregate,

@@ -75,10 +75,18 @@ def files_of(dataset: Any, below: Path | str) -> Labelled:
     if files is None:
         raise DatasetError(f"{type(dataset).__name__} of torchvision lists no picture files.")
     paths = [Path(file[0] if isinstance(file, tuple | list) else file) for file in files]
-    pictures = {path.relative_to(below).as_posix(): path for path in paths}
+    pictures = {_path_below(path, Path(below)): path for path in paths}
     if len(pictures) < len(paths):
         raise DatasetError(f"{below}: {len(paths) - len(pictures)} pictures are listed twice.")
     return Labelled(pictures=pictures, labels=labels_of(dataset))
+
+
+def _path_below(path: Path, folder: Path) -> str:
+    """The POSIX path of a file below a folder. Raises DatasetError where it leads elsewhere."""
+    inside = path.relative_to(folder) if path.is_relative_to(folder) else None
+    if inside is None or ".." in inside.parts or "\0" in path.name:
+        raise DatasetError(f"{folder}: a list names {str(path)!r}. Fetch the dataset again.")
+    return inside.as_posix()
 
 
 def sets_in_arrays(
@@ -99,10 +107,15 @@ def sets_in_arrays(
     return read
 
 
-def rows_of(dataset: Any, set_name: str, path: Path | None = None) -> Labelled:
+def rows_of(
+    dataset: Any,
+    set_name: str,
+    path: Path | None = None,
+    labels: Sequence[int] | None = None,
+) -> Labelled:
     """The pictures of a dataset that holds them in arrays; an id is set and row, `train/00012`.
 
-    path is the file that holds them, if it is one.
+    path is the file that holds them, if it is one. labels are given where they are known.
     """
 
     def read_row(number: int) -> bytes:
@@ -112,7 +125,7 @@ def rows_of(dataset: Any, set_name: str, path: Path | None = None) -> Labelled:
     names = [f"{set_name}/{number:0{digits}d}" for number in range(len(dataset))]
     return Labelled(
         pictures={name: DatasetRow(read_row, n, name, path) for n, name in enumerate(names)},
-        labels=labels_of(dataset),
+        labels=labels_of(dataset) if labels is None else labels,
     )
 
 

@@ -74,6 +74,7 @@ def test_fetch_says_where_to_get_what_must_be_asked_for(run, listed, tmp_path):
             " be fetched. Its home is gone; a copy is at example.org. Put them there under these"
             f" paths, or cars.tgz into {tmp_path / 'cars'}."
         ) in result.stderr
+        assert result.stderr.endswith("Error: 1 of 1 dataset could not be fetched.\n")
 
 
 def test_fetch_all_leaves_out_what_cannot_be_fetched(run, listed, tmp_path, monkeypatch):

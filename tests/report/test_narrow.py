@@ -91,6 +91,22 @@ Marks: = same protocol as published, ~
     )
 
 
+def test_names_as_titles_are_cut_only_where_the_table_is_too_wide():
+    nets = ("resnet50:layer=layer3.2,input_size=160", "vgg16@caffe")
+    table = Table.of(("benchmark", *nets), [("digits", Cell(values=(90.0,)), Cell(values=(80.0,)))])
+    assert nets[0] in as_narrow_text(table, 72).splitlines()[0]
+    assert as_narrow_text(table, 40) == (
+        """\
+benchmark  resnet50 [A]  vgg16@caffe
+---------  ------------  -----------
+digits     90.0          80.0
+
+[A] resnet50:layer=layer3.2,input_size=
+    160
+"""
+    )
+
+
 def test_what_is_still_too_wide_becomes_several_tables():
     table = Table.of(
         ["net", *(f"number {n}" for n in range(5))],

@@ -90,19 +90,18 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
             try:
                 distribution.fetch(places, offline=False, progress=progress)
             except VggfeatError as error:
-                failures.append(f"{distribution.name}: {error}")
+                failures.append((distribution, error))
                 continue
             located = distribution.locate(places)
             where = ", ".join(map(str, located)) if isinstance(located, list) else located
             click.echo(f"{distribution.name}: {where}")
+    for distribution, error in failures:
+        click.echo(f"Failed: {distribution.name}: {error}", err=True)
     if failures:
-        for failure in failures:
-            click.echo(f"Failed: {failure}", err=True)
-        failed = f"{len(failures)} of {counted(len(wanted), 'dataset')}"
-        raise click.ClickException(
-            f"{failed} could not be fetched. What came is kept; the same command goes on from"
-            " there."
-        )
+        failed = f"{len(failures)} of {counted(len(wanted), 'dataset')} could not be fetched."
+        again = " What came is kept; the same command goes on from there."
+        may_come = any(distribution.is_served for distribution, _ in failures)
+        raise click.ClickException(failed + (again if may_come else ""))
 
 
 def _all_served(places: Folders) -> list[Any]:

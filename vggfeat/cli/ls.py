@@ -38,6 +38,7 @@ def ls() -> None:
     vggfeat ls nets
     vggfeat ls layers resnet50
     vggfeat ls benchmarks --data-dir DATA
+    vggfeat ls suites
     vggfeat ls published caltech101
     """
 
@@ -134,6 +135,33 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
         rows += [("", "", "", "", part) for part in more]
     table = Table.of(("benchmark", "metric", "best", "data", "task"), rows, notes=notes.texts)
     click.echo(render(replace(table, legend=(BEST,)), form), nl=False)
+
+
+@ls.command("suites")
+@listing_format
+def suites(form: str) -> None:
+    """List the suites that `bench --suite` measures: benchmarks, average, source.
+
+    \b
+    vggfeat ls suites
+    """
+    with importing():
+        from vggfeat.benchmarks import listings
+
+    lines = listings.suites()
+    if form in ("csv", "json"):
+        show_listing(lines, form)
+        return
+    rows = []
+    for line in lines:
+        parts = textwrap.wrap(line["benchmarks"], WIDTH)
+        if line["not measured"]:
+            parts.append(f"not measured: {line['not measured']}")
+        parts += textwrap.wrap(line["source"], WIDTH)
+        heads = [(line["suite"], line["average"] or "-"), *[("", "")] * (len(parts) - 1)]
+        rows += [(*head, part) for head, part in zip(heads, parts, strict=True)]
+    names = ("suite", "average", "benchmarks and source")
+    show_listing([dict(zip(names, row, strict=True)) for row in rows], form)
 
 
 @ls.command("probes")

@@ -1,7 +1,8 @@
 """Pictures of the user's with their labels, `LabelledPictures`, and how they are called.
 
-labelled_folders.py and label_list.py read them. A picture lies at root/<id>; ids are relative POSIX
-paths. Feature files know the pictures by the root, so that a folder and the lists in it share them.
+labelled_folders.py and label_list.py read them. A picture lies at root/<id>, and ids are relative
+POSIX paths, unless the pictures are handed over as values. Feature files know the pictures by the
+root, so that a folder and the lists in it share them.
 """
 
 import hashlib
@@ -9,10 +10,12 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Any
 
 from vggfeat.errors import DatasetError
+from vggfeat.images import Picture
 
 NUM_NAMED = 5  # that a note names
 MAX_SLUG = 48  # so that a prefix or a number still fits into a name
@@ -35,6 +38,8 @@ class LabelledPictures:
     `labels` has the classes of each picture by its id, sorted by id. `parts` has the part of the
     user's split, one of PARTS, of every picture, and is None where nobody says. `remarks` say in
     words what was left out and how the layout was understood, `warnings` what is likely a mistake.
+    `pictures` are given where they are no files at root/<id>. `facts` say for records which
+    pictures they are, such as a revision.
     """
 
     root: Path
@@ -43,6 +48,15 @@ class LabelledPictures:
     is_multi_label: bool = False
     remarks: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    pictures: Mapping[str, Picture] | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def files(self) -> dict[str, Picture]:
+        """Each labelled picture by its id."""
+        if self.pictures is None:
+            return {i: self.root / i for i in self.labels}
+        return {i: self.pictures[i] for i in self.labels}
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -86,10 +86,19 @@ def test_a_list_without_a_class_is_noticed(textures, tmp_path):
     lists = root / "labels" / "val3.txt"
     kept = [line for line in lists.read_text().splitlines() if not line.startswith("banded/")]
     lists.write_text("\n".join(kept))
-    with pytest.raises(
-        DatasetError, match="0 .*DTD is 'banded' in .*'train1' and 'cross-.*'val3'"
-    ):
+    with pytest.raises(DatasetError, match="0 .*DTD is 'banded' in .*'train1' and 'cross-.*'val3'"):
         load("dtd", tmp_path, tmp_path / "cache")
+
+
+@pytest.mark.parametrize("line", ["banded/../../../../secret.jpg", "/secret.jpg", "banded/a\0.jpg"])
+def test_a_list_that_leads_elsewhere_is_refused(textures, tmp_path, line):
+    root = tmp_path / "dtd" / "dtd"
+    shutil.copytree(textures, root)
+    lists = root / "labels" / "train1.txt"
+    lists.write_text(f"{lists.read_text()}{line}\n")
+    with pytest.raises(DatasetError) as error:
+        load("dtd", tmp_path, tmp_path / "cache")
+    assert "\n" not in str(error.value) and "\0" not in str(error.value)
 
 
 def test_counts_of_each_partition_are_compared(textures, tmp_path, run, monkeypatch):

@@ -77,6 +77,17 @@ def test_a_list_that_is_cut_short_is_told_in_a_line(tmp_path):
         load(tmp_path, tmp_path / "cache")
 
 
+@pytest.mark.parametrize("name", ["../../secret", "apple_pie/../../../secret", "apple_pie/a\0"])
+def test_a_list_that_leads_elsewhere_is_refused(tmp_path, name):
+    """As torchvision joins whatever the list names to the folder of pictures."""
+    path = write_dishes(tmp_path) / "meta" / "train.json"
+    listed = json.loads(path.read_text())
+    listed["apple_pie"].append(name)
+    path.write_text(json.dumps(listed))
+    with pytest.raises(DatasetError, match="food-101: a list names '.*jpg'. Fetch the dataset"):
+        load(tmp_path, tmp_path / "cache")
+
+
 def test_counts_are_compared(dishes, tmp_path, run, monkeypatch):
     where = ("--data-dir", dishes.parent, "--cache-dir", tmp_path)
     differing = run("datasets", "verify", "food101", *where)

@@ -159,6 +159,9 @@ def test_lists_of_other_pictures_are_refused(changed, tmp_path):
     lists.write_text("/c/church/indoor/../../../../secret.jpg\n")
     with pytest.raises(DatasetError, match="no pictures in 'c/church/indoor/../../../..'"):
         load("sun397", changed.parent, tmp_path / "cache")
+    lists.write_bytes(b"/c/church/indoor/sun_\0a.jpg")
+    with pytest.raises(DatasetError, match="is no picture's path"):
+        load("sun397", changed.parent, tmp_path / "cache")
     (changed.parent / "SUN397-partitions" / "Testing_01.txt").unlink()
     lists.write_text("/c/church/indoor/sun_a.jpg\n")
     with pytest.raises(DatasetError, match="Testing_01.txt: cannot be read as a list"):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from helpers.pictures import write_classes
 
-from vggfeat.benchmarks.datasets.registry import distribution_of, distributions, load_benchmark
+from vggfeat.benchmarks.datasets.registry import distribution_of, load_benchmark
 from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
 from vggfeat.benchmarks.protocols.voc_protocol import CLASSES
 from vggfeat.benchmarks.sources.distribution import Distribution
@@ -19,7 +19,7 @@ from vggfeat.storage.sources import Source
 
 CLASS_COUNTS = {"ant": 4, "bee": 5}
 DISTRIBUTIONS = {
-    name: source for name, source in distributions().items() if isinstance(source, Distribution)
+    name: distribution_of(name) for name in ("caltech101", "caltech256", "voc2007", "voc2012")
 }
 CALTECH101, CALTECH256, VOC2007, VOC2012 = DISTRIBUTIONS.values()
 

@@ -348,8 +348,9 @@ def test_one_archive_may_hold_several_parts(places):
     with pytest.raises(DatasetError) as error:
         source.open(places)
     assert str(error.value) == (
-        f"{places.data}: holds no stanford_cars/devkit (with meta.mat in it), stanford_cars/cars_test.mat"
-        " of cars, which cannot be fetched. Its home is gone; copies are on Kaggle. Put them there under these"
+        f"{places.data}: holds no stanford_cars/devkit (with meta.mat in it),"
+        " stanford_cars/cars_test.mat of cars, which cannot be fetched. Its home is gone; copies"
+        " are on Kaggle. Put them there under these"
         f" paths, or cars.zip into {places.data / 'cars'}."
     )
     assert not source.is_served and not source.missing(places)

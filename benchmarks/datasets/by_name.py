@@ -1,0 +1,71 @@
+"""Datasets of torchvision by their names there, measured like pictures of the user's.
+
+`torchvision:CLASS:KEY=VALUE,KEY=VALUE`: a class of torchvision.datasets with its arguments.
+"""
+
+import re
+from collections.abc import Callable, Collection
+
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.own_pictures import SCALES, name_for
+from vggfeat.benchmarks.protocols.own_protocol import own_benchmark
+from vggfeat.benchmarks.protocols.torchvision_pictures import TorchvisionPictures
+from vggfeat.benchmarks.sources.torchvision_class import TorchvisionClass
+from vggfeat.errors import DatasetError
+
+Arguments = tuple[tuple[str, str], ...]
+# Classes of torchvision whose pictures have a file of their own here.
+OWN_FILES = {
+    "Flowers102": "flowers102", "DTD": "dtd", "OxfordIIITPet": "oxford_pet", "Food101": "food101",
+    "SUN397": "sun397", "StanfordCars": "stanford_cars", "FGVCAircraft": "fgvc_aircraft",
+    "CIFAR10": "cifar10", "CIFAR100": "cifar100", "STL10": "stl10", "SVHN": "svhn",
+    "EuroSAT": "eurosat", "Country211": "country211", "GTSRB": "gtsrb", "PCAM": "pcam",
+    "ImageNet": "imagenet", "Caltech101": "caltech101", "Caltech256": "caltech256",
+}  # fmt: skip
+
+
+def is_by_name(text: str) -> bool:
+    """Whether a text names a dataset of torchvision's; `./torchvision:X` leads to a file."""
+    return text.partition(":")[0] in SCHEMES and ":" in text
+
+
+def dataset_named(text: str, taken: Collection[str] = ()) -> DatasetDefinition:
+    """The dataset that `SCHEME:NAME:KEY=VALUE,...` names; taken are the names of ours.
+
+    Raises DatasetError or UnknownNameError.
+    """
+    scheme, _, rest = text.partition(":")
+    name, _, given = rest.partition(":")
+    arguments: dict[str, str] = {}
+    for pair in filter(None, re.split("[,:]", given)):
+        key, is_given, value = pair.partition("=")
+        if not is_given or not key or not value or key in arguments:
+            why = "is there twice" if key in arguments else "is not KEY=VALUE"
+            raise DatasetError(f"{text}: {pair!r} {why}. Write {scheme}:NAME:KEY=VALUE,KEY=VALUE.")
+        arguments[key] = value
+    if not name:
+        raise DatasetError(f"{text}: names no dataset. Write {scheme}:NAME:KEY=VALUE,KEY=VALUE.")
+    return SCHEMES[scheme](name, tuple(sorted(arguments.items())), taken)
+
+
+def _of_torchvision(name: str, arguments: Arguments, taken: Collection[str]) -> DatasetDefinition:
+    words = ["torchvision", name, *(word for pair in arguments for word in pair)]
+    called = name_for("_".join(words), taken)
+    source = TorchvisionClass(name, called, arguments)
+    remarks: tuple[str, ...] = ()
+    if (ours := OWN_FILES.get(name)) in taken:
+        remarks = (f"`vggfeat bench {ours}` measures these by the protocol of the field",)
+    _ = source.sets  # whatever is mistyped is said before anything is fetched
+    return DatasetDefinition(
+        name=called,
+        title=source.name,
+        source=source,
+        build=own_benchmark,
+        protocol=TorchvisionPictures(source, remarks),
+        scales=SCALES,
+    )
+
+
+SCHEMES: dict[str, Callable[[str, Arguments, Collection[str]], DatasetDefinition]] = {
+    "torchvision": _of_torchvision,
+}
