@@ -134,9 +134,14 @@ class DatasetDefinition:
     disk_bytes: int | None = None
 
     @property
+    def is_served(self) -> bool:
+        """Whether all of it can be fetched."""
+        return isinstance(self.source, Fetchable) and self.source.is_served
+
+    @property
     def download_bytes(self) -> int | None:
-        """What is fetched of it; None if nothing is, or not all sizes are known."""
-        files = getattr(self.source, "files", ())
+        """What is fetched of it; None if not all of it is, or not all sizes are known."""
+        files = self.source.files if self.is_served else ()
         sizes = [mirrors[0].size for mirrors in files]
         return sum(sizes) if sizes and all(sizes) else None
 

@@ -32,6 +32,7 @@ EUROSAT = DatasetDefinition(
                         "https://huggingface.co/datasets/torchgeo/eurosat/resolve/c877bcd43f099cd0196738f714544e355477f3fd/EuroSAT.zip",
                         "md5",
                         "c8fa014336c82ac7804f0398fcb19387",
+                        94_280_567,
                     ),
                 ),
                 inside=".",  # a folder 2750, or EuroSAT_RGB as Zenodo has it

@@ -15,7 +15,7 @@ from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 from vggfeat.storage.sources import Source
 
 SETS = ("train", "val", "test")
-COUNTED = "what public programs count in its lists"
+COUNTS = "Grill et al. (2020), Table 10"
 
 FGVC_AIRCRAFT = DatasetDefinition(
     name="fgvc_aircraft",
@@ -51,9 +51,9 @@ FGVC_AIRCRAFT = DatasetDefinition(
     ),
     scales=(256,),
     known_counts=(
-        KnownCounts(set="train", total=3334, source=COUNTED),
-        KnownCounts(set="val", total=3333, source=COUNTED),
-        KnownCounts(set="test", total=3333, source=COUNTED),
+        KnownCounts(set="train", total=3334, source=COUNTS),
+        KnownCounts(set="val", total=3333, source=COUNTS),
+        KnownCounts(set="test", total=3333, source=COUNTS),
     ),
     licence="non-commercial research",
 )

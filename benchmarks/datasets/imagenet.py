@@ -16,6 +16,7 @@ from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 
 LAST_CLASS = "n15075141"  # which Tiny ImageNet and Imagenette lack
 TRAIN = Part("imagenet/train", marker=LAST_CLASS)
+TRAIN_BYTES = 147_897_477_120  # of ILSVRC2012_img_train.tar, by TensorFlow Datasets
 BY_HAND = (
     "ImageNet is given to those who ask for it at image-net.org: unpack ILSVRC2012_img_train.tar"
     " and the tars in it to imagenet/train/<class>/."
@@ -44,4 +45,6 @@ IMAGENET = DatasetDefinition(
         KnownCounts(set="val", total=50_000, source="Grill et al. (2020), Table 10"),
     ),
     group=GROUP,
+    licence="non-commercial research and education",  # its terms of access
+    disk_bytes=TRAIN_BYTES + 6_744_924_160,  # and that of ILSVRC2012_img_val.tar
 )

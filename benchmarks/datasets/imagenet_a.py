@@ -8,7 +8,7 @@ from functools import partial
 
 from vggfeat.benchmarks.datasets.definition import IMAGENET as GROUP
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.benchmarks.datasets.imagenet import BY_HAND, IMAGENET, TRAIN
+from vggfeat.benchmarks.datasets.imagenet import BY_HAND, IMAGENET, TRAIN, TRAIN_BYTES
 from vggfeat.benchmarks.protocols.imagenet_sets import read_test_set
 from vggfeat.benchmarks.protocols.official_protocol import OfficialSplits, official_benchmark
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
@@ -51,4 +51,5 @@ IMAGENET_A = DatasetDefinition(
         KnownCounts(set="test", total=7_500, source="a count in a public repository of benchmarks"),
     ),
     group=GROUP,
+    disk_bytes=TRAIN_BYTES + 687_552_512,  # the tar of ImageNet's training pictures, and its own
 )

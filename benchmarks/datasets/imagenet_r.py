@@ -8,7 +8,7 @@ from functools import partial
 
 from vggfeat.benchmarks.datasets.definition import IMAGENET as GROUP
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.benchmarks.datasets.imagenet import BY_HAND, IMAGENET, TRAIN
+from vggfeat.benchmarks.datasets.imagenet import BY_HAND, IMAGENET, TRAIN, TRAIN_BYTES
 from vggfeat.benchmarks.protocols.imagenet_sets import read_test_set
 from vggfeat.benchmarks.protocols.official_protocol import OfficialSplits, official_benchmark
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
@@ -49,4 +49,5 @@ IMAGENET_R = DatasetDefinition(
     features_of=IMAGENET.name,
     known_counts=(KnownCounts(set="test", total=30_000, source="readme of hendrycks/imagenet-r"),),
     group=GROUP,
+    disk_bytes=TRAIN_BYTES + 2_191_079_936,  # the tar of ImageNet's training pictures, and its own
 )

@@ -4,7 +4,7 @@ from functools import partial
 
 from vggfeat.benchmarks.datasets.definition import IMAGENET as GROUP
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.benchmarks.datasets.imagenet import BY_HAND, IMAGENET, LAST_CLASS, TRAIN
+from vggfeat.benchmarks.datasets.imagenet import BY_HAND, IMAGENET, LAST_CLASS, TRAIN, TRAIN_BYTES
 from vggfeat.benchmarks.protocols.imagenet_sets import read_test_set
 from vggfeat.benchmarks.protocols.official_protocol import OfficialSplits, official_benchmark
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
@@ -35,4 +35,6 @@ IMAGENET_SKETCH = DatasetDefinition(
     features_of=IMAGENET.name,
     known_counts=(KnownCounts(set="test", total=50_889, source="TensorFlow Datasets"),),
     group=GROUP,
+    disk_bytes=TRAIN_BYTES
+    + 8_400_000_000,  # the tar of ImageNet's training pictures, and its own by its readme
 )

@@ -7,7 +7,7 @@ from functools import partial
 
 from vggfeat.benchmarks.datasets.definition import IMAGENET as GROUP
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.benchmarks.datasets.imagenet import BY_HAND, IMAGENET, TRAIN
+from vggfeat.benchmarks.datasets.imagenet import BY_HAND, IMAGENET, TRAIN, TRAIN_BYTES
 from vggfeat.benchmarks.protocols.imagenet_sets import numbered_class, read_test_set
 from vggfeat.benchmarks.protocols.official_protocol import OfficialSplits, official_benchmark
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
@@ -54,4 +54,5 @@ IMAGENET_V2 = DatasetDefinition(
     ),
     group=GROUP,
     licence="each photograph's, by Flickr",
+    disk_bytes=TRAIN_BYTES + 1_264_079_360,  # the tar of ImageNet's training pictures, and its own
 )

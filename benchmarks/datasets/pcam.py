@@ -7,7 +7,7 @@ with other locks.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +40,25 @@ FILES = {
 ZENODO = "https://zenodo.org/record/2546921/files/"
 SETS = {"train": "train", "val": "valid", "test": "test"}  # ours and torchvision's -> the files'
 SIDE = 96  # pixels
+BLOCK, NUM_BLOCKS = 32, 16  # patches that are read at once, and so many times as many are kept
 COUNTS = {"train": 262144, "val": 32768, "test": 32768}
 
 
-def patch_in(path: Path, number: int) -> bytes:
-    """A patch of a set as a picture file. Raises DatasetError."""
-    with _array(path, "x") as x:
-        return as_file(x[number])
+class Patches:
+    """The patches of a set. Blocks are read, as opening the file takes longer than reading one."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self._block = lru_cache(maxsize=NUM_BLOCKS)(self._read_block)
+
+    def read(self, number: int) -> bytes:
+        """A patch as a picture file. Raises DatasetError."""
+        block, row = divmod(number, BLOCK)
+        return as_file(self._block(block)[row])
+
+    def _read_block(self, number: int) -> np.ndarray:
+        with _array(self.path, "x") as x:
+            return x[number * BLOCK : (number + 1) * BLOCK]
 
 
 def labels_in(path: Path) -> np.ndarray:
@@ -82,7 +94,7 @@ def read(root: Path) -> LabelledSets:
         _check(x, (len(labels), SIDE, SIDE, 3))
         digits = len(str(max(0, len(labels) - 1)))
         ids = [f"{name}/{number:0{digits}d}" for number in range(len(labels))]
-        read_row = partial(patch_in, x)
+        read_row = Patches(x).read
         pictures = {i: DatasetRow(read_row, number, i, x) for number, i in enumerate(ids)}
         sets[name] = Labelled(pictures=pictures, labels=labels.tolist())
     return LabelledSets(classes=("no tumour", "tumour"), sets=sets)

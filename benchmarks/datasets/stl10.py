@@ -96,7 +96,6 @@ STL10 = DatasetDefinition(
         KnownCounts(set="train", total=5000, per_class=500, source=PAGE),
         KnownCounts(set="test", total=8000, per_class=800, source=PAGE),
     ),
-    disk_bytes=13_000 * (96 * 96 * 3 + 1),
 )
 
 STL10_FOLDS = DatasetDefinition(
@@ -118,5 +117,4 @@ STL10_FOLDS = DatasetDefinition(
         *(KnownCounts(set=name, total=1000, source=PAGE) for name in FOLDS),
         STL10.known_counts[1],
     ),
-    disk_bytes=STL10.disk_bytes,
 )

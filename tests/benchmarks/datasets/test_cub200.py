@@ -59,6 +59,14 @@ def test_the_archive_gives_the_same_and_the_list_beside_the_folder_is_no_matter(
     assert packed.splits_sha256 == unpacked.splits_sha256
 
 
+def test_a_folder_within_one_of_its_name_is_found(tmp_path):
+    root = write_cub200(tmp_path / "a")  # as Kaggle's copy unpacks
+    root.rename(tmp_path / "a" / "aside")
+    (tmp_path / "a" / "CUB_200_2011").mkdir()
+    (tmp_path / "a" / "aside").rename(root / "CUB_200_2011")
+    assert len(load(tmp_path / "a", tmp_path / "cache").ids) == 21
+
+
 @pytest.mark.parametrize(
     ("name", "text", "reason"),
     [

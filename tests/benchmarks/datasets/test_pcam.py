@@ -16,6 +16,8 @@ from vggfeat.errors import DatasetError
 from vggfeat.images import picture_content
 from vggfeat.storage.folders import Folders
 
+COUNT = 40  # patches of a set: more than are read at once
+
 
 def load(data, cache):
     return load_benchmark("pcam", places=Folders(data, cache), offline=True)
@@ -25,7 +27,7 @@ def load(data, cache):
 def patches(tmp_path_factory):
     """A data folder with the six files as torchvision decompresses them."""
     data = tmp_path_factory.mktemp("patches")
-    write_pcam(data)
+    write_pcam(data, COUNT)
     return data
 
 
@@ -33,9 +35,9 @@ def test_ids_labels_and_pixels_are_those_of_torchvisions_loader(patches, tmp_pat
     benchmark = load(patches, tmp_path)
     for name in ("train", "val", "test"):
         assert_same_as_loader(benchmark, name, datasets.PCAM(patches, name))
-    assert benchmark.ids[0] == "train/0" and benchmark.ids[-1] == "test/7"
+    assert benchmark.ids[0] == "train/00" and benchmark.ids[-1] == "test/39"
     (split,) = benchmark.splits
-    assert (len(split.train), len(split.validation), len(split.test)) == (8, 8, 8)
+    assert (len(split.train), len(split.validation), len(split.test)) == (COUNT, COUNT, COUNT)
     assert benchmark.protocol["trained_on"] == "train and val"
 
 
