@@ -19,6 +19,7 @@ from vggfeat.benchmarks.protocols.official_protocol import (
 from vggfeat.benchmarks.protocols.torchvision_sets import class_names, files_of, opened
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 from vggfeat.errors import DatasetError, reason_of
+from vggfeat.plurals import counted
 from vggfeat.storage.sources import Source
 
 PARTITIONS = range(1, 11)
@@ -68,7 +69,7 @@ def _listed(path: Path, class_of: Mapping[str, int]) -> list[str]:
         raise DatasetError(f"{path}: {odd!r} is no picture's path. Fetch Partitions.zip again.")
     ids = list(dict.fromkeys(line.lstrip("/") for line in lines))
     if unknown := sorted({_folder(picture) for picture in ids}.difference(class_of)):
-        more = f", and of {len(unknown) - 1} more folders" if unknown[1:] else ""
+        more = f" and {counted(len(unknown) - 1, 'more folder')}" if unknown[1:] else ""
         raise DatasetError(
             f"{path}: names pictures in {unknown[0]!r}{more}, where {FOLDER} has none. Complete it"
             " from SUN397.tar.gz."
