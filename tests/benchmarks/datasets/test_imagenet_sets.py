@@ -153,7 +153,8 @@ def test_bench_from_the_command_line(data, run, tmp_path):
     imagenet, renditions = json.loads(result.stdout)
     assert imagenet["protocol"]["classes"] == len(WNIDS)
     assert renditions["protocol"]["classes"] == len(IN_200)
-    assert renditions["protocol"]["classes_of"] == "the test set, which the probe learns alone"
+    trained_on = renditions["protocol"]["training_pictures"]
+    assert trained_on == "ImageNet's, of the test set's classes alone"
     assert renditions["metric"] == imagenet["metric"] == "accuracy"
     assert "README" not in result.stderr
 
