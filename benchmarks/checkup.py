@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 
 from vggfeat import devices, provenance
-from vggfeat.benchmarks.datasets.registry import distributions
+from vggfeat.benchmarks.datasets.registry import DATASETS, distributions
 from vggfeat.busy_cores import busy_cores
 from vggfeat.errors import reason_of
 from vggfeat.features.cache_folder import KINDS, measured
@@ -147,20 +147,27 @@ def _folders(places: Folders) -> Iterator[Finding]:
 
 
 def _datasets(places: Folders) -> Iterator[Finding]:
+    """Those of the paper, and of the others those that are there."""
+    in_paper = {definition.source.name for definition in DATASETS if definition.in_paper}
+    others = 0
     for name, source in distributions().items():
         try:
-            located = source.locate(places)
+            located, is_here = source.locate(places), source.is_here(places)
         except OSError as error:
             yield Finding("datasets", name, NOTE, f"cannot be looked at: {reason_of(error)}")
             continue
-        lacking = source.missing(places)
-        if not lacking:
+        if is_here:
             where = ", ".join(map(str, located if isinstance(located, list) else [located]))
             yield Finding("datasets", name, OK, where)
-            continue
-        size = sum(mirrors[0].size or 0 for mirrors in lacking)
-        value = "not here" + (f", {in_bytes(size)}" if size else "")
-        yield Finding("datasets", name, MISSING, value, _where_to_get(name, lacking))
+        elif name in in_paper or located:
+            lacking = source.missing(places)
+            size = sum(mirrors[0].size or 0 for mirrors in lacking)
+            value = ("in part" if located else "not here") + (f", {in_bytes(size)}" if size else "")
+            yield Finding("datasets", name, MISSING, value, _where_to_get(name, lacking))
+        else:
+            others += 1
+    if others:
+        yield Finding("datasets", "others", MISSING, f"{others} not here", "vggfeat datasets ls")
     ilsvrc = places.data / "ILSVRC2012"
     yield (
         Finding("datasets", "ILSVRC2012", OK, str(ilsvrc))
@@ -174,7 +181,7 @@ def _datasets(places: Folders) -> Iterator[Finding]:
 
 def _where_to_get(name: str, lacking: list[tuple[Source, ...]]) -> str:
     addresses = " and ".join(mirrors[0].url for mirrors in lacking)
-    return f"vggfeat datasets fetch {name} ({addresses})"
+    return f"vggfeat datasets fetch {name}" + (f" ({addresses})" if lacking else "")
 
 
 def _weights(places: Folders) -> Iterator[Finding]:

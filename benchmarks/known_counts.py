@@ -1,6 +1,7 @@
 """Whether a dataset is whole: examples of each set and class against the known counts."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.registry import definition_of
@@ -26,8 +27,14 @@ def counts(benchmark: Benchmark) -> list[Count]:
         for of_set in definition_of(benchmark.name).known_counts
         # The test set of VOC 2012 comes in an archive of its own, and is not needed.
         if of_set.set in benchmark.sets or of_set.set != "test"
-        for name, expected in ((None, of_set.total), *of_set.classes.items())
+        for name, expected in ((None, of_set.total), *of_set.of_classes(benchmark.classes).items())
     ]
+
+
+def missing_pictures(benchmark: Benchmark) -> list[str]:
+    """The examples that the dataset names and whose files are not there."""
+    files = benchmark.files.items()
+    return [i for i, file in files if isinstance(file, Path) and not file.exists()]
 
 
 def _actual(benchmark: Benchmark, set_name: str, class_name: str | None) -> int:

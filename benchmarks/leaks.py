@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vggfeat.benchmarks.splits import Split
+from vggfeat.dataset_rows import DatasetRow
 from vggfeat.images import Whole, digest, picture_bytes
 from vggfeat.storage.files import sha256_of
 
@@ -109,6 +110,8 @@ def copies_of(files: Mapping[str, Whole]) -> dict[str, str]:
 
 
 def _size(file: Whole) -> int:
+    if isinstance(file, DatasetRow):  # to know its size takes as long as to read it
+        return 0
     return file.stat().st_size if isinstance(file, Path) else picture_bytes(file)
 
 

@@ -4,16 +4,23 @@ import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from vggfeat.errors import UnknownNameError
 from vggfeat.probes import registry as probes
 from vggfeat.report.published import PublishedRow, read_published
 from vggfeat.storage.folders import Folders
 
+if TYPE_CHECKING:
+    from vggfeat.benchmarks.datasets.definition import DatasetDefinition, DataSource
+
 # torch and torchvision take 2 s to import each: they are imported where they are needed.
 
 Line = dict[str, Any]
+
+# Of a dataset: what is there of it, and where the rest comes from.
+HERE, IN_PART, TO_FETCH, BY_HAND, MADE_HERE = "here", "in part", "to fetch", "by hand", "made here"
+STATES = (HERE, IN_PART, TO_FETCH, BY_HAND, MADE_HERE)
 
 
 def nets(text: str = "") -> list[Line]:
@@ -76,26 +83,70 @@ def layers(net: str) -> list[Line]:
 
 def benchmarks(places: Folders) -> list[Line]:
     """Every benchmark: what it is, its headline metric, the best published number, its data."""
-    from vggfeat.benchmarks.datasets.registry import DATASETS
-
     lines = []
-    for definition in DATASETS:
+    for definition, state, data in _in_groups(places):
         metric = definition.protocol.metric
         best = _best(definition.name, metric)
-        there = definition.source.locate(places) if definition.in_paper else "made here"
-        where = ", ".join(map(str, there)) if isinstance(there, list) else there
         lines.append(
             {
                 "benchmark": definition.name,
+                "group": definition.group,
                 "pictures": definition.num_pictures,
                 "metric": metric,
                 "best published (%)": best.value if best else None,
                 "by": _who(best) if best else None,
                 "task": definition.about,
-                "data": str(where) if where else None,
+                "state": state,
+                "data": MADE_HERE if state == MADE_HERE else data or None,
             }
         )
     return lines
+
+
+def datasets(places: Folders) -> list[Line]:
+    """The dataset of every benchmark: its size, its terms, and whether it is there."""
+    return [
+        {
+            "benchmark": definition.name,
+            "group": definition.group,
+            "pictures": definition.num_pictures,
+            "bytes on disk": definition.disk_bytes,
+            "bytes to fetch": definition.download_bytes,
+            "state": state,
+            "licence or terms": definition.licence or None,
+            "by hand": getattr(definition.source, "by_hand", "") or None,
+            "data": data or None,
+        }
+        for definition, state, data in _in_groups(places)
+    ]
+
+
+def _in_groups(places: Folders) -> Iterator[tuple["DatasetDefinition", str, str]]:
+    """Definitions by group, each with the state of its data, one of STATES, and where that is."""
+    from vggfeat.benchmarks.datasets.definition import GROUPS
+    from vggfeat.benchmarks.datasets.registry import DATASETS
+
+    known: dict[str, tuple[str, str]] = {}  # by source, as several benchmarks may have one
+    for definition in sorted(DATASETS, key=lambda d: GROUPS.index(d.group)):
+        source = definition.source
+        if source.name not in known:
+            known[source.name] = _state(source, places)
+        yield definition, *known[source.name]
+
+
+def _state(source: "DataSource", places: Folders) -> tuple[str, str]:
+    from vggfeat.benchmarks.datasets.definition import Fetchable
+    from vggfeat.benchmarks.sources.generated import Generated
+
+    if isinstance(source, Generated):
+        return MADE_HERE, ""
+    located = source.locate(places)
+    where = ", ".join(map(str, located)) if isinstance(located, list) else str(located or "")
+    if not isinstance(source, Fetchable) or source.is_here(places):
+        return HERE if located else BY_HAND, where
+    if located:
+        return IN_PART, where
+    return TO_FETCH if source.is_served else BY_HAND, where
 
 
 def _best(benchmark: str, metric: str) -> PublishedRow | None:
@@ -110,6 +161,23 @@ def _best(benchmark: str, metric: str) -> PublishedRow | None:
 
 def _who(row: PublishedRow) -> str:
     return row.network or row.method
+
+
+def suites() -> list[Line]:
+    """Every suite: its benchmarks, what its authors average, what is missing, and its source."""
+    from vggfeat.benchmarks.suites import SUITES
+
+    return [
+        {
+            "suite": suite.name,
+            "benchmarks": " ".join(suite.benchmarks),
+            "average": suite.average.name if suite.average else None,
+            "not measured": ", ".join(suite.missing) or None,
+            "source": suite.citation,
+            "differs": " ".join(suite.differs) or None,
+        }
+        for suite in SUITES
+    ]
 
 
 def probe_lines() -> list[Line]:

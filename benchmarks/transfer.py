@@ -122,7 +122,8 @@ class TransferMeasurement(ProbeMeasurement):
     def _scale_remarks(self) -> list[str]:
         """What the scales follow from, where they follow from the nets' input."""
         stated, used = self.benchmark.scales, self.settings.extraction.scales
-        if not isinstance(stated, OfInput) or used != scales_for(stated, self.networks):
+        several = len({network.backbone.input_size for network in self.networks}) > 1
+        if not isinstance(stated, OfInput) or several or used != scales_for(stated, self.networks):
             return []
         return [f"the scale of {used[0]} pixels is {stated}"]
 

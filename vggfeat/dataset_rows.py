@@ -33,10 +33,11 @@ class DatasetRow:
 def as_file(image: Image.Image | np.ndarray) -> bytes:
     """An image, or uint8 [h, w] or [h, w, 3], as a file that loses nothing.
 
-    Grey and RGB become PGM and PPM, which take no time; others PNG.
+    Grey and RGB become PGM and PPM, which take no time; CMYK, which PNG does not have, TIFF; others
+    PNG.
     """
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
     file = io.BytesIO()
-    image.save(file, "PPM" if image.mode in ("L", "RGB") else "PNG")
+    image.save(file, {"L": "PPM", "RGB": "PPM", "CMYK": "TIFF"}.get(image.mode, "PNG"))
     return file.getvalue()

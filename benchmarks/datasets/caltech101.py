@@ -4,7 +4,7 @@
 training pictures, scales stacked, mean class recall. The background counts as a class: 102.
 """
 
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.datasets.definition import IN_PAPER, DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.protocols.class_folder_protocol import (
     ClassFolderProtocol,
     class_folder_benchmark,
@@ -77,4 +77,6 @@ CALTECH101 = DatasetDefinition(
         KnownCounts(set="all", total=9144, classes=PICTURES, source="the unpacked archive"),
     ),
     in_paper=True,
+    group=IN_PAPER,
+    licence="CC BY 4.0",  # as CaltechDATA's record states
 )

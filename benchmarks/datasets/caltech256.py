@@ -4,7 +4,7 @@
 training pictures, scales stacked, mean class recall. The clutter counts as a class: 257.
 """
 
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.datasets.definition import IN_PAPER, DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.protocols.class_folder_protocol import (
     ClassFolderProtocol,
     class_folder_benchmark,
@@ -111,4 +111,6 @@ CALTECH256 = DatasetDefinition(
         KnownCounts(set="all", total=30607, classes=PICTURES, source="the unpacked archive"),
     ),
     in_paper=True,
+    group=IN_PAPER,
+    licence="CC BY 4.0",  # as CaltechDATA's record states
 )

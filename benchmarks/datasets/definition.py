@@ -5,10 +5,10 @@ its benchmark is built.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.scales import OfInput, Scales
@@ -17,8 +17,15 @@ from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import Progress
 from vggfeat.report.published import PublishedRow
 from vggfeat.storage.folders import Folders
+from vggfeat.storage.sources import Source
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # becomes part of the names of files
+
+# Groups of datasets, in the order in which they are listed.
+IN_PAPER, TRANSFER, IMAGENET, MADE = (
+    "the paper's", "transfer", "ImageNet", "made here",
+)  # fmt: skip
+GROUPS = (IN_PAPER, TRANSFER, IMAGENET, MADE)
 
 SOURCE_ATTRIBUTES = ("name", "locate", "missing", "altered", "open")
 
@@ -48,17 +55,48 @@ class DataSource(Protocol):
         """The folder that holds the dataset. Raises DatasetError or DownloadError."""
 
 
+@runtime_checkable
+class Fetchable(DataSource, Protocol):
+    """A source of files that lie on servers, or that its owners give to whom they choose.
+
+    `by_hand` says how to get what cannot be fetched, `is_served` whether all of it can, and
+    `is_here` whether nothing has to be fetched or asked for.
+    """
+
+    by_hand: str
+
+    @property
+    def is_served(self) -> bool:
+        """Whether all of it can be fetched."""
+
+    @property
+    def files(self) -> tuple[tuple[Source, ...], ...]:
+        """All that can be fetched, each as its addresses."""
+
+    def is_here(self, folders: Folders) -> bool:
+        """Whether all of it is there."""
+
+    def fetch(self, folders: Folders, *, offline: bool, progress: Progress) -> None:
+        """Download what is missing into the data folder. Raises DatasetError or DownloadError."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class KnownCounts:
     """Examples in one of the dataset's own sets: pictures, or people where people are classified.
 
-    `classes` holds the positives of each class; `source` says who states the numbers.
+    `classes` holds the positives of each class, or `per_class` those of every class where all have
+    as many; `source` says who states the numbers.
     """
 
     set: str
     total: int
-    classes: Mapping[str, int]
+    classes: Mapping[str, int] = field(default_factory=dict)
+    per_class: int | None = None
     source: str
+
+    def of_classes(self, names: Iterable[str]) -> Mapping[str, int]:
+        """The known counts of a dataset's classes; none where nobody states them."""
+        return self.classes if self.per_class is None else dict.fromkeys(names, self.per_class)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,10 +106,13 @@ class DatasetDefinition:
     `build` reads the dataset's folder, in whichever layout it has, and makes the benchmark by
     `protocol`, which is of the type that `build` expects. `scales` (shortest sides in pixels, or
     OfInput) and `aggregate` are the defaults of its measurements. `features_of` names another
-    dataset of the same source, to use its feature files; picture ids must mean the same there.
-    `published` holds numbers to compare with, for datasets that have none in published.csv. Raises
-    DatasetError at a name that cannot be part of a file's name, at a field of another kind than is
-    declared here, and at published rows of another benchmark.
+    dataset, to use its feature files; picture ids must mean the same there, for which a user's
+    dataset must have the same source.
+    `published` holds numbers to compare with, for datasets that have none in published.csv.
+    `licence` is the licence or the terms of the pictures, as their authors state them, in a few
+    words, and `disk_bytes` what they take when unpacked; both are empty where nobody has read them.
+    Raises DatasetError at a name that cannot be part of a file's name, at a field of another kind
+    than is declared here, and at published rows of another benchmark.
     """
 
     name: str
@@ -88,6 +129,21 @@ class DatasetDefinition:
     known_counts: tuple[KnownCounts, ...] = ()
     published: tuple[PublishedRow, ...] = ()
     in_paper: bool = False  # whether `bench --all` measures it
+    group: str = TRANSFER  # one of GROUPS
+    licence: str = ""
+    disk_bytes: int | None = None
+
+    @property
+    def is_served(self) -> bool:
+        """Whether all of it can be fetched."""
+        return isinstance(self.source, Fetchable) and self.source.is_served
+
+    @property
+    def download_bytes(self) -> int | None:
+        """What is fetched of it; None if not all of it is, or not all sizes are known."""
+        files = self.source.files if self.is_served else ()
+        sizes = [mirrors[0].size for mirrors in files]
+        return sum(sizes) if sizes and all(sizes) else None
 
     @property
     def feature_set(self) -> str:
@@ -115,6 +171,8 @@ class DatasetDefinition:
         yield "source", is_source, "a DataSource, such as LocalFolder"
         yield "build", callable(self.build), "a function, such as class_folder_benchmark"
         yield "title", isinstance(self.title, str), "text"
+        yield "licence", isinstance(self.licence, str), "text"
+        yield "group", self.group in GROUPS, f"one of {', '.join(GROUPS)}"
         are_sides = isinstance(self.scales, OfInput) or (
             isinstance(self.scales, tuple | list) and all(type(side) is int for side in self.scales)
         )

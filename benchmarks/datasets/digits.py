@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.definition import MADE, DatasetDefinition
 from vggfeat.benchmarks.protocols.class_folder_protocol import (
     ClassFolderProtocol,
     class_folder_benchmark,
@@ -35,4 +35,5 @@ DIGITS = DatasetDefinition(
     protocol=ClassFolderProtocol(train_per_class=30, test_per_class=50),
     scales=(32, 48),
     aggregate="stack",
+    group=MADE,
 )

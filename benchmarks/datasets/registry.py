@@ -15,17 +15,37 @@ from vggfeat.benchmarks.datasets import (
     by_name,
     caltech101,
     caltech256,
+    cifar10,
+    cifar100,
+    country211,
+    cub200,
     digits,
+    dtd,
+    eurosat,
+    fgvc_aircraft,
+    flowers102,
+    food101,
+    gtsrb,
+    imagenet,
+    imagenet_a,
+    imagenet_r,
+    imagenet_sketch,
+    imagenet_v2,
     own_pictures,
+    oxford_pet,
+    pcam,
+    stanford_cars,
+    stl10,
+    sun397,
+    svhn,
     synthetic,
     user_file,
     voc2007,
     voc2012,
     voc2012_actions,
 )
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition, Fetchable
 from vggfeat.benchmarks.shots import few_shots
-from vggfeat.benchmarks.sources.distribution import Distribution
 from vggfeat.errors import DatasetError, UnknownNameError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import Progress, no_progress
@@ -39,6 +59,30 @@ DATASETS: tuple[DatasetDefinition, ...] = (
     caltech256.CALTECH256,
     voc2012_actions.WHOLE_PICTURE,
     voc2012_actions.PICTURE_AND_BOX,
+    flowers102.FLOWERS102,
+    dtd.DTD,
+    dtd.DTD_1,
+    oxford_pet.OXFORD_PET,
+    food101.FOOD101,
+    sun397.SUN397,
+    sun397.SUN397_1,
+    stanford_cars.STANFORD_CARS,
+    fgvc_aircraft.FGVC_AIRCRAFT,
+    cub200.CUB200,
+    cifar10.CIFAR10,
+    cifar100.CIFAR100,
+    stl10.STL10,
+    stl10.STL10_FOLDS,
+    svhn.SVHN,
+    eurosat.EUROSAT,
+    country211.COUNTRY211,
+    gtsrb.GTSRB,
+    pcam.PCAM,
+    imagenet.IMAGENET,
+    imagenet_v2.IMAGENET_V2,
+    imagenet_r.IMAGENET_R,
+    imagenet_a.IMAGENET_A,
+    imagenet_sketch.IMAGENET_SKETCH,
     digits.DIGITS,
     synthetic.SYNTHETIC_SCENES,
     synthetic.SYNTHETIC_ACTIONS,
@@ -145,18 +189,22 @@ def names_in_paper() -> list[str]:
     return [definition.name for definition in DATASETS if definition.in_paper]
 
 
-def distributions() -> dict[str, Distribution]:
-    """What can be fetched, by its name."""
-    sources = [d.source for d in DATASETS if isinstance(d.source, Distribution)]
+def distributions() -> dict[str, Fetchable]:
+    """What can be fetched, or must be asked for, by its name."""
+    sources = [d.source for d in DATASETS if isinstance(d.source, Fetchable)]
     return {source.name: source for source in sorted(sources, key=lambda source: source.name)}
 
 
-def distribution_of(name: str) -> Distribution:
-    """The archives of this name, or those of a user's dataset. Raises UnknownNameError."""
-    by_name = distributions()
+def distribution_of(name: str) -> Fetchable:
+    """The source of this name, or that of a dataset of this name.
+
+    Raises UnknownNameError, and DatasetError where a user's dataset has nothing to fetch.
+    """
+    by_dataset = {d.name: d.source for d in DATASETS if isinstance(d.source, Fetchable)}
+    by_name = by_dataset | distributions()
     if user_file.is_user_file(name):
         source = definition_of(name).source
-        if not isinstance(source, Distribution) or not source.archives:
+        if not isinstance(source, Fetchable) or not source.files:
             raise DatasetError(f"{name}: has no archives to fetch.")
         return source
     if name not in by_name:

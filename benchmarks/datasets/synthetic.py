@@ -6,7 +6,7 @@ through the code of PASCAL VOC with pictures on disk; they say nothing about pho
 
 from pathlib import Path
 
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.definition import MADE, DatasetDefinition
 from vggfeat.benchmarks.datasets.synthetic_drawing import (
     SHAPES,
     write_action_lists,
@@ -37,6 +37,8 @@ SYNTHETIC_SCENES = DatasetDefinition(
     build=voc_benchmark,
     protocol=VocProtocol(metric="map_11pt", classes=CLASSES, test_is_public=True),
     scales=(48, 72),
+    group=MADE,
+    licence="drawn by vggfeat",
 )
 SYNTHETIC_ACTIONS = DatasetDefinition(
     name="synthetic_actions",
@@ -52,4 +54,6 @@ SYNTHETIC_ACTIONS = DatasetDefinition(
         server_file="results/synthetic/comp10_action_test_{}.txt",
     ),
     scales=SYNTHETIC_SCENES.scales,
+    group=MADE,
+    licence="drawn by vggfeat",
 )

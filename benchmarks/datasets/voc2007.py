@@ -1,6 +1,6 @@
 """PASCAL VOC 2007 classification: trained on `trainval`, scored on `test`."""
 
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.datasets.definition import IN_PAPER, DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.protocols.voc_protocol import (
     CLASSES,
     VOC_SCALES,
@@ -72,4 +72,7 @@ VOC2007 = DatasetDefinition(
         ),
     ),
     in_paper=True,
+    group=IN_PAPER,
+    # "Database rights" on the challenge's pages.
+    licence="Flickr's terms of use",
 )

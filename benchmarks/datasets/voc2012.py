@@ -1,6 +1,6 @@
 """PASCAL VOC 2012 classification: scored on `val`; `test` is for the evaluation server."""
 
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.datasets.definition import IN_PAPER, DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.protocols.voc_protocol import (
     CLASSES,
     VOC_SCALES,
@@ -61,4 +61,7 @@ VOC2012 = DatasetDefinition(
         KnownCounts(set="test", total=10991, classes={}, source="TensorFlow Datasets"),
     ),
     in_paper=True,
+    group=IN_PAPER,
+    # "Database rights" on the challenge's pages.
+    licence="Flickr's terms of use",
 )

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.datasets.definition import IN_PAPER, DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.datasets.voc2012 import VOC2012_DISTRIBUTION
 from vggfeat.benchmarks.protocols.voc_action_protocol import (
     ACTIONS,
@@ -44,6 +44,9 @@ WHOLE_PICTURE = DatasetDefinition(
         ),
     ),
     in_paper=True,
+    group=IN_PAPER,
+    # "Database rights" on the challenge's pages.
+    licence="Flickr's terms of use",
 )
 PICTURE_AND_BOX = replace(
     WHOLE_PICTURE,

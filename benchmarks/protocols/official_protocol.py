@@ -4,6 +4,7 @@ What no set validates is drawn from the training pictures: 20 % of each class, b
 without a test set is split at random, as own_splits.py does it.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,6 +83,10 @@ class OfficialSplits:
     facts: Mapping[str, Any] = field(default_factory=dict)
     version: int = 1
 
+    def group_of(self, picture_id: str) -> str:
+        """What the picture may not be torn apart from: itself, unless `together` says more."""
+        return self.together(picture_id) if self.together else picture_id
+
 
 def official_benchmark(
     definition: DatasetDefinition, root: Path | str, options: DataOptions
@@ -89,7 +94,7 @@ def official_benchmark(
     """The benchmark of the sets in a folder, by an OfficialSplits. Raises DatasetError."""
     protocol: OfficialSplits = definition.protocol
     read = protocol.read(Path(root))
-    table = _Table.of(read, Path(root), options.limit)
+    table = _Table.of(read, Path(root), options.limit, protocol.group_of)
     notes = list(read.notes)
     if options.limit is not None:
         notes.append(f"limited to {options.limit} pictures a class of each set")
@@ -128,11 +133,17 @@ class _Table:
         return list(self.pictures)
 
     @classmethod
-    def of(cls, read: LabelledSets, root: Path, limit: int | None) -> "_Table":
+    def of(
+        cls,
+        read: LabelledSets,
+        root: Path,
+        limit: int | None,
+        group_of: Callable[[str], str],
+    ) -> "_Table":
         """Raises DatasetError at a set that lacks a class, and at a picture of two classes."""
         pictures: dict[str, Picture] = {}
         class_of: dict[str, int] = {}
-        kept = {name: _limited(labelled, limit) for name, labelled in read.sets.items()}
+        kept = {name: _limited(part, limit, group_of) for name, part in read.sets.items()}
         for name, labels in kept.items():
             absent = set(range(len(read.classes))).difference(labels.values())
             if absent:
@@ -154,18 +165,25 @@ class _Table:
         )
 
 
-def _limited(labelled: Labelled, limit: int | None) -> dict[str, int]:
-    """Id -> class; at most so many pictures a class, the first ones."""
+def _limited(
+    labelled: Labelled, limit: int | None, group_of: Callable[[str], str]
+) -> dict[str, int]:
+    """Id -> class; at most so many pictures a class, the first ones of as many groups as can be."""
     labels = dict(zip(labelled.pictures, map(int, labelled.labels), strict=True))
     if limit is None:
         return labels
-    counts: dict[int, int] = {}
-    kept = {}
-    for i, label in labels.items():
-        counts[label] = counts.get(label, 0) + 1
-        if counts[label] <= limit:
-            kept[i] = label
-    return kept
+    groups: Counter[str] = Counter()
+    place = {}  # of a picture in its group
+    for i in labels:
+        place[i] = groups[group_of(i)]
+        groups[group_of(i)] += 1
+    counts: Counter[int] = Counter()
+    kept = set()
+    for i in sorted(labels, key=place.__getitem__):
+        counts[labels[i]] += 1
+        if counts[labels[i]] <= limit:
+            kept.add(i)
+    return {i: label for i, label in labels.items() if i in kept}
 
 
 class _Draws:
@@ -174,11 +192,10 @@ class _Draws:
     def __init__(self, table: _Table, protocol: OfficialSplits, options: DataOptions):
         self.table, self.protocol, self.options = table, protocol, options
         self.ids = table.ids
-        together = protocol.together or (lambda picture_id: picture_id)
         first: dict[str, int] = {}
         # The first row of those that stay together stands for all of them, [N].
         self.first = np.array([
-            first.setdefault(together(i), row) for row, i in enumerate(self.ids)
+            first.setdefault(protocol.group_of(i), row) for row, i in enumerate(self.ids)
         ])  # fmt: skip
 
     def given(self) -> tuple[Split, ...]:

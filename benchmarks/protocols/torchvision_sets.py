@@ -4,11 +4,13 @@ torchvision keeps the lists in attributes without a promise; tests hold the load
 and labels against these. Pictures are decoded by us from the files, not by torchvision.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from vggfeat.benchmarks.protocols.official_protocol import Labelled
+from vggfeat.benchmarks.protocols.official_protocol import Labelled, LabelledSets
+from vggfeat.benchmarks.protocols.torchvision_digests import check_digests
 from vggfeat.dataset_rows import DatasetRow, as_file
 from vggfeat.errors import DatasetError, reason_of
 
@@ -20,15 +22,48 @@ def opened(name: str, root: Path | str, **arguments: Any) -> Any:
     """torchvision's dataset of this class name, its files below root. Raises DatasetError."""
     from torchvision import datasets  # 2 s to import
 
+    return read_by(getattr(datasets, name), root, **arguments)
+
+
+def read_by(dataset_class: Callable, root: Path | str, **arguments: Any) -> Any:
+    """A dataset of a class of torchvision's, or of one that is made of it. Raises DatasetError."""
     try:
-        return getattr(datasets, name)(root, **arguments)
+        return dataset_class(root, **arguments)
     except Exception as error:  # damaged files make its readers raise almost anything
+        check_digests(dataset_class, root, arguments)
+        name = dataset_class.__name__
         given = "".join(f", {key} {value}" for key, value in arguments.items())
         raise DatasetError(
             f"{root}: torchvision's {name}{given} cannot be read there:"
             f" {type(error).__name__}: {reason_of(error)}. Fetch the dataset again, or lay it out"
             " as torchvision does."
         ) from error
+
+
+def sets_of_files(
+    name: str, folder: str, sets: Mapping[str, Mapping[str, Any]]
+) -> Callable[[Path], LabelledSets]:
+    """A reader of the sets of torchvision's dataset `name`; sets maps each to its arguments.
+
+    Ids are paths below the folder of the root. The reader raises DatasetError, also where sets
+    differ in their classes: torchvision numbers those that a list names.
+    """
+
+    def read(root: Path) -> LabelledSets:
+        datasets = {key: opened(name, root, **arguments) for key, arguments in sets.items()}
+        classes = {key: class_names(dataset) for key, dataset in datasets.items()}
+        first = next(iter(sets))
+        for key in sets:
+            for number, (one, other) in enumerate(zip_longest(classes[first], classes[key])):
+                if one != other:
+                    raise DatasetError(
+                        f"{root}: class {number} of torchvision's {name} is {one!r} in the set"
+                        f" {first!r} and {other!r} in {key!r}. Fetch the dataset again."
+                    )
+        labelled = {key: files_of(dataset, root / folder) for key, dataset in datasets.items()}
+        return LabelledSets(classes=classes[first], sets=labelled)
+
+    return read
 
 
 def files_of(dataset: Any, below: Path | str) -> Labelled:
@@ -40,10 +75,36 @@ def files_of(dataset: Any, below: Path | str) -> Labelled:
     if files is None:
         raise DatasetError(f"{type(dataset).__name__} of torchvision lists no picture files.")
     paths = [Path(file[0] if isinstance(file, tuple | list) else file) for file in files]
-    pictures = {path.relative_to(below).as_posix(): path for path in paths}
+    pictures = {_path_below(path, Path(below)): path for path in paths}
     if len(pictures) < len(paths):
         raise DatasetError(f"{below}: {len(paths) - len(pictures)} pictures are listed twice.")
     return Labelled(pictures=pictures, labels=labels_of(dataset))
+
+
+def _path_below(path: Path, folder: Path) -> str:
+    """The POSIX path of a file below a folder. Raises DatasetError where it leads elsewhere."""
+    inside = path.relative_to(folder) if path.is_relative_to(folder) else None
+    if inside is None or ".." in inside.parts or "\0" in path.name:
+        raise DatasetError(f"{folder}: a list names {str(path)!r}. Fetch the dataset again.")
+    return inside.as_posix()
+
+
+def sets_in_arrays(
+    name: str, sets: Mapping[str, Mapping[str, Any]], num_classes: int | None = None
+) -> Callable[[Path], LabelledSets]:
+    """A reader of the sets of torchvision's dataset `name`; sets maps each to its arguments.
+
+    num_classes is for datasets whose classes have no names.
+    """
+
+    def read(root: Path) -> LabelledSets:
+        datasets = {key: opened(name, root, **arguments) for key, arguments in sets.items()}
+        classes = class_names(next(iter(datasets.values())), num_classes)
+        return LabelledSets(
+            classes=classes, sets={key: rows_of(dataset, key) for key, dataset in datasets.items()}
+        )
+
+    return read
 
 
 def rows_of(

@@ -32,11 +32,12 @@ def pictures_of(benchmark: str, data_dir: Path | None, own: Sequence[Path]) -> P
 
 
 def _of_dataset(definition, data_dir: Path | None) -> Pictures | str:
+    from vggfeat.benchmarks.sources.loader_parts import PACKED_SUFFIXES
     from vggfeat.storage.folders import folders
 
     # Folders of this machine are nobody's business who gets the page.
     located = definition.source.locate(folders(data_dir))
-    if isinstance(located, list):
+    if isinstance(located, list) and any(p.name.endswith(PACKED_SUFFIXES) for p in located):
         return "The pictures lie in archives; unpacked they would be shown here."
     if located is None:
         return "The pictures are not at hand: name the folder of the datasets with --data-dir."

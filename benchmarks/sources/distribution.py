@@ -39,6 +39,21 @@ class Distribution:
     manual_archives: tuple[str, ...] = ()
     evidence: Mapping[str, str] = field(default_factory=dict)
     parts: tuple[str, ...] = ()
+    by_hand = ""  # as all of it can be fetched, or lies where the user says
+
+    @property
+    def is_served(self) -> bool:
+        """Whether it can be fetched."""
+        return bool(self.archives)
+
+    @property
+    def files(self) -> tuple[tuple[Source, ...], ...]:
+        """All that can be fetched, each as its addresses."""
+        return self.archives
+
+    def is_here(self, folders: Folders) -> bool:
+        """Whether its folder is there, or all archives."""
+        return bool(self.locate(folders)) and not self.missing(folders)
 
     def locate(self, folders: Folders) -> Path | list[Path] | None:
         """The dataset's folder in the data folder, else its archives there, else None."""
@@ -152,7 +167,8 @@ class Distribution:
         around = itertools.chain.from_iterable(map(_unwrapped, places))
         for path in dict.fromkeys(place / self.folder for place in around):
             hidden = any(name.startswith(".") for name in path.relative_to(data).parts)
-            if path.is_dir() and not hidden and not path.is_relative_to(folders.unpacked):
+            is_folder = os.path.isdir(path)  # False where it cannot be looked, as into lost+found
+            if is_folder and not hidden and not path.is_relative_to(folders.unpacked):
                 yield path
 
     def _is_whole(self, root: Path) -> bool:

@@ -71,6 +71,9 @@ def test_bench_all_ends_in_the_papers_table(run, tmp_path):
     assert again.stdout == result.stdout
     assert again.stderr.count(": 3 measured already") == 6
     assert run("table", "--out", tmp_path / "out").stdout == result.stdout
+    suite = run("bench", "--suite", "paper", "--limit", 40, *PAPER_NETS, *SMALL).stdout
+    table = run("table", "--suite", "paper", "--out", tmp_path / "out").stdout
+    assert suite == f"{result.stdout}\n{table}" and table.count("LIMITED") == 18
 
 
 def test_every_record_says_how_it_was_made(run):

@@ -172,7 +172,26 @@ def test_a_net_with_other_weights_is_not_the_net_of_a_later_row():
         nets=[transfer_net("resnet50", "mine.safetensors")],
     )  # fmt: skip
     (row,) = compare([record], published)
-    assert row.published is None and row.reasons == ("no published number for this benchmark",)
+    assert row.published is None and row.reasons == ("no published number for this net",)
+
+
+def cifar10(classifier):
+    return measured(
+        benchmark="cifar10", title="CIFAR-10", metric="accuracy",
+        metrics={name: {"value": 0.9, "spread": 0.0} for name in ("accuracy", "mean_class_recall")},
+        protocol={"classes": 10, "images": 60_000, "splits": 1, "classifier": classifier},
+        nets=[transfer_net("resnet50", "torchvision")],
+    )  # fmt: skip
+
+
+def test_of_a_set_with_later_numbers_alone_the_same_net_by_the_same_probe_is_compared():
+    """Ericsson et al. (2021): torchvision's ResNet-50 on CIFAR-10, 91.42."""
+    row = cifar10("logistic regression")
+    assert row.comparison == "near" and (row.published, row.difference) == (91.42, -1.42)
+    assert any("readme says 91.47 with C 0.056" in reason for reason in row.reasons)
+    assert cifar10("linear SVM").reasons == (
+        "the published number of this net is by logistic regression",
+    )
 
 
 def test_a_number_without_a_rule_is_compared_with_none():

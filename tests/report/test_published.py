@@ -60,6 +60,110 @@ def test_the_best_shallow_row_is_the_best_of_those_with_the_same_pretraining():
             assert (row.method in best.notes) == (row.value == top)
 
 
+# SUITE is the order in which SimCLR, BYOL and CLIP print Kornblith's sets, but for Birdsnap.
+SUITE = (
+    "food101", "cifar10", "cifar100", "sun397_1", "stanford_cars", "fgvc_aircraft", "voc2007",
+    "dtd_1", "oxford_pet", "caltech101", "flowers102",
+)  # fmt: skip
+MEAN_PER_CLASS = {"fgvc_aircraft", "oxford_pet", "caltech101", "flowers102"}  # SimCLR, B.8.1
+PROBES = "logistic regression", "linear layer"
+
+
+def of_source(source):
+    """The rows of a source by method: {benchmark: value}."""
+    found = {}
+    for row in read_published():
+        if row.source == source:
+            found.setdefault(row.method.rpartition(", ")[0], {})[row.benchmark] = row.value
+    return found
+
+
+def test_clips_table_is_there_as_another_paper_quotes_it():
+    """Yuan et al. (Florence, 2021) Table 2 quotes four of its nets on eleven sets."""
+    clip = of_source("Radford et al. (CLIP) Table 10")
+    quoted = {
+        "SimCLRv2 R152x3 with selective kernels":
+            (83.6, 96.8, 84.5, 69.1, 68.5, 63.1, 86.7, 80.5, 92.6, 94.9, 96.3),
+        "ViT-L/16, ImageNet-21k":
+            (87.4, 97.9, 89.0, 74.9, 62.5, 52.2, 86.1, 75.0, 92.9, 94.7, 99.3),
+        "CLIP RN50x64": (94.8, 94.1, 78.6, 81.1, 90.5, 67.7, 88.9, 82.0, 94.5, 95.4, 98.9),
+        "CLIP ViT-L/14, 336 pixels":
+            (95.9, 97.9, 87.4, 82.2, 91.5, 71.6, 89.9, 83.0, 95.1, 96.0, 99.2),
+    }  # fmt: skip
+    for method, values in quoted.items():
+        assert tuple(clip[method][name] for name in SUITE) == values
+    assert len(clip) == 36 and all(len(values) == 17 for values in clip.values())
+    assert clip["ResNet-50, released by He et al."] == dict(
+        zip(SUITE, (71.3, 91.8, 74.5, 60.5, 49.9, 48.5, 83.8, 72.3, 92.4, 90.8, 90.8), strict=True)
+    ) | {"stl10_folds": 96.4, "eurosat": 96.7, "gtsrb": 70.6, "country211": 11.7, "pcam": 82.5,
+         "imagenet": 74.3}  # fmt: skip
+
+
+AVERAGES = {
+    "Oquab et al. (DINOv2) Table 8": {
+        "OpenCLIP ViT-G/14": 91.9, "MAE ViT-H/14": 78.0, "DINO ViT-B/8": 85.1,
+        "iBOT ViT-L/16": 86.6, "DINOv2 ViT-S/14": 87.7, "DINOv2 ViT-B/14": 90.1,
+        "DINOv2 ViT-L/14": 91.2, "DINOv2 ViT-g/14": 92.1,
+    },
+    "Ericsson et al. (2021) Table 1": {
+        f"ResNet-50, {name}": average
+        for name, average in {
+            "InsDis": 62.29, "MoCo v1": 62.41, "PCL v1": 56.73, "PIRL": 63.92, "PCL v2": 69.13,
+            "SimCLR": 72.59, "MoCo v2": 72.31, "SimCLRv2": 75.07, "SeLa-v2": 72.09,
+            "InfoMin": 72.21, "BYOL": 77.05, "DeepCluster-v2": 78.92, "SwAV": 77.97,
+            "torchvision": 73.75,
+        }.items()
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "source, more_sets, digits",
+    [("Oquab et al. (DINOv2) Table 8", {"cub200"}, 1), ("Ericsson et al. (2021) Table 1", (), 2)],
+)
+def test_the_averages_that_a_table_prints_are_those_of_its_rows(source, more_sets, digits):
+    rows = of_source(source)
+    assert rows.keys() == AVERAGES[source].keys()
+    for method, values in rows.items():
+        assert values.keys() == {*SUITE, *more_sets}
+        average = sum(values.values()) / len(values)
+        assert average == pytest.approx(AVERAGES[source][method], abs=0.6 * 10**-digits)
+
+
+def test_simclrs_numbers_are_those_that_byol_quotes_of_it():
+    """Grill et al. (BYOL) Table 3, the rows "SimCLR [8]" and "Supervised-IN [8]"."""
+    quoted = {
+        "ResNet-50, SimCLR": (68.4, 90.6, 71.6, 58.8, 50.3, 50.3, 80.5, 74.5, 83.6, 90.3, 91.2),
+        "ResNet-50, supervised": (72.3, 93.6, 78.3, 61.9, 66.7, 61.0, 82.8, 74.9, 91.5, 94.5, 94.7),
+    }
+    own = of_source("Chen et al. (SimCLR) Table B.5")
+    by_byol = of_source("Grill et al. (BYOL) Table 3, from SimCLR") | {
+        "ResNet-50, SimCLR": of_source("Grill et al. (BYOL) Table 3")["ResNet-50, SimCLR"]
+    }
+    for method, values in quoted.items():
+        assert own[method] | by_byol[method] == dict(zip(SUITE, values, strict=True))
+
+
+def test_later_rows_have_the_metric_of_their_set():
+    """Kornblith's as SimCLR states it; of all others accuracy."""
+    for row in read_published():
+        if row.classifier in PROBES and row.kind == "later":
+            expected = "mean_class_recall" if row.benchmark in MEAN_PER_CLASS else "accuracy"
+            assert row.metric == ("map_11pt" if row.benchmark == "voc2007" else expected)
+
+
+def test_a_net_of_timm_is_named_with_the_weights_that_were_measured():
+    for row in read_published():
+        assert row.network.startswith("timm/") == (row.weights == "timm")
+        assert row.weights != "timm" or "." in row.network
+
+
+def test_no_later_number_is_there_twice():
+    later = [row for row in read_published() if row.kind == "later"]
+    of_what = {(row.benchmark, row.method, row.metric, row.source) for row in later}
+    assert len(of_what) == len(later)
+
+
 def test_every_published_number_names_its_source_and_rule():
     for row in read_published():
         assert row.source and row.metric

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from vggfeat.benchmarks.options import measurement_options
-from vggfeat.cli.completers import complete_benchmarks
+from vggfeat.cli.completers import SUITES, complete_benchmarks
 from vggfeat.cli.configured import command_line
 from vggfeat.cli.feature_files import are_features, bench_feature_files
 from vggfeat.cli.group import importing, main, set_up_messages
@@ -41,6 +41,12 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 @main.command()
 @click.argument("benchmarks", nargs=-1, metavar="[NAMES]...", shell_complete=complete_benchmarks)
 @click.option("--all", "all_benchmarks", is_flag=True, help="Every benchmark of the paper.")
+@click.option(
+    "--suite",
+    type=click.Choice(SUITES),
+    help="Every benchmark of a list from the literature (`vggfeat ls suites`), with a table of it"
+    " and what its authors average.",
+)
 @click.option(
     "--benchmark",
     "more_benchmarks",
@@ -106,6 +112,7 @@ _AXES = [name for name, declaration in measurement_options().items() if declarat
 def bench(
     benchmarks: Sequence[str],
     all_benchmarks: bool,
+    suite: str | None,
     more_benchmarks: Sequence[str],
     labels: Path | None,
     dry_run: bool,
@@ -127,6 +134,7 @@ def bench(
 
     \b
     vggfeat bench --all
+    vggfeat bench --suite kornblith12 --net resnet50 --probe logistic
     vggfeat bench caltech101 --net vgg16 --net vgg19 --net vgg16+vgg19
     vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
     vggfeat bench caltech101 --sweep scales,aggregate
@@ -142,24 +150,25 @@ def bench(
     if are_features(benchmarks, labels):
         bench_feature_files(benchmarks, labels, dry_run, out, form, options, intervals, workers)
         return
-    if not benchmarks and not all_benchmarks:
+    if not benchmarks and not all_benchmarks and not suite:
         raise click.UsageError(
-            "Name a benchmark (see `vggfeat datasets ls`), a folder of yours, or give --all."
+            "Name a benchmark (see `vggfeat datasets ls`), a folder of yours, or give --all or"
+            " --suite."
         )
     with importing():
         from vggfeat.backbones.given_names import parse_named
         from vggfeat.benchmarks import plan as planning
-        from vggfeat.benchmarks.datasets import registry
+        from vggfeat.benchmarks.suites import suite_of
 
-    if all_benchmarks:
-        benchmarks = [*benchmarks, *registry.names_in_paper()]
+    for name in [*["paper"] * all_benchmarks, *filter(None, [suite])]:
+        benchmarks = [*benchmarks, *suite_of(name).benchmarks]
     fusions, names = parse_named(options.pop("nets") or ("vgg16", "vgg19", "vgg16+vgg19"))
     job = job_of(benchmarks, fusions, options, names)
     if dry_run and workers.leads:
         num_devices = click.get_current_context().params["num_processes"] or 1
         _show(planning.Plan(job, out, num_devices))
     elif not dry_run:
-        run_bench(job, out, form, options["quiet"], intervals, workers)
+        run_bench(job, out, form, options["quiet"], intervals, workers, suite)
 
 
 def _show(plan: Any) -> None:
@@ -222,6 +231,7 @@ def run_bench(
     quiet: bool,
     intervals: bool = False,
     workers: Workers = ALONE,
+    suite: str | None = None,
 ) -> None:
     """Run the job and show its records and failures."""
     from vggfeat.benchmarks.bench import bench
@@ -235,4 +245,5 @@ def run_bench(
         form=form,
         quiet=quiet,
         intervals=intervals,
+        suite=suite,
     )

@@ -12,9 +12,18 @@ from click.shell_completion import CompletionItem
 
 BENCHMARKS = (
     "voc2007", "voc2012", "caltech101", "caltech256", "voc2012_actions", "voc2012_actions_box",
-    "digits", "synthetic_scenes", "synthetic_actions",
+    "flowers102", "dtd", "dtd_1", "oxford_pet", "food101", "sun397", "sun397_1",
+    "stanford_cars", "fgvc_aircraft", "cub200", "cifar10", "cifar100", "stl10", "stl10_folds",
+    "svhn", "eurosat", "country211", "gtsrb", "pcam", "imagenet", "imagenet_v2", "imagenet_r",
+    "imagenet_a", "imagenet_sketch", "digits", "synthetic_scenes", "synthetic_actions",
 )  # fmt: skip
-DATASETS = ("caltech101", "caltech256", "voc2007", "voc2012")  # that can be fetched
+DATASETS = (  # that can be fetched, or asked for
+    "caltech101", "caltech256", "cifar10", "cifar100", "country211", "cub200", "dtd", "eurosat",
+    "fgvc_aircraft", "flowers102", "food101", "gtsrb", "imagenet", "imagenet_a", "imagenet_r",
+    "imagenet_sketch", "imagenet_v2", "oxford_pet", "pcam", "stanford_cars", "stl10", "sun397",
+    "svhn", "voc2007", "voc2012",
+)  # fmt: skip
+SUITES = ("paper", "kornblith12", "vtab-natural", "all")
 TRAINED = ("vgg11", "vgg11_lrn", "vgg13", "vgg16_1x1", "vgg16", "vgg19")  # by the paper
 STAGES = tuple(f"{net}-{scale}" for net in TRAINED for scale in ("256", "384", "jitter"))
 REGRESSORS = tuple(

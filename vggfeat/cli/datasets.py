@@ -10,13 +10,15 @@ from typing import Any
 import click
 
 from vggfeat.cli.completers import complete_benchmarks, complete_datasets
+from vggfeat.cli.dataset_list import dataset_lines
 from vggfeat.cli.group import Commands, importing, main, set_up_messages
+from vggfeat.cli.ls import listing_format, show_listing
 from vggfeat.cli.options import data_dir, declared, offline, quiet
 from vggfeat.cli.progress import ProgressDisplay
-from vggfeat.cli.width import echo_list
+from vggfeat.cli.width import stdout_width
 from vggfeat.errors import printable
 from vggfeat.layouts.options import DataOptions
-from vggfeat.plurals import counted, leaks_text
+from vggfeat.plurals import counted, in_bytes, leaks_text
 from vggfeat.storage.folders import Folders, folders
 
 MAX_SHOWN = 10  # differences and leaks of a dataset
@@ -41,21 +43,23 @@ def datasets() -> None:
 
 @datasets.command("ls")
 @data_dir
-def ls(data_dir: Path | None) -> None:
-    """List the benchmarks and where their data is.
+@listing_format
+def ls(data_dir: Path | None, form: str) -> None:
+    """List the datasets of the benchmarks: size, licence or terms, and whether they are there.
 
     \b
     vggfeat datasets ls --data-dir DATA
     """
-    from vggfeat.benchmarks.datasets.registry import DATASETS
+    with importing():
+        from vggfeat.benchmarks import listings
 
-    places, rows = folders(data_dir), []
-    for definition in DATASETS:
-        located = definition.source.locate(places) if definition.in_paper else "embedded"
-        where = ", ".join(map(str, located)) if isinstance(located, list) else located
-        about = f"{definition.num_pictures:,} pictures, {definition.about}"
-        rows.append([definition.name, about, str(where or f"not in {places.data}")])
-    echo_list(rows, "{:<20} {:<76} {}".format)
+    places = folders(data_dir)
+    lines = listings.datasets(places)
+    if form != "table":
+        show_listing(lines, form)
+        return
+    for text in dataset_lines(lines, places, stdout_width()):
+        click.echo(text)
 
 
 @datasets.command()
@@ -65,6 +69,8 @@ def ls(data_dir: Path | None) -> None:
 @quiet
 def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet: bool) -> None:
     """Download datasets: verified, resumed where an earlier try was cut off.
+
+    Of those that must be asked for, or that no server has any more, it says where to get them.
 
     \b
     vggfeat datasets fetch voc2007 caltech101
@@ -76,26 +82,47 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
         raise click.UsageError(f"Name a dataset ({', '.join(distributions())}) or give --all.")
     set_up_messages(quiet)
     places, failures = folders(data_dir), []
-    everything = distributions() if all_datasets else ()
-    wanted = [distribution_of(name) for name in dict.fromkeys([*names, *everything])]
+    wanted = [distribution_of(name) for name in dict.fromkeys(names)]
+    wanted += _all_served(places) if all_datasets else []
+    wanted = list({distribution.name: distribution for distribution in wanted}.values())
     with ProgressDisplay(quiet) as progress:
         for distribution in wanted:
             try:
                 distribution.fetch(places, offline=False, progress=progress)
             except VggfeatError as error:
-                failures.append(f"{distribution.name}: {error}")
+                failures.append((distribution, error))
                 continue
             located = distribution.locate(places)
             where = ", ".join(map(str, located)) if isinstance(located, list) else located
             click.echo(f"{distribution.name}: {where}")
+    for distribution, error in failures:
+        click.echo(f"Failed: {distribution.name}: {error}", err=True)
     if failures:
-        for failure in failures:
-            click.echo(f"Failed: {failure}", err=True)
-        failed = f"{len(failures)} of {counted(len(wanted), 'dataset')}"
-        raise click.ClickException(
-            f"{failed} could not be fetched. What came is kept; the same command goes on from"
-            " there."
-        )
+        failed = f"{len(failures)} of {counted(len(wanted), 'dataset')} could not be fetched."
+        again = " What came is kept; the same command goes on from there."
+        may_come = any(distribution.is_served for distribution, _ in failures)
+        raise click.ClickException(failed + (again if may_come else ""))
+
+
+def _all_served(places: Folders) -> list[Any]:
+    """What can be fetched; says how much that is, and what must be asked for by hand."""
+    from vggfeat.benchmarks.datasets.registry import distributions
+
+    served = []
+    for source in distributions().values():
+        if source.is_served or source.is_here(places):
+            served.append(source)
+        else:
+            click.echo(
+                f"{source.name}: left out, as it cannot be fetched. {source.by_hand}".strip()
+            )
+    lacking = [mirrors[0].size for source in served for mirrors in source.missing(places)]
+    if lacking:
+        size = in_bytes(sum(size or 0 for size in lacking))
+        unknown = counted(sum(size is None for size in lacking), "file")
+        more = f" and {unknown} of unknown size" if None in lacking else ""
+        click.echo(f"to be fetched into {places.data}: {size}{more}", err=True)
+    return served
 
 
 @datasets.command()
@@ -118,13 +145,16 @@ def verify(
     vggfeat datasets verify path/to/folder
     """
     with importing():
-        from vggfeat.benchmarks.datasets.registry import definition_of, names_in_paper, names_of
+        from vggfeat.benchmarks.datasets.definition import Fetchable
+        from vggfeat.benchmarks.datasets.registry import DATASETS, names_of
 
     set_up_messages(quiet)
     places = folders(data_dir, cache_dir)
     chosen = names_of(names)
     if not names:
-        chosen = [name for name in names_in_paper() if definition_of(name).source.locate(places)]
+        chosen = [
+            d.name for d in DATASETS if isinstance(d.source, Fetchable) and d.source.locate(places)
+        ]
     if not chosen:
         raise click.ClickException(f"{places.data}: holds none of the datasets.")
     wrong = [name for name in chosen if not _is_sound(name, places, quiet)]
@@ -149,7 +179,7 @@ def _is_own(name: str) -> bool:
 def _is_sound(name: str, places: Folders, quiet: bool) -> bool:
     """Whether the dataset is as distributed and leaks nothing; prints what differs."""
     from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark
-    from vggfeat.benchmarks.known_counts import counts
+    from vggfeat.benchmarks.known_counts import counts, missing_pictures
     from vggfeat.errors import VggfeatError
 
     altered = definition_of(name).source.altered(places)
@@ -174,12 +204,17 @@ def _is_sound(name: str, places: Folders, quiet: bool) -> bool:
         click.echo(f"  {what}: {count.actual:,} found, {count.expected:,} known")
     if len(different) > MAX_SHOWN:
         click.echo(f"  and {len(different) - MAX_SHOWN} more")
+    missing = missing_pictures(benchmark)
+    for picture in missing[:MAX_SHOWN]:
+        click.echo(f"  {picture} is named and not there")
+    if len(missing) > MAX_SHOWN:
+        click.echo(f"  and {len(missing) - MAX_SHOWN} more")
     leaks = benchmark.leaks
     nothing = "no test pictures are training pictures too"
     click.echo(f"  {leaks_text(len(leaks)) if leaks else nothing}")
     for leak in leaks[:MAX_SHOWN]:
         click.echo(f"  split {leak.split}: {leak.test} is {leak.train}")
-    return not (altered or different or leaks)
+    return not (altered or different or missing or leaks)
 
 
 def _are_sound_pictures(benchmark: Any, quiet: bool) -> bool:

@@ -22,8 +22,8 @@ SUFFIXES = (".npy", ".npz", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".pickle", ".
 SHARDS = "shards.json"  # which makes a folder one of features
 # Options of bench that say something of pictures or nets, which are not there.
 OF_PICTURES = (
-    "nets", "layers", "all_benchmarks", "mirror", "exif", "scaled_jpeg", "background", "limit",
-    "box_margin", "on_error", "precision", "dtype", "batch_size", "difficult", "sweep",
+    "nets", "layers", "all_benchmarks", "suite", "mirror", "exif", "scaled_jpeg", "background",
+    "limit", "box_margin", "on_error", "precision", "dtype", "batch_size", "difficult", "sweep",
     "saves_probes",
 )  # fmt: skip
 

@@ -31,8 +31,8 @@ CHANGED = {
 }
 # Others have the same name in every command, and so the same heading.
 FLAGS = {
-    MEASURED: "all benchmark labels shots sweep dataset images views view scales ilsvrc runs quick"
-    " repeats pictures merge-threshold picture-size picture-bytes",
+    MEASURED: "all suite benchmark labels shots sweep dataset images views view scales ilsvrc runs"
+    " quick repeats pictures merge-threshold picture-size picture-bytes",
     NETS: "net layer classifier classifier-scales weights picture prototxt",
     PICTURES: "data limit skip-unknown-classes check-data",
     PROBE: "probe save-probe",

@@ -18,6 +18,7 @@ from vggfeat.storage.folders import folders
 WIDTH = 48  # of names that share a line
 MAX_NETS = 60  # of a library that are listed without a text to look for
 TASK_WIDTH = 20
+STATES = {"here": "here", "made here": "here", "in part": "part"}  # in the column of the data
 BEST = "best: the best number of the paper's tables, in %; data: whether it is in the data folder."
 listing_format = click.option(
     "--format",
@@ -37,6 +38,7 @@ def ls() -> None:
     vggfeat ls nets
     vggfeat ls layers resnet50
     vggfeat ls benchmarks --data-dir DATA
+    vggfeat ls suites
     vggfeat ls published caltech101
     """
 
@@ -119,17 +121,47 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
     if form in ("csv", "json"):
         show_listing(lines, form)
         return
-    rows, notes = [], Notes()
+    rows, notes, group = [], Notes(), ""
     for line in lines:
+        if line["group"] != group:
+            group = line["group"]
+            rows.append((f"{group}:", "", "", "", ""))
         best = Cell()
         if line["best published (%)"] is not None:
             best = Cell(values=(line["best published (%)"],), notes=notes.refer(line["by"]))
         first, *more = textwrap.wrap(line["task"], TASK_WIDTH)
-        data = "here" if line["data"] else "-"
+        data = STATES.get(line["state"], "-")
         rows.append((line["benchmark"], metric_name(line["metric"]), best, data, first))
         rows += [("", "", "", "", part) for part in more]
     table = Table.of(("benchmark", "metric", "best", "data", "task"), rows, notes=notes.texts)
     click.echo(render(replace(table, legend=(BEST,)), form), nl=False)
+
+
+@ls.command("suites")
+@listing_format
+def suites(form: str) -> None:
+    """List the suites that `bench --suite` measures: benchmarks, average, source.
+
+    \b
+    vggfeat ls suites
+    """
+    with importing():
+        from vggfeat.benchmarks import listings
+
+    lines = listings.suites()
+    if form in ("csv", "json"):
+        show_listing(lines, form)
+        return
+    rows = []
+    for line in lines:
+        parts = textwrap.wrap(line["benchmarks"], WIDTH)
+        if line["not measured"]:
+            parts.append(f"not measured: {line['not measured']}")
+        parts += textwrap.wrap(line["source"], WIDTH)
+        heads = [(line["suite"], line["average"] or "-"), *[("", "")] * (len(parts) - 1)]
+        rows += [(*head, part) for head, part in zip(heads, parts, strict=True)]
+    names = ("suite", "average", "benchmarks and source")
+    show_listing([dict(zip(names, row, strict=True)) for row in rows], form)
 
 
 @ls.command("probes")

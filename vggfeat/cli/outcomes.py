@@ -19,12 +19,14 @@ def show_outcomes(
     form: str,
     quiet: bool,
     intervals: bool = False,
+    suite: str | None = None,
 ) -> None:
     """Measure, print the records, and failures last, which make the exit status 1.
 
     measure takes a progress callback and yields a Record or a Failure. Records are printed in a
     layout of `show`, beside published rows of the user's datasets, also where an error or Ctrl-C
-    ends the measuring early. out is their folder. intervals adds those of the values.
+    ends the measuring early. out is their folder. intervals adds those of the values. suite names
+    the one whose table follows.
     """
     from vggfeat.benchmarks.runner import Failure
 
@@ -39,7 +41,8 @@ def show_outcomes(
                 from vggfeat.records.resampling import all_with_intervals
 
                 records = all_with_intervals(records, out)
-            show(records, form, layout, published, advice=_advice(layout, out))
+            advice = _advice(layout, out)
+            show(records, form, layout, published, advice=advice, suite=suite)
     if not failures:
         return
     if len(failures) == 1 and not records:

@@ -19,13 +19,15 @@ def show(
     published: Sequence = (),
     *,
     advice: str = "",
+    suite: str | None = None,
 ) -> None:
     """Print records as JSON, as tidy data or as tables.
 
     layout is "transfer" (beside the published numbers), "sweep", "shots" (a column for each number
-    of training pictures), "ilsvrc" (Tables 3 to 10) or "ilsvrc_grid". published are rows of
-    benchmarks that published.csv does not have. Long notes are cut on a terminal with advice, which
-    says how to read them in full.
+    of training pictures), "ilsvrc" (Tables 3 to 10), "ilsvrc_grid" or "suite", the table of suite
+    alone, which otherwise follows those of "transfer" and "shots" that people read. published are
+    rows of benchmarks that published.csv does not have. Long notes are cut on a terminal with
+    advice, which says how to read them in full.
     """
     if form == "json":
         from vggfeat.records.record import to_json
@@ -38,7 +40,14 @@ def show(
         write = tidy.as_csv if form == "tidy" else tidy.as_json
         click.echo(write(tidy.rows(records, published)), nl=False)
         return
-    echo_tables(_tables(records, form, layout, published), form, advice=advice)
+    if layout == "suite":
+        echo_tables(_of_suite(suite, records, form), form, advice=advice)
+        return
+    tables = _tables(records, form, layout, published)
+    if suite and form in READABLE and layout in ("transfer", "shots"):
+        first = tables if isinstance(tables, list) else [tables]
+        tables = [*first, _of_suite(suite, records, form)]
+    echo_tables(tables, form, advice=advice)
 
 
 def echo_tables(tables: Any, form: str, *, advice: str = "") -> None:
@@ -75,6 +84,14 @@ def show_grid(records: Sequence, form: str) -> None:
             "--sweep with --ilsvrc shows what `evaluate` measured, and there is none."
         )
     show(records, form, "ilsvrc_grid")
+
+
+def _of_suite(name: str, records: Sequence, form: str):
+    from vggfeat.benchmarks import suite_table
+    from vggfeat.benchmarks.suites import suite_of
+
+    table = suite_table.numbers if form == "csv" else suite_table.table
+    return table(suite_of(name), records)
 
 
 def _tables(records: Sequence, form: str, layout: str, published: Sequence):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from vggfeat.cli.completers import complete_benchmarks, complete_nets
+from vggfeat.cli.completers import SUITES, complete_benchmarks, complete_nets
 from vggfeat.cli.group import main, set_up_messages
 from vggfeat.cli.options import FOLDER, format_, intervals, out
 from vggfeat.cli.showing import show, show_grid, show_training
@@ -24,6 +24,12 @@ from vggfeat.cli.showing import show, show_grid, show_training
     "--shots",
     is_flag=True,
     help="A column for each number of training pictures a class, as `bench --shots` prints.",
+)
+@click.option(
+    "--suite",
+    type=click.Choice(SUITES),
+    help="A row for each benchmark of a suite, a column for each net, and what its authors average,"
+    " as `bench --suite` prints.",
 )
 @click.option(
     "--runs", type=FOLDER, help="Instead, the records of training in this folder of `pretrain`."
@@ -65,6 +71,7 @@ def table(
     form: str,
     sweep: bool,
     shots: bool,
+    suite: str | None,
     runs: Path | None,
     ilsvrc: bool,
     intervals: bool,
@@ -77,9 +84,14 @@ def table(
     vggfeat table
     vggfeat table --out results --format latex
     vggfeat table --sweep --format md
+    vggfeat table --suite kornblith12
     vggfeat table --ilsvrc --intervals
     vggfeat table --runs runs
     """
+    if suite and (sweep or shots or ilsvrc or runs):
+        raise click.UsageError(
+            "--suite is a table of its own: leave out --sweep, --shots, --ilsvrc and --runs."
+        )
     if runs is not None and intervals:
         raise click.UsageError("--intervals: records of training have no scores of test pictures.")
     if runs is not None and any(wanted.values()):
@@ -99,6 +111,8 @@ def table(
             f"{out}: holds no such records. `vggfeat {maker}` makes them; {other} --ilsvrc others"
             " are shown."
         )
+    if suite:
+        records = _of_suite(records, suite, out)
     if any(wanted.values()):
         from vggfeat.report.chosen import chosen
 
@@ -109,7 +123,9 @@ def table(
         set_up_messages(quiet=False)
         records = all_with_intervals(records, out)
     advice = "" if all_notes else "the same command with --notes prints these notes in full."
-    if shots:
+    if suite:
+        show(records, form, "suite", suite=suite)
+    elif shots:
         _check_shots(records, sweep or ilsvrc, out)
         show(records, form, "shots")
     elif ilsvrc and sweep:
@@ -118,6 +134,19 @@ def table(
         show(records, form, "ilsvrc", advice=advice)
     else:
         show(records, form, "sweep" if sweep else "transfer", advice=advice)
+
+
+def _of_suite(records: Sequence, suite: str, out: Path) -> list:
+    """The records of a suite's benchmarks. Raises ClickException if there is none."""
+    from vggfeat.benchmarks.suites import suite_of
+
+    of_suite = [record for record in records if record.benchmark in suite_of(suite).benchmarks]
+    if not of_suite:
+        raise click.ClickException(
+            f"{out}: holds no records of the suite {suite}. `vggfeat bench --suite {suite}` makes"
+            " them."
+        )
+    return of_suite
 
 
 def _check_shots(records: Sequence, is_combined: bool, out: Path) -> None:

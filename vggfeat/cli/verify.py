@@ -150,7 +150,8 @@ def _bench_measurements(record: Any, options: dict[str, Any], out: Path) -> list
 
     benchmark = _benchmark_of(record, options)
     fusions = _specs(options, ("vgg16", "vgg19", "vgg16+vgg19"))
-    for name in ("benchmarks", "all_benchmarks", "more_benchmarks", "dry_run", "out", "form"):
+    of_run = ("benchmarks", "all_benchmarks", "suite", "more_benchmarks", "dry_run", "out", "form")
+    for name in of_run:
         options.pop(name)
     job = job_of([benchmark], fusions, options)
     return measurements(job, benchmark, load_networks(job), out, no_progress)

@@ -13,6 +13,7 @@ from vggfeat.report.short_names import (
     columns_of,
     total_width,
     with_short_names,
+    with_short_titles,
 )
 from vggfeat.report.table import Table
 from vggfeat.report.wrapping import padded, text_width, wrapped
@@ -48,14 +49,17 @@ def _grids(columns: list[Column], width: int, names: dict[str, str]) -> Iterator
         return
     columns = [c for c in columns if any(c.cells)] or columns  # what is empty needs no room
     cutting = {"gap": len(NARROW_GAP), "num_lines": 2}
-    letters: dict[str, str] = {}
-    short = with_short_names(columns, width, letters, **cutting)
-    if total_width([c.least for c in short], len(NARROW_GAP)) <= width:
-        names |= letters
-        yield _lines(short, width, NARROW_GAP)
-        return
+    for cuts_titles in (False, True):
+        letters: dict[str, str] = {}
+        titled = with_short_titles(columns, letters) if cuts_titles else columns
+        short = with_short_names(titled, width, letters, **cutting)
+        if total_width([c.least for c in short], len(NARROW_GAP)) <= width:
+            names |= letters
+            yield _lines(short, width, NARROW_GAP)
+            return
     # Split all the same, a table has room for longer names.
-    longer = with_short_names(columns, width, names, **cutting, shortest=max(SHORT, width // 3 - 8))
+    titled = with_short_titles(columns, names)
+    longer = with_short_names(titled, width, names, **cutting, shortest=max(SHORT, width // 3 - 8))
     for group in _groups(longer, width):
         yield _lines(group, width, NARROW_GAP)
 

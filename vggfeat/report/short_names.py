@@ -83,6 +83,20 @@ def with_short_names(
     return shown
 
 
+def with_short_titles(columns: list[Column], names: dict[str, str]) -> list[Column]:
+    """The columns, titles that are names wider than the cells and than SHORT cut as names are.
+
+    Titles of several words are broken over lines instead, where no word is wider.
+    """
+    shown = []
+    for column in columns:
+        width = max(column.width, SHORT)
+        if max(map(text_width, column.title.split()), default=0) > width:
+            column = replace(column, title=_short(column.title, width, names, 1))  # noqa: PLW2901
+        shown.append(column)
+    return shown
+
+
 def _short(name: str, width: int, names: dict[str, str], num_lines: int) -> str:
     """A name as it is if it fits, maybe in lines; else its beginning and a letter of names."""
     are_whole = max(map(text_width, name.split(" "))) <= width

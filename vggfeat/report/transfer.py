@@ -37,6 +37,7 @@ from vggfeat.report.table import Cell, Notes, Table
 OWN_PICTURES = "own pictures: no published number to compare with"  # one line below a table
 SHOWN = ("best shallow", "very deep")  # kinds of published rows; others only beside the same net
 NOTHING_PUBLISHED = "no published number for this benchmark"
+NOT_OF_THIS_NET = "no published number for this net"
 METRIC_NAMES = {
     "mean_class_recall": "mean class recall",
     "top1_error": "top-1 error",
@@ -117,15 +118,24 @@ def verdict_on(record: Record, published: Sequence[PublishedRow]) -> Verdict:
     if reference is None and record.protocol.get("own"):
         return Verdict("", (OWN_PICTURES, *assumptions(record), *flaws(record)))
     if reference is None:
-        lacking = f"published numbers are of a {deep[0].classifier}" if deep else NOTHING_PUBLISHED
-        return Verdict("", (lacking, *assumptions(record)))
+        return Verdict("", (_lacking(record, published), *assumptions(record)))
     verdict = judge(TRANSFER, record, reference)
     if same_net is None:
-        return replace(verdict, reasons=(*verdict.reasons, "no published number for this net"))
+        return replace(verdict, reasons=(*verdict.reasons, NOT_OF_THIS_NET))
     if verdict.reasons:
         return verdict
     # A published row states less than a record does.
     return replace(verdict, reasons=(f"as far as stated: {reference.notes}",))
+
+
+def _lacking(record: Record, published: Sequence[PublishedRow]) -> str:
+    """Why none of the published rows is compared with a record."""
+    rows = [row for row in published if row.benchmark == record.benchmark]
+    if deep := [row for row in rows if row.kind == "very deep"]:
+        return f"published numbers are of a {deep[0].classifier}"
+    if of_net := [row for row in rows if is_same_net(record, row)]:
+        return f"the published number of this net is by {of_net[0].classifier}"
+    return NOT_OF_THIS_NET if rows else NOTHING_PUBLISHED
 
 
 def table(results: Sequence[TransferResult]) -> Table:

@@ -1,6 +1,7 @@
-"""Find a dataset's tar and zip archives, and unpack one folder of them, whole or not at all."""
+"""Find a dataset's tar and zip archives, and unpack folders of them, whole or not at all."""
 
 import errno
+import gzip
 import hashlib
 import itertools
 import logging
@@ -10,7 +11,7 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from types import MappingProxyType
@@ -40,6 +41,9 @@ DAMAGED = (
 # Of errors with a number, those that what an archive states leads to: places and names that no file
 # has. None are without a number.
 OF_THE_ARCHIVE = (None, errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ, errno.EOVERFLOW)
+
+EVERYTHING = "."  # as the part of an archive that is wanted
+Names = tuple[str, ...]  # the parts of a path
 
 
 def find_archives(folder: Path, content: str, names: Sequence[Sequence[str]]) -> list[Path]:
@@ -84,24 +88,92 @@ def unpack(
     """
     if not archives:
         raise ValueError("unpack needs at least one archive")
-    keys = []
-    for archive in archives:
-        status = archive.stat()
-        keys.append(f"{archive.resolve()}:{status.st_size}:{status.st_mtime_ns}")
-    key = hashlib.sha256("\n".join(sorted(keys)).encode()).hexdigest()[:12]
-    target = cache / f"{content}-{key}"
+
+    def placed(names: Names) -> Names | None:
+        return names[names.index(content) :] if content in names[:-1] else None
+
+    def write(folder: Path) -> None:
+        written: dict[Path, Path] = {}
+        for archive in archives:
+            _check_digest(archive, sources.get(archive.name))
+            log.info("unpacking %s", archive)
+            if not _unpack_into(folder, archive, placed, written):
+                raise DatasetError(f"{archive}: holds no folder {content!r}.")
+
+    target = cache / f"{content}-{_digest(map(_identity, archives))}"
+    _make_once(target, write)
+    return target / content
+
+
+def unpack_parts(
+    archive: Path, parts: Mapping[str, str], cache: Path, source: Source | None = None
+) -> Path:
+    """Unpack folders and files of an archive under `cache`, and return the folder they are in.
+
+    parts maps the path that each gets there to the folder or file within the archive that it is,
+    found at any depth: the first that is called so; or to EVERYTHING, without a folder that holds
+    all of it. A file that is compressed by gzip is an archive of that file. Otherwise as `unpack`.
+    """
+    wanted = {path: PurePosixPath(inside).parts for path, inside in parts.items()}
+    found: dict[str, Names] = {}  # what stands before each part in the archive
+
+    def placed(names: Names) -> Names | None:
+        for path, inside in wanted.items():
+            start = _index_of(inside, names)
+            if start is not None and found.setdefault(path, names[:start]) == names[:start]:
+                return (*PurePosixPath(path).parts, *names[start + len(inside) :])
+        return None
+
+    def write(folder: Path) -> None:
+        _check_digest(archive, source)
+        log.info("unpacking %s", archive)
+        _unpack_into(folder, archive, placed, {})
+        for path, inside in parts.items():
+            if path not in found:
+                what = f"no {inside!r}" if inside != EVERYTHING else "no file"
+                raise DatasetError(f"{archive}: holds {what}.")
+            if inside == EVERYTHING:
+                _lift(folder / path)
+
+    identity = [_identity(archive), *(f"{path}={inside}" for path, inside in parts.items())]
+    target = cache / f"{archive.name.partition('.')[0]}-{_digest(identity)}"
+    _make_once(target, write)
+    return target
+
+
+def _index_of(inside: Names, names: Names) -> int | None:
+    """Where the parts of one path begin in another, first."""
+    starts = range(len(names) - len(inside) + 1)
+    return next((n for n in starts if names[n : n + len(inside)] == inside), None)
+
+
+def _lift(folder: Path) -> None:
+    """Put the content of the only folder in a folder into its place."""
+    while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
+        aside = inside[0].rename(folder.with_name(f".{folder.name}.aside"))
+        folder.rmdir()
+        aside.rename(folder)
+
+
+def _identity(archive: Path) -> str:
+    status = archive.stat()
+    return f"{archive.resolve()}:{status.st_size}:{status.st_mtime_ns}"
+
+
+def _digest(texts: Iterable[str]) -> str:
+    text = "\n".join(sorted(texts))
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
+
+
+def _make_once(target: Path, write: Callable[[Path], None]) -> None:
+    """Make a folder that `write` fills, unless it is there; of two processes one makes it."""
     if target.is_dir():
-        return target / content
+        return
     with exclusive(target):
         if not target.is_dir():
             remove_parts(target)
             with new_folder(target) as temporary:
-                written: dict[Path, Path] = {}
-                for archive in archives:
-                    _check_digest(archive, sources.get(archive.name))
-                    log.info("unpacking %s", archive)
-                    _unpack_into(temporary, archive, content, written)
-    return target / content
+                write(temporary)
 
 
 def _check_digest(archive: Path, source: Source | None) -> None:
@@ -116,18 +188,27 @@ def _check_digest(archive: Path, source: Source | None) -> None:
         )  # fmt: skip
 
 
-def _unpack_into(folder: Path, archive: Path, content: str, written: dict[Path, Path]) -> None:
-    """Write the files of one archive; `written` maps each file to the archive it came from."""
+def _unpack_into(
+    folder: Path,
+    archive: Path,
+    placed: Callable[[Names], Names | None],
+    written: dict[Path, Path],
+) -> int:
+    """Write the files of one archive for which `placed` has a path below folder; how many.
+
+    `written` maps each file to the archive it came from.
+    """
     num_files, links = 0, []
     try:
         for inner_path, stream in _entries(archive):
             parts = PurePosixPath(inner_path).parts
-            if content not in parts[:-1] or ".." in parts:
+            place = None if ".." in parts else placed(parts)
+            if place is None:
                 continue
             if stream is None:
                 links.append(inner_path)
                 continue
-            target = folder.joinpath(*parts[parts.index(content) :])
+            target = folder.joinpath(*place)
             if not target.resolve().is_relative_to(folder.resolve()):
                 raise DatasetError(f"{archive}: entry {inner_path!r} would leave its folder.")
             _write(target, stream, archive, written, inner_path)
@@ -142,8 +223,7 @@ def _unpack_into(folder: Path, archive: Path, content: str, written: dict[Path, 
         named = ", ".join(links[:NUM_NAMED]) + (", ..." if len(links) > NUM_NAMED else "")
         left_out = counted(len(links), "link is", "links are")
         log.warning("%s: %s left out: %s", archive, left_out, named)
-    if not num_files:
-        raise DatasetError(f"{archive}: holds no folder {content!r}.")
+    return num_files
 
 
 def _write(
@@ -182,8 +262,13 @@ def _equal(path: Path, stream: BinaryIO) -> bool:
 def _entries(archive: Path) -> Iterator[tuple[str, BinaryIO | None]]:
     """(path, content) of every file of a tar or zip, looking into a tar inside a zip.
 
-    The content of a link that is not to a file of the archive is None.
+    The content of a link that is not to a file of the archive is None. A file that is compressed by
+    gzip has that file.
     """
+    if archive.name.endswith(".gz") and not archive.name.endswith(".tar.gz"):
+        with gzip.open(archive) as stream:
+            yield archive.name.removesuffix(".gz"), stream
+        return
     if not archive.name.endswith(".zip"):
         with tarfile.open(archive) as tar:
             yield from _tar_entries(tar)

@@ -3,7 +3,7 @@
 import filecmp
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vggfeat.errors import DatasetError
@@ -29,6 +29,26 @@ def join(parts: Sequence[Path], name: str, cache: Path) -> Path:
                     for folder in folders:
                         _link(folder, temporary / name)
     return target / name
+
+
+def arrange(parts: Mapping[str, Path], name: str, cache: Path) -> Path:
+    """A folder under `cache` with a link to each part at its path, whole or not at all.
+
+    Raises OSError.
+    """
+    places = {path: part.resolve() for path, part in parts.items()}
+    text = "".join(f"{path}\0{place}\n" for path, place in sorted(places.items()))
+    digest = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
+    target = cache / f"{name}-joined-{digest[:12]}"
+    if not target.is_dir():
+        with exclusive(target):
+            if not target.is_dir():
+                with new_folder(target) as temporary:
+                    for path, place in places.items():
+                        link = temporary / path
+                        link.parent.mkdir(parents=True, exist_ok=True)
+                        link.symlink_to(place)
+    return target
 
 
 def _link(folder: Path, target: Path) -> None:

@@ -113,6 +113,15 @@ def test_what_belongs_together_validates_together():
     assert per_class(benchmark, split.validation) == dict.fromkeys(CLASSES, 10)
 
 
+def test_a_limit_takes_pictures_of_several_groups_so_that_one_can_validate():
+    sets = {"train": labelled("train", 40), "test": labelled("test", 3)}
+    benchmark = benchmark_of(sets, DataOptions(limit=5), together=lambda i: i[: len("train/cat_0")])
+    cats = [i for i in ids_of(benchmark, benchmark.sets["train"]) if "cat" in i]
+    assert cats == [f"train/cat_{n:02d}.jpg" for n in (0, 1, 10, 20, 30)]
+    (split,) = benchmark.splits
+    assert set(per_class(benchmark, split.validation)) == set(CLASSES)
+
+
 def test_without_official_splits_random_ones_are_drawn():
     benchmark = benchmark_of({"all": labelled("all", 25)}, DataOptions(num_splits=2), splits=())
     assert len(benchmark.splits) == 2

@@ -3,16 +3,13 @@
 import hashlib
 import shutil
 import tarfile
-import threading
 import zipfile
 from dataclasses import replace
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from helpers.pictures import write_classes
 
-from vggfeat.benchmarks.datasets.registry import distribution_of, distributions, load_benchmark
+from vggfeat.benchmarks.datasets.registry import distribution_of, load_benchmark
 from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
 from vggfeat.benchmarks.protocols.voc_protocol import CLASSES
 from vggfeat.benchmarks.sources.distribution import Distribution
@@ -21,7 +18,9 @@ from vggfeat.storage.folders import Folders
 from vggfeat.storage.sources import Source
 
 CLASS_COUNTS = {"ant": 4, "bee": 5}
-DISTRIBUTIONS = distributions()
+DISTRIBUTIONS = {
+    name: distribution_of(name) for name in ("caltech101", "caltech256", "voc2007", "voc2012")
+}
 CALTECH101, CALTECH256, VOC2007, VOC2012 = DISTRIBUTIONS.values()
 
 
@@ -242,24 +241,6 @@ def test_the_test_pictures_of_2012_are_used_when_put_there(tmp_path):
     ) == 12
 
 
-@pytest.fixture
-def server(tmp_path):
-    """Serves tmp_path/served."""
-    (tmp_path / "served").mkdir()
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "served"))
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
 def test_every_dataset_can_be_fetched(data, tmp_path, server):
     """From a second mirror, the first not answering."""
     original = write(data, tmp_path / "original")
@@ -297,6 +278,7 @@ def test_a_dataset_without_archives_says_which_folder_to_put_where(tmp_path):
 
 def test_unknown_datasets_are_refused():
     assert distribution_of("caltech101") is CALTECH101
+    assert distribution_of("voc2012_actions") is VOC2012  # of which it is made, too
     with pytest.raises(UnknownNameError, match="Did you mean 'voc2007'"):
         distribution_of("voc07")
 
