@@ -1,6 +1,7 @@
-"""Datasets of torchvision by their names there, measured like pictures of the user's.
+"""Datasets of torchvision and the Hugging Face hub by their names there, measured as own pictures.
 
 `torchvision:CLASS:KEY=VALUE,KEY=VALUE`: a class of torchvision.datasets with its arguments.
+`hf:OWNER/NAME:KEY=VALUE,KEY=VALUE`: a repository of the hub; the keys are HUB_KEYS.
 """
 
 import re
@@ -8,11 +9,14 @@ from collections.abc import Callable, Collection
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
 from vggfeat.benchmarks.datasets.own_pictures import SCALES, name_for
+from vggfeat.benchmarks.protocols.hub_pictures import PARTS, HubPictures
 from vggfeat.benchmarks.protocols.own_protocol import own_benchmark
 from vggfeat.benchmarks.protocols.torchvision_pictures import TorchvisionPictures
+from vggfeat.benchmarks.sources.hub_dataset import HubDataset
 from vggfeat.benchmarks.sources.torchvision_class import TorchvisionClass
 from vggfeat.errors import DatasetError
 
+HUB_KEYS = ("name", "revision", "data_dir", "image_column", "label_column", "split", *PARTS)
 Arguments = tuple[tuple[str, str], ...]
 # Classes of torchvision whose pictures have a file of their own here.
 OWN_FILES = {
@@ -25,7 +29,7 @@ OWN_FILES = {
 
 
 def is_by_name(text: str) -> bool:
-    """Whether a text names a dataset of torchvision's; `./torchvision:X` leads to a file."""
+    """Whether a text names a dataset of one of these places; `./torchvision:X` leads to a file."""
     return text.partition(":")[0] in SCHEMES and ":" in text
 
 
@@ -66,6 +70,38 @@ def _of_torchvision(name: str, arguments: Arguments, taken: Collection[str]) -> 
     )
 
 
+def _of_hub(name: str, arguments: Arguments, taken: Collection[str]) -> DatasetDefinition:
+    given = dict(arguments)
+    title = ":".join(filter(None, ["hf", name, ",".join(f"{k}={v}" for k, v in arguments)]))
+    if unknown := given.keys() - set(HUB_KEYS):
+        raise DatasetError(f"{title}: no key {min(unknown)!r}; allowed: {', '.join(HUB_KEYS)}.")
+    splits = [(part, given[key]) for key, part in PARTS.items() if key in given]
+    if "split" in given:
+        splits.append(("all", given["split"]))
+    if len(dict(splits)) < len(splits) or ("split" in given and len(splits) > 1):
+        raise DatasetError(
+            f"{title}: split= is for a single one, without train=, validation=, test=."
+        )
+    source = HubDataset(name, *(given.get(key, "") for key in ("name", "revision", "data_dir")))
+    called = name_for("_".join(["hf", name, *(word for pair in arguments for word in pair)]), taken)
+    return DatasetDefinition(
+        name=called,
+        title=title,
+        source=source,
+        build=own_benchmark,
+        protocol=HubPictures(
+            source,
+            title,
+            called,
+            given.get("image_column", ""),
+            given.get("label_column", ""),
+            tuple(splits),
+        ),
+        scales=SCALES,
+    )
+
+
 SCHEMES: dict[str, Callable[[str, Arguments, Collection[str]], DatasetDefinition]] = {
     "torchvision": _of_torchvision,
+    "hf": _of_hub,
 }

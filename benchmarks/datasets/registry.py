@@ -233,7 +233,8 @@ def load_benchmark(
             places or folders(data_dir), offline=offline, progress=progress
         )
         benchmark = definition.build(definition, root, options or DataOptions())
-        if (benchmark.name, benchmark.feature_set) != (definition.name, definition.feature_set):
+        made = benchmark.name, benchmark.feature_set
+        if is_users and made != (definition.name, definition.feature_set):
             raise DatasetError(
                 f"`build` must return a Benchmark of its definition's name {definition.name!r} and"
                 f" feature files {definition.feature_set!r}; it returned {benchmark.name!r} and"

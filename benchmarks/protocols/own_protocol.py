@@ -73,7 +73,7 @@ def own_benchmark(definition: DatasetDefinition, root: Path, options: DataOption
         sets=_sets(pictures),
         scales=definition.scales,
         aggregate=definition.aggregate,
-        dataset=definition.feature_set,
+        dataset=pictures.feature_set or definition.feature_set,
         notes=(*notes, *left_out),
         remarks=(_summary(pictures, fields["splits"], fields["protocol"]), *pictures.remarks),
         limited=options.limit is not None,

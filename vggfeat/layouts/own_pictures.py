@@ -39,7 +39,8 @@ class LabelledPictures:
     user's split, one of PARTS, of every picture, and is None where nobody says. `remarks` say in
     words what was left out and how the layout was understood, `warnings` what is likely a mistake.
     `pictures` are given where they are no files at root/<id>. `facts` say for records which
-    pictures they are, such as a revision.
+    pictures they are, such as a revision; `feature_set` is by which feature files know them, where
+    that is known only now.
     """
 
     root: Path
@@ -50,6 +51,7 @@ class LabelledPictures:
     warnings: Sequence[str] = ()
     pictures: Mapping[str, Picture] | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    feature_set: str | None = None
 
     @property
     def files(self) -> dict[str, Picture]:
