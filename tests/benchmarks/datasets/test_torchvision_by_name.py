@@ -9,7 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from helpers.pictures import NARROW, write_picture
+from helpers.pictures import NARROW, write_classes, write_picture
 from helpers.torchvision_trees import SIZES, write_mnist, write_sst2
 from PIL import Image
 from torchvision import datasets
@@ -151,16 +151,28 @@ def test_measured_like_an_own_folder_and_named_alike_ever_after(run, home, data,
     assert splits.stdout.splitlines()[1].startswith("0,train,train/")
 
 
-def test_what_has_a_file_here_is_told_and_still_done(data, monkeypatch):
-    monkeypatch.setattr(registry, "TAKEN", registry.TAKEN | {"mnist"})
-    monkeypatch.setitem(by_name.OWN_FILES, "MNIST", "mnist")
-    benchmark = load_benchmark("torchvision:MNIST", data)
-    assert "`vggfeat bench mnist` measures these by the protocol of the field" in benchmark.remarks
-    assert benchmark.name == "torchvision_MNIST"
+def test_what_has_a_file_here_is_told_and_still_done(tmp_path):
+    for split in SIZES:
+        write_classes(tmp_path / "here" / "country211" / split, {"AD": 3, "AE": 3})
+    benchmark = load_benchmark("torchvision:Country211", tmp_path, offline=True)
+    said = "`vggfeat bench country211` measures these by the protocol of the field"
+    assert said in benchmark.remarks and benchmark.is_own
+    assert benchmark.name == "torchvision_Country211"
+    assert {part: len(rows) for part, rows in benchmark.sets.items()} == {
+        "train": 6, "val": 6, "test": 6,
+    }  # fmt: skip
 
 
-def test_the_files_that_are_named_are_those_of_classes_there_are():
+def test_what_has_a_file_here_is_fetched_as_that_says_but_for_other_sets():
+    ours = registry.definition_of("svhn").source
+    assert registry.definition_of("torchvision:SVHN").source is ours
+    other = registry.definition_of("torchvision:SVHN:train=extra,test=test").source
+    assert isinstance(other, torchvision_class.TorchvisionClass)
+
+
+def test_the_files_and_classes_that_are_listed_are_there():
     assert set(by_name.OWN_FILES) <= set(datasets.__all__)
+    assert set(by_name.OWN_FILES.values()) <= {d.name for d in registry.DATASETS}
     assert set(torchvision_class.UNLABELLED) <= set(datasets.__all__)
 
 
