@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 import pytest
 from helpers.pictures import NARROW, write_classes, write_picture
-from helpers.torchvision_trees import SIZES, write_mnist, write_sst2
+from helpers.torchvision_trees import SIZES, write_clevr, write_mnist, write_sst2
 from PIL import Image
 from torchvision import datasets
 
@@ -93,6 +93,27 @@ def test_a_class_without_sets_is_split_at_random_whatever_its_pictures_are(tmp_p
     benchmark = load_benchmark("torchvision:Caltech101", tmp_path, DataOptions(num_splits=2))
     assert len(benchmark.splits) == 2 and benchmark.protocol["split"] == "random, stratified"
     assert_same(benchmark, "all", datasets.Caltech101(tmp_path), ["ant", "bee"])
+
+
+def test_labels_are_named_as_the_class_names_them_and_sets_without_any_left_out(tmp_path):
+    write_mnist(tmp_path, "EMNIST", "emnist-letters-{}-{}", {"train": "train", "test": "test"})
+    letters = load_benchmark("torchvision:EMNIST:split=letters", tmp_path)
+    assert letters.classes == ("N/A", "a", "b")  # the class counts its letters from 1
+    write_clevr(tmp_path)
+    counted = load_benchmark("torchvision:CLEVRClassification", tmp_path)
+    assert counted.classes == ("3", "4") and {*counted.sets} == {"train", "val"}
+    assert "set test has no labels and is left out" in counted.remarks
+    for part in ("train", "val"):
+        theirs = datasets.CLEVRClassification(tmp_path, split=part)
+        assert_same(counted, part, theirs, list(map(str, range(5))))
+
+
+def test_a_class_that_lists_no_files_gives_rows_with_the_names_of_its_categories(tmp_path):
+    kinds = [f"{k:05d}_Animalia_P_C_O_F_G_{name}" for k, name in enumerate(("ant", "bee"))]
+    write_classes(tmp_path / "2021_valid", dict.fromkeys(kinds, 5))
+    benchmark = load_benchmark("torchvision:INaturalist:version=2021_valid", tmp_path)
+    assert benchmark.classes == tuple(kinds) and benchmark.ids[0] == "all/0"
+    assert_same(benchmark, "all", datasets.INaturalist(tmp_path, version="2021_valid"), kinds)
 
 
 def test_arguments_choose_sets_and_reach_the_class(data, tmp_path):
