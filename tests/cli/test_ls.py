@@ -150,3 +150,14 @@ def test_published_rows_are_those_of_the_file(run, listed):
     assert "92.7 ± 0.5 [1]" in text and "[1] Simonyan & Zisserman (2014) Table 11" in text
     result = run("ls", "published", "caltech102")
     assert result.exit_code == 1 and "Did you mean 'caltech101'" in result.stderr
+
+
+@pytest.mark.parametrize("width", [80, 60, 32])
+@pytest.mark.parametrize("names", [["benchmarks"], ["suites"], ["published", "caltech101"]])
+def test_no_listing_is_wider_than_the_terminal(names, width, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = run("ls", *names).stdout.splitlines()
+    assert max(map(len, lines)) <= width
+    whole = " ".join(line.strip() for line in lines)
+    told = {"benchmarks": "102 flowers", "suites": "Birdsnap", "published": "91.8"}
+    assert told[names[0]] in whole
