@@ -140,6 +140,7 @@ def _located(dataset: TorchvisionClass, data: Path) -> tuple[Path | None, str]:
     reason = "no such folder"
     places = (data / dataset.folder, data / dataset.class_name, data / dataset.class_name.lower())
     for root in filter(Path.is_dir, (*places, data)):
+        before = set(root.iterdir())
         try:
             for set_name in dataset.sets:
                 dataset.opened(root, set_name)
@@ -147,6 +148,9 @@ def _located(dataset: TorchvisionClass, data: Path) -> tuple[Path | None, str]:
             raise
         except Exception as error:  # damaged files make its readers raise almost anything
             reason = reason_of(error).rstrip(".")
+            for left in set(root.iterdir()) - before:  # some make a folder before they look
+                with contextlib.suppress(OSError):
+                    left.rmdir()
         else:
             _found[dataset, data] = root
             return root, ""
