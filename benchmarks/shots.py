@@ -25,6 +25,7 @@ from vggfeat.benchmarks.splits import Split
 from vggfeat.layouts.options import DataOptions
 
 NUM_NAMED = 3  # classes that a note names
+DRAWN_AS = "drawn_as"  # in a protocol: as what pictures are drawn; here each is by itself
 
 Draw = Mapping[int, Sequence[int]]  # class number -> rows, in their order
 
@@ -50,7 +51,7 @@ def few_shots(benchmark: Benchmark, options: DataOptions) -> Benchmark:
         splits=tuple(_split(draw, split.test) for draw, split in zip(draws, splits, strict=True)),
         submission=None,
         protocol={
-            **benchmark.protocol,
+            **{name: fact for name, fact in benchmark.protocol.items() if name != DRAWN_AS},
             "shots": options.shots,
             "train_per_class": _num_drawn(draws),
             "splits": len(splits),

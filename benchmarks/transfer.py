@@ -69,6 +69,11 @@ class TransferMeasurement(ProbeMeasurement):
     def assumptions(self) -> list[str]:
         return [network.assumption for network in self.networks if network.assumed]
 
+    @property
+    def known_notes(self) -> Sequence[str]:
+        # What the scale is belongs into the record, and is nothing to warn of.
+        return [*super().known_notes, *self._scale_remarks()]
+
     @cached_property
     def key(self) -> str:
         """The key of the record, see record_key.py."""

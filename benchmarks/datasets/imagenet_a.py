@@ -43,7 +43,7 @@ IMAGENET_A = DatasetDefinition(
     protocol=OfficialSplits(
         metric="accuracy",
         read=partial(read_test_set, folder=FOLDER),
-        facts={"classes_of": "the test set, which the probe learns alone"},
+        facts={"training_pictures": "ImageNet's, of the test set's classes alone"},
     ),
     scales=(256,),
     features_of=IMAGENET.name,

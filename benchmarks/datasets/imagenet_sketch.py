@@ -30,6 +30,7 @@ IMAGENET_SKETCH = DatasetDefinition(
     protocol=OfficialSplits(
         metric="accuracy",
         read=partial(read_test_set, folder=FOLDER),
+        facts={"training_pictures": "ImageNet's"},
     ),
     scales=(256,),
     features_of=IMAGENET.name,

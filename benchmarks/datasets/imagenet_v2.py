@@ -43,7 +43,7 @@ IMAGENET_V2 = DatasetDefinition(
     protocol=OfficialSplits(
         metric="accuracy",
         read=partial(read_test_set, folder=FOLDER, wordnet_id=numbered_class),
-        facts={"test_set": "matched frequency"},
+        facts={"training_pictures": "ImageNet's", "test_set": "matched frequency"},
     ),
     scales=(256,),
     features_of=IMAGENET.name,

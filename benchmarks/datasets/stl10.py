@@ -109,7 +109,7 @@ STL10_FOLDS = DatasetDefinition(
         metric="accuracy",
         read=read_folds,
         splits=tuple(GivenSplit(train=(name,)) for name in FOLDS),
-        facts={"trained_on": "each of ten folds of 1,000"},
+        facts={"trained_on": "each of ten folds of 1,000", "validation": "drawn from each fold"},
     ),
     scales=OfInput(),
     features_of="stl10",

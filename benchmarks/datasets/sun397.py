@@ -6,7 +6,7 @@ in an archive apart, as lists of lines such as `/a/abbey/sun_aakbdcgfpksytcwj.jp
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.protocols.official_protocol import (
@@ -19,6 +19,7 @@ from vggfeat.benchmarks.protocols.official_protocol import (
 from vggfeat.benchmarks.protocols.torchvision_sets import class_names, files_of, opened
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 from vggfeat.errors import DatasetError, reason_of
+from vggfeat.plurals import counted
 from vggfeat.storage.sources import Source
 
 PARTITIONS = range(1, 11)
@@ -31,25 +32,34 @@ def _reader(*partitions: int) -> Callable[[Path], LabelledSets]:
 
     def read(root: Path) -> LabelledSets:
         dataset = opened("SUN397", root)
-        all_pictures = files_of(dataset, root / FOLDER)
+        on_disk = files_of(dataset, root / FOLDER)
         class_of = {
-            str(PurePosixPath(picture).parent): label
-            for picture, label in zip(all_pictures.pictures, all_pictures.labels, strict=True)
+            _folder(picture): label
+            for picture, label in zip(on_disk.pictures, on_disk.labels, strict=True)
         }
-        sets = {
-            f"{name}{n}": _listed(root / LISTS / f"{word}_{n:02d}.txt", root / FOLDER, class_of)
+        paths = on_disk.pictures
+        lists = {
+            f"{name}{n}": _listed(root / LISTS / f"{word}_{n:02d}.txt", class_of)
             for n in partitions
             for name, word in SETS.items()
+        }
+        # A listed picture that is not there is one of a set all the same: measuring names it.
+        sets = {
+            key: Labelled(
+                pictures={i: paths.get(i) or root / FOLDER / i for i in ids},
+                labels=[class_of[_folder(i)] for i in ids],
+            )
+            for key, ids in lists.items()
         }
         return LabelledSets(classes=class_names(dataset), sets=sets)
 
     return read
 
 
-def _listed(path: Path, folder: Path, class_of: Mapping[str, int]) -> Labelled:
-    """The pictures of a list, in its order, with the class of the folder that each is in.
+def _listed(path: Path, class_of: Mapping[str, int]) -> list[str]:
+    """The pictures of a list, in its order, all in folders that have a class.
 
-    One that is not there is listed all the same, so that measuring names it. Raises DatasetError.
+    Raises DatasetError.
     """
     try:
         lines = path.read_text(encoding="utf-8").split()
@@ -58,17 +68,17 @@ def _listed(path: Path, folder: Path, class_of: Mapping[str, int]) -> Labelled:
     if odd := next((line for line in lines if not line.isprintable()), None):
         raise DatasetError(f"{path}: {odd!r} is no picture's path. Fetch Partitions.zip again.")
     ids = list(dict.fromkeys(line.lstrip("/") for line in lines))
-    folders = [str(PurePosixPath(picture).parent) for picture in ids]
-    if unknown := sorted(set(folders).difference(class_of)):
+    if unknown := sorted({_folder(picture) for picture in ids}.difference(class_of)):
+        more = f" and {counted(len(unknown) - 1, 'more folder')}" if unknown[1:] else ""
         raise DatasetError(
-            f"{path}: {folder} has no pictures in {unknown[0]!r}"
-            + (f", and of {len(unknown) - 1} more folders" if unknown[1:] else "")
-            + ". Complete it from SUN397.tar.gz."
+            f"{path}: names pictures in {unknown[0]!r}{more}, where {FOLDER} has none. Complete it"
+            " from SUN397.tar.gz."
         )
-    return Labelled(
-        pictures={picture: folder / picture for picture in ids},
-        labels=[class_of[name] for name in folders],
-    )
+    return ids
+
+
+def _folder(picture: str) -> str:
+    return picture.rpartition("/")[0]
 
 
 def _protocol(*partitions: int) -> OfficialSplits:

@@ -14,13 +14,16 @@ def check_digests(dataset_class: Any, root: Path | str, arguments: Mapping[str, 
     torchvision says of either that the dataset was "not found or corrupted".
     """
     for path, md5 in _listed(dataset_class, Path(root), arguments):
+        # Roots in the cache are made of links.
+        away = (path if path.parent == Path(root) else path.parent).resolve()
+        advice = f"Move {away} away, and fetch the dataset again."
         if not path.is_file():
-            raise DatasetError(f"{path}: is missing. Fetch the dataset again.")
+            raise DatasetError(f"{path}: is missing. {advice}")
         with path.open("rb") as file:
             if hashlib.file_digest(file, "md5").hexdigest() != md5:
                 raise DatasetError(
                     f"{path}: is not the file that is distributed, whose MD5 is {md5}: it was not"
-                    " read. Fetch the dataset again."
+                    f" read. {advice}"
                 )
 
 

@@ -5,6 +5,7 @@ and labels against these. Pictures are decoded by us from the files, not by torc
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -83,10 +84,11 @@ def files_of(dataset: Any, below: Path | str) -> Labelled:
 
 def _path_below(path: Path, folder: Path) -> str:
     """The POSIX path of a file below a folder. Raises DatasetError where it leads elsewhere."""
-    inside = path.relative_to(folder) if path.is_relative_to(folder) else None
-    if inside is None or ".." in inside.parts or "\0" in path.name:
-        raise DatasetError(f"{folder}: a list names {str(path)!r}. Fetch the dataset again.")
-    return inside.as_posix()
+    with suppress(ValueError):  # it is not below
+        inside = path.relative_to(folder)
+        if ".." not in inside.parts and "\0" not in path.name:
+            return inside.as_posix()
+    raise DatasetError(f"{folder}: a list names {str(path)!r}. Fetch the dataset again.")
 
 
 def sets_in_arrays(

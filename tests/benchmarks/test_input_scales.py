@@ -67,7 +67,8 @@ def bench(data, run, tmp_path):
 
 
 def test_each_net_is_measured_at_its_own_input_and_the_record_says_so(bench):
-    _, records = bench(NARROW, WIDER)
+    result, records = bench(NARROW, WIDER)
+    assert "net's input" not in result.stderr  # which is nothing to warn of
     stated = {
         record["nets"][0]["name"]: (record["protocol"]["scales"], record["remarks"])
         for record in records

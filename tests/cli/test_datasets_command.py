@@ -89,6 +89,21 @@ def test_fetch_all_leaves_out_what_cannot_be_fetched(run, listed, tmp_path, monk
     assert again.exit_code == 0 and f"birds: {tmp_path / 'birds'}" in again.stdout
 
 
+def test_what_can_be_fetched_is_when_the_rest_is_there(run, monkeypatch, tmp_path):
+    """As ImageNet-A, once ImageNet's training pictures have been put there."""
+    rest = LoaderRoot("rest", (Part("rest/train"), *SERVED.parts))
+    monkeypatch.setattr(
+        registry, "DATASETS", (replace(registry.definition_of("digits"), name="r", source=rest),)
+    )
+    asked = run("datasets", "fetch", "--all", "--data-dir", tmp_path)
+    assert asked.exit_code == 0 and "rest: left out" in asked.stdout
+    (tmp_path / "rest/train").mkdir(parents=True)
+    (tmp_path / "rest/train/1.jpg").write_bytes(b"")
+    fetched = run("datasets", "fetch", "--all", "--data-dir", tmp_path)
+    assert "Failed: rest: Nothing could be fetched" in fetched.stderr
+    assert "What came is kept" in fetched.stderr
+
+
 def test_verify_names_the_file_that_is_not_as_distributed(run, listed, tmp_path):
     (tmp_path / "birds.gz").write_bytes(b"other")
     (tmp_path / "cars").mkdir()
@@ -98,3 +113,7 @@ def test_verify_names_the_file_that_is_not_as_distributed(run, listed, tmp_path)
     assert result.exit_code == 1 and "cars.tgz: damaged or cut short" in result.stdout
     everything = run("datasets", "verify", "--data-dir", tmp_path)
     assert "cars_too: " in everything.stdout and everything.exit_code == 1
+    (tmp_path / "cars/labels.mat").unlink()
+    in_part = run("datasets", "verify", "--data-dir", tmp_path)
+    assert "left out unless they are named: cars, cars_too" in in_part.stdout
+    assert "holds none of the datasets" in in_part.stderr

@@ -8,7 +8,7 @@ from helpers.pictures import write_picture
 
 # Class -> WordNet id: tench, goldfish, great white shark, hammerhead, toilet tissue.
 WNIDS = {0: "n01440764", 1: "n01443537", 2: "n01484850", 4: "n01494475", 999: "n15075141"}
-IN_R = (1, 2, 4)  # classes that a set of 200 has
+IN_200 = (1, 2, 4)  # classes that a set of 200 has
 
 
 def write_imagenet(folder: Path, *, train: int = 5, val: int = 2, flat: bool = False) -> Path:
@@ -41,9 +41,9 @@ def write_v2(data: Path) -> Path:
     return write_test_set(data / "imagenetv2-matched-frequency-format-val", names, ".jpeg")
 
 
-def write_r(data: Path) -> Path:
-    """ImageNet-R's folder, with some of the classes."""
-    return write_test_set(data / "imagenet-r", {k: WNIDS[k] for k in IN_R}, ".jpg")
+def write_200(data: Path, folder: str) -> Path:
+    """The folder of ImageNet-R or -A, with some of the classes."""
+    return write_test_set(data / folder, {k: WNIDS[k] for k in IN_200}, ".jpg")
 
 
 def write_sketch(data: Path) -> Path:

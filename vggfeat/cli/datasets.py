@@ -100,7 +100,7 @@ def fetch(names: Sequence[str], all_datasets: bool, data_dir: Path | None, quiet
     if failures:
         failed = f"{len(failures)} of {counted(len(wanted), 'dataset')} could not be fetched."
         again = " What came is kept; the same command goes on from there."
-        may_come = any(distribution.is_served for distribution, _ in failures)
+        may_come = any(distribution.missing(places) for distribution, _ in failures)
         raise click.ClickException(failed + (again if may_come else ""))
 
 
@@ -110,7 +110,7 @@ def _all_served(places: Folders) -> list[Any]:
 
     served = []
     for source in distributions().values():
-        if source.is_served or source.is_here(places):
+        if source.missing(places) or source.is_here(places):
             served.append(source)
         else:
             click.echo(
@@ -153,9 +153,10 @@ def verify(
     places = folders(data_dir, cache_dir)
     chosen = names_of(names)
     if not names:
-        chosen = [
-            d.name for d in DATASETS if isinstance(d.source, Fetchable) and d.source.locate(places)
-        ]
+        there = [d for d in DATASETS if isinstance(d.source, Fetchable) and d.source.locate(places)]
+        chosen = [d.name for d in there if d.source.is_here(places)]
+        if in_part := [d.name for d in there if d.name not in chosen]:
+            click.echo(f"there in part, and left out unless they are named: {', '.join(in_part)}")
     if not chosen:
         raise click.ClickException(f"{places.data}: holds none of the datasets.")
     wrong = [name for name in chosen if not _is_sound(name, places, quiet)]

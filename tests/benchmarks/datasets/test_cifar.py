@@ -8,6 +8,7 @@ import os
 import pickle
 import shutil
 
+import numpy as np
 import pytest
 from helpers import cifar
 from helpers.loaders import assert_same_as_loader, state_counts
@@ -21,6 +22,7 @@ from vggfeat.benchmarks.datasets.cifar100 import CIFAR100
 from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.known_counts import counts
 from vggfeat.errors import DatasetError
+from vggfeat.images import decode
 from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.folders import Folders
 
@@ -70,6 +72,18 @@ def test_pictures_and_labels_are_those_of_torchvisions_loader(name, trees, tmp_p
     assert bench.protocol["validation"] == "drawn from train"
 
 
+def test_pixels_are_those_that_the_datasets_page_explains(cifar10, tmp_path):
+    """1,024 red values of a picture, row by row, then green and blue ones."""
+    with (cifar10 / cifar.CIFAR10 / "data_batch_2").open("rb") as file:
+        entry = pickle.load(file, encoding="bytes")
+    assert sorted(entry) == [b"batch_label", b"data", b"filenames", b"labels"]
+    bench = load("cifar10", cifar10, tmp_path)
+    pixels = np.asarray(decode(bench.pictures["train/23"]))
+    assert (pixels == entry[b"data"][3].reshape(3, 32, 32).transpose(1, 2, 0)).all()
+    assert bench.classes[entry[b"labels"][3]].encode() == entry[b"filenames"][3].split(b"_")[0]
+    assert bench.labels[23, entry[b"labels"][3]] == 1
+
+
 def test_the_archive_as_it_is_distributed_gives_the_same(name, trees, tmp_path):
     """Another archive than the distributed one, which a warning says."""
     root, folder = trees[name], _folder(trees[name])
@@ -110,7 +124,7 @@ def test_a_file_with_another_md5_is_never_unpickled(cifar10, tmp_path):
 def test_a_missing_batch_is_named(cifar10, tmp_path):
     shutil.copytree(cifar10, tmp_path / "copy")
     (tmp_path / "copy" / cifar.CIFAR10 / "data_batch_5").unlink()
-    with pytest.raises(DatasetError, match="data_batch_5: is missing. Fetch the dataset again"):
+    with pytest.raises(DatasetError, match="data_batch_5: is missing. Move .*-py away, and fetch"):
         load("cifar10", tmp_path / "copy", tmp_path)
 
 

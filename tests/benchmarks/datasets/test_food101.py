@@ -100,7 +100,7 @@ def test_counts_are_compared(dishes, tmp_path, run, monkeypatch):
 
 def test_measured_from_the_command_line(dishes, tmp_path, run):
     result = run(
-        "bench", "food101", "--limit", 4, "--net", NARROW, "--scales", 32, "--offline",
+        "bench", "food101", "--limit", 4, "--net", NARROW, "--offline",
         "--data-dir", dishes.parent, "--cache-dir", tmp_path / "cache", "--out", tmp_path / "out",
         "--format", "json",
     )  # fmt: skip
@@ -108,4 +108,5 @@ def test_measured_from_the_command_line(dishes, tmp_path, run):
     (record,) = json.loads(result.stdout)
     assert record["metric"] == "accuracy" and record["limited"]
     assert record["protocol"]["images"] == 3 * (4 + 2)
+    assert record["protocol"]["scales"] == [256]
     assert record["protocol"]["validation_share"] == 0.2

@@ -54,6 +54,12 @@ def test_a_track_validates_whole_or_not_at_all(signs, tmp_path):
     assert benchmark.protocol["validation"] == "drawn from train"
 
 
+def test_few_shots_are_drawn_picture_by_picture_and_say_nothing_of_tracks(signs, tmp_path):
+    benchmark = load(signs, tmp_path, shots=2)
+    assert len(benchmark.splits[0].train) == NUM_CLASSES
+    assert "drawn_as" not in benchmark.protocol and benchmark.protocol["shots"] == 2
+
+
 @pytest.mark.parametrize("place", ["", "gtsrb", "downloads"])
 def test_the_archives_as_they_are_distributed_give_the_same(signs, tmp_path, place):
     if place == "downloads":  # unpacked by hand into a folder of another name

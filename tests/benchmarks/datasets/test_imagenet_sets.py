@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 from helpers.imagenet_folders import (
-    IN_R,
+    IN_200,
     WNIDS,
     pack_test_set,
+    write_200,
     write_imagenet,
-    write_r,
     write_sketch,
     write_test_set,
     write_v2,
@@ -31,11 +31,13 @@ def load(name, data, cache):
 
 @pytest.fixture
 def data(tmp_path):
-    """A data folder with ImageNet, -V2, -R and -Sketch, as they are unpacked into it."""
+    """A data folder with ImageNet, -V2, -R, -A and -Sketch, as they are unpacked into it."""
     folder = tmp_path / "data"
     write_imagenet(folder / "imagenet")
-    for write in (write_v2, write_r, write_sketch):
-        write(folder)
+    write_v2(folder)
+    write_sketch(folder)
+    for name in ("imagenet-r", "imagenet-a"):
+        write_200(folder, name)
     return folder
 
 
@@ -63,7 +65,7 @@ def test_validation_pictures_in_one_folder_have_the_classes_of_kaggles_list(data
 
 @pytest.mark.parametrize("name", ["imagenet", "imagenet_r"])
 def test_without_imagenet_the_error_says_where_to_get_it_and_where_to_put_it(name, tmp_path):
-    write_r(tmp_path)
+    write_200(tmp_path, "imagenet-r")
     how = "holds no imagenet/train .*image-net.org: unpack .*imagenet/train/<class>/.* Put"
     with pytest.raises(DatasetError, match=how):
         load(name, tmp_path, tmp_path / "cache")
@@ -71,7 +73,7 @@ def test_without_imagenet_the_error_says_where_to_get_it_and_where_to_put_it(nam
 
 @pytest.mark.parametrize(
     ("name", "folder"),
-    [("imagenet_r", "imagenet-r"), ("imagenet_sketch", "sketch")],
+    [("imagenet_r", "imagenet-r"), ("imagenet_a", "imagenet-a"), ("imagenet_sketch", "sketch")],
 )
 def test_a_test_sets_labels_and_pixels_are_those_of_its_folders(data, tmp_path, name, folder):
     benchmark = load(name, data, tmp_path)
@@ -102,6 +104,7 @@ def test_v2s_folders_are_numbers_in_the_order_of_wordnet_ids(data, tmp_path):
         ("imagenet_v2", "imagenetv2-matched-frequency-format-val",
          "imagenetv2-matched-frequency.tar.gz"),
         ("imagenet_r", "imagenet-r", "imagenet-r.tar"),
+        ("imagenet_a", "imagenet-a", "imagenet-a.tar"),
         ("imagenet_sketch", "sketch", "ImageNet-Sketch.zip"),
     ],
 )  # fmt: skip
@@ -149,8 +152,9 @@ def test_bench_from_the_command_line(data, run, tmp_path):
     assert result.exit_code == 0, result.stderr
     imagenet, renditions = json.loads(result.stdout)
     assert imagenet["protocol"]["classes"] == len(WNIDS)
-    assert renditions["protocol"]["classes"] == len(IN_R)
-    assert renditions["protocol"]["classes_of"] == "the test set, which the probe learns alone"
+    assert renditions["protocol"]["classes"] == len(IN_200)
+    trained_on = renditions["protocol"]["training_pictures"]
+    assert trained_on == "ImageNet's, of the test set's classes alone"
     assert renditions["metric"] == imagenet["metric"] == "accuracy"
     assert "README" not in result.stderr
 

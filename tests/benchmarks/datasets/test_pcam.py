@@ -5,7 +5,7 @@ import json
 import h5py
 import numpy as np
 import pytest
-from helpers.loaders import assert_same_as_loader, stated_by
+from helpers.loaders import assert_same_as_loader, state_counts, stated_by
 from helpers.patches import pack_pcam, write_pcam
 from helpers.pictures import NARROW
 from torchvision import datasets
@@ -80,6 +80,14 @@ def test_a_file_that_is_cut_short_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-1000])
     with pytest.raises(DatasetError, match="split_test_x.h5: cannot be read"):
         load(tmp_path, tmp_path / "cache")
+
+
+def test_counts_are_compared(patches, run, monkeypatch):
+    verify = ("datasets", "verify", "pcam", "--data-dir", patches)
+    real = run(*verify)
+    assert real.exit_code == 1 and "262,144" in real.stdout
+    state_counts(monkeypatch, "pcam", {n: (2, COUNT // 2) for n in ("train", "val", "test")})
+    assert run(*verify).exit_code == 0
 
 
 def test_bench_from_the_command_line(patches, run, tmp_path):

@@ -89,6 +89,7 @@ def test_each_fold_has_the_pictures_of_torchvisions(root, tmp_path):
     assert set(bench.ids) <= set(whole.ids)
     assert bench.protocol["splits"] == 10
     assert bench.protocol["trained_on"] == "each of ten folds of 1,000"
+    assert bench.protocol["validation"] == "drawn from each fold"
 
 
 @pytest.mark.parametrize("text", ["0 1 2\n", "0 1\n" * 9 + "0 x\n", "0 1\n" * 9 + "0 99\n"])

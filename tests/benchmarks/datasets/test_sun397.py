@@ -153,11 +153,11 @@ def test_a_listed_picture_that_is_missing_is_named(changed, tmp_path, run, monke
 
 def test_lists_of_other_pictures_are_refused(changed, tmp_path):
     shutil.rmtree(changed / "a")
-    with pytest.raises(DatasetError, match="_01.txt: .* no pictures in 'a/abbey', and of 1"):
+    with pytest.raises(DatasetError, match="01.txt: names pictures in 'a/abbey' and 1 more folder"):
         load("sun397", changed.parent, tmp_path / "cache")
     lists = changed.parent / "SUN397-partitions" / "Training_01.txt"
     lists.write_text("/c/church/indoor/../../../../secret.jpg\n")
-    with pytest.raises(DatasetError, match="no pictures in 'c/church/indoor/../../../..'"):
+    with pytest.raises(DatasetError, match="pictures in 'c/church/indoor/../../../..'"):
         load("sun397", changed.parent, tmp_path / "cache")
     lists.write_bytes(b"/c/church/indoor/sun_\0a.jpg")
     with pytest.raises(DatasetError, match="is no picture's path"):
