@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vggfeat.benchmarks.sources.by_library import ByLibrary
 from vggfeat.errors import DatasetError, DownloadError, UnknownNameError, reason_of
 from vggfeat.progress import Progress, in_megabytes, no_progress
 from vggfeat.storage.files import new_folder
@@ -38,14 +39,6 @@ UNLABELLED = (  # no class for each picture; others that are added are found out
 ).split()
 
 UNSAFE = ("LSUN", "LSUNClass")
-
-
-@dataclass(frozen=True)
-class ToBeFetched:
-    """What torchvision would fetch; nobody knows its size."""
-
-    name: str
-    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +74,9 @@ class TorchvisionClass:
         """The folder in which all sets are, as torchvision lays them out."""
         return _located(self, folders.data)[0]
 
-    def missing(self, folders: Folders) -> list[tuple[ToBeFetched]]:
+    def missing(self, folders: Folders) -> list[tuple[ByLibrary]]:
         """The dataset as a whole where it is not there."""
-        return [] if self.locate(folders) else [(ToBeFetched(self.name),)]
+        return [] if self.locate(folders) else [(ByLibrary(self.name),)]
 
     def altered(self, folders: Folders) -> list[Path]:
         """Nothing: torchvision looks at its archives itself."""
@@ -267,6 +260,8 @@ def _value(
         if text.lower() not in ("true", "false"):
             raise DatasetError(f"{dataset.name}: {key} must be true or false; got {text!r}.")
         return text.lower() == "true"
+    if isinstance(default, int) and not text.isdecimal():
+        raise DatasetError(f"{dataset.name}: {key} must be a whole number; got {text!r}.")
     return int(text) if text.isdecimal() and not isinstance(default, str) else text
 
 

@@ -210,6 +210,7 @@ def test_the_files_and_classes_that_are_listed_are_there():
         ("torchvision:DTD:partition", "'partition' is not KEY=VALUE"),
         ("torchvision:DTD:partition=1,partition=2", "'partition=2' is there twice"),
         ("torchvision:DTD:train=half", "Unknown value 'half' for argument split"),
+        ("torchvision:DTD:partition=../x", "partition must be a whole number; got '../x'"),
         ("torchvision:MNIST:train=yes", "train must be true or false; got 'yes'"),
         ("torchvision:EMNIST", "needs :split=VALUE behind the name."),
         ("torchvision:EMNIST:split=words", "Valid values are {'byclass', 'bymerge'"),
