@@ -170,6 +170,10 @@ def test_measured_like_an_own_folder_and_named_alike_ever_after(run, home, data,
     assert "every picture can be decoded" in verified.stdout and verified.exit_code == 0
     splits = run("datasets", "splits", "torchvision:MNIST", "--data-dir", data)
     assert splits.stdout.splitlines()[1].startswith("0,train,train/")
+    page = tmp_path / "page.html"
+    shown = ["--pictures", "torchvision:MNIST", "--data-dir", data, "--to", page]
+    assert run("report", tmp_path / "out", "--only", "pictures", *shown).exit_code == 0
+    assert page.read_text().count("data:image/") > 5
 
 
 def test_what_has_a_file_here_is_told_and_still_done(tmp_path):
