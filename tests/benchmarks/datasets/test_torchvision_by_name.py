@@ -262,7 +262,7 @@ def served(tmp_path, monkeypatch):
         tar.add(tmp_path / "here" / "rendered-sst2", "rendered-sst2")
     handler = partial(QuietHandler, directory=tmp_path / "served")
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{path.name}"
         monkeypatch.setattr(datasets.RenderedSST2, "_URL", url)
         monkeypatch.setattr(datasets.RenderedSST2, "_MD5", datasets.utils.calculate_md5(path))
