@@ -230,18 +230,32 @@ class _Draws:
 
 
 def _facts(protocol: OfficialSplits, options: DataOptions) -> dict[str, Any]:
-    """What a record states of the splits; the sets' names are those of the first one."""
+    """What a record states of the splits: of which sets they are made, and what was drawn."""
     drawn = {"seed": options.seed, "validation_share": VALIDATION_SHARE}
     if not protocol.splits:
         facts = {"split": "random, stratified", "test_share": TEST_SHARE}
         return facts | drawn | {"splits": options.num_splits}
-    first = protocol.splits[0]
-    sets = dict.fromkeys([*first.train, *([first.validation] if first.validation else [])])
+    train = _in_each([given.train for given in protocol.splits])
+    is_drawn = any(given.validation is None for given in protocol.splits)
     facts = {
         "split": "official",
-        "trained_on": " and ".join(sets),
-        "validation": first.validation or f"drawn from {' and '.join(first.train)}",
-        "scored_on": first.test,
+        "trained_on": _in_each([(*given.train, given.validation) for given in protocol.splits]),
+        "validation": f"drawn from {train}"
+        if is_drawn
+        else _in_each([(given.validation,) for given in protocol.splits]),
+        "scored_on": _in_each([(given.test,) for given in protocol.splits]),
         "splits": len(protocol.splits),
     }
-    return facts if first.validation else facts | drawn
+    return facts | drawn if is_drawn else facts
+
+
+def _in_each(sets: Sequence[Sequence[str | None]]) -> str:
+    """The sets of each split that have one role, in words; train1, train2, ... are train of each.
+
+    None is no set.
+    """
+    named = {tuple(dict.fromkeys(filter(None, of_split))) for of_split in sets}
+    if len(named) == 1:
+        return " and ".join(*named)
+    kinds = {tuple(name.rstrip("0123456789_-") for name in of_split) for of_split in named}
+    return f"{' or '.join(sorted(map(' and '.join, kinds)))} of each split"

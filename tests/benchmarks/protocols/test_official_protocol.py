@@ -90,6 +90,21 @@ def test_several_official_splits_share_pictures():
     ]
 
 
+def test_records_state_the_kind_of_set_that_each_of_several_splits_has():
+    whole = labelled("all", 6)
+    parts = {f"{s}{k}": _some(whole, n) for k in (1, 2) for n, s in enumerate(("a", "b", "c"))}
+    splits = tuple(GivenSplit(train=(f"a{k}",), test=f"c{k}") for k in (1, 2))
+    drawn = benchmark_of(parts, splits=splits).protocol
+    assert (drawn["trained_on"], drawn["scored_on"]) == ("a of each split", "c of each split")
+    assert drawn["validation"] == "drawn from a of each split"
+    splits = tuple(GivenSplit(train=(f"a{k}",), validation=f"b{k}", test="c1") for k in (1, 2))
+    given = benchmark_of(parts, splits=splits).protocol
+    assert given["trained_on"] == "a and b of each split"
+    assert (given["validation"], given["scored_on"]) == ("b of each split", "c1")
+    (one,) = splits[:1]
+    assert benchmark_of(parts, splits=(one,)).protocol["trained_on"] == "a1 and b1"
+
+
 def _some(whole, n):
     """Two pictures of each class."""
     kept = [i for i in whole.pictures if int(i[-6:-4]) in (n % 6, (n + 1) % 6)]
