@@ -14,6 +14,7 @@ from vggfeat.benchmarks.protocols.official_protocol import (
     OfficialSplits,
     official_benchmark,
 )
+from vggfeat.benchmarks.shots import few_shots
 from vggfeat.benchmarks.sources.local_folder import LocalFolder
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
@@ -103,6 +104,17 @@ def test_records_state_the_kind_of_set_that_each_of_several_splits_has():
     assert (given["validation"], given["scored_on"]) == ("b of each split", "c1")
     (one,) = splits[:1]
     assert benchmark_of(parts, splits=(one,)).protocol["trained_on"] == "a1 and b1"
+
+
+def test_records_of_few_pictures_do_not_name_a_set_that_no_longer_validates():
+    sets = {"train": labelled("train", 5), "val": labelled("val", 2), "test": labelled("test", 3)}
+    options = DataOptions(shots=3, num_splits=2)
+    few = few_shots(benchmark_of(sets, splits=(GivenSplit(validation="val"),)), options)
+    assert few.protocol == {
+        "images": 30, "split": "official", "trained_on": "train and val", "scored_on": "test",
+        "splits": 2, "shots": 3, "train_per_class": 3, "seed": 0,
+    }  # fmt: skip
+    assert len(few.splits[0].both) == 3 * len(CLASSES)
 
 
 def _some(whole, n):
