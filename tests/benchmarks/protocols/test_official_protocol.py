@@ -14,6 +14,7 @@ from vggfeat.benchmarks.protocols.official_protocol import (
     OfficialSplits,
     official_benchmark,
 )
+from vggfeat.benchmarks.protocols.own_splits import SplitPlan, splits_of
 from vggfeat.benchmarks.shots import few_shots
 from vggfeat.benchmarks.sources.local_folder import LocalFolder
 from vggfeat.errors import DatasetError
@@ -158,6 +159,35 @@ def test_without_official_splits_random_ones_are_drawn():
         assert per_class(benchmark, split.train) == dict.fromkeys(CLASSES, 16)
     assert not np.array_equal(benchmark.splits[0].test, benchmark.splits[1].test)
     assert benchmark.protocol["split"] == "random, stratified"
+
+
+def test_the_only_training_picture_of_a_random_split_validates_too():
+    benchmark = benchmark_of({"all": labelled("all", 2)}, splits=())
+    for split in benchmark.splits:
+        assert per_class(benchmark, split.test) == dict.fromkeys(CLASSES, 1)
+        assert split.train.tolist() == split.validation.tolist()
+
+
+def test_random_splits_are_those_of_the_same_pictures_as_ones_own():
+    """own_splits.py draws both, so a folder of class folders gives the same numbers."""
+    whole = labelled("all", 25)
+    ours = benchmark_of({"all": whole}, DataOptions(num_splits=2, seed=5), splits=())
+    own, facts = splits_of(
+        SplitPlan(), ours.ids, np.array(whole.labels), None, version=1, num_splits=2, seed=5
+    )
+    for one, other in zip(ours.splits, own, strict=True):
+        assert all((vars(one)[part] == vars(other)[part]).all() for part in vars(one))
+    assert ours.protocol == {"images": 75, **facts}
+
+
+def test_random_splits_keep_groups_together():
+    def film(i):  # ten pictures that follow each other
+        return i[: len("all/cat_0")]
+
+    benchmark = benchmark_of({"all": labelled("all", 50)}, splits=(), together=film)
+    for split in benchmark.splits:
+        films = [{film(i) for i in ids_of(benchmark, rows)} for rows in vars(split).values()]
+        assert len(set.union(*films)) == sum(map(len, films)) == 15
 
 
 def test_a_limit_takes_the_first_of_each_class_of_each_set():
