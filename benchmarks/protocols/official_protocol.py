@@ -59,11 +59,25 @@ class LabelledSets:
 
 @dataclass(frozen=True, kw_only=True)
 class GivenSplit:
-    """The names of the sets that train, validate and are tested; None: drawn from `train`."""
+    """The names of the sets that train, validate and are tested; None: drawn from `train`.
+
+    Raises DatasetError where `train` is no tuple.
+    """
 
     train: tuple[str, ...] = ("train",)
     validation: str | None = None
     test: str = "test"
+
+    def __post_init__(self):
+        if isinstance(self.train, str):
+            raise DatasetError(
+                f"train of a GivenSplit is a tuple of sets, ({self.train!r},); got {self.train!r}."
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of its sets."""
+        return (*self.train, *filter(None, (self.validation,)), self.test)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,9 +214,16 @@ class _Draws:
         ])  # fmt: skip
 
     def given(self) -> tuple[tuple[Split, ...], dict[str, Any]]:
-        """The authors' splits, with a drawn validation part where they have none; and facts."""
+        """The authors' splits, with a drawn validation part where they have none; and facts.
+
+        Raises DatasetError at a set that is not there.
+        """
         sets, splits = self.table.sets, []
         for number, given in enumerate(self.protocol.splits):
+            if unknown := [name for name in given.names if name not in sets]:
+                raise DatasetError(
+                    f"a split is made of set {unknown[0]!r}; `read` gives {', '.join(sets)}."
+                )
             train = np.unique(np.concatenate([sets[name] for name in given.train]))
             if given.validation:
                 validation = sets[given.validation]

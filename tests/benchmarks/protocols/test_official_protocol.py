@@ -67,6 +67,14 @@ def test_the_authors_sets_train_validate_and_are_tested():
     assert benchmark.labels.tolist()[0] == [1, -1, -1]
 
 
+def test_sets_that_are_not_there_are_named():
+    sets = {"train": labelled("train", 5), "test": labelled("test", 3)}
+    with pytest.raises(DatasetError, match="of set 'valid'; `read` gives train, test"):
+        benchmark_of(sets, splits=(GivenSplit(validation="valid"),))
+    with pytest.raises(DatasetError, match=r"is a tuple of sets, \('train',\); got 'train'"):
+        GivenSplit(train="train")
+
+
 def test_without_a_validation_set_a_fifth_of_each_class_is_drawn_by_the_seed():
     sets = {"train": labelled("train", 10), "test": labelled("test", 3)}
     benchmark = benchmark_of(sets)
