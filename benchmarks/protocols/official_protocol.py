@@ -155,7 +155,7 @@ class _Table:
         limit: int | None,
         group_of: Callable[[str], str],
     ) -> "_Table":
-        """Raises DatasetError at a set that lacks a class, and at a picture of two classes."""
+        """Raises DatasetError at a set without a class, and at an id of two pictures or classes."""
         pictures: dict[str, Picture] = {}
         class_of: dict[str, int] = {}
         kept = {name: _limited(part, limit, group_of) for name, part in read.sets.items()}
@@ -171,7 +171,12 @@ class _Table:
                 if class_of.setdefault(i, label) != label:
                     both = " and ".join(read.classes[k] for k in (class_of[i], label))
                     raise DatasetError(f"{root}: picture {i!r} is of two classes, {both}.")
-                pictures[i] = read.sets[name].pictures[i]
+                picture = read.sets[name].pictures[i]
+                if pictures.setdefault(i, picture) != picture:
+                    raise DatasetError(
+                        f"{root}: {i!r} is the id of two pictures, {pictures[i]} and {picture}. Ids"
+                        " must tell the pictures of all sets apart."
+                    )
         row_of = {i: row for row, i in enumerate(pictures)}
         return cls(
             pictures,

@@ -219,6 +219,14 @@ def test_a_picture_cannot_be_of_two_classes():
         benchmark_of({"train": twice, "test": wrong})
 
 
+def test_an_id_cannot_be_of_two_pictures():
+    """Such as that of a file of one name in a folder for each set."""
+    train = labelled("all", 3)
+    test = Labelled(pictures={i: Path("test", i) for i in train.pictures}, labels=train.labels)
+    with pytest.raises(DatasetError, match="is the id of two pictures, all/cat_00.jpg and test/"):
+        benchmark_of({"train": train, "test": test})
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
