@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vggfeat.benchmarks.sources.by_library import ByLibrary
 from vggfeat.errors import DatasetError, DownloadError, VggfeatError, reason_of
 from vggfeat.progress import Progress, no_progress
 from vggfeat.storage.files import new_file
@@ -37,14 +38,6 @@ REASONS = {  # in place of the libraries' own words, which name requests
     "RevisionNotFoundError": "it has no such revision.",
     "ConnectError": "the hub cannot be reached.",
 }
-
-
-@dataclass(frozen=True)
-class ToBeFetched:
-    """A repository that has to be fetched; its size is known when it is asked for."""
-
-    name: str
-    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +74,9 @@ class HubDataset:
                 return root
         return None
 
-    def missing(self, folders: Folders) -> list[tuple[ToBeFetched]]:
+    def missing(self, folders: Folders) -> list[tuple[ByLibrary]]:
         """The dataset as a whole where no commit of it is there."""
-        return [] if self.locate(folders) else [(ToBeFetched(self.name),)]
+        return [] if self.locate(folders) else [(ByLibrary(self.name),)]
 
     def altered(self, folders: Folders) -> list[Path]:
         """Nothing: the hub states digests of files, and the library compares them."""

@@ -18,10 +18,13 @@ from vggfeat.storage.folders import folders
 
 WIDTH = 48  # of names that share a line
 MAX_NETS = 60  # of a library that are listed without a text to look for
-TASK_WIDTH = 20
+TASK_WIDTH = 19
 COLUMNS_WIDTH = 80  # of benchmarks and suites; narrower terminals get lines of text
 STATES = {"here": "here", "made here": "here", "in part": "part"}  # in the column of the data
-BEST = "best: the best number of the paper's tables, in %; data: whether it is in the data folder."
+LEGEND = (
+    "best: in %, of the paper's tables, or else of later papers' linear probes;",
+    "data: whether it is in the data folder.",
+)
 listing_format = click.option(
     "--format",
     "form",
@@ -140,7 +143,7 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
         rows.append((line["benchmark"], metric_name(line["metric"]), best, data, first))
         rows += [("", "", "", "", part) for part in more]
     table = Table.of(("benchmark", "metric", "best", "data", "task"), rows, notes=notes.texts)
-    click.echo(render(replace(table, legend=(BEST,)), form, width=width), nl=False)
+    click.echo(render(replace(table, legend=LEGEND), form, width=width), nl=False)
 
 
 def _echo_benchmarks(lines: Sequence[dict[str, Any]], width: int) -> None:
@@ -155,7 +158,7 @@ def _echo_benchmarks(lines: Sequence[dict[str, Any]], width: int) -> None:
             facts = (metric_name(line["metric"]), best, STATES.get(line["state"], ""), line["task"])
             _echo_wrapped(f"{line['benchmark']}: {'; '.join(filter(None, facts))}", width)
     click.echo()
-    _echo_wrapped(f"{BEST.partition(';')[0]}.", width)
+    _echo_wrapped(LEGEND[0].replace(";", "."), width)
 
 
 def _echo_wrapped(text: str, width: int) -> None:

@@ -170,6 +170,10 @@ def test_measured_like_an_own_folder_and_named_alike_ever_after(run, home, data,
     assert "every picture can be decoded" in verified.stdout and verified.exit_code == 0
     splits = run("datasets", "splits", "torchvision:MNIST", "--data-dir", data)
     assert splits.stdout.splitlines()[1].startswith("0,train,train/")
+    page = tmp_path / "page.html"
+    shown = ["--pictures", "torchvision:MNIST", "--data-dir", data, "--to", page]
+    assert run("report", tmp_path / "out", "--only", "pictures", *shown).exit_code == 0
+    assert page.read_text().count("data:image/") > 5
 
 
 def test_what_has_a_file_here_is_told_and_still_done(tmp_path):
@@ -210,6 +214,7 @@ def test_the_files_and_classes_that_are_listed_are_there():
         ("torchvision:DTD:partition", "'partition' is not KEY=VALUE"),
         ("torchvision:DTD:partition=1,partition=2", "'partition=2' is there twice"),
         ("torchvision:DTD:train=half", "Unknown value 'half' for argument split"),
+        ("torchvision:DTD:partition=../x", "partition must be a whole number; got '../x'"),
         ("torchvision:MNIST:train=yes", "train must be true or false; got 'yes'"),
         ("torchvision:EMNIST", "needs :split=VALUE behind the name."),
         ("torchvision:EMNIST:split=words", "Valid values are {'byclass', 'bymerge'"),
@@ -229,8 +234,11 @@ def test_a_mistyped_class_is_told_from_the_others():
 
 
 def test_what_cannot_be_had_says_so(tmp_path, data):
-    with pytest.raises(DownloadError, match=r"nothing may be fetched \(--offline"):
-        load_benchmark("torchvision:RenderedSST2", tmp_path, offline=True)
+    (tmp_path / "empty").mkdir()
+    for name in ("RenderedSST2", "Caltech256"):  # the second makes a folder before it looks
+        with pytest.raises(DownloadError, match=r"nothing may be fetched \(--offline"):
+            load_benchmark(f"torchvision:{name}", tmp_path / "empty", offline=True)
+    assert not list((tmp_path / "empty").iterdir())
     assert "torchvision cannot fetch it. Put it there by hand" in refused(
         "torchvision:FER2013", tmp_path
     )
@@ -254,7 +262,7 @@ def served(tmp_path, monkeypatch):
         tar.add(tmp_path / "here" / "rendered-sst2", "rendered-sst2")
     handler = partial(QuietHandler, directory=tmp_path / "served")
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{path.name}"
         monkeypatch.setattr(datasets.RenderedSST2, "_URL", url)
         monkeypatch.setattr(datasets.RenderedSST2, "_MD5", datasets.utils.calculate_md5(path))
