@@ -165,3 +165,14 @@ def test_no_listing_is_wider_than_the_terminal(names, width, run, monkeypatch):
     whole = " ".join(line.strip() for line in lines)
     told = {"benchmarks": "102 flowers", "suites": "Birdsnap", "published": "91.8"}
     assert told[names[0]] in whole
+
+
+def test_a_benchmark_that_says_nothing_of_its_task_is_listed(run, monkeypatch):
+    from dataclasses import replace
+
+    from vggfeat.benchmarks.datasets import registry
+
+    plain = replace(registry.definition_of("caltech101"), name="plain", about="", published=())
+    monkeypatch.setattr(registry, "DATASETS", (*registry.DATASETS, plain))
+    (line,) = (x for x in run("ls", "benchmarks").stdout.splitlines() if x.startswith("plain"))
+    assert line.split() == ["plain", "mean", "class", "recall", "-"]

@@ -138,7 +138,7 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
         best = Cell()
         if line["best published (%)"] is not None:
             best = Cell(values=(line["best published (%)"],), notes=notes.refer(line["by"]))
-        first, *more = textwrap.wrap(line["task"], TASK_WIDTH)
+        first, *more = textwrap.wrap(line["task"], TASK_WIDTH) or [""]
         data = STATES.get(line["state"], "-")
         rows.append((line["benchmark"], metric_name(line["metric"]), best, data, first))
         rows += [("", "", "", "", part) for part in more]
