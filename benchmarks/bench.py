@@ -280,12 +280,15 @@ def _log_few(benchmarks: Sequence[Benchmark]) -> None:
 
 
 def _log_notes(benchmark: Benchmark) -> None:
-    total = next((count for count in counts(benchmark) if count.class_name is None), None)
-    if total and total.actual != total.expected and not benchmark.limited:
-        log.warning(
-            "%s: set %s has %s of its %s examples (`vggfeat datasets verify` prints more)",
-            benchmark.name, total.set, f"{total.actual:,}", f"{total.expected:,}",
-        )  # fmt: skip
+    totals = [count for count in counts(benchmark) if count.class_name is None]
+    short = [
+        f"set {total.set} has {total.actual:,} of its {total.expected:,} examples"
+        for total in totals
+        if total.actual != total.expected
+    ]
+    if short and not benchmark.limited:
+        more = "(`vggfeat datasets verify` prints more)"
+        log.warning("%s: %s %s", benchmark.name, ", ".join(short), more)
     for remark in benchmark.remarks:
         log.info("%s: %s", benchmark.name, remark)
     for note in benchmark.notes[:NUM_NOTES_SHOWN]:

@@ -12,6 +12,7 @@ from vggfeat.benchmarks.datasets.registry import definition_of
 from vggfeat.benchmarks.suites import Suite
 from vggfeat.records.record import Record
 from vggfeat.report.best import with_best
+from vggfeat.report.judge import flaws
 from vggfeat.report.settings import (
     interval_legend,
     interval_of,
@@ -152,11 +153,12 @@ def _of(suite: Suite, name: str, key: tuple, records: Sequence[Record]) -> list[
 def _cell(suite: Suite, name: str, column: Column, columns: Sequence[Column], notes: Notes) -> Cell:
     records = column.records[name]
     values = [record.metrics[metric_of(suite, name)]["value"] for record in records]
+    flawed = dict.fromkeys(flaw for record in records for flaw in flaws(record))
     return Cell(
         values=tuple(map(percent, values)),
         interval=_interval(suite, records[0]) if len(records) == 1 else None,
         flag="LIMITED" if any(record.limited for record in records) else "",
-        notes=notes.refer(_settings(name, column, columns)),
+        notes=notes.refer("; ".join(filter(None, (_settings(name, column, columns), *flawed)))),
     )
 
 

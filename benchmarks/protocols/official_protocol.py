@@ -129,7 +129,12 @@ def official_benchmark(
         aggregate=definition.aggregate,
         task=SingleLabel(metric=protocol.metric),
         dataset=definition.feature_set,
-        protocol={"images": len(table.ids), **facts, **protocol.facts},
+        protocol={
+            "images": len(table.ids),
+            **_incomplete(definition, table, options),
+            **facts,
+            **protocol.facts,
+        },
         notes=tuple(notes),
         limited=options.limit is not None,
     )
@@ -257,6 +262,18 @@ class _Draws:
         shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE)
         parts = of_single_labels(self.table.class_of, units, shares)
         return [rows[np.isin(self.first[rows], part)] for part in parts]
+
+
+def _incomplete(
+    definition: DatasetDefinition, table: _Table, options: DataOptions
+) -> dict[str, str]:
+    """What a record states of sets that have not as many pictures as are known; nothing if all."""
+    found = [
+        f"{known.set} {len(table.sets[known.set]):,} of {known.total:,}"
+        for known in definition.known_counts
+        if known.set in table.sets and len(table.sets[known.set]) != known.total
+    ]
+    return {"incomplete": ", ".join(found)} if found and options.limit is None else {}
 
 
 def _facts(splits: Sequence[GivenSplit], seed: int) -> dict[str, Any]:

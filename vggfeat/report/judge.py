@@ -83,6 +83,11 @@ def _limited(record: Record, published: Any) -> Differences:
         yield f"few examples: {counted(shots, 'training picture')} a class"
 
 
+def _incomplete(record: Record, published: Any) -> Differences:
+    if sets := record.protocol.get("incomplete"):
+        yield f"not the whole dataset: {sets} pictures"
+
+
 def _random_weights(record: Record, published: Any) -> Differences:
     if any(net["weights"].startswith("random:") for net in record.nets):
         yield "random weights"
@@ -99,7 +104,7 @@ def _assumed_statistics(record: Record, published: Any) -> Differences:
 
 def flaws(record: Record) -> list[str]:
     """What makes a number too good, or of fewer pictures than there are, in words."""
-    return [*_leaks(record, None), *_skipped(record, None)]
+    return [*_incomplete(record, None), *_leaks(record, None), *_skipped(record, None)]
 
 
 # Of records of transfer
@@ -292,6 +297,7 @@ def _training_view(record: dict[str, Any], published: Any) -> Differences:
 
 TRANSFER = (
     Point("limited", True, _limited),
+    Point("incomplete", True, _incomplete),
     Point("random weights", True, _random_weights),
     Point("metric", True, _metric),
     *_protocol_points("classes", "train_per_class", "trained_on", "scored_on", is_decisive=True),

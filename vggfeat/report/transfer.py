@@ -118,7 +118,7 @@ def verdict_on(record: Record, published: Sequence[PublishedRow]) -> Verdict:
     if reference is None and record.protocol.get("own"):
         return Verdict("", (OWN_PICTURES, *assumptions(record), *flaws(record)))
     if reference is None:
-        return Verdict("", (_lacking(record, published), *assumptions(record)))
+        return Verdict("", (_lacking(record, published), *assumptions(record), *flaws(record)))
     verdict = judge(TRANSFER, record, reference)
     if same_net is None:
         return replace(verdict, reasons=(*verdict.reasons, NOT_OF_THIS_NET))

@@ -55,6 +55,7 @@ def test_sets_are_those_of_setid_mat(flowers, tmp_path):
     assert bench.protocol == {
         "images": 6 * NUM_CLASSES, "split": "official", "trained_on": "train and val",
         "validation": "val", "scored_on": "test", "splits": 1,
+        "incomplete": "train 204 of 1,020, val 102 of 1,020, test 306 of 6,149",
     }  # fmt: skip
     assert bench.task.metric == "mean_class_recall" and bench.scales == (256,)
 

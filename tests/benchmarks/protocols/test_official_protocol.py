@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.records import make_record
 
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.protocols.official_protocol import (
     GivenSplit,
     Labelled,
@@ -19,6 +20,8 @@ from vggfeat.benchmarks.shots import few_shots
 from vggfeat.benchmarks.sources.local_folder import LocalFolder
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
+from vggfeat.report.judge import TRANSFER, flaws, judge
+from vggfeat.report.published import read_published
 
 CLASSES = ("cat", "dog", "owl")
 
@@ -29,7 +32,7 @@ def labelled(name, per_class, first=0):
     return Labelled(pictures={i: Path(i) for i in ids}, labels=labels)
 
 
-def benchmark_of(sets, options=None, *, classes=CLASSES, **protocol):
+def benchmark_of(sets, options=None, *, classes=CLASSES, known_counts=(), **protocol):
     protocol = {"metric": "accuracy"} | protocol
     definition = DatasetDefinition(
         name="toy",
@@ -40,6 +43,7 @@ def benchmark_of(sets, options=None, *, classes=CLASSES, **protocol):
             read=lambda root: LabelledSets(classes=classes, sets=sets), **protocol
         ),
         scales=(32,),
+        known_counts=known_counts,
     )
     return official_benchmark(definition, Path("data"), options or DataOptions())
 
@@ -239,3 +243,18 @@ def test_labels_are_numbers_of_classes_and_as_many_as_pictures(labels, message):
     pictures = {f"{n}.jpg": Path(f"{n}.jpg") for n in range(3)}
     with pytest.raises(DatasetError, match=message):
         LabelledSets(classes=CLASSES, sets={"train": Labelled(pictures=pictures, labels=labels)})
+
+
+def test_sets_that_are_not_whole_are_no_match_for_published_numbers():
+    """What a test set lacks is in the record and beside the number; of --limit others tell."""
+    known = tuple(KnownCounts(set=n, total=15, source="Nobody") for n in ("train", "test"))
+    sets = {"train": labelled("train", 5), "test": labelled("test", 3)}
+    short = benchmark_of(sets, known_counts=known)
+    assert short.protocol["incomplete"] == "test 9 of 15"
+    assert "incomplete" not in benchmark_of(sets, DataOptions(limit=2), known_counts=known).protocol
+    whole = {"train": labelled("train", 5), "test": labelled("test", 5)}
+    assert "incomplete" not in benchmark_of(whole, known_counts=known).protocol
+    record = make_record(protocol=dict(short.protocol))
+    said = "not the whole dataset: test 9 of 15 pictures"
+    assert flaws(record) == [said]
+    assert said in judge(TRANSFER, record, read_published()[0]).reasons
