@@ -57,6 +57,19 @@ def test_the_archive_as_it_is_distributed_gives_the_same(root, tmp_path):
     assert not list((tmp_path / "cache").rglob("unlabeled_X.bin"))
 
 
+def test_a_list_of_classes_of_another_dataset_is_not_taken_for_its_own(root, tmp_path):
+    """Which nobody compares with a digest; so what one archive holds is found together."""
+    pack(tmp_path / "data" / "stl10_binary.tar.gz", root, [stl10.FOLDER])
+    zoo = tmp_path / "data" / "zoo"
+    zoo.mkdir()
+    (zoo / "class_names.txt").write_text("".join(f"animal {n}\n" for n in range(10)))
+    assert load("stl10", tmp_path / "data", tmp_path / "cache").classes == tuple(stl10.CLASSES)
+    for path in (root / stl10.FOLDER).iterdir():  # all of it, unpacked to a folder of any name
+        shutil.copy(path, zoo)
+    (tmp_path / "data" / "stl10_binary.tar.gz").unlink()
+    assert load("stl10", tmp_path / "data", tmp_path / "cache").classes == tuple(stl10.CLASSES)
+
+
 def test_pictures_without_labels_are_neither_needed_nor_compared(root, tmp_path):
     for name in ("without", "damaged"):
         shutil.copytree(root, tmp_path / name)
