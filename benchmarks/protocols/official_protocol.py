@@ -107,7 +107,12 @@ def official_benchmark(
 ) -> Benchmark:
     """The benchmark of the sets in a folder, by an OfficialSplits. Raises DatasetError."""
     protocol: OfficialSplits = definition.protocol
-    read = protocol.read(Path(root))
+    try:
+        read = protocol.read(Path(root))
+    except DatasetError as error:
+        if str(root) in str(error):
+            raise
+        raise DatasetError(f"{root}: {error}") from error
     table = _Table.of(read, Path(root), options.limit, protocol.group_of)
     notes = list(read.notes)
     if options.limit is not None:

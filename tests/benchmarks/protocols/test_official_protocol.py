@@ -30,15 +30,16 @@ def labelled(name, per_class, first=0):
 
 
 def benchmark_of(sets, options=None, *, classes=CLASSES, **protocol):
-    protocol = {"metric": "accuracy"} | protocol
+    protocol = {
+        "metric": "accuracy",
+        "read": lambda root: LabelledSets(classes=classes, sets=sets),
+    } | protocol
     definition = DatasetDefinition(
         name="toy",
         title="Toy",
         source=LocalFolder("."),
         build=official_benchmark,
-        protocol=OfficialSplits(
-            read=lambda root: LabelledSets(classes=classes, sets=sets), **protocol
-        ),
+        protocol=OfficialSplits(**protocol),
         scales=(32,),
     )
     return official_benchmark(definition, Path("data"), options or DataOptions())
@@ -239,3 +240,11 @@ def test_labels_are_numbers_of_classes_and_as_many_as_pictures(labels, message):
     pictures = {f"{n}.jpg": Path(f"{n}.jpg") for n in range(3)}
     with pytest.raises(DatasetError, match=message):
         LabelledSets(classes=CLASSES, sets={"train": Labelled(pictures=pictures, labels=labels)})
+
+
+def test_errors_of_reading_say_where():
+    def read(root):
+        raise DatasetError("set 'train' is odd.")
+
+    with pytest.raises(DatasetError, match=r"^data: set 'train' is odd\.$"):
+        benchmark_of({}, read=read)
