@@ -33,6 +33,7 @@ EXTRAS = {
         ("fsspec", "aiohttp", "s3fs", "gcsfs", "huggingface_hub"),
         "tar shards at s3://, gs://, https:// and hf://",
     ),
+    "hf": (("datasets",), "datasets of the Hugging Face hub, hf:OWNER/NAME"),
     "tensorboard": (("tensorboard",), "TensorBoard's files of training"),
 }
 

@@ -1,6 +1,7 @@
 """Records of a suite's benchmarks -> a row a benchmark, a column a net, and the authors' average.
 
-There is an average only of a column in which each benchmark of the suite has one number.
+There is an average only of a column in which each benchmark of the suite has one number. Numbers of
+a benchmark that were measured by different settings say by which.
 """
 
 import math
@@ -11,7 +12,13 @@ from vggfeat.benchmarks.datasets.registry import definition_of
 from vggfeat.benchmarks.suites import Suite
 from vggfeat.records.record import Record
 from vggfeat.report.best import with_best
-from vggfeat.report.settings import interval_legend, interval_of, percent
+from vggfeat.report.settings import (
+    interval_legend,
+    interval_of,
+    later_options,
+    percent,
+    settings_of,
+)
 from vggfeat.report.shots import ALL, probe_of, shots_of
 from vggfeat.report.table import Cell, Notes, Table
 from vggfeat.report.transfer import metric_name
@@ -31,7 +38,7 @@ def table(suite: Suite, records: Sequence[Record]) -> Table:
     """A row for each benchmark of the suite, measured or not; below it what the authors average."""
     columns, notes = columns_of(suite, records), Notes()
     lines = [
-        [*(_cell(suite, name, column.records[name]) for name in suite.benchmarks)]
+        [*(_cell(suite, name, column, columns, notes) for name in suite.benchmarks)]
         for column in columns
     ]
     lines = with_best(lines, range(len(suite.benchmarks)), [True] * len(lines))
@@ -142,13 +149,33 @@ def _of(suite: Suite, name: str, key: tuple, records: Sequence[Record]) -> list[
     return [record for record in of_key if not record.limited] or of_key
 
 
-def _cell(suite: Suite, name: str, records: Sequence[Record]) -> Cell:
+def _cell(suite: Suite, name: str, column: Column, columns: Sequence[Column], notes: Notes) -> Cell:
+    records = column.records[name]
     values = [record.metrics[metric_of(suite, name)]["value"] for record in records]
     return Cell(
         values=tuple(map(percent, values)),
         interval=_interval(suite, records[0]) if len(records) == 1 else None,
         flag="LIMITED" if any(record.limited for record in records) else "",
+        notes=notes.refer(_settings(name, column, columns)),
     )
+
+
+def _settings(name: str, column: Column, columns: Sequence[Column]) -> str:
+    """In what a column's records of a benchmark are unlike those of others by the same probe."""
+    alike = [
+        other for other in columns if (other.probe, other.shots) == (column.probe, column.shots)
+    ]
+    records = [record for other in alike for record in other.records[name]]
+    later = later_options(records)
+    all_settings = [settings_of(record, later) for record in records]
+    differing = [
+        key
+        for key in dict.fromkeys(key for settings in all_settings for key in settings)
+        if len({settings.get(key, "") for settings in all_settings}) > 1
+    ]
+    own = (settings_of(record, later) for record in column.records[name])
+    words = (", ".join(f"{key} {settings[key]}" for key in differing) for settings in own)
+    return " / ".join(words) if differing else ""
 
 
 def _average_cell(suite: Suite, column: Column, notes: Notes) -> Cell:

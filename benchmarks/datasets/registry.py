@@ -46,7 +46,7 @@ from vggfeat.benchmarks.datasets import (
 )
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, Fetchable
 from vggfeat.benchmarks.shots import few_shots
-from vggfeat.errors import DatasetError, UnknownNameError
+from vggfeat.errors import DatasetError, UnknownNameError, nearest
 from vggfeat.layouts.options import DataOptions
 from vggfeat.progress import Progress, no_progress
 from vggfeat.report.published import CLASSIFICATION, LOCALISATION
@@ -131,6 +131,10 @@ def _dataset_at(path: str | Path) -> DatasetDefinition:
     if definition := own_pictures.dataset_at(path, taken=TAKEN):
         return definition
     name = os.fspath(path)
+    place = name.partition(":")[0]
+    if place != name and nearest(place, by_name.SCHEMES):
+        why = "others' datasets are called torchvision:CLASS or hf:OWNER/NAME"
+        raise UnknownNameError("place of datasets", place, by_name.SCHEMES, reason=why)
     raise UnknownNameError("benchmark", name, _definitions(), reason=own_pictures.why_none(name))
 
 

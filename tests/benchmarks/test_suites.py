@@ -130,6 +130,23 @@ def test_several_settings_of_a_benchmark_have_no_average():
     assert table.notes == ("no average: several settings of Digits",)
 
 
+def test_numbers_by_other_settings_than_their_neighbours_say_by_which():
+    """A net at 32 pixels beside one at 256 says so; where all are alike nothing is said."""
+    (caltech, _), small = BOTH, measured("caltech101", 0.4, net="vgg19")
+    at_32 = replace(small, protocol=small.protocol | {"scales": [32]})
+    table = suite_table.table(TWO, [*BOTH, at_32, measured("digits", 0.3, net="vgg19")])
+    assert [str(cell) for cell in table.rows[0][2:]] == ["90.0 [1]", "40.0 [2]"]
+    assert [str(cell) for cell in table.rows[1][2:]] == ["70.0", "30.0"]
+    usual = " ".join(map(str, caltech.protocol["scales"]))
+    assert table.notes == (f"scales {usual}", "scales 32")
+    both_of_one = [caltech, replace(caltech, protocol=at_32.protocol)]
+    table = suite_table.table(TWO, both_of_one)
+    assert (
+        str(table.rows[0][2]) == "90.0 / 90.0 [1]"
+        and table.notes[0] == f"scales {usual} / scales 32"
+    )
+
+
 def test_infinite_log_odds_are_no_average():
     suite = replace(TWO, average=KORNBLITH12.average)
     table = suite_table.table(suite, [BOTH[0], measured("digits", 1.0)])

@@ -117,3 +117,15 @@ def test_verify_names_the_file_that_is_not_as_distributed(run, listed, tmp_path)
     in_part = run("datasets", "verify", "--data-dir", tmp_path)
     assert "left out unless they are named: cars, cars_too" in in_part.stdout
     assert "holds none of the datasets" in in_part.stderr
+
+
+def test_verify_of_what_is_not_there_says_how_to_get_it(run, listed, tmp_path):
+    """What nobody could read is not called leaking, nor other than distributed."""
+    result = run("datasets", "verify", "birds", "cars", "--data-dir", tmp_path)
+    assert result.exit_code == 1
+    birds, cars = result.stdout.splitlines()
+    lacks = f"birds: {tmp_path} lacks 1 file of it"
+    assert birds == f"{lacks}; `vggfeat datasets fetch birds` gets what is missing"
+    assert cars.startswith("cars: ") and "a copy is at example.org" in cars
+    (error,) = (line for line in result.stderr.splitlines() if line.startswith("Error"))
+    assert error == "Error: cannot be read: birds, cars, for the reasons above."

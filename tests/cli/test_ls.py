@@ -154,3 +154,25 @@ def test_published_rows_are_those_of_the_file(run, listed):
     assert "92.7 ± 0.5 [1]" in text and "[1] Simonyan & Zisserman (2014) Table 11" in text
     result = run("ls", "published", "caltech102")
     assert result.exit_code == 1 and "Did you mean 'caltech101'" in result.stderr
+
+
+@pytest.mark.parametrize("width", [80, 60, 32])
+@pytest.mark.parametrize("names", [["benchmarks"], ["suites"], ["published", "caltech101"]])
+def test_no_listing_is_wider_than_the_terminal(names, width, run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(width))
+    lines = run("ls", *names).stdout.splitlines()
+    assert max(map(len, lines)) <= width
+    whole = " ".join(line.strip() for line in lines)
+    told = {"benchmarks": "102 flowers", "suites": "Birdsnap", "published": "91.8"}
+    assert told[names[0]] in whole
+
+
+def test_a_benchmark_that_says_nothing_of_its_task_is_listed(run, monkeypatch):
+    from dataclasses import replace
+
+    from vggfeat.benchmarks.datasets import registry
+
+    plain = replace(registry.definition_of("caltech101"), name="plain", about="", published=())
+    monkeypatch.setattr(registry, "DATASETS", (*registry.DATASETS, plain))
+    (line,) = (x for x in run("ls", "benchmarks").stdout.splitlines() if x.startswith("plain"))
+    assert line.split() == ["plain", "mean", "class", "recall", "-"]

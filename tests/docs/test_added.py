@@ -41,7 +41,7 @@ def new_folder(tmp_path, monkeypatch):
 
 def test_a_dataset_with_and_without_published_numbers(run, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_from_user_files", {})
-    plain, _, published = python_of("add-dataset.md")
+    plain, _, published, _ = python_of("add-dataset.md")
     Path("insects.py").write_text(plain)
     Path("insects_published.py").write_text(published)
     write_classes(tmp_path / "insects", {"ant": 24, "bee": 23})
@@ -56,7 +56,7 @@ def test_a_dataset_with_and_without_published_numbers(run, tmp_path, monkeypatch
 
 def test_a_dataset_with_sets_of_its_own(run, tmp_path, monkeypatch):
     monkeypatch.setattr(registry, "_from_user_files", {})
-    _, code, _ = python_of("add-dataset.md")
+    _, code, _, _ = python_of("add-dataset.md")
     Path("birds.py").write_text(code)
     write_classes(tmp_path / "birds", {"finch": 9, "owl": 9})
     pictures = sorted((tmp_path / "birds").glob("*/*.jpg"))
@@ -71,6 +71,29 @@ def test_a_dataset_with_sets_of_its_own(run, tmp_path, monkeypatch):
     (record,) = (json.loads(path.read_text()) for path in Path("records").rglob("*.json"))
     assert record["protocol"]["validation"] == "drawn from train"
     assert (record["n_train"], record["n_test"]) == ([12], [6])
+
+
+def test_a_dataset_for_everybody(tmp_path):
+    """The definition of a clone's file finds parts that lie in the data folder, and reads them."""
+    _, birds, _, code = python_of("add-dataset.md")
+    scope: dict = {}
+    exec(birds.replace("__file__", repr(str(tmp_path / "birds.py"))), scope)
+    exec(code, scope)
+    definition, places = scope["BIRDS"], Folders(tmp_path, tmp_path / "cache")
+    assert definition.is_served and not definition.source.is_here(places)
+    (tmp_path / "pictures").mkdir()
+    for name, numbers in (("train", range(1, 21)), ("test", range(21, 31))):
+        paths = [f"pictures/{number:04d}.jpg" for number in numbers]
+        for path in paths:
+            write_picture(tmp_path / path)
+        lines = [f"{path} {1 + number % 2}\n" for number, path in enumerate(paths)]
+        (tmp_path / f"{name}.txt").write_text("".join(lines))
+    root = definition.source.open(places, offline=True)
+    benchmark = definition.build(definition, root, DataOptions())
+    assert root == tmp_path and len(benchmark.ids) == definition.num_pictures == 30
+    assert {c.set: c.total for c in definition.known_counts} == {
+        name: len(rows) for name, rows in benchmark.sets.items()
+    }
 
 
 def test_a_probe(tmp_path, monkeypatch):

@@ -159,7 +159,14 @@ def verify(
             click.echo(f"there in part, and left out unless they are named: {', '.join(in_part)}")
     if not chosen:
         raise click.ClickException(f"{places.data}: holds none of the datasets.")
-    wrong = [name for name in chosen if not _is_sound(name, places, quiet)]
+    found = {name: _is_sound(name, places, quiet) for name in chosen}
+    wrong = [name for name, is_sound in found.items() if is_sound is False]
+    unread = [name for name, is_sound in found.items() if is_sound is None]
+    if unread:
+        also = f"; not as distributed, or leaking: {', '.join(wrong)}" if wrong else ""
+        raise click.ClickException(
+            f"cannot be read: {', '.join(unread)}, for the reasons above{also}."
+        )
     if wrong and all(map(_is_own, wrong)):
         raise click.ClickException(
             f"to be put right: {', '.join(wrong)}, as is said above. Otherwise records will say it."
@@ -178,20 +185,29 @@ def _is_own(name: str) -> bool:
     return is_own(definition_of(name))
 
 
-def _is_sound(name: str, places: Folders, quiet: bool) -> bool:
-    """Whether the dataset is as distributed and leaks nothing; prints what differs."""
+def _is_sound(name: str, places: Folders, quiet: bool) -> bool | None:
+    """Whether the dataset is as distributed and leaks nothing, None where it cannot be read.
+
+    Prints what differs.
+    """
+    from vggfeat.benchmarks.datasets.definition import Fetchable
     from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark
     from vggfeat.benchmarks.known_counts import counts, missing_pictures
     from vggfeat.errors import VggfeatError
 
-    altered = definition_of(name).source.altered(places)
+    source = definition_of(name).source
+    if isinstance(source, Fetchable) and (missing := source.missing(places)):
+        lacks = f"{places.data} lacks {counted(len(missing), 'file')} of it"
+        click.echo(f"{name}: {lacks}; `vggfeat datasets fetch {source.name}` gets what is missing")
+        return None
+    altered = source.altered(places)
     for path in altered:
         click.echo(f"{name}: {path} is not the file as distributed")
     try:
         benchmark = load_benchmark(name, places=places, offline=True)
     except VggfeatError as error:
-        click.echo(f"{name}: {error}")
-        return False
+        click.echo(f"{name}: {str(error).removeprefix(f'{name}: ')}")
+        return None
     if benchmark.is_own:
         return _are_sound_pictures(benchmark, quiet)
     compared = counts(benchmark)
@@ -200,7 +216,9 @@ def _is_sound(name: str, places: Folders, quiet: bool) -> bool:
         known = len(compared) - len(different)
         click.echo(f"{name}: {known} of {counted(len(compared), 'count')} as known")
     else:
+        sets = [f"{part} {len(rows):,}" for part, rows in benchmark.sets.items()]
         click.echo(f"{name}: no counts are known to compare with")
+        click.echo(f"  {counted(len(benchmark.classes), 'class')}; pictures: {', '.join(sets)}")
     for count in different[:MAX_SHOWN]:
         what = f"{count.set}, {count.class_name}" if count.class_name else count.set
         click.echo(f"  {what}: {count.actual:,} found, {count.expected:,} known")

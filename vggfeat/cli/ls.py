@@ -13,11 +13,13 @@ import click
 from vggfeat.cli.completers import complete_nets
 from vggfeat.cli.group import Commands, importing, main
 from vggfeat.cli.options import data_dir
+from vggfeat.cli.width import stdout_width
 from vggfeat.storage.folders import folders
 
 WIDTH = 48  # of names that share a line
 MAX_NETS = 60  # of a library that are listed without a text to look for
 TASK_WIDTH = 19
+COLUMNS_WIDTH = 80  # of benchmarks and suites; narrower terminals get lines of text
 STATES = {"here": "here", "made here": "here", "in part": "part"}  # in the column of the data
 LEGEND = (
     "best: in %, of the paper's tables, or else of later papers' linear probes;",
@@ -124,6 +126,10 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
     if form in ("csv", "json"):
         show_listing(lines, form)
         return
+    width = stdout_width()
+    if form == "table" and width is not None and width < COLUMNS_WIDTH:
+        _echo_benchmarks(lines, width)
+        return
     rows, notes, group = [], Notes(), ""
     for line in lines:
         if line["group"] != group:
@@ -132,12 +138,33 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
         best = Cell()
         if line["best published (%)"] is not None:
             best = Cell(values=(line["best published (%)"],), notes=notes.refer(line["by"]))
-        first, *more = textwrap.wrap(line["task"], TASK_WIDTH)
+        first, *more = textwrap.wrap(line["task"], TASK_WIDTH) or [""]
         data = STATES.get(line["state"], "-")
         rows.append((line["benchmark"], metric_name(line["metric"]), best, data, first))
         rows += [("", "", "", "", part) for part in more]
     table = Table.of(("benchmark", "metric", "best", "data", "task"), rows, notes=notes.texts)
-    click.echo(render(replace(table, legend=LEGEND), form), nl=False)
+    click.echo(render(replace(table, legend=LEGEND), form, width=width), nl=False)
+
+
+def _echo_benchmarks(lines: Sequence[dict[str, Any]], width: int) -> None:
+    """Lines of text instead of columns, none wider than the terminal."""
+    from vggfeat.report.transfer import metric_name
+
+    for group, members in groupby(lines, lambda line: line["group"]):
+        click.echo(f"{group}:")
+        for line in members:
+            value = line["best published (%)"]
+            best = f"best {value:.1f}, {line['by']}" if value is not None else ""
+            facts = (metric_name(line["metric"]), best, STATES.get(line["state"], ""), line["task"])
+            _echo_wrapped(f"{line['benchmark']}: {'; '.join(filter(None, facts))}", width)
+    click.echo()
+    _echo_wrapped(LEGEND[0].replace(";", "."), width)
+
+
+def _echo_wrapped(text: str, width: int) -> None:
+    from vggfeat.report.wrapping import wrapped
+
+    click.echo("\n".join(wrapped(text, width, "  ")))
 
 
 @ls.command("suites")
@@ -154,6 +181,14 @@ def suites(form: str) -> None:
     lines = listings.suites()
     if form in ("csv", "json"):
         show_listing(lines, form)
+        return
+    width = stdout_width()
+    if form == "table" and width is not None and width < COLUMNS_WIDTH:
+        for line in lines:
+            average = f" ({line['average']})" if line["average"] else ""
+            absent = f"; not measured: {line['not measured']}" if line["not measured"] else ""
+            text = f"{line['suite']}{average}: {line['benchmarks']}{absent}. {line['source']}"
+            _echo_wrapped(text, width)
         return
     rows = []
     for line in lines:
@@ -214,7 +249,8 @@ def published(benchmark: str | None, net: str | None, form: str) -> None:
         metric = metric_name(line["metric"])
         rows.append((line["benchmark"], line["method"], metric, line["scales"], value))
     columns = ("benchmark", "method", "metric", "scales", "%")
-    click.echo(render(Table.of(columns, rows, notes=notes.texts), form), nl=False)
+    table = Table.of(columns, rows, notes=notes.texts)
+    click.echo(render(table, form, width=stdout_width()), nl=False)
 
 
 def show_listing(lines: Sequence[dict[str, Any]], form: str) -> None:
@@ -225,4 +261,4 @@ def show_listing(lines: Sequence[dict[str, Any]], form: str) -> None:
     from vggfeat.report.render import render
     from vggfeat.report.table import Table
 
-    click.echo(render(Table.of_records(lines), form), nl=False)
+    click.echo(render(Table.of_records(lines), form, width=stdout_width()), nl=False)

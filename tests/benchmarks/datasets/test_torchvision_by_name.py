@@ -317,3 +317,13 @@ def test_a_download_that_fails_or_is_another_one_is_said_in_one_line(served, tmp
     assert "Move it away" in str(pytest.raises(
         DatasetError, load_benchmark, "torchvision:RenderedSST2", tmp_path / "data"
     ).value)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("torchvison:CIFAR10", "torchvision"), ("HF:owner/name", "hf")]
+)
+def test_a_mistyped_place_is_not_taken_for_a_benchmark(name, meant):
+    place = name.partition(":")[0]
+    expected = f"Unknown place of datasets '{place}'.*Did you mean '{meant}'"
+    with pytest.raises(UnknownNameError, match=expected):
+        registry.definition_of(name)
