@@ -21,6 +21,7 @@ from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
 from vggfeat.images import Picture
 from vggfeat.layouts.options import DataOptions
+from vggfeat.plurals import counted, leaks_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +100,8 @@ def official_benchmark(
     if options.limit is not None:
         notes.append(f"limited to {options.limit} pictures a class of each set")
     draws = _Draws(table, protocol, options)
+    splits = draws.given() if protocol.splits else draws.random()
+    notes += _shared(splits)
     labels = np.full((len(table.ids), len(read.classes)), -1, dtype=np.int8)
     labels[np.arange(len(table.ids)), table.class_of] = 1
     return Benchmark(
@@ -108,7 +111,7 @@ def official_benchmark(
         classes=tuple(read.classes),
         pictures=table.pictures,
         labels=labels,
-        splits=draws.given() if protocol.splits else draws.random(),
+        splits=splits,
         sets=table.sets,
         scales=definition.scales,
         aggregate=definition.aggregate,
@@ -227,6 +230,16 @@ class _Draws:
         units = in_drawn_order(np.unique(self.first[rows]), self.ids, draw)
         parts = of_single_labels(self.table.class_of, units, shares)
         return [rows[np.isin(self.first[rows], part)] for part in parts]
+
+
+def _shared(splits: Sequence[Split]) -> list[str]:
+    """What is to be known of pictures that a list names in two sets of one split."""
+    leaked = sum(len(np.intersect1d(split.both, split.test)) for split in splits)
+    twice = sum(len(np.intersect1d(split.train, split.validation)) for split in splits)
+    notes = [leaks_text(leaked)] if leaked else []
+    if twice:
+        notes.append(f"{counted(twice, 'picture')} in the training and in the validation set")
+    return notes
 
 
 def _facts(protocol: OfficialSplits, options: DataOptions) -> dict[str, Any]:

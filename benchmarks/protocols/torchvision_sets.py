@@ -4,6 +4,7 @@ torchvision keeps the lists in attributes without a promise; tests hold the load
 and labels against these. Pictures are decoded by us from the files, not by torchvision.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
@@ -78,7 +79,8 @@ def files_of(dataset: Any, below: Path | str) -> Labelled:
     paths = [Path(file[0] if isinstance(file, tuple | list) else file) for file in files]
     pictures = {_path_below(path, Path(below)): path for path in paths}
     if len(pictures) < len(paths):
-        raise DatasetError(f"{below}: {len(paths) - len(pictures)} pictures are listed twice.")
+        again = next(path for path, times in Counter(paths).items() if times > 1)
+        raise DatasetError(f"{again}: is listed twice in one set. Fetch the dataset again.")
     return Labelled(pictures=pictures, labels=labels_of(dataset))
 
 
@@ -86,7 +88,7 @@ def _path_below(path: Path, folder: Path) -> str:
     """The POSIX path of a file below a folder. Raises DatasetError where it leads elsewhere."""
     with suppress(ValueError):  # it is not below
         inside = path.relative_to(folder)
-        if ".." not in inside.parts and "\0" not in path.name:
+        if ".." not in inside.parts and "\0" not in str(inside):
             return inside.as_posix()
     raise DatasetError(f"{folder}: a list names {str(path)!r}. Fetch the dataset again.")
 

@@ -107,7 +107,7 @@ def test_a_file_that_is_listed_twice_and_a_dataset_without_lists_are_errors():
         _image_files = ("a.jpg", "b.jpg", "a.jpg")
         _labels = (0, 1, 0)
 
-    with pytest.raises(DatasetError, match="1 pictures are listed twice"):
+    with pytest.raises(DatasetError, match="is listed twice in one set"):
         files_of(Listed(), Path())
     with pytest.raises(DatasetError, match="object of torchvision lists no picture files"):
         files_of(object(), Path())
