@@ -136,15 +136,26 @@ def rows_of(
 def labels_of(dataset: Any) -> Sequence[int]:
     """The class numbers of a dataset's pictures, in their order, without reading a picture.
 
-    Raises DatasetError where the dataset keeps none.
+    Raises DatasetError where the dataset keeps none, and at one that is no whole number.
     """
     for name in ("samples", "_samples"):
         if hasattr(dataset, name):
-            return [int(label) for _, label in getattr(dataset, name)]
+            return [_whole(label, dataset) for _, label in getattr(dataset, name)]
     for name in LABELS:
         if (labels := getattr(dataset, name, None)) is not None:
-            return [int(label) for label in labels]
+            return [_whole(label, dataset) for label in labels]
     raise DatasetError(f"{type(dataset).__name__} of torchvision lists no labels.")
+
+
+def _whole(label: Any, dataset: Any) -> int:
+    """A label as Python's own number. Raises DatasetError; int() would make 0 of 0.5."""
+    with suppress(TypeError, ValueError, OverflowError):
+        if (number := int(label)) == label:
+            return number
+    raise DatasetError(
+        f"torchvision's {type(dataset).__name__}: label {label!r} is no number of a class. Fetch"
+        " the dataset again."
+    )
 
 
 def class_names(dataset: Any, num_classes: int | None = None) -> tuple[str, ...]:
