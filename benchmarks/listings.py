@@ -150,13 +150,10 @@ def _state(source: "DataSource", places: Folders) -> tuple[str, str]:
 
 
 def _best(benchmark: str, metric: str) -> PublishedRow | None:
-    """The best number of the paper's tables for a benchmark."""
-    rows = [
-        row
-        for row in read_published()
-        if (row.benchmark, row.metric) == (benchmark, metric) and row.kind != "later"
-    ]
-    return max(rows, key=lambda row: row.value, default=None)
+    """The best number of the paper's tables for a benchmark; of later papers where it has none."""
+    rows = [r for r in read_published() if (r.benchmark, r.metric) == (benchmark, metric)]
+    of_paper = [row for row in rows if row.kind != "later"]
+    return max(of_paper or rows, key=lambda row: row.value, default=None)
 
 
 def _who(row: PublishedRow) -> str:

@@ -9,8 +9,11 @@ import hashlib
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.leaks import contents_of
+from vggfeat.benchmarks.single_label import ACCURACY
 from vggfeat.features.options import VectorOptions
 from vggfeat.features.requests import FeatureRequest
 from vggfeat.images import picture_bytes
@@ -32,18 +35,25 @@ def record_key(
             "benchmark": benchmark.name,
             "version": benchmark.version,
             "splits": benchmark.splits_sha256,
-            "labels": hashlib.sha256(labels.tobytes()).hexdigest(),
+            "labels": hashlib.sha256(np.ascontiguousarray(labels)).hexdigest(),
             "pictures": list(benchmark.used),
             "file_bytes": file_bytes,
             **_contents(benchmark, file_bytes),
             "nets": [_conditions(benchmark, request) for request in requests],
             **vectors.key_values(),
             "probe": benchmark.task.settings(probe),
+            **_metric(benchmark, probe),
             "protocol": dict(benchmark.protocol),
             "notes": list(benchmark.notes),
             "limited": benchmark.limited,
         }
     )
+
+
+def _metric(benchmark: Benchmark, probe: Probe) -> dict[str, str]:
+    """The headline of a probe without a hyper-parameter; of others the rule of choice states it."""
+    has_rule = probe.grid or benchmark.task.metric != ACCURACY
+    return {} if has_rule else {"metric": ACCURACY}
 
 
 def _contents(benchmark: Benchmark, file_bytes: Sequence[int]) -> dict[str, str]:

@@ -16,6 +16,7 @@ the only one of a class. Where none is left to validate, with one picture a clas
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -25,7 +26,9 @@ from vggfeat.benchmarks.splits import Split
 from vggfeat.layouts.options import DataOptions
 
 NUM_NAMED = 3  # classes that a note names
-DRAWN_AS = "drawn_as"  # in a protocol: as what pictures are drawn; here each is by itself
+# Points of an official protocol that do not hold here: each picture is drawn by itself, and a part
+# of the draw validates.
+OF_ALL_PICTURES = ("drawn_as", "validation")
 
 Draw = Mapping[int, Sequence[int]]  # class number -> rows, in their order
 
@@ -51,7 +54,7 @@ def few_shots(benchmark: Benchmark, options: DataOptions) -> Benchmark:
         splits=tuple(_split(draw, split.test) for draw, split in zip(draws, splits, strict=True)),
         submission=None,
         protocol={
-            **{name: fact for name, fact in benchmark.protocol.items() if name != DRAWN_AS},
+            **_facts(benchmark),
             "shots": options.shots,
             "train_per_class": _num_drawn(draws),
             "splits": len(splits),
@@ -62,6 +65,15 @@ def few_shots(benchmark: Benchmark, options: DataOptions) -> Benchmark:
             *_notes(benchmark, draws, options.shots),
         ),
     )
+
+
+def _facts(benchmark: Benchmark) -> dict[str, Any]:
+    """What of the benchmark's protocol holds of few pictures, too."""
+    facts = dict(benchmark.protocol)
+    if not benchmark.is_own:  # whose records are known by all of them
+        for name in OF_ALL_PICTURES:
+            facts.pop(name, None)
+    return facts
 
 
 def remarks(benchmark: Benchmark, hyperparameter: str) -> list[str]:

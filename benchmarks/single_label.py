@@ -56,6 +56,8 @@ class SingleLabel(Task):
         truth, num_classes = labels.argmax(axis=1), len(classes)
         _check_every_class(truth, split, classes)
         of_both = truth[split.both]
+        signs = np.full((len(of_both), num_classes), -ONE)
+        signs[np.arange(len(of_both)), of_both] = ONE
 
         def value_of(decisions: np.ndarray, rows: np.ndarray) -> float:
             predicted = _best_class(decisions)
@@ -66,7 +68,7 @@ class SingleLabel(Task):
         return choose_and_fit(
             probe,
             vectors[split.both],
-            np.where(of_both[:, None] == np.arange(num_classes), ONE, -ONE),
+            signs,
             split.validates,
             trained=np.ones(num_classes, dtype=bool),
             exclusive=True,

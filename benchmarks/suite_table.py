@@ -50,7 +50,7 @@ def table(suite: Suite, records: Sequence[Record]) -> Table:
     return Table.of(
         [*named, *_labels(columns)],
         zip(*heads, *lines, strict=True),
-        title=f"{suite.title}: {what} (%)",
+        title=f"{suite.title}: {what} (%){_probe(columns)}",
         notes=notes.texts,
         legend=(
             *_legend(suite),
@@ -116,10 +116,10 @@ def average(suite: Suite, column: Column) -> tuple[float | None, str]:
     title = {name: definition_of(name).title for name in suite.benchmarks}
     absent = [title[name] for name, records in column.records.items() if not records]
     if absent:
-        return None, f"no average: {', '.join(absent)} not measured"
+        return None, f"no average: {'; '.join(absent)} not measured"
     several = [title[name] for name, records in column.records.items() if len(records) > 1]
     if several:
-        return None, f"no average: several settings of {', '.join(several)}"
+        return None, f"no average: several settings of {'; '.join(several)}"
     fractions = {
         name: record.metrics[metric_of(suite, name)]["value"]
         for name, (record,) in column.records.items()
@@ -127,7 +127,7 @@ def average(suite: Suite, column: Column) -> tuple[float | None, str]:
     value = suite.average.of(list(fractions.values()))
     if not math.isfinite(value):
         ends = [title[name] for name, fraction in fractions.items() if fraction in (0, 1)]
-        return None, f"no average: the log odds of 0 % and 100 % are infinite ({', '.join(ends)})"
+        return None, f"no average: the log odds of 0 % and 100 % are infinite ({'; '.join(ends)})"
     return value, ""
 
 
@@ -172,6 +172,12 @@ def _labels(columns: Sequence[Column]) -> list[str]:
         words = ", ".join([*([column.probe] if has_probes else []), *few])
         labels.append(f"{column.method} ({words})" if words else column.method)
     return labels
+
+
+def _probe(columns: Sequence[Column]) -> str:
+    """The probe for the title, where all columns have the same."""
+    probes = {column.probe for column in columns}
+    return f", probe {probes.pop()}" if len(probes) == 1 else ""
 
 
 def _head(column: Column) -> dict[str, str]:

@@ -94,7 +94,8 @@ KORNBLITH12 = Suite(
         " pixels, with L2 chosen on validation pictures; here it is what --probe, --net and"
         " --scales say.",
         "Caltech-101: theirs is one random split of 30 training pictures a class, tested on all"
-        " others; here it is three, tested on at most 50 a class, the background a class.",
+        " others; here it is three by default, tested on at most 50 a class, the background a"
+        " class.",
     ),
 )  # fmt: skip
 
@@ -122,8 +123,8 @@ VTAB_NATURAL = Suite(
         " TensorFlow Datasets; here a probe is fitted to frozen features by each set's own"
         " protocol.",
         "Caltech-101: VTAB's is one random split of 30 training pictures a class, tested on all"
-        " others; here it is three, tested on at most 50 a class. SUN397: VTAB's is a random split"
-        " into 70, 10 and 20 %; here it is partition 1 of the set's authors.",
+        " others; here it is three by default, tested on at most 50 a class. SUN397: VTAB's is a"
+        " random split into 70, 10 and 20 %; here it is partition 1 of the set's authors.",
     ),
 )  # fmt: skip
 

@@ -59,3 +59,8 @@ def test_a_row_is_read_when_it_is_needed_and_not_before():
     assert read == []
     images.decode(row, content=images.picture_content(row))
     assert read == [5]
+
+
+def test_bytes_that_are_known_are_not_read():
+    row = DatasetRow(lambda number: 1 / 0, 3, "train, row 3", num_bytes=115)
+    assert images.picture_bytes(row) == 115

@@ -14,13 +14,15 @@ class DatasetRow:
     """Row `number` of a dataset; `name` is how messages call it.
 
     `read_row` returns the bytes of a picture file for a row's number, and may be called by several
-    threads at once. `path` is the file that the row lies in, where it lies in one.
+    threads at once. `path` is the file that the row lies in, where it lies in one. `num_bytes` are
+    those of the picture file, where they are known without reading it.
     """
 
     read_row: Callable[[int], bytes]
     number: int
     name: str
     path: Path | None = None
+    num_bytes: int | None = None
 
     def __str__(self) -> str:
         return self.name

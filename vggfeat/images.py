@@ -138,6 +138,8 @@ def picture_bytes(picture: Picture) -> int:
     if isinstance(picture, Member):
         return picture.size
     if isinstance(picture, DatasetRow):
+        if picture.num_bytes is not None:
+            return picture.num_bytes
         try:
             return len(_content_of_row(picture))
         except PictureError:

@@ -5,19 +5,21 @@
 """
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 
-from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.datasets.definition import DatasetDefinition, DataSource
 from vggfeat.benchmarks.datasets.own_pictures import SCALES, name_for
 from vggfeat.benchmarks.protocols.hub_pictures import PARTS, HubPictures
 from vggfeat.benchmarks.protocols.own_protocol import own_benchmark
 from vggfeat.benchmarks.protocols.torchvision_pictures import TorchvisionPictures
 from vggfeat.benchmarks.sources.hub_dataset import HubDataset
-from vggfeat.benchmarks.sources.torchvision_class import TorchvisionClass
+from vggfeat.benchmarks.sources.loader_root import LoaderRoot
+from vggfeat.benchmarks.sources.torchvision_class import SETS, TorchvisionClass
 from vggfeat.errors import DatasetError
 
 HUB_KEYS = ("name", "revision", "data_dir", "image_column", "label_column", "split", *PARTS)
 Arguments = tuple[tuple[str, str], ...]
+Datasets = Mapping[str, DatasetDefinition | None]
 # Classes of torchvision whose pictures have a file of their own here.
 OWN_FILES = {
     "Flowers102": "flowers102", "DTD": "dtd", "OxfordIIITPet": "oxford_pet", "Food101": "food101",
@@ -33,8 +35,8 @@ def is_by_name(text: str) -> bool:
     return text.partition(":")[0] in SCHEMES and ":" in text
 
 
-def dataset_named(text: str, taken: Collection[str] = ()) -> DatasetDefinition:
-    """The dataset that `SCHEME:NAME:KEY=VALUE,...` names; taken are the names of ours.
+def dataset_named(text: str, ours: Datasets) -> DatasetDefinition:
+    """The dataset that `SCHEME:NAME:KEY=VALUE,...` names; ours are those here, by their names.
 
     Raises DatasetError or UnknownNameError.
     """
@@ -49,28 +51,33 @@ def dataset_named(text: str, taken: Collection[str] = ()) -> DatasetDefinition:
         arguments[key] = value
     if not name:
         raise DatasetError(f"{text}: names no dataset. Write {scheme}:NAME:KEY=VALUE,KEY=VALUE.")
-    return SCHEMES[scheme](name, tuple(sorted(arguments.items())), taken)
+    return SCHEMES[scheme](name, tuple(sorted(arguments.items())), ours)
 
 
-def _of_torchvision(name: str, arguments: Arguments, taken: Collection[str]) -> DatasetDefinition:
+def _of_torchvision(name: str, arguments: Arguments, ours: Datasets) -> DatasetDefinition:
     words = ["torchvision", name, *(word for pair in arguments for word in pair)]
-    called = name_for("_".join(words), taken)
-    source = TorchvisionClass(name, called, arguments)
+    called = name_for("_".join(words), ours)
+    dataset = TorchvisionClass(name, called, arguments)
+    _ = dataset.sets  # whatever is mistyped is said before anything is fetched
+    source: DataSource = dataset
     remarks: tuple[str, ...] = ()
-    if (ours := OWN_FILES.get(name)) in taken:
-        remarks = (f"`vggfeat bench {ours}` measures these by the protocol of the field",)
-    _ = source.sets  # whatever is mistyped is said before anything is fetched
+    if own := ours.get(OWN_FILES.get(name, "")):
+        remarks = (f"`vggfeat bench {own.name}` measures these by the protocol of the field",)
+        # The same files, found in more layouts, and fetched by ours; other sets may be more files.
+        if isinstance(own.source, LoaderRoot) and not {*SETS, "split"} & dict(arguments).keys():
+            source = own.source
     return DatasetDefinition(
         name=called,
-        title=source.name,
+        title=dataset.name,
         source=source,
         build=own_benchmark,
-        protocol=TorchvisionPictures(source, remarks),
+        protocol=TorchvisionPictures(dataset, remarks),
         scales=SCALES,
+        num_pictures=own.num_pictures if own else 0,
     )
 
 
-def _of_hub(name: str, arguments: Arguments, taken: Collection[str]) -> DatasetDefinition:
+def _of_hub(name: str, arguments: Arguments, ours: Datasets) -> DatasetDefinition:
     given = dict(arguments)
     title = ":".join(filter(None, ["hf", name, ",".join(f"{k}={v}" for k, v in arguments)]))
     if unknown := given.keys() - set(HUB_KEYS):
@@ -83,7 +90,7 @@ def _of_hub(name: str, arguments: Arguments, taken: Collection[str]) -> DatasetD
             f"{title}: split= is for a single one, without train=, validation=, test=."
         )
     source = HubDataset(name, *(given.get(key, "") for key in ("name", "revision", "data_dir")))
-    called = name_for("_".join(["hf", name, *(word for pair in arguments for word in pair)]), taken)
+    called = name_for("_".join(["hf", name, *(word for pair in arguments for word in pair)]), ours)
     return DatasetDefinition(
         name=called,
         title=title,
@@ -101,7 +108,7 @@ def _of_hub(name: str, arguments: Arguments, taken: Collection[str]) -> DatasetD
     )
 
 
-SCHEMES: dict[str, Callable[[str, Arguments, Collection[str]], DatasetDefinition]] = {
+SCHEMES: dict[str, Callable[[str, Arguments, Datasets], DatasetDefinition]] = {
     "torchvision": _of_torchvision,
     "hf": _of_hub,
 }

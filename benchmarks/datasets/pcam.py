@@ -94,8 +94,8 @@ def read(root: Path) -> LabelledSets:
         _check(x, (len(labels), SIDE, SIDE, 3))
         digits = len(str(max(0, len(labels) - 1)))
         ids = [f"{name}/{number:0{digits}d}" for number in range(len(labels))]
-        read_row = Patches(x).read
-        pictures = {i: DatasetRow(read_row, number, i, x) for number, i in enumerate(ids)}
+        read_row, size = Patches(x).read, len(as_file(np.zeros((SIDE, SIDE, 3), np.uint8)))
+        pictures = {i: DatasetRow(read_row, number, i, x, size) for number, i in enumerate(ids)}
         sets[name] = Labelled(pictures=pictures, labels=labels.tolist())
     return LabelledSets(classes=("no tumour", "tumour"), sets=sets)
 

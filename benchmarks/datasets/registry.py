@@ -127,7 +127,7 @@ def _definitions() -> dict[str, DatasetDefinition]:
 def _dataset_at(path: str | Path) -> DatasetDefinition:
     """The dataset of a folder or a list, or of torchvision's. Raises as definition_of."""
     if isinstance(path, str) and by_name.is_by_name(path):
-        return by_name.dataset_named(path, taken=TAKEN)
+        return by_name.dataset_named(path, dict.fromkeys(RESERVED) | {d.name: d for d in DATASETS})
     if definition := own_pictures.dataset_at(path, taken=TAKEN):
         return definition
     name = os.fspath(path)

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.benchmarks.protocols.own_protocol import OwnProtocol
-from vggfeat.benchmarks.sources.hub_dataset import HubDataset, split_files
+from vggfeat.benchmarks.sources.hub_dataset import HubDataset, is_in_cache, split_files
 from vggfeat.dataset_rows import DatasetRow
-from vggfeat.errors import DatasetError, reason_of
+from vggfeat.errors import DatasetError, VggfeatError, reason_of
 from vggfeat.images import Picture
-from vggfeat.layouts.own_pictures import PART_NAMES, LabelledPictures, alike
+from vggfeat.layouts.own_pictures import PART_NAMES, LabelledPictures, alike, check_text
 
 LABEL_NAMES = ("label", "labels", "fine_label", "class", "category", "target", "cls")
 PARTS = {"train": "train", "validation": "val", "val": "val", "test": "test"}  # by the keys
@@ -38,20 +38,23 @@ class HubPictures(OwnProtocol):
     def read(self, root: Path) -> LabelledPictures:
         """The pictures of all chosen splits, sorted by id. Raises DatasetError."""
         try:
-            tables = {name: _table(files) for name, files in split_files(root).items() if files}
-        except DatasetError:
+            return self._read(root)
+        except (VggfeatError, MemoryError):
             raise
         except Exception as error:  # whatever pyarrow raises at a damaged file
             raise DatasetError(
                 f"{self.place(root)}: cannot be read: {type(error).__name__}: {reason_of(error)}."
             ) from error
+
+    def _read(self, root: Path) -> LabelledPictures:
+        tables = {name: _table(files) for name, files in split_files(root).items() if files}
         parts_of, remarks = self._parts(tables)
         pictures: dict[str, Picture] = {}
         labels: dict[str, tuple[str, ...]] = {}
         parts: dict[str, str] = {}
         is_multi_label = False
         for part, split in parts_of.items():
-            columns = _Columns.of(self, tables[split])
+            columns = _Columns.of(self, tables[split], f"{self.title}: split {split}")
             is_multi_label |= columns.is_list
             num_unlabelled = 0
             for i, picture, names in columns.rows(split):
@@ -114,9 +117,10 @@ class _Columns:
     label: Any
     names: Sequence[str] | None  # of the classes by number
     is_list: bool
+    where: str
 
     @classmethod
-    def of(cls, protocol: HubPictures, dataset: Any) -> "_Columns":
+    def of(cls, protocol: HubPictures, dataset: Any, where: str) -> "_Columns":
         """Raises DatasetError where it is not clear which columns they are."""
         import datasets
 
@@ -149,6 +153,7 @@ class _Columns:
             label=dataset.data.column(label),
             names=item.names if isinstance(item, datasets.ClassLabel) else None,
             is_list=item is not kind,
+            where=where,
         )
 
     def rows(self, split: str) -> Iterator[tuple[str, Picture, tuple[str, ...] | None]]:
@@ -162,7 +167,13 @@ class _Columns:
     def _picture(self, number: int, i: str) -> Picture:
         value = self.image[number]
         if hasattr(value, "keys") and not value["bytes"].is_valid and value["path"].is_valid:
-            return Path(value["path"].as_py())
+            file = Path(value["path"].as_py())
+            if not is_in_cache(file):
+                raise DatasetError(
+                    f"{self.where}, row {number}: {str(file)!r} is no picture of the dataset's: it"
+                    " lies elsewhere on this machine, or nowhere."
+                )
+            return file
         return DatasetRow(self._content, number, i)
 
     def _content(self, number: int) -> bytes:
@@ -186,7 +197,9 @@ class _Columns:
         """The name of a class; None for no label, which some write as -1."""
         if label is None or label == "" or (self.names is not None and label < 0):
             return None
-        return self.names[label] if self.names is not None else str(label)
+        name = self.names[label] if self.names is not None else str(label)
+        check_text(name, self.where)
+        return name
 
 
 def _table(files: Sequence[Path]) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
-from vggfeat.benchmarks.protocols.own_splits import TEST_SHARE, VALIDATION_SHARE
+from vggfeat.benchmarks.protocols.own_splits import VALIDATION_SHARE, SplitPlan, splits_of
 from vggfeat.benchmarks.protocols.stratified_splits import in_drawn_order, of_single_labels
 from vggfeat.benchmarks.single_label import SingleLabel
 from vggfeat.benchmarks.splits import Split
@@ -60,11 +60,25 @@ class LabelledSets:
 
 @dataclass(frozen=True, kw_only=True)
 class GivenSplit:
-    """The names of the sets that train, validate and are tested; None: drawn from `train`."""
+    """The names of the sets that train, validate and are tested; None: drawn from `train`.
+
+    Raises DatasetError where `train` is no tuple.
+    """
 
     train: tuple[str, ...] = ("train",)
     validation: str | None = None
     test: str = "test"
+
+    def __post_init__(self):
+        if isinstance(self.train, str):
+            raise DatasetError(
+                f"train of a GivenSplit is a tuple of sets, ({self.train!r},); got {self.train!r}."
+            )
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All of its sets."""
+        return (*self.train, *filter(None, (self.validation,)), self.test)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +114,7 @@ def official_benchmark(
     if options.limit is not None:
         notes.append(f"limited to {options.limit} pictures a class of each set")
     draws = _Draws(table, protocol, options)
-    splits = draws.given() if protocol.splits else draws.random()
+    splits, facts = draws.given() if protocol.splits else draws.random()
     notes += _shared(splits)
     labels = np.full((len(table.ids), len(read.classes)), -1, dtype=np.int8)
     labels[np.arange(len(table.ids)), table.class_of] = 1
@@ -117,7 +131,7 @@ def official_benchmark(
         aggregate=definition.aggregate,
         task=SingleLabel(metric=protocol.metric),
         dataset=definition.feature_set,
-        protocol={"images": len(table.ids), **_facts(protocol, options), **protocol.facts},
+        protocol={"images": len(table.ids), **facts, **protocol.facts},
         notes=tuple(notes),
         limited=options.limit is not None,
     )
@@ -143,7 +157,7 @@ class _Table:
         limit: int | None,
         group_of: Callable[[str], str],
     ) -> "_Table":
-        """Raises DatasetError at a set that lacks a class, and at a picture of two classes."""
+        """Raises DatasetError at a set without a class, and at an id of two pictures or classes."""
         pictures: dict[str, Picture] = {}
         class_of: dict[str, int] = {}
         kept = {name: _limited(part, limit, group_of) for name, part in read.sets.items()}
@@ -159,7 +173,12 @@ class _Table:
                 if class_of.setdefault(i, label) != label:
                     both = " and ".join(read.classes[k] for k in (class_of[i], label))
                     raise DatasetError(f"{root}: picture {i!r} is of two classes, {both}.")
-                pictures[i] = read.sets[name].pictures[i]
+                picture = read.sets[name].pictures[i]
+                if pictures.setdefault(i, picture) != picture:
+                    raise DatasetError(
+                        f"{root}: {i!r} is the id of two pictures, {pictures[i]} and {picture}. Ids"
+                        " must tell the pictures of all sets apart."
+                    )
         row_of = {i: row for row, i in enumerate(pictures)}
         return cls(
             pictures,
@@ -201,33 +220,43 @@ class _Draws:
             first.setdefault(protocol.group_of(i), row) for row, i in enumerate(self.ids)
         ])  # fmt: skip
 
-    def given(self) -> tuple[Split, ...]:
-        """The authors' splits, with a drawn validation part where they have none."""
+    def given(self) -> tuple[tuple[Split, ...], dict[str, Any]]:
+        """The authors' splits, with a drawn validation part where they have none; and facts.
+
+        Raises DatasetError at a set that is not there.
+        """
         sets, splits = self.table.sets, []
         for number, given in enumerate(self.protocol.splits):
+            if unknown := [name for name in given.names if name not in sets]:
+                raise DatasetError(
+                    f"a split is made of set {unknown[0]!r}; `read` gives {', '.join(sets)}."
+                )
             train = np.unique(np.concatenate([sets[name] for name in given.train]))
             if given.validation:
                 validation = sets[given.validation]
             else:
-                shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE)
-                train, validation = self._drawn(train, shares, number)
+                train, validation = self._held_out(train, number)
             splits.append(Split(train=train, validation=validation, test=sets[given.test]))
-        return tuple(splits)
+        return tuple(splits), _facts(self.protocol.splits, self.options.seed)
 
-    def random(self) -> tuple[Split, ...]:
-        """Random stratified splits of all pictures, as many as the options say."""
-        rest = 1 - TEST_SHARE
-        shares = (rest * (1 - VALIDATION_SHARE), TEST_SHARE, rest * VALIDATION_SHARE)
-        splits = []
-        for number in range(self.options.num_splits):
-            train, test, validation = self._drawn(np.arange(len(self.ids)), shares, number)
-            splits.append(Split(train=train, validation=validation, test=test))
-        return tuple(splits)
+    def random(self) -> tuple[tuple[Split, ...], dict[str, Any]]:
+        """Random stratified splits of all pictures, as many as the options say; and facts."""
+        return splits_of(
+            SplitPlan(),
+            self.ids,
+            self.table.class_of,
+            None,
+            copies={self.ids[row]: self.ids[first] for row, first in enumerate(self.first)},
+            version=self.protocol.version,
+            num_splits=self.options.num_splits,
+            seed=self.options.seed,
+        )
 
-    def _drawn(self, rows: np.ndarray, shares: Sequence[float], number: int) -> list[np.ndarray]:
-        """The rows [n] divided by these shares of each class; what stays together is one."""
+    def _held_out(self, rows: np.ndarray, number: int) -> list[np.ndarray]:
+        """The rows [n] that train and those that validate; what stays together is one."""
         draw = f"{self.protocol.version}/{self.options.seed}/{number}"
         units = in_drawn_order(np.unique(self.first[rows]), self.ids, draw)
+        shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE)
         parts = of_single_labels(self.table.class_of, units, shares)
         return [rows[np.isin(self.first[rows], part)] for part in parts]
 
@@ -242,19 +271,28 @@ def _shared(splits: Sequence[Split]) -> list[str]:
     return notes
 
 
-def _facts(protocol: OfficialSplits, options: DataOptions) -> dict[str, Any]:
-    """What a record states of the splits; the sets' names are those of the first one."""
-    drawn = {"seed": options.seed, "validation_share": VALIDATION_SHARE}
-    if not protocol.splits:
-        facts = {"split": "random, stratified", "test_share": TEST_SHARE}
-        return facts | drawn | {"splits": options.num_splits}
-    first = protocol.splits[0]
-    sets = dict.fromkeys([*first.train, *([first.validation] if first.validation else [])])
+def _facts(splits: Sequence[GivenSplit], seed: int) -> dict[str, Any]:
+    """What a record states of the authors' splits: of which sets they are made, what was drawn."""
+    train = _in_each([given.train for given in splits])
+    is_drawn = any(given.validation is None for given in splits)
+    validation = _in_each([(given.validation,) for given in splits])
     facts = {
         "split": "official",
-        "trained_on": " and ".join(sets),
-        "validation": first.validation or f"drawn from {' and '.join(first.train)}",
-        "scored_on": first.test,
-        "splits": len(protocol.splits),
+        "trained_on": _in_each([(*given.train, given.validation) for given in splits]),
+        "validation": f"drawn from {train}" if is_drawn else validation,
+        "scored_on": _in_each([(given.test,) for given in splits]),
+        "splits": len(splits),
     }
-    return facts if first.validation else facts | drawn
+    return facts | ({"seed": seed, "validation_share": VALIDATION_SHARE} if is_drawn else {})
+
+
+def _in_each(sets: Sequence[Sequence[str | None]]) -> str:
+    """The sets of each split that have one role, in words; train1, train2, ... are train of each.
+
+    None is no set.
+    """
+    named = {tuple(dict.fromkeys(filter(None, of_split))) for of_split in sets}
+    if len(named) == 1:
+        return " and ".join(*named)
+    kinds = {tuple(name.rstrip("0123456789_-") for name in of_split) for of_split in named}
+    return f"{' or '.join(sorted(map(' and '.join, kinds)))} of each split"

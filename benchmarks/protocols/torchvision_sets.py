@@ -11,6 +11,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from vggfeat.benchmarks.protocols.official_protocol import Labelled, LabelledSets
 from vggfeat.benchmarks.protocols.torchvision_digests import check_digests
 from vggfeat.dataset_rows import DatasetRow, as_file
@@ -127,8 +129,11 @@ def rows_of(
 
     digits = len(str(max(0, len(dataset) - 1)))
     names = [f"{set_name}/{number:0{digits}d}" for number in range(len(dataset))]
+    # The rows of an array are all as large as the first: 60,000 need not be read to know it.
+    is_array = isinstance(getattr(dataset, "data", None), np.ndarray) and dataset.data.ndim > 2
+    size = len(read_row(0)) if is_array and names else None
     return Labelled(
-        pictures={name: DatasetRow(read_row, n, name, path) for n, name in enumerate(names)},
+        pictures={name: DatasetRow(read_row, n, name, path, size) for n, name in enumerate(names)},
         labels=labels_of(dataset) if labels is None else labels,
     )
 

@@ -20,7 +20,7 @@ class Material:
     results: Results
     sections: frozenset[str]  # names of those that are shown
     data_dir: Path | None = None  # where the pictures of benchmarks are
-    own_pictures: Sequence[Path] = ()  # folders and lists of the user's
+    own_pictures: Sequence[Path | str] = ()  # folders and lists of the user's
     anchors: Anchors = field(default_factory=Anchors)
     figures: list[Figure] = field(default_factory=list)  # those that sections have drawn so far
 

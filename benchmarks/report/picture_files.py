@@ -9,17 +9,17 @@ from vggfeat.images import Picture
 Pictures = Mapping[str, Picture]  # example -> its file, or a crop of one
 
 
-def pictures_of(benchmark: str, data_dir: Path | None, own: Sequence[Path]) -> Pictures | str:
+def pictures_of(benchmark: str, data_dir: Path | None, own: Sequence[Path | str]) -> Pictures | str:
     """The picture of each example of a benchmark; or why they are not at hand, in a sentence.
 
-    own are folders and lists of the user's pictures, one of which may be the benchmark.
+    own are folders, lists and names of the user's pictures, one of which may be the benchmark.
     """
     from vggfeat.benchmarks.datasets.registry import DATASETS, names_of
 
     try:
         names = names_of(own)
         if benchmark in names:
-            return _by_example(benchmark, None)
+            return _by_example(benchmark, data_dir)
         definition = next((d for d in DATASETS if d.name == benchmark), None)
         if definition is None:
             return (

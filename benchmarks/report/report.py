@@ -27,7 +27,7 @@ def report(
     title: str = "",
     only: Collection[str] = (),
     data_dir: Path | None = None,
-    own_pictures: Sequence[Path] = (),
+    own_pictures: Sequence[Path | str] = (),
 ) -> Page:
     """The page of these results; only are the sections to show, by default all.
 

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from vggfeat.benchmarks.sources.by_library import ByLibrary
 from vggfeat.errors import DatasetError, DownloadError, VggfeatError, reason_of
 from vggfeat.progress import Progress, no_progress
 from vggfeat.storage.files import new_file
@@ -30,14 +31,13 @@ READERS = ("parquet", "imagefolder", "webdataset", "arrow")
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 COMMIT = re.compile("[0-9a-f]{40}")
 INFO = "dataset_info.json"
-
-
-@dataclass(frozen=True)
-class ToBeFetched:
-    """A repository that has to be fetched; its size is known when it is asked for."""
-
-    name: str
-    size: int | None = None
+REASONS = {  # in place of the libraries' own words, which name requests
+    "GatedRepoError": "whoever wants it has to ask: on its page at the hub, then `hf auth login`.",
+    "RepositoryNotFoundError": "the hub has no dataset of this name, OWNER/NAME, or it is private"
+    " (`hf auth login`).",
+    "RevisionNotFoundError": "it has no such revision.",
+    "ConnectError": "the hub cannot be reached.",
+}
 
 
 @dataclass(frozen=True)
@@ -74,9 +74,9 @@ class HubDataset:
                 return root
         return None
 
-    def missing(self, folders: Folders) -> list[tuple[ToBeFetched]]:
+    def missing(self, folders: Folders) -> list[tuple[ByLibrary]]:
         """The dataset as a whole where no commit of it is there."""
-        return [] if self.locate(folders) else [(ToBeFetched(self.name),)]
+        return [] if self.locate(folders) else [(ByLibrary(self.name),)]
 
     def altered(self, folders: Folders) -> list[Path]:
         """Nothing: the hub states digests of files, and the library compares them."""
@@ -164,10 +164,10 @@ def _in_one_line(name: str) -> Iterator[None]:
     except ImportError as error:
         raise DatasetError(f"{name}: {error}. {INSTALL} brings what is needed.") from error
     except Exception as error:
-        reason = reason_of(error).rstrip(".")
-        raise DownloadError(
-            f"{name}: could not be fetched: {type(error).__name__}: {reason}."
-        ) from error
+        reason = REASONS.get(type(error).__name__) or (
+            f"{type(error).__name__}: {reason_of(error).rstrip('.')}."
+        )
+        raise DownloadError(f"{name}: could not be fetched: {reason}") from error
 
 
 @contextlib.contextmanager
@@ -187,6 +187,16 @@ def _quiet_library() -> Iterator[None]:
         its_logging.set_verbosity(level)
         if not had_bars:
             datasets.enable_progress_bars()
+
+
+def is_in_cache(file: Path) -> bool:
+    """Whether a file lies where the libraries keep what they have fetched, and unpacked."""
+    from datasets import config
+    from huggingface_hub import constants
+
+    places = (config.HF_DATASETS_CACHE, config.DOWNLOADED_DATASETS_PATH, constants.HF_HUB_CACHE)
+    path = Path(os.path.abspath(file))  # links of the cache lead to elsewhere in it
+    return any(path.is_relative_to(os.path.abspath(place)) for place in places)
 
 
 def split_files(root: Path) -> dict[str, list[Path]]:

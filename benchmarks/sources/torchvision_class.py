@@ -15,6 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from vggfeat.benchmarks.sources.by_library import ByLibrary
 from vggfeat.errors import DatasetError, DownloadError, UnknownNameError, reason_of
 from vggfeat.progress import Progress, in_megabytes, no_progress
 from vggfeat.storage.files import new_folder
@@ -38,14 +39,6 @@ UNLABELLED = (  # no class for each picture; others that are added are found out
 ).split()
 
 UNSAFE = ("LSUN", "LSUNClass")
-
-
-@dataclass(frozen=True)
-class ToBeFetched:
-    """What torchvision would fetch; nobody knows its size."""
-
-    name: str
-    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -81,9 +74,9 @@ class TorchvisionClass:
         """The folder in which all sets are, as torchvision lays them out."""
         return _located(self, folders.data)[0]
 
-    def missing(self, folders: Folders) -> list[tuple[ToBeFetched]]:
+    def missing(self, folders: Folders) -> list[tuple[ByLibrary]]:
         """The dataset as a whole where it is not there."""
-        return [] if self.locate(folders) else [(ToBeFetched(self.name),)]
+        return [] if self.locate(folders) else [(ByLibrary(self.name),)]
 
     def altered(self, folders: Folders) -> list[Path]:
         """Nothing: torchvision looks at its archives itself."""
@@ -140,6 +133,7 @@ def _located(dataset: TorchvisionClass, data: Path) -> tuple[Path | None, str]:
     reason = "no such folder"
     places = (data / dataset.folder, data / dataset.class_name, data / dataset.class_name.lower())
     for root in filter(Path.is_dir, (*places, data)):
+        before = set(root.iterdir())
         try:
             for set_name in dataset.sets:
                 dataset.opened(root, set_name)
@@ -147,6 +141,9 @@ def _located(dataset: TorchvisionClass, data: Path) -> tuple[Path | None, str]:
             raise
         except Exception as error:  # damaged files make its readers raise almost anything
             reason = reason_of(error).rstrip(".")
+            for left in set(root.iterdir()) - before:  # some make a folder before they look
+                with contextlib.suppress(OSError):
+                    left.rmdir()
         else:
             _found[dataset, data] = root
             return root, ""
@@ -263,6 +260,8 @@ def _value(
         if text.lower() not in ("true", "false"):
             raise DatasetError(f"{dataset.name}: {key} must be true or false; got {text!r}.")
         return text.lower() == "true"
+    if isinstance(default, int) and not text.isdecimal():
+        raise DatasetError(f"{dataset.name}: {key} must be a whole number; got {text!r}.")
     return int(text) if text.isdecimal() and not isinstance(default, str) else text
 
 

@@ -371,7 +371,7 @@ def test_a_sweep_measures_every_combination_and_extracts_once_for_all_scales(run
         (("bench", "voc2007", "--limit", "1"), "limit must be at least 2"),
         (("datasets", "splits", "caltech10"), "Did you mean 'caltech101'?"),
         (("datasets", "verify", "voc20012"), "Did you mean 'voc2012'?"),
-        (("datasets", "fetch", "voc2012_actions"), "Did you mean 'voc2012'?"),
+        (("datasets", "fetch", "voc20012"), "Did you mean 'voc2012'?"),
     ],
 )  # fmt: skip
 def test_mistypes_are_told_in_one_line(run, arguments, message):

@@ -67,6 +67,15 @@ def test_kornblith12_is_eleven_of_twelve_and_vtab_natural_seven():
     assert VTAB_NATURAL.extent == "7" and VTAB_NATURAL.metric == "accuracy"
 
 
+def test_metrics_of_kornblith12_are_its_authors():
+    """As SimCLR's appendix B.8.1 has them of the same sets."""
+    metrics = {name: suite_table.metric_of(KORNBLITH12, name) for name in KORNBLITH12.benchmarks}
+    by_class = {"fgvc_aircraft", "oxford_pet", "caltech101", "flowers102"}
+    assert {name for name, metric in metrics.items() if metric == "mean_class_recall"} == by_class
+    assert metrics.pop("voc2007") == "map_11pt"
+    assert set(metrics.values()) == {"mean_class_recall", "accuracy"}
+
+
 def test_log_odds_are_averaged_not_accuracies():
     """ln(9) and ln(1) average to ln(3), the odds of 75 %; the accuracies to 70 %."""
     assert mean_log_odds([0.9, 0.5]) == pytest.approx(math.log(3))
@@ -103,7 +112,8 @@ def test_each_net_has_an_average_of_its_own():
 
 def test_a_suite_may_average_accuracy_where_the_headline_is_another():
     table = suite_table.table(replace(TWO, metric="accuracy"), BOTH)
-    assert table.title == "Two sets: accuracy (%)" and table.columns == ("benchmark", "vgg16@w")
+    assert table.title == "Two sets: accuracy (%), probe svm"
+    assert table.columns == ("benchmark", "vgg16@w")
     assert column(table)["mean of 2 of 3 (%)"] == "50.0"
 
 

@@ -25,7 +25,9 @@ def results(tmp_path):
 def test_a_suite_is_a_table_of_records(run, results):
     result = run("table", "--suite", "paper", "--out", results)
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("The paper's benchmarks: each set's own metric (%)\n")
+    assert result.stdout.startswith(
+        "The paper's benchmarks: each set's own metric (%), probe svm\n"
+    )
     assert result.stdout.count("50.0") == 6 and "appendix B" in result.stdout
     lines = list(csv.DictReader(io.StringIO(run(
         "table", "--suite", "paper", "--out", results, "--format", "csv").stdout

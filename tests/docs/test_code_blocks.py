@@ -58,6 +58,10 @@ PARSED_ONLY = {
     " weights that are fetched; tests/benchmarks/test_bench.py runs them on small copies",
     r"vggfeat (bench|datasets verify|compare) (pictures|A|squeezenet1_0|timm)": "as on the page"
     " of own pictures, which tests/docs/test_own_pictures.py runs",
+    r"vggfeat bench (--suite|flowers102|torchvision:|hf:)|vggfeat datasets fetch": "fetches"
+    " pictures and weights; tests/benchmarks/test_suite_run.py, tests/benchmarks/datasets and"
+    " tests/cli/test_datasets_command.py run them on small trees",
+    r"vggfeat ls published": "tests/cli/test_ls.py runs it",
     r"vggfeat (weights|doctor) ": "needs weights that are fetched; tests/cli/"
     "test_weights_commands.py runs them on small files",
     r"vggfeat extract --images": "tests/cli/test_extract_images.py runs it",

@@ -41,6 +41,11 @@ class Hub(BaseHTTPRequestHandler):
                     kind, _, rest = path.removeprefix(start).strip("/").partition("/")
                     self._answer_of(repository, commits, kind, rest, wanted)
                     return
+            alias = repository.rpartition("/")[2]  # as of data sets from before there were owners
+            if path.startswith(f"/api/datasets/{alias}"):
+                rest = path.removeprefix(f"/api/datasets/{alias}")
+                self._bytes(b"", 307, {"Location": f"/api/datasets/{repository}{rest}"})
+                return
         self._json({"error": "Repository not found"}, 404, {"X-Error-Code": "RepoNotFound"})
 
     def _answer_of(self, repository, commits, kind, rest, wanted):

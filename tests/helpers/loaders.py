@@ -13,18 +13,23 @@ import pytest
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets import registry
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.images import decode
+from vggfeat.images import decode, picture_bytes, picture_content
 
 
 def assert_same_as_loader(benchmark: Benchmark, set_name: str, dataset: Any) -> None:
-    """A set of the benchmark has the loader's pictures with the loader's labels, in its order."""
+    """A set of the benchmark has the loader's pictures with the loader's labels, in its order.
+
+    And the sizes of the files are those of what is read.
+    """
     rows = benchmark.sets[set_name]
     assert len(rows) == len(dataset) > 0
     for row, (image, label) in zip(rows, dataset, strict=True):
         picture_id = benchmark.ids[row]
         assert benchmark.labels[row].tolist().index(1) == label, picture_id
         assert (benchmark.labels[row] > 0).sum() == 1
-        ours = np.asarray(decode(benchmark.pictures[picture_id]))
+        picture = benchmark.pictures[picture_id]
+        assert picture_bytes(picture) == len(picture_content(picture)), picture_id
+        ours = np.asarray(decode(picture))
         assert (ours == np.asarray(image.convert("RGB"))).all(), picture_id
 
 

@@ -137,6 +137,16 @@ def test_what_is_still_too_wide_becomes_several_tables():
     )
 
 
+def test_rows_that_say_nothing_in_a_part_are_not_in_it():
+    table = Table.of(
+        ("method", "VOC-2007, mAP, 11 points (%)", "Flowers-102, mean class recall (%)"),
+        [("Published, 16 layers", "89.3", Cell()), ("vgg16@caffe", "89.0", "90.0")],
+    )
+    parts = as_narrow_text(table, 30).split("\n\n")
+    assert "Published" in parts[0] and "89.3" in parts[0]
+    assert "Published" not in parts[1] and "90.0" in parts[1]
+
+
 def test_notes_are_cut_between_reasons_only_where_advice_says_how_to_read_them():
     many = Table.of(
         ["a"],

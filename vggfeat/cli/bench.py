@@ -128,7 +128,9 @@ def bench(
 
     NAMES are benchmarks (`vggfeat datasets ls`) or pictures of your own: a folder with a folder for
     each class, maybe below train/, val/ and test/, or a CSV file with the columns path, label
-    (several: a;b) and, if there is one, split. With --labels they are files of features that were
+    (several: a;b) and, if there is one, split. Others are taken from where they are listed, and
+    measured like your own: torchvision:CLASS, hf:OWNER/NAME, each with :KEY=VALUE,... behind it.
+    With --labels they are files of features that were
     made elsewhere (.npy, .npz, .h5), or folders of shards that `vggfeat extract` made, whose rows
     are found by id, or have the order of the labels.
 
@@ -139,6 +141,8 @@ def bench(
     vggfeat bench voc2012 --net squeezenet1_0@weights.safetensors --scales 256
     vggfeat bench caltech101 --sweep scales,aggregate
     vggfeat bench path/to/folder --net resnet50
+    vggfeat bench torchvision:EMNIST:split=letters --net resnet50
+    vggfeat bench hf:uoft-cs/cifar100:label_column=fine_label --net resnet50
     vggfeat bench caltech101 --net vgg16 --shots 1,2,4,8,16,all
     vggfeat bench --benchmark my_file.py:MY_DATASET
     vggfeat bench clip.npy dino.npz --labels labels.csv

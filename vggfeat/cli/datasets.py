@@ -143,6 +143,7 @@ def verify(
     \b
     vggfeat datasets verify caltech101
     vggfeat datasets verify path/to/folder
+    vggfeat datasets verify torchvision:EMNIST:split=letters
     """
     with importing():
         from vggfeat.benchmarks.datasets.definition import Fetchable

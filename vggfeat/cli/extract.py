@@ -48,7 +48,8 @@ class Extract(Command):
     multiple=True,
     metavar="NAME",
     shell_complete=complete_benchmarks,
-    help="A dataset's name; a folder, a CSV list or FILE.py:NAME of your own; repeatable.",
+    help="A dataset's name; a folder, a CSV list or FILE.py:NAME of your own; torchvision:CLASS or"
+    " hf:OWNER/NAME; repeatable.",
 )
 @click.option(
     "--images",

@@ -17,9 +17,12 @@ from vggfeat.storage.folders import folders
 
 WIDTH = 48  # of names that share a line
 MAX_NETS = 60  # of a library that are listed without a text to look for
-TASK_WIDTH = 20
+TASK_WIDTH = 19
 STATES = {"here": "here", "made here": "here", "in part": "part"}  # in the column of the data
-BEST = "best: the best number of the paper's tables, in %; data: whether it is in the data folder."
+LEGEND = (
+    "best: in %, of the paper's tables, or else of later papers' linear probes;",
+    "data: whether it is in the data folder.",
+)
 listing_format = click.option(
     "--format",
     "form",
@@ -134,7 +137,7 @@ def benchmarks(data_dir: Path | None, form: str) -> None:
         rows.append((line["benchmark"], metric_name(line["metric"]), best, data, first))
         rows += [("", "", "", "", part) for part in more]
     table = Table.of(("benchmark", "metric", "best", "data", "task"), rows, notes=notes.texts)
-    click.echo(render(replace(table, legend=(BEST,)), form), nl=False)
+    click.echo(render(replace(table, legend=LEGEND), form), nl=False)
 
 
 @ls.command("suites")

@@ -31,8 +31,9 @@ DEFAULT = Path("results")
 @click.option(
     "--pictures",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="Folder or CSV list of your own pictures that were measured on; repeatable.",
+    type=click.Path(),
+    help="Folder or CSV list of your own pictures that were measured on, or torchvision:CLASS or"
+    " hf:OWNER/NAME; repeatable.",
 )
 @click.option(
     "--to",
@@ -63,7 +64,7 @@ def report(
     folders: Sequence[Path],
     runs: Sequence[Path],
     data_dir: Path | None,
-    pictures: Sequence[Path],
+    pictures: Sequence[str],
     to: Path,
     title: str,
     only: Sequence[str],
@@ -83,6 +84,7 @@ def report(
     vggfeat report results --only comparison,records --title "Two nets"
     """
     with importing():
+        from vggfeat.benchmarks.datasets.by_name import is_by_name
         from vggfeat.benchmarks.report.read import results_in
         from vggfeat.benchmarks.report.report import report as page_of
         from vggfeat.report.page.html import page_html
@@ -92,7 +94,9 @@ def report(
     if not folders and (DEFAULT.is_dir() or not runs):
         folders = [DEFAULT]
     results = results_in(folders, runs)
-    page = page_of(results, title=title, only=only, data_dir=data_dir, own_pictures=pictures)
+    # A folder may be called like a benchmark.
+    own = [name if is_by_name(name) else Path(name) for name in pictures]
+    page = page_of(results, title=title, only=only, data_dir=data_dir, own_pictures=own)
     html = page_html(page).encode()
     with _written(to, "--to"), new_file(to) as file:
         file.write(html)

@@ -43,11 +43,10 @@ def show(
     if layout == "suite":
         echo_tables(_of_suite(suite, records, form), form, advice=advice)
         return
-    tables = _tables(records, form, layout, published)
+    echo_tables(_tables(records, form, layout, published), form, advice=advice)
     if suite and form in READABLE and layout in ("transfer", "shots"):
-        first = tables if isinstance(tables, list) else [tables]
-        tables = [*first, _of_suite(suite, records, form)]
-    echo_tables(tables, form, advice=advice)
+        click.echo()
+        echo_tables(_of_suite(suite, records, form), form)
 
 
 def echo_tables(tables: Any, form: str, *, advice: str = "") -> None:

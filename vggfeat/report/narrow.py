@@ -5,6 +5,7 @@ below explains; and what is still too wide becomes several tables, one below the
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from vggfeat.errors import printable
 from vggfeat.report.short_names import (
@@ -81,10 +82,18 @@ def _groups(columns: list[Column], width: int) -> Iterator[list[Column]]:
     for column in others:
         used = total_width([c.least for c in (*keys, *group, column)], len(NARROW_GAP))
         if group and used > width:
-            yield [*keys, *group]
+            yield _with_content(keys, group)
             group = []
         group.append(column)
-    yield [*keys, *group]
+    yield _with_content(keys, group)
+
+
+def _with_content(keys: Sequence[Column], group: Sequence[Column]) -> list[Column]:
+    """Columns of one table, without the rows that say nothing in it."""
+    rows = [n for n in range(len(keys[0].cells)) if any(column.cells[n] for column in group)]
+    return [
+        replace(column, cells=tuple(column.cells[n] for n in rows)) for column in (*keys, *group)
+    ]
 
 
 def _lines(columns: Sequence[Column], width: int, gap: str) -> list[str]:

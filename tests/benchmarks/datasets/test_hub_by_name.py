@@ -14,6 +14,8 @@ from helpers.pictures import NARROW, write_classes
 from PIL import Image
 
 datasets = pytest.importorskip("datasets")
+import pyarrow as pa  # noqa: E402
+import pyarrow.parquet as pq  # noqa: E402
 from huggingface_hub import constants  # noqa: E402
 
 from vggfeat import load_benchmark  # noqa: E402
@@ -184,6 +186,13 @@ def _add(tar, name, content):
     tar.addfile(member, io.BytesIO(content))
 
 
+def test_an_old_name_without_an_owner_leads_where_the_hub_says(hub):
+    hub.tables(FEATURES, TWO_SPLITS)
+    benchmark = load_benchmark("hf:Tiny-Set", places=hub.places)
+    assert benchmark.name == "hf_Tiny-Set" and len(benchmark.ids) == 18
+    assert load_benchmark("hf:Tiny-Set", places=hub.places, offline=True).ids == benchmark.ids
+
+
 # Labels
 
 
@@ -318,9 +327,9 @@ def test_keys_are_checked_before_anything_is_fetched(hub, keys, said):
 
 
 def test_what_is_not_there_says_so(hub, tmp_path):
-    assert "could not be fetched: RepositoryNotFoundError" in hub.refusal()
+    assert "the hub has no dataset of this name" in hub.refusal()
     hub.tables(FEATURES, TWO_SPLITS)
-    assert "RevisionNotFoundError" in hub.refusal(":revision=v9")
+    assert "it has no such revision" in hub.refusal(":revision=v9")
     with pytest.raises(DownloadError, match=r"not in the cache, and nothing may be fetched"):
         hub.load(offline=True)
     with pytest.raises(DatasetError, match="no OWNER/NAME of the hub"):
@@ -341,6 +350,31 @@ def test_a_damaged_cache_and_a_row_without_a_picture_are_told(hub):
     for file in root.glob("*train.arrow"):
         file.write_bytes(b"odd")
     assert "cannot be read: " in hub.refusal()
+
+
+def test_a_row_that_names_a_file_of_this_machine_is_refused(hub, tmp_path):
+    private = tmp_path / "private.png"
+    private.write_bytes(picture(0))
+    for path in (str(private), f"{tmp_path}/hf/hub/../../private.png"):
+        odd = rows(4)
+        odd[3]["image"] = {"bytes": None, "path": path}
+        hub.repositories.clear()
+        sha = f"{len(path):040x}"
+        root = hub.commit(sha)
+        table = datasets.Dataset.from_list(odd, features=datasets.Features(FEATURES))
+        # The library would put the file's content in its place.
+        pq.write_table(table.data.table, root / "train.parquet")
+        said = hub.refusal(f":revision={sha}")
+        assert "split train, row 3: " in said and "is no picture of the dataset's" in said
+
+
+def test_a_class_beyond_the_names_is_an_error_of_one_line(hub):
+    root = hub.commit()
+    table = datasets.Dataset.from_list(rows(4), features=datasets.Features(FEATURES)).data.table
+    column = table.schema.get_field_index("label")
+    table = table.set_column(column, table.field(column), pa.array([9] * len(table), pa.int64()))
+    pq.write_table(table, root / "train.parquet")
+    assert "cannot be read: IndexError" in hub.refusal()
 
 
 @pytest.mark.parametrize(("found", "said"), [(None, "need the library"), ("3.6.0", "may run code")])

@@ -9,8 +9,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from helpers.pictures import NARROW, write_picture
-from helpers.torchvision_trees import SIZES, write_mnist, write_sst2
+from helpers.pictures import NARROW, write_classes, write_picture
+from helpers.torchvision_trees import SIZES, write_clevr, write_mnist, write_sst2
 from PIL import Image
 from torchvision import datasets
 
@@ -95,6 +95,27 @@ def test_a_class_without_sets_is_split_at_random_whatever_its_pictures_are(tmp_p
     assert_same(benchmark, "all", datasets.Caltech101(tmp_path), ["ant", "bee"])
 
 
+def test_labels_are_named_as_the_class_names_them_and_sets_without_any_left_out(tmp_path):
+    write_mnist(tmp_path, "EMNIST", "emnist-letters-{}-{}", {"train": "train", "test": "test"})
+    letters = load_benchmark("torchvision:EMNIST:split=letters", tmp_path)
+    assert letters.classes == ("N/A", "a", "b")  # the class counts its letters from 1
+    write_clevr(tmp_path)
+    counted = load_benchmark("torchvision:CLEVRClassification", tmp_path)
+    assert counted.classes == ("3", "4") and {*counted.sets} == {"train", "val"}
+    assert "set test has no labels and is left out" in counted.remarks
+    for part in ("train", "val"):
+        theirs = datasets.CLEVRClassification(tmp_path, split=part)
+        assert_same(counted, part, theirs, list(map(str, range(5))))
+
+
+def test_a_class_that_lists_no_files_gives_rows_with_the_names_of_its_categories(tmp_path):
+    kinds = [f"{k:05d}_Animalia_P_C_O_F_G_{name}" for k, name in enumerate(("ant", "bee"))]
+    write_classes(tmp_path / "2021_valid", dict.fromkeys(kinds, 5))
+    benchmark = load_benchmark("torchvision:INaturalist:version=2021_valid", tmp_path)
+    assert benchmark.classes == tuple(kinds) and benchmark.ids[0] == "all/0"
+    assert_same(benchmark, "all", datasets.INaturalist(tmp_path, version="2021_valid"), kinds)
+
+
 def test_arguments_choose_sets_and_reach_the_class(data, tmp_path):
     alone = load_benchmark("torchvision:RenderedSST2:split=train", data)
     assert list(alone.sets) == ["all"] and len(alone.ids) == 2 * SIZES["train"]
@@ -149,18 +170,34 @@ def test_measured_like_an_own_folder_and_named_alike_ever_after(run, home, data,
     assert "every picture can be decoded" in verified.stdout and verified.exit_code == 0
     splits = run("datasets", "splits", "torchvision:MNIST", "--data-dir", data)
     assert splits.stdout.splitlines()[1].startswith("0,train,train/")
+    page = tmp_path / "page.html"
+    shown = ["--pictures", "torchvision:MNIST", "--data-dir", data, "--to", page]
+    assert run("report", tmp_path / "out", "--only", "pictures", *shown).exit_code == 0
+    assert page.read_text().count("data:image/") > 5
 
 
-def test_what_has_a_file_here_is_told_and_still_done(data, monkeypatch):
-    monkeypatch.setattr(registry, "TAKEN", registry.TAKEN | {"mnist"})
-    monkeypatch.setitem(by_name.OWN_FILES, "MNIST", "mnist")
-    benchmark = load_benchmark("torchvision:MNIST", data)
-    assert "`vggfeat bench mnist` measures these by the protocol of the field" in benchmark.remarks
-    assert benchmark.name == "torchvision_MNIST"
+def test_what_has_a_file_here_is_told_and_still_done(tmp_path):
+    for split in SIZES:
+        write_classes(tmp_path / "here" / "country211" / split, {"AD": 3, "AE": 3})
+    benchmark = load_benchmark("torchvision:Country211", tmp_path, offline=True)
+    said = "`vggfeat bench country211` measures these by the protocol of the field"
+    assert said in benchmark.remarks and benchmark.is_own
+    assert benchmark.name == "torchvision_Country211"
+    assert {part: len(rows) for part, rows in benchmark.sets.items()} == {
+        "train": 6, "val": 6, "test": 6,
+    }  # fmt: skip
 
 
-def test_the_files_that_are_named_are_those_of_classes_there_are():
+def test_what_has_a_file_here_is_fetched_as_that_says_but_for_other_sets():
+    ours = registry.definition_of("svhn").source
+    assert registry.definition_of("torchvision:SVHN").source is ours
+    other = registry.definition_of("torchvision:SVHN:train=extra,test=test").source
+    assert isinstance(other, torchvision_class.TorchvisionClass)
+
+
+def test_the_files_and_classes_that_are_listed_are_there():
     assert set(by_name.OWN_FILES) <= set(datasets.__all__)
+    assert set(by_name.OWN_FILES.values()) <= {d.name for d in registry.DATASETS}
     assert set(torchvision_class.UNLABELLED) <= set(datasets.__all__)
 
 
@@ -177,6 +214,7 @@ def test_the_files_that_are_named_are_those_of_classes_there_are():
         ("torchvision:DTD:partition", "'partition' is not KEY=VALUE"),
         ("torchvision:DTD:partition=1,partition=2", "'partition=2' is there twice"),
         ("torchvision:DTD:train=half", "Unknown value 'half' for argument split"),
+        ("torchvision:DTD:partition=../x", "partition must be a whole number; got '../x'"),
         ("torchvision:MNIST:train=yes", "train must be true or false; got 'yes'"),
         ("torchvision:EMNIST", "needs :split=VALUE behind the name."),
         ("torchvision:EMNIST:split=words", "Valid values are {'byclass', 'bymerge'"),
@@ -196,8 +234,11 @@ def test_a_mistyped_class_is_told_from_the_others():
 
 
 def test_what_cannot_be_had_says_so(tmp_path, data):
-    with pytest.raises(DownloadError, match=r"nothing may be fetched \(--offline"):
-        load_benchmark("torchvision:RenderedSST2", tmp_path, offline=True)
+    (tmp_path / "empty").mkdir()
+    for name in ("RenderedSST2", "Caltech256"):  # the second makes a folder before it looks
+        with pytest.raises(DownloadError, match=r"nothing may be fetched \(--offline"):
+            load_benchmark(f"torchvision:{name}", tmp_path / "empty", offline=True)
+    assert not list((tmp_path / "empty").iterdir())
     assert "torchvision cannot fetch it. Put it there by hand" in refused(
         "torchvision:FER2013", tmp_path
     )
@@ -221,7 +262,7 @@ def served(tmp_path, monkeypatch):
         tar.add(tmp_path / "here" / "rendered-sst2", "rendered-sst2")
     handler = partial(QuietHandler, directory=tmp_path / "served")
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}/{path.name}"
         monkeypatch.setattr(datasets.RenderedSST2, "_URL", url)
         monkeypatch.setattr(datasets.RenderedSST2, "_MD5", datasets.utils.calculate_md5(path))

@@ -14,6 +14,8 @@ from vggfeat.benchmarks.protocols.official_protocol import (
     OfficialSplits,
     official_benchmark,
 )
+from vggfeat.benchmarks.protocols.own_splits import SplitPlan, splits_of
+from vggfeat.benchmarks.shots import few_shots
 from vggfeat.benchmarks.sources.local_folder import LocalFolder
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
@@ -65,6 +67,14 @@ def test_the_authors_sets_train_validate_and_are_tested():
     assert benchmark.labels.tolist()[0] == [1, -1, -1]
 
 
+def test_sets_that_are_not_there_are_named():
+    sets = {"train": labelled("train", 5), "test": labelled("test", 3)}
+    with pytest.raises(DatasetError, match="of set 'valid'; `read` gives train, test"):
+        benchmark_of(sets, splits=(GivenSplit(validation="valid"),))
+    with pytest.raises(DatasetError, match=r"is a tuple of sets, \('train',\); got 'train'"):
+        GivenSplit(train="train")
+
+
 def test_without_a_validation_set_a_fifth_of_each_class_is_drawn_by_the_seed():
     sets = {"train": labelled("train", 10), "test": labelled("test", 3)}
     benchmark = benchmark_of(sets)
@@ -88,6 +98,32 @@ def test_several_official_splits_share_pictures():
     assert [sorted(ids_of(benchmark, s.test)) for s in benchmark.splits] == [
         sorted(parts[f"b{k}"].pictures) for k in (1, 2)
     ]
+
+
+def test_records_state_the_kind_of_set_that_each_of_several_splits_has():
+    whole = labelled("all", 6)
+    parts = {f"{s}{k}": _some(whole, n) for k in (1, 2) for n, s in enumerate(("a", "b", "c"))}
+    splits = tuple(GivenSplit(train=(f"a{k}",), test=f"c{k}") for k in (1, 2))
+    drawn = benchmark_of(parts, splits=splits).protocol
+    assert (drawn["trained_on"], drawn["scored_on"]) == ("a of each split", "c of each split")
+    assert drawn["validation"] == "drawn from a of each split"
+    splits = tuple(GivenSplit(train=(f"a{k}",), validation=f"b{k}", test="c1") for k in (1, 2))
+    given = benchmark_of(parts, splits=splits).protocol
+    assert given["trained_on"] == "a and b of each split"
+    assert (given["validation"], given["scored_on"]) == ("b of each split", "c1")
+    (one,) = splits[:1]
+    assert benchmark_of(parts, splits=(one,)).protocol["trained_on"] == "a1 and b1"
+
+
+def test_records_of_few_pictures_do_not_name_a_set_that_no_longer_validates():
+    sets = {"train": labelled("train", 5), "val": labelled("val", 2), "test": labelled("test", 3)}
+    options = DataOptions(shots=3, num_splits=2)
+    few = few_shots(benchmark_of(sets, splits=(GivenSplit(validation="val"),)), options)
+    assert few.protocol == {
+        "images": 30, "split": "official", "trained_on": "train and val", "scored_on": "test",
+        "splits": 2, "shots": 3, "train_per_class": 3, "seed": 0,
+    }  # fmt: skip
+    assert len(few.splits[0].both) == 3 * len(CLASSES)
 
 
 def _some(whole, n):
@@ -133,6 +169,35 @@ def test_without_official_splits_random_ones_are_drawn():
     assert benchmark.protocol["split"] == "random, stratified"
 
 
+def test_the_only_training_picture_of_a_random_split_validates_too():
+    benchmark = benchmark_of({"all": labelled("all", 2)}, splits=())
+    for split in benchmark.splits:
+        assert per_class(benchmark, split.test) == dict.fromkeys(CLASSES, 1)
+        assert split.train.tolist() == split.validation.tolist()
+
+
+def test_random_splits_are_those_of_the_same_pictures_as_ones_own():
+    """own_splits.py draws both, so a folder of class folders gives the same numbers."""
+    whole = labelled("all", 25)
+    ours = benchmark_of({"all": whole}, DataOptions(num_splits=2, seed=5), splits=())
+    own, facts = splits_of(
+        SplitPlan(), ours.ids, np.array(whole.labels), None, version=1, num_splits=2, seed=5
+    )
+    for one, other in zip(ours.splits, own, strict=True):
+        assert all((vars(one)[part] == vars(other)[part]).all() for part in vars(one))
+    assert ours.protocol == {"images": 75, **facts}
+
+
+def test_random_splits_keep_groups_together():
+    def film(i):  # ten pictures that follow each other
+        return i[: len("all/cat_0")]
+
+    benchmark = benchmark_of({"all": labelled("all", 50)}, splits=(), together=film)
+    for split in benchmark.splits:
+        films = [{film(i) for i in ids_of(benchmark, rows)} for rows in vars(split).values()]
+        assert len(set.union(*films)) == sum(map(len, films)) == 15
+
+
 def test_a_limit_takes_the_first_of_each_class_of_each_set():
     sets = {"train": labelled("train", 10), "test": labelled("test", 5)}
     benchmark = benchmark_of(sets, DataOptions(limit=4))
@@ -152,6 +217,14 @@ def test_a_picture_cannot_be_of_two_classes():
     wrong = Labelled(pictures=twice.pictures, labels=[(k + 1) % 3 for k in twice.labels])
     with pytest.raises(DatasetError, match="is of two classes, cat and dog"):
         benchmark_of({"train": twice, "test": wrong})
+
+
+def test_an_id_cannot_be_of_two_pictures():
+    """Such as that of a file of one name in a folder for each set."""
+    train = labelled("all", 3)
+    test = Labelled(pictures={i: Path("test", i) for i in train.pictures}, labels=train.labels)
+    with pytest.raises(DatasetError, match="is the id of two pictures, all/cat_00.jpg and test/"):
+        benchmark_of({"train": train, "test": test})
 
 
 @pytest.mark.parametrize(
