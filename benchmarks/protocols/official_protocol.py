@@ -21,6 +21,7 @@ from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
 from vggfeat.images import Picture
 from vggfeat.layouts.options import DataOptions
+from vggfeat.plurals import counted, leaks_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,7 @@ def official_benchmark(
         notes.append(f"limited to {options.limit} pictures a class of each set")
     draws = _Draws(table, protocol, options)
     splits, facts = draws.given() if protocol.splits else draws.random()
+    notes += _shared(splits)
     labels = np.full((len(table.ids), len(read.classes)), -1, dtype=np.int8)
     labels[np.arange(len(table.ids)), table.class_of] = 1
     return Benchmark(
@@ -262,6 +264,16 @@ class _Draws:
         shares = (1 - VALIDATION_SHARE, VALIDATION_SHARE)
         parts = of_single_labels(self.table.class_of, units, shares)
         return [rows[np.isin(self.first[rows], part)] for part in parts]
+
+
+def _shared(splits: Sequence[Split]) -> list[str]:
+    """What is to be known of pictures that a list names in two sets of one split."""
+    leaked = sum(len(np.intersect1d(split.both, split.test)) for split in splits)
+    twice = sum(len(np.intersect1d(split.train, split.validation)) for split in splits)
+    notes = [leaks_text(leaked)] if leaked else []
+    if twice:
+        notes.append(f"{counted(twice, 'picture')} in the training and in the validation set")
+    return notes
 
 
 def _facts(splits: Sequence[GivenSplit], seed: int) -> dict[str, Any]:

@@ -105,7 +105,10 @@ def test_each_fold_has_the_pictures_of_torchvisions(root, tmp_path):
     assert bench.protocol["validation"] == "drawn from each fold"
 
 
-@pytest.mark.parametrize("text", ["0 1 2\n", "0 1\n" * 9 + "0 x\n", "0 1\n" * 9 + "0 99\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "0 1 2\n", *("0 1\n" * 9 + last for last in ("0 x\n", "0 99\n", "0 -1\n", "0 0\n"))],
+)
 def test_folds_that_are_none_are_an_error(root, tmp_path, text):
     shutil.copytree(root, tmp_path / "copy")
     path = tmp_path / "copy" / stl10.FOLDER / "fold_indices.txt"
