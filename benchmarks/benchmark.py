@@ -15,7 +15,7 @@ import numpy as np
 
 from vggfeat.backbones.load import NetName, load_network
 from vggfeat.backbones.network import Network
-from vggfeat.benchmarks.leaks import Leak, find_leaks
+from vggfeat.benchmarks.leaks import Leak, contents_of, find_leaks
 from vggfeat.benchmarks.options import Settings
 from vggfeat.benchmarks.scales import Scales, scales_for
 from vggfeat.benchmarks.splits import Split
@@ -179,7 +179,12 @@ class Benchmark:
     @cached_property
     def leaks(self) -> list[Leak]:
         """Test pictures whose file equals a training picture's."""
-        return find_leaks(self.files, self.splits)
+        return find_leaks(self.files, self.splits, self.whole.contents)
+
+    @cached_property
+    def contents(self) -> dict[str, object]:
+        """Of each example a value that is equal for equal files; draws of few share them."""
+        return contents_of(self.files)
 
     @property
     def files(self) -> dict[str, Whole]:

@@ -24,15 +24,19 @@ class Leak:
     train: str
 
 
-def find_leaks(files: Mapping[str, Whole], splits: tuple[Split, ...]) -> list[Leak]:
+def find_leaks(
+    files: Mapping[str, Whole],
+    splits: tuple[Split, ...],
+    contents: Mapping[str, object] | None = None,
+) -> list[Leak]:
     """The leaks of each split; files maps id -> file in the order of the splits' row numbers.
 
-    A picture that several examples show counts once. Only files of the same size as another are
-    read, and in full only those that are alike in the middle, too. A file that cannot be read has
-    no equal.
+    contents are the files' by `contents_of`, where they are known already. A picture that several
+    examples show counts once. Only files of the same size as another are read, and in full only
+    those that are alike in the middle, too. A file that cannot be read has no equal.
     """
     ids = list(files)
-    contents = contents_of(files)
+    contents = contents_of(files) if contents is None else contents
     leaks = []
     for number, split in enumerate(splits):
         train = {}

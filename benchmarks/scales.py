@@ -40,7 +40,7 @@ def scales_for(scales: Scales, networks: Sequence[Network]) -> tuple[int, ...]:
         named = ", ".join(f"{name} takes {side}" for name, side in sides.items())
         raise OptionError(
             f"the scale is {scales}, which needs nets of one input size; got {named or 'no net'}."
-            " Give --scales in pixels (in Python scales=)."
+            " Give --scales in pixels (in Python scales=, or the nets to Benchmark.settings)."
         )
     (side,) = set(sides.values())
     return (round(scales.times * side),)

@@ -95,9 +95,8 @@ def _drawn(benchmark: Benchmark, split: Split, draw: str, shots: int) -> Draw:
         return hashlib.sha256(f"{draw}/shots/{benchmark.ids[row]}".encode()).digest()
 
     ordered = np.array(sorted(split.both.tolist(), key=digest))
-    is_of_class = benchmark.labels[ordered] > 0
-    by_class = {k: ordered[column][:shots] for k, column in enumerate(is_of_class.T)}
-    return {k: rows.tolist() for k, rows in by_class.items() if len(rows)}
+    places, classes = np.nonzero(benchmark.labels[ordered] > 0)
+    return {k: ordered[places[classes == k][:shots]].tolist() for k in np.unique(classes).tolist()}
 
 
 def _split(draw: Draw, test: np.ndarray) -> Split:

@@ -33,6 +33,7 @@ def read(root: Path) -> LabelledSets:
     )
     row_of = {number: row for row, number in enumerate(names)}
     sets = {name: ({}, []) for name in SET_OF.values()}
+    seen = set()
     for number, path in paths.items():
         if class_of.get(number) not in row_of or in_train.get(number) not in SET_OF:
             raise DatasetError(
@@ -40,6 +41,9 @@ def read(root: Path) -> LabelledSets:
                 " train_test_split.txt. Fetch the dataset again."
             )
         below = PurePosixPath("images", path)
+        if str(below) in seen:
+            raise DatasetError(f"{root / 'images.txt'}: {path!r} is there twice.")
+        seen.add(str(below))
         if path.startswith("/") or ".." in below.parts:
             raise DatasetError(f"{root / 'images.txt'}: {path!r} is not below the folder images.")
         pictures, labels = sets[SET_OF[in_train[number]]]

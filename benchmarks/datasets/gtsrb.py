@@ -14,6 +14,7 @@ from vggfeat.benchmarks.protocols.official_protocol import (
 from vggfeat.benchmarks.protocols.torchvision_sets import files_of, opened
 from vggfeat.benchmarks.scales import OfInput
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
+from vggfeat.errors import DatasetError
 from vggfeat.storage.sources import Source
 
 NUM_CLASSES = 43
@@ -28,11 +29,17 @@ ARCHIVES = "https://sid.erda.dk/public/archives/daaeac0d7ce1152aea9b61d9f1e19370
 
 def read(root: Path) -> LabelledSets:
     """The sets train and test below a loader's root. Raises DatasetError."""
-    sets = {name: opened("GTSRB", root, split=name) for name in ("train", "test")}
-    return LabelledSets(
-        classes=tuple(map(str, range(NUM_CLASSES))),
-        sets={name: files_of(dataset, root / "gtsrb") for name, dataset in sets.items()},
-    )
+    opened_sets = {name: opened("GTSRB", root, split=name) for name in ("train", "test")}
+    sets = {name: files_of(dataset, root / "gtsrb") for name, dataset in opened_sets.items()}
+    # torchvision numbers the folders in their order, and the test set by what its list says.
+    for picture_id, label in zip(sets["train"].pictures, sets["train"].labels, strict=True):
+        folder = PurePosixPath(picture_id).parent
+        if folder.name != f"{label:05d}":
+            raise DatasetError(
+                f"{root / 'gtsrb' / folder.parent}: has no folder {label:05d} of pictures. The"
+                f" classes are 00000 to {NUM_CLASSES - 1:05d}. Fetch the dataset again."
+            )
+    return LabelledSets(classes=tuple(map(str, range(NUM_CLASSES))), sets=sets)
 
 
 def track_of(picture_id: str) -> str:

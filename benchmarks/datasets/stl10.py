@@ -6,8 +6,6 @@ Its authors train on each fold and average; most papers train on all.
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
 from vggfeat.benchmarks.protocols.official_protocol import (
     GivenSplit,
@@ -50,13 +48,18 @@ def read_folds(root: Path) -> LabelledSets:
     train, path = whole.sets["train"], root / "stl10_binary" / "fold_indices.txt"
     ids = list(train.pictures)
     try:  # torchvision's class takes a fold's pictures, and does not say which rows they are
-        folds = np.loadtxt(path, dtype=np.int64, ndmin=2)
+        lines = filter(str.strip, path.read_text(encoding="utf-8").splitlines())
+        folds = [[int(row) for row in line.split()] for line in lines]
+        if any(not 0 <= row < len(ids) for rows in folds for row in rows):
+            raise ValueError(f"the rows are 0 to {len(ids) - 1}")
+        if any(len(set(rows)) < len(rows) for rows in folds):
+            raise ValueError("one has a row twice")
         folded = {
             name: Labelled(
                 pictures={ids[row]: train.pictures[ids[row]] for row in rows},
                 labels=[train.labels[row] for row in rows],
             )
-            for name, rows in zip(FOLDS, folds.tolist(), strict=True)
+            for name, rows in zip(FOLDS, folds, strict=True)
         }
     except (OSError, ValueError, IndexError) as error:
         raise DatasetError(

@@ -118,6 +118,7 @@ class _Columns:
     names: Sequence[str] | None  # of the classes by number
     is_list: bool
     where: str
+    path: Path  # the first of the split's Arrow files, which are written together
 
     @classmethod
     def of(cls, protocol: HubPictures, dataset: Any, where: str) -> "_Columns":
@@ -154,6 +155,7 @@ class _Columns:
             names=item.names if isinstance(item, datasets.ClassLabel) else None,
             is_list=item is not kind,
             where=where,
+            path=Path(dataset.cache_files[0]["filename"]),
         )
 
     def rows(self, split: str) -> Iterator[tuple[str, Picture, tuple[str, ...] | None]]:
@@ -174,7 +176,7 @@ class _Columns:
                     " lies elsewhere on this machine, or nowhere."
                 )
             return file
-        return DatasetRow(self._content, number, i)
+        return DatasetRow(self._content, number, i, self.path)
 
     def _content(self, number: int) -> bytes:
         value = self.image[number]

@@ -21,6 +21,7 @@ from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
 from vggfeat.images import Picture
 from vggfeat.layouts.options import DataOptions
+from vggfeat.plurals import counted, leaks_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +108,19 @@ def official_benchmark(
 ) -> Benchmark:
     """The benchmark of the sets in a folder, by an OfficialSplits. Raises DatasetError."""
     protocol: OfficialSplits = definition.protocol
-    read = protocol.read(Path(root))
+    try:
+        read = protocol.read(Path(root))
+    except DatasetError as error:
+        if str(root) in str(error):
+            raise
+        raise DatasetError(f"{root}: {error}") from error
     table = _Table.of(read, Path(root), options.limit, protocol.group_of)
     notes = list(read.notes)
     if options.limit is not None:
         notes.append(f"limited to {options.limit} pictures a class of each set")
     draws = _Draws(table, protocol, options)
     splits, facts = draws.given() if protocol.splits else draws.random()
+    notes += _shared(splits)
     labels = np.full((len(table.ids), len(read.classes)), -1, dtype=np.int8)
     labels[np.arange(len(table.ids)), table.class_of] = 1
     return Benchmark(
@@ -274,6 +281,16 @@ def _incomplete(
         if known.set in table.sets and len(table.sets[known.set]) != known.total
     ]
     return {"incomplete": ", ".join(found)} if found and options.limit is None else {}
+
+
+def _shared(splits: Sequence[Split]) -> list[str]:
+    """What is to be known of pictures that a list names in two sets of one split."""
+    leaked = sum(len(np.intersect1d(split.both, split.test)) for split in splits)
+    twice = sum(len(np.intersect1d(split.train, split.validation)) for split in splits)
+    notes = [leaks_text(leaked)] if leaked else []
+    if twice:
+        notes.append(f"{counted(twice, 'picture')} in the training and in the validation set")
+    return notes
 
 
 def _facts(splits: Sequence[GivenSplit], seed: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ NAMES = ("classes", "categories", "all_categories")  # lists of class names by n
 
 @dataclass(frozen=True)
 class TorchvisionPictures(OwnProtocol):
-    """The pictures of a class of torchvision; `remarks` are told beside it."""
+    """The pictures of a class of torchvision; `remarks` are added to those on it."""
 
     dataset: TorchvisionClass
     remarks: tuple[str, ...] = ()

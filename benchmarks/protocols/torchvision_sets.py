@@ -4,6 +4,7 @@ torchvision keeps the lists in attributes without a promise; tests hold the load
 and labels against these. Pictures are decoded by us from the files, not by torchvision.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import zip_longest
@@ -80,7 +81,8 @@ def files_of(dataset: Any, below: Path | str) -> Labelled:
     paths = [Path(file[0] if isinstance(file, tuple | list) else file) for file in files]
     pictures = {_path_below(path, Path(below)): path for path in paths}
     if len(pictures) < len(paths):
-        raise DatasetError(f"{below}: {len(paths) - len(pictures)} pictures are listed twice.")
+        again = next(path for path, times in Counter(paths).items() if times > 1)
+        raise DatasetError(f"{again}: is listed twice in one set. Fetch the dataset again.")
     return Labelled(pictures=pictures, labels=labels_of(dataset))
 
 
@@ -88,7 +90,7 @@ def _path_below(path: Path, folder: Path) -> str:
     """The POSIX path of a file below a folder. Raises DatasetError where it leads elsewhere."""
     with suppress(ValueError):  # it is not below
         inside = path.relative_to(folder)
-        if ".." not in inside.parts and "\0" not in path.name:
+        if ".." not in inside.parts and "\0" not in str(inside):
             return inside.as_posix()
     raise DatasetError(f"{folder}: a list names {str(path)!r}. Fetch the dataset again.")
 
@@ -139,15 +141,26 @@ def rows_of(
 def labels_of(dataset: Any) -> Sequence[int]:
     """The class numbers of a dataset's pictures, in their order, without reading a picture.
 
-    Raises DatasetError where the dataset keeps none.
+    Raises DatasetError where the dataset keeps none, and at one that is no whole number.
     """
     for name in ("samples", "_samples"):
         if hasattr(dataset, name):
-            return [int(label) for _, label in getattr(dataset, name)]
+            return [_whole(label, dataset) for _, label in getattr(dataset, name)]
     for name in LABELS:
         if (labels := getattr(dataset, name, None)) is not None:
-            return [int(label) for label in labels]
+            return [_whole(label, dataset) for label in labels]
     raise DatasetError(f"{type(dataset).__name__} of torchvision lists no labels.")
+
+
+def _whole(label: Any, dataset: Any) -> int:
+    """A label as Python's own number. Raises DatasetError; int() would make 0 of 0.5."""
+    with suppress(TypeError, ValueError, OverflowError):
+        if (number := int(label)) == label:
+            return number
+    raise DatasetError(
+        f"torchvision's {type(dataset).__name__}: label {label!r} is no number of a class. Fetch"
+        " the dataset again."
+    )
 
 
 def class_names(dataset: Any, num_classes: int | None = None) -> tuple[str, ...]:

@@ -137,13 +137,25 @@ class Search:
         for left_out, tail in part.tails.items():
             for place in self._places:
                 path = self._at(part, place, tail)
-                if path and (path.is_file() or part.marker or self._is_ours(place, left_out, tail)):
+                if path and (
+                    part.marker
+                    or (path.is_file() and self._has_siblings(part, place, left_out))
+                    or self._is_ours(place, left_out, tail)
+                ):
                     yield path
         data = self.folders.data.absolute()
         if data.name == part.name and part.at(data) and (part.marker or self._has_name(part.name)):
             yield data
         if part.marker and part.in_archive == EVERYTHING:
             yield from (place for place in self._places if part.at(place) == place)
+
+    def _has_siblings(self, part: Part, place: Path, left_out: int) -> bool:
+        """Whether all that comes with a file in one archive lies beside it.
+
+        Alone a file called class_names.txt may be anybody's.
+        """
+        siblings = (p for p in self.parts if p.files == part.files and left_out in p.tails)
+        return all(self._at(sibling, place, sibling.tails[left_out]) for sibling in siblings)
 
     def _is_ours(self, place: Path, left_out: int, tail: str) -> bool:
         """Whether a folder is of this dataset, though its name says as little as "images" does.

@@ -111,7 +111,7 @@ class TorchvisionClass:
                 " to have it fetched again."
             )
         try:
-            with new_folder(target) as root, _safely_unpacked(), _told(self.name, progress):
+            with new_folder(target) as root, _safely_unpacked(), _reported(self.name, progress):
                 for set_name in self.sets:
                     self.opened(root, set_name, download=True)
         except (OSError, RuntimeError, ValueError, EOFError, tarfile.TarError) as error:
@@ -187,7 +187,7 @@ def _parameters(kind: type) -> Mapping[str, inspect.Parameter]:
 
 
 def _made(kind: type, root: Path, arguments: Mapping[str, Any], *, download: bool = False) -> Any:
-    # Some classes fetch unless they are told not to.
+    # Some classes fetch unless download is False.
     may_fetch = {"download": download} if "download" in _parameters(kind) else {}
     return kind(root, **may_fetch, **arguments)
 
@@ -282,15 +282,15 @@ def _safely_unpacked() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _told(name: str, progress: Progress) -> Iterator[None]:
+def _reported(name: str, progress: Progress) -> Iterator[None]:
     """torchvision's downloads report to `progress` instead of drawing a bar of their own."""
     from torchvision.datasets import utils
 
-    class Told:
+    class Bar:
         def __init__(self, total: int | None = None, **_: Any):
             self.done, self.total = 0, total or 0
 
-        def __enter__(self) -> "Told":
+        def __enter__(self) -> "Bar":
             return self
 
         def __exit__(self, *_: Any) -> None:
@@ -300,7 +300,7 @@ def _told(name: str, progress: Progress) -> Iterator[None]:
             self.done += num_bytes
             in_megabytes(progress)(f"fetching {name}", self.done, self.total)
 
-    bar, utils.tqdm = utils.tqdm, Told
+    bar, utils.tqdm = utils.tqdm, Bar
     try:
         yield
     finally:

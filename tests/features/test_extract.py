@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 
 from vggfeat import images
 from vggfeat.backbones.load import load_network
+from vggfeat.dataset_rows import DatasetRow, as_file
 from vggfeat.errors import NetworkError, OptionError, PictureError, WeightsError
 from vggfeat.features import store
 from vggfeat.features.batches import plan_batches
@@ -308,6 +309,7 @@ PEAK = r"""
 import re, sys
 from pathlib import Path
 from vggfeat.backbones.load import load_network
+from vggfeat.dataset_rows import DatasetRow, as_file
 from vggfeat.features.extract import extract
 from vggfeat.features.options import Extraction
 picture, count, folder = sys.argv[1:]
@@ -367,3 +369,14 @@ def test_a_net_that_needs_another_order_in_memory_is_refused(tmp_path, pictures,
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(NetworkError, match=r"calls view\(\) .* Write reshape\(\) or flatten\(\)"):
         run(pictures, tmp_path, "viewing_net:Net")
+
+
+def test_rows_of_a_users_dataset_that_hold_something_else_are_extracted_again(tmp_path):
+    """They have no file of which a time could be seen, and all are equally large."""
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
+    rows = {f"train/{n}": DatasetRow(lambda n: as_file(pixels[n]), n, f"row {n}") for n in range(3)}
+    network, options = load_network(NARROW), Extraction(scales=(32,))
+    to = tmp_path / "x.h5"
+    assert extract("p", rows, network, options, to=to, may_change=True).num_new == 3
+    pixels[1] = 255 - pixels[1]
+    assert extract("p", rows, network, options, to=to, may_change=True).num_new == 1

@@ -7,6 +7,7 @@ its times, so that only files written since are read and compared by their SHA-2
 import hashlib
 import json
 import logging
+import math
 import os
 from collections.abc import Mapping
 from datetime import datetime
@@ -66,10 +67,13 @@ def content_sha256(digests: Mapping[str, bytes]) -> str:
 
 
 def _written(picture: images.Picture) -> float:
-    """When a picture's file was last written or changed its name; 0 where it cannot be seen."""
+    """When a picture's file was last written or changed its name; 0 where it cannot be seen.
+
+    Of a row of which nobody knows the file that may be now, and so it is compared.
+    """
     path = picture if isinstance(picture, Path) else picture.path
     if path is None:
-        return 0.0
+        return math.inf
     try:
         status = os.stat(path)
     except OSError:

@@ -73,6 +73,7 @@ def test_a_folder_within_one_of_its_name_is_found(tmp_path):
         ("images", "1 ../../a.jpg\n", "not below the folder images"),
         ("images", "1 /etc/a.jpg\n", "not below the folder images"),
         ("images", "one a.jpg\n", "not a new number"),
+        ("images", "1 a.jpg\n2 a.jpg\n", r"images\.txt: 'a\.jpg' is there twice"),
         ("image_class_labels", "1 1\n1 2\n", "not a new number"),
         ("image_class_labels", "1 4\n", "picture 1, .* has no class"),
         ("train_test_split", "1 2\n", "picture 1, .* no line of train_test_split.txt"),

@@ -108,3 +108,12 @@ def test_bench_from_the_command_line(signs, run, tmp_path):
     assert protocol["split"] == "official" and protocol["drawn_as"] == "whole tracks"
     assert protocol["images"] == (4 + 1) * NUM_CLASSES
     assert "limited to 4 pictures a class of each set" in record["notes"]
+
+
+@pytest.mark.parametrize("called", ["7", "../../elsewhere"])
+def test_a_class_folder_of_another_name_does_not_shift_the_others(tmp_path, called):
+    write_gtsrb(tmp_path, tracks=1)
+    training = tmp_path / "gtsrb" / "GTSRB" / "Training"
+    (training / "00007").rename(training / called)
+    with pytest.raises(DatasetError, match=r"Training: has no folder 00007 of pictures"):
+        load(tmp_path, tmp_path / "cache")

@@ -57,6 +57,19 @@ def test_the_archive_as_it_is_distributed_gives_the_same(root, tmp_path):
     assert not list((tmp_path / "cache").rglob("unlabeled_X.bin"))
 
 
+def test_a_list_of_classes_of_another_dataset_is_not_taken_for_its_own(root, tmp_path):
+    """Which nobody compares with a digest; so what one archive holds is found together."""
+    pack(tmp_path / "data" / "stl10_binary.tar.gz", root, [stl10.FOLDER])
+    zoo = tmp_path / "data" / "zoo"
+    zoo.mkdir()
+    (zoo / "class_names.txt").write_text("".join(f"animal {n}\n" for n in range(10)))
+    assert load("stl10", tmp_path / "data", tmp_path / "cache").classes == tuple(stl10.CLASSES)
+    for path in (root / stl10.FOLDER).iterdir():  # all of it, unpacked to a folder of any name
+        shutil.copy(path, zoo)
+    (tmp_path / "data" / "stl10_binary.tar.gz").unlink()
+    assert load("stl10", tmp_path / "data", tmp_path / "cache").classes == tuple(stl10.CLASSES)
+
+
 def test_pictures_without_labels_are_neither_needed_nor_compared(root, tmp_path):
     for name in ("without", "damaged"):
         shutil.copytree(root, tmp_path / name)
@@ -92,7 +105,10 @@ def test_each_fold_has_the_pictures_of_torchvisions(root, tmp_path):
     assert bench.protocol["validation"] == "drawn from each fold"
 
 
-@pytest.mark.parametrize("text", ["0 1 2\n", "0 1\n" * 9 + "0 x\n", "0 1\n" * 9 + "0 99\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "0 1 2\n", *("0 1\n" * 9 + last for last in ("0 x\n", "0 99\n", "0 -1\n", "0 0\n"))],
+)
 def test_folds_that_are_none_are_an_error(root, tmp_path, text):
     shutil.copytree(root, tmp_path / "copy")
     path = tmp_path / "copy" / stl10.FOLDER / "fold_indices.txt"

@@ -33,15 +33,16 @@ def labelled(name, per_class, first=0):
 
 
 def benchmark_of(sets, options=None, *, classes=CLASSES, known_counts=(), **protocol):
-    protocol = {"metric": "accuracy"} | protocol
+    protocol = {
+        "metric": "accuracy",
+        "read": lambda root: LabelledSets(classes=classes, sets=sets),
+    } | protocol
     definition = DatasetDefinition(
         name="toy",
         title="Toy",
         source=LocalFolder("."),
         build=official_benchmark,
-        protocol=OfficialSplits(
-            read=lambda root: LabelledSets(classes=classes, sets=sets), **protocol
-        ),
+        protocol=OfficialSplits(**protocol),
         scales=(32,),
         known_counts=known_counts,
     )
@@ -258,3 +259,32 @@ def test_sets_that_are_not_whole_are_no_match_for_published_numbers():
     said = "not the whole dataset: test 9 of 15 pictures"
     assert flaws(record) == [said]
     assert said in judge(TRANSFER, record, read_published()[0]).reasons
+
+
+def test_errors_of_reading_say_where():
+    def read(root):
+        raise DatasetError("set 'train' is odd.")
+
+    with pytest.raises(DatasetError, match=r"^data: set 'train' is odd\.$"):
+        benchmark_of({}, read=read)
+
+
+def test_pictures_that_lists_name_in_two_sets_are_noted():
+    train, test = labelled("a", 10), labelled("b", 3)
+    sets = {"train": train, "val": _with(labelled("c", 2), train, 2), "test": _with(test, train, 1)}
+    benchmark = benchmark_of(sets, splits=(GivenSplit(validation="val"),))
+    assert benchmark.notes == (
+        "1 test picture is a training picture too",
+        "2 pictures in the training and in the validation set",
+    )
+    apart = {"train": train, "val": labelled("c", 2), "test": test}
+    assert benchmark_of(apart, splits=(GivenSplit(validation="val"),)).notes == ()
+
+
+def _with(labelled, other, n):
+    """A set, and the first n pictures of another."""
+    first = dict(list(zip(other.pictures, other.labels, strict=True))[:n])
+    return Labelled(
+        pictures={**labelled.pictures, **{i: other.pictures[i] for i in first}},
+        labels=[*labelled.labels, *first.values()],
+    )

@@ -107,12 +107,23 @@ def test_a_file_that_is_listed_twice_and_a_dataset_without_lists_are_errors():
         _image_files = ("a.jpg", "b.jpg", "a.jpg")
         _labels = (0, 1, 0)
 
-    with pytest.raises(DatasetError, match="1 pictures are listed twice"):
+    with pytest.raises(DatasetError, match="is listed twice in one set"):
         files_of(Listed(), Path())
     with pytest.raises(DatasetError, match="object of torchvision lists no picture files"):
         files_of(object(), Path())
     with pytest.raises(DatasetError, match="object of torchvision lists no labels"):
         labels_of(object())
+
+
+@pytest.mark.parametrize("label", [1.5, float("nan"), float("inf"), "1", None])
+def test_labels_are_whole_numbers(label):
+    class Listed:
+        _samples = (("a.jpg", np.uint8(0)), ("b.jpg", 1.0), ("c.jpg", label))
+
+    with pytest.raises(DatasetError, match="is no number of a class"):
+        labels_of(Listed())
+    Listed._samples = Listed._samples[:2]
+    assert labels_of(Listed()) == [0, 1]
 
 
 def test_names_of_classes_are_told_apart_and_numbers_stand_for_none():
