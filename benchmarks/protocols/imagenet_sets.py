@@ -47,8 +47,13 @@ def read_test_set(
     """
     scanned = scan_class_folders(root / folder)
     scanned.stray[:] = [name for name in scanned.stray if name != README]
-    paths = {_class_of(root / folder, name, wordnet_id): paths
-             for name, paths in scanned.pictures.items() if paths}  # fmt: skip
+    paths = {}
+    for name, of_class in scanned.pictures.items():
+        if not of_class:
+            continue
+        wnid = _class_of(root / folder, name, wordnet_id)
+        if paths.setdefault(wnid, of_class) is not of_class:
+            raise DatasetError(f"{root / folder}: {name!r} is a second folder of class {wnid}.")
     classes = tuple(sorted(paths))
     train_folder = root / IMAGENET / "train"
     train = {}

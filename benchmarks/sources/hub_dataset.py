@@ -112,6 +112,9 @@ class HubDataset:
         from huggingface_hub import HfApi
 
         info = HfApi().dataset_info(self.repository, revision=self.revision or None)
+        # The library would take a name such as ../x for a folder here.
+        if not (REPOSITORY.fullmatch(info.id) and COMMIT.fullmatch(info.sha or "")):
+            raise DownloadError(f"{self.name}: the hub's answer names no repository and commit.")
         log.info("%s: commit %s", self.name, info.sha)
         # A folder here that is called so is not meant.
         path = f"hf://datasets/{info.id}" if os.path.exists(info.id) else info.id

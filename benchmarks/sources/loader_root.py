@@ -153,7 +153,7 @@ def _any_of(mirrors: Sequence[Source]) -> str:
 def _inside(root: Path, part: Part, archive: Path) -> Path:
     path = part.at(root / part.path)
     if path is None:
-        what = f"{part.marker} in {part.in_archive}" if part.marker else part.in_archive
+        what = "/".join(filter(None, (part.inside or part.name, part.marker))).removeprefix("./")
         raise DatasetError(f"{archive}: holds no {what}. Fetch it again.")
     return path
 

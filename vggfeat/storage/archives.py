@@ -148,10 +148,12 @@ def _index_of(inside: Names, names: Names) -> int | None:
 
 
 def _lift(folder: Path) -> None:
-    """Put the content of the only folder in a folder into its place."""
-    while len(inside := list(folder.iterdir())) == 1 and inside[0].is_dir():
+    """Put the content of the only folder in a folder into its place; hidden files do not count."""
+    while len(inside := [p for p in folder.iterdir() if not p.name.startswith(".")]) == 1:
+        if not inside[0].is_dir():
+            return
         aside = inside[0].rename(folder.with_name(f".{folder.name}.aside"))
-        folder.rmdir()
+        shutil.rmtree(folder)
         aside.rename(folder)
 
 

@@ -12,6 +12,7 @@ from torchvision.datasets import eurosat as loader_module
 from vggfeat.benchmarks.datasets.eurosat import EUROSAT
 from vggfeat.benchmarks.datasets.registry import load_benchmark
 from vggfeat.benchmarks.known_counts import counts
+from vggfeat.errors import DatasetError
 from vggfeat.layouts.options import DataOptions
 from vggfeat.storage.folders import Folders
 
@@ -57,6 +58,22 @@ def test_other_copies_give_the_same(root, tmp_path, name):
     else:
         shutil.copytree(root / "eurosat" / "2750", tmp_path / "data" / name)
     assert load(tmp_path / "data", tmp_path / "cache").splits_sha256 == expected
+
+
+def test_what_a_mac_puts_beside_the_folder_in_an_archive_is_no_matter(root, tmp_path):
+    shutil.copytree(root / "eurosat" / "2750", tmp_path / "copy" / "EuroSAT_RGB")
+    (tmp_path / "copy" / ".DS_Store").write_bytes(b"\0Bud1")
+    pack(tmp_path / "data" / "EuroSAT.zip", tmp_path / "copy", ["EuroSAT_RGB", ".DS_Store"])
+    expected = load(root, tmp_path).splits_sha256
+    assert load(tmp_path / "data", tmp_path / "cache").splits_sha256 == expected
+
+
+def test_an_archive_of_something_else_says_what_it_lacks(tmp_path):
+    (tmp_path / "copy" / "Forest").mkdir(parents=True)
+    (tmp_path / "copy" / "Forest" / "x.jpg").write_bytes(b"")
+    pack(tmp_path / "data" / "EuroSAT.zip", tmp_path / "copy", ["Forest"])
+    with pytest.raises(DatasetError, match=r"EuroSAT\.zip: holds no AnnualCrop\. Fetch"):
+        load(tmp_path / "data", tmp_path / "cache")
 
 
 def test_counts_are_compared_with_known_ones(root, monkeypatch, tmp_path):

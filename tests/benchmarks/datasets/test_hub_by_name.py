@@ -338,6 +338,13 @@ def test_what_is_not_there_says_so(hub, tmp_path):
     assert "its files are read as text, and pictures lie in parquet" in hub.refusal()
 
 
+@pytest.mark.parametrize("sha", ["../../elsewhere", "main", ""])
+def test_a_hub_that_names_no_commit_is_not_followed(hub, sha):
+    hub.repositories[REPOSITORY] = [(sha, hub.commit())]
+    assert "the hub's answer names no repository and commit" in hub.refusal()
+    assert not any("/resolve/" in asked or "/tree/" in asked for asked in hub.asked)
+
+
 def test_a_damaged_cache_and_a_row_without_a_picture_are_told(hub):
     odd = rows(4)
     odd[0]["image"] = {"bytes": b"odd", "path": None}

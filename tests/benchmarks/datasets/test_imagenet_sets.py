@@ -124,6 +124,7 @@ def test_the_archives_give_the_same(data, tmp_path, name, folder, archive):
     [
         ("imagenet_v2", "imagenetv2-matched-frequency-format-val", "1000", "'1000' is no number"),
         ("imagenet_v2", "imagenetv2-matched-frequency-format-val", "fish", "'fish' is no number"),
+        ("imagenet_v2", "imagenetv2-matched-frequency-format-val", "01", "second folder of class"),
         ("imagenet_r", "imagenet-r", "n00000001", "'n00000001' is no class of ImageNet"),
         ("imagenet_r", "imagenet-r", "n01491361", "no folder n01491361, a class of imagenet-r"),
     ],
