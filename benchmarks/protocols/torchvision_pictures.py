@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from vggfeat.benchmarks.protocols.own_protocol import OwnProtocol
-from vggfeat.benchmarks.protocols.torchvision_sets import FILES, labels_of, rows_of
+from vggfeat.benchmarks.protocols.torchvision_sets import FILES, labels_of, path_below, rows_of
 from vggfeat.benchmarks.sources.torchvision_class import TorchvisionClass
 from vggfeat.errors import DatasetError, PictureError, VggfeatError, reason_of
 from vggfeat.images import Picture, picture_size
@@ -125,11 +125,13 @@ def _number(label: Any) -> int | None:
 def _files(dataset: Any, root: Path) -> dict[str, Picture]:
     """The files that a class lists, by their paths below root; none where it lists none.
 
-    The first is compared with the picture that the class hands out.
+    The first is compared with the picture that the class hands out. Raises DatasetError where a
+    list leads elsewhere.
     """
     for paths in _listed(dataset):
-        if len(paths) != len(dataset) or not all(path.is_relative_to(root) for path in paths):
+        if len(paths) != len(dataset):
             continue
+        ids = [path_below(path, root) for path in paths]
         try:
             with dataset[0][0] as first:
                 is_first = first.size == picture_size(paths[0])
@@ -137,7 +139,7 @@ def _files(dataset: Any, root: Path) -> dict[str, Picture]:
                 continue
         except PictureError:
             continue
-        files = {path.relative_to(root).as_posix(): path for path in paths}
+        files = dict(zip(ids, paths, strict=True))
         if len(files) == len(paths):
             return files
     return {}

@@ -17,6 +17,7 @@ from vggfeat.benchmarks.protocols.official_protocol import Labelled, LabelledSet
 from vggfeat.benchmarks.protocols.torchvision_digests import check_digests
 from vggfeat.dataset_rows import DatasetRow, as_file
 from vggfeat.errors import DatasetError, reason_of
+from vggfeat.layouts.class_folders import check_utf8
 
 FILES = ("samples", "_samples", "_image_files", "_images")  # pairs with a label, or files alone
 LABELS = ("_labels", "targets", "labels")
@@ -79,15 +80,19 @@ def files_of(dataset: Any, below: Path | str) -> Labelled:
     if files is None:
         raise DatasetError(f"{type(dataset).__name__} of torchvision lists no picture files.")
     paths = [Path(file[0] if isinstance(file, tuple | list) else file) for file in files]
-    pictures = {_path_below(path, Path(below)): path for path in paths}
+    pictures = {path_below(path, Path(below)): path for path in paths}
     if len(pictures) < len(paths):
         again = next(path for path, times in Counter(paths).items() if times > 1)
         raise DatasetError(f"{again}: is listed twice in one set. Fetch the dataset again.")
     return Labelled(pictures=pictures, labels=labels_of(dataset))
 
 
-def _path_below(path: Path, folder: Path) -> str:
-    """The POSIX path of a file below a folder. Raises DatasetError where it leads elsewhere."""
+def path_below(path: Path, folder: Path) -> str:
+    """The POSIX path of a file below a folder. Raises DatasetError where it leads elsewhere.
+
+    Also at a name that is not UTF-8, as ids are.
+    """
+    check_utf8(str(path), folder)
     with suppress(ValueError):  # it is not below
         inside = path.relative_to(folder)
         if ".." not in inside.parts and "\0" not in str(inside):

@@ -9,6 +9,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+from helpers.dishes import write_dishes
 from helpers.pictures import NARROW, write_classes, write_picture
 from helpers.torchvision_trees import SIZES, write_clevr, write_mnist, write_sst2
 from PIL import Image
@@ -174,6 +175,18 @@ def test_measured_like_an_own_folder_and_named_alike_ever_after(run, home, data,
     shown = ["--pictures", "torchvision:MNIST", "--data-dir", data, "--to", page]
     assert run("report", tmp_path / "out", "--only", "pictures", *shown).exit_code == 0
     assert page.read_text().count("data:image/") > 5
+
+
+def test_a_list_that_leads_elsewhere_is_refused(tmp_path):
+    path = write_dishes(tmp_path) / "meta" / "test.json"
+    listed = json.loads(path.read_text())
+    first = next(iter(listed))
+    for elsewhere in ("../../../private", str(tmp_path / "private")):
+        path.write_text(json.dumps(listed | {first: [elsewhere]}))
+        write_picture(tmp_path.parent / "private.jpg", (8, 8), 0)
+        write_picture(tmp_path / "private.jpg", (8, 8), 0)
+        said = refused("torchvision:Food101:split=test", tmp_path)
+        assert "a list names" in said and "private.jpg" in said
 
 
 def test_what_has_a_file_here_is_told_and_still_done(tmp_path):

@@ -16,6 +16,7 @@ from vggfeat.benchmarks.protocols.torchvision_sets import (
     files_of,
     labels_of,
     opened,
+    path_below,
     rows_of,
 )
 from vggfeat.errors import DatasetError
@@ -113,6 +114,12 @@ def test_a_file_that_is_listed_twice_and_a_dataset_without_lists_are_errors():
         files_of(object(), Path())
     with pytest.raises(DatasetError, match="object of torchvision lists no labels"):
         labels_of(object())
+
+
+@pytest.mark.parametrize("path", ["/etc/a.jpg", "d/../../a.jpg", "d/a\0/b.jpg", "d/\udcff.jpg"])
+def test_ids_are_texts_and_lead_nowhere_else(path):
+    with pytest.raises(DatasetError, match=r"a list names|is not UTF-8\. Rename it"):
+        path_below(Path(path), Path("d"))
 
 
 @pytest.mark.parametrize("label", [1.5, float("nan"), float("inf"), "1", None])
