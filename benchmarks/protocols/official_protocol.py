@@ -21,7 +21,7 @@ from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
 from vggfeat.images import Picture
 from vggfeat.layouts.options import DataOptions
-from vggfeat.plurals import counted, leaks_text
+from vggfeat.plurals import counted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +120,7 @@ def official_benchmark(
         notes.append(f"limited to {options.limit} pictures a class of each set")
     draws = _Draws(table, protocol, options)
     splits, facts = draws.given() if protocol.splits else draws.random()
-    notes += _shared(splits)
+    notes += _validated_twice(splits)
     labels = np.full((len(table.ids), len(read.classes)), -1, dtype=np.int8)
     labels[np.arange(len(table.ids)), table.class_of] = 1
     return Benchmark(
@@ -283,14 +283,10 @@ def _incomplete(
     return {"incomplete": ", ".join(found)} if found and options.limit is None else {}
 
 
-def _shared(splits: Sequence[Split]) -> list[str]:
-    """What is to be known of pictures that a list names in two sets of one split."""
-    leaked = sum(len(np.intersect1d(split.both, split.test)) for split in splits)
+def _validated_twice(splits: Sequence[Split]) -> list[str]:
+    """That lists name pictures in training and in validation; leaks.py finds those of the test."""
     twice = sum(len(np.intersect1d(split.train, split.validation)) for split in splits)
-    notes = [leaks_text(leaked)] if leaked else []
-    if twice:
-        notes.append(f"{counted(twice, 'picture')} in the training and in the validation set")
-    return notes
+    return [f"{counted(twice, 'picture')} in the training and in the validation set"] * bool(twice)
 
 
 def _facts(splits: Sequence[GivenSplit], seed: int) -> dict[str, Any]:
