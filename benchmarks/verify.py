@@ -29,7 +29,7 @@ from vggfeat.probes import probe_file
 from vggfeat.records import record as records
 from vggfeat.records.record import Record
 from vggfeat.records.scores import read_scores, scores_path
-from vggfeat.storage import checksums, seen
+from vggfeat.storage import checksums, hdf5, seen
 from vggfeat.storage.archives import ARCHIVE_SUFFIXES
 from vggfeat.storage.checksums import is_damaged, is_sealed, parse_json
 from vggfeat.storage.files import sha256_of
@@ -119,7 +119,7 @@ def _verifier(path: Path) -> Callable[[Path], Iterator[Finding]] | None:
 
 def _feature_file(path: Path) -> Iterator[Finding]:
     if not store.is_feature_file(path):
-        yield Finding(path, "not checked", "no feature file of vggfeat")
+        yield Finding(path, "not checked", _why_foreign(path))
         return
     try:
         facts = store.inspect(path)
@@ -159,6 +159,17 @@ def _shards_index(path: Path) -> Iterator[Finding]:
 def _without_index(path: Path) -> Finding:
     path.unlink()
     return Finding(path, "not checked", "removed: the same extraction makes it anew")
+
+
+def _why_foreign(path: Path) -> str:
+    """What is said of an HDF5 file that does not show that it is ours: it is never moved."""
+    try:
+        hdf5.open_file(path).close()
+    except hdf5.Damaged as error:  # whose it is cannot be seen, nor if it is only too large
+        return str(error).removeprefix("damaged: ")
+    except OSError:
+        pass  # no HDF5 file at all
+    return "no feature file of vggfeat"
 
 
 def _repaired(path: Path) -> Finding:

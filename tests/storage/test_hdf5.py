@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from vggfeat.benchmarks import verify
 from vggfeat.errors import RecordError, StoreError, WeightsError
 from vggfeat.features import store
 from vggfeat.records.scores import read_scores
@@ -63,6 +64,15 @@ def test_what_hdf5_does_not_survive_is_refused(tmp_path, edit, message):
         hdf5.open_file(write(tmp_path / "f.h5", edit))
     with hdf5.open_file(write(tmp_path / "sound.h5")) as file:  # by a new process
         assert file["ids"].asstr()[()].tolist() == ["a", "b"]
+
+
+@pytest.mark.parametrize("repair", [False, True])
+def test_verify_says_why_a_file_cannot_be_read_and_leaves_it(tmp_path, repair):
+    """It said only that the file is none of ours, which nobody can see."""
+    path = write(tmp_path / "f.h5", circular)
+    (finding,) = verify.findings(path, repair=repair)
+    assert str(finding) == f"{path}: not checked, HDF5 does not come to an end"
+    assert path.exists()
 
 
 def test_every_reader_is_protected(tmp_path):

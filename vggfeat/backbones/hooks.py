@@ -74,12 +74,9 @@ class ShapeProbe:
             gives = (
                 "no single tensor of real numbers"
                 if shape is None
-                else f"a tensor {_sides(shape)} an image"
+                else f"a tensor {_sides(shape)} an image, neither a vector, tokens nor a map"
             )
-            raise NetworkError(
-                f"{net}: layer {layer!r} gives {gives}, which is neither a vector, tokens nor a"
-                " map. Choose another module."
-            )
+            raise NetworkError(f"{net}: layer {layer!r} gives {gives}. Choose another module.")
 
     def decides(self, layer: str, key: str) -> bool:
         """Whether a layer can depend on the tensor of this key: its module begins before it ends.
