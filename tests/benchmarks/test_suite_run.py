@@ -21,8 +21,6 @@ from vggfeat.benchmarks.datasets.synthetic_drawing import write_devkit
 from vggfeat.benchmarks.protocols.voc_protocol import CLASSES
 from vggfeat.benchmarks.suites import KORNBLITH12, VTAB_NATURAL
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):

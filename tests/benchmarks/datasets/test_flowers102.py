@@ -96,7 +96,6 @@ def test_counts_of_each_set_and_class_are_compared(flowers, tmp_path, run, monke
     assert "flowers102: 206 of 206 counts as known" in whole.stdout
 
 
-@pytest.mark.slow
 def test_measured_from_the_command_line(flowers, tmp_path, run):
     result = run(
         "bench", "flowers102", "--limit", 4, "--net", NARROW, "--scales", 32, "--offline",
