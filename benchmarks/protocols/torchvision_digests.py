@@ -16,7 +16,7 @@ def check_digests(dataset_class: Any, root: Path | str, arguments: Mapping[str, 
     for path, md5 in _listed(dataset_class, Path(root), arguments):
         # Roots in the cache are made of links.
         away = (path if path.parent == Path(root) else path.parent).resolve()
-        advice = f"Move {away} away, and fetch the dataset again."
+        advice = f"Move {away} away, and its archive if there is one, and fetch the dataset again."
         if not path.is_file():
             raise DatasetError(f"{path}: is missing. {advice}")
         with path.open("rb") as file:
