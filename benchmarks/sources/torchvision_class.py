@@ -37,8 +37,7 @@ UNLABELLED = (  # no class for each picture; others that are added are found out
     " Middlebury2014Stereo MovingMNIST PhotoTour SBDataset SBU SceneFlowStereo Sintel SintelStereo"
     " UCF101 VOCDetection VOCSegmentation VisionDataset WIDERFace"
 ).split()
-
-UNSAFE = ("LSUN", "LSUNClass")
+UNSAFE = ("LSUN", "LSUNClass")  # which unpickle a file that nobody has compared
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,9 @@ def test_a_file_with_another_md5_is_never_unpickled(cifar10, tmp_path):
 def test_a_missing_batch_is_named(cifar10, tmp_path):
     shutil.copytree(cifar10, tmp_path / "copy")
     (tmp_path / "copy" / cifar.CIFAR10 / "data_batch_5").unlink()
-    with pytest.raises(DatasetError, match="data_batch_5: is missing. Move .*-py away, and fetch"):
+    with pytest.raises(
+        DatasetError, match="data_batch_5: is missing. Move .*-py away, and its archive"
+    ):
         load("cifar10", tmp_path / "copy", tmp_path)
 
 
