@@ -18,8 +18,8 @@ _HOMES = {  # each name again below, for type checkers and editors; a test compa
     "OneVsRestSVM": "vggfeat.probes.svm_estimator",
     "LocalFolder": "vggfeat.benchmarks.sources.local_folder",
     "GivenSplit": "vggfeat.benchmarks.protocols.official_protocol",
-    "Labelled": "vggfeat.benchmarks.protocols.official_protocol",
-    "LabelledSets": "vggfeat.benchmarks.protocols.official_protocol",
+    "Labelled": "vggfeat.benchmarks.protocols.labelled_sets",
+    "LabelledSets": "vggfeat.benchmarks.protocols.labelled_sets",
     "NetSpec": "vggfeat.backbones.spec",
     "Network": "vggfeat.backbones.network",
     "OfInput": "vggfeat.benchmarks.scales",
@@ -64,18 +64,10 @@ if TYPE_CHECKING:
     from vggfeat.benchmarks.protocols.class_folder_protocol import (
         class_folder_benchmark as class_folder_benchmark,
     )
-    from vggfeat.benchmarks.protocols.official_protocol import (
-        GivenSplit as GivenSplit,
-    )
-    from vggfeat.benchmarks.protocols.official_protocol import (
-        Labelled as Labelled,
-    )
-    from vggfeat.benchmarks.protocols.official_protocol import (
-        LabelledSets as LabelledSets,
-    )
-    from vggfeat.benchmarks.protocols.official_protocol import (
-        OfficialSplits as OfficialSplits,
-    )
+    from vggfeat.benchmarks.protocols.labelled_sets import Labelled as Labelled
+    from vggfeat.benchmarks.protocols.labelled_sets import LabelledSets as LabelledSets
+    from vggfeat.benchmarks.protocols.official_protocol import GivenSplit as GivenSplit
+    from vggfeat.benchmarks.protocols.official_protocol import OfficialSplits as OfficialSplits
     from vggfeat.benchmarks.protocols.official_protocol import (
         official_benchmark as official_benchmark,
     )

@@ -6,12 +6,8 @@ Its folder holds lists of lines that begin with the number of a picture or of a 
 from pathlib import Path, PurePosixPath
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.benchmarks.protocols.official_protocol import (
-    Labelled,
-    LabelledSets,
-    OfficialSplits,
-    official_benchmark,
-)
+from vggfeat.benchmarks.protocols.labelled_sets import Labelled, LabelledSets
+from vggfeat.benchmarks.protocols.official_protocol import OfficialSplits, official_benchmark
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part
 from vggfeat.errors import DatasetError
 from vggfeat.storage.sources import Source

@@ -6,11 +6,8 @@ The frames of a track show one sign, so a track validates whole or not at all.
 from pathlib import Path, PurePosixPath
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
-from vggfeat.benchmarks.protocols.official_protocol import (
-    LabelledSets,
-    OfficialSplits,
-    official_benchmark,
-)
+from vggfeat.benchmarks.protocols.labelled_sets import LabelledSets
+from vggfeat.benchmarks.protocols.official_protocol import OfficialSplits, official_benchmark
 from vggfeat.benchmarks.protocols.torchvision_sets import files_of, opened
 from vggfeat.benchmarks.scales import OfInput
 from vggfeat.benchmarks.sources.loader_root import LoaderRoot, Part

@@ -14,10 +14,9 @@ from typing import Any
 import numpy as np
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.protocols.labelled_sets import Labelled, LabelledSets
 from vggfeat.benchmarks.protocols.official_protocol import (
     GivenSplit,
-    Labelled,
-    LabelledSets,
     OfficialSplits,
     official_benchmark,
 )

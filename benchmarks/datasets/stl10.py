@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.protocols.labelled_sets import Labelled, LabelledSets
 from vggfeat.benchmarks.protocols.official_protocol import (
     GivenSplit,
-    Labelled,
-    LabelledSets,
     OfficialSplits,
     official_benchmark,
 )

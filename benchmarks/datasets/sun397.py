@@ -9,10 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.protocols.labelled_sets import Labelled, LabelledSets
 from vggfeat.benchmarks.protocols.official_protocol import (
     GivenSplit,
-    Labelled,
-    LabelledSets,
     OfficialSplits,
     official_benchmark,
 )

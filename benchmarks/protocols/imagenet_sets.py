@@ -7,7 +7,7 @@ training picture are computed once.
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from vggfeat.benchmarks.protocols.official_protocol import Labelled, LabelledSets
+from vggfeat.benchmarks.protocols.labelled_sets import Labelled, LabelledSets
 from vggfeat.errors import DatasetError
 from vggfeat.layouts.class_folders import left_out_notes, picture_names, scan_class_folders
 from vggfeat.layouts.imagenet import open_pictures

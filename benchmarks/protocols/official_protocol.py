@@ -4,7 +4,6 @@ What no set validates is drawn from the training pictures: 20 % of each class, b
 without a test set is split at random, as own_splits.py does it.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,48 +13,14 @@ import numpy as np
 
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition
+from vggfeat.benchmarks.protocols.labelled_sets import LabelledSets, PictureTable
 from vggfeat.benchmarks.protocols.own_splits import VALIDATION_SHARE, SplitPlan, splits_of
 from vggfeat.benchmarks.protocols.stratified_splits import in_drawn_order, of_single_labels
 from vggfeat.benchmarks.single_label import SingleLabel
 from vggfeat.benchmarks.splits import Split
 from vggfeat.errors import DatasetError
-from vggfeat.images import Picture
 from vggfeat.layouts.options import DataOptions
 from vggfeat.plurals import counted
-
-
-@dataclass(frozen=True, kw_only=True)
-class Labelled:
-    """Pictures by id, and the number of each one's class, in the same order."""
-
-    pictures: Mapping[str, Picture]
-    labels: Sequence[int]
-
-
-@dataclass(frozen=True, kw_only=True)
-class LabelledSets:
-    """A dataset's classes and its sets; sets may share pictures, which have one class then.
-
-    `notes` say what is to be known of the files as they lie there. Raises DatasetError where
-    pictures and labels are not as many, and at a label that is no number of a class.
-    """
-
-    classes: Sequence[str]
-    sets: Mapping[str, Labelled]
-    notes: Sequence[str] = ()
-
-    def __post_init__(self):
-        for name, labelled in self.sets.items():
-            num_pictures, labels = len(labelled.pictures), list(labelled.labels)
-            if num_pictures != len(labels):
-                raise DatasetError(
-                    f"set {name!r} has {num_pictures:,} pictures and {len(labels):,} labels."
-                )
-            if odd := [label for label in labels if not 0 <= label < len(self.classes)]:
-                raise DatasetError(
-                    f"set {name!r} has label {odd[0]}; the {len(self.classes)} classes have the"
-                    f" numbers 0 to {len(self.classes) - 1}."
-                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,7 +79,7 @@ def official_benchmark(
         if str(root) in str(error):
             raise
         raise DatasetError(f"{root}: {error}") from error
-    table = _Table.of(read, Path(root), options.limit, protocol.group_of)
+    table = PictureTable.of(read, Path(root), options.limit, protocol.group_of)
     notes = list(read.notes)
     if options.limit is not None:
         notes.append(f"limited to {options.limit} pictures a class of each set")
@@ -147,81 +112,10 @@ def official_benchmark(
     )
 
 
-@dataclass(frozen=True, eq=False)
-class _Table:
-    """The pictures of all sets, each once. Shapes: N pictures."""
-
-    pictures: Mapping[str, Picture]
-    class_of: np.ndarray  # [N]
-    sets: Mapping[str, np.ndarray]  # name -> rows
-
-    @property
-    def ids(self) -> Sequence[str]:
-        return list(self.pictures)
-
-    @classmethod
-    def of(
-        cls,
-        read: LabelledSets,
-        root: Path,
-        limit: int | None,
-        group_of: Callable[[str], str],
-    ) -> "_Table":
-        """Raises DatasetError at a set without a class, and at an id of two pictures or classes."""
-        pictures: dict[str, Picture] = {}
-        class_of: dict[str, int] = {}
-        kept = {name: _limited(part, limit, group_of) for name, part in read.sets.items()}
-        for name, labels in kept.items():
-            absent = set(range(len(read.classes))).difference(labels.values())
-            if absent:
-                raise DatasetError(
-                    f"{root}: set {name!r} has no picture of {len(absent)} of the"
-                    f" {len(read.classes)} classes, {read.classes[min(absent)]!r} among them. Fetch"
-                    " the dataset again."
-                )
-            for i, label in labels.items():
-                if class_of.setdefault(i, label) != label:
-                    both = " and ".join(read.classes[k] for k in (class_of[i], label))
-                    raise DatasetError(f"{root}: picture {i!r} is of two classes, {both}.")
-                picture = read.sets[name].pictures[i]
-                if pictures.setdefault(i, picture) != picture:
-                    raise DatasetError(
-                        f"{root}: {i!r} is the id of two pictures, {pictures[i]} and {picture}. Ids"
-                        " must tell the pictures of all sets apart."
-                    )
-        row_of = {i: row for row, i in enumerate(pictures)}
-        return cls(
-            pictures,
-            np.array([class_of[i] for i in pictures]),
-            {name: np.array([row_of[i] for i in labels]) for name, labels in kept.items()},
-        )
-
-
-def _limited(
-    labelled: Labelled, limit: int | None, group_of: Callable[[str], str]
-) -> dict[str, int]:
-    """Id -> class; at most so many pictures a class, the first ones of as many groups as can be."""
-    labels = dict(zip(labelled.pictures, map(int, labelled.labels), strict=True))
-    if limit is None:
-        return labels
-    groups: Counter[str] = Counter()
-    place = {}  # of a picture in its group
-    for i in labels:
-        place[i] = groups[group_of(i)]
-        groups[group_of(i)] += 1
-    counts: Counter[int] = Counter()
-    kept = set()
-    for i in sorted(labels, key=place.__getitem__):
-        counts[labels[i]] += 1
-        if counts[labels[i]] <= limit:
-            kept.add(i)
-    return {i: label for i, label in labels.items() if i in kept}
-
-
 class _Draws:
     """The splits of a table of pictures. Shapes: N pictures, n of them drawn from."""
 
-    def __init__(self, table: _Table, protocol: OfficialSplits, options: DataOptions):
+    def __init__(self, table: PictureTable, protocol: OfficialSplits, options: DataOptions):
         self.table, self.protocol, self.options = table, protocol, options
         self.ids = table.ids
         first: dict[str, int] = {}
@@ -272,7 +166,7 @@ class _Draws:
 
 
 def _incomplete(
-    definition: DatasetDefinition, table: _Table, options: DataOptions
+    definition: DatasetDefinition, table: PictureTable, options: DataOptions
 ) -> dict[str, str]:
     """What a record states of sets that have not as many pictures as are known; nothing if all."""
     found = [

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from vggfeat.benchmarks.protocols.official_protocol import Labelled, LabelledSets
+from vggfeat.benchmarks.protocols.labelled_sets import Labelled, LabelledSets
 from vggfeat.benchmarks.protocols.torchvision_digests import check_digests
 from vggfeat.dataset_rows import DatasetRow, as_file
 from vggfeat.errors import DatasetError, reason_of

@@ -8,10 +8,9 @@ import pytest
 from helpers.records import make_record
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
+from vggfeat.benchmarks.protocols.labelled_sets import Labelled, LabelledSets
 from vggfeat.benchmarks.protocols.official_protocol import (
     GivenSplit,
-    Labelled,
-    LabelledSets,
     OfficialSplits,
     official_benchmark,
 )
