@@ -60,6 +60,15 @@ def test_bars_are_the_values_of_the_record_the_worst_class_first():
     assert "&lt;b&gt;dog" in style.as_svg(figure)
 
 
+def test_where_accuracy_is_the_headline_the_bars_are_recalls():
+    recalls = {"value": 0.5, "spread": None, "per_class": {"ant": 0.8, "bee": 0.2}}
+    metrics = {"mean_class_recall": recalls, "accuracy": {"value": 0.7, "spread": None}}
+    (figure,) = per_class.figures(results(make_record(metric="accuracy", metrics=metrics)))
+    assert [list(map(str, row)) for row in figure.table.rows] == [["bee", "20.0"], ["ant", "80.0"]]
+    assert "The recall of each class" in figure.caption
+    assert "50.0 % (accuracy of all pictures: 70.0 %)" in figure.caption
+
+
 def test_nets_of_one_name_keep_their_values_apart():
     def of(weights, ant, bee):
         metric = {"value": (ant + bee) / 2, "spread": None, "per_class": {"ant": ant, "bee": bee}}

@@ -32,7 +32,11 @@ NAMED = 45  # classes that have a bar with a name each; of more, so many
 ENDS = 15  # of the worst and of the best are named
 OTHERS = 3  # methods that are marked beside the bars
 # Of each class; the mean over classes has a name of its own.
-WHAT = {"mean_class_recall": "recall"} | dict.fromkeys(AP_RULES, "average precision")
+WHAT = {"mean_class_recall": "recall", "accuracy": "recall"} | dict.fromkeys(
+    AP_RULES, "average precision"
+)
+# Accuracy is of all pictures; what it is of each class is another metric's.
+OF_CLASSES = {"accuracy": "mean_class_recall"}
 
 
 def figures(results: Results) -> Iterator[Figure]:
@@ -48,7 +52,8 @@ def _per_class(result: Result) -> dict[str, float]:
     """Class -> value of the headline metric in %; without the classes that have none."""
     record = result.record
     with malformed(result, "values per class"):
-        of_class = record.metrics[record.metric].get("per_class") or {}
+        metric = record.metrics.get(OF_CLASSES.get(record.metric, record.metric), {})
+        of_class = metric.get("per_class") or {}
         return {name: percent(value) for name, value in of_class.items() if value is not None}
 
 
