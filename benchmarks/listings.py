@@ -190,7 +190,7 @@ def published(benchmark: str | None = None, net: str | None = None) -> Iterator[
     rows = read_published()
     of_nets = {part for row in rows for part in row.network.split("+") if part}
     for kind, name, known in (
-        ("benchmark", benchmark, {row.benchmark for row in rows}),
+        ("benchmark with published numbers", benchmark, {row.benchmark for row in rows}),
         ("net with published numbers", net, of_nets),
     ):
         if name is not None and name not in known:

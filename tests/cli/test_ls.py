@@ -154,6 +154,8 @@ def test_published_rows_are_those_of_the_file(run, listed):
     assert "92.7 ± 0.5 [1]" in text and "[1] Simonyan & Zisserman (2014) Table 11" in text
     result = run("ls", "published", "caltech102")
     assert result.exit_code == 1 and "Did you mean 'caltech101'" in result.stderr
+    result = run("ls", "published", "svhn")  # a benchmark, of which nothing is published
+    assert "Unknown benchmark with published numbers 'svhn'" in result.stderr
 
 
 @pytest.mark.parametrize("width", [80, 60, 32])

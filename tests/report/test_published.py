@@ -137,11 +137,68 @@ def test_simclrs_numbers_are_those_that_byol_quotes_of_it():
         "ResNet-50, supervised": (72.3, 93.6, 78.3, 61.9, 66.7, 61.0, 82.8, 74.9, 91.5, 94.5, 94.7),
     }
     own = of_source("Chen et al. (SimCLR) Table B.5")
-    by_byol = of_source("Grill et al. (BYOL) Table 3, from SimCLR") | {
-        "ResNet-50, SimCLR": of_source("Grill et al. (BYOL) Table 3")["ResNet-50, SimCLR"]
-    }
+    by_byol = of_source("Grill et al. (BYOL) Table 3, from SimCLR")
+    assert own.keys() == by_byol.keys() == quoted.keys()
     for method, values in quoted.items():
         assert own[method] | by_byol[method] == dict(zip(SUITE, values, strict=True))
+
+
+def test_byols_own_row_of_its_table_is_byols_alone():
+    """The table has two rows of SimCLR: the one that is quoted is not BYOL's repetition of it."""
+    values = (75.3, 91.3, 78.4, 62.2, 67.8, 60.6, 82.5, 75.5, 90.4, 94.2, 96.1)
+    own = of_source("Grill et al. (BYOL) Table 3")
+    assert own == {"ResNet-50, BYOL": dict(zip(SUITE, values, strict=True))}
+
+
+# The sums of the 36 nets in CLIP's Table 10, after a second reading of all its cells.
+SUMS = {
+    "food101": 2951.3, "cifar10": 3391.0, "cifar100": 2863.4, "sun397_1": 2479.2,
+    "stanford_cars": 2418.1, "fgvc_aircraft": 2060.1, "voc2007": 3097.4, "dtd_1": 2743.1,
+    "oxford_pet": 3297.9, "caltech101": 3352.7, "flowers102": 3416.5, "stl10_folds": 3521.6,
+    "eurosat": 3493.7, "gtsrb": 2787.4, "country211": 717.6, "pcam": 3034.2, "imagenet": 2818.2,
+}  # fmt: skip
+
+
+def test_clips_columns_have_the_sums_of_a_second_reading():
+    rows = of_source("Radford et al. (CLIP) Table 10").values()
+    assert {name: round(sum(row[name] for row in rows), 1) for name in SUMS} == SUMS
+
+
+# DINOv2's Tables 4 and 6: one linear layer of ImageNet's 1,000 classes, on five sets of pictures.
+ONE_LAYER = {
+    "CLIP ViT-L/14": (84.3, 75.3), "CLIP ViT-L/14, 336 pixels": (85.3, 75.8),
+    "SWAG ViT-H/14": (85.7, 77.6), "OpenCLIP ViT-H/14": (84.4, 75.5),
+    "OpenCLIP ViT-G/14": (86.2, 77.2, 63.8, 87.8, 66.4), "EVA-CLIP ViT-g/14": (86.4, 77.4),
+    "MAE ViT-H/14": (76.6, 64.8, 10.2, 34.4, 21.9), "DINO ViT-S/8": (79.2, 68.2),
+    "DINO ViT-B/8": (None, None, 23.9, 37.0, 25.5), "SEERv2 RG10B": (79.8,),
+    "MSN ViT-L/7": (80.7, 69.7), "EsViT Swin-B, window 14": (81.3, 70.4),
+    "Mugs ViT-L/16": (82.1, 70.8), "iBOT ViT-L/16": (82.3, 72.4, 41.5, 51.0, 38.5),
+    "DINOv2 ViT-S/14": (81.1, 70.9, 33.5, 53.7, 41.2),
+    "DINOv2 ViT-B/14": (84.5, 75.1, 55.1, 63.3, 50.6),
+    "DINOv2 ViT-L/14": (86.3, 78.0, 71.3, 74.4, 59.3),
+    "DINOv2 ViT-g/14": (86.5, 78.4, 75.9, 78.8, 62.5),
+}  # fmt: skip
+
+
+def test_dinov2s_numbers_of_imagenet_and_its_other_pictures_are_of_one_layer():
+    names = ("imagenet", "imagenet_v2", "imagenet_a", "imagenet_r", "imagenet_sketch")
+    found = {method: {} for method in ONE_LAYER}
+    for number in (4, 6):
+        for method, values in of_source(f"Oquab et al. (DINOv2) Table {number}").items():
+            found[method] |= values
+    for method, values in ONE_LAYER.items():
+        printed = zip(names, values, strict=False)
+        assert found[method] == {name: value for name, value in printed if value}
+    of_layer = [row for row in read_published() if row.classifier == "linear layer"]
+    assert {row.classes for row in of_layer} == {"1000"}
+
+
+def test_ericssons_lists_of_caltech101_are_not_what_the_paper_says():
+    """caltech101-splits/train.txt of linusericsson/ssl-transfer: 2,416 different pictures."""
+    for row in read_published():
+        if row.source == "Ericsson et al. (2021) Table 1" and row.benchmark == "caltech101":
+            assert (row.classes, row.train_per_class) == ("102", "30")
+            assert "with replacement: 17 to 30 different ones" in row.notes
 
 
 def test_later_rows_have_the_metric_of_their_set():
