@@ -152,6 +152,7 @@ def test_published_rows_are_those_of_the_file(run, listed):
     assert first["value"] == "82.4"
     text = run("ls", "published", "caltech101").stdout
     assert "92.7 ± 0.5 [1]" in text and "[1] Simonyan & Zisserman (2014) Table 11" in text
+    assert " 90.05 [" in text  # of two digits as printed
     result = run("ls", "published", "caltech102")
     assert result.exit_code == 1 and "Did you mean 'caltech101'" in result.stderr
     result = run("ls", "published", "svhn")  # a benchmark, of which nothing is published

@@ -244,7 +244,10 @@ def published(benchmark: str | None, net: str | None, form: str) -> None:
     notes, rows = Notes(), []
     for line in lines:
         value = Cell(
-            values=(line["value"],), spread=line["spread"], notes=notes.refer(line["source"])
+            values=(line["value"],),
+            spread=line["spread"],
+            notes=notes.refer(line["source"]),
+            number_format=".1f" if round(line["value"], 1) == line["value"] else ".2f",
         )
         metric = metric_name(line["metric"])
         rows.append((line["benchmark"], line["method"], metric, line["scales"], value))
