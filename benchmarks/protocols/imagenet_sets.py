@@ -37,9 +37,7 @@ def read_imagenet(root: Path) -> LabelledSets:
     return LabelledSets(classes=pictures.classes, sets=sets, notes=notes)
 
 
-def read_test_set(
-    root: Path, folder: str, wordnet_id: Callable[[str], str] = lambda name: name
-) -> LabelledSets:
+def read_test_set(root: Path, folder: str, wordnet_id: Callable[[str], str]) -> LabelledSets:
     """A test set of class folders in root/folder, and ImageNet's training pictures of its classes.
 
     wordnet_id gives the WordNet id that the name of a class folder stands for. Raises DatasetError
