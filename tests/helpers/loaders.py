@@ -1,7 +1,8 @@
 """Benchmarks held against the pictures and labels that torchvision's own loaders hand out."""
 
+import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
+from helpers.pictures import NARROW
 from vggfeat.benchmarks.benchmark import Benchmark
 from vggfeat.benchmarks.datasets import registry
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
@@ -70,3 +72,15 @@ def fetched_by(torchvision_class: Any, root: Path, *arguments: dict) -> dict[str
 def stated_by(definition: DatasetDefinition) -> dict[str, str]:
     """Address -> digest of all that our source of a dataset would fetch."""
     return {s.url: s.digest for mirrors in definition.source.files for s in mirrors}
+
+
+def records_of_bench(
+    run: Callable, names: Sequence[str], data: Path, folder: Path, *options: Any
+) -> list[dict]:
+    """The records of `bench --limit 4` on these benchmarks with a net that runs in milliseconds."""
+    result = run(
+        "bench", *names, "--limit", 4, "--net", NARROW, "--offline", "--data-dir", data,
+        "--cache-dir", folder / "cache", "--out", folder / "out", "--format", "json", *options,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)

@@ -1,11 +1,15 @@
 """DTD by ten partitions and by one, as it lies on disk and as torchvision reads it."""
 
-import json
 import shutil
 
 import pytest
-from helpers.loaders import assert_same_as_loader, fetched_by, state_counts, stated_by
-from helpers.pictures import NARROW
+from helpers.loaders import (
+    assert_same_as_loader,
+    fetched_by,
+    records_of_bench,
+    state_counts,
+    stated_by,
+)
 from helpers.textures import CLASSES, SETS, pack_textures, write_textures
 
 from vggfeat.benchmarks.datasets.dtd import DTD
@@ -112,13 +116,9 @@ def test_counts_of_each_partition_are_compared(textures, tmp_path, run, monkeypa
 
 
 def test_measured_from_the_command_line(textures, tmp_path, run):
-    result = run(
-        "bench", "dtd", "dtd_1", "--limit", 4, "--net", NARROW, "--scales", 32, "--offline",
-        "--data-dir", textures.parents[1], "--cache-dir", tmp_path / "cache",
-        "--out", tmp_path / "out", "--format", "json",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    ten, first = json.loads(result.stdout)
+    ten, first = records_of_bench(
+        run, ["dtd", "dtd_1"], textures.parents[1], tmp_path, "--scales", 32
+    )
     assert (ten["metric"], first["metric"]) == ("accuracy", "accuracy")
     assert (ten["protocol"]["splits"], first["protocol"]["splits"]) == (10, 1)
     assert first["protocol"]["trained_on"] == "train1 and val1"

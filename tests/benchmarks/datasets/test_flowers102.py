@@ -1,11 +1,8 @@
 """Flowers-102 as it lies on disk, as it is distributed, and as torchvision reads it."""
 
-import json
-
 import pytest
 from helpers.flowers import NUM_CLASSES, accept_lists, pack_flowers, write_flowers
-from helpers.loaders import assert_same_as_loader, state_counts
-from helpers.pictures import NARROW
+from helpers.loaders import assert_same_as_loader, records_of_bench, state_counts
 from scipy.io import loadmat
 
 from vggfeat.benchmarks.datasets.registry import definition_of, load_benchmark
@@ -97,13 +94,7 @@ def test_counts_of_each_set_and_class_are_compared(flowers, tmp_path, run, monke
 
 
 def test_measured_from_the_command_line(flowers, tmp_path, run):
-    result = run(
-        "bench", "flowers102", "--limit", 4, "--net", NARROW, "--scales", 32, "--offline",
-        "--data-dir", flowers.parent, "--cache-dir", tmp_path / "cache", "--out", tmp_path / "out",
-        "--format", "json",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    (record,) = json.loads(result.stdout)
+    (record,) = records_of_bench(run, ["flowers102"], flowers.parent, tmp_path, "--scales", 32)
     assert record["metric"] == "mean_class_recall" and record["limited"]
     assert record["protocol"]["trained_on"] == "train and val"
     assert record["protocol"]["images"] == 6 * NUM_CLASSES

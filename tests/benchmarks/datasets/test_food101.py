@@ -5,8 +5,13 @@ from collections import Counter
 
 import pytest
 from helpers.dishes import DISHES, pack_dishes, write_dishes
-from helpers.loaders import assert_same_as_loader, fetched_by, state_counts, stated_by
-from helpers.pictures import NARROW
+from helpers.loaders import (
+    assert_same_as_loader,
+    fetched_by,
+    records_of_bench,
+    state_counts,
+    stated_by,
+)
 
 from vggfeat.benchmarks.datasets.food101 import FOOD101
 from vggfeat.benchmarks.datasets.registry import load_benchmark
@@ -99,13 +104,7 @@ def test_counts_are_compared(dishes, tmp_path, run, monkeypatch):
 
 
 def test_measured_from_the_command_line(dishes, tmp_path, run):
-    result = run(
-        "bench", "food101", "--limit", 4, "--net", NARROW, "--offline",
-        "--data-dir", dishes.parent, "--cache-dir", tmp_path / "cache", "--out", tmp_path / "out",
-        "--format", "json",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    (record,) = json.loads(result.stdout)
+    (record,) = records_of_bench(run, ["food101"], dishes.parent, tmp_path)
     assert record["metric"] == "accuracy" and record["limited"]
     assert record["protocol"]["images"] == 3 * (4 + 2)
     assert record["protocol"]["scales"] == [256]

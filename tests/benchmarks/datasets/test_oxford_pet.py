@@ -1,14 +1,18 @@
 """Oxford-IIIT Pet as it lies on disk, with files that are not what their names say."""
 
-import json
 from collections import Counter
 
 import numpy as np
 import pytest
-from helpers.loaders import assert_same_as_loader, fetched_by, state_counts, stated_by
+from helpers.loaders import (
+    assert_same_as_loader,
+    fetched_by,
+    records_of_bench,
+    state_counts,
+    stated_by,
+)
 from helpers.odd_pictures import KINDS
 from helpers.pets import BREEDS, pack_pets, write_pets
-from helpers.pictures import NARROW
 from PIL import Image
 
 from vggfeat.benchmarks.datasets.oxford_pet import HOSTS, OXFORD_PET
@@ -108,13 +112,7 @@ def test_counts_are_compared(pets, tmp_path, run, monkeypatch):
 
 
 def test_measured_from_the_command_line(pets, tmp_path, run):
-    result = run(
-        "bench", "oxford_pet", "--limit", 4, "--net", NARROW, "--scales", 32, "--offline",
-        "--data-dir", pets.parent, "--cache-dir", tmp_path / "cache", "--out", tmp_path / "out",
-        "--format", "json",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    (record,) = json.loads(result.stdout)
+    (record,) = records_of_bench(run, ["oxford_pet"], pets.parent, tmp_path, "--scales", 32)
     assert record["metric"] == "mean_class_recall" and record["limited"]
     protocol = record["protocol"]
     assert (protocol["trained_on"], protocol["scored_on"]) == ("trainval", "test")

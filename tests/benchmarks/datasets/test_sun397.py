@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.loaders import fetched_by, state_counts, stated_by
+from helpers.loaders import fetched_by, records_of_bench, state_counts, stated_by
 from helpers.odd_pictures import KINDS
 from helpers.pictures import NARROW
 from helpers.places import CLASSES, pack_places, write_places
@@ -182,13 +182,9 @@ def test_counts_of_each_partition_are_compared(places, tmp_path, run, monkeypatc
 
 
 def test_measured_from_the_command_line(places, tmp_path, run):
-    result = run(
-        "bench", "sun397", "sun397_1", "--limit", 4, "--net", NARROW, "--scales", 32, "--offline",
-        "--data-dir", places.parent, "--cache-dir", tmp_path / "cache", "--out", tmp_path / "out",
-        "--format", "json",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.stderr
-    ten, first = json.loads(result.stdout)
+    ten, first = records_of_bench(
+        run, ["sun397", "sun397_1"], places.parent, tmp_path, "--scales", 32
+    )
     assert (ten["protocol"]["splits"], first["protocol"]["splits"]) == (10, 1)
     assert first["metric"] == "accuracy" and first["protocol"]["validation_share"] == 0.2
     assert len(list((tmp_path / "cache" / "features").glob("*.h5"))) == 1
