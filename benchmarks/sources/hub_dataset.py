@@ -16,7 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from vggfeat.benchmarks.sources.by_library import ByLibrary
+from vggfeat.benchmarks.sources.by_library import LibrarySource
 from vggfeat.errors import DatasetError, DownloadError, VggfeatError, reason_of
 from vggfeat.progress import Progress, no_progress
 from vggfeat.storage.files import new_file
@@ -41,7 +41,7 @@ REASONS = {  # in place of the libraries' own words, which name requests
 
 
 @dataclass(frozen=True)
-class HubDataset:
+class HubDataset(LibrarySource):
     """A repository of the hub: which configuration and revision, and of which of its folders.
 
     A DataSource, whose folder is named after the commit. Raises DatasetError without the library,
@@ -73,14 +73,6 @@ class HubDataset:
             if noted["source"] == self.name and (root / INFO).is_file():
                 return root
         return None
-
-    def missing(self, folders: Folders) -> list[tuple[ByLibrary]]:
-        """The dataset as a whole where no commit of it is there."""
-        return [] if self.locate(folders) else [(ByLibrary(self.name),)]
-
-    def altered(self, folders: Folders) -> list[Path]:
-        """Nothing: the hub states digests of files, and the library compares them."""
-        return []
 
     def open(
         self, folders: Folders, *, offline: bool = False, progress: Progress = no_progress

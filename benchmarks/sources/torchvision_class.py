@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from vggfeat.benchmarks.sources.by_library import ByLibrary
+from vggfeat.benchmarks.sources.by_library import LibrarySource
 from vggfeat.errors import DatasetError, DownloadError, UnknownNameError, reason_of
 from vggfeat.progress import Progress, in_megabytes, no_progress
 from vggfeat.storage.files import new_folder
@@ -41,7 +41,7 @@ UNSAFE = ("LSUN", "LSUNClass")  # which unpickle a file that nobody has compared
 
 
 @dataclass(frozen=True)
-class TorchvisionClass:
+class TorchvisionClass(LibrarySource):
     """A class of `torchvision.datasets` with its arguments, as (name, text) pairs.
 
     A DataSource. `folder` is what a folder of the dataset is called. Raises DatasetError where the
@@ -72,14 +72,6 @@ class TorchvisionClass:
     def locate(self, folders: Folders) -> Path | None:
         """The folder in which all sets are, as torchvision lays them out."""
         return _located(self, folders.data)[0]
-
-    def missing(self, folders: Folders) -> list[tuple[ByLibrary]]:
-        """The dataset as a whole where it is not there."""
-        return [] if self.locate(folders) else [(ByLibrary(self.name),)]
-
-    def altered(self, folders: Folders) -> list[Path]:
-        """Nothing: torchvision looks at its archives itself."""
-        return []
 
     def open(
         self, folders: Folders, *, offline: bool = False, progress: Progress = no_progress
