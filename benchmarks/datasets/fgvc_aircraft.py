@@ -1,7 +1,7 @@
 """FGVC Aircraft by its 100 variants: the authors' train, val and test; mean class recall.
 
 Its authors ask to cut off the banner, the 20 pixels at the bottom that name the photographer. It
-stays, as torchvision's loader and with it most papers leave it; records say so.
+stays, as torchvision's loader leaves it; records say so.
 """
 
 from vggfeat.benchmarks.datasets.definition import DatasetDefinition, KnownCounts
